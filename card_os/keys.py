@@ -1,0 +1,116 @@
+"""What the card asks of the world: the passcode's check and the use of private keys.
+
+The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`; both are
+values, so a trace of commands, requests and results is the whole input of the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol, TypeAlias
+
+
+class KeyUse(Enum):
+    """What a private key is used for; decides which padding the keystore accepts."""
+
+    SIGN = auto()
+    DECRYPT = auto()
+    AGREE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class PasscodeStatus:
+    """Asks how many tries a passcode has left; spends none."""
+
+    request_id: bytes  # 16 random bytes, the idempotency key
+    key_ref: int  # 80 PIN, 81 PUK
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPasscode:
+    """Asks whether `passcode` is right; a wrong one costs a try."""
+
+    request_id: bytes
+    key_ref: int
+    passcode: bytes = field(repr=False)  # without the padding of the APDU
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePasscode:
+    """Replaces `old` by `new` if `old` is right; otherwise costs a try of `key_ref`."""
+
+    request_id: bytes
+    key_ref: int
+    old: bytes = field(repr=False)
+    new: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPasscode:
+    """Sets the PIN to `new` and restores its tries if `puk` is right; otherwise costs a try of the PUK."""
+
+    request_id: bytes
+    key_ref: int  # the PIN's reference; the PUK is 81
+    puk: bytes = field(repr=False)
+    new: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UseKey:
+    """Asks for one use of a private key; answered after the holder's approval."""
+
+    request_id: bytes
+    use: KeyUse
+    key_ref: int
+    algorithm: int  # PIV algorithm identifier (SP 800-78-5, table 9)
+    input: bytes  # SIGN: digest (ECC) or padded block (RSA); DECRYPT: cryptogram; AGREE: uncompressed point
+    proof: bytes = field(default=b"", repr=False)  # of `Verified`; empty where the key needs no passcode
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The passcode was right. `proof` goes with each later `UseKey` of the same session."""
+
+    proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TriesLeft:
+    """The passcode was wrong, or its status was asked; `tries` of 0 means blocked."""
+
+    tries: int
+
+
+class Refusal(Enum):
+    """Why there is no result. A refusal is a value: only bugs raise."""
+
+    DENIED = auto()  # by the holder or by policy
+    EXPIRED = auto()  # nobody decided in time
+    CANCELLED = auto()  # withdrawn by the workstation
+    MALFORMED = auto()  # the keystore does not accept the input: padding, point, passcode format
+    UNKNOWN_KEY = auto()  # no such key or reference data
+    UNAVAILABLE = auto()  # the keystore is out of reach or failed
+
+
+KeyRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode | UseKey
+KeyResult: TypeAlias = bytes | Verified | TriesLeft | Refusal
+Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
+
+
+class KeyService(Protocol):
+    """Performs what the card asks. Refusals are results; only bugs raise."""
+
+    def perform(self, request: KeyRequest) -> KeyResult: ...
+
+
+def drive(exchange: Exchange, keys: KeyService) -> bytes:
+    """Run one exchange to its end, asking `keys` whenever the card needs one."""
+    try:
+        request = next(exchange)
+        while True:
+            request = exchange.send(keys.perform(request))
+    except StopIteration as done:
+        response: bytes = done.value
+        return response

@@ -1,7 +1,7 @@
 """What the card asks of the world: the passcode's check and the use of private keys.
 
-The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`; both are
-values, so a trace of commands, requests and results is the whole input of the card.
+The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`;
+both are values, so a trace of commands, requests and results is the whole input of the card.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class ChangePasscode:
 
 @dataclass(frozen=True, slots=True)
 class ResetPasscode:
-    """Sets the PIN to `new` and restores its tries if `puk` is right; otherwise costs a try of the PUK."""
+    """Sets the PIN to `new` and restores its tries if `puk` is right; otherwise costs a try of the
+    PUK.
+    """
 
     request_id: bytes
     key_ref: int  # the PIN's reference; the PUK is 81
@@ -66,7 +68,9 @@ class UseKey:
     key_ref: int
     algorithm: int  # PIV algorithm identifier (SP 800-78-5, table 9)
     input: bytes  # SIGN: digest (ECC) or padded block (RSA); DECRYPT: cryptogram; AGREE: uncompressed point
-    proof: bytes = field(default=b"", repr=False)  # of `Verified`; empty where the key needs no passcode
+    proof: bytes = field(
+        default=b"", repr=False
+    )  # of `Verified`; empty where the key needs no passcode
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Refusal(Enum):
     EXPIRED = auto()  # nobody decided in time
     CANCELLED = auto()  # withdrawn by the workstation
     MALFORMED = auto()  # the keystore does not accept the input: padding, point, passcode format
+    PASSCODE_NEEDED = auto()  # the proof is too old or spent; nobody was asked
     UNKNOWN_KEY = auto()  # no such key or reference data
     UNAVAILABLE = auto()  # the keystore is out of reach or failed
 

@@ -1,0 +1,162 @@
+"""Contents of the data objects, for who issues a card (SP 800-73-5 part 1, 3 and appendix A).
+
+Each function returns what `CardImage.objects` holds. All raise ValueError for what does not fit.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+from card_os.piv.image import GUID_BYTES
+from card_os.piv.names import AID, CONTAINER_ID, RETIRED
+from card_os.tlv import encode
+
+# Agency code 9999 and all else 9 or 0: not of a federal agency, so clients identify the card by
+# its GUID (part 1, 3.1.2).
+NON_FEDERAL_FASC_N = bytes.fromhex("D4E739DA739CED39CE739D836858210842108421C84210C3EB")
+
+DATA_MODEL = 0x10  # part 1, appendix A
+GRAMMAR_VERSION = 0x21
+GSC_RID = bytes.fromhex("A000000116")
+MANUFACTURER = 0xFF  # none registered
+VIRTUAL_MACHINE_CARD = 0x02  # card type (GSC-IS 2.1, 6.3)
+CARD_ID_BYTES = 14
+FASC_N_BYTES = 25
+
+PIN_ONLY = bytes((0x40, 0x00))  # PIN usage policy (part 1, table 1)
+LARGEST_GROUP = 16  # data groups of a security object
+UNCOMPRESSED, GZIP = 0x00, 0x01  # CertInfo
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+ERROR_DETECTION_CODE = encode(0xFE)  # always empty
+
+
+def chuid_covered(guid: bytes, expiry: str, fasc_n: bytes = NON_FEDERAL_FASC_N) -> bytes:
+    """The bytes that the issuer's signature in the CHUID covers: all of it but the signature."""
+    return _chuid_head(guid, expiry, fasc_n) + ERROR_DETECTION_CODE
+
+
+def chuid(
+    guid: bytes, expiry: str, signature: bytes = b"", fasc_n: bytes = NON_FEDERAL_FASC_N
+) -> bytes:
+    """The card holder unique identifier.
+
+    `guid` is the card's UUID, `expiry` YYYYMMDD, `signature` a detached CMS SignedData or empty.
+    """
+    return _chuid_head(guid, expiry, fasc_n) + encode(0x3E, signature) + ERROR_DETECTION_CODE
+
+
+def ccc(guid: bytes) -> bytes:
+    """The card capability container: a card identifier made from the GUID, and the data model."""
+    header = GSC_RID + bytes((MANUFACTURER, VIRTUAL_MACHINE_CARD))
+    return (
+        encode(0xF0, header, _sized(guid, GUID_BYTES, "GUID")[:CARD_ID_BYTES])
+        + encode(0xF1, bytes((GRAMMAR_VERSION,)))
+        + encode(0xF2, bytes((GRAMMAR_VERSION,)))
+        + encode(0xF3)
+        + encode(0xF4, b"\0")
+        + encode(0xF5, bytes((DATA_MODEL,)))
+        + b"".join(encode(tag) for tag in (0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD))
+        + ERROR_DETECTION_CODE
+    )
+
+
+def discovery() -> bytes:
+    """The discovery object of a card whose only way in is the PIV application's PIN."""
+    return encode(0x4F, AID) + encode(0x5F2F, PIN_ONLY)
+
+
+def key_history(on_card: int = 0, off_card: int = 0, url: str = "") -> bytes:
+    """How many retired key management keys there are, by where their certificates are.
+
+    `url` is where the certificates off the card are found, and goes with them.
+    """
+    if not (on_card >= 0 and off_card >= 0 and on_card + off_card <= len(RETIRED)):
+        raise ValueError(f"a card has at most {len(RETIRED)} retired keys")
+    if bool(off_card) > bool(url) or (url and not on_card and not off_card):
+        raise ValueError("the URL goes with retired keys, and must be there for those off the card")
+    return (
+        encode(0xC1, bytes((on_card,)))
+        + encode(0xC2, bytes((off_card,)))
+        + (encode(0xF3, url.encode("ascii")) if url else b"")
+        + ERROR_DETECTION_CODE
+    )
+
+
+def printed_information(
+    name: str,
+    affiliation: str,
+    expiry: str,
+    serial: str,
+    issuer: str,
+    organization: tuple[str, str] = ("", ""),
+) -> bytes:
+    """What would be printed on the card; `expiry` is YYYYMMDD.
+
+    ASCII as the standard wants it: accents are dropped, other characters become "?", and what is
+    longer than its field is cut as on a printed card.
+    """
+    _date(expiry)
+    printed_date = f"{expiry[:4]}{MONTHS[int(expiry[4:6]) - 1]}{expiry[6:]}"
+    elements = [
+        (0x01, name, 125),
+        (0x02, affiliation, 20),
+        (0x04, printed_date, 9),
+        (0x05, serial, 20),
+        (0x06, issuer, 15),
+        *((tag, line, 20) for tag, line in zip((0x07, 0x08), organization, strict=True) if line),
+    ]
+    return (
+        b"".join(encode(tag, _ascii(text)[:longest]) for tag, text, longest in elements)
+        + ERROR_DETECTION_CODE
+    )
+
+
+def certificate(der: bytes, *, gzipped: bool = False) -> bytes:
+    """A certificate, as it is or gzipped already."""
+    info = GZIP if gzipped else UNCOMPRESSED
+    return encode(0x70, der) + encode(0x71, bytes((info,))) + ERROR_DETECTION_CODE
+
+
+def security_object(groups: Mapping[int, int], signed: bytes) -> bytes:
+    """The security object: `groups` names a data object's tag for each data group number 1 to 16.
+
+    `signed` is the CMS SignedData over the hashes of those data groups.
+    """
+    mapping = b""
+    for number, tag in sorted(groups.items()):
+        if not 1 <= number <= LARGEST_GROUP or tag not in CONTAINER_ID:
+            raise ValueError(f"data group {number} cannot hold data object {tag:X}")
+        mapping += bytes((number,)) + CONTAINER_ID[tag].to_bytes(2)
+    return encode(0xBA, mapping) + encode(0xBB, signed) + ERROR_DETECTION_CODE
+
+
+def _chuid_head(guid: bytes, expiry: str, fasc_n: bytes) -> bytes:
+    return (
+        encode(0x30, _sized(fasc_n, FASC_N_BYTES, "FASC-N"))
+        + encode(0x34, _sized(guid, GUID_BYTES, "GUID"))
+        + encode(0x35, _date(expiry))
+    )
+
+
+def _sized(value: bytes, size: int, what: str) -> bytes:
+    if len(value) != size:
+        raise ValueError(f"the {what} has {len(value)} bytes, not {size}")
+    return value
+
+
+def _date(text: str) -> bytes:
+    digits = text.encode("ascii", "replace")
+    if len(digits) != 8 or not digits.isdigit():
+        raise ValueError(f"{text!r} is no date YYYYMMDD")
+    if not (1 <= int(digits[4:6]) <= len(MONTHS) and 1 <= int(digits[6:]) <= 31):
+        raise ValueError(f"{text!r} is no date YYYYMMDD")
+    return digits
+
+
+def _ascii(text: str) -> bytes:
+    plain = (
+        char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)
+    )
+    return "".join(plain).encode("ascii", "replace")

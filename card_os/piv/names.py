@@ -1,0 +1,109 @@
+"""Numbers of the PIV card application, under the names of SP 800-73-5 and SP 800-78-5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, unique
+
+AID = bytes.fromhex("A0000003080000100001 00")  # part 1, 2.2; its last two bytes are the version
+
+
+@unique
+class Ins(IntEnum):
+    """Instructions of the PIV application (part 2, 3)."""
+
+    VERIFY = 0x20
+    CHANGE_REFERENCE_DATA = 0x24
+    RESET_RETRY_COUNTER = 0x2C
+    GENERAL_AUTHENTICATE = 0x87
+    GET_DATA = 0xCB
+
+
+@unique
+class KeyRef(IntEnum):
+    """Key references (part 1, tables 4 and 5); see also RETIRED."""
+
+    PIN = 0x80
+    PUK = 0x81
+    AUTHENTICATION = 0x9A
+    SIGNATURE = 0x9C
+    KEY_MANAGEMENT = 0x9D
+    CARD_AUTHENTICATION = 0x9E
+
+
+RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
+
+
+@unique
+class Algorithm(IntEnum):
+    """Algorithm identifiers (SP 800-78-5, table 9)."""
+
+    RSA_2048 = 0x07
+    ECC_P256 = 0x11
+
+
+@unique
+class Tag(IntEnum):
+    """Tags on the card command interface (part 2, 3)."""
+
+    DATA = 0x53
+    TAG_LIST = 0x5C
+    DYNAMIC_AUTHENTICATION = 0x7C
+    WITNESS = 0x80
+    CHALLENGE = 0x81
+    RESPONSE = 0x82
+    EXPONENTIATION = 0x85
+
+
+@unique
+class ObjectTag(IntEnum):
+    """Tags of the data objects (part 1, table 3); see also RETIRED_CERTIFICATES."""
+
+    DISCOVERY = 0x7E
+    BIOMETRIC_TEMPLATES = 0x7F61
+    CARD_AUTHENTICATION_CERTIFICATE = 0x5FC101
+    CHUID = 0x5FC102
+    FINGERPRINTS = 0x5FC103
+    AUTHENTICATION_CERTIFICATE = 0x5FC105
+    SECURITY_OBJECT = 0x5FC106
+    CCC = 0x5FC107
+    FACIAL_IMAGE = 0x5FC108
+    PRINTED_INFORMATION = 0x5FC109
+    SIGNATURE_CERTIFICATE = 0x5FC10A
+    KEY_MANAGEMENT_CERTIFICATE = 0x5FC10B
+    KEY_HISTORY = 0x5FC10C
+    IRIS_IMAGES = 0x5FC121
+    SECURE_MESSAGING_SIGNER = 0x5FC122
+    PAIRING_CODE = 0x5FC123
+
+
+RETIRED_CERTIFICATES = range(0x5FC10D, 0x5FC121)
+
+CERTIFICATE_OF_KEY: Mapping[int, int] = {
+    KeyRef.AUTHENTICATION: ObjectTag.AUTHENTICATION_CERTIFICATE,
+    KeyRef.SIGNATURE: ObjectTag.SIGNATURE_CERTIFICATE,
+    KeyRef.KEY_MANAGEMENT: ObjectTag.KEY_MANAGEMENT_CERTIFICATE,
+    KeyRef.CARD_AUTHENTICATION: ObjectTag.CARD_AUTHENTICATION_CERTIFICATE,
+    **dict(zip(RETIRED, RETIRED_CERTIFICATES, strict=True)),
+}
+
+# Part 1, table 2
+CONTAINER_ID: Mapping[int, int] = {
+    ObjectTag.CCC: 0xDB00,
+    ObjectTag.CHUID: 0x3000,
+    ObjectTag.AUTHENTICATION_CERTIFICATE: 0x0101,
+    ObjectTag.FINGERPRINTS: 0x6010,
+    ObjectTag.SECURITY_OBJECT: 0x9000,
+    ObjectTag.FACIAL_IMAGE: 0x6030,
+    ObjectTag.CARD_AUTHENTICATION_CERTIFICATE: 0x0500,
+    ObjectTag.SIGNATURE_CERTIFICATE: 0x0100,
+    ObjectTag.KEY_MANAGEMENT_CERTIFICATE: 0x0102,
+    ObjectTag.PRINTED_INFORMATION: 0x3001,
+    ObjectTag.DISCOVERY: 0x6050,
+    ObjectTag.KEY_HISTORY: 0x6060,
+    ObjectTag.IRIS_IMAGES: 0x1015,
+    ObjectTag.BIOMETRIC_TEMPLATES: 0x1016,
+    ObjectTag.SECURE_MESSAGING_SIGNER: 0x1017,
+    ObjectTag.PAIRING_CODE: 0x1018,
+    **dict(zip(RETIRED_CERTIFICATES, range(0x1001, 0x1015), strict=True)),
+}

@@ -1,0 +1,49 @@
+"""Status words (ISO/IEC 7816-4, 5.6) and the exception that carries one."""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+
+
+@unique
+class SW(IntEnum):
+    """Status words that this card answers, under their ISO meaning."""
+
+    OK = 0x9000
+    EXECUTION_ERROR = 0x6400
+    WRONG_LENGTH = 0x6700
+    CHANNEL_NOT_SUPPORTED = 0x6881
+    SECURE_MESSAGING_NOT_SUPPORTED = 0x6882
+    CHAINING_NOT_SUPPORTED = 0x6884
+    SECURITY_STATUS_NOT_SATISFIED = 0x6982
+    AUTHENTICATION_METHOD_BLOCKED = 0x6983
+    CONDITIONS_NOT_SATISFIED = 0x6985
+    WRONG_DATA = 0x6A80
+    NOT_FOUND = 0x6A82  # application or data object
+    NOT_ENOUGH_MEMORY = 0x6A84
+    INCORRECT_P1P2 = 0x6A86
+    REFERENCE_DATA_NOT_FOUND = 0x6A88
+    INS_NOT_SUPPORTED = 0x6D00
+    CLA_NOT_SUPPORTED = 0x6E00
+    UNKNOWN = 0x6F00
+
+
+class CardError(Exception):
+    """A command ends with a status word other than 9000.
+
+    `why` is for whoever debugs the card; it never holds data of the command.
+    """
+
+    def __init__(self, sw: int, why: str = "") -> None:
+        super().__init__(f"{sw:04X} {why}".rstrip())
+        self.sw = sw
+
+
+def retries_left(tries: int) -> int:
+    """63CX: the verification failed, X tries remain (ISO/IEC 7816-4, table 6)."""
+    return 0x63C0 | max(0, min(tries, 0x0F))
+
+
+def bytes_available(count: int) -> int:
+    """61XX: `count` more response bytes wait for GET RESPONSE; 6100 says 256 or more."""
+    return 0x6100 | (count if count < 0x100 else 0)

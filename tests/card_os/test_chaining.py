@@ -1,0 +1,173 @@
+"""Long commands and long responses in parts (ISO/IEC 7816-4, 5.3.3 and 5.3.4)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from card_os import tlv
+from card_os.apdu import Command
+from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, cut
+from card_os.keys import UseKey
+from card_os.status import SW
+from fakes import ScriptedKeys, new_card
+
+BLOCK = bytes(range(256))
+TEMPLATE = tlv.encode(0x7C, tlv.encode(0x82), tlv.encode(0x81, BLOCK))
+CARD_AUTHENTICATION = (0x87, 0x07, 0x9E)  # needs no passcode
+
+OK = SW.OK.to_bytes(2)
+
+
+def parts(data: bytes, cuts: list[int]) -> list[bytes]:
+    """A chain of GENERAL AUTHENTICATE, its data split at `cuts`."""
+    edges = pairwise([0, *sorted(cuts), len(data)])
+    *first, last = (data[start:end] for start, end in edges)
+    return [
+        *(bytes(Command(0x10, *CARD_AUTHENTICATION, piece)) for piece in first),
+        bytes(Command(0x00, *CARD_AUTHENTICATION, last, 256)),
+    ]
+
+
+@given(cuts=st.lists(st.integers(0, len(TEMPLATE)), max_size=6))
+def test_any_split_is_the_same_command(cuts: list[int]) -> None:
+    keys = ScriptedKeys(b"signature")
+    card = new_card(keys, rsa=True)
+    *first, last = parts(TEMPLATE, cuts)
+    assert [card.transmit(part) for part in first] == [OK] * len(first)
+    assert card.transmit(last) == bytes.fromhex("7C0B8209") + b"signature" + OK
+    request = keys.requests[-1]
+    assert isinstance(request, UseKey)
+    assert request.input == BLOCK
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "00CB3FFF035C017E00",  # another instruction
+        "0087079A027C0000",  # another key
+        "1087079A027C00",  # another chain
+        "00C0000000",  # GET RESPONSE
+        "00A4040005A00000030800",
+        "00CB",  # no command at all
+        "8087079E00",
+    ],
+)
+def test_another_command_aborts_a_chain(between: str) -> None:
+    """SP 800-73-5 part 2, 3.2.4: an interrupted chain has no effect."""
+    card = new_card(rsa=True)
+    first, last = parts(TEMPLATE, [200])
+    assert card.transmit(first) == OK
+    card.send(between)
+    assert card.transmit(last) == SW.WRONG_DATA.to_bytes(2)
+
+
+def test_a_reset_aborts_a_chain() -> None:
+    card = new_card(rsa=True)
+    first, last = parts(TEMPLATE, [200])
+    card.transmit(first)
+    card.card.reset()
+    assert card.transmit(last) == SW.WRONG_DATA.to_bytes(2)
+
+
+def test_a_chain_is_bounded() -> None:
+    card = new_card(rsa=True)
+    part = bytes(Command(0x10, *CARD_AUTHENTICATION, bytes(255)))
+    whole = LONGEST_COMMAND_DATA // 255
+    assert {card.transmit(part) for _ in range(whole)} == {OK}
+    assert card.transmit(part) == SW.NOT_ENOUGH_MEMORY.to_bytes(2)
+    assert card.transmit(part) == OK  # which begins a new chain
+
+
+@pytest.mark.parametrize(
+    ("command", "sw"),
+    [
+        ("10200080 08 313233343536FFFF", "6884"),
+        ("10240080 10 313233343536FFFF363534333231FFFF", "6884"),
+        ("10CB3FFF 03 5C017E", "6884"),
+        ("10A40400 05 A000000308", "6884"),
+        ("10C00000 00", "6884"),
+        ("10DB3FFF 03 5C017E", "6D00"),
+        ("1047009A 05 AC03800107", "6D00"),
+    ],
+)
+def test_only_some_commands_can_be_chained(command: str, sw: str) -> None:
+    """SP 800-73-5 part 2, table 2."""
+    assert new_card().send(command) == sw
+
+
+@given(
+    data=st.binary(max_size=2000),
+    first_ne=st.integers(0, 300),
+    ne=st.integers(1, 300),
+)
+def test_a_response_comes_whole_whatever_the_reader_accepts(
+    data: bytes, first_ne: int, ne: int
+) -> None:
+    response, rest = cut(data, first_ne)
+    got = response[:-2]
+    while rest:
+        assert response[-2:] == bytes((0x61, len(rest) if len(rest) < 256 else 0))
+        response, rest = cut(rest, ne)
+        assert len(response) - 2 <= ne
+        got += response[:-2]
+    assert response[-2:] == OK
+    assert got == data
+
+
+def test_the_longest_response_fits_a_frame_of_the_reader() -> None:
+    response, rest = cut(bytes(70000), 65536)
+    assert len(response) == 65535
+    assert response.endswith(b"\x61\x00")
+    assert len(rest) == 70000 - LONGEST_RESPONSE_DATA
+
+
+def test_get_response() -> None:
+    card = new_card()
+    assert card.send("00CB3FFF055C035FC10220").endswith("611D")  # 61 bytes in all
+    assert card.send("00C0000010").endswith("610D")
+    assert card.send("00C0000000")[-8:] == "FE009000"
+    assert card.send("00C0000000") == "6985"
+
+
+def test_without_le_the_data_waits() -> None:
+    card = new_card()
+    assert card.send("00CB3FFF035C017E") == "6114"
+    assert card.send("00C0000014").endswith("9000")
+
+
+def test_256_bytes_or_more_are_6100() -> None:
+    card = new_card()
+    assert card.send("00CB3FFF055C035FC10500").endswith("6100")
+
+
+def test_an_extended_le_gets_all_at_once() -> None:
+    card = new_card()
+    response = card.transmit(bytes.fromhex("00CB3FFF0000055C035FC1050000"))
+    assert response.endswith(OK)
+    assert len(response) > 1024
+
+
+@pytest.mark.parametrize("between", ["00CB3FFF035C017E00", "00FD0000", "00C0", "00C0010000"])
+def test_any_other_command_drops_what_was_not_fetched(between: str) -> None:
+    card = new_card()
+    card.send("00CB3FFF055C035FC10510")
+    card.send(between)
+    assert card.send("00C0000000") == "6985"
+
+
+@pytest.mark.parametrize(
+    ("command", "sw"),
+    [
+        ("00C0000000", "6985"),
+        ("00C0010000", "6A86"),
+        ("00C0000100", "6A86"),
+        ("00C00000", "6700"),
+        ("00C0000001AA00", "6700"),
+    ],
+)
+def test_get_response_with_nothing_to_fetch(command: str, sw: str) -> None:
+    assert new_card().send(command) == sw

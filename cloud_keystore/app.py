@@ -1,0 +1,232 @@
+"""Builds the service from its parts and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+
+import grpc
+import structlog
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.passcodes import Passcodes, new_hasher
+from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_or_make_key
+from cloud_keystore.model.clock import Clock, utc_now
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.operations import STALLED_TIME
+from cloud_keystore.model.people import Role
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.operations.asking import Asking
+from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.registry import authorities as authority
+from cloud_keystore.registry.cards import Cards
+from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.people import People, Token
+from cloud_keystore.rpc.authenticator import AuthenticatorServicer
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.enrolment import EnrolmentServicer
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.registry import RegistryServicer
+from cloud_keystore.rpc.workstation import WorkstationServicer
+from cloud_keystore.storage import operations, passcodes
+from cloud_keystore.storage.engine import Database
+from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard.enrolment.v1 import enrolment_pb2_grpc
+from cloudcard.registry.v1 import registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 1.0
+GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
+LARGEST_MESSAGE = 64 * 1024
+SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.so_reuseport", 0),  # a second service on the port is an error, not a rival
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+class CannotListen(KeystoreError):
+    """A port cannot be opened; says which."""
+
+
+class Service:
+    """The keystore: its database, its use cases and its two ports. Built and run inside one event
+    loop.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        """Open or make the data folder. Raises KeystoreError with what to do where it cannot be
+        used.
+        """
+        self._settings = settings
+        self._clock = clock
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._seal = Seal(_sealing_key(settings), os.urandom)
+        self.database = Database(settings.database_url)
+        self.database.migrate()
+        self._authorities = authority.load_or_make(self.database, self._seal, clock())
+        self._people = People(
+            self.database,
+            clock,
+            os.urandom,
+            str(Address(settings.public_host, settings.enrol_listen.port)),
+            sha256(self._authorities.enrolment.der).digest(),
+        )
+        self._first_operator()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until SIGINT or SIGTERM; call `ready` once both ports answer."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, stop.set)
+            except NotImplementedError:  # Windows' event loop has no signal handlers
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        wakeups = Wakeups(loop)
+        # One process owns this database: whatever was in use when the last one ended has no result.
+        self._sweep(wakeups, None)
+        servers = [self._main_server(wakeups), self._enrolment_server()]
+        for server in servers:
+            await server.start()
+        sweeper = asyncio.create_task(self._keep_sweeping(wakeups))
+        ready()
+        await stop.wait()
+        log.info("stopping")
+        sweeper.cancel()
+        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        self.database.close()
+
+    def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
+        transport = self._authorities.transport
+        names = frozenset(
+            {"localhost", "127.0.0.1", socket.gethostname(), self._settings.public_host}
+        )
+        own = authority.server_certificate(transport, names, self._clock())
+        credentials = grpc.ssl_server_credentials(
+            [(_pem_key(own), _pem(own))],
+            root_certificates=_pem(transport),
+            require_client_auth=True,
+        )
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._add_services(server, wakeups)
+        _listen(server, self._settings.listen, credentials)
+        return server
+
+    def _add_services(self, server: grpc.aio.Server, wakeups: Wakeups) -> None:
+        database, seal, clock = self.database, self._seal, self._clock
+        cards = Cards(database, seal, clock, os.urandom, self._authorities, wakeups.wake)
+        passcode = Passcodes(database, seal, clock, os.urandom, new_hasher())
+        limiter = Limiter(per_second=50, burst=500, monotonic=time.monotonic)
+        workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
+            WorkstationServicer(
+                Door(database, limiter, Role.WORKSTATION),
+                cards,
+                passcode,
+                Asking(database, seal, clock, os.urandom, wakeups.wake),
+                Activation(database, seal, clock, os.urandom),
+                wakeups,
+                clock,
+            ),
+            server,
+        )
+        authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(
+            AuthenticatorServicer(
+                Door(database, limiter, Role.DEVICE),
+                cards,
+                passcode,
+                Deciding(database, seal, clock, wakeups.wake),
+                self._authorities,
+                wakeups,
+                clock,
+            ),
+            server,
+        )
+        registry_pb2_grpc.add_RegistryServiceServicer_to_server(
+            RegistryServicer(Door(database, limiter, Role.OPERATOR), self._people, cards), server
+        )
+
+    def _enrolment_server(self) -> grpc.aio.Server:
+        own = self._authorities.enrolment
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
+            EnrolmentServicer(
+                Enrolment(self.database, self._clock, self._authorities.transport),
+                self._authorities,
+                Limiter(per_second=1, burst=30, monotonic=time.monotonic),
+                str(Address(self._settings.public_host, self._settings.listen.port)),
+            ),
+            server,
+        )
+        _listen(
+            server,
+            self._settings.enrol_listen,
+            grpc.ssl_server_credentials([(_pem_key(own), _pem(own))]),
+        )
+        return server
+
+    async def _keep_sweeping(self, wakeups: Wakeups) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await asyncio.to_thread(self._sweep, wakeups)
+            except Exception:  # the next second may be better; expiry itself does not depend on it
+                log.exception("the sweep failed")
+
+    def _sweep(self, wakeups: Wakeups, stalled_time: timedelta | None = STALLED_TIME) -> None:
+        now = self._clock()
+        with self.database.read() as connection:
+            if not operations.needs_sweep(connection, now, stalled_time):
+                return
+        with self.database.write() as connection:
+            changed = operations.sweep(connection, now, stalled_time)
+            passcodes.drop_expired_proofs(connection, now)
+        wakeups.wake(topic for pair in changed for topic in pair)
+
+    def _first_operator(self) -> None:
+        """Invite the first operator: whoever may read the data folder may run the registry."""
+        if not self._people.has_operators():
+            token: Token = self._people.add_operator("first operator")
+            path = self._settings.operator_token
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(token.text + "\n")
+
+
+def _sealing_key(settings: Settings) -> bytes:
+    """The sealing key; made with a new database, and never for one that is there already."""
+    if settings.database_file.exists() and not settings.sealing_key.exists():
+        raise SealingKeyError(
+            f"{settings.sealing_key} is missing, and {settings.database_file} cannot be opened "
+            "without it: restore it from the backup"
+        )
+    return load_or_make_key(settings.sealing_key, os.urandom)
+
+
+def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:
+    try:
+        bound = server.add_secure_port(str(address), credentials)
+    except RuntimeError:
+        bound = 0
+    if bound == 0:
+        raise CannotListen(f"cannot listen on {address}: is another keystore running there?")
+
+
+def _pem(own: authority.Authority) -> bytes:
+    return own.certificate.public_bytes(Encoding.PEM)
+
+
+def _pem_key(own: authority.Authority) -> bytes:
+    return own.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

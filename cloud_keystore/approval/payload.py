@@ -1,0 +1,76 @@
+"""The payload: the immutable bytes that a device shows and signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from google.protobuf.message import DecodeError
+
+from cloud_keystore.model.cards import Card, Key, KeyUse
+from cloud_keystore.model.errors import ApprovalRejected
+from cloud_keystore.model.people import Identity, User
+from cloudcard.approval.v1 import approval_pb2
+
+VERSION = 1
+POLICY = "each-operation/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that goes into a payload, as the keystore knows it."""
+
+    operation_id: str
+    key_use: KeyUse
+    key: Key
+    card: Card
+    user: User
+    workstation: Identity
+    application: str
+    inputs: tuple[bytes, ...]
+    factors: tuple[str, ...]
+    create_time: datetime
+    expire_time: datetime
+    nonce: bytes
+
+
+def encode(asked: Asked) -> bytes:
+    """Encode a payload; called once per operation, the bytes are kept and never made again."""
+    payload = approval_pb2.Payload(
+        version=VERSION,
+        operation_id=asked.operation_id,
+        key_use=approval_pb2.KeyUse.ValueType(asked.key_use),
+        key_id=asked.key.id,
+        key_ref=asked.key.key_ref,
+        algorithm=approval_pb2.Algorithm.ValueType(asked.key.algorithm),
+        certificate_sha256=sha256(asked.key.certificate).digest(),
+        card_serial=asked.card.serial,
+        user_id=asked.user.id,
+        user_display_name=asked.user.display_name,
+        input_sha256=[sha256(each).digest() for each in asked.inputs],
+        workstation=approval_pb2.WorkstationClaim(
+            workstation_id=asked.workstation.id,
+            display_name=asked.workstation.display_name,
+            site=asked.workstation.site,
+            certificate_sha256=asked.workstation.certificate_sha256 or b"",
+        ),
+        application=asked.application,
+        nonce=asked.nonce,
+        policy=POLICY,
+        factors=asked.factors,
+    )
+    payload.create_time.FromDatetime(asked.create_time)
+    payload.expire_time.FromDatetime(asked.expire_time)
+    return payload.SerializeToString(deterministic=True)
+
+
+def decode(raw: bytes) -> approval_pb2.Payload:
+    """Decode a payload; raise ApprovalRejected if it is not one of this version."""
+    try:
+        payload = approval_pb2.Payload.FromString(raw)
+    except DecodeError:
+        raise ApprovalRejected("the payload cannot be read") from None
+    if payload.version != VERSION:
+        raise ApprovalRejected(f"the payload has version {payload.version}, not {VERSION}")
+    return payload

@@ -1,0 +1,56 @@
+"""Settings of the service, with defaults that need no configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud_keystore.model.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Host and TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read "host:port" or "[v6]:port"; raises InvalidInput."""
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise InvalidInput(
+                f"{text!r} is not an address: write host:port, such as 127.0.0.1:7443"
+            )
+        return cls(host, int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `cloudcard serve` is told. Paths of the data folder are derived."""
+
+    data: Path
+    listen: Address = Address("127.0.0.1", 7443)
+    enrol_listen: Address = Address("127.0.0.1", 7444)
+    public_host: str = "127.0.0.1"  # under which clients reach both ports
+
+    @property
+    def database_file(self) -> Path:
+        return self.data / "keystore.db"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.database_file}"
+
+    @property
+    def sealing_key(self) -> Path:
+        return self.data / "sealing.key"
+
+    @property
+    def operator_token(self) -> Path:
+        return self.data / "operator.token"

@@ -1,0 +1,112 @@
+"""Which inputs a key accepts, by its use. Pure.
+
+The card is sent raw RSA blocks. Without these checks the service would be a raw RSA oracle: a
+signature key could decrypt, and a decryption key could sign.
+"""
+
+from __future__ import annotations
+
+from hashlib import new as new_hash
+
+from cloud_keystore.model.cards import Algorithm, KeyUse
+from cloud_keystore.model.errors import MalformedKeyInput
+
+RSA_BLOCK = 256
+LONGEST_DIGEST = 64
+POINT_BYTES = 65
+
+# DER of DigestInfo up to the digest, and the digest's length (RFC 8017, 9.2, note 1)
+DIGEST_INFO = {
+    "sha1": (bytes.fromhex("3021300906052b0e03021a05000414"), 20),
+    "sha224": (bytes.fromhex("302d300d06096086480165030402040500041c"), 28),
+    "sha256": (bytes.fromhex("3031300d060960864801650304020105000420"), 32),
+    "sha384": (bytes.fromhex("3041300d060960864801650304020205000430"), 48),
+    "sha512": (bytes.fromhex("3051300d060960864801650304020305000440"), 64),
+}
+PSS_HASHES = ("sha256", "sha384", "sha512", "sha1", "sha224")
+
+
+def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
+    """Raise MalformedKeyInput unless `data` is fit for this use of a key of this algorithm."""
+    CHECKS[use, algorithm](data)
+
+
+def digest_info(block: bytes) -> bytes | None:
+    """The DigestInfo of a block padded by EMSA-PKCS1-v1_5 (RFC 8017, 9.2), or None if it is not
+    one.
+    """
+    for prefix, size in DIGEST_INFO.values():
+        info = block[len(block) - len(prefix) - size :]
+        padding = b"\0\1" + b"\xff" * (len(block) - len(info) - 3) + b"\0"
+        if info.startswith(prefix) and block == padding + info:
+            return info
+    return None
+
+
+def is_pss(block: bytes) -> bool:
+    """Whether the block is one of EMSA-PSS with MGF1 and any salt of at most the hash's length (RFC
+    8017, 9.1).
+
+    The message's hash is not in the block, but all else can be checked: unmasked, the data block
+    must be zeros, a one, and the salt.
+    """
+    if block[-1] != 0xBC or block[0] & 0x80:
+        return False
+    return any(_pss_salt_fits(block, name) for name in PSS_HASHES)
+
+
+def _pss_salt_fits(block: bytes, hash_name: str) -> bool:
+    size = new_hash(hash_name).digest_size
+    masked, seed = block[: -size - 1], block[-size - 1 : -1]
+    unmasked = bytearray(
+        a ^ b for a, b in zip(masked, _mgf1(seed, len(masked), hash_name), strict=True)
+    )
+    unmasked[0] &= 0x7F  # emBits is one less than the modulus's bits
+    zeros, one, salt = bytes(unmasked).partition(b"\1")
+    return bool(one) and not any(zeros) and len(salt) <= size
+
+
+def _mgf1(seed: bytes, length: int, hash_name: str) -> bytes:
+    blocks = range(-(-length // new_hash(hash_name).digest_size))
+    return b"".join(new_hash(hash_name, seed + count.to_bytes(4)).digest() for count in blocks)[
+        :length
+    ]
+
+
+def _rsa_signature(block: bytes) -> None:
+    _rsa_size(block)
+    if digest_info(block) is None and not is_pss(block):
+        raise MalformedKeyInput("a signature key signs only blocks padded by PKCS #1 v1.5 or PSS")
+
+
+def _rsa_cryptogram(block: bytes) -> None:
+    _rsa_size(block)
+    if block.startswith(b"\0\1\xff\xff\xff\xff\xff\xff\xff\xff") or is_pss(block):
+        raise MalformedKeyInput(
+            "a decryption key does not sign: this block is padded as a signature"
+        )
+
+
+def _rsa_size(block: bytes) -> None:
+    if len(block) != RSA_BLOCK:
+        raise MalformedKeyInput(f"an RSA-2048 key takes {RSA_BLOCK} bytes, not {len(block)}")
+
+
+def _digest(data: bytes) -> None:
+    if not 1 <= len(data) <= LONGEST_DIGEST:
+        raise MalformedKeyInput(
+            f"an ECC key signs a digest of 1 to {LONGEST_DIGEST} bytes, not {len(data)}"
+        )
+
+
+def _point(data: bytes) -> None:
+    if len(data) != POINT_BYTES or data[0] != 4:
+        raise MalformedKeyInput(f"a point of P-256 is {POINT_BYTES} bytes that begin with 04")
+
+
+CHECKS = {
+    (KeyUse.SIGN, Algorithm.RSA_2048): _rsa_signature,
+    (KeyUse.DECRYPT, Algorithm.RSA_2048): _rsa_cryptogram,
+    (KeyUse.SIGN, Algorithm.ECC_P256): _digest,
+    (KeyUse.AGREE, Algorithm.ECC_P256): _point,
+}

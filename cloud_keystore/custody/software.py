@@ -1,0 +1,100 @@
+"""Software keys: made here, used here, sealed everywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import gmpy2
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from cloud_keystore.model.cards import Algorithm, KeyUse
+from cloud_keystore.model.clock import Random
+from cloud_keystore.model.errors import MalformedKeyInput
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+FIELD_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: PKCS #8 for sealing, and the open key for its public part."""
+
+    pkcs8: bytes = field(repr=False)
+    private: PrivateKey = field(repr=False)
+
+
+def generate(algorithm: Algorithm) -> NewKey:
+    """Make a key pair."""
+    private: PrivateKey
+    match algorithm:
+        case Algorithm.RSA_2048:
+            private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        case Algorithm.ECC_P256:
+            private = ec.generate_private_key(ec.SECP256R1())
+    pkcs8 = private.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return NewKey(pkcs8, private)
+
+
+def use(pkcs8: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
+    """Use a key once on `data`, which `padding.check` has accepted.
+
+    Returns an RSA block, a DER signature or a shared secret. Raises MalformedKeyInput where the key
+    itself finds the input wrong: a number beyond the modulus, a point that is not on the curve.
+    """
+    # Checked when it was made and authenticated by its seal since: checking again costs 10,000
+    # times the loading.
+    key = load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
+    match key, key_use:
+        case rsa.RSAPrivateKey(), KeyUse.SIGN | KeyUse.DECRYPT:
+            return _raw_rsa(key.private_numbers(), data, random)
+        case ec.EllipticCurvePrivateKey(), KeyUse.SIGN:
+            return _ecdsa(key, data)
+        case ec.EllipticCurvePrivateKey(), KeyUse.AGREE:
+            return _ecdh(key, data)
+        case _:
+            raise MalformedKeyInput("the key cannot be used so")
+
+
+def _raw_rsa(numbers: rsa.RSAPrivateNumbers, block: bytes, random: Random) -> bytes:
+    """RSASP1 and RSADP (RFC 8017, 5.1.2 and 5.2.1) on a block whose padding the application made.
+
+    The OpenSSL under `cryptography` does no raw RSA, hence GMP: its `powm_sec` takes the same time
+    for every exponent. The base is blinded, and the result is checked, because one faulty half
+    reveals the factors.
+    """
+    modulus, exponent = numbers.public_numbers.n, numbers.public_numbers.e
+    base = int.from_bytes(block)
+    if base >= modulus:
+        raise MalformedKeyInput("the block is a number beyond the key's modulus")
+    size = len(block)
+    blind = int.from_bytes(random(size)) % (modulus - 2) + 2
+    blinded = base * gmpy2.powmod(blind, exponent, modulus) % modulus
+    half_p = gmpy2.powmod_sec(blinded % numbers.p, numbers.dmp1, numbers.p)
+    half_q = gmpy2.powmod_sec(blinded % numbers.q, numbers.dmq1, numbers.q)
+    whole = half_q + numbers.q * (numbers.iqmp * (half_p - half_q) % numbers.p)
+    result = whole * gmpy2.invert(blind, modulus) % modulus
+    if gmpy2.powmod(result, exponent, modulus) != base:
+        raise ArithmeticError("an RSA result did not verify and was thrown away")
+    return int(result).to_bytes(size)
+
+
+def _ecdsa(key: ec.EllipticCurvePrivateKey, digest: bytes) -> bytes:
+    # Any length: the leftmost bits count, a short digest is a small number (FIPS 186-5, 6.4.1).
+    fitted = digest[:FIELD_BYTES].rjust(FIELD_BYTES, b"\0")
+    return key.sign(fitted, ec.ECDSA(Prehashed(SHA256())))
+
+
+def _ecdh(key: ec.EllipticCurvePrivateKey, point: bytes) -> bytes:
+    try:
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    except ValueError:
+        raise MalformedKeyInput("the peer's point is not on the curve P-256") from None
+    return key.exchange(ec.ECDH(), peer)

@@ -1,0 +1,1 @@
+"""Frozen values and state tables: people, cards, keys, operations. Pure."""

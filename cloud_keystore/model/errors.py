@@ -1,0 +1,81 @@
+"""What the keystore refuses, and what a person can do about it.
+
+One class per reason. The text is for people and never holds a secret; the class's name is the
+contract.
+"""
+
+from __future__ import annotations
+
+
+class KeystoreError(Exception):
+    """Base of all refusals."""
+
+
+class InvalidInput(KeystoreError):
+    """A field has a value that the service cannot use; says which and what it takes."""
+
+
+class MalformedKeyInput(KeystoreError):
+    """The bytes to sign, decrypt or agree on do not fit the key's purpose or algorithm."""
+
+
+class UserNotFound(KeystoreError):
+    """No such person."""
+
+
+class CardNotFound(KeystoreError):
+    """No such card, or not one of the caller's."""
+
+
+class CardNotInUse(KeystoreError):
+    """The card is pending, suspended or revoked."""
+
+
+class IllegalCardChange(KeystoreError):
+    """The card's state does not allow this change."""
+
+
+class KeyNotFound(KeystoreError):
+    """The card has no such key."""
+
+
+class OperationNotFound(KeystoreError):
+    """No such operation, or not one of the caller's."""
+
+
+class OperationClosed(KeystoreError):
+    """The operation has been decided, has ended or has expired."""
+
+
+class OperationBusy(KeystoreError):
+    """The key is being used for this operation right now: ask again."""
+
+
+class ApprovalRejected(KeystoreError):
+    """The device's signature does not approve exactly this operation."""
+
+
+class PasscodeNeeded(KeystoreError):
+    """The key needs a passcode, and the proof of it is missing, spent, foreign or too old."""
+
+
+class PasscodeAlreadySet(KeystoreError):
+    """The card has a passcode already."""
+
+
+class TooManyRefusals(KeystoreError):
+    """The holder refused or ignored too many requests lately; the phone is left in peace for a
+    while.
+    """
+
+
+class TooManyCalls(KeystoreError):
+    """The caller asks faster than allowed."""
+
+
+class TokenRejected(KeystoreError):
+    """The enrolment token is unknown, used or expired."""
+
+
+class IdentityRejected(KeystoreError):
+    """The TLS certificate is not that of an active identity with the right role."""

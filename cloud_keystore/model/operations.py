@@ -1,0 +1,130 @@
+"""Operations: one use of a private key, waiting for a person. The table is the only writer of
+`state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, IntEnum, auto, unique
+
+from cloud_keystore.model.cards import KeyUse
+
+DECISION_TIME = timedelta(minutes=2)  # for the holder to decide
+QR_TIME = timedelta(seconds=60)  # for the code to be claimed
+USE_TIME = timedelta(seconds=60)  # for an approval to be used, so that a restart costs no approval
+STALLED_TIME = timedelta(seconds=30)  # a use that long without a result has lost its process
+RESULT_TIME = timedelta(minutes=10)  # a result is kept for a workstation that lost the answer
+
+REFUSAL_WINDOW = timedelta(minutes=10)
+REFUSAL_LIMIT = 5  # refused or ignored requests in the window, then the phone is left in peace
+
+
+@unique
+class State(IntEnum):
+    """Where an operation stands; numbers as in `cloudcard.approval.v1.OperationState`."""
+
+    PENDING = 1
+    APPROVED = 2
+    DENIED = 3
+    EXPIRED = 4
+    CANCELLED = 5
+    SUCCEEDED = 6
+    FAILED = 7
+
+
+class Event(Enum):
+    """What moves an operation to another state."""
+
+    APPROVE = auto()
+    DENY = auto()
+    EXPIRE = auto()
+    CANCEL = auto()
+    SUCCEED = auto()
+    FAIL = auto()
+
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = {
+    (State.PENDING, Event.APPROVE): State.APPROVED,
+    (State.PENDING, Event.DENY): State.DENIED,
+    (State.PENDING, Event.EXPIRE): State.EXPIRED,
+    (State.PENDING, Event.CANCEL): State.CANCELLED,
+    (State.APPROVED, Event.EXPIRE): State.EXPIRED,
+    (State.APPROVED, Event.CANCEL): State.CANCELLED,
+    (State.APPROVED, Event.SUCCEED): State.SUCCEEDED,
+    (State.APPROVED, Event.FAIL): State.FAILED,
+}
+FINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
+
+
+def sources(event: Event) -> frozenset[State]:
+    """States in which `event` may happen."""
+    return frozenset(source for source, what in TRANSITIONS if what is event)
+
+
+def target(event: Event) -> State:
+    """State that `event` leads to: the same from every source."""
+    (state,) = {to for (_, what), to in TRANSITIONS.items() if what is event}
+    return state
+
+
+@unique
+class Channel(IntEnum):
+    """Ways to the holder's device; the numbers are those of `cloudcard.approval.v1.Channel`."""
+
+    PUSH = 1
+    QR = 2
+
+
+@unique
+class Decision(IntEnum):
+    """What the holder says; the numbers are those of `cloudcard.authenticator.v1.Decision`."""
+
+    APPROVE = 1
+    DENY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The signature activation data: who decided what, with which signature over the statement."""
+
+    device_id: str
+    decision: Decision
+    number: str
+    device_signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One use of a private key. `payload` is what the device showed and signed, byte for byte."""
+
+    id: str
+    request_id: bytes
+    workstation_id: str
+    card_id: str
+    key_id: str
+    user_id: str
+    key_use: KeyUse
+    state: State
+    payload: bytes = field(repr=False)
+    number: str = field(repr=False)
+    channels: frozenset[Channel]
+    create_time: datetime
+    expire_time: (
+        datetime  # of the state it is in: to decide while PENDING, to be used while APPROVED
+    )
+    qr_expire_time: datetime
+    claimed_by: str | None = None  # device that scanned the code
+    approval: Approval | None = None
+    use_time: datetime | None = None  # set before the key is used, once
+    sealed_result: bytes | None = field(default=None, repr=False)
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether the holder can still decide."""
+        return self.state is State.PENDING and now < self.expire_time
+
+    def state_at(self, now: datetime) -> State:
+        """The state as seen at `now`: expiry is a fact before the sweep writes it down."""
+        waits = self.state in sources(Event.EXPIRE) and self.use_time is None
+        return State.EXPIRED if waits and now >= self.expire_time else self.state

@@ -1,0 +1,46 @@
+"""Passcodes: what may be one, and how many tries there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cloud_keystore.model.cards import PIN, PUK
+
+TRIES = 3
+PROOF_TIME = timedelta(hours=12)  # a shift
+PASSCODE_RULE = "6 to 8 digits"
+PUK_RULE = "8 digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The passcode was right; `proof` is to be shown with operations of this card at this
+    workstation.
+    """
+
+    proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The passcode was wrong or is blocked: tries left."""
+
+    tries_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyViolation:
+    """The new passcode does not follow `rule`; nothing was spent."""
+
+    rule: str
+
+
+def violated_rule(key_ref: int, passcode: bytes) -> str | None:
+    """The rule that `passcode` breaks as a new PIN or PUK, or None (SP 800-73-5 part 2, 2.4.3)."""
+    digits = passcode.isdigit()  # of bytes: ASCII digits only
+    if key_ref == PIN:
+        return None if digits and 6 <= len(passcode) <= 8 else PASSCODE_RULE
+    if key_ref == PUK:
+        return None if digits and len(passcode) == 8 else PUK_RULE
+    return "key reference 80 or 81"

@@ -1,0 +1,68 @@
+"""People, and the identities that act: workstations, devices, operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum, unique
+
+from cloud_keystore.model.errors import InvalidInput
+
+LONGEST_DISPLAY_NAME = 256
+LONGEST_LABEL = 64  # of workstations, sites and devices
+
+
+@unique
+class Role(IntEnum):
+    """What an identity may do; the numbers are those of `cloudcard.enrolment.v1.Role`."""
+
+    WORKSTATION = 1
+    DEVICE = 2
+    OPERATOR = 3
+
+
+class IdentityState(StrEnum):
+    """Where an identity stands."""
+
+    INVITED = "invited"  # a token is out, no key is known yet
+    ACTIVE = "active"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who holds cards."""
+
+    id: str
+    display_name: str
+    email: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A workstation, device or operator, known by its TLS certificate."""
+
+    id: str
+    role: Role
+    state: IdentityState
+    display_name: str
+    site: str
+    user_id: str | None  # of devices
+    certificate_sha256: bytes | None
+    public_key: bytes | None  # SubjectPublicKeyInfo, DER
+    create_time: datetime
+
+
+def text_field(name: str, value: str, longest: int, *, required: bool = True) -> str:
+    """Return `value` without surrounding blanks; raise InvalidInput if it cannot be shown to
+    people.
+    """
+    value = value.strip()
+    if required and not value:
+        raise InvalidInput(f"{name} is empty: give 1 to {longest} characters")
+    if len(value) > longest:
+        raise InvalidInput(f"{name} has {len(value)} characters: at most {longest} are allowed")
+    if not value.isprintable():
+        raise InvalidInput(f"{name} holds control characters: remove them")
+    return value

@@ -1,0 +1,63 @@
+"""Wakes coroutines that wait for a change, from whichever thread made it.
+
+Only a hint: who is woken reads the row. So a wake-up too many costs a query, and one too few a
+poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TypeAlias
+
+Wake: TypeAlias = Callable[[Iterable[str]], None]  # what use cases are given
+
+
+class Wakeups:
+    """Topics are ids of operations and users. Made and waited on in one event loop; `wake` is for
+    any thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def wake(self, topics: Iterable[str]) -> None:
+        """Wake all who wait for one of the topics."""
+        with suppress(RuntimeError):  # the loop has closed: nobody waits
+            self._loop.call_soon_threadsafe(self._set, frozenset(topics))
+
+    def subscribe(self, topic: str) -> Subscription:
+        """Start listening; wake-ups from now on are not missed."""
+        return Subscription(topic, self._waiting)
+
+    def _set(self, topics: frozenset[str]) -> None:
+        for topic in topics & self._waiting.keys():
+            for event in self._waiting[topic]:
+                event.set()
+
+
+class Subscription:
+    """One waiter for one topic, as a context manager."""
+
+    def __init__(self, topic: str, waiting: defaultdict[str, set[asyncio.Event]]) -> None:
+        self._topic = topic
+        self._waiting = waiting
+        self._event = asyncio.Event()
+
+    def __enter__(self) -> Subscription:
+        self._waiting[self._topic].add(self._event)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting[self._topic].discard(self._event)
+        if not self._waiting[self._topic]:
+            del self._waiting[self._topic]
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next wake-up, or after `seconds`."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()

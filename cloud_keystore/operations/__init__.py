@@ -1,0 +1,1 @@
+"""Use cases of operations: ask, claim, decide, cancel, expire."""

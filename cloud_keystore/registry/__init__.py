@@ -1,0 +1,1 @@
+"""Use cases of the registration authority: people, enrolment, certificates, cards."""

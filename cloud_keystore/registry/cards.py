@@ -1,0 +1,235 @@
+"""Cards: made, listed, unlocked, suspended, revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from cloud_keystore.custody.making import make_key
+from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.model.cards import (
+    DEFAULT_PROFILE,
+    PIN,
+    PROFILES,
+    PUK,
+    Card,
+    CardEvent,
+    CardProfile,
+    CardState,
+    Key,
+    KeyTemplate,
+)
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import (
+    CardNotFound,
+    CardNotInUse,
+    IllegalCardChange,
+    InvalidInput,
+    UserNotFound,
+)
+from cloud_keystore.model.passcodes import TRIES
+from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
+from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.registry import certificates, objects
+from cloud_keystore.registry.authorities import Authorities
+from cloud_keystore.storage import cards, operations, passcodes, people
+from cloud_keystore.storage.engine import Database
+
+SERIAL_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CardEntry:
+    """A card with its holder and the state of its passcode."""
+
+    card: Card
+    user: User
+    tries_left: int | None  # None: no passcode set yet
+
+    @property
+    def passcode_state(self) -> str:
+        """In a word."""
+        return "unset" if self.tries_left is None else "ok" if self.tries_left else "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class CardImage:
+    """All of a card that is not secret."""
+
+    card: Card
+    objects: Mapping[int, bytes]
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The use cases of cards."""
+
+    database: Database
+    seal: Seal
+    clock: Clock
+    random: Random
+    authorities: Authorities
+    wake: Wake
+
+    def issue(self, request_id: bytes, user_id: str, profile_name: str) -> CardEntry:
+        """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
+
+        Repeated with the same request id, return the card made before. Raises UserNotFound,
+        InvalidInput.
+        """
+        check_request_id(request_id)
+        profile = PROFILES.get(profile_name or DEFAULT_PROFILE)
+        if profile is None:
+            raise InvalidInput(
+                f"there is no profile {profile_name!r}: use one of {', '.join(PROFILES)}"
+            )
+        with self.database.read() as connection:
+            user = people.find_user(connection, user_id)
+        if user is None:
+            raise UserNotFound(f"there is no user {user_id}")
+        card = self._new_card(user, profile)
+        keys = [self._new_key(template, card, user, profile) for template in profile.keys]
+        contents = objects.build(card, user, keys, self.authorities.content)
+        with self.database.write() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is None:
+                cards.add(connection, card, request_id, keys, contents)
+                made = card
+            return self._entry(connection, made)
+
+    def list_all(self) -> list[CardEntry]:
+        """All cards, oldest first."""
+        with self.database.read() as connection:
+            return [self._entry(connection, card) for card in cards.list_all(connection)]
+
+    def list_of(self, device: Identity) -> list[CardEntry]:
+        """The cards of a device's holder, oldest first."""
+        with self.database.read() as connection:
+            found = cards.list_all(connection, device.user_id or "")
+            return [self._entry(connection, card) for card in found]
+
+    def find(self, serial: str) -> CardEntry:
+        """One card; raises CardNotFound."""
+        with self.database.read() as connection:
+            return self._entry(connection, self._card(connection, serial))
+
+    def keys(self, serial: str) -> tuple[Key, ...]:
+        """A card's keys, without their private parts; raises CardNotFound."""
+        with self.database.read() as connection:
+            found = cards.keys(connection, self._card(connection, serial).id)
+        return tuple(replace(key, sealed_private=None) for key in found)
+
+    def image(self, serial: str) -> CardImage:
+        """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
+        with self.database.read() as connection:
+            card = self._card(connection, serial)
+            if card.state is not CardState.ACTIVE:
+                raise CardNotInUse(f"card {serial} is {card.state}")
+            contents = cards.objects(connection, card.id)
+        return CardImage(card, contents, self.keys(serial))
+
+    def unlock(self, serial: str) -> CardEntry:
+        """Restore the tries of PIN and PUK; the passcodes stay as they are."""
+        with self.database.write() as connection:
+            card = self._card(connection, serial)
+            if passcodes.tries_left(connection, card.id, PIN) is None:
+                raise IllegalCardChange(
+                    f"card {serial} has no passcode yet: its holder sets it on the device"
+                )
+            for key_ref in (PIN, PUK):
+                passcodes.restore_tries(connection, card.id, key_ref, TRIES)
+            return self._entry(connection, card)
+
+    def suspend(self, serial: str) -> CardEntry:
+        """Take a card out of use; what waits for its holder is withdrawn."""
+        return self._move(serial, CardEvent.SUSPEND, "")
+
+    def resume(self, serial: str) -> CardEntry:
+        """Put a suspended card back in use. A locked passcode stays locked."""
+        return self._move(serial, CardEvent.RESUME, "")
+
+    def revoke(self, serial: str, reason: str) -> CardEntry:
+        """Take a card out of use for ever and erase its keys."""
+        return self._move(
+            serial, CardEvent.REVOKE, text_field("reason", reason, LONGEST_DISPLAY_NAME)
+        )
+
+    def _move(self, serial: str, event: CardEvent, reason: str) -> CardEntry:
+        now = self.clock()
+        withdrawn: list[str] = []
+        with self.database.write() as connection:
+            card = self._card(connection, serial)
+            if not cards.move(connection, card.id, event, reason):
+                raise IllegalCardChange(
+                    f"card {serial} is {card.state}: it cannot {event.name.lower()}"
+                )
+            if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
+                passcodes.drop_proofs(connection, card.id)
+                withdrawn = operations.open_of(connection, card.id)
+                for operation_id in withdrawn:
+                    operations.cancel(connection, operation_id, now)
+            if event is CardEvent.REVOKE:
+                cards.destroy_keys(connection, card.id, now)
+            entry = self._entry(connection, self._card(connection, serial))
+        self.wake([card.user_id, *withdrawn])
+        return entry
+
+    def _new_card(self, user: User, profile: CardProfile) -> Card:
+        now = self.clock()
+        digits = SERIAL_DIGITS - len(profile.serial_prefix)
+        number = int.from_bytes(self.random(16)) % 10**digits
+        return Card(
+            id=new_id(now, self.random),
+            serial=f"{profile.serial_prefix}{number:0{digits}}",
+            guid=UUID(bytes=self.random(16), version=4).bytes,
+            user_id=user.id,
+            profile=profile.name,
+            state=CardState.PENDING,
+            create_time=now,
+            expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
+        )
+
+    def _new_key(self, template: KeyTemplate, card: Card, user: User, profile: CardProfile) -> Key:
+        now = card.create_time
+        key_id = new_id(now, self.random)
+        made = make_key(key_id, template.algorithm, self.seal)
+        certificate = certificates.issue(
+            template,
+            made.public,
+            user.display_name,
+            card.serial,
+            self.authorities.cards,
+            _whole_second(now),
+            profile.validity_days,
+        )
+        return Key(
+            id=key_id,
+            card_id=card.id,
+            key_ref=template.key_ref,
+            algorithm=template.algorithm,
+            certificate=certificate,
+            sealed_private=made.sealed_private,
+            create_time=now,
+        )
+
+    def _entry(self, connection: Connection, card: Card) -> CardEntry:
+        user = people.find_user(connection, card.user_id)
+        if user is None:
+            raise CardNotFound(f"card {card.serial} has no holder")
+        return CardEntry(card, user, passcodes.tries_left(connection, card.id, PIN))
+
+    def _card(self, connection: Connection, serial: str) -> Card:
+        card = cards.find_by_serial(connection, serial)
+        if card is None:
+            raise CardNotFound(f"there is no card {serial}")
+        return card
+
+
+def _whole_second(now: datetime) -> datetime:
+    return now.replace(microsecond=0)  # certificates know no fractions

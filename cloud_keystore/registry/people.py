@@ -1,0 +1,144 @@
+"""People and invitations: whom the registration authority knows, and the tokens it hands out."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import InvalidInput, UserNotFound
+from cloud_keystore.model.people import (
+    LONGEST_DISPLAY_NAME,
+    LONGEST_LABEL,
+    Identity,
+    IdentityState,
+    Role,
+    User,
+    text_field,
+)
+from cloud_keystore.storage import cards, people
+from cloud_keystore.storage.engine import Database
+
+TOKEN_TIME = timedelta(days=14)
+SECRET_BYTES = 16
+TOKEN_PREFIX = "cc1"  # noqa: S105 (a format's name)
+LONGEST_EMAIL = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A one-time secret as text, with its end."""
+
+    text: str
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """A person as listed: with devices and cards."""
+
+    user: User
+    device_count: int
+    card_serials: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Adds and lists people, workstations and operators, and invites their devices."""
+
+    database: Database
+    clock: Clock
+    random: Random
+    enrolment_address: str  # host:port of the enrolment port
+    enrolment_sha256: bytes  # of its certificate
+
+    def add_user(self, display_name: str, email: str) -> tuple[User, Token]:
+        """Add a person and invite the first device."""
+        now = self.clock()
+        user = User(
+            id=new_id(now, self.random),
+            display_name=text_field("name", display_name, LONGEST_DISPLAY_NAME),
+            email=_email(email),
+            create_time=now,
+        )
+        with self.database.write() as connection:
+            people.add_user(connection, user)
+        return user, self.invite_device(user.id)
+
+    def list_users(self) -> list[UserEntry]:
+        """All people, oldest first."""
+        with self.database.read() as connection:
+            users = people.list_users(connection)
+            devices = people.count_devices(connection)
+            all_cards = cards.list_all(connection)
+        serials: dict[str, list[str]] = {}
+        for card in all_cards:
+            serials.setdefault(card.user_id, []).append(card.serial)
+        return [
+            UserEntry(user, devices.get(user.id, 0), tuple(serials.get(user.id, ())))
+            for user in users
+        ]
+
+    def invite_device(self, user_id: str) -> Token:
+        """A token for one more device of a person; raises UserNotFound."""
+        with self.database.read() as connection:
+            if people.find_user(connection, user_id) is None:
+                raise UserNotFound(f"there is no user {user_id}")
+        return self._invite(Role.DEVICE, "device", "", user_id)[1]
+
+    def add_workstation(self, display_name: str, site: str) -> tuple[Identity, Token]:
+        """Add a workstation and a token for it."""
+        name = text_field("name", display_name, LONGEST_LABEL)
+        place = text_field("site", site, LONGEST_LABEL, required=False)
+        return self._invite(Role.WORKSTATION, name, place, None)
+
+    def add_operator(self, display_name: str) -> Token:
+        """A token for an operator of the registration authority."""
+        return self._invite(Role.OPERATOR, display_name, "", None)[1]
+
+    def list_workstations(self) -> list[Identity]:
+        """All workstations, oldest first."""
+        with self.database.read() as connection:
+            return people.list_identities(connection, Role.WORKSTATION)
+
+    def has_operators(self) -> bool:
+        """Whether anybody was ever invited to operate the registry."""
+        with self.database.read() as connection:
+            return bool(people.list_identities(connection, Role.OPERATOR))
+
+    def _invite(
+        self, role: Role, display_name: str, site: str, user_id: str | None
+    ) -> tuple[Identity, Token]:
+        now = self.clock()
+        identity = Identity(
+            id=new_id(now, self.random),
+            role=role,
+            state=IdentityState.INVITED,
+            display_name=display_name,
+            site=site,
+            user_id=user_id,
+            certificate_sha256=None,
+            public_key=None,
+            create_time=now,
+        )
+        secret = self.random(SECRET_BYTES)
+        token = Token(self._token_text(secret), now + TOKEN_TIME)
+        with self.database.write() as connection:
+            people.add_identity(connection, identity)
+            people.add_token(connection, sha256(secret).digest(), identity.id, token.expire_time)
+        return identity, token
+
+    def _token_text(self, secret: bytes) -> str:
+        """Where to enrol, which certificate to expect there, and the secret (docs/protocol.md)."""
+        body = base64.urlsafe_b64encode(self.enrolment_sha256 + secret).decode().rstrip("=")
+        return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"
+
+
+def _email(email: str) -> str:
+    email = text_field("email", email, LONGEST_EMAIL, required=False)
+    local, at, domain = email.rpartition("@")
+    if email and not (at and local and "." in domain and " " not in email):
+        raise InvalidInput("email is not an address such as name@example.org")
+    return email

@@ -1,0 +1,1 @@
+"""gRPC servicers: protobuf to model and back, nothing more."""

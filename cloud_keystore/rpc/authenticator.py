@@ -1,0 +1,128 @@
+"""`AuthenticatorService`: what holders' devices call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from cloud_keystore.custody.passcodes import Passcodes
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.operations import Decision, Operation
+from cloud_keystore.model.people import Identity
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.registry.authorities import Authorities
+from cloud_keystore.registry.cards import Cards
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.rpc.workstation import POLL_SECONDS
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2 as pb
+from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    cards: Cards
+    passcodes: Passcodes
+    deciding: Deciding
+    authorities: Authorities
+    wakeups: Wakeups
+    clock: Clock
+
+    async def WatchRequests(
+        self, request: pb.WatchRequestsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRequestsResponse]:
+        async with self.door.stream(context) as device:
+            ringing: set[str] = set()
+            with self.wakeups.subscribe(device.user_id or device.id) as subscription:
+                while True:
+                    found = await asyncio.to_thread(self.deciding.waiting, device)
+                    waiting = {each.id: each for each in found}
+                    for gone in sorted(ringing - waiting.keys()):
+                        yield pb.WatchRequestsResponse(closed=await self._closed(gone, device))
+                    for new in sorted(waiting.keys() - ringing):
+                        yield pb.WatchRequestsResponse(request=self._request(waiting[new]))
+                    ringing = set(waiting)
+                    await subscription.wait(POLL_SECONDS)
+
+    async def GetRequest(
+        self, request: pb.GetRequestRequest, context: Context
+    ) -> pb.GetRequestResponse:
+        operation = await self.door.call(
+            context, lambda device: self.deciding.find(request.operation_id, device)
+        )
+        return pb.GetRequestResponse(request=self._request(operation))
+
+    async def ClaimQrCode(
+        self, request: pb.ClaimQrCodeRequest, context: Context
+    ) -> pb.ClaimQrCodeResponse:
+        operation = await self.door.call(
+            context, lambda device: self.deciding.claim(request.qr_text, device)
+        )
+        return pb.ClaimQrCodeResponse(request=self._request(operation))
+
+    async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+        state = await self.door.call(
+            context,
+            lambda device: self.deciding.decide(
+                request.operation_id,
+                _decision(request.decision),
+                request.number,
+                request.device_signature,
+                device,
+            ),
+        )
+        return pb.DecideResponse(state=approval_pb2.OperationState.ValueType(state))
+
+    async def ListCards(
+        self, request: pb.ListCardsRequest, context: Context
+    ) -> pb.ListCardsResponse:
+        entries = await self.door.call(context, lambda device: self.cards.list_of(device))
+        return pb.ListCardsResponse(
+            cards=[
+                pb.HolderCard(
+                    serial=entry.card.serial,
+                    state=entry.card.state,
+                    passcode_state=entry.passcode_state,
+                )
+                for entry in entries
+            ]
+        )
+
+    async def SetPasscode(
+        self, request: pb.SetPasscodeRequest, context: Context
+    ) -> pb.SetPasscodeResponse:
+        puk = await self.door.call(
+            context,
+            lambda device: self.passcodes.set_first(
+                request.card_serial, request.passcode, device.user_id
+            ),
+        )
+        return pb.SetPasscodeResponse(puk=puk)
+
+    def _request(self, operation: Operation) -> pb.Request:
+        return pb.Request(
+            operation_id=operation.id,
+            payload=operation.payload,
+            keystore_signature=self.authorities.sign_request(operation.payload),
+        )
+
+    async def _closed(self, operation_id: str, device: Identity) -> pb.ClosedRequest:
+        operation = await asyncio.to_thread(self.deciding.find, operation_id, device)
+        state = operation.state_at(self.clock())
+        return pb.ClosedRequest(
+            operation_id=operation_id, state=approval_pb2.OperationState.ValueType(state)
+        )
+
+
+def _decision(number: int) -> Decision:
+    try:
+        return Decision(number)
+    except ValueError:
+        raise InvalidInput("decision is neither APPROVE nor DENY") from None

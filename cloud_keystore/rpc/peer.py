@@ -1,0 +1,37 @@
+"""Who calls: the identity behind a TLS client certificate."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cloud_keystore.model.errors import IdentityRejected
+from cloud_keystore.model.people import Identity, IdentityState, Role
+from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.storage import people
+from cloud_keystore.storage.engine import Database
+
+
+def certificate_sha256(context: Context) -> bytes:
+    """SHA-256 of the client's certificate, which TLS has checked against the transport CA."""
+    pem = b"".join(context.auth_context().get("x509_pem_cert", ()))
+    if not pem:
+        raise IdentityRejected("no client certificate: enrol first")
+    return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest()
+
+
+def identify(database: Database, fingerprint: bytes, role: Role) -> Identity:
+    """The active identity of a certificate; raises IdentityRejected for none, a removed one or
+    another role.
+    """
+    with database.read() as connection:
+        identity = people.find_identity_by_certificate(connection, fingerprint)
+    if identity is None or identity.state is not IdentityState.ACTIVE:
+        raise IdentityRejected("this identity is unknown or was removed: enrol again")
+    if identity.role is not role:
+        raise IdentityRejected(
+            f"this service is for a {role.name.lower()}, not a {identity.role.name.lower()}"
+        )
+    return identity

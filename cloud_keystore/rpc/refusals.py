@@ -1,0 +1,63 @@
+"""Errors to the wire: one table, and the place where every call passes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import NoReturn, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+from cloud_keystore.model import errors
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
+
+log = structlog.get_logger()
+
+DOMAIN = "cloudcard"
+
+GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
+    errors.InvalidInput: (StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
+    errors.MalformedKeyInput: (StatusCode.INVALID_ARGUMENT, "MALFORMED_KEY_INPUT"),
+    errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
+    errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
+    errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
+    errors.OperationNotFound: (StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
+    errors.CardNotInUse: (StatusCode.FAILED_PRECONDITION, "CARD_NOT_IN_USE"),
+    errors.IllegalCardChange: (StatusCode.FAILED_PRECONDITION, "ILLEGAL_CARD_CHANGE"),
+    errors.OperationClosed: (StatusCode.FAILED_PRECONDITION, "OPERATION_CLOSED"),
+    errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),
+    errors.PasscodeAlreadySet: (StatusCode.FAILED_PRECONDITION, "PASSCODE_ALREADY_SET"),
+    errors.OperationBusy: (StatusCode.UNAVAILABLE, "OPERATION_BUSY"),
+    errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
+    errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),
+    errors.TokenRejected: (StatusCode.PERMISSION_DENIED, "TOKEN_REJECTED"),
+    errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
+    errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+}
+
+
+async def refuse(context: Context, error: Exception) -> NoReturn:
+    """End the call: a refusal with its reason, a bug with nothing but the id of its log entry."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, errors.KeystoreError) and type(error) in GRPC_STATUS:
+        code, reason = GRPC_STATUS[type(error)]
+        log.info("refused", reason=reason)
+        await context.abort_with_status(_status(code, reason, str(error)))
+    incident = uuid.uuid4().hex
+    log.error("internal error", incident=incident, exc_info=error)
+    text = f"the keystore failed; its log tells more under {incident}"
+    await context.abort_with_status(_status(StatusCode.INTERNAL, "INTERNAL", text))
+    raise AssertionError("an abort does not return")
+
+
+def _status(code: StatusCode, reason: str, text: str) -> grpc.Status:
+    number, _ = code.value
+    status = status_pb2.Status(code=number, message=text)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    return rpc_status.to_status(status)

@@ -1,0 +1,188 @@
+"""`WorkstationService`: what readers call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.passcodes import Outcome, Passcodes
+from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.operations import FINAL, Channel, Operation, State
+from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.operations.asking import Ask, Asking
+from cloud_keystore.registry.cards import Cards
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+
+POLL_SECONDS = 2.0  # between looks at the row when no wake-up comes
+
+
+@dataclass(frozen=True, slots=True)
+class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    cards: Cards
+    passcodes: Passcodes
+    asking: Asking
+    activation: Activation
+    wakeups: Wakeups
+    clock: Clock
+
+    async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
+        image = await self.door.call(context, lambda _: self.cards.image(request.card_serial))
+        return pb.GetCardResponse(
+            card=pb.Card(
+                serial=image.card.serial,
+                guid=image.card.guid,
+                objects=[
+                    pb.DataObject(tag=tag, value=value) for tag, value in image.objects.items()
+                ],
+                keys=[
+                    pb.CardKey(
+                        key_ref=key.key_ref,
+                        algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
+                    )
+                    for key in image.keys
+                ],
+            )
+        )
+
+    async def GetPasscodeStatus(
+        self, request: pb.GetPasscodeStatusRequest, context: Context
+    ) -> pb.GetPasscodeStatusResponse:
+        tries = await self.door.call(
+            context, lambda _: self.passcodes.tries_left(request.card_serial, request.key_ref)
+        )
+        return pb.GetPasscodeStatusResponse(tries_left=tries)
+
+    async def VerifyPasscode(
+        self, request: pb.VerifyPasscodeRequest, context: Context
+    ) -> pb.VerifyPasscodeResponse:
+        outcome = await self.door.call(
+            context,
+            lambda workstation: self.passcodes.verify(
+                request.card_serial, request.key_ref, request.passcode, workstation.id
+            ),
+        )
+        return pb.VerifyPasscodeResponse(result=_result(outcome))
+
+    async def ChangePasscode(
+        self, request: pb.ChangePasscodeRequest, context: Context
+    ) -> pb.ChangePasscodeResponse:
+        outcome = await self.door.call(
+            context,
+            lambda workstation: self.passcodes.change(
+                request.card_serial,
+                request.key_ref,
+                request.old_passcode,
+                request.new_passcode,
+                workstation.id,
+            ),
+        )
+        return pb.ChangePasscodeResponse(result=_result(outcome))
+
+    async def ResetPasscode(
+        self, request: pb.ResetPasscodeRequest, context: Context
+    ) -> pb.ResetPasscodeResponse:
+        outcome = await self.door.call(
+            context,
+            lambda workstation: self.passcodes.reset(
+                request.card_serial, request.puk, request.new_passcode, workstation.id
+            ),
+        )
+        return pb.ResetPasscodeResponse(result=_result(outcome))
+
+    async def CreateOperation(
+        self, request: pb.CreateOperationRequest, context: Context
+    ) -> pb.CreateOperationResponse:
+        operation = await self.door.call(
+            context, lambda workstation: self.asking.create(_ask(request), workstation)
+        )
+        return pb.CreateOperationResponse(operation=self._operation(operation))
+
+    async def WatchOperation(
+        self, request: pb.WatchOperationRequest, context: Context
+    ) -> AsyncIterator[pb.WatchOperationResponse]:
+        async with self.door.stream(context) as workstation:
+            sent: State | None = None
+            with self.wakeups.subscribe(request.operation_id) as subscription:
+                while sent not in FINAL and sent is not State.APPROVED:
+                    found = await asyncio.to_thread(
+                        self.asking.find, request.operation_id, workstation
+                    )
+                    state = found.state_at(self.clock())
+                    if state is sent:
+                        await subscription.wait(POLL_SECONDS)
+                        continue
+                    sent = state
+                    yield pb.WatchOperationResponse(operation=self._operation(found))
+
+    async def PerformOperation(
+        self, request: pb.PerformOperationRequest, context: Context
+    ) -> pb.PerformOperationResponse:
+        result = await self.door.call(
+            context,
+            lambda workstation: self.activation.perform(
+                request.operation_id, request.input, workstation
+            ),
+        )
+        return pb.PerformOperationResponse(result=result)
+
+    async def CancelOperation(
+        self, request: pb.CancelOperationRequest, context: Context
+    ) -> pb.CancelOperationResponse:
+        operation = await self.door.call(
+            context, lambda workstation: self.asking.cancel(request.operation_id, workstation)
+        )
+        return pb.CancelOperationResponse(operation=self._operation(operation))
+
+    def _operation(self, operation: Operation) -> pb.Operation:
+        state = operation.state_at(self.clock())
+        message = pb.Operation(
+            id=operation.id,
+            state=approval_pb2.OperationState.ValueType(state),
+            number=operation.number if Channel.PUSH in operation.channels else "",
+            qr_text=self.asking.qr_text(operation),
+        )
+        message.qr_expire_time.FromDatetime(operation.qr_expire_time)
+        message.create_time.FromDatetime(operation.create_time)
+        message.expire_time.FromDatetime(operation.expire_time)
+        return message
+
+
+def _ask(request: pb.CreateOperationRequest) -> Ask:
+    try:
+        key_use = KeyUse(request.key_use)
+        channels = frozenset(Channel(each) for each in request.channels)
+    except ValueError:
+        raise InvalidInput("key_use or a channel is one that this keystore does not know") from None
+    return Ask(
+        request_id=request.request_id,
+        card_serial=request.card_serial,
+        key_ref=request.key_ref,
+        algorithm=request.algorithm,
+        key_use=key_use,
+        input=request.input,
+        passcode_proof=request.passcode_proof,
+        application=request.application,
+        channels=channels,
+    )
+
+
+def _result(outcome: Outcome) -> pb.PasscodeResult:
+    match outcome:
+        case Verified(proof):
+            return pb.PasscodeResult(passcode_proof=proof)
+        case Mismatch(tries):
+            return pb.PasscodeResult(tries_left=tries)
+        case PolicyViolation(rule):
+            return pb.PasscodeResult(policy_violation=rule)

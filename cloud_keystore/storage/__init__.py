@@ -1,0 +1,1 @@
+"""Tables, migrations and repositories; only `engine` knows that it is SQLite."""

@@ -1,0 +1,133 @@
+"""Rows of cards, their data objects and their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from cloud_keystore.model.cards import (
+    CARD_TRANSITIONS,
+    Algorithm,
+    Card,
+    CardEvent,
+    CardState,
+    Key,
+)
+from cloud_keystore.storage import tables as t
+
+CARD_COLUMNS = tuple(t.card.c[name] for name in Card.__dataclass_fields__)
+KEY_COLUMNS = tuple(t.key.c[name] for name in Key.__dataclass_fields__)
+
+
+def add(
+    connection: Connection,
+    card: Card,
+    request_id: bytes,
+    keys: list[Key],
+    objects: Mapping[int, bytes],
+) -> None:
+    """Add a card with all that belongs to it."""
+    connection.execute(
+        insert(t.card).values(
+            id=card.id,
+            serial=card.serial,
+            guid=card.guid,
+            user_id=card.user_id,
+            profile=card.profile,
+            state=card.state,
+            request_id=request_id,
+            create_time=card.create_time,
+            expire_time=card.expire_time,
+        )
+    )
+    for key in keys:
+        connection.execute(
+            insert(t.key).values(
+                id=key.id,
+                card_id=key.card_id,
+                key_ref=key.key_ref,
+                algorithm=key.algorithm,
+                certificate=key.certificate,
+                sealed_private=key.sealed_private,
+                create_time=key.create_time,
+            )
+        )
+    for tag, value in objects.items():
+        connection.execute(insert(t.card_object).values(card_id=card.id, tag=tag, value=value))
+
+
+def find(connection: Connection, card_id: str) -> Card | None:
+    return _one(
+        connection.execute(select(*CARD_COLUMNS).where(t.card.c.id == card_id)).mappings().first()
+    )
+
+
+def find_by_serial(connection: Connection, serial: str) -> Card | None:
+    query = select(*CARD_COLUMNS).where(t.card.c.serial == serial)
+    return _one(connection.execute(query).mappings().first())
+
+
+def find_by_request(connection: Connection, request_id: bytes) -> Card | None:
+    query = select(*CARD_COLUMNS).where(t.card.c.request_id == request_id)
+    return _one(connection.execute(query).mappings().first())
+
+
+def list_all(connection: Connection, user_id: str | None = None) -> list[Card]:
+    """All cards, or those of one holder, oldest first."""
+    query = select(*CARD_COLUMNS).order_by(t.card.c.id)
+    if user_id is not None:
+        query = query.where(t.card.c.user_id == user_id)
+    return [_to_card(row) for row in connection.execute(query).mappings()]
+
+
+def objects(connection: Connection, card_id: str) -> Mapping[int, bytes]:
+    """A card's data objects by tag."""
+    query = select(t.card_object.c.tag, t.card_object.c.value).where(
+        t.card_object.c.card_id == card_id
+    )
+    return {row.tag: row.value for row in connection.execute(query)}
+
+
+def keys(connection: Connection, card_id: str) -> list[Key]:
+    """A card's keys by reference."""
+    query = select(*KEY_COLUMNS).where(t.key.c.card_id == card_id).order_by(t.key.c.key_ref)
+    return [_to_key(row) for row in connection.execute(query).mappings()]
+
+
+def find_key(connection: Connection, key_id: str) -> Key | None:
+    row = connection.execute(select(*KEY_COLUMNS).where(t.key.c.id == key_id)).mappings().first()
+    return None if row is None else _to_key(row)
+
+
+def move(connection: Connection, card_id: str, event: CardEvent, reason: str = "") -> bool:
+    """Move a card by an event; False if its state does not allow it."""
+    moves = {source: to for (source, what), to in CARD_TRANSITIONS.items() if what is event}
+    (target,) = set(moves.values())
+    values = {"state": target} | ({"reason": reason} if reason else {})
+    changed = connection.execute(
+        update(t.card).where(t.card.c.id == card_id, t.card.c.state.in_(moves)).values(values)
+    )
+    return changed.rowcount == 1
+
+
+def destroy_keys(connection: Connection, card_id: str, now: datetime) -> None:
+    """Erase the private parts of a card's keys."""
+    connection.execute(
+        update(t.key)
+        .where(t.key.c.card_id == card_id, t.key.c.destroy_time.is_(None))
+        .values(sealed_private=None, destroy_time=now)
+    )
+
+
+def _one(row: RowMapping | None) -> Card | None:
+    return None if row is None else _to_card(row)
+
+
+def _to_card(row: RowMapping) -> Card:
+    return Card(**{**row, "state": CardState(row["state"])})
+
+
+def _to_key(row: RowMapping) -> Key:
+    return Key(**{**row, "algorithm": Algorithm(row["algorithm"])})

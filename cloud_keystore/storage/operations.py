@@ -1,0 +1,276 @@
+"""Rows of operations. A change of state is one conditional UPDATE drawn from the model's table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy.sql.dml import Update
+
+from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.model.operations import (
+    FINAL,
+    REFUSAL_WINDOW,
+    RESULT_TIME,
+    USE_TIME,
+    Approval,
+    Channel,
+    Decision,
+    Event,
+    Operation,
+    State,
+    sources,
+    target,
+)
+from cloud_keystore.storage import tables as t
+
+o = t.operation.c
+
+Values: TypeAlias = dict[str, "int | str | bytes | datetime | None"]
+
+
+def add(connection: Connection, operation: Operation) -> None:
+    connection.execute(
+        insert(t.operation).values(
+            id=operation.id,
+            request_id=operation.request_id,
+            workstation_id=operation.workstation_id,
+            card_id=operation.card_id,
+            key_id=operation.key_id,
+            user_id=operation.user_id,
+            key_use=operation.key_use,
+            state=operation.state,
+            payload=operation.payload,
+            number=operation.number,
+            channels=_channel_bits(operation.channels),
+            create_time=operation.create_time,
+            expire_time=operation.expire_time,
+            qr_expire_time=operation.qr_expire_time,
+        )
+    )
+
+
+def find(connection: Connection, operation_id: str) -> Operation | None:
+    row = connection.execute(select(t.operation).where(o.id == operation_id)).mappings().first()
+    return None if row is None else _to_operation(row)
+
+
+def find_by_request(
+    connection: Connection, workstation_id: str, request_id: bytes
+) -> Operation | None:
+    query = select(t.operation).where(
+        o.workstation_id == workstation_id, o.request_id == request_id
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _to_operation(row)
+
+
+def list_waiting(connection: Connection, user_id: str, now: datetime) -> list[Operation]:
+    """What waits for a holder's decision, oldest first."""
+    query = (
+        select(t.operation)
+        .where(o.user_id == user_id, o.state == State.PENDING, o.expire_time > now)
+        .order_by(o.id)
+    )
+    return [_to_operation(row) for row in connection.execute(query).mappings()]
+
+
+def open_at(connection: Connection, card_id: str, workstation_id: str) -> list[str]:
+    """Operations of a card at a workstation that have not ended and whose key is not in use."""
+    query = select(o.id).where(
+        o.card_id == card_id,
+        o.workstation_id == workstation_id,
+        o.state.in_(sources(Event.CANCEL)),
+        o.use_time.is_(None),
+    )
+    return list(connection.execute(query).scalars())
+
+
+def open_of(connection: Connection, card_id: str) -> list[str]:
+    """Operations of a card that have not ended and whose key is not in use."""
+    query = select(o.id).where(
+        o.card_id == card_id, o.state.in_(sources(Event.CANCEL)), o.use_time.is_(None)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
+    """Requests of a card that lately rang for nothing: refused, ignored or withdrawn."""
+    query = select(func.count()).where(
+        o.card_id == card_id,
+        o.create_time > now - REFUSAL_WINDOW,
+        o.state.in_((State.DENIED, State.EXPIRED, State.CANCELLED)),
+    )
+    return connection.execute(query).scalar_one()
+
+
+def claim(connection: Connection, operation_id: str, device_id: str, now: datetime) -> bool:
+    """Bind a waiting operation to the device that scanned its code; once, but a repeat by that
+    device is harmless.
+    """
+    claimed = connection.execute(
+        update(t.operation)
+        .where(
+            o.id == operation_id,
+            o.state == State.PENDING,
+            o.expire_time > now,
+            o.qr_expire_time > now,
+            or_(o.claimed_by.is_(None), o.claimed_by == device_id),
+        )
+        .values(claimed_by=device_id)
+    )
+    return claimed.rowcount == 1
+
+
+def decide(
+    connection: Connection, operation_id: str, event: Event, approval: Approval, now: datetime
+) -> bool:
+    """Write down the holder's decision; False if the operation waits no longer."""
+    decided: Values = {
+        "device_id": approval.device_id,
+        "decision": approval.decision,
+        "decision_number": approval.number,
+        "device_signature": approval.device_signature,
+        "decide_time": now,
+    }
+    if event is Event.APPROVE:
+        decided["expire_time"] = now + USE_TIME
+    return _advance(connection, operation_id, event, now, [o.expire_time > now], decided)
+
+
+def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
+    """Spend the approval: of all who try, exactly one gets True, and only before the approval
+    expires.
+    """
+    started = connection.execute(
+        update(t.operation)
+        .where(
+            o.id == operation_id,
+            o.state == State.APPROVED,
+            o.use_time.is_(None),
+            o.expire_time > now,
+        )
+        .values(use_time=now)
+    )
+    return started.rowcount == 1
+
+
+def end_use(
+    connection: Connection, operation_id: str, sealed_result: bytes | None, now: datetime
+) -> bool:
+    """Write down what came of the use; a use without a result failed."""
+    event = Event.FAIL if sealed_result is None else Event.SUCCEED
+    return _advance(
+        connection,
+        operation_id,
+        event,
+        now,
+        [o.use_time.is_not(None)],
+        {"sealed_result": sealed_result},
+    )
+
+
+def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
+    """Withdraw an operation; False if it has ended or its key is in use."""
+    return _advance(connection, operation_id, Event.CANCEL, now, [o.use_time.is_(None)], {})
+
+
+def sweep(
+    connection: Connection, now: datetime, stalled_time: timedelta | None
+) -> list[tuple[str, str]]:
+    """Write down what time has done; return the (operation, user) pairs that changed.
+
+    What waited too long expires, a use that runs for `stalled_time` has lost its process and fails
+    (None: any use has), old results are erased.
+    """
+    expired = [o.expire_time <= now, o.use_time.is_(None)]
+    stalled = [_stalled(now, stalled_time)]
+    changed = [
+        (row.id, row.user_id)
+        for event, conditions in ((Event.EXPIRE, expired), (Event.FAIL, stalled))
+        for row in connection.execute(
+            _change(event, now, conditions, {}).returning(o.id, o.user_id)
+        )
+    ]
+    connection.execute(
+        update(t.operation)
+        .where(o.sealed_result.is_not(None), o.end_time <= now - RESULT_TIME)
+        .values(sealed_result=None)
+    )
+    return changed
+
+
+def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
+    """Whether `sweep` would find anything; keeps an idle service from writing."""
+    waiting = o.state.in_(sources(Event.EXPIRE))
+    due = or_(
+        waiting & (o.expire_time <= now) & o.use_time.is_(None),
+        waiting & _stalled(now, stalled_time),
+        o.sealed_result.is_not(None) & (o.end_time <= now - RESULT_TIME),
+    )
+    return connection.execute(select(o.id).where(due).limit(1)).first() is not None
+
+
+def _stalled(now: datetime, stalled_time: timedelta | None) -> ColumnElement[bool]:
+    return o.use_time.is_not(None) if stalled_time is None else o.use_time <= now - stalled_time
+
+
+def _advance(
+    connection: Connection,
+    operation_id: str,
+    event: Event,
+    now: datetime,
+    conditions: Iterable[ColumnElement[bool]],
+    values: Values,
+) -> bool:
+    change = _change(event, now, [o.id == operation_id, *conditions], values)
+    return connection.execute(change).rowcount == 1
+
+
+def _change(
+    event: Event, now: datetime, conditions: Iterable[ColumnElement[bool]], values: Values
+) -> Update:
+    state = target(event)
+    ends: Values = {"end_time": now} if state in FINAL else {}
+    return (
+        update(t.operation)
+        .where(o.state.in_(sources(event)), *conditions)
+        .values({"state": state, **ends, **values})
+    )
+
+
+def _channel_bits(channels: frozenset[Channel]) -> int:
+    return sum(1 << (channel - 1) for channel in channels)
+
+
+def _to_operation(row: RowMapping) -> Operation:
+    approval = None
+    if row["decision"] is not None:
+        approval = Approval(
+            device_id=row["device_id"],
+            decision=Decision(row["decision"]),
+            number=row["decision_number"],
+            device_signature=row["device_signature"],
+        )
+    return Operation(
+        id=row["id"],
+        request_id=row["request_id"],
+        workstation_id=row["workstation_id"],
+        card_id=row["card_id"],
+        key_id=row["key_id"],
+        user_id=row["user_id"],
+        key_use=KeyUse(row["key_use"]),
+        state=State(row["state"]),
+        payload=row["payload"],
+        number=row["number"],
+        channels=frozenset(each for each in Channel if row["channels"] >> (each - 1) & 1),
+        create_time=row["create_time"],
+        expire_time=row["expire_time"],
+        qr_expire_time=row["qr_expire_time"],
+        claimed_by=row["claimed_by"],
+        approval=approval,
+        use_time=row["use_time"],
+        sealed_result=row["sealed_result"],
+    )

@@ -1,0 +1,99 @@
+"""Rows of passcodes and of the proofs that one was given."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from cloud_keystore.storage import tables as t
+
+
+def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None:
+    """Tries left of a passcode, or None where none is set."""
+    query = select(t.passcode.c.tries_left).where(*_is(card_id, key_ref))
+    tries: int | None = connection.execute(query).scalar()
+    return tries
+
+
+def add(connection: Connection, card_id: str, key_ref: int, hashed: str, tries: int) -> None:
+    connection.execute(
+        insert(t.passcode).values(card_id=card_id, key_ref=key_ref, hash=hashed, tries_left=tries)
+    )
+
+
+def spend_try(connection: Connection, card_id: str, key_ref: int) -> tuple[str, int] | None:
+    """Take one try away; return the hash to compare with and the tries left, or None where there is
+    no try.
+    """
+    spent = connection.execute(
+        update(t.passcode)
+        .where(*_is(card_id, key_ref), t.passcode.c.tries_left > 0)
+        .values(tries_left=t.passcode.c.tries_left - 1)
+        .returning(t.passcode.c.hash, t.passcode.c.tries_left)
+    ).first()
+    return None if spent is None else (spent.hash, spent.tries_left)
+
+
+def restore_tries(connection: Connection, card_id: str, key_ref: int, tries: int) -> None:
+    connection.execute(update(t.passcode).where(*_is(card_id, key_ref)).values(tries_left=tries))
+
+
+def replace(connection: Connection, card_id: str, key_ref: int, hashed: str, tries: int) -> None:
+    connection.execute(
+        update(t.passcode).where(*_is(card_id, key_ref)).values(hash=hashed, tries_left=tries)
+    )
+
+
+def add_proof(
+    connection: Connection,
+    sha256: bytes,
+    card_id: str,
+    workstation_id: str,
+    expire_time: datetime,
+) -> None:
+    connection.execute(
+        insert(t.passcode_proof).values(
+            sha256=sha256, card_id=card_id, workstation_id=workstation_id, expire_time=expire_time
+        )
+    )
+
+
+def use_proof(
+    connection: Connection,
+    sha256: bytes,
+    card_id: str,
+    workstation_id: str,
+    now: datetime,
+    *,
+    for_signature: bool,
+) -> bool:
+    """Whether the proof holds for this card at this workstation; a signature key takes it once."""
+    proof = t.passcode_proof.c
+    conditions = [
+        proof.sha256 == sha256,
+        proof.card_id == card_id,
+        proof.workstation_id == workstation_id,
+        proof.expire_time > now,
+    ]
+    if not for_signature:
+        return connection.execute(select(proof.sha256).where(*conditions)).first() is not None
+    used = connection.execute(
+        update(t.passcode_proof)
+        .where(*conditions, proof.signature_time.is_(None))
+        .values(signature_time=now)
+    )
+    return used.rowcount == 1
+
+
+def drop_proofs(connection: Connection, card_id: str) -> None:
+    """Forget that a card's passcode was given, wherever it was."""
+    connection.execute(delete(t.passcode_proof).where(t.passcode_proof.c.card_id == card_id))
+
+
+def drop_expired_proofs(connection: Connection, now: datetime) -> None:
+    connection.execute(delete(t.passcode_proof).where(t.passcode_proof.c.expire_time <= now))
+
+
+def _is(card_id: str, key_ref: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return t.passcode.c.card_id == card_id, t.passcode.c.key_ref == key_ref

@@ -1,0 +1,131 @@
+"""Rows of users, identities and enrolment tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
+
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.storage import tables as t
+
+
+def add_user(connection: Connection, user: User) -> None:
+    connection.execute(
+        insert(t.user).values(
+            id=user.id,
+            display_name=user.display_name,
+            email=user.email,
+            create_time=user.create_time,
+        )
+    )
+
+
+def find_user(connection: Connection, user_id: str) -> User | None:
+    row = connection.execute(select(t.user).where(t.user.c.id == user_id)).mappings().first()
+    return None if row is None else User(**row)
+
+
+def list_users(connection: Connection) -> list[User]:
+    """All people, oldest first."""
+    return [
+        User(**row) for row in connection.execute(select(t.user).order_by(t.user.c.id)).mappings()
+    ]
+
+
+def count_devices(connection: Connection) -> Mapping[str, int]:
+    """Number of active devices by user; users without one are left out."""
+    query = (
+        select(t.identity.c.user_id, func.count().label("devices"))
+        .where(t.identity.c.role == Role.DEVICE, t.identity.c.state == IdentityState.ACTIVE)
+        .group_by(t.identity.c.user_id)
+    )
+    return {row.user_id: row.devices for row in connection.execute(query)}
+
+
+def add_identity(connection: Connection, identity: Identity) -> None:
+    connection.execute(
+        insert(t.identity).values(
+            id=identity.id,
+            role=identity.role,
+            state=identity.state,
+            display_name=identity.display_name,
+            site=identity.site,
+            user_id=identity.user_id,
+            certificate_sha256=identity.certificate_sha256,
+            public_key=identity.public_key,
+            create_time=identity.create_time,
+        )
+    )
+
+
+def find_identity(connection: Connection, identity_id: str) -> Identity | None:
+    return _identity(connection, t.identity.c.id == identity_id)
+
+
+def find_identity_by_certificate(
+    connection: Connection, certificate_sha256: bytes
+) -> Identity | None:
+    return _identity(connection, t.identity.c.certificate_sha256 == certificate_sha256)
+
+
+def list_identities(connection: Connection, role: Role) -> list[Identity]:
+    """All identities of a role, oldest first."""
+    query = select(t.identity).where(t.identity.c.role == role).order_by(t.identity.c.id)
+    return [_to_identity(row) for row in connection.execute(query).mappings()]
+
+
+def activate_identity(
+    connection: Connection,
+    identity_id: str,
+    certificate_sha256: bytes,
+    public_key: bytes,
+    display_name: str,
+) -> None:
+    """Give an invited identity its certificate and key."""
+    connection.execute(
+        update(t.identity)
+        .where(t.identity.c.id == identity_id, t.identity.c.state == IdentityState.INVITED)
+        .values(
+            state=IdentityState.ACTIVE,
+            certificate_sha256=certificate_sha256,
+            public_key=public_key,
+            display_name=display_name,
+        )
+    )
+
+
+def add_token(
+    connection: Connection, secret_sha256: bytes, identity_id: str, expire_time: datetime
+) -> None:
+    connection.execute(
+        insert(t.token).values(
+            secret_sha256=secret_sha256, identity_id=identity_id, expire_time=expire_time
+        )
+    )
+
+
+def spend_token(connection: Connection, secret_sha256: bytes, now: datetime) -> str | None:
+    """Mark a token used and return its identity, or None if it is unknown, used or expired."""
+    spent = connection.execute(
+        update(t.token)
+        .where(
+            t.token.c.secret_sha256 == secret_sha256,
+            t.token.c.use_time.is_(None),
+            t.token.c.expire_time > now,
+        )
+        .values(use_time=now)
+        .returning(t.token.c.identity_id)
+    )
+    identity_id: str | None = spent.scalar()
+    return identity_id
+
+
+def _identity(connection: Connection, condition: ColumnElement[bool]) -> Identity | None:
+    row = connection.execute(select(t.identity).where(condition)).mappings().first()
+    return None if row is None else _to_identity(row)
+
+
+def _to_identity(row: RowMapping) -> Identity:
+    return Identity(**{**row, "role": Role(row["role"]), "state": IdentityState(row["state"])})

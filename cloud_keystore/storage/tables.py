@@ -1,0 +1,171 @@
+"""The tables. Times are whole microseconds of UTC, so that order and comparison are exact
+everywhere.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time, stored as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+metadata = MetaData()
+
+authority = Table(
+    "authority",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("sealed_private", LargeBinary, nullable=False),
+)
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("display_name", String, nullable=False),
+    Column("email", String, nullable=False),
+    Column("create_time", Instant, nullable=False),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("role", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("display_name", String, nullable=False),
+    Column("site", String, nullable=False),
+    Column("user_id", ForeignKey("user.id"), index=True),
+    Column("certificate_sha256", LargeBinary, unique=True),
+    Column("public_key", LargeBinary),
+    Column("create_time", Instant, nullable=False),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("secret_sha256", LargeBinary, primary_key=True),
+    Column("identity_id", ForeignKey("identity.id"), nullable=False),
+    Column("expire_time", Instant, nullable=False),
+    Column("use_time", Instant),
+)
+
+card = Table(
+    "card",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("serial", String, nullable=False, unique=True),
+    Column("guid", LargeBinary, nullable=False, unique=True),
+    Column("user_id", ForeignKey("user.id"), nullable=False, index=True),
+    Column("profile", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False, server_default=""),
+    Column("request_id", LargeBinary, nullable=False, unique=True),
+    Column("create_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False),
+)
+
+card_object = Table(
+    "card_object",
+    metadata,
+    Column("card_id", ForeignKey("card.id"), primary_key=True),
+    Column("tag", Integer, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+key = Table(
+    "key",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("card_id", ForeignKey("card.id"), nullable=False),
+    Column("key_ref", Integer, nullable=False),
+    Column("algorithm", Integer, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("sealed_private", LargeBinary),
+    Column("create_time", Instant, nullable=False),
+    Column("destroy_time", Instant),
+    UniqueConstraint("card_id", "key_ref"),
+)
+
+passcode = Table(
+    "passcode",
+    metadata,
+    Column("card_id", ForeignKey("card.id"), primary_key=True),
+    Column("key_ref", Integer, primary_key=True),
+    Column("hash", String, nullable=False),
+    Column("tries_left", Integer, nullable=False),
+)
+
+passcode_proof = Table(
+    "passcode_proof",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("expire_time", Instant, nullable=False),
+    Column(
+        "signature_time", Instant
+    ),  # when the proof's one use of the signature key was asked for
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("request_id", LargeBinary, nullable=False),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("card_id", ForeignKey("card.id"), nullable=False),
+    Column("key_id", ForeignKey("key.id"), nullable=False),
+    Column("user_id", ForeignKey("user.id"), nullable=False),
+    Column("key_use", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("number", String, nullable=False),
+    Column("channels", Integer, nullable=False),  # bit 0 push, bit 1 QR
+    Column("create_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False),
+    Column("qr_expire_time", Instant, nullable=False),
+    Column("claimed_by", ForeignKey("identity.id")),
+    Column("device_id", ForeignKey("identity.id")),
+    Column("decision", Integer),
+    Column("decision_number", String),
+    Column("device_signature", LargeBinary),
+    Column("decide_time", Instant),
+    Column("use_time", Instant),
+    Column("sealed_result", LargeBinary),
+    Column("end_time", Instant),
+    UniqueConstraint("workstation_id", "request_id"),
+    Index("operation_by_user", "user_id", "state"),
+    Index("operation_by_card", "card_id", "create_time"),
+    Index("operation_by_expiry", "state", "expire_time"),
+)

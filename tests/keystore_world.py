@@ -1,0 +1,181 @@
+"""A keystore without its network: real database, real keys, a clock that tests turn."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from argon2 import PasswordHasher
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cloud_keystore.approval import statement
+from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.passcodes import Passcodes
+from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.model.operations import Channel, Decision, Operation, State
+from cloud_keystore.model.passcodes import Verified
+from cloud_keystore.model.people import Identity, User
+from cloud_keystore.operations.asking import Ask, Asking
+from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.registry import authorities
+from cloud_keystore.registry.cards import Cards
+from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.people import People
+from cloud_keystore.storage import operations
+from cloud_keystore.storage.engine import Database
+
+PASSCODE = b"135790"
+DATABASE = "keystore.db"
+
+
+@dataclass
+class FakeClock:
+    """Stands still until told."""
+
+    now: datetime = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@dataclass
+class Enrolled:
+    """An identity with the private key that belongs to it."""
+
+    identity: Identity
+    private: ec.EllipticCurvePrivateKey
+
+
+@dataclass
+class World:
+    """The use cases of one keystore, and short ways to use them."""
+
+    database: Database
+    clock: FakeClock
+    seal: Seal
+    people: People
+    enrolment: Enrolment
+    cards: Cards
+    passcodes: Passcodes
+    asking: Asking
+    deciding: Deciding
+    activation: Activation
+    woken: list[str] = field(default_factory=list)
+
+    def enrol(self, token_text: str) -> Enrolled:
+        private = ec.generate_private_key(ec.SECP256R1())
+        identity, _ = self.enrolment.enrol(secret_of(token_text), csr(private), "phone")
+        return Enrolled(identity, private)
+
+    def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
+        return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
+
+    def user(self, name: str = "Ada Byron") -> tuple[User, Enrolled]:
+        """A person with a phone."""
+        user, token = self.people.add_user(name, "")
+        return user, self.enrol(token.text)
+
+    def card(self, user: User, profile: str = "p256") -> str:
+        """An active card; returns its serial."""
+        serial = self.cards.issue(os.urandom(16), user.id, profile).card.serial
+        self.passcodes.set_first(serial, PASSCODE, user.id)
+        return serial
+
+    def proof(self, serial: str, workstation: Enrolled) -> bytes:
+        outcome = self.passcodes.verify(serial, 0x80, PASSCODE, workstation.identity.id)
+        assert isinstance(outcome, Verified)
+        return outcome.proof
+
+    def ask(
+        self,
+        serial: str,
+        workstation: Enrolled,
+        data: bytes = b"\x11" * 32,
+        *,
+        key_ref: int = 0x9A,
+        algorithm: int = 0x11,
+        key_use: KeyUse = KeyUse.SIGN,
+        proof: bytes | None = None,
+        request_id: bytes | None = None,
+        channels: Iterable[Channel] = (Channel.PUSH,),
+    ) -> Operation:
+        asked = Ask(
+            request_id=os.urandom(16) if request_id is None else request_id,
+            card_serial=serial,
+            key_ref=key_ref,
+            algorithm=algorithm,
+            key_use=key_use,
+            input=data,
+            passcode_proof=self.proof(serial, workstation) if proof is None else proof,
+            application="",
+            channels=frozenset(channels),
+        )
+        return self.asking.create(asked, workstation.identity)
+
+    def decide(
+        self,
+        operation: Operation,
+        device: Enrolled,
+        decision: Decision = Decision.APPROVE,
+        number: str | None = None,
+    ) -> State:
+        typed = (
+            (operation.number if decision is Decision.APPROVE else "") if number is None else number
+        )
+        signature = device.private.sign(
+            statement.statement(operation.payload, decision, typed), ec.ECDSA(SHA256())
+        )
+        return self.deciding.decide(operation.id, decision, typed, signature, device.identity)
+
+    def state(self, operation: Operation) -> State:
+        with self.database.read() as connection:
+            found = operations.find(connection, operation.id)
+        assert found is not None
+        return found.state_at(self.clock())
+
+
+def new_world(folder: Path) -> World:
+    """A keystore in a folder of its own, or the one that is there."""
+    clock, seal, woken = FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    database = Database(f"sqlite:///{folder / DATABASE}")
+    database.migrate()
+    authority = authorities.load_or_make(database, seal, clock())
+    enrolment_sha256 = sha256(authority.enrolment.der).digest()
+    fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    return World(
+        database=database,
+        clock=clock,
+        seal=seal,
+        people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
+        enrolment=Enrolment(database, clock, authority.transport),
+        cards=Cards(database, seal, clock, os.urandom, authority, woken.extend),
+        passcodes=Passcodes(database, seal, clock, os.urandom, fast),
+        asking=Asking(database, seal, clock, os.urandom, woken.extend),
+        deciding=Deciding(database, seal, clock, woken.extend),
+        activation=Activation(database, seal, clock, os.urandom),
+        woken=woken,
+    )
+
+
+def secret_of(token_text: str) -> bytes:
+    """The secret part of a token."""
+    body = token_text.removeprefix("cc1.").partition("@")[0]
+    return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))[32:]
+
+
+def csr(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """A certificate signing request, DER."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(private, SHA256()).public_bytes(Encoding.DER)

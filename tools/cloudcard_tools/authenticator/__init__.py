@@ -1,0 +1,1 @@
+"""`cloudcard authenticator`: a software phone in a terminal."""

@@ -1,0 +1,132 @@
+"""The phone's side of the approval protocol (docs/protocol.md), with no screen of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import grpc
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from google.protobuf.message import DecodeError
+
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2 as pb
+from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.identity import Identity
+
+TIMEOUT_SECONDS = 10.0
+STATEMENT_DOMAIN = b"cloudcard statement v1\0"
+REQUEST_DOMAIN = b"cloudcard request v1\0"
+PAYLOAD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """A request that waits. `raw` is what will be signed, `payload` is what it says."""
+
+    operation_id: str
+    raw: bytes = field(repr=False)
+    payload: approval_pb2.Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A request that waits no longer."""
+
+    operation_id: str
+    state: str  # "approved", "denied", "expired" …
+
+
+Event: TypeAlias = Ringing | Closed
+
+
+class Phone:
+    """Holds the device's key and the keystore's pinned request key; trusts nothing that is not
+    signed by it.
+    """
+
+    def __init__(self, identity: Identity, channel: grpc.Channel) -> None:
+        self._private = identity.private_key()
+        key = load_der_public_key(identity.request_key)
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise Failure("the keystore's request key is of an unknown kind: enrol again")
+        self._request_key = key
+        self._stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
+
+    def watch(self) -> Iterator[Event]:
+        """What waits now, and every change from now on; ends by raising grpc.RpcError."""
+        for response in self._stub.WatchRequests(pb.WatchRequestsRequest()):
+            if response.WhichOneof("event") == "request":
+                yield self._checked(response.request)
+            else:
+                yield Closed(response.closed.operation_id, state_name(response.closed.state))
+
+    def find(self, operation_id: str) -> Ringing:
+        """One request that waits."""
+        request = pb.GetRequestRequest(operation_id=operation_id)
+        return self._checked(self._stub.GetRequest(request, timeout=TIMEOUT_SECONDS).request)
+
+    def claim(self, qr_text: str) -> Ringing:
+        """The request of a scanned code, now bound to this device."""
+        request = pb.ClaimQrCodeRequest(qr_text=qr_text)
+        return self._checked(self._stub.ClaimQrCode(request, timeout=TIMEOUT_SECONDS).request)
+
+    def approve(self, ringing: Ringing, number: str) -> str:
+        """Approve with the number that the workstation shows, "" after a scan; return the state."""
+        return self._decide(ringing, pb.DECISION_APPROVE, number)
+
+    def deny(self, ringing: Ringing) -> str:
+        """Refuse; return the state."""
+        return self._decide(ringing, pb.DECISION_DENY, "")
+
+    def cards(self) -> list[pb.HolderCard]:
+        """The holder's cards."""
+        return list(self._stub.ListCards(pb.ListCardsRequest(), timeout=TIMEOUT_SECONDS).cards)
+
+    def set_passcode(self, serial: str, passcode: str) -> str:
+        """Set the first passcode of a card; return its PUK."""
+        request = pb.SetPasscodeRequest(card_serial=serial, passcode=passcode.encode())
+        response = self._stub.SetPasscode(request, timeout=TIMEOUT_SECONDS)
+        puk: str = response.puk
+        return puk
+
+    def _decide(self, ringing: Ringing, decision: pb.Decision.ValueType, number: str) -> str:
+        digits = number.encode("ascii")
+        statement = STATEMENT_DOMAIN + bytes((decision, len(digits))) + digits + ringing.raw
+        request = pb.DecideRequest(
+            operation_id=ringing.operation_id,
+            decision=decision,
+            number=number,
+            device_signature=self._private.sign(statement, ec.ECDSA(SHA256())),
+        )
+        return state_name(self._stub.Decide(request, timeout=TIMEOUT_SECONDS).state)
+
+    def _checked(self, request: pb.Request) -> Ringing:
+        """Refuse what the keystore did not sign, or what this version cannot show in full."""
+        try:
+            self._request_key.verify(
+                request.keystore_signature, REQUEST_DOMAIN + request.payload, ec.ECDSA(SHA256())
+            )
+            payload = approval_pb2.Payload.FromString(request.payload)
+        except (InvalidSignature, DecodeError):
+            raise Failure(
+                "this request is not from your keystore: do not approve it, and tell "
+                "your registration authority"
+            ) from None
+        if payload.version != PAYLOAD_VERSION:
+            raise Failure("this request is of a newer kind: update the authenticator")
+        if payload.operation_id != request.operation_id:
+            raise Failure(
+                "this request carries another one's payload: tell your registration authority"
+            )
+        return Ringing(request.operation_id, request.payload, payload)
+
+
+def state_name(state: approval_pb2.OperationState.ValueType) -> str:
+    """ "approved", "denied" and so on."""
+    return approval_pb2.OperationState.Name(state).removeprefix("OPERATION_STATE_").lower()

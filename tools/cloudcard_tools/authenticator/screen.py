@@ -1,0 +1,50 @@
+"""What the phone shows of a request, for people and for programs."""
+
+from __future__ import annotations
+
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard_tools.authenticator.phone import Ringing
+from cloudcard_tools.output import Row, iso_time
+
+KEY_USE = {
+    approval_pb2.KEY_USE_SIGN: "Sign",
+    approval_pb2.KEY_USE_DECRYPT: "Decrypt",
+    approval_pb2.KEY_USE_AGREE: "Agree on a secret",
+}
+KEY_NAME = {
+    0x9A: "authentication key (9A)",
+    0x9C: "signature key (9C)",
+    0x9D: "key management key (9D)",
+    0x9E: "card authentication key (9E)",
+}
+LABELS = {
+    "key_use": "Operation",
+    "key": "Key",
+    "card": "Card",
+    "workstation": "Workstation",
+    "site": "Place",
+    "application": "Application",
+    "created": "Asked at",
+    "expires": "Decide until",
+    "fingerprint": "Data",
+    "operation": "Request",
+}
+
+
+def facts(ringing: Ringing) -> Row:
+    """All that the holder should see before deciding."""
+    payload = ringing.payload
+    return {
+        "operation": ringing.operation_id,
+        "key_use": KEY_USE.get(payload.key_use, "unknown"),
+        "key": KEY_NAME.get(payload.key_ref, f"key {payload.key_ref:02X}"),
+        "card": payload.card_serial,
+        "holder": payload.user_display_name,
+        "workstation": payload.workstation.display_name,
+        "site": payload.workstation.site,
+        "application": payload.application or "not known",
+        "created": iso_time(payload.create_time.ToDatetime()),
+        "expires": iso_time(payload.expire_time.ToDatetime()),
+        "fingerprint": ", ".join(each.hex()[:16] + "…" for each in payload.input_sha256),
+        "policy": payload.policy,
+    }

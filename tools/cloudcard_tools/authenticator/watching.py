@@ -1,0 +1,146 @@
+"""`authenticator watch`: rings, asks, decides; goes on after the keystore was away."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TextIO, TypeAlias
+
+import click
+import grpc
+
+from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
+from cloudcard_tools.authenticator.screen import LABELS, facts
+from cloudcard_tools.failures import Failure, explain, failures
+from cloudcard_tools.output import print_facts
+
+RETRY_SECONDS = 0.5
+HINT = "Type the number shown at the workstation to approve, d to deny: "
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A line that the holder typed."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection to the keystore broke."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing more will be typed."""
+
+
+Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Failure | Finished"
+
+
+@dataclass(slots=True)
+class Watch:
+    """One run of `watch`: two threads feed a queue, one loop works it off."""
+
+    phone: Phone
+    as_json: bool
+    ringing: list[Ringing] = field(default_factory=list)
+    seen: set[str] = field(
+        default_factory=set
+    )  # a reconnected stream repeats what waits: ring once
+    lost: bool = False
+    happenings: queue.Queue[Happening] = field(default_factory=queue.Queue)
+
+    def run(self, stdin: TextIO) -> None:
+        """Watch until standard input ends or Ctrl-C."""
+        for feed in (self._feed_events, lambda: self._feed_lines(stdin)):
+            threading.Thread(target=feed, daemon=True).start()
+        self._say("watching", "Watching for requests. Ctrl-C ends.")
+        while not isinstance(happening := self.happenings.get(), Finished):
+            self._handle(happening)
+
+    def _handle(self, happening: Happening) -> None:
+        match happening:
+            case Ringing():
+                self.lost = False
+                self._ring(happening)
+            case Closed(operation_id, state):
+                if any(each.operation_id == operation_id for each in self.ringing):
+                    self._drop(operation_id)
+                    self._say(
+                        "closed", f"Request closed: {state}.", operation=operation_id, state=state
+                    )
+            case Typed(line):
+                self._answer(line.strip())
+            case Lost(text):
+                if not self.lost:
+                    self._say("lost", f"{text} Trying again.")
+                self.lost = True
+            case Failure():
+                self._say("failure", happening.message)
+
+    def _ring(self, ringing: Ringing) -> None:
+        if ringing.operation_id in self.seen:
+            return
+        self.seen.add(ringing.operation_id)
+        self.ringing.append(ringing)
+        if self.as_json:
+            click.echo(json.dumps({"event": "request", **facts(ringing)}))
+            return
+        click.echo("\a\nA request waits for you")
+        print_facts(facts(ringing), LABELS, as_json=False)
+        click.echo(HINT, nl=False)
+
+    def _answer(self, typed: str) -> None:
+        """Decide the newest request: it is the one on the screen."""
+        if not typed:
+            return
+        if not self.ringing:
+            self._say("nothing", "No request waits.")
+            return
+        current = self.ringing[-1]
+        if typed.lower() not in ("d", "deny") and not (len(typed) == 2 and typed.isdigit()):
+            self._say("hint", HINT)
+            return
+        try:
+            with failures():
+                state = (
+                    self.phone.approve(current, typed)
+                    if typed.isdigit()
+                    else self.phone.deny(current)
+                )
+        except Failure as failure:
+            self._say("failure", failure.message, operation=current.operation_id)
+            return
+        self._drop(current.operation_id)
+        wrong = " The number was wrong." if typed.isdigit() and state == "denied" else ""
+        text = f"{state.capitalize()}.{wrong}"
+        self._say("decided", text, operation=current.operation_id, state=state)
+
+    def _drop(self, operation_id: str) -> None:
+        self.ringing = [each for each in self.ringing if each.operation_id != operation_id]
+
+    def _say(self, event: str, text: str, **more: str) -> None:
+        click.echo(json.dumps({"event": event, "text": text, **more}) if self.as_json else text)
+
+    def _feed_events(self) -> None:
+        while True:
+            try:
+                for event in self.phone.watch():
+                    self.happenings.put(event)
+            except grpc.RpcError as error:
+                failure = explain(error) if isinstance(error, grpc.Call) else Failure(str(error))
+                self.happenings.put(Lost(failure.message))
+            except Failure as failure:
+                self.happenings.put(failure)
+            time.sleep(RETRY_SECONDS)
+
+    def _feed_lines(self, stdin: TextIO) -> None:
+        for line in stdin:
+            self.happenings.put(Typed(line))
+        self.happenings.put(Finished())

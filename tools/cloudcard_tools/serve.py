@@ -1,0 +1,79 @@
+"""`cloudcard serve`: the keystore, with no configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+import structlog
+
+from cloud_keystore.app import Service
+from cloud_keystore.config import Address, Settings
+from cloud_keystore.model.errors import KeystoreError
+from cloudcard_tools import home
+from cloudcard_tools.failures import Failure
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cloudcard serve
+  cloudcard serve --data /var/lib/cloudcard --listen 0.0.0.0:7443 \\
+      --enrol-listen 0.0.0.0:7444 --public-host keystore.example.org
+"""
+)
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@click.option(
+    "--listen",
+    default="127.0.0.1:7443",
+    show_default=True,
+    help="Port of the services (mutual TLS).",
+)
+@click.option(
+    "--enrol-listen",
+    default="127.0.0.1:7444",
+    show_default=True,
+    help="Port for enrolment by token.",
+)
+@click.option(
+    "--public-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Name or address under which clients reach both.",
+)
+def serve(data: Path | None, listen: str, enrol_listen: str, public_host: str) -> None:
+    """Run the keystore.
+
+    The first start makes everything in the data folder: sealing key, database, certificate
+    authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
+    """
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        settings = Settings(
+            data=data or home.folder() / "keystore",
+            listen=Address.parse(listen),
+            enrol_listen=Address.parse(enrol_listen),
+            public_host=public_host,
+        )
+        asyncio.run(_serve(settings))
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"the data folder cannot be used: {error}") from None
+
+
+async def _serve(settings: Settings) -> None:
+    service = Service(settings)
+
+    def ready() -> None:
+        click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
+        click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
+        click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
+
+    await service.run(ready)

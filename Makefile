@@ -1,4 +1,64 @@
-.PHONY: proto
-proto:
-	rm -rf proto/gen && mkdir -p proto/gen
-	.venv/bin/python -m grpc_tools.protoc -I proto --python_out=proto/gen --mypy_out=proto/gen --grpc_python_out=proto/gen --mypy_grpc_out=proto/gen $$(cd proto && find cloudcard -name '*.proto' | sort)
+# What a developer does with this project. Everything that runs from here goes through `setup` first.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+# pcscd, vpcd and OpenSC are what the card is used through; the compiler and headers build pyscard,
+# for which PyPI has no Linux wheels.
+DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
+	python3-venv python3-dev gcc libc6-dev libpcsclite-dev pkg-config
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test lint format bench proto lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: debian $(VENV)/.installed ## Install what is missing from Debian and PyPI
+
+.PHONY: debian
+debian:
+	@tools/setup/debian.sh $(DEBIAN_PACKAGES)
+
+$(VENV)/.installed: requirements.lock pyproject.toml tools/setup/python.sh
+	@tools/setup/python.sh $(VENV) $(PYTHON)
+	@touch $@
+
+demo: setup ## Show everything at work, in a minute or two; INTERACTIVE=1: you are the card's holder
+	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
+
+test: lint ## Lint, then every test, through real pcscd, vpcd and OpenSC
+	$(BIN)/pytest
+
+lint: setup ## Style, types, schema, and whether the generated code is the schema's
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/buf lint proto
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+	tools/setup/generate.sh $(CURDIR)/$(BIN)/python "$$folder" && \
+	{ diff --recursive --brief --exclude=__pycache__ "$$folder" proto/gen || \
+	  { echo "proto/gen is not what proto/cloudcard says: run make proto" >&2; exit 1; }; }
+
+format: setup ## Format the code, and mend what can be mended by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure the time of a command through pcscd
+	@$(BIN)/cloudcard bench apdu
+
+proto: setup ## Generate proto/gen from the schema
+	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen
+	@rm -rf proto/gen && mv proto/.gen proto/gen
+
+lock: ## Renew requirements.lock from pyproject.toml; UPGRADE=1: with the newest versions
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile pyproject.toml --quiet \
+		--extra dev --generate-hashes --no-emit-index-url --python-version 3.11 --universal \
+		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+clean: ## Remove what was made here, but not what was installed from Debian
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -67,10 +67,10 @@ class UseKey:
     use: KeyUse
     key_ref: int
     algorithm: int  # PIV algorithm identifier (SP 800-78-5, table 9)
-    input: bytes  # SIGN: digest (ECC) or padded block (RSA); DECRYPT: cryptogram; AGREE: uncompressed point
-    proof: bytes = field(
-        default=b"", repr=False
-    )  # of `Verified`; empty where the key needs no passcode
+    input: bytes
+    """SIGN: a digest (ECC) or padded block (RSA); DECRYPT: a cryptogram; AGREE: a point."""
+    proof: bytes = field(default=b"", repr=False)
+    """Of `Verified`; empty where the key needs no passcode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""x."""
+"""The sub-commands of `cloudcard`, and what they share. Nothing imports this package."""

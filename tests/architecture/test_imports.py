@@ -1,0 +1,155 @@
+"""The dependency rules: who may import whom."""
+
+from __future__ import annotations
+
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+
+from architecture.imports import Rule, imported_by, modules, under
+
+IO = frozenset(
+    {"asyncio", "concurrent", "multiprocessing", "subprocess", "threading", "_thread"}
+    | {"http", "select", "selectors", "socket", "ssl", "urllib", "grpc"}
+    | {"io", "os", "pathlib", "shutil", "sqlite3", "sqlalchemy", "tempfile"}
+    | {"logging", "random", "secrets", "structlog", "time"}
+)
+RULES = (
+    Rule("card_os", IO | {"datetime"}),
+    Rule("cloud_keystore.model", IO),  # `now` is an argument; a value of datetime is no clock
+    Rule("cloud_keystore.approval", IO),
+    Rule("reader_bridge", frozenset({"cloud_keystore"})),  # they meet in proto/
+    Rule("cloud_keystore", frozenset({"reader_bridge"})),
+    Rule(
+        "cloud_keystore", frozenset({"card_os"}), except_by=frozenset({"cloud_keystore.registry"})
+    ),
+    Rule(  # which makes the objects of a card
+        "cloud_keystore.registry", frozenset({"card_os"}), except_for=frozenset({"card_os.piv"})
+    ),
+    Rule(  # the only door to private keys
+        "cloud_keystore",
+        frozenset({"cloud_keystore.custody.software"}),
+        except_by=frozenset({"cloud_keystore.custody"}),
+    ),
+    *(
+        Rule(package, frozenset({"cloudcard_tools"}))
+        for package in ("card_os", "reader_bridge", "cloud_keystore")
+    ),
+)
+LAYERS = (  # of the keystore; each imports from those before it, and from itself
+    ("model",),
+    ("approval", "config"),
+    ("storage", "notify", "audit"),
+    ("custody",),
+    ("registry", "operations"),
+    ("rpc", "web"),
+    ("app",),
+    ("__main__",),
+)
+
+
+def breaches(module: str, imported: set[str]) -> list[str]:
+    """What is wrong with these imports of this module, in words."""
+    found = [breach for rule in RULES for breach in rule.breaches(module, sorted(imported))]
+    if under(module, {"card_os"}):
+        found += [
+            f"{module} imports {name}, which is neither card_os nor the standard library"
+            for name in sorted(imported)
+            if name.partition(".")[0] not in {"card_os", *sys.stdlib_module_names}
+        ]
+    rank = layer(module)
+    if rank is not None:
+        found += [
+            f"{module} imports {name} of its own or a higher layer"
+            for name in sorted(imported)
+            if (other := layer(name)) is not None
+            and other >= rank
+            and name.split(".")[:2] != module.split(".")[:2]
+        ]
+    return found
+
+
+def layer(name: str) -> int | None:
+    """The layer of a module of the keystore; None for others. Fails for a package without one."""
+    top, _, rest = name.partition(".")
+    if top != "cloud_keystore" or not rest:
+        return None
+    part = rest.partition(".")[0]
+    for rank, parts in enumerate(LAYERS):
+        if part in parts:
+            return rank
+    raise AssertionError(f"cloud_keystore.{part} has no place in LAYERS")
+
+
+GRAPH = {
+    name: imported_by(path.read_text(), name, is_package=path.name == "__init__.py")
+    for name, path in modules()
+}
+
+
+@pytest.mark.parametrize("module", GRAPH)
+def test_imports_follow_the_rules(module: str) -> None:
+    assert breaches(module, GRAPH[module]) == []
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    edges = {
+        module: {other for other in GRAPH if other != module and imports(module, other)}
+        for module in GRAPH
+    }
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' <- '.join(error.args[1])}")
+
+
+def imports(module: str, other: str) -> bool:
+    """Whether `module` imports `other` itself, not a module beneath it."""
+    inner = {name for name in GRAPH if name.startswith(f"{other}.")}
+    return any(under(name, {other}) and not under(name, inner) for name in GRAPH[module])
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "said"),
+    [
+        ("card_os.card", "import time", "card_os.card imports time"),
+        ("card_os.card", "from os import urandom", "card_os.card imports os.urandom"),
+        ("card_os.card", "from reader_bridge import vpcd", "neither card_os nor the standard"),
+        ("card_os.card", "import cryptography", "neither card_os nor the standard"),
+        ("card_os.piv.pin", "def f():\n    import random", "imports random"),
+        ("card_os.piv.pin", "__import__('socket')", "imports socket"),
+        ("reader_bridge.serve", "import cloud_keystore.model", "imports cloud_keystore.model"),
+        ("cloud_keystore.app", "from reader_bridge import vpcd", "imports reader_bridge.vpcd"),
+        ("cloud_keystore.app", "from card_os import tlv", "imports card_os.tlv"),
+        ("cloud_keystore.registry.cards", "from card_os import card", "imports card_os.card"),
+        ("cloud_keystore.rpc.registry", "from ..custody import software", "custody.software"),
+        ("cloud_keystore.model.cards", "from time import time", "imports time.time"),
+        ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
+        ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
+        ("cloud_keystore.rpc.door", "from cloud_keystore import app", "higher layer"),
+        ("reader_bridge.serve", "from cloudcard_tools import home", "imports cloudcard_tools.home"),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> None:
+    assert any(said in breach for breach in breaches(module, imported_by(source, module)))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("card_os.card", "from card_os import tlv\nfrom dataclasses import dataclass"),
+        ("card_os.piv.pin", "from . import names"),
+        ("cloud_keystore.registry.cards", "from card_os.piv import encode"),
+        ("cloud_keystore.rpc.door", "from cloud_keystore.operations.asking import Asking"),
+        ("cloud_keystore.custody.activation", "from cloud_keystore.custody import software"),
+        ("cloudcard_tools.serve", "import cloud_keystore.app, reader_bridge, time"),
+    ],
+)
+def test_an_allowed_import_is_left_alone(module: str, source: str) -> None:
+    assert breaches(module, imported_by(source, module)) == []
+
+
+def test_a_new_package_needs_a_layer() -> None:
+    with pytest.raises(AssertionError, match="no place in LAYERS"):
+        breaches("cloud_keystore.novelty.thing", {"cloud_keystore.model"})

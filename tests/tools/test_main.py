@@ -1,0 +1,71 @@
+"""The root of `cloudcard`: a table, quick help, and errors of one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cloudcard_tools import __main__ as root
+
+
+@pytest.mark.parametrize("name", root.COMMANDS)
+def test_each_row_leads_to_a_command_that_says_the_same(name: str) -> None:
+    command = root.cloudcard.get_command(click.Context(root.cloudcard), name)
+    assert command is not None
+    assert command.get_short_help_str(limit=200) == root.COMMANDS[name].help
+    shown = CliRunner().invoke(root.cloudcard, [name, "--help"])
+    assert shown.exit_code == 0
+    assert "Examples:" in shown.output
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys\nfrom cloudcard_tools.__main__ import cloudcard\n"
+        "cloudcard.main(['--help'], standalone_mode=False)\n"
+        "print(sorted({'grpc', 'rich', 'cryptography', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *text, modules = done.stdout.splitlines()
+    assert modules == "[]"
+    for name in root.COMMANDS:
+        assert any(line.split()[:1] == [name] for line in text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--help"], 0), (["--version"], 0), ([], 2), (["nosuch"], 2)]
+)
+def test_exit_status(arguments: list[str], status: int) -> None:
+    assert CliRunner().invoke(root.cloudcard, arguments).exit_code == status
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ModuleNotFoundError(name="smartcard.scard"), "pip install 'cloudcard[pcsc]'"),
+        (ModuleNotFoundError(name="grpc"), "'grpc' is missing: install cloudcard again"),
+        (ValueError("two\nlines"), "unexpected ValueError: two lines"),
+    ],
+)
+def test_an_unexpected_error_is_one_line(
+    error: Exception,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_self: click.Group, _ctx: click.Context, _name: str) -> click.Command:
+        raise error
+
+    monkeypatch.setattr(root.LazyGroup, "get_command", fail)
+    monkeypatch.setattr(sys, "argv", ["cloudcard", "doctor"])
+    monkeypatch.delenv(root.DEBUG, raising=False)
+    with pytest.raises(SystemExit) as ended:
+        root.main()
+    assert ended.value.code == 1
+    assert line in capsys.readouterr().err
+    monkeypatch.setenv(root.DEBUG, "1")
+    with pytest.raises(type(error)):
+        root.main()

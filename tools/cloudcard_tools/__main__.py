@@ -1,0 +1,111 @@
+"""`cloudcard`: one command with sub-commands that are imported when they are used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+DEBUG = "CLOUDCARD_DEBUG"
+EXTRAS = {"smartcard": "pcsc"}  # modules that an extra of the distribution brings
+
+
+class Row(NamedTuple):
+    """A sub-command: where it is, and its line in the help, so that the help imports nothing."""
+
+    target: str
+    help: str
+
+
+COMMANDS: Mapping[str, Row] = {
+    "serve": Row("cloudcard_tools.serve:serve", "Run the keystore."),
+    "reader": Row(
+        "cloudcard_tools.reader:reader", "Put cards into this computer's virtual reader."
+    ),
+    "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
+    "authenticator": Row(
+        "cloudcard_tools.authenticator.commands:authenticator",
+        "A software phone: shows what waits for you, and approves or denies it.",
+    ),
+    "demo": Row(
+        "cloudcard_tools.demo.command:demo",
+        "Show the whole product at work with OpenSC's pkcs11-tool, and end.",
+    ),
+    "doctor": Row(
+        "cloudcard_tools.doctor:doctor", "Check what this computer needs; say what to do."
+    ),
+    "bench": Row("cloudcard_tools.bench:bench", "Measure."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands stand in COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """The names, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None for an unknown name."""
+        row = COMMANDS.get(cmd_name)
+        if row is None:
+            return None
+        module, _, attribute = row.target.partition(":")
+        command: object = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{row.target} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of the help, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row.help) for name, row in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Examples:
+  cloudcard demo                      see everything work once
+  cloudcard doctor                    is anything missing here?
+  cloudcard reader --local            a card for development, without a keystore
+  cloudcard ra card issue --help      what a command takes
+
+\b
+Exit status: 0 done, 1 failed (one line says why), 2 wrong usage.
+With {DEBUG}=1 an unexpected error shows where it came from.
+""",
+)
+@click.version_option(package_name="cloudcard", message="cloudcard %(version)s")
+def cloudcard() -> None:
+    """A virtual smartcard whose keys stay in a keystore and are used after approval on a phone."""
+
+
+def main() -> None:
+    """The entry point: an unexpected error is one line on standard error, and status 1."""
+    try:
+        cloudcard.main(prog_name="cloudcard")
+    except Exception as error:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        click.echo(f"Error: {explain(error)}", err=True)
+        sys.exit(1)
+
+
+def explain(error: Exception) -> str:
+    """One line for an error that no command has turned into words of its own."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        extra = EXTRAS.get(error.name.partition(".")[0])
+        fix = f"pip install 'cloudcard[{extra}]'" if extra else "install cloudcard again"
+        return f"the Python module {error.name!r} is missing: {fix}"
+    what = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {what} ({DEBUG}=1 shows where)"
+
+
+if __name__ == "__main__":
+    main()

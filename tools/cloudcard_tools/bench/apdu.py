@@ -1,0 +1,166 @@
+"""How long a command APDU takes through pcscd and vpcd, on our card and on simpler ones.
+
+Application, echo and card are processes of their own, so that no interpreter waits for another's
+lock. Echo and card take turns, so that what else the computer does slows both alike.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+
+from card_os.keys import KeyRequest, KeyResult, Refusal
+from card_os.piv import CardImage, encode, new_card
+from cloudcard_tools import pcsc, pcscd
+from cloudcard_tools.bench import echo, peer
+from cloudcard_tools.bench.timing import WARM_UP, machine, median_us, sample, undisturbed
+from cloudcard_tools.processes import Nursery
+
+DISCOVERY = 0x7E
+SELECT_PIV = bytes.fromhex("00A4040009A00000030800001000")
+GET_DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
+GET_CHALLENGE = bytes.fromhex("0084000008")
+CARD_SLOT, OTHER_SLOT = 0, 1
+LOCAL_READER = (sys.executable, "-m", "cloudcard_tools", "reader", "--local", "--algorithm", "p256")
+ROUND = 250  # commands to one card before it is the other's turn
+SLOW_COUNT = 25  # of commands that take 44 ms each
+RATIO_GOAL = 1.3
+CORE_GOAL_US = 30.0
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Medians of round trips in microseconds, and of how many each is."""
+
+    echo_us: float
+    card_us: float
+    naive_us: float
+    core_us: float
+    peer_us: float | None
+    count: int  # of echo, card and core each
+    slow_count: int  # of naive and peer each
+    response_bytes: int
+    machine: str
+
+    @property
+    def ratio(self) -> float:
+        """How much longer our card takes than a card that does nothing."""
+        return round(self.card_us / self.echo_us, 3)
+
+
+def steps(count: int, *, with_peer: bool) -> int:
+    """How many commands a measurement will report as done."""
+    return 3 * count + SLOW_COUNT * (1 + with_peer)
+
+
+def measure(folder: Path, count: int, *, with_peer: bool, done: Progress) -> Result:
+    """Measure all through the pcscd that runs; logs go to `folder`. Raises ClickException.
+
+    `done` hears of each batch of commands.
+    """
+    core_us = core(count)
+    done(count)
+    peer_command = peer.command(pcscd.PORTS[OTHER_SLOT]) if with_peer else []
+    pcscd.require_free(CARD_SLOT, OTHER_SLOT)
+    with Nursery(folder) as nursery, pcsc.client() as client:
+        nursery.start("card", *LOCAL_READER, "--json").wait_for_json(event="inserted", timeout=30)
+        with client.connect(CARD_SLOT) as card:
+            size = _size(card)
+            with _other(nursery, client, *_echo(size)) as bare:
+                echo_us, card_us = _by_turns(bare, card, count, done)
+        with _other(nursery, client, *_echo(size), "--naive") as naive:
+            naive_us = _slow(naive, GET_DISCOVERY, done)
+        peer_us = None
+        if peer_command:
+            with _other(nursery, client, *peer_command, **peer.variables()) as emulator:
+                peer_us = _slow(emulator, GET_CHALLENGE, done)
+    return Result(
+        echo_us=echo_us,
+        card_us=card_us,
+        naive_us=naive_us,
+        core_us=core_us,
+        peer_us=peer_us,
+        count=count,
+        slow_count=SLOW_COUNT,
+        response_bytes=size,
+        machine=machine(),
+    )
+
+
+def core(count: int) -> float:
+    """The card's own time for the command, within this process, in microseconds."""
+    image = CardImage(serial="0", guid=bytes(16), objects={DISCOVERY: encode.discovery()}, keys={})
+    call = partial(new_card(image, os.urandom).transmit, GET_DISCOVERY, NoKeys())
+    _require_success(call())
+    with undisturbed():
+        sample(call, WARM_UP)
+        return median_us(sample(call, count))
+
+
+class NoKeys:
+    """For commands that need no key."""
+
+    def perform(self, request: KeyRequest) -> KeyResult:
+        """Refuse."""
+        del request
+        return Refusal.UNKNOWN_KEY
+
+
+def _echo(size: int) -> list[str]:
+    port = pcscd.PORTS[OTHER_SLOT]
+    return [sys.executable, echo.__file__, str(port), str(size)]
+
+
+@contextmanager
+def _other(
+    nursery: Nursery, client: pcsc.Client, *command: str, **environment: str
+) -> Iterator[pcsc.Card]:
+    """A card in the other slot while the block lasts."""
+    nursery.start("other", *command, **environment)
+    with client.connect(OTHER_SLOT, timeout=20) as card:
+        yield card
+    nursery.stop("other")
+    client.wait_for_absence(OTHER_SLOT)
+
+
+def _size(card: pcsc.Card) -> int:
+    """How many bytes the card's response holds, without the status word."""
+    card.transmit(SELECT_PIV)
+    response = card.transmit(GET_DISCOVERY)
+    _require_success(response)
+    return len(response) - 2
+
+
+def _require_success(response: bytes) -> None:
+    if response[-2:] != b"\x90\x00":
+        raise click.ClickException(f"the card answers {response[-2:].hex().upper()}, not 9000")
+
+
+def _by_turns(bare: pcsc.Card, card: pcsc.Card, count: int, done: Progress) -> tuple[float, float]:
+    """The medians of both cards, in microseconds."""
+    durations: tuple[list[int], list[int]] = ([], [])
+    with undisturbed():
+        while (left := count - len(durations[0])) > 0:
+            for taken, each in zip(durations, (bare, card), strict=True):
+                call = partial(each.transmit, GET_DISCOVERY)
+                sample(call, WARM_UP)
+                taken += sample(call, min(ROUND, left))
+                done(min(ROUND, left))
+    return median_us(durations[0]), median_us(durations[1])
+
+
+def _slow(card: pcsc.Card, command: bytes, done: Progress) -> float:
+    """The median of a card that is far from the goal."""
+    card.transmit(command)
+    durations = sample(lambda: card.transmit(command), SLOW_COUNT)
+    done(SLOW_COUNT)
+    return median_us(durations)

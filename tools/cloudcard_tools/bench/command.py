@@ -1,0 +1,99 @@
+"""The command line of the benches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from cloudcard_tools import pcscd
+from cloudcard_tools.bench import apdu
+from cloudcard_tools.output import json_option
+
+EXAMPLES = """\b
+Examples:
+  cloudcard bench apdu
+  cloudcard bench apdu --json --count 20000
+  cloudcard bench apdu --peer
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def bench() -> None:
+    """Measure."""
+
+
+@bench.command("apdu", epilog=EXAMPLES)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 10_000_000),
+    default=5000,
+    show_default=True,
+    help="Commands to each card.",
+)
+@click.option("--peer", "with_peer", is_flag=True, help="Also vsmartcard's own emulator.")
+@json_option
+def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
+    """Measure a command's way through pcscd: our card beside one that only echoes.
+
+    Starts pcscd if none runs, and needs both virtual readers free.
+    """
+    with TemporaryDirectory(prefix="cloudcard-bench-") as name:
+        folder = Path(name)
+        with (
+            pcscd.available(folder / "pcscd.log", say_waiting),
+            Progress(console=Console(stderr=True), transient=True) as progress,
+        ):
+            task = progress.add_task("Measuring", total=apdu.steps(count, with_peer=with_peer))
+            result = apdu.measure(
+                folder,
+                count,
+                with_peer=with_peer,
+                done=lambda commands: progress.advance(task, commands),
+            )
+    if as_json:
+        click.echo(json.dumps(facts(result), indent=2))
+    else:
+        Console().print(table(result))
+        click.echo(result.machine)
+
+
+def say_waiting() -> None:
+    """Tell why nothing happens."""
+    click.echo("Another demo, bench or test uses pcscd: waiting for it to end.", err=True)
+
+
+def facts(result: apdu.Result) -> dict[str, str | int | float]:
+    """A result for programs, without what was not measured."""
+    measured = {key: value for key, value in asdict(result).items() if value is not None}
+    return {**measured, "ratio": result.ratio}
+
+
+def table(result: apdu.Result) -> Table:
+    """A result for people."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Median of a round trip", "us", "Goal"):
+        shown.add_column(heading, justify="left" if heading[0] == "M" else "right")
+    shown.add_row("echo, with quick acknowledgements", f"{result.echo_us:.1f}")
+    shown.add_row("this card, discovery object", f"{result.card_us:.1f}")
+    ratio_met = result.ratio <= apdu.RATIO_GOAL
+    shown.add_row("  times the echo", f"{result.ratio:.2f}", goal(apdu.RATIO_GOAL, met=ratio_met))
+    core_met = result.core_us <= apdu.CORE_GOAL_US
+    shown.add_row(
+        "  in the card alone", f"{result.core_us:.1f}", goal(apdu.CORE_GOAL_US, met=core_met)
+    )
+    shown.add_row("echo without quick acknowledgements", f"{result.naive_us:.1f}")
+    if result.peer_us is not None:
+        shown.add_row("vsmartcard's emulator, a challenge", f"{result.peer_us:.1f}")
+    return shown
+
+
+def goal(limit: float, *, met: bool) -> str:
+    """A goal, coloured by whether it is met."""
+    return f"[{'green' if met else 'red'}]<= {limit:g}[/]"

@@ -1,0 +1,51 @@
+"""vsmartcard's own card emulator, as Debian packages it, for comparison."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import platformdirs
+
+PROGRAM = Path("/usr/bin/vicc")
+LIBRARY = Path("/usr/lib/python3/site-packages/virtualsmartcard")  # where the package puts it
+REQUIREMENT = "pycryptodome>=3.19"  # the package needs it and does not say so
+
+
+def command(port: int) -> list[str]:
+    """How to run the emulator against a port of vpcd; raises ClickException where it is missing."""
+    if not PROGRAM.exists():
+        raise click.ClickException(
+            "--peer needs vsmartcard's emulator: apt-get install vsmartcard-vpicc"
+        )
+    python = _environment() / "bin" / "python"
+    return [str(python), str(PROGRAM), "--hostname", "127.0.0.1", "--port", str(port)]
+
+
+def variables() -> dict[str, str]:
+    """What to add to the emulator's environment."""
+    return {"PYTHONPATH": str(LIBRARY)}
+
+
+def _environment() -> Path:
+    """A Python environment of its own in the user's cache, made the first time."""
+    folder = platformdirs.user_cache_path("cloudcard") / "vicc"
+    done = folder / "complete"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _run(sys.executable, "-m", "venv", str(folder))
+        _run(str(folder / "bin/pip"), "install", "--quiet", "--no-input", REQUIREMENT)
+        done.touch()
+    return folder
+
+
+def _run(*arguments: str) -> None:
+    try:
+        subprocess.run(arguments, check=True, capture_output=True, text=True)  # noqa: S603
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip() or "no reason given").splitlines()[-1]
+        raise click.ClickException(f"{' '.join(arguments)} failed: {last}") from None

@@ -1,0 +1,70 @@
+"""The command line of the doctor."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cloudcard_tools.doctor import computer, keystore
+from cloudcard_tools.doctor.checks import Check, Finding, Level, examine
+from cloudcard_tools.output import json_option, print_json
+
+MARK = {
+    Level.OK: "[green]ok[/]",
+    Level.WARNING: "[yellow]look[/]",
+    Level.FAILED: "[red]failed[/]",
+}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cloudcard doctor
+  cloudcard doctor --json | jq '.checks[] | select(.ok | not)'
+
+Exit status: 1 if a check failed; what only deserves a look does not count.
+"""
+)
+@json_option
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Check what this computer needs; say what to do."""
+    checks = (*computer.CHECKS, *keystore.CHECKS)
+    findings = examine(checks)
+    if as_json:
+        _print_json(checks, findings)
+    else:
+        _print_table(checks, findings)
+    context.exit(int(any(finding.level is Level.FAILED for finding in findings)))
+
+
+def _print_json(checks: tuple[Check, ...], findings: list[Finding]) -> None:
+    print_json(
+        {
+            "ok": all(finding.level is not Level.FAILED for finding in findings),
+            "checks": [
+                {
+                    "name": check.name,
+                    "ok": finding.level is not Level.FAILED,
+                    "level": finding.level.value,
+                    "cause": finding.cause,
+                    "fix": finding.fix,
+                }
+                for check, finding in zip(checks, findings, strict=True)
+            ],
+        }
+    )
+
+
+def _print_table(checks: tuple[Check, ...], findings: list[Finding]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Check", no_wrap=True)
+    table.add_column("")
+    table.add_column("Found", overflow="fold")
+    for check, finding in zip(checks, findings, strict=True):
+        table.add_row(check.name, MARK[finding.level], escape(finding.cause))
+        if finding.fix:
+            table.add_row("", "", f"[bold]{escape(finding.fix)}[/]")
+    Console().print(table)

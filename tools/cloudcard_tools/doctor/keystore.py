@@ -1,0 +1,74 @@
+"""Checks of the identities on this computer and of the way to their keystore."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import click
+from cryptography import x509
+
+from cloudcard_tools import identity
+from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
+
+CONNECT_SECONDS = 3.0
+RENEW_BEFORE = timedelta(days=14)
+ENROL = {
+    "workstation": "cloudcard reader enrol TOKEN (needed to serve cards of a keystore)",
+    "authenticator": "cloudcard authenticator enrol TOKEN (needed where this is the phone)",
+    "operator": "cloudcard ra enrol TOKEN (needed where cards are issued)",
+}
+
+
+def enrolled(role: str) -> Finding:
+    """The identity of a role: there, readable and in its time."""
+    folder = identity.default_folder(role)
+    if not folder.exists():
+        return warning("not enrolled on this computer", ENROL[role])
+    try:
+        found = identity.load(folder)
+        certificate = x509.load_pem_x509_certificate((folder / "certificate.pem").read_bytes())
+    except click.ClickException as error:
+        return failed(error.message, f"remove {folder} and enrol again")
+    except (OSError, ValueError) as error:
+        return failed(
+            f"its certificate cannot be read: {error}", f"remove {folder} and enrol again"
+        )
+    now = datetime.now(UTC)
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < begin:
+        return failed(f"its certificate begins at {begin}", "set the clock of this computer")
+    if now > end:
+        return failed(f"its certificate ended at {end}", f"remove {folder} and enrol again")
+    if end - now < RENEW_BEFORE:
+        return warning(f"{found.display_name}; ends at {end}", "ask for a new token in time")
+    return ok(f"{found.display_name}, until {end:%Y-%m-%d}")
+
+
+def reachable() -> Finding:
+    """A TCP connection to each keystore that an identity here names."""
+    addresses = {}
+    for role in ENROL:
+        try:
+            found = identity.load(identity.default_folder(role))
+        except click.ClickException:
+            continue  # said by the check of that identity
+        addresses[found.address] = role
+    if not addresses:
+        return warning("no identity here names a keystore", "enrol first")
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        except (OSError, ValueError) as error:
+            return failed(
+                f"{address}: {error}", "is the keystore running (cloudcard serve), the network up?"
+            )
+    return ok(", ".join(addresses))
+
+
+CHECKS = (
+    *(Check(f"Identity: {role}", partial(enrolled, role)) for role in ENROL),
+    Check("Keystore", reachable),
+)

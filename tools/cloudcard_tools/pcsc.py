@@ -1,0 +1,167 @@
+"""A PC/SC client for benches and tests: bytes to a card through pcscd, and bytes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Protocol, cast
+
+import click
+
+VIRTUAL_READER = "Virtual PCD"  # vpcd's name in pcscd's reader configuration; the slot follows it
+SUCCESS = 0
+RETRY_SECONDS = 0.02
+
+
+class PcscError(click.ClickException):
+    """PC/SC refused a call; the text is its own."""
+
+
+class Scard(Protocol):
+    """What is used of pyscard's lowest layer, which has no type annotations."""
+
+    SCARD_SCOPE_USER: int
+    SCARD_SHARE_SHARED: int
+    SCARD_PROTOCOL_ANY: int
+    SCARD_PROTOCOL_T1: int
+    SCARD_PCI_T0: int
+    SCARD_PCI_T1: int
+    SCARD_LEAVE_CARD: int
+    SCARD_RESET_CARD: int
+    SCARD_STATE_UNAWARE: int
+    SCARD_STATE_PRESENT: int
+    SCARD_E_NO_READERS_AVAILABLE: int
+
+    def SCardEstablishContext(self, scope: int, /) -> tuple[int, int]: ...
+    def SCardReleaseContext(self, context: int, /) -> int: ...
+    def SCardListReaders(self, context: int, groups: list[str], /) -> tuple[int, list[str]]: ...
+    def SCardConnect(
+        self, context: int, reader: str, mode: int, protocols: int, /
+    ) -> tuple[int, int, int]: ...
+    def SCardReconnect(
+        self, card: int, mode: int, protocols: int, initialization: int, /
+    ) -> tuple[int, int]: ...
+    def SCardDisconnect(self, card: int, disposition: int, /) -> int: ...
+    def SCardStatus(self, card: int, /) -> tuple[int, str, int, int, list[int]]: ...
+    def SCardTransmit(self, card: int, pci: int, apdu: list[int], /) -> tuple[int, list[int]]: ...
+    def SCardGetStatusChange(
+        self, context: int, timeout: int, states: list[tuple[str, int]], /
+    ) -> tuple[int, list[tuple[str, int, list[int]]]]: ...
+    def SCardGetErrorMessage(self, result: int, /) -> str: ...
+
+
+class Card:
+    """A card to which this program is connected, shared with others."""
+
+    def __init__(self, scard: Scard, handle: int, protocol: int) -> None:
+        self._scard = scard
+        self._handle = handle
+        self._pci = scard.SCARD_PCI_T1 if protocol & scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset. Raises PcscError when the card has gone."""
+        result, _, _, _, atr = self._scard.SCardStatus(self._handle)
+        _require(self._scard, result)
+        return bytes(atr)
+
+    def transmit(self, command: bytes) -> bytes:
+        """Send a command APDU; the response APDU. Raises PcscError when the card has gone."""
+        result, response = self._scard.SCardTransmit(self._handle, self._pci, list(command))
+        _require(self._scard, result)
+        return bytes(response)
+
+    def reset(self) -> None:
+        """Reset the card (warm). Raises PcscError when it has gone."""
+        scard = self._scard
+        result, _ = scard.SCardReconnect(
+            self._handle,
+            scard.SCARD_SHARE_SHARED,
+            scard.SCARD_PROTOCOL_ANY,
+            scard.SCARD_RESET_CARD,
+        )
+        _require(scard, result)
+
+
+class Client:
+    """One PC/SC context. Use one per thread: a call may block for as long as a card waits."""
+
+    def __init__(self, scard: Scard, context: int) -> None:
+        self._scard = scard
+        self._context = context
+
+    def readers(self) -> list[str]:
+        """The names of the readers. Raises PcscError."""
+        result, names = self._scard.SCardListReaders(self._context, [])
+        if result == self._scard.SCARD_E_NO_READERS_AVAILABLE:
+            return []
+        _require(self._scard, result)
+        return names
+
+    def present(self, reader: str | int) -> bool:
+        """Whether pcscd has seen a card in the reader; it looks every 0.4 s. Raises PcscError."""
+        states = [(self._name(reader), self._scard.SCARD_STATE_UNAWARE)]
+        result, found = self._scard.SCardGetStatusChange(self._context, 0, states)
+        _require(self._scard, result)
+        return bool(found[0][1] & self._scard.SCARD_STATE_PRESENT)
+
+    def wait_for_absence(self, reader: str | int, timeout: float = 5.0) -> None:
+        """Wait until pcscd has noticed that the card is gone. Raises PcscError."""
+        deadline = time.monotonic() + timeout
+        while self.present(reader):
+            if time.monotonic() > deadline:
+                raise PcscError(f"the card has not left {self._name(reader)} in {timeout:g} s")
+            time.sleep(RETRY_SECONDS)
+
+    @contextmanager
+    def connect(self, reader: str | int, timeout: float = 5.0) -> Iterator[Card]:
+        """A card, waited for, by the reader's name or virtual slot. Raises PcscError."""
+        scard, name = self._scard, self._name(reader)
+        deadline = time.monotonic() + timeout
+        while True:
+            result, handle, protocol = scard.SCardConnect(
+                self._context, name, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_ANY
+            )
+            if result == SUCCESS:
+                break
+            if time.monotonic() > deadline:
+                raise PcscError(f"{name}: {scard.SCardGetErrorMessage(result)}")
+            time.sleep(RETRY_SECONDS)
+        try:
+            yield Card(scard, handle, protocol)
+        finally:
+            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+
+    def _name(self, reader: str | int) -> str:
+        if isinstance(reader, str):
+            return reader
+        names = sorted(name for name in self.readers() if name.startswith(VIRTUAL_READER))
+        if reader >= len(names):
+            raise PcscError(f"there is no virtual reader {reader}: is vsmartcard-vpcd installed?")
+        return names[reader]
+
+
+@contextmanager
+def client() -> Iterator[Client]:
+    """A PC/SC context for the block. Raises PcscError, or ImportError without pyscard."""
+    scard = cast("Scard", import_module("smartcard.scard"))
+    result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    _require(scard, result)
+    try:
+        yield Client(scard, context)
+    finally:
+        scard.SCardReleaseContext(context)
+
+
+@contextmanager
+def connect(reader: str | int, timeout: float = 5.0) -> Iterator[Card]:
+    """`Client.connect` with a context of its own."""
+    with client() as own, own.connect(reader, timeout) as card:
+        yield card
+
+
+def _require(scard: Scard, result: int) -> None:
+    if result != SUCCESS:
+        raise PcscError(scard.SCardGetErrorMessage(result))

@@ -1,0 +1,217 @@
+"""The PC/SC daemon with vpcd's virtual readers: how it stands, and a start where none runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+PORTS = (35963, 35964)  # of vpcd's slots, as Debian builds it
+SOCKET = Path("/run/pcscd/pcscd.comm")
+PID_FILE = Path("/run/pcscd/pcscd.pid")
+TCP_TABLE = Path("/proc/net/tcp")
+START_SECONDS = 10.0
+LOCK = Path(tempfile.gettempdir(), "cloudcard-pcscd.lock")
+HELD = "CLOUDCARD_PCSCD_LOCK"  # tells the processes started meanwhile that the lock is theirs too
+
+# Runs pcscd ($1) until our end of the pipe closes: holds under sudo too, where signals and the
+# kernel's parent-death signal do not reach, and whatever way this process ends. The watcher is the
+# child of what becomes pcscd, and looks whether it still is, lest it kill another with that number.
+TIED_TO_PIPE = """
+rm -f "$2" "$3"
+exec 3<&0
+( read -r _ <&3; read -r _ _ _ parent _ </proc/self/stat; [ "$parent" != $$ ] || kill $$ ) &
+exec "$1" --foreground </dev/null 3<&-
+"""
+
+TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"  # net/tcp_states.h
+
+
+class PcscdFailed(click.ClickException):
+    """There is no usable pcscd and none could be started; the text says what to do."""
+
+
+@contextmanager
+def available(log: Path, waiting: Callable[[], None] | None = None) -> Iterator[bool]:
+    """A pcscd whose virtual readers listen, for the time of the block; yields whether it is ours.
+
+    One that runs is used and left alone; one started here is stopped at the end. Other programs of
+    ours wait for their turn meanwhile; `waiting` is called if that is this one. Raises PcscdFailed.
+    """
+    with reserved(waiting):
+        if answers():
+            _require_ports(_runs_on, "the pcscd that runs already")
+            yield False
+            return
+        process = _start(log)
+        try:
+            _require_ports(process.poll, f"pcscd (its words are in {log})")
+            yield True
+        finally:
+            _stop(process)
+
+
+@contextmanager
+def reserved(waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Keep pcscd and its two slots for this process and its children."""
+    if HELD in os.environ:
+        yield
+        return
+    import fcntl  # not on Windows, where this module only answers the doctor
+
+    descriptor = _open_lock()
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.environ[HELD] = str(os.getpid())
+        try:
+            yield
+        finally:
+            del os.environ[HELD]
+    finally:
+        os.close(descriptor)
+
+
+def _runs_on() -> int | None:
+    """The exit status of a pcscd that is not ours to watch."""
+    return None
+
+
+def program() -> str | None:
+    """The path of pcscd; /usr/sbin is not on everybody's PATH."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
+    return shutil.which("pcscd", path=places)
+
+
+def answers() -> bool:
+    """Whether somebody accepts connections on pcscd's socket; systemd then starts it if need be."""
+    if sys.platform == "win32":
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(SOCKET))
+        except OSError:
+            return False
+        return True
+
+
+def listening() -> dict[int, str]:
+    """The ports of vpcd with a listener, and its address; not tried, as connecting takes a slot."""
+    return {port: address for state, port, address in _tcp_sockets() if state == TCP_LISTEN}
+
+
+def wait_for_ports(seconds: float, ended: Callable[[], int | None] = _runs_on) -> bool:
+    """Wait until all of vpcd's ports have a listener; False if not in time or pcscd has `ended`."""
+    deadline = time.monotonic() + seconds
+    while not listening().keys() >= set(PORTS):
+        if ended() is not None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def occupied() -> set[int]:
+    """The ports of vpcd to which a card is connected."""
+    return {port for state, port, _ in _tcp_sockets() if state == TCP_ESTABLISHED}
+
+
+def require_free(*slots: int) -> None:
+    """Raise PcscdFailed if a card is in one of these slots: a second one would wait unseen."""
+    taken = [slot for slot in slots if PORTS[slot] in occupied()]
+    if taken:
+        raise PcscdFailed(
+            f"slot {taken[0]} (port {PORTS[taken[0]]}) holds a card already: "
+            "stop the program that serves it, perhaps `cloudcard reader`"
+        )
+
+
+def _tcp_sockets() -> Iterator[tuple[str, int, str]]:
+    """State, local port and address of the sockets on vpcd's ports (vpcd speaks IPv4 only)."""
+    try:
+        rows = TCP_TABLE.read_text().splitlines()[1:]
+    except OSError:
+        return  # not Linux
+    for row in rows:
+        _, local, _, state, *_ = row.split()
+        address, port = local.split(":")
+        if int(port, 16) in PORTS:
+            yield state, int(port, 16), _ipv4(address)
+
+
+def _ipv4(text: str) -> str:
+    return socket.inet_ntoa(int(text, 16).to_bytes(4, sys.byteorder))
+
+
+def _start(log: Path) -> subprocess.Popen[bytes]:
+    path = program()
+    if path is None:
+        raise PcscdFailed("pcscd is not installed: apt-get install pcscd vsmartcard-vpcd")
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n", "--"]
+    if prefix and not _may_use_sudo():
+        raise PcscdFailed("pcscd does not run and starting it needs root: run `sudo pcscd` first")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        return subprocess.Popen(  # noqa: S603 (fixed text; the paths are pcscd's own)
+            [*prefix, "/bin/sh", "-c", TIED_TO_PIPE, "sh", path, str(SOCKET), str(PID_FILE)],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
+            process_group=0,  # Ctrl-C is for us; a session of its own would lose sudo's ticket
+        )
+
+
+def _may_use_sudo() -> bool:
+    """Whether sudo lets us; it asks the person at the terminal, if there is one."""
+    sudo = shutil.which("sudo")
+    if sudo is None:
+        return False
+    asking = (
+        ["-v", "-p", "Password of %u, to start pcscd: "] if sys.stdin.isatty() else ["-n", "-v"]
+    )
+    return subprocess.run([sudo, *asking], check=False).returncode == 0  # noqa: S603 (fixed text)
+
+
+def _require_ports(ended: Callable[[], int | None], who: str) -> None:
+    if wait_for_ports(START_SECONDS, ended):
+        return
+    if ended() is not None:
+        raise PcscdFailed(f"{who} ended at once")
+    raise PcscdFailed(
+        f"{who} does not listen on the ports {', '.join(map(str, PORTS))}: "
+        "is vsmartcard-vpcd installed, and was pcscd started after that?"
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None  # noqa: S101 (a pipe since _start)
+    process.stdin.close()
+    process.wait(START_SECONDS)
+
+
+def _open_lock() -> int:
+    """The lock file, shared by all users.
+
+    It is opened first and made only if missing: in a sticky folder the kernel refuses O_CREAT for
+    another user's file (fs.protected_regular).
+    """
+    try:
+        return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        descriptor = os.open(LOCK, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o666)  # whatever the umask
+        return descriptor

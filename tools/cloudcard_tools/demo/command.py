@@ -1,0 +1,75 @@
+"""The command `cloudcard demo`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+
+from cloudcard_tools import pcscd
+from cloudcard_tools.demo.scenes import Scenes
+from cloudcard_tools.demo.stage import Stage
+from cloudcard_tools.demo.timeline import Timeline
+from cloudcard_tools.processes import Nursery
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cloudcard demo
+  cloudcard demo --interactive     you approve, at this terminal
+"""
+)
+@click.option("--interactive", is_flag=True, help="You decide, at this terminal.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the folder with logs, signatures and certificates."
+)
+def demo(interactive: bool, keep: bool) -> None:
+    """Show the whole product at work with OpenSC's pkcs11-tool, and end.
+
+    Starts a keystore, two readers and a software phone, each its own process (and pcscd if none
+    runs), issues two cards, signs, decrypts, agrees, denies, locks and unlocks. Everything lives in
+    a temporary folder and ends with the command. Exits with 1 if any step failed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cloudcard-demo-"))
+    timeline = Timeline()
+    try:
+        with (
+            pcscd.available(folder / "pcscd.log", _say_waiting) as ours,
+            Nursery(folder) as nursery,
+        ):
+            pcscd.require_free(0, 1)
+            timeline.note(
+                "pcscd started for this demo" if ours else "pcscd runs already and is used"
+            )
+            _play(Stage(folder, nursery, interactive), timeline)
+    finally:
+        if keep or timeline.failed:
+            click.echo(f"\nLogs and files: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    timeline.end()
+
+
+def _play(stage: Stage, timeline: Timeline) -> None:
+    cards: list[str] = []
+    timeline.title("Setting the stage")
+    with timeline.step("the keystore starts with no configuration; an operator enrols"):
+        stage.start_keystore()
+    with timeline.step("the RA adds Ada and a workstation; phone and reader enrol by token"):
+        stage.meet_ada()
+    with timeline.step("the RA issues two cards; Ada chooses their passcodes on her phone"):
+        cards += [stage.issue("rsa2048"), stage.issue("p256")]
+    with timeline.step("the phone watches; the readers insert the cards"):
+        stage.start_phone()
+        stage.insert(0, cards[0], approval="push")
+        stage.insert(1, cards[1], approval="qr")
+    if not timeline.failed:
+        timeline.title("An unmodified PKCS#11 application at work")
+        Scenes(stage, timeline, *cards).play()
+
+
+def _say_waiting() -> None:
+    click.echo("Another demo, bench or test uses pcscd: waiting for it to end.")

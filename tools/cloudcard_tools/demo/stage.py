@@ -1,0 +1,184 @@
+"""The demo's processes and people: a keystore, two readers, a phone, and Ada who owns the cards."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import segno
+
+from cloudcard_tools.demo.programs import Cloudcard
+from cloudcard_tools.demo.timeline import StepFailed
+from cloudcard_tools.processes import Child, Json, Nursery
+
+T = TypeVar("T")
+
+PASSCODE = "246813"
+DECISION_SECONDS = 120.0
+VPCD_PORT = 35963
+
+
+@dataclass(slots=True)
+class Stage:
+    """Starts the parts, and lets Ada act: she reads screens and types on her phone."""
+
+    folder: Path
+    nursery: Nursery
+    interactive: bool
+    ask: Cloudcard = field(init=False)
+    user_id: str = ""
+    rings: int = 0
+
+    def __post_init__(self) -> None:
+        self.ask = Cloudcard(self.folder / "home")
+
+    def start_keystore(self) -> None:
+        """Start the keystore and enrol its first operator."""
+        service, enrolment = free_ports(2)
+        keystore = self._start(
+            "keystore",
+            "serve",
+            "--listen",
+            f"127.0.0.1:{service}",
+            "--enrol-listen",
+            f"127.0.0.1:{enrolment}",
+        )
+        keystore.wait_for("Keystore ready", timeout=30)
+        token = self.ask.home / "keystore" / "operator.token"
+        self.ask("ra", "enrol", "--token-file", str(token))
+
+    def meet_ada(self) -> None:
+        """The RA adds Ada and the workstation; both get their identities by one-time tokens."""
+        ada = self.ask.json("ra", "user", "add", "Ada Byron", "--email", "ada@example.org")
+        self.user_id = ada["id"]
+        self.ask("authenticator", "enrol", "-", "--name", "Ada's phone", stdin=ada["token"])
+        pc = self.ask.json("ra", "workstation", "add", "WARD7-PC3", "--site", "Ward 7")
+        self.ask("reader", "enrol", "-", stdin=pc["token"])
+
+    def issue(self, profile: str) -> str:
+        """The RA makes a card, Ada chooses its passcode on her phone; returns the serial number."""
+        serial = self.ask.json("ra", "card", "issue", self.user_id, "--profile", profile)["serial"]
+        self.ask("authenticator", "passcode", serial, "--passcode-stdin", stdin=PASSCODE)
+        self.ask("ra", "card", "show", serial, "--export", str(self.certificates(serial)))
+        return serial
+
+    def certificates(self, serial: str) -> Path:
+        """Folder of a card's certificates: 9A.pem, 9C.pem, 9D.pem, ca.pem."""
+        return self.folder / serial
+
+    def start_phone(self) -> None:
+        """Ada opens the authenticator."""
+        self._start("phone", "authenticator", "watch", "--json").wait_for_json(event="watching")
+
+    def insert(self, slot: int, serial: str, approval: str) -> None:
+        """Put a card into a virtual reader's slot."""
+        reader = self.start_reader(f"reader-{slot}", serial, VPCD_PORT + slot, approval)
+        reader.wait_for_json(event="inserted", timeout=20)
+
+    def start_reader(self, name: str, serial: str, port: int, approval: str) -> Child:
+        """Start a reader for one card at one port of vpcd."""
+        return self._start(
+            name,
+            *("reader", "--card", serial, "--port", str(port)),
+            *("--approval", approval, "--application", "pkcs11-tool", "--json"),
+        )
+
+    def while_deciding(self, decide: Callable[[], None], application: Callable[[], T]) -> T:
+        """Run an application that will wait for Ada, and let her decide meanwhile."""
+        outcome: list[BaseException] = []
+
+        def act() -> None:
+            try:
+                decide()
+            except BaseException as error:
+                outcome.append(error)
+
+        ada = threading.Thread(target=act, daemon=True)
+        ada.start()
+        try:
+            result = application()
+        finally:
+            ada.join(DECISION_SECONDS)
+        if outcome:
+            raise outcome[0]
+        return result
+
+    def approve_push(self, slot: int = 0) -> None:
+        """Ada reads the number at the workstation and types it on the phone."""
+        prompt = self.prompt(slot)
+        self._show(self.ringing())
+        self.type_number(prompt)
+
+    def type_number(self, prompt: dict[str, Json]) -> None:
+        """Ada types the number of a prompt on her phone; raises StepFailed unless that approves."""
+        number = str(prompt["number"])
+        if self.interactive:
+            number = str(click.prompt(f"  The workstation shows {number}. Your phone asks for it"))
+        self.nursery["phone"].send(number)
+        decided = self.nursery["phone"].wait_for_json(event="decided")
+        if decided.get("state") != "approved":
+            raise StepFailed(f"the phone says {decided.get('text')}")
+
+    def deny(self) -> None:
+        """Ada refuses on the phone."""
+        self.prompt(0)
+        self._show(self.ringing())
+        if self.interactive:
+            click.prompt("  This one you deny: type d", default="d")
+        self.nursery["phone"].send("d")
+        self.nursery["phone"].wait_for_json(event="decided", state="denied")
+
+    def approve_qr(self, slot: int = 1) -> None:
+        """Ada takes a picture of the code at the workstation with her phone."""
+        code = segno.make(str(self.prompt(slot)["qr"]), error="m")
+        picture = self.folder / "screen.png"
+        code.save(str(picture), scale=5)
+        if self.interactive:
+            code.terminal(compact=True)
+            click.prompt("  The workstation shows this code. Scan it: press Enter", default="")
+        self.ask("authenticator", "scan", str(picture), "--yes")
+
+    def count_rings(self) -> int:
+        """Ask the phone how often it has rung since this was asked last."""
+        more = [line for line in self.nursery["phone"].unread() if '"event": "request"' in line]
+        rings, self.rings = self.rings + len(more), 0
+        return rings
+
+    def prompt(self, slot: int) -> dict[str, Json]:
+        """What the workstation of a slot shows: number, QR code, expiry."""
+        reader = self.nursery[f"reader-{slot}"]
+        return reader.wait_for_json(event="approval", timeout=30)
+
+    def ringing(self) -> dict[str, Json]:
+        """Wait until the phone rings; return what it shows."""
+        request = self.nursery["phone"].wait_for_json(event="request", timeout=10)
+        self.rings += 1
+        return request
+
+    def _show(self, request: dict[str, Json]) -> None:
+        click.echo(
+            click.style(
+                f"            phone: {request['key_use']} with the {request['key']}, asked by "
+                f"{request['application']} at {request['workstation']}, {request['site']}",
+                dim=True,
+            )
+        )
+
+    def _start(self, name: str, *arguments: str) -> Child:
+        return self.nursery.start_python(
+            name, "-m", "cloudcard_tools", *arguments, CLOUDCARD_HOME=str(self.ask.home)
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports of the loopback address that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

@@ -1,0 +1,62 @@
+"""What the demo prints: one line a step, with its duration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import click
+
+
+class StepFailed(click.ClickException):
+    """A step did not show what it should; the text says what was seen."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Prints steps as they end, and says at the end how many failed."""
+
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def title(self, text: str) -> None:
+        """Begin a part."""
+        click.echo("\n" + click.style(text, bold=True))
+
+    def note(self, text: str) -> None:
+        """Say something that belongs to the step under way."""
+        click.echo(click.style(f"            {text}", dim=True))
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Time the block. A failed one is printed, counted and left behind: the rest still runs."""
+        begun = time.monotonic()
+        try:
+            yield
+        except click.ClickException as error:
+            self.failed.append(text)
+            self._line(begun, click.style("FAILED", fg="red"), text)
+            click.echo("            " + error.format_message().replace("\n", "\n            "))
+        else:
+            self.done += 1
+            self._line(begun, click.style("ok    ", fg="green"), text)
+
+    def end(self) -> None:
+        """Print the sum; raise StepFailed if any step failed."""
+        seconds = time.monotonic() - self.started
+        click.echo(f"\n{self.done} steps done in {seconds:.0f} s, {len(self.failed)} failed.")
+        if self.failed:
+            raise StepFailed("failed: " + "; ".join(self.failed))
+
+    def _line(self, begun: float, outcome: str, text: str) -> None:
+        now = time.monotonic()
+        click.echo(f"{begun - self.started:6.1f} s  {outcome} {text} ({now - begun:.2f} s)")
+
+
+def require(what: bool, otherwise: str) -> None:
+    """Raise StepFailed unless `what` is so."""
+    if not what:
+        raise StepFailed(otherwise)

@@ -48,8 +48,10 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 LARGEST_MESSAGE = 64 * 1024
+MOST_CALLS = 20_000  # under way at once, waiting ones included; further ones are refused
 SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_concurrent_streams", 200),  # of one connection
     ("grpc.so_reuseport", 0),  # a second service on the port is an error, not a rival
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -120,7 +122,7 @@ class Service:
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         self._add_services(server, wakeups)
         _listen(server, self._settings.listen, credentials)
         return server
@@ -160,7 +162,7 @@ class Service:
 
     def _enrolment_server(self) -> grpc.aio.Server:
         own = self._authorities.enrolment
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
             EnrolmentServicer(
                 Enrolment(self.database, self._clock, self._authorities.transport),

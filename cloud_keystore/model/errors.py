@@ -63,6 +63,10 @@ class PasscodeAlreadySet(KeystoreError):
     """The card has a passcode already."""
 
 
+class JustRefused(KeystoreError):
+    """The holder has just refused this key's use here: the application repeats itself."""
+
+
 class TooManyRefusals(KeystoreError):
     """The holder refused or ignored too many requests lately; the phone is left in peace for a
     while.

@@ -17,6 +17,10 @@ USE_TIME = timedelta(seconds=60)  # for an approval to be used, so that a restar
 STALLED_TIME = timedelta(seconds=30)  # a use that long without a result has lost its process
 RESULT_TIME = timedelta(minutes=10)  # a result is kept for a workstation that lost the answer
 
+# Applications repeat what failed: OpenSC every signature, pkcs11-tool once more in parts, PSS each
+# time with another salt. After a refusal they get it again, and the phone stays silent.
+QUIET_TIME = timedelta(seconds=5)
+
 REFUSAL_WINDOW = timedelta(minutes=10)
 REFUSAL_LIMIT = 5  # refused or ignored requests in the window, then the phone is left in peace
 

@@ -24,6 +24,7 @@ from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotFound,
     CardNotInUse,
+    JustRefused,
     KeyNotFound,
     MalformedKeyInput,
     OperationNotFound,
@@ -77,7 +78,7 @@ class Asking:
         """Make an operation, or return the one made before for the same request id.
 
         Raises CardNotFound, CardNotInUse, KeyNotFound, MalformedKeyInput, PasscodeNeeded,
-        TooManyRefusals.
+        JustRefused, TooManyRefusals.
         """
         check_request_id(ask.request_id)
         application = text_field("application", ask.application, LONGEST_LABEL, required=False)
@@ -88,6 +89,8 @@ class Asking:
                 return made
             card, key, user = self._look_up(connection, ask)
             padding.check(ask.key_use, key.algorithm, ask.input)
+            if operations.just_refused(connection, key.id, workstation.id, now):
+                raise JustRefused("the holder has just refused: ask again in a few seconds")
             refused = operations.count_refused(connection, card.id, now)
             if refused >= REFUSAL_LIMIT:
                 minutes = int(REFUSAL_WINDOW.total_seconds() // 60)
@@ -96,7 +99,7 @@ class Asking:
                     "wait, and if you did not make them, tell your registration authority"
                 )
             factors = self._factors(connection, ask, card, workstation, now)
-            replaced = operations.open_at(connection, card.id, workstation.id)
+            replaced = operations.open_at(connection, card.id, workstation.id, now)
             for older in replaced:
                 operations.cancel(connection, older, now)
             asked = payload.Asked(

@@ -36,6 +36,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
     errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),
     errors.TokenRejected: (StatusCode.PERMISSION_DENIED, "TOKEN_REJECTED"),
+    errors.JustRefused: (StatusCode.FAILED_PRECONDITION, "JUST_REFUSED"),
     errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
 }

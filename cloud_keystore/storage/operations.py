@@ -12,6 +12,7 @@ from sqlalchemy.sql.dml import Update
 from cloud_keystore.model.cards import KeyUse
 from cloud_keystore.model.operations import (
     FINAL,
+    QUIET_TIME,
     REFUSAL_WINDOW,
     RESULT_TIME,
     USE_TIME,
@@ -77,15 +78,27 @@ def list_waiting(connection: Connection, user_id: str, now: datetime) -> list[Op
     return [_to_operation(row) for row in connection.execute(query).mappings()]
 
 
-def open_at(connection: Connection, card_id: str, workstation_id: str) -> list[str]:
+def open_at(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> list[str]:
     """Operations of a card at a workstation that have not ended and whose key is not in use."""
     query = select(o.id).where(
         o.card_id == card_id,
         o.workstation_id == workstation_id,
         o.state.in_(sources(Event.CANCEL)),
+        o.expire_time > now,
         o.use_time.is_(None),
     )
     return list(connection.execute(query).scalars())
+
+
+def just_refused(connection: Connection, key_id: str, workstation_id: str, now: datetime) -> bool:
+    """Whether a use of the key at the workstation was refused or expired a moment ago."""
+    since = now - QUIET_TIME
+    refused = o.state.in_((State.DENIED, State.EXPIRED)) & (o.end_time > since)
+    unswept = (o.state == State.PENDING) & (o.expire_time > since) & (o.expire_time <= now)
+    query = select(o.id).where(
+        o.key_id == key_id, o.workstation_id == workstation_id, or_(refused, unswept)
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def open_of(connection: Connection, card_id: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_der_x509_certificate
 
 from cloud_keystore.approval import payload, statement
@@ -17,6 +18,7 @@ from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
     InvalidInput,
+    JustRefused,
     KeyNotFound,
     MalformedKeyInput,
     OperationBusy,
@@ -27,6 +29,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.operations import (
     FINAL,
+    QUIET_TIME,
     REFUSAL_LIMIT,
     STALLED_TIME,
     TRANSITIONS,
@@ -286,9 +289,33 @@ def test_the_phone_is_left_in_peace_after_some_refusals(
     serial = world.card(user)
     for _ in range(REFUSAL_LIMIT):
         world.decide(world.ask(serial, pc), phone, Decision.DENY)
+        world.clock.forward(seconds=QUIET_TIME.total_seconds())
     with pytest.raises(TooManyRefusals):
         world.ask(serial, pc)
     world.clock.forward(minutes=11)
+    world.ask(serial, pc)
+
+
+@pytest.mark.parametrize("end", [Decision.DENY, None], ids=["denied", "expired"])
+def test_an_application_that_repeats_itself_rings_no_phone(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, end: Decision | None
+) -> None:
+    user, phone = ada
+    serial = world.card(user)
+    operation = world.ask(serial, pc)
+    if end is None:
+        world.clock.forward(seconds=120)
+    else:
+        world.decide(operation, phone, end)
+    with pytest.raises(JustRefused):
+        world.ask(serial, pc)
+    with pytest.raises(JustRefused):
+        world.ask(serial, pc, b"PSS with another salt")
+    assert world.deciding.waiting(phone.identity) == []
+    point = ec.generate_private_key(ec.SECP256R1()).public_key()
+    raw = point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    world.ask(serial, pc, raw, key_ref=0x9D, key_use=KeyUse.AGREE)  # another key
+    world.clock.forward(seconds=QUIET_TIME.total_seconds())
     world.ask(serial, pc)
 
 

@@ -130,10 +130,11 @@ class Scenes:
             ),
         )
         require(ended.code != 0, "the application thinks that it signed")
-        require("CKR_" in ended.errors, f"no clean error: {ended.errors}")
+        errors = [line for line in ended.errors.splitlines() if "CKR_" in line]
+        require(bool(errors), f"no clean error: {ended.errors}")
         rings = self.stage.count_rings()
         require(rings == 1, f"the phone rang {rings} times")
-        self.timeline.note(f"pkcs11-tool: {ended.errors.strip().splitlines()[0]}")
+        self.timeline.note(f"pkcs11-tool: {errors[0]}")
 
     def _lock_and_unlock(self) -> None:
         wrong, right = Pkcs11(0, WRONG_PASSCODE), Pkcs11(0, PASSCODE)

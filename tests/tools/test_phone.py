@@ -1,0 +1,124 @@
+"""The software phone trusts nothing that its keystore did not sign, and signs what it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from cloud_keystore.approval import statement
+from cloud_keystore.model.operations import Approval, Decision
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2 as pb
+from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.identity import Identity
+
+KEYSTORE = ec.generate_private_key(ec.SECP256R1())
+OPERATION = "01a20703-afa0-75f0-bfb4-7f5b93cf92d7"
+
+
+def payload(version: int = 1, operation_id: str = OPERATION) -> bytes:
+    message = approval_pb2.Payload(version=version, operation_id=operation_id, key_ref=0x9C)
+    return message.SerializeToString()
+
+
+def request(
+    raw: bytes, signer: ec.EllipticCurvePrivateKey = KEYSTORE, domain: bytes | None = None
+) -> pb.Request:
+    signed = statement.request(raw) if domain is None else domain + raw
+    return pb.Request(
+        operation_id=OPERATION,
+        payload=raw,
+        keystore_signature=signer.sign(signed, ec.ECDSA(SHA256())),
+    )
+
+
+@dataclass
+class FakeKeystore(authenticator_pb2_grpc.AuthenticatorServiceServicer):
+    """Answers with what it is given, and keeps decisions."""
+
+    request: pb.Request = field(default_factory=pb.Request)
+    decisions: list[pb.DecideRequest] = field(default_factory=list)
+
+    def GetRequest(self, request: pb.GetRequestRequest, context: object) -> pb.GetRequestResponse:
+        return pb.GetRequestResponse(request=self.request)
+
+    def Decide(self, request: pb.DecideRequest, context: object) -> pb.DecideResponse:
+        self.decisions.append(request)
+        return pb.DecideResponse(state=approval_pb2.OPERATION_STATE_APPROVED)
+
+
+@dataclass
+class Wired:
+    """A phone connected to a fake keystore."""
+
+    keystore: FakeKeystore
+    phone: Phone
+    public_key: bytes
+
+
+@pytest.fixture
+def wired(tmp_path: Path) -> Iterator[Wired]:
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    pinned = KEYSTORE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    own = Identity(tmp_path, "authenticator", "id", "phone", "address", pinned)
+    keystore, server = FakeKeystore(), grpc.server(ThreadPoolExecutor(1))
+    authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(keystore, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Wired(keystore, Phone(own, channel), public)
+    server.stop(None)
+
+
+def test_it_signs_the_very_bytes_that_it_was_sent(wired: Wired) -> None:
+    raw = payload() + b"\xa8\x06\x01"  # an unknown field: a new encoding would lose or move it
+    wired.keystore.request = request(raw)
+    wired.phone.approve(wired.phone.find(OPERATION), "42")
+    (decision,) = wired.keystore.decisions
+    approval = Approval("id", Decision.APPROVE, "42", decision.device_signature)
+    statement.verify(raw, approval, wired.public_key)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(payload(), ec.generate_private_key(ec.SECP256R1())),
+        request(payload(), domain=statement.STATEMENT_DOMAIN),
+        request(payload(), domain=b""),
+        request(payload(version=2)),
+        request(payload(operation_id="another")),
+        request(b"\xff\xff"),
+        pb.Request(operation_id=OPERATION, payload=payload()),
+        pb.Request(
+            operation_id=OPERATION,
+            payload=payload() + b"\0",
+            keystore_signature=request(payload()).keystore_signature,
+        ),
+    ],
+    ids=[
+        *("another keystore", "another domain", "no domain", "newer version"),
+        *("another operation", "junk", "unsigned", "altered"),
+    ],
+)
+def test_it_shows_nothing_that_is_not_its_keystores(wired: Wired, sent: pb.Request) -> None:
+    wired.keystore.request = sent
+    with pytest.raises(Failure):
+        wired.phone.find(OPERATION)

@@ -29,7 +29,7 @@ def test_the_demo_shows_everything_and_leaves_nothing(virtual_readers: pcsc.Clie
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "FAILED" not in done.stdout
+    assert ", 0 failed." in done.stdout
     assert done.stdout.count("Verified OK") == 3
     assert processes_naming("cloudcard-demo-") == []
     for slot in (0, 1):

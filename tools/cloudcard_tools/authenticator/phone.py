@@ -104,7 +104,9 @@ class Phone:
             number=number,
             device_signature=self._private.sign(statement, ec.ECDSA(SHA256())),
         )
-        return state_name(self._stub.Decide(request, timeout=TIMEOUT_SECONDS).state)
+        # A keystore that is just coming back is waited for, with the decision not yet sent.
+        response = self._stub.Decide(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
+        return state_name(response.state)
 
     def _checked(self, request: pb.Request) -> Ringing:
         """Refuse what the keystore did not sign, or what this version cannot show in full."""

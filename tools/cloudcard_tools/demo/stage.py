@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,6 @@ from cloudcard_tools.processes import Child, Json, Nursery
 T = TypeVar("T")
 
 PASSCODE = "246813"
-DECISION_SECONDS = 120.0
 VPCD_PORT = 35963
 
 
@@ -89,24 +88,23 @@ class Stage:
         )
 
     def while_deciding(self, decide: Callable[[], None], application: Callable[[], T]) -> T:
-        """Run an application that will wait for Ada, and let her decide meanwhile."""
-        outcome: list[BaseException] = []
+        """Run an application that will wait for Ada, and let her decide meanwhile.
 
-        def act() -> None:
+        The application gets the thread of its own: a process that `decide` starts shall outlive it.
+        """
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(application)
             try:
                 decide()
-            except BaseException as error:
-                outcome.append(error)
+            except click.ClickException as failure:
+                raise self._with_words(failure, running) from None
+            return running.result()
 
-        ada = threading.Thread(target=act, daemon=True)
-        ada.start()
-        try:
-            result = application()
-        finally:
-            ada.join(DECISION_SECONDS)
-        if outcome:
-            raise outcome[0]
-        return result
+    def _with_words(self, failure: click.ClickException, running: Future[T]) -> StepFailed:
+        """What went wrong for Ada, and what the application says of it."""
+        problem = running.exception()
+        words = problem.format_message() if isinstance(problem, StepFailed) else "it ended well"
+        return StepFailed(f"{failure.format_message()}; the application: {words}")
 
     def approve_push(self, slot: int = 0) -> None:
         """Ada reads the number at the workstation and types it on the phone."""

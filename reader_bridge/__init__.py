@@ -1,1 +1,1 @@
-"""x."""
+"""The workstation's agent: puts a card into a virtual reader and brings its key requests home."""

@@ -1,4 +1,4 @@
-"""The reader hangs up while the holder thinks: the request is withdrawn. No pcscd, a bare vpcd end."""
+"""The reader hangs up while the holder thinks: the request is withdrawn. Without pcscd."""
 
 from __future__ import annotations
 

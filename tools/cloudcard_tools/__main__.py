@@ -24,7 +24,8 @@ class Row(NamedTuple):
 COMMANDS: Mapping[str, Row] = {
     "serve": Row("cloudcard_tools.serve:serve", "Run the keystore."),
     "reader": Row(
-        "cloudcard_tools.reader:reader", "Put cards into this computer's virtual reader."
+        "cloudcard_tools.reader:reader",
+        "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
     "authenticator": Row(

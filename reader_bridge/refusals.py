@@ -1,0 +1,53 @@
+"""What a failed call to the keystore means to the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from card_os.keys import Refusal
+
+REFUSALS: Mapping[grpc.StatusCode, Refusal] = {
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Refusal.DENIED,
+    grpc.StatusCode.FAILED_PRECONDITION: Refusal.DENIED,
+    grpc.StatusCode.PERMISSION_DENIED: Refusal.DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT: Refusal.MALFORMED,
+    grpc.StatusCode.NOT_FOUND: Refusal.UNKNOWN_KEY,
+}
+
+PASSCODE_NEEDED = "PASSCODE_NEEDED"  # the one reason that matters beyond its status
+
+# The call may have come to nothing without the keystore's doing: it may be made again, if that
+# does no harm. A keystore that ends cuts its calls with any of these.
+TRANSIENT = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+
+
+def code(error: grpc.RpcError) -> grpc.StatusCode:
+    """The status of a failed call."""
+    return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+
+
+def refusal(error: grpc.RpcError) -> Refusal:
+    """Why there is no result; UNAVAILABLE for what is not a refusal of the keystore."""
+    if _reason(error) == PASSCODE_NEEDED:
+        return Refusal.PASSCODE_NEEDED
+    return REFUSALS.get(code(error), Refusal.UNAVAILABLE)
+
+
+def _reason(error: grpc.RpcError) -> str:
+    """The keystore's word for why it refused; empty where the status comes without one."""
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    info = error_details_pb2.ErrorInfo()
+    if status is not None and any(detail.Unpack(info) for detail in status.details):
+        return str(info.reason)
+    return ""

@@ -1,0 +1,165 @@
+"""The command as a process, at a stand-in for vpcd's port."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard_tools import reader
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.processes import Child, Nursery
+from keystore_process import PASSCODE, KeystoreProcess
+from reader_bridge.remote_keys import RemoteKeys
+from scripted_keystore import Keystore, Reply, Script
+from vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
+
+SECONDS = 20.0
+
+
+@dataclass
+class Bench:
+    """A port that stands for vpcd's, and processes."""
+
+    folder: Path
+    nursery: Nursery
+    listener: socket.socket
+
+    def start(self, *arguments: str) -> Child:
+        port = str(self.listener.getsockname()[1])
+        return self.nursery.start_python(
+            "reader", *("-m", "cloudcard_tools", "reader", "--port", port, *arguments)
+        )
+
+    def accept(self) -> Reader:
+        return Reader(self.listener.accept()[0])
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Nursery(tmp_path) as nursery, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(SECONDS)
+        yield Bench(tmp_path, nursery, listener)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_local_card_from_insertion_to_the_end(bench: Bench, number: signal.Signals) -> None:
+    child = bench.start("--local", "--algorithm", "p256", "--json", "--no-hold-pcscd")
+    vpcd = bench.accept()
+    assert vpcd.ask(GET_ATR).startswith(b"\x3b")
+    inserted = child.wait_for_json(event="inserted", timeout=SECONDS)
+    assert inserted["slot"] == 0
+    assert vpcd.ask(VERIFY) == OK
+    assert vpcd.ask(SIGN).endswith(OK)
+    child.kill(number)
+    child.wait_for_json(event="stopped", timeout=SECONDS)
+    assert child.wait() == 0
+    assert vpcd.receive() == b""
+    vpcd.hang_up()
+    assert "Traceback" not in child.tail()
+
+
+def test_words_for_people(bench: Bench) -> None:
+    child = bench.start("--local", "--algorithm", "p256", "--no-hold-pcscd")
+    child.wait_for("PIN 123456", timeout=SECONDS)
+    vpcd = bench.accept()
+    vpcd.ask(GET_ATR)
+    child.wait_for("is in the reader", timeout=SECONDS)
+    vpcd.hang_up()
+    child.wait_for("Inserting it again", timeout=SECONDS)
+    child.kill(signal.SIGTERM)
+    child.wait_for("The reader is empty", timeout=SECONDS)
+    assert child.wait() == 0
+
+
+def test_a_keystore_that_goes_and_comes(bench: Bench) -> None:
+    keystore = KeystoreProcess(bench.folder, bench.nursery)
+    user, phone = keystore.holder("Ada")
+    folder = keystore.workstation("ward").folder
+    serial = keystore.card(user, phone)
+    identity = ("--identity", str(folder), "--no-hold-pcscd", "--json")
+
+    unknown = bench.start("--card", "4711", *identity)
+    assert unknown.wait(SECONDS) == 1
+    assert "4711" in unknown.tail()
+    bench.nursery.stop("reader")
+
+    keystore.child.kill()
+    child = bench.start("--card", serial, *identity)
+    child.wait_for_json(event="waiting", timeout=SECONDS)
+    keystore.restart()
+    vpcd = bench.accept()
+    vpcd.ask(GET_ATR)
+    assert child.wait_for_json(event="inserted", timeout=SECONDS)["card"] == serial
+    assert vpcd.ask(bytes.fromhex("0020008008") + PASSCODE.encode() + b"\xff\xff") == OK
+    vpcd.hang_up()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--card SERIAL, or --local"),
+        (["--local", "--card", "1"], "--card SERIAL, or --local"),
+        (["--local", "--port", "0"], "0 is not in the range"),
+        (["--card", "1", "--card", "2", "--port", "65535"], "no port for each card"),
+        (["enrol"], "give the token"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(reader.reader, arguments)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
+    done = CliRunner().invoke(reader.reader, ["--card", "1", "--identity", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "enrol" in done.output
+
+
+def fetch(replies: list[Reply]) -> tuple[list[reader.Inserted], list[str]]:
+    """Get a card per reply; what was inserted, and the events."""
+    out = io.StringIO()
+    keystore = Keystore(Script(card=replies))
+    try:
+        with keystore.channel() as channel:
+            screen = reader.Screen(out, as_json=True)
+            keys = {
+                str(number): RemoteKeys(channel, str(number), screen.prompter())
+                for number in range(len(replies))
+            }
+            found = reader._fetch(keys, screen, threading.Event())
+    finally:
+        keystore.stop()
+    return found, [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+
+
+def card(serial: str) -> pb.GetCardResponse:
+    return pb.GetCardResponse(card=pb.Card(serial=serial, guid=bytes(16)))
+
+
+def test_a_refused_card_leaves_its_slot_empty() -> None:
+    found, events = fetch([grpc.StatusCode.FAILED_PRECONDITION, card("1")])
+    assert [(each.slot, each.image.serial) for each in found] == [(1, "1")]
+    assert events == ["refused"]
+
+
+def test_all_cards_refused() -> None:
+    with pytest.raises(Failure, match="no card to insert"):
+        fetch([grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION])
+
+
+def test_a_card_stays_in_use_when_nobody_reads() -> None:
+    out = io.StringIO()
+    out.close()
+    reader.Screen(out, as_json=True).say("inserted", "text")

@@ -95,7 +95,7 @@ class RemoteKeys:
             return Refusal.UNAVAILABLE
         operation = RemoteOperation(self._stub, self._prompter, cancellation, self._clock)
         result = operation.run(self._operation(request))
-        if result is Refusal.UNAVAILABLE and not cancellation.requested:
+        if result is Refusal.UNAVAILABLE:
             self._repeats.remember(request)
         return result
 

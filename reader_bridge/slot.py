@@ -34,7 +34,6 @@ def serve(sock: socket.socket, card: Card, keys: CancellableKeys) -> None:
     """
     decoder = Decoder()
     atr = encode(card.atr)
-    card.reset()
     try:
         while data := receive(sock):
             for event in decoder.feed(data):

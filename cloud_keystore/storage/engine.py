@@ -31,7 +31,7 @@ class Database:
     def __init__(self, url: str) -> None:
         if make_url(url).drivername != "sqlite":
             raise DatabaseUnusable(f"{make_url(url).drivername} is not known: use sqlite:///PATH")
-        self._engine = create_engine(url)
+        self._engine = create_engine(url, hide_parameters=True)  # not in errors' texts either
         event.listen(self._engine, "connect", _set_up)
         event.listen(self._engine, "begin", _begin)
 

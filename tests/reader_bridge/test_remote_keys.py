@@ -242,6 +242,7 @@ def test_cancelling_withdraws_the_operation(world: World) -> None:
 def test_what_was_cancelled_may_be_asked_anew(world: World) -> None:
     world.cancellation.request()
     assert world.perform() is Refusal.CANCELLED
+    assert world.script.asked == []
     world.cancellation = Cancellation()
     assert world.perform() == b"signature"
 
@@ -270,6 +271,7 @@ def test_patience_has_an_end(world: World, stage: str, monkeypatch: pytest.Monke
     assert world.perform() is Refusal.UNAVAILABLE
     assert world.outcomes() == ([] if stage == "create" else [Outcome.UNAVAILABLE])
     asked = len(world.script.asked)
+    assert asked < 20  # the pauses grow: the keystore is not flooded
     assert world.perform() is Refusal.UNAVAILABLE  # the application's retry: not waited for again
     assert len(world.script.asked) == asked
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 
 from structlog.testing import capture_logs
 
@@ -45,6 +46,22 @@ def test_cancelling_waits_for_the_end() -> None:
         task.cancel(SECONDS)
         assert person.cancelled.is_set()
         wait(task)
+
+
+def test_cancelling_gives_time_for_withdrawing() -> None:
+    class Slow:
+        withdrawn = False
+
+        def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
+            assert cancellation.wait(SECONDS)
+            time.sleep(0.2)
+            self.withdrawn = True
+            return Refusal.CANCELLED
+
+    slow = Slow()
+    with KeyTask(slow, ASK) as task:
+        task.cancel(SECONDS)
+        assert slow.withdrawn
 
 
 def test_one_that_does_not_stop_is_left_alone() -> None:

@@ -18,11 +18,10 @@ from typing import TextIO
 
 import click
 import grpc
-import structlog
 
 from card_os.piv import CardImage, new_card
 from card_os.piv.names import Algorithm
-from cloudcard_tools import enrolling, identity
+from cloudcard_tools import enrolling, identity, logs
 from cloudcard_tools.failures import Failure, Refused, explain
 from cloudcard_tools.output import json_option
 from reader_bridge.local_keys import PIN, PUK, LocalKeys
@@ -142,10 +141,7 @@ def reader(
         raise click.UsageError("give --card SERIAL, or --local")
     if port + len(serials) - 1 > 0xFFFF:
         raise click.UsageError(f"there is no port for each card from {port} on")
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logs.configure(logging.WARNING)
     screen = Screen(sys.stdout, as_json)
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())

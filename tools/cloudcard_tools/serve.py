@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
+import os
 from pathlib import Path
 
 import click
-import structlog
 
 from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
-from cloudcard_tools import home
+from cloudcard_tools import home, logs
 from cloudcard_tools.failures import Failure
 
 
@@ -50,10 +49,8 @@ def serve(data: Path | None, listen: str, enrol_listen: str, public_host: str) -
     The first start makes everything in the data folder: sealing key, database, certificate
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logs.configure(logging.INFO)
+    os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
     try:
         settings = Settings(
             data=data or home.folder() / "keystore",

@@ -41,6 +41,7 @@ def demo(interactive: bool, keep: bool) -> None:
             Nursery(folder) as nursery,
         ):
             pcscd.require_free(0, 1)
+            timeline.start()
             timeline.note(
                 "pcscd started for this demo" if ours else "pcscd runs already and is used"
             )

@@ -138,7 +138,11 @@ class Stage:
         code.save(str(picture), scale=5)
         if self.interactive:
             code.terminal(compact=True)
-            click.prompt("  The workstation shows this code. Scan it: press Enter", default="")
+            click.prompt(
+                "  The workstation shows this code. Scan it: press Enter",
+                default="",
+                show_default=False,
+            )
         self.ask("authenticator", "scan", str(picture), "--yes")
 
     def count_rings(self) -> int:

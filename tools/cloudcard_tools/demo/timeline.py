@@ -22,6 +22,10 @@ class Timeline:
     done: int = 0
     failed: list[str] = field(default_factory=list)
 
+    def start(self) -> None:
+        """Count from now: the waiting for other users of pcscd is not part of the demo."""
+        self.started = time.monotonic()
+
     def title(self, text: str) -> None:
         """Begin a part."""
         click.echo("\n" + click.style(text, bold=True))

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloudcard.approval.v1 import approval_pb2
@@ -32,6 +33,7 @@ ALGORITHM = {
     approval_pb2.ALGORITHM_RSA_2048: "RSA-2048",
     approval_pb2.ALGORITHM_ECC_P256: "P-256",
 }
+SUBJECT_NAMES = {NameOID.SERIAL_NUMBER: "serialNumber"}
 CARD_LABELS = {
     "serial": "Card",
     "user_display_name": "Holder",
@@ -369,7 +371,7 @@ def _key(message: pb.Key) -> Row:
     return {
         "key_ref": f"{message.key_ref:02X}",
         "algorithm": ALGORITHM.get(message.algorithm, "unknown"),
-        "subject": certificate.subject.rfc4514_string(),
+        "subject": certificate.subject.rfc4514_string(SUBJECT_NAMES),
         "certificate_serial": f"{certificate.serial_number:x}",
     }
 

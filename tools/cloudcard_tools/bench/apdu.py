@@ -72,7 +72,9 @@ def measure(folder: Path, count: int, *, with_peer: bool, done: Progress) -> Res
     peer_command = peer.command(pcscd.PORTS[OTHER_SLOT]) if with_peer else []
     pcscd.require_free(CARD_SLOT, OTHER_SLOT)
     with Nursery(folder) as nursery, pcsc.client() as client:
-        nursery.start("card", *LOCAL_READER, "--json").wait_for_json(event="inserted", timeout=30)
+        reader = nursery.start("card", *LOCAL_READER, "--json")
+        reader.wait_for_json(event="inserted", timeout=30)
+        pin(reader.pid)
         with client.connect(CARD_SLOT) as card:
             size = _size(card)
             with _other(nursery, client, *_echo(size)) as bare:
@@ -125,11 +127,22 @@ def _other(
     nursery: Nursery, client: pcsc.Client, *command: str, **environment: str
 ) -> Iterator[pcsc.Card]:
     """A card in the other slot while the block lasts."""
-    nursery.start("other", *command, **environment)
+    other = nursery.start("other", *command, **environment)
     with client.connect(OTHER_SLOT, timeout=20) as card:
+        pin(other.pid)
         yield card
     nursery.stop("other")
     client.wait_for_absence(OTHER_SLOT)
+
+
+def pin(pid: int) -> None:
+    """Keep a process on the last processor: two equal programs differ by half, otherwise, from
+    where the kernel happens to put them.
+    """
+    if sys.platform == "linux":
+        last = max(os.sched_getaffinity(0))
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {last})
 
 
 def _size(card: pcsc.Card) -> int:

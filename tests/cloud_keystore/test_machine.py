@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -15,7 +17,14 @@ from cloud_keystore.model.operations import STALLED_TIME, Decision, Operation, S
 from cloud_keystore.storage import operations
 from keystore_world import DATABASE, World, new_world
 
-TEMPLATE = Path(tempfile.mkdtemp(prefix="cloudcard-machine-"))
+
+@cache
+def new_keystore() -> Path:
+    """The database of a keystore that has just been made; every run begins with a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="cloudcard-machine-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    new_world(folder).database.close()
+    return folder / DATABASE
 
 
 class Keystore(RuleBasedStateMachine):
@@ -26,9 +35,7 @@ class Keystore(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="cloudcard-machine-"))
-        if not (TEMPLATE / DATABASE).exists():
-            new_world(TEMPLATE).database.close()
-        shutil.copy(TEMPLATE / DATABASE, self.folder)
+        shutil.copy(new_keystore(), self.folder)
         self.world: World = new_world(self.folder)
         self.approved: set[str] = set()
         self.dead: set[str] = set()  # approvals whose process died while using them
@@ -149,7 +156,3 @@ class Keystore(RuleBasedStateMachine):
 
 TestKeystore = Keystore.TestCase
 TestKeystore.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
-
-
-def teardown_module() -> None:
-    shutil.rmtree(TEMPLATE, ignore_errors=True)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -63,6 +64,10 @@ class CannotListen(KeystoreError):
     """A port cannot be opened; says which."""
 
 
+class DataInUse(KeystoreError):
+    """Another process serves the same data folder."""
+
+
 class Service:
     """The keystore: its database, its use cases and its two ports. Built and run inside one event
     loop.
@@ -75,6 +80,7 @@ class Service:
         self._settings = settings
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _own(settings)
         self._seal = Seal(_sealing_key(settings), os.urandom)
         self.database = Database(settings.database_url)
         self.database.migrate()
@@ -110,6 +116,7 @@ class Service:
         sweeper.cancel()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         self.database.close()
+        self._lock.close()
 
     def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
         transport = self._authorities.transport
@@ -205,6 +212,22 @@ class Service:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(token.text + "\n")
+
+
+def _own(settings: Settings) -> sqlite3.Connection:
+    """Take the data folder for this process; the kernel gives it back however the process ends.
+
+    A lock of SQLite's, because that is the same on every platform.
+    """
+    lock = sqlite3.connect(settings.lock, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        lock.close()
+        raise DataInUse(
+            f"{settings.data} cannot be taken ({error}): another keystore runs on it"
+        ) from None
+    return lock
 
 
 def _sealing_key(settings: Settings) -> bytes:

@@ -48,6 +48,10 @@ class Settings:
         return f"sqlite:///{self.database_file}"
 
     @property
+    def lock(self) -> Path:
+        return self.data / "process.lock"
+
+    @property
     def sealing_key(self) -> Path:
         return self.data / "sealing.key"
 

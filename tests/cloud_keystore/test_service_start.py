@@ -68,6 +68,24 @@ def test_a_broken_database(data: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_data_folder_has_one_keystore(tmp_path: Path) -> None:
+    first, second, third, fourth = (f"127.0.0.1:{port}" for port in free_ports(4))
+    data = tmp_path / "data"
+    with Nursery(tmp_path / "logs") as nursery:
+        keystore = nursery.start_python(
+            "keystore",
+            *("-m", "cloudcard_tools", "serve", "--data", str(data)),
+            *("--listen", first, "--enrol-listen", second),
+        )
+        keystore.wait_for("Keystore ready", timeout=30)
+        ended = serve(data, "--listen", third, "--enrol-listen", fourth)
+        assert ended.returncode == 1
+        assert "another keystore runs on it" in ended.stderr
+        assert keystore.returncode is None
+        keystore.kill()
+        nursery.restart("keystore").wait_for("Keystore ready", timeout=30)  # no stale lock
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

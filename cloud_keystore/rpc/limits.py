@@ -30,4 +30,4 @@ class Limiter:
         if len(self._buckets) > MOST_CALLERS:
             self._buckets.popitem(last=False)
         if not allowed:
-            raise TooManyCalls(f"too many calls: wait {1 / self.per_second:.0f} s")
+            raise TooManyCalls("too many calls: wait a few seconds, then go slower")

@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_der_x509_certificate
+from sqlalchemy import update
 
 from cloud_keystore.approval import payload, statement
 from cloud_keystore.model.cards import KeyUse
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
+    IdentityRejected,
     InvalidInput,
     JustRefused,
     KeyNotFound,
@@ -33,13 +35,15 @@ from cloud_keystore.model.operations import (
     REFUSAL_LIMIT,
     STALLED_TIME,
     TRANSITIONS,
+    Approval,
     Channel,
     Decision,
     Event,
     State,
 )
-from cloud_keystore.model.people import User
-from cloud_keystore.storage import operations
+from cloud_keystore.model.people import IdentityState, Role, User
+from cloud_keystore.rpc.peer import identify
+from cloud_keystore.storage import operations, tables
 from keystore_world import PASSCODE, Enrolled, World
 
 DIGEST = b"\x11" * 32
@@ -380,6 +384,26 @@ def test_a_suspended_card_is_of_no_use(
         world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id)
 
 
+def test_the_approval_of_a_phone_removed_since_is_not_used(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.decide(operation, phone)
+    with world.database.write() as connection:
+        connection.execute(
+            update(tables.identity)
+            .where(tables.identity.c.id == phone.identity.id)
+            .values(state=IdentityState.REMOVED)
+        )
+    with pytest.raises(ApprovalRejected, match="removed"):
+        world.activation.perform(operation.id, DIGEST, pc.identity)
+    fingerprint = phone.identity.certificate_sha256
+    assert fingerprint is not None
+    with pytest.raises(IdentityRejected):
+        identify(world.database, fingerprint, Role.DEVICE)
+
+
 class TestQr:
     def test_claimed_then_approved_without_a_number(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
@@ -509,10 +533,6 @@ def test_every_state_and_event_follows_the_table(
 
 
 def bring_to(world: World, operation_id: str, state: State) -> None:
-    from sqlalchemy import update
-
-    from cloud_keystore.storage import tables
-
     with world.database.write() as connection:
         connection.execute(
             update(tables.operation)
@@ -522,8 +542,6 @@ def bring_to(world: World, operation_id: str, state: State) -> None:
 
 
 def apply(world: World, operation_id: str, event: Event, phone: Enrolled) -> bool:
-    from cloud_keystore.model.operations import Approval
-
     now = world.clock()
     with world.database.write() as connection:
         match event:

@@ -1,4 +1,5 @@
-"""What the card asks of the world: the passcode's check and the use of private keys.
+"""What the card asks of the world: the passcode's check and the use of private keys; what an
+administrator changes stands in `management`.
 
 The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`;
 both are values, so a trace of commands, requests and results is the whole input of the card.
@@ -10,6 +11,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
+
+from card_os.management import Administrator, Changed, ManagementRequest
 
 
 class KeyUse(Enum):
@@ -61,14 +64,18 @@ class ResetPasscode:
 
 @dataclass(frozen=True, slots=True)
 class UseKey:
-    """Asks for one use of a private key; answered after the holder's approval."""
+    """Asks for one use of a private key; answered after the holder's approval.
+
+    Except for key 04, which only agrees on the keys of secure messaging: nobody is asked.
+    """
 
     request_id: bytes
     use: KeyUse
     key_ref: int
     algorithm: int  # PIV algorithm identifier (SP 800-78-5, table 9)
     input: bytes
-    """SIGN: a digest (ECC) or padded block (RSA); DECRYPT: a cryptogram; AGREE: a point."""
+    """SIGN: a digest (ECC), padded block (RSA) or message (Ed25519); DECRYPT: a cryptogram; AGREE:
+    a point."""
     proof: bytes = field(default=b"", repr=False)
     """Of `Verified`; empty where the key needs no passcode."""
 
@@ -85,22 +92,26 @@ class TriesLeft:
     """The passcode was wrong, or its status was asked; `tries` of 0 means blocked."""
 
     tries: int
+    most: int = 3  # after the right passcode
+    factory: bool = False  # whether the passcode is the one that all cards begin with
 
 
 class Refusal(Enum):
     """Why there is no result. A refusal is a value: only bugs raise."""
 
-    DENIED = auto()  # by the holder or by policy
+    DENIED = auto()  # by the holder or by policy; a wrong answer to a challenge
     EXPIRED = auto()  # nobody decided in time
     CANCELLED = auto()  # withdrawn by the workstation
     MALFORMED = auto()  # the keystore does not accept the input: padding, point, passcode format
-    PASSCODE_NEEDED = auto()  # the proof is too old or spent; nobody was asked
+    PASSCODE_NEEDED = auto()  # a proof is too old or spent; nobody was asked
     UNKNOWN_KEY = auto()  # no such key or reference data
+    FULL = auto()  # there is no room for what is to be stored
     UNAVAILABLE = auto()  # the keystore is out of reach or failed
 
 
-KeyRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode | UseKey
-KeyResult: TypeAlias = bytes | Verified | TriesLeft | Refusal
+PasscodeRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode
+KeyRequest: TypeAlias = PasscodeRequest | UseKey | ManagementRequest
+KeyResult: TypeAlias = bytes | Verified | TriesLeft | Administrator | Changed | Refusal
 Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 
 

@@ -32,6 +32,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.management import CardKey
 from card_os.piv import CardImage, encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from reader_bridge.tasks import Cancellation
@@ -82,6 +83,8 @@ class LocalKeys:
                     return self._replace(key_ref, old, key_ref, new)
                 case ResetPasscode(key_ref=key_ref, puk=puk, new=new):
                     return self._replace(KeyRef.PUK, puk, key_ref, new)
+                case _:
+                    return Refusal.DENIED
 
     def _check(self, key_ref: int, passcode: bytes) -> KeyResult:
         if self._tries[key_ref] == 0:
@@ -122,6 +125,8 @@ def _generate(algorithm: Algorithm) -> PrivateKey:
             return rsa.generate_private_key(public_exponent=65537, key_size=2048)
         case Algorithm.ECC_P256:
             return ec.generate_private_key(ec.SECP256R1())
+        case _:
+            raise ValueError(f"{algorithm.name} keys are not made here")
 
 
 def _image(
@@ -148,7 +153,7 @@ def _image(
                 for key_ref, key in keys.items()
             },
         },
-        keys=dict.fromkeys(keys, algorithm),
+        keys=dict.fromkeys(keys, CardKey(algorithm)),
     )
 
 

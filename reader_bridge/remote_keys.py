@@ -13,6 +13,7 @@ from card_os.keys import (
     KeyRequest,
     KeyResult,
     KeyUse,
+    PasscodeRequest,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -21,6 +22,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.management import CardKey
 from card_os.piv import CardImage
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
@@ -75,13 +77,15 @@ class RemoteKeys:
             serial=card.serial,
             guid=card.guid,
             objects={each.tag: each.value for each in card.objects},
-            keys={each.key_ref: int(each.algorithm) for each in card.keys},
+            keys={each.key_ref: CardKey(int(each.algorithm)) for each in card.keys},
         )
 
     def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
         """Bring a request to the keystore. An approval is waited for up to 130 seconds."""
         if isinstance(request, UseKey):
             return self._use(request, cancellation)
+        if not isinstance(request, PasscodeRequest):
+            return Refusal.DENIED
         try:
             result = self._passcode(request)
         except grpc.RpcError as error:
@@ -99,9 +103,7 @@ class RemoteKeys:
             self._repeats.remember(request)
         return result
 
-    def _passcode(
-        self, request: PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode
-    ) -> KeyResult:
+    def _passcode(self, request: PasscodeRequest) -> KeyResult:
         """Never repeated: the try may have been counted although its answer was lost.
 
         Hence `wait_for_ready`: while the connection is being made again, the call waits unsent.

@@ -19,6 +19,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.management import CardKey
 from card_os.piv import CardImage, encode
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag
 
@@ -27,14 +28,17 @@ PUK = b"12345678"
 PROOF = b"proof of the passcode"
 GUID = bytes.fromhex("0f3c1c0a5d0e4b6e9d6a2f1e8c7b6a59")
 
-RSA_KEYS: Mapping[int, int] = {
-    KeyRef.AUTHENTICATION: Algorithm.RSA_2048,
-    KeyRef.SIGNATURE: Algorithm.RSA_2048,
-    KeyRef.KEY_MANAGEMENT: Algorithm.RSA_2048,
-    KeyRef.CARD_AUTHENTICATION: Algorithm.RSA_2048,
-    0x82: Algorithm.RSA_2048,
-}
-ECC_KEYS: Mapping[int, int] = dict.fromkeys(RSA_KEYS, Algorithm.ECC_P256)
+RSA_KEYS: Mapping[int, CardKey] = dict.fromkeys(
+    (
+        KeyRef.AUTHENTICATION,
+        KeyRef.SIGNATURE,
+        KeyRef.KEY_MANAGEMENT,
+        KeyRef.CARD_AUTHENTICATION,
+        0x82,
+    ),
+    CardKey(Algorithm.RSA_2048),
+)
+ECC_KEYS: Mapping[int, CardKey] = dict.fromkeys(RSA_KEYS, CardKey(Algorithm.ECC_P256))
 
 
 class CountedRandom:
@@ -83,6 +87,8 @@ class ScriptedKeys:
                 return self._compare(key_ref, old, replace=(key_ref, new))
             case ResetPasscode(key_ref=key_ref, puk=puk, new=new):
                 return self._compare(KeyRef.PUK, puk, replace=(key_ref, new))
+            case _:
+                raise AssertionError(f"not expected: {request}")
 
     def _compare(
         self, key_ref: int, passcode: bytes, replace: tuple[int, bytes] | None = None
@@ -115,7 +121,7 @@ class DrivenCard:
         return self.transmit(bytes.fromhex(apdu)).hex().upper()
 
 
-def sample_image(keys: Mapping[int, int] = ECC_KEYS) -> CardImage:
+def sample_image(keys: Mapping[int, CardKey] = ECC_KEYS) -> CardImage:
     """A card with each kind of data object: bare, wrapped, protected, long."""
     objects: dict[int, bytes] = {
         ObjectTag.DISCOVERY: encode.discovery(),

@@ -42,10 +42,27 @@ KEY_RULES: Mapping[int, Rule] = {
 SIGNING = (KeyRef.AUTHENTICATION, KeyRef.SIGNATURE, KeyRef.CARD_AUTHENTICATION)
 ESTABLISHMENT = (KeyRef.KEY_MANAGEMENT, *RETIRED)
 
+ESTABLISHMENT_USE: Mapping[int, KeyUse] = {
+    Algorithm.RSA_2048: KeyUse.DECRYPT,
+    Algorithm.RSA_3072: KeyUse.DECRYPT,
+    Algorithm.RSA_4096: KeyUse.DECRYPT,
+    Algorithm.ECC_P256: KeyUse.AGREE,
+    Algorithm.ECC_P384: KeyUse.AGREE,
+    Algorithm.X25519: KeyUse.AGREE,
+}
+
 KEY_USE: Mapping[tuple[int, int], KeyUse] = {
-    **{(key_ref, algorithm): KeyUse.SIGN for key_ref in SIGNING for algorithm in Algorithm},
-    **{(key_ref, Algorithm.RSA_2048): KeyUse.DECRYPT for key_ref in ESTABLISHMENT},
-    **{(key_ref, Algorithm.ECC_P256): KeyUse.AGREE for key_ref in ESTABLISHMENT},
+    **{
+        (key_ref, algorithm): KeyUse.SIGN
+        for key_ref in SIGNING
+        for algorithm in Algorithm
+        if algorithm is not Algorithm.X25519
+    },
+    **{
+        (key_ref, algorithm): use
+        for key_ref in ESTABLISHMENT
+        for algorithm, use in ESTABLISHMENT_USE.items()
+    },
 }
 
 

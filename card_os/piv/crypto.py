@@ -49,7 +49,8 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
     where the PIN is missing, 6A80 for a template or an input which does not fit the key, and 6985
     where the holder refused.
     """
-    if context.image.keys.get(command.key_ref) != command.algorithm:
+    key = context.image.keys.get(command.key_ref)
+    if key is None or key.algorithm != command.algorithm:
         raise CardError(SW.INCORRECT_P1P2)
     if not command.template:
         raise CardError(SW.WRONG_LENGTH)

@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from card_os.management import CardKey
 from card_os.piv.access import KEY_USE
-from card_os.piv.names import CONTAINER_ID
+from card_os.piv.names import CONTAINER_ID, EXTENSION_OBJECTS, Algorithm, CipherSuite, KeyRef
 
 GUID_BYTES = 16
+INTEROPERABLE = frozenset(
+    {Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.ECC_P256, Algorithm.ECC_P384}
+)  # what SP 800-78-5 has and every client knows
+
+SUITES = frozenset(int(suite) for suite in CipherSuite)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a card profile switches on. The default is a card in production."""
+
+    algorithms: frozenset[int] = INTEROPERABLE  # of the keys that it makes
+    management_algorithm: int | None = None
+    """Of key 9B; None: there is no such key, and nobody administers the card through its reader."""
+    global_pin: bool = False
+    extensions: bool = False  # the instructions of Yubico's tools, and keys used as one likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +40,29 @@ class CardImage:
     guid: bytes  # 16 bytes, as in the CHUID
     objects: Mapping[int, bytes] = field(repr=False)
     """By tag, what stands inside the 53; for 7E and 7F61, inside the tag itself."""
-    keys: Mapping[int, int]
-    """Algorithm by key reference."""
+    keys: Mapping[int, CardKey]
+    """By key reference. Key 04 has a cipher suite for its algorithm."""
+    features: Features = field(default_factory=Features)
+    verifiable_certificate: bytes = field(default=b"", repr=False)
+    """Of key 04, as the card sends it: template 7F21 (SP 800-73-5 part 2, table 18)."""
 
     def __post_init__(self) -> None:
         if len(self.guid) != GUID_BYTES:
             raise ValueError(f"the GUID has {len(self.guid)} bytes, not {GUID_BYTES}")
         for tag in self.objects:
-            if tag not in CONTAINER_ID:
+            if tag not in CONTAINER_ID and tag not in EXTENSION_OBJECTS:
                 raise ValueError(f"no PIV card has a data object {tag:X}")
-        for key_ref, algorithm in self.keys.items():
-            if (key_ref, algorithm) not in KEY_USE:
+        for key_ref, key in self.keys.items():
+            if not _exists(key_ref, key.algorithm):
                 raise ValueError(
-                    f"no PIV card has a key {key_ref:02X} of algorithm {algorithm:02X}"
+                    f"no PIV card has a key {key_ref:02X} of algorithm {key.algorithm:02X}"
                 )
         # A copy: nobody changes a card by changing the mapping it was made from.
         object.__setattr__(self, "objects", MappingProxyType(dict(self.objects)))
         object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
+
+
+def _exists(key_ref: int, algorithm: int) -> bool:
+    if key_ref == KeyRef.SECURE_MESSAGING:
+        return algorithm in SUITES
+    return (key_ref, algorithm) in KEY_USE

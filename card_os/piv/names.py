@@ -15,17 +15,37 @@ class Ins(IntEnum):
     VERIFY = 0x20
     CHANGE_REFERENCE_DATA = 0x24
     RESET_RETRY_COUNTER = 0x2C
+    GENERATE_ASYMMETRIC_KEY_PAIR = 0x47
     GENERAL_AUTHENTICATE = 0x87
     GET_DATA = 0xCB
+    PUT_DATA = 0xDB
+
+
+@unique
+class Extension(IntEnum):
+    """Instructions of Yubico's tools for what the standard leaves open; by card profile."""
+
+    MOVE_KEY = 0xF6
+    GET_METADATA = 0xF7
+    GET_SERIAL = 0xF8
+    ATTEST = 0xF9
+    SET_TRIES = 0xFA
+    RESET = 0xFB
+    GET_VERSION = 0xFD
+    IMPORT_KEY = 0xFE
+    SET_MANAGEMENT_KEY = 0xFF
 
 
 @unique
 class KeyRef(IntEnum):
     """Key references (part 1, tables 4 and 5); see also RETIRED."""
 
+    GLOBAL_PIN = 0x00
+    SECURE_MESSAGING = 0x04
     PIN = 0x80
     PUK = 0x81
     AUTHENTICATION = 0x9A
+    MANAGEMENT = 0x9B  # the PIV Card Application Administration key
     SIGNATURE = 0x9C
     KEY_MANAGEMENT = 0x9D
     CARD_AUTHENTICATION = 0x9E
@@ -36,10 +56,35 @@ RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
 
 @unique
 class Algorithm(IntEnum):
-    """Algorithm identifiers (SP 800-78-5, table 9)."""
+    """Algorithm identifiers of private keys (SP 800-78-5, table 9); the last three are not NIST's,
+    but those of Yubico and others.
+    """
 
+    RSA_3072 = 0x05
     RSA_2048 = 0x07
     ECC_P256 = 0x11
+    ECC_P384 = 0x14
+    RSA_4096 = 0x16
+    ED25519 = 0xE0
+    X25519 = 0xE1
+
+
+@unique
+class Cipher(IntEnum):
+    """Algorithm identifiers of management keys (SP 800-78-5, table 9)."""
+
+    TDEA = 0x03  # three keys; deprecated
+    AES_128 = 0x08
+    AES_192 = 0x0A
+    AES_256 = 0x0C
+
+
+@unique
+class CipherSuite(IntEnum):
+    """Algorithm identifiers of secure messaging (part 2, table 17)."""
+
+    CS2 = 0x27  # P-256, SHA-256, AES-128
+    CS7 = 0x2E  # P-384, SHA-384, AES-256
 
 
 @unique
@@ -78,6 +123,7 @@ class ObjectTag(IntEnum):
 
 
 RETIRED_CERTIFICATES = range(0x5FC10D, 0x5FC121)
+EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # of Yubico's tools, for their own notes
 
 CERTIFICATE_OF_KEY: Mapping[int, int] = {
     KeyRef.AUTHENTICATION: ObjectTag.AUTHENTICATION_CERTIFICATE,

@@ -10,7 +10,7 @@ from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.passcodes import Outcome, Passcodes
 from cloud_keystore.model.cards import KeyUse
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import InvalidInput, KeyNotFound
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.notify.wakeups import Wakeups
@@ -101,6 +101,12 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         )
         return pb.ResetPasscodeResponse(result=_result(outcome))
 
+    async def AgreeOnSession(
+        self, request: pb.AgreeOnSessionRequest, context: Context
+    ) -> pb.AgreeOnSessionResponse:
+        secret = await self.door.call(context, lambda _: _agree(request.card_serial))
+        return pb.AgreeOnSessionResponse(secret=secret)
+
     async def CreateOperation(
         self, request: pb.CreateOperationRequest, context: Context
     ) -> pb.CreateOperationResponse:
@@ -157,6 +163,10 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         message.create_time.FromDatetime(operation.create_time)
         message.expire_time.FromDatetime(operation.expire_time)
         return message
+
+
+def _agree(serial: str) -> bytes:
+    raise KeyNotFound(f"card {serial} does no secure messaging")
 
 
 def _ask(request: pb.CreateOperationRequest) -> Ask:

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from card_os.management import CardKey
 from card_os.piv import CardImage
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, RETIRED_CERTIFICATES, ObjectTag
 from fakes import ECC_KEYS, GUID, ScriptedKeys, new_card, sample_image
@@ -105,13 +106,13 @@ def test_an_image_is_a_copy() -> None:
     [
         (bytes(15), {}, {}, "15 bytes"),
         (GUID, {0x5FC1FF: b""}, {}, "data object 5FC1FF"),
-        (GUID, {}, {0x9A: 0x14}, "key 9A of algorithm 14"),
-        (GUID, {}, {0x9B: 0x08}, "key 9B of algorithm 08"),
-        (GUID, {}, {0x96: 0x11}, "key 96 of algorithm 11"),
+        (GUID, {}, {0x9A: CardKey(0x15)}, "key 9A of algorithm 15"),
+        (GUID, {}, {0x9B: CardKey(0x08)}, "key 9B of algorithm 08"),
+        (GUID, {}, {0x96: CardKey(0x11)}, "key 96 of algorithm 11"),
     ],
 )
 def test_what_no_card_has(
-    guid: bytes, objects: dict[int, bytes], keys: dict[int, int], why: str
+    guid: bytes, objects: dict[int, bytes], keys: dict[int, CardKey], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):
         CardImage("1", guid, objects, keys)

@@ -202,6 +202,7 @@ def test_refusals(command: str, refusal: Refusal) -> None:
         Refusal.EXPIRED: "6985",
         Refusal.CANCELLED: "6985",
         Refusal.MALFORMED: "6A80",
+        Refusal.FULL: "6A84",
         Refusal.UNAVAILABLE: "6400",
         Refusal.UNKNOWN_KEY: "6A88",
         Refusal.PASSCODE_NEEDED: "6F00",  # no answer to a question about a passcode

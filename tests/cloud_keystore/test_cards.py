@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from card_os import tlv
+from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
@@ -66,7 +67,7 @@ def test_a_holder_with_a_long_name_gets_a_card(world: World) -> None:
 
 def test_the_reader_can_make_a_card_of_it(world: World, ada: tuple[User, Enrolled]) -> None:
     image = world.cards.image(world.card(ada[0]))
-    keys = {key.key_ref: int(key.algorithm) for key in image.keys}
+    keys = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
     card = CardImage(image.card.serial, image.card.guid, image.objects, keys)
     assert set(card.objects) == {
         ObjectTag.CHUID,

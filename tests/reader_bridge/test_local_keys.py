@@ -146,11 +146,11 @@ def test_passcodes() -> None:
     assert keys.perform(PasscodeStatus(ID, 0x81)) == TriesLeft(3)
 
 
-@pytest.mark.parametrize("algorithm", Algorithm)
+@pytest.mark.parametrize("algorithm", [Algorithm.RSA_2048, Algorithm.ECC_P256])
 def test_each_card_is_one_of_its_kind(algorithm: Algorithm) -> None:
     image = shared(algorithm).image
     assert image.guid != new().image.guid
-    assert set(image.keys.values()) == {algorithm}
+    assert {key.algorithm for key in image.keys.values()} == {algorithm}
     assert image.guid[6] >> 4 == 4
 
 

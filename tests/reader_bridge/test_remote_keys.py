@@ -23,6 +23,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.management import CardKey
 from card_os.piv import encode
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
@@ -368,7 +369,7 @@ def test_the_card_as_the_keystore_has_it(world: World) -> None:
     image = world.keys.get_card()
     assert (image.serial, image.guid) == ("1000", guid)
     assert dict(image.objects) == {0x7E: encode.discovery()}
-    assert dict(image.keys) == {0x9A: 0x07}
+    assert dict(image.keys) == {0x9A: CardKey(0x07)}
 
 
 def test_a_card_that_cannot_be(world: World) -> None:

@@ -56,20 +56,42 @@ class _AlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Algorithm.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     ALGORITHM_UNSPECIFIED: _Algorithm.ValueType  # 0
     """Not said; always refused."""
+    ALGORITHM_RSA_3072: _Algorithm.ValueType  # 5
+    """RSA with a modulus of 3072 bits."""
     ALGORITHM_RSA_2048: _Algorithm.ValueType  # 7
     """RSA with a modulus of 2048 bits."""
     ALGORITHM_ECC_P256: _Algorithm.ValueType  # 17
     """ECDSA or ECDH on the curve P-256."""
+    ALGORITHM_ECC_P384: _Algorithm.ValueType  # 20
+    """ECDSA or ECDH on the curve P-384."""
+    ALGORITHM_RSA_4096: _Algorithm.ValueType  # 22
+    """RSA with a modulus of 4096 bits."""
+    ALGORITHM_ED25519: _Algorithm.ValueType  # 224
+    """EdDSA on the curve edwards25519 (RFC 8032)."""
+    ALGORITHM_X25519: _Algorithm.ValueType  # 225
+    """ECDH on the curve curve25519 (RFC 7748)."""
 
 class Algorithm(_Algorithm, metaclass=_AlgorithmEnumTypeWrapper):
-    """Algorithm is a key's algorithm; the numbers are PIV's algorithm identifiers (SP 800-78-5, table 9)."""
+    """Algorithm is a key's algorithm; the numbers are PIV's algorithm identifiers (SP 800-78-5, table 9),
+    of which the last three are not NIST's, but Yubico's and others'.
+    """
 
 ALGORITHM_UNSPECIFIED: Algorithm.ValueType  # 0
 """Not said; always refused."""
+ALGORITHM_RSA_3072: Algorithm.ValueType  # 5
+"""RSA with a modulus of 3072 bits."""
 ALGORITHM_RSA_2048: Algorithm.ValueType  # 7
 """RSA with a modulus of 2048 bits."""
 ALGORITHM_ECC_P256: Algorithm.ValueType  # 17
 """ECDSA or ECDH on the curve P-256."""
+ALGORITHM_ECC_P384: Algorithm.ValueType  # 20
+"""ECDSA or ECDH on the curve P-384."""
+ALGORITHM_RSA_4096: Algorithm.ValueType  # 22
+"""RSA with a modulus of 4096 bits."""
+ALGORITHM_ED25519: Algorithm.ValueType  # 224
+"""EdDSA on the curve edwards25519 (RFC 8032)."""
+ALGORITHM_X25519: Algorithm.ValueType  # 225
+"""ECDH on the curve curve25519 (RFC 7748)."""
 Global___Algorithm: _TypeAlias = Algorithm  # noqa: Y015
 
 class _Channel:

@@ -54,23 +54,101 @@ class CardKey(_message.Message):
 
     KEY_REF_FIELD_NUMBER: _builtins.int
     ALGORITHM_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    PIN_POLICY_FIELD_NUMBER: _builtins.int
+    TOUCH_POLICY_FIELD_NUMBER: _builtins.int
+    IMPORTED_FIELD_NUMBER: _builtins.int
     key_ref: _builtins.int
     """PIV key reference, such as 0x9A."""
     algorithm: _approval_pb2.Algorithm.ValueType
     """The key's algorithm."""
+    public_key: _builtins.bytes
+    """The public key, as inside template 7F49 (SP 800-73-5 part 2, table 21)."""
+    pin_policy: _builtins.int
+    """When the key asks for the PIN: 0 as the standard has it for the reference, 1 never, 2 once, 3 always."""
+    touch_policy: _builtins.int
+    """Kept and told only: 0 not said, 1 never, 2 always, 3 cached."""
+    imported: _builtins.bool
+    """Whether the key was made elsewhere."""
     def __init__(
         self,
         *,
         key_ref: _builtins.int = ...,
         algorithm: _approval_pb2.Algorithm.ValueType = ...,
+        public_key: _builtins.bytes = ...,
+        pin_policy: _builtins.int = ...,
+        touch_policy: _builtins.int = ...,
+        imported: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "key_ref", b"key_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "imported", b"imported", "key_ref", b"key_ref", "pin_policy", b"pin_policy", "public_key", b"public_key", "touch_policy", b"touch_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CardKey: _TypeAlias = CardKey  # noqa: Y015
+
+@_typing.final
+class SecureMessaging(_message.Message):
+    """SecureMessaging is what the card needs for key 04 (SP 800-73-5 part 2, 4)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CIPHER_SUITE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    cipher_suite: _builtins.int
+    """Cipher suite: 0x27 for CS2, 0x2E for CS7."""
+    certificate: _builtins.bytes
+    """The card verifiable certificate, template 7F21."""
+    def __init__(
+        self,
+        *,
+        cipher_suite: _builtins.int = ...,
+        certificate: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "cipher_suite", b"cipher_suite"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecureMessaging: _TypeAlias = SecureMessaging  # noqa: Y015
+
+@_typing.final
+class Features(_message.Message):
+    """Features are what the card's profile switches on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALGORITHMS_FIELD_NUMBER: _builtins.int
+    MANAGEMENT_ALGORITHM_FIELD_NUMBER: _builtins.int
+    GLOBAL_PIN_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    management_algorithm: _builtins.int
+    """Algorithm of management key 9B: 3, 8, 10 or 12 (SP 800-78-5, table 9); 0 where there is none."""
+    global_pin: _builtins.bool
+    """Whether the global PIN, key reference 00, can be verified."""
+    extensions: _builtins.bool
+    """Whether the instructions of Yubico's tools are understood."""
+    @_builtins.property
+    def algorithms(self) -> _containers.RepeatedScalarFieldContainer[_approval_pb2.Algorithm.ValueType]:
+        """Algorithms of keys that the card makes."""
+
+    def __init__(
+        self,
+        *,
+        algorithms: _abc.Iterable[_approval_pb2.Algorithm.ValueType] | None = ...,
+        management_algorithm: _builtins.int = ...,
+        global_pin: _builtins.bool = ...,
+        extensions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithms", b"algorithms", "extensions", b"extensions", "global_pin", b"global_pin", "management_algorithm", b"management_algorithm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Features: _TypeAlias = Features  # noqa: Y015
 
 @_typing.final
 class Card(_message.Message):
@@ -82,6 +160,8 @@ class Card(_message.Message):
     GUID_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    SECURE_MESSAGING_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number of the card, decimal digits."""
     guid: _builtins.bytes
@@ -92,7 +172,15 @@ class Card(_message.Message):
 
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___CardKey]:
-        """Keys, each reference once."""
+        """Keys, each reference once; without key 04."""
+
+    @_builtins.property
+    def features(self) -> Global___Features:
+        """What the profile switches on."""
+
+    @_builtins.property
+    def secure_messaging(self) -> Global___SecureMessaging:
+        """Absent where the card does no secure messaging."""
 
     def __init__(
         self,
@@ -101,10 +189,12 @@ class Card(_message.Message):
         guid: _builtins.bytes = ...,
         objects: _abc.Iterable[Global___DataObject] | None = ...,
         keys: _abc.Iterable[Global___CardKey] | None = ...,
+        features: Global___Features | None = ...,
+        secure_messaging: Global___SecureMessaging | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "secure_messaging", b"secure_messaging"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["guid", b"guid", "keys", b"keys", "objects", b"objects", "serial", b"serial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,7 +341,7 @@ class GetPasscodeStatusRequest(_message.Message):
     card_serial: _builtins.str
     """Serial number of the card."""
     key_ref: _builtins.int
-    """0x80 for the PIN, 0x81 for the PUK."""
+    """0x80 for the PIN, 0x81 for the PUK, 0x00 for the global PIN."""
     def __init__(
         self,
         *,
@@ -273,16 +363,24 @@ class GetPasscodeStatusResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    MOST_TRIES_FIELD_NUMBER: _builtins.int
+    FACTORY_FIELD_NUMBER: _builtins.int
     tries_left: _builtins.int
     """Tries left; 0 means blocked or not set yet."""
+    most_tries: _builtins.int
+    """Tries after the right passcode."""
+    factory: _builtins.bool
+    """Whether it is the factory's passcode, as on cards for development."""
     def __init__(
         self,
         *,
         tries_left: _builtins.int = ...,
+        most_tries: _builtins.int = ...,
+        factory: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tries_left", b"tries_left"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory", b"factory", "most_tries", b"most_tries", "tries_left", b"tries_left"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,7 +398,7 @@ class VerifyPasscodeRequest(_message.Message):
     card_serial: _builtins.str
     """Serial number of the card."""
     key_ref: _builtins.int
-    """0x80 for the PIN."""
+    """0x80 for the PIN, 0x00 for the global PIN."""
     passcode: _builtins.bytes
     """The passcode, without padding."""
     def __init__(
@@ -355,7 +453,7 @@ class ChangePasscodeRequest(_message.Message):
     card_serial: _builtins.str
     """Serial number of the card."""
     key_ref: _builtins.int
-    """0x80 for the PIN, 0x81 for the PUK."""
+    """0x80 for the PIN, 0x81 for the PUK, 0x00 for the global PIN."""
     old_passcode: _builtins.bytes
     """The passcode in force, without padding."""
     new_passcode: _builtins.bytes
@@ -453,6 +551,58 @@ class ResetPasscodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResetPasscodeResponse: _TypeAlias = ResetPasscodeResponse  # noqa: Y015
+
+@_typing.final
+class AgreeOnSessionRequest(_message.Message):
+    """AgreeOnSessionRequest holds the client's ephemeral key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    CIPHER_SUITE_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    cipher_suite: _builtins.int
+    """Cipher suite: 0x27 or 0x2E."""
+    point: _builtins.bytes
+    """The client's ephemeral public point, uncompressed."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        cipher_suite: _builtins.int = ...,
+        point: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "cipher_suite", b"cipher_suite", "point", b"point"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreeOnSessionRequest: _TypeAlias = AgreeOnSessionRequest  # noqa: Y015
+
+@_typing.final
+class AgreeOnSessionResponse(_message.Message):
+    """AgreeOnSessionResponse holds the shared secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.bytes
+    """The secret Z of ECC CDH (SP 800-73-5 part 2, 4.1.2, step C5)."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreeOnSessionResponse: _TypeAlias = AgreeOnSessionResponse  # noqa: Y015
 
 @_typing.final
 class CreateOperationRequest(_message.Message):

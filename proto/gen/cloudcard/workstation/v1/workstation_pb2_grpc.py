@@ -60,6 +60,11 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.FromString,
                 _registered_method=True)
+        self.AgreeOnSession = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/AgreeOnSession',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.FromString,
+                _registered_method=True)
         self.CreateOperation = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/CreateOperation',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CreateOperationRequest.SerializeToString,
@@ -121,6 +126,14 @@ class WorkstationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AgreeOnSession(self, request, context):
+        """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
+        nothing, it only shows that the card is the one of its certificate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateOperation(self, request, context):
         """CreateOperation asks for one use of a private key. A repeated request_id returns the operation made before.
         An older open operation of the same card at the same workstation is cancelled.
@@ -177,6 +190,11 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.ResetPasscode,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.SerializeToString,
+            ),
+            'AgreeOnSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.AgreeOnSession,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.SerializeToString,
             ),
             'CreateOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateOperation,
@@ -335,6 +353,33 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/ResetPasscode',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AgreeOnSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/AgreeOnSession',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

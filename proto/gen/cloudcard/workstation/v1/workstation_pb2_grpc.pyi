@@ -43,6 +43,10 @@ class WorkstationServiceStub:
     """ChangePasscode replaces a passcode by a new one."""
     ResetPasscode: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.ResetPasscodeRequest, _workstation_pb2.ResetPasscodeResponse]
     """ResetPasscode sets a new PIN by means of the PUK."""
+    AgreeOnSession: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.AgreeOnSessionRequest, _workstation_pb2.AgreeOnSessionResponse]
+    """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
+    nothing, it only shows that the card is the one of its certificate.
+    """
     CreateOperation: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.CreateOperationRequest, _workstation_pb2.CreateOperationResponse]
     """CreateOperation asks for one use of a private key. A repeated request_id returns the operation made before.
     An older open operation of the same card at the same workstation is cancelled.
@@ -69,6 +73,10 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     """ChangePasscode replaces a passcode by a new one."""
     ResetPasscode: _aio.UnaryUnaryMultiCallable[_workstation_pb2.ResetPasscodeRequest, _workstation_pb2.ResetPasscodeResponse]  # type: ignore[assignment]
     """ResetPasscode sets a new PIN by means of the PUK."""
+    AgreeOnSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.AgreeOnSessionRequest, _workstation_pb2.AgreeOnSessionResponse]  # type: ignore[assignment]
+    """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
+    nothing, it only shows that the card is the one of its certificate.
+    """
     CreateOperation: _aio.UnaryUnaryMultiCallable[_workstation_pb2.CreateOperationRequest, _workstation_pb2.CreateOperationResponse]  # type: ignore[assignment]
     """CreateOperation asks for one use of a private key. A repeated request_id returns the operation made before.
     An older open operation of the same card at the same workstation is cancelled.
@@ -122,6 +130,16 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workstation_pb2.ResetPasscodeResponse, _abc.Awaitable[_workstation_pb2.ResetPasscodeResponse]]:
         """ResetPasscode sets a new PIN by means of the PUK."""
+
+    @_abc_1.abstractmethod
+    def AgreeOnSession(
+        self,
+        request: _workstation_pb2.AgreeOnSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.AgreeOnSessionResponse, _abc.Awaitable[_workstation_pb2.AgreeOnSessionResponse]]:
+        """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
+        nothing, it only shows that the card is the one of its certificate.
+        """
 
     @_abc_1.abstractmethod
     def CreateOperation(

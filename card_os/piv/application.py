@@ -9,7 +9,7 @@ from card_os import atr, tlv
 from card_os.apdu import Command
 from card_os.card import Card
 from card_os.piv import crypto, objects, pin
-from card_os.piv.context import Context, Random, Reply
+from card_os.piv.context import Context, Random, Reply, Shared
 from card_os.piv.crypto import GeneralAuthenticate
 from card_os.piv.image import CardImage
 from card_os.piv.names import AID, Ins
@@ -50,7 +50,7 @@ class PivApplication:
     aid = AID
 
     def __init__(self, image: CardImage, random: Random) -> None:
-        self._context = Context(image, random, Session())
+        self._context = Context(Shared(image), random, Session())
         self._before = self._context.session
 
     def reset(self) -> None:

@@ -46,7 +46,8 @@ format: setup ## Format the code, and mend what can be mended by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure the time of a command through pcscd
+bench: setup ## Measure a command through pcscd, and in the card alone
+	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
 
 proto: setup ## Generate proto/gen from the schema

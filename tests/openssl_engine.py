@@ -35,5 +35,6 @@ def uri(key_ref: int, kind: str = "private") -> str:
 
 
 def openssl(folder: Path, *arguments: str | Path, stdin: str = "") -> Ended:
-    """OpenSSL's command line, knowing the engine."""
-    return run(["openssl", *map(str, arguments)], stdin, **configure(folder))
+    """OpenSSL's command line, knowing the engine; what it asks for it reads from `stdin`."""
+    # Without a terminal of its own: it would rather ask the developer.
+    return run(["setsid", "--wait", "openssl", *map(str, arguments)], stdin, **configure(folder))

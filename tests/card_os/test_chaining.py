@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, cut
+from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, Rest
 from card_os.keys import UseKey
 from card_os.status import SW
 from fakes import ScriptedKeys, new_card
@@ -107,11 +107,12 @@ def test_only_some_commands_can_be_chained(command: str, sw: str) -> None:
 def test_a_response_comes_whole_whatever_the_reader_accepts(
     data: bytes, first_ne: int, ne: int
 ) -> None:
-    response, rest = cut(data, first_ne)
+    response, rest = Rest(data).cut(first_ne)
     got = response[:-2]
-    while rest:
-        assert response[-2:] == bytes((0x61, len(rest) if len(rest) < 256 else 0))
-        response, rest = cut(rest, ne)
+    while rest is not None:
+        left = len(data) - len(got)
+        assert response[-2:] == bytes((0x61, left if left < 256 else 0))
+        response, rest = rest.cut(ne)
         assert len(response) - 2 <= ne
         got += response[:-2]
     assert response[-2:] == OK
@@ -119,10 +120,11 @@ def test_a_response_comes_whole_whatever_the_reader_accepts(
 
 
 def test_the_longest_response_fits_a_frame_of_the_reader() -> None:
-    response, rest = cut(bytes(70000), 65536)
+    response, rest = Rest(bytes(70000)).cut(65536)
     assert len(response) == 65535
     assert response.endswith(b"\x61\x00")
-    assert len(rest) == 70000 - LONGEST_RESPONSE_DATA
+    assert rest is not None
+    assert len(rest.cut(65536)[0]) - 2 == 70000 - LONGEST_RESPONSE_DATA
 
 
 def test_get_response() -> None:

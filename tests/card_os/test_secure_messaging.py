@@ -19,6 +19,7 @@ from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import CardError
 from fakes import GUID, RSA_KEYS, DrivenCard, ScriptedKeys, new_card, sample_image
 from secure_host import CS2, CS7, CURVE, Broken, Host, certificate, cmac, fetch, secret_of, tlv
+from strategies import likely_apdus
 
 GET_CHUID = bytes.fromhex("5C035FC102")
 GET_LARGE = bytes.fromhex("5C035FC108")
@@ -480,6 +481,21 @@ def test_any_data_field_is_a_command_or_an_error(data: bytes) -> None:
     with pytest.raises(CardError) as caught:
         secure.unwrap(Command(0x0C, 0xCB, 0x3F, 0xFF, data))
     assert caught.value.sw in (0x6987, 0x6988)
+
+
+class Refusing:
+    """A key service that always refuses."""
+
+    def perform(self, request: object) -> Refusal:
+        return Refusal.DENIED
+
+
+@given(apdus=st.lists(likely_apdus() | st.binary(max_size=300), max_size=12))
+def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
+    card = new_card(Refusing(), secure_image(CS2))
+    for apdu in apdus:
+        assert len(card.transmit(apdu)) >= 2
+        assert card.card.fault is None
 
 
 def test_keys_are_not_shown() -> None:

@@ -86,7 +86,6 @@ class Card:
             return error.sw.to_bytes(2)
         except Exception as bug:
             selection.roll_back()
-            selection.end_secure_messaging()
             self.fault = bug
             return SW.UNKNOWN.to_bytes(2)
         response, channel.rest = rest.cut(command.ne)

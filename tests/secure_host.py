@@ -182,13 +182,19 @@ class Host:
         if data:
             padded = data + b"\x80"
             padded += bytes(-len(padded) % 16)
-            encryptor = self._cipher(0x00).encryptor()
-            field += tlv("87", b"\x01", encryptor.update(padded) + encryptor.finalize())
+            field += tlv("87", b"\x01", self.encipher(padded))
         if le:
             field += tlv("97", b"\x00")
-        full = cmac(self.mac, self.sent + b"\x0c" + header + b"\x80" + bytes(11) + field)
-        self.sent = full
-        return field + tlv("8E", full[:8])
+        return self.sealed(header, field)
+
+    def encipher(self, padded: bytes) -> bytes:
+        encryptor = self._cipher(0x00).encryptor()
+        return encryptor.update(padded) + encryptor.finalize()
+
+    def sealed(self, header: bytes, field: bytes) -> bytes:
+        """Any data objects with their checksum."""
+        self.sent = cmac(self.mac, self.sent + b"\x0c" + header + b"\x80" + bytes(11) + field)
+        return field + tlv("8E", self.sent[:8])
 
     def apdus(self, header: bytes, field: bytes, largest: int = 255) -> list[bytes]:
         """A protected command as short APDUs, chained where one does not do."""

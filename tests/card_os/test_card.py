@@ -48,7 +48,8 @@ class Counting:
         raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
 
     def check(self, header: Command) -> None:
-        """All headers are right."""
+        if header.p1:
+            raise CardError(SW.INCORRECT_P1P2)
 
     def can_chain(self, ins: int) -> bool:
         return ins == 0x01
@@ -251,6 +252,10 @@ def test_the_parts_of_a_chain_are_one_command(counter: DrivenCard) -> None:
         assert counter.send("1001000001AA") == "9000"
     assert counter.send("0001000001AA00") == "02029000"
     assert counter.send("0001000000") == "03039000"
+
+
+def test_a_chain_fails_at_its_first_part_if_the_header_is_wrong(counter: DrivenCard) -> None:
+    assert counter.send("1001010001AA") == "6A86"
 
 
 def test_a_key_service_that_answers_nonsense_is_a_bug() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,7 +18,7 @@ from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import CardError
 from fakes import GUID, RSA_KEYS, DrivenCard, ScriptedKeys, new_card, sample_image
-from secure_host import CS2, CS7, CURVE, Broken, Host, certificate, cmac, fetch, secret_of, tlv
+from secure_host import CS2, CS7, CURVE, Broken, Host, certificate, fetch, secret_of, tlv
 from strategies import likely_apdus
 
 GET_CHUID = bytes.fromhex("5C035FC102")
@@ -232,24 +232,31 @@ def test_malformed_protection(what: str, field: str, sw: str, host: Host, card: 
     assert lost(card, host)
 
 
+PADDED = PIN + b"\x80" + bytes(7)
+
+
 @pytest.mark.parametrize(
-    ("what", "cryptogram", "le"),
+    ("what", "field"),
     [
-        ("no indicator", tlv("87", bytes(16)), b""),
-        ("no blocks", tlv("87", b"\x01"), b""),
-        ("half a block", tlv("87", b"\x01", bytes(24)), b""),
-        ("no padding", tlv("87", b"\x01", bytes(16)), b""),
-        ("Le of three bytes", b"", tlv("97", bytes(3))),
-        ("Le of none", b"", tlv("97")),
+        ("no indicator", lambda host: tlv("87", host.encipher(PADDED))),
+        ("another indicator", lambda host: tlv("87", b"\x02", host.encipher(PADDED))),
+        ("no blocks", lambda _: tlv("87", b"\x01")),
+        ("half a block", lambda host: tlv("87", b"\x01", host.encipher(PADDED)[:8])),
+        ("no padding", lambda host: tlv("87", b"\x01", host.encipher(PIN * 2))),
+        ("zeros", lambda host: tlv("87", b"\x01", host.encipher(bytes(16)))),
+        ("too much padding", lambda host: tlv("87", b"\x01", host.encipher(PADDED + bytes(16)))),
+        ("Le of three bytes", lambda _: tlv("97", bytes(3))),
+        ("Le of none", lambda _: tlv("97")),
+        ("two of them", lambda _: 2 * tlv("97", b"\x00")),
+        ("another order", lambda host: tlv("97", b"\0") + tlv("87", b"\1", host.encipher(PADDED))),
+        ("something else", lambda _: tlv("81", PIN)),
     ],
 )
 def test_malformed_objects_under_a_right_checksum(
-    what: str, cryptogram: bytes, le: bytes, host: Host, card: DrivenCard
+    what: str, field: Callable[[Host], bytes], host: Host, card: DrivenCard
 ) -> None:
     head = bytes.fromhex("200080")
-    field = cryptogram + le
-    full = cmac(host.mac, host.sent + b"\x0c" + head + b"\x80" + bytes(11) + field)
-    (apdu,) = host.apdus(head, field + tlv("8E", full[:8]))
+    (apdu,) = host.apdus(head, host.sealed(head, field(host)))
     assert card.transmit(apdu) == b"\x69\x88", what
     assert lost(card, host)
 

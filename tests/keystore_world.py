@@ -20,7 +20,7 @@ from cloud_keystore.approval import statement
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.operations import Channel, Decision, Operation, State
 from cloud_keystore.model.passcodes import Verified
 from cloud_keystore.model.people import Identity, User

@@ -37,6 +37,8 @@ class User:
     display_name: str
     email: str
     create_time: datetime
+    upn: str = ""  # user principal name of the account in Windows' directory; empty without one
+    sid: str = ""  # the account's security identifier, as text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from cloud_keystore.approval import payload, qr
 from cloud_keystore.custody import padding
 from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
     CARD_AUTHENTICATION,
+    SECURE_MESSAGING,
     SIGNATURE,
     Card,
     CardState,
     Key,
-    KeyUse,
-    allowed_use,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -41,6 +41,7 @@ from cloud_keystore.model.operations import (
     State,
 )
 from cloud_keystore.model.people import LONGEST_LABEL, Identity, User, text_field
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, operations, passcodes, people
@@ -169,9 +170,9 @@ class Asking:
             raise CardNotInUse(f"card {card.serial} is {card.state}")
         keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
         key = keys.get(ask.key_ref)
-        if key is None or key.algorithm != ask.algorithm:
+        if key is None or key.algorithm != ask.algorithm or key.key_ref == SECURE_MESSAGING:
             raise KeyNotFound(f"card {card.serial} has no such key {ask.key_ref:02X}")
-        if ask.key_use is not allowed_use(key.key_ref, key.algorithm):
+        if ask.key_use not in PROFILES[card.profile].allowed_uses(key.key_ref, key.algorithm):
             raise MalformedKeyInput(f"key {key.key_ref:02X} is not for this use")
         user = people.find_user(connection, card.user_id)
         if user is None:

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy import Connection
 
-from cloud_keystore.custody.making import make_key
+from cloud_keystore.custody.making import MadeKey, make_key
 from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm
 from cloud_keystore.model.cards import (
-    DEFAULT_PROFILE,
     PIN,
-    PROFILES,
     PUK,
+    SECURE_MESSAGING,
     Card,
     CardEvent,
-    CardProfile,
     CardState,
     Key,
-    KeyTemplate,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -33,10 +30,12 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
+from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.registry import certificates, objects
+from cloud_keystore.registry import certificates, objects, verifiable
 from cloud_keystore.registry.authorities import Authorities
+from cloud_keystore.registry.renewal import new_guid
 from cloud_keystore.storage import cards, operations, passcodes, people
 from cloud_keystore.storage.engine import Database
 
@@ -59,11 +58,13 @@ class CardEntry:
 
 @dataclass(frozen=True, slots=True)
 class CardImage:
-    """All of a card that is not secret."""
+    """All of a card that is not secret. `keys` are those that applications ask for."""
 
     card: Card
+    profile: CardProfile
     objects: Mapping[int, bytes]
     keys: tuple[Key, ...]
+    secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Cards:
     random: Random
     authorities: Authorities
     wake: Wake
+    crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
 
     def issue(self, request_id: bytes, user_id: str, profile_name: str) -> CardEntry:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
@@ -94,8 +96,8 @@ class Cards:
         if user is None:
             raise UserNotFound(f"there is no user {user_id}")
         card = self._new_card(user, profile)
-        keys = [self._new_key(template, card, user, profile) for template in profile.keys]
-        contents = objects.build(card, user, keys, self.authorities.content)
+        keys = self._new_keys(profile, card, user)
+        contents = objects.build(card, user, keys, self.authorities, card.create_time)
         with self.database.write() as connection:
             made = cards.find_by_request(connection, request_id)
             if made is None:
@@ -132,7 +134,10 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
-        return CardImage(card, contents, self.keys(serial))
+        keys = {key.key_ref: key for key in self.keys(serial)}
+        secure_messaging = keys.pop(SECURE_MESSAGING, None)
+        profile = PROFILES[card.profile]
+        return CardImage(card, profile, contents, tuple(keys.values()), secure_messaging)
 
     def unlock(self, serial: str) -> CardEntry:
         """Restore the tries of PIN and PUK; the passcodes stay as they are."""
@@ -187,7 +192,7 @@ class Cards:
         return Card(
             id=new_id(now, self.random),
             serial=f"{profile.serial_prefix}{number:0{digits}}",
-            guid=UUID(bytes=self.random(16), version=4).bytes,
+            guid=new_guid(self.random),
             user_id=user.id,
             profile=profile.name,
             state=CardState.PENDING,
@@ -195,28 +200,28 @@ class Cards:
             expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
         )
 
-    def _new_key(self, template: KeyTemplate, card: Card, user: User, profile: CardProfile) -> Key:
-        now = card.create_time
-        key_id = new_id(now, self.random)
+    def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[Key]:
+        keys = [self._new_key(template, card, user) for template in profile.keys]
+        if profile.secure_messaging is not None:
+            algorithm = SUITE_ALGORITHM[profile.secure_messaging]
+            key_id = new_id(card.create_time, self.random)
+            made = make_key(key_id, algorithm, self.seal)
+            certificate = verifiable.issue(algorithm, made.public_der, card.guid, self.authorities)
+            keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
+        return keys
+
+    def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
+        key_id = new_id(card.create_time, self.random)
         made = make_key(key_id, template.algorithm, self.seal)
         certificate = certificates.issue(
-            template,
+            template.certificate,
             made.public,
-            user.display_name,
-            card.serial,
+            certificates.Subject(card, user),
             self.authorities.cards,
-            _whole_second(now),
-            profile.validity_days,
+            card.create_time,
+            self.crl_url,
         )
-        return Key(
-            id=key_id,
-            card_id=card.id,
-            key_ref=template.key_ref,
-            algorithm=template.algorithm,
-            certificate=certificate,
-            sealed_private=made.sealed_private,
-            create_time=now,
-        )
+        return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 
     def _entry(self, connection: Connection, card: Card) -> CardEntry:
         user = people.find_user(connection, card.user_id)
@@ -229,6 +234,21 @@ class Cards:
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         return card
+
+
+def _key(
+    key_id: str, card: Card, key_ref: int, algorithm: Algorithm, certificate: bytes, made: MadeKey
+) -> Key:
+    return Key(
+        id=key_id,
+        card_id=card.id,
+        key_ref=key_ref,
+        algorithm=algorithm,
+        certificate=certificate,
+        sealed_private=made.sealed_private,
+        create_time=card.create_time,
+        public_key=made.public_der,
+    )
 
 
 def _whole_second(now: datetime) -> datetime:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_keystore.custody import padding
-from cloud_keystore.model.cards import Algorithm, KeyUse
+from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
 KEY = rsa.generate_private_key(65537, 2048)

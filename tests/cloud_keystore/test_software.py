@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud_keystore.custody import software
-from cloud_keystore.model.cards import Algorithm, KeyUse
+from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
 RSA = software.generate(Algorithm.RSA_2048)

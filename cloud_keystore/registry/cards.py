@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm
 from cloud_keystore.model.cards import (
+    GLOBAL_PIN,
     PIN,
     PUK,
     SECURE_MESSAGING,
@@ -40,6 +44,7 @@ from cloud_keystore.storage import cards, operations, passcodes, people
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
+SERIAL_DRAWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Cards:
     clock: Clock
     random: Random
     authorities: Authorities
+    passcodes: Passcodes
     wake: Wake
     crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
 
@@ -95,15 +101,10 @@ class Cards:
             user = people.find_user(connection, user_id)
         if user is None:
             raise UserNotFound(f"there is no user {user_id}")
-        card = self._new_card(user, profile)
-        keys = self._new_keys(profile, card, user)
-        contents = objects.build(card, user, keys, self.authorities, card.create_time)
-        with self.database.write() as connection:
-            made = cards.find_by_request(connection, request_id)
-            if made is None:
-                cards.add(connection, card, request_id, keys, contents)
-                made = card
-            return self._entry(connection, made)
+        for _ in range(SERIAL_DRAWS - 1):
+            with suppress(IntegrityError):  # a number that another card has: draw again
+                return self._issue(request_id, user, profile)
+        return self._issue(request_id, user, profile)
 
     def list_all(self) -> list[CardEntry]:
         """All cards, oldest first."""
@@ -140,14 +141,14 @@ class Cards:
         return CardImage(card, profile, contents, tuple(keys.values()), secure_messaging)
 
     def unlock(self, serial: str) -> CardEntry:
-        """Restore the tries of PIN and PUK; the passcodes stay as they are."""
+        """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = self._card(connection, serial)
             if passcodes.tries_left(connection, card.id, PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
-            for key_ref in (PIN, PUK):
+            for key_ref in (PIN, PUK, GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref, TRIES)
             return self._entry(connection, card)
 
@@ -164,6 +165,20 @@ class Cards:
         return self._move(
             serial, CardEvent.REVOKE, text_field("reason", reason, LONGEST_DISPLAY_NAME)
         )
+
+    def _issue(self, request_id: bytes, user: User, profile: CardProfile) -> CardEntry:
+        card = self._new_card(user, profile)
+        keys = self._new_keys(profile, card, user)
+        contents = objects.build(card, user, keys, self.authorities, card.create_time)
+        first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
+        with self.database.write() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is None:
+                cards.add(connection, card, request_id, keys, contents)
+                for key_ref, hashed in first.items():
+                    passcodes.add(connection, card.id, key_ref, hashed, TRIES)
+                made = card
+            return self._entry(connection, made)
 
     def _move(self, serial: str, event: CardEvent, reason: str) -> CardEntry:
         now = self.clock()
@@ -195,7 +210,7 @@ class Cards:
             guid=new_guid(self.random),
             user_id=user.id,
             profile=profile.name,
-            state=CardState.PENDING,
+            state=CardState.ACTIVE if profile.factory_passcodes else CardState.PENDING,
             create_time=now,
             expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
         )

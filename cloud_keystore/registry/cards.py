@@ -13,7 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from cloud_keystore.custody.making import MadeKey, make_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm
+from cloud_keystore.model.algorithms import (
+    SUITE_ALGORITHM,
+    SUITE_OF,
+    Algorithm,
+    CipherSuite,
+)
 from cloud_keystore.model.cards import (
     GLOBAL_PIN,
     PIN,
@@ -70,6 +75,12 @@ class CardImage:
     objects: Mapping[int, bytes]
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
+
+    @property
+    def cipher_suite(self) -> CipherSuite | None:
+        """Of secure messaging, if the card does that."""
+        key = self.secure_messaging
+        return None if key is None else SUITE_OF[key.algorithm]
 
 
 @dataclass(frozen=True, slots=True)

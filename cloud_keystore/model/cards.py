@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, StrEnum, auto
+from enum import Enum, IntEnum, StrEnum, auto, unique
 
 from cloud_keystore.model.algorithms import Algorithm
 
@@ -18,6 +18,16 @@ SIGNATURE = 0x9C
 KEY_MANAGEMENT = 0x9D
 CARD_AUTHENTICATION = 0x9E
 RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
+
+
+@unique
+class PinPolicy(IntEnum):
+    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
+
+    DEFAULT = 0  # as the standard has it for the key reference
+    NEVER = 1
+    ONCE = 2
+    ALWAYS = 3
 
 
 class CardState(StrEnum):
@@ -62,6 +72,13 @@ class Card:
     expire_time: datetime
 
 
+STANDARD_PIN_POLICY = {
+    SECURE_MESSAGING: PinPolicy.NEVER,
+    CARD_AUTHENTICATION: PinPolicy.NEVER,
+    SIGNATURE: PinPolicy.ALWAYS,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A private key, sealed, and what is known of it."""
@@ -76,6 +93,15 @@ class Key:
     sealed_private: bytes | None = field(repr=False)  # None once destroyed
     create_time: datetime
     public_key: bytes = b""  # SubjectPublicKeyInfo, DER
-    pin_policy: int = 0  # 0 as the standard has it for the reference, 1 never, 2 once, 3 always
+    pin_policy: int = PinPolicy.DEFAULT
     touch_policy: int = 0  # kept and told, no more
     imported: bool = False  # not made here
+
+    @property
+    def asks_for_pin(self) -> PinPolicy:
+        """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
+        table 5.
+        """
+        if self.pin_policy != PinPolicy.DEFAULT:
+            return PinPolicy(self.pin_policy)
+        return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)

@@ -109,6 +109,9 @@ class Cards:
                 f"there is no profile {profile_name!r}: use one of {', '.join(PROFILES)}"
             )
         with self.database.read() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is not None:
+                return self._entry(connection, made)
             user = people.find_user(connection, user_id)
         if user is None:
             raise UserNotFound(f"there is no user {user_id}")
@@ -136,8 +139,7 @@ class Cards:
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
-            found = cards.keys(connection, self._card(connection, serial).id)
-        return tuple(replace(key, sealed_private=None) for key in found)
+            return _without_private(cards.keys(connection, self._card(connection, serial).id))
 
     def image(self, serial: str) -> CardImage:
         """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
@@ -146,7 +148,8 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
-        keys = {key.key_ref: key for key in self.keys(serial)}
+            found = _without_private(cards.keys(connection, card.id))
+        keys = {key.key_ref: key for key in found}
         secure_messaging = keys.pop(SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
         return CardImage(card, profile, contents, tuple(keys.values()), secure_messaging)
@@ -260,6 +263,10 @@ class Cards:
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         return card
+
+
+def _without_private(keys: list[Key]) -> tuple[Key, ...]:
+    return tuple(replace(key, sealed_private=None) for key in keys)
 
 
 def _key(

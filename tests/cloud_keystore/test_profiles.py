@@ -23,8 +23,8 @@ from cloud_keystore.model.algorithms import (
     CipherSuite,
     KeyUse,
 )
-from cloud_keystore.model.cards import CardState
-from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput
+from cloud_keystore.model.cards import CardState, PinPolicy
+from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput, PasscodeNeeded
 from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
@@ -199,3 +199,41 @@ def test_serial_numbers_are_unique_in_the_database(
             text("UPDATE card SET serial = :first WHERE serial = :second"),
             {"first": serials[0], "second": serials[1]},
         )
+
+
+@pytest.mark.parametrize(
+    ("key_ref", "policy", "never", "twice"),
+    [
+        (0x9A, PinPolicy.DEFAULT, False, True),
+        (0x9C, PinPolicy.DEFAULT, False, False),
+        (0x9E, PinPolicy.DEFAULT, True, True),
+        (0x9A, PinPolicy.NEVER, True, True),
+        (0x9A, PinPolicy.ALWAYS, False, False),
+        (0x9C, PinPolicy.ONCE, False, True),
+        (0x9E, PinPolicy.ONCE, False, True),
+    ],
+)
+def test_when_a_key_asks_for_the_passcode(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    key_ref: int,
+    policy: PinPolicy,
+    never: bool,
+    twice: bool,
+) -> None:
+    serial = world.card(ada[0])
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE key SET pin_policy = :policy"), {"policy": int(policy)})
+    proof = world.proof(serial, pc)
+    if never:
+        world.ask(serial, pc, key_ref=key_ref, proof=b"")
+    else:
+        with pytest.raises(PasscodeNeeded):
+            world.ask(serial, pc, key_ref=key_ref, proof=b"")
+    world.ask(serial, pc, key_ref=key_ref, proof=proof)
+    if twice:
+        world.ask(serial, pc, key_ref=key_ref, proof=proof)
+    else:
+        with pytest.raises(PasscodeNeeded):
+            world.ask(serial, pc, key_ref=key_ref, proof=proof)

@@ -136,8 +136,17 @@ class Service:
 
     def _add_services(self, server: grpc.aio.Server, wakeups: Wakeups) -> None:
         database, seal, clock = self.database, self._seal, self._clock
-        cards = Cards(database, seal, clock, os.urandom, self._authorities, wakeups.wake)
         passcode = Passcodes(database, seal, clock, os.urandom, new_hasher())
+        cards = Cards(
+            database,
+            seal,
+            clock,
+            os.urandom,
+            self._authorities,
+            passcode,
+            wakeups.wake,
+            self._settings.crl_url,
+        )
         limiter = Limiter(per_second=50, burst=500, monotonic=time.monotonic)
         workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
             WorkstationServicer(

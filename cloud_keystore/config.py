@@ -38,6 +38,15 @@ class Settings:
     listen: Address = Address("127.0.0.1", 7443)
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
+    crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
+
+    def __post_init__(self) -> None:
+        scheme, separator, rest = self.crl_url.partition("://")
+        if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
+            raise InvalidInput(
+                f"{self.crl_url!r} is no address of a revocation list: give one that begins with "
+                "http:// (clients do not fetch it by https)"
+            )
 
     @property
     def database_file(self) -> Path:

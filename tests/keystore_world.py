@@ -20,7 +20,9 @@ from cloud_keystore.approval import statement
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.model.algorithms import KeyUse
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.operations import Channel, Decision, Operation, State
 from cloud_keystore.model.passcodes import Verified
 from cloud_keystore.model.people import Identity, User
@@ -30,6 +32,7 @@ from cloud_keystore.registry import authorities
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.enrolment import Enrolment
 from cloud_keystore.registry.people import People
+from cloud_keystore.registry.renewal import Renewal
 from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
 
@@ -72,6 +75,8 @@ class World:
     asking: Asking
     deciding: Deciding
     activation: Activation
+    secure_messaging: SecureMessaging
+    renewal: Renewal
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -82,16 +87,17 @@ class World:
     def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
         return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
 
-    def user(self, name: str = "Ada Byron") -> tuple[User, Enrolled]:
+    def user(self, name: str = "Ada Byron", upn: str = "", sid: str = "") -> tuple[User, Enrolled]:
         """A person with a phone."""
-        user, token = self.people.add_user(name, "")
+        user, token = self.people.add_user(name, "", upn, sid)
         return user, self.enrol(token.text)
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        serial = self.cards.issue(os.urandom(16), user.id, profile).card.serial
-        self.passcodes.set_first(serial, PASSCODE, user.id)
-        return serial
+        made = self.cards.issue(os.urandom(16), user.id, profile).card
+        if made.state is CardState.PENDING:
+            self.passcodes.set_first(made.serial, PASSCODE, user.id)
+        return made.serial
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         outcome = self.passcodes.verify(serial, 0x80, PASSCODE, workstation.identity.id)
@@ -154,17 +160,20 @@ def new_world(folder: Path) -> World:
     authority = authorities.load_or_make(database, seal, clock())
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passcodes = Passcodes(database, seal, clock, os.urandom, fast)
     return World(
         database=database,
         clock=clock,
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport),
-        cards=Cards(database, seal, clock, os.urandom, authority, woken.extend),
-        passcodes=Passcodes(database, seal, clock, os.urandom, fast),
+        cards=Cards(database, seal, clock, os.urandom, authority, passcodes, woken.extend),
+        passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend),
         activation=Activation(database, seal, clock, os.urandom),
+        secure_messaging=SecureMessaging(database, seal, os.urandom),
+        renewal=Renewal(clock, os.urandom, authority),
         woken=woken,
     )
 

@@ -24,7 +24,9 @@ VIRTUAL_MACHINE_CARD = 0x02  # card type (GSC-IS 2.1, 6.3)
 CARD_ID_BYTES = 14
 FASC_N_BYTES = 25
 
-PIN_ONLY = bytes((0x40, 0x00))  # PIN usage policy (part 1, table 1)
+# PIN usage policies (part 1, table 1)
+PIN_ONLY = bytes((0x40, 0x00))
+GLOBAL_PIN_TOO = bytes((0x60, 0x10))  # and the application's is the primary one
 LARGEST_GROUP = 16  # data groups of a security object
 UNCOMPRESSED, GZIP = 0x00, 0x01  # CertInfo
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -62,9 +64,11 @@ def ccc(guid: bytes) -> bytes:
     )
 
 
-def discovery() -> bytes:
-    """The discovery object of a card whose only way in is the PIV application's PIN."""
-    return encode(0x4F, AID) + encode(0x5F2F, PIN_ONLY)
+def discovery(*, global_pin: bool = False) -> bytes:
+    """The discovery object of a card whose way in is the PIV application's PIN, or the global PIN
+    too.
+    """
+    return encode(0x4F, AID) + encode(0x5F2F, GLOBAL_PIN_TOO if global_pin else PIN_ONLY)
 
 
 def key_history(on_card: int = 0, off_card: int = 0, url: str = "") -> bytes:

@@ -1,4 +1,4 @@
-"""The only door to private keys: one verified approval, one use."""
+"""The door to private keys: one verified approval, one use."""
 
 from __future__ import annotations
 

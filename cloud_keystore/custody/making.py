@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud_keystore.custody import software
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.cards import Algorithm
+from cloud_keystore.model.algorithms import Algorithm
 
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+PublicKey = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,11 @@ class MadeKey:
 
     public: PublicKey
     sealed_private: bytes = field(repr=False)
+
+    @property
+    def public_der(self) -> bytes:
+        """SubjectPublicKeyInfo."""
+        return self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def make_key(key_id: str, algorithm: Algorithm, seal: Seal) -> MadeKey:

@@ -6,14 +6,15 @@ signature key could decrypt, and a decryption key could sign.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from hashlib import new as new_hash
 
-from cloud_keystore.model.cards import Algorithm, KeyUse
+from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
-RSA_BLOCK = 256
 LONGEST_DIGEST = 64
-POINT_BYTES = 65
+LONGEST_MESSAGE = 16 * 1024  # what a card takes in one command
+X25519_BYTES = 32
 
 # DER of DigestInfo up to the digest, and the digest's length (RFC 8017, 9.2, note 1)
 DIGEST_INFO = {
@@ -28,7 +29,10 @@ PSS_HASHES = ("sha256", "sha384", "sha512", "sha1", "sha224")
 
 def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
     """Raise MalformedKeyInput unless `data` is fit for this use of a key of this algorithm."""
-    CHECKS[use, algorithm](data)
+    fits = CHECKS.get((use, algorithm))
+    if fits is None:
+        raise MalformedKeyInput(f"a key of {algorithm.name} does not {use.name.lower()}")
+    fits(algorithm, data)
 
 
 def digest_info(block: bytes) -> bytes | None:
@@ -73,40 +77,56 @@ def _mgf1(seed: bytes, length: int, hash_name: str) -> bytes:
     ]
 
 
-def _rsa_signature(block: bytes) -> None:
-    _rsa_size(block)
+def _rsa_signature(algorithm: Algorithm, block: bytes) -> None:
+    _rsa_size(algorithm, block)
     if digest_info(block) is None and not is_pss(block):
         raise MalformedKeyInput("a signature key signs only blocks padded by PKCS #1 v1.5 or PSS")
 
 
-def _rsa_cryptogram(block: bytes) -> None:
-    _rsa_size(block)
+def _rsa_cryptogram(algorithm: Algorithm, block: bytes) -> None:
+    _rsa_size(algorithm, block)
     if block.startswith(b"\0\1\xff\xff\xff\xff\xff\xff\xff\xff") or is_pss(block):
         raise MalformedKeyInput(
             "a decryption key does not sign: this block is padded as a signature"
         )
 
 
-def _rsa_size(block: bytes) -> None:
-    if len(block) != RSA_BLOCK:
-        raise MalformedKeyInput(f"an RSA-2048 key takes {RSA_BLOCK} bytes, not {len(block)}")
+def _rsa_size(algorithm: Algorithm, block: bytes) -> None:
+    size = MODULUS_BYTES[algorithm]
+    if len(block) != size:
+        raise MalformedKeyInput(f"an RSA-{size * 8} key takes {size} bytes, not {len(block)}")
 
 
-def _digest(data: bytes) -> None:
+def _digest(_algorithm: Algorithm, data: bytes) -> None:
     if not 1 <= len(data) <= LONGEST_DIGEST:
         raise MalformedKeyInput(
             f"an ECC key signs a digest of 1 to {LONGEST_DIGEST} bytes, not {len(data)}"
         )
 
 
-def _point(data: bytes) -> None:
-    if len(data) != POINT_BYTES or data[0] != 4:
-        raise MalformedKeyInput(f"a point of P-256 is {POINT_BYTES} bytes that begin with 04")
+def _message(_algorithm: Algorithm, data: bytes) -> None:
+    if not 1 <= len(data) <= LONGEST_MESSAGE:
+        raise MalformedKeyInput(
+            f"an Ed25519 key signs a message of 1 to {LONGEST_MESSAGE} bytes, not {len(data)}"
+        )
 
 
-CHECKS = {
-    (KeyUse.SIGN, Algorithm.RSA_2048): _rsa_signature,
-    (KeyUse.DECRYPT, Algorithm.RSA_2048): _rsa_cryptogram,
-    (KeyUse.SIGN, Algorithm.ECC_P256): _digest,
-    (KeyUse.AGREE, Algorithm.ECC_P256): _point,
+def _point(algorithm: Algorithm, data: bytes) -> None:
+    size = 1 + 2 * FIELD_BYTES[algorithm]
+    if len(data) != size or data[0] != 4:
+        raise MalformedKeyInput(f"a point of this key is {size} bytes that begin with 04")
+
+
+def _x25519_point(_algorithm: Algorithm, data: bytes) -> None:
+    if len(data) != X25519_BYTES:
+        raise MalformedKeyInput(f"a point of X25519 is {X25519_BYTES} bytes, not {len(data)}")
+
+
+CHECKS: Mapping[tuple[KeyUse, Algorithm], Callable[[Algorithm, bytes], None]] = {
+    **{(KeyUse.SIGN, algorithm): _rsa_signature for algorithm in MODULUS_BYTES},
+    **{(KeyUse.DECRYPT, algorithm): _rsa_cryptogram for algorithm in MODULUS_BYTES},
+    **{(KeyUse.SIGN, algorithm): _digest for algorithm in FIELD_BYTES},
+    **{(KeyUse.AGREE, algorithm): _point for algorithm in FIELD_BYTES},
+    (KeyUse.SIGN, Algorithm.ED25519): _message,
+    (KeyUse.AGREE, Algorithm.X25519): _x25519_point,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
@@ -10,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.cards import PIN, PUK, Card, CardEvent, CardState
+from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK, Card, CardEvent, CardState
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -19,6 +20,7 @@ from cloud_keystore.model.errors import (
     PasscodeAlreadySet,
 )
 from cloud_keystore.model.passcodes import (
+    FACTORY_PASSCODES,
     PROOF_TIME,
     TRIES,
     Mismatch,
@@ -26,6 +28,7 @@ from cloud_keystore.model.passcodes import (
     Verified,
     violated_rule,
 )
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import cards, passcodes
 from cloud_keystore.storage.engine import Database
 
@@ -87,7 +90,7 @@ class Passcodes:
 
     def set_first(self, serial: str, passcode: bytes, user_id: str | None) -> str:
         """Set the first PIN of a holder's own card, make its PUK, and put the card in use; return
-        the PUK.
+        the PUK. A global PIN begins as the PIN.
         """
         if rule := violated_rule(PIN, passcode):
             raise InvalidInput(f"the passcode must be {rule}")
@@ -96,10 +99,10 @@ class Passcodes:
             card = cards.find_by_serial(connection, serial)
         if card is None or card.user_id != user_id:
             raise CardNotFound(f"you have no card {serial}")
-        hashes = {
-            PIN: self._hash(card.id, PIN, passcode),
-            PUK: self._hash(card.id, PUK, puk.encode()),
-        }
+        first = {PIN: passcode, PUK: puk.encode()}
+        if PROFILES[card.profile].global_pin:
+            first[GLOBAL_PIN] = passcode
+        hashes = self._hashes(card.id, first)
         with self.database.write() as connection:
             if not cards.move(connection, card.id, CardEvent.ACTIVATE):
                 raise PasscodeAlreadySet(
@@ -108,6 +111,12 @@ class Passcodes:
             for key_ref, hashed in hashes.items():
                 passcodes.add(connection, card.id, key_ref, hashed, TRIES)
         return puk
+
+    def factory(self, card_id: str) -> Mapping[int, str]:
+        """Hashes of the passcodes that everybody knows, by key reference, for a card of such a
+        profile.
+        """
+        return self._hashes(card_id, FACTORY_PASSCODES)
 
     def _active(self, serial: str) -> Card:
         with self.database.read() as connection:
@@ -147,6 +156,12 @@ class Passcodes:
                 connection, sha256(proof).digest(), card.id, workstation_id, expire_time
             )
         return Verified(proof)
+
+    def _hashes(self, card_id: str, passcodes: Mapping[int, bytes]) -> Mapping[int, str]:
+        return {
+            key_ref: self._hash(card_id, key_ref, passcode)
+            for key_ref, passcode in passcodes.items()
+        }
 
     def _hash(self, card_id: str, key_ref: int, passcode: bytes) -> str:
         return self.hasher.hash(self._pepper(card_id, key_ref, passcode))

@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 import gmpy2
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from cloud_keystore.model.cards import Algorithm, KeyUse
+from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import MalformedKeyInput
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-FIELD_BYTES = 32
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey | X25519PrivateKey
+PUBLIC_EXPONENT = 65537  # SP 800-78-5, 3.1
+CURVES = {Algorithm.ECC_P256: ec.SECP256R1(), Algorithm.ECC_P384: ec.SECP384R1()}
+# A hash of the field's length, for the signer to take the bytes as they are
+FIELD_HASH = {"secp256r1": SHA256(), "secp384r1": SHA384()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,20 @@ def generate(algorithm: Algorithm) -> NewKey:
     """Make a key pair."""
     private: PrivateKey
     match algorithm:
-        case Algorithm.RSA_2048:
-            private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        case Algorithm.ECC_P256:
-            private = ec.generate_private_key(ec.SECP256R1())
+        case Algorithm.RSA_2048 | Algorithm.RSA_3072 | Algorithm.RSA_4096:
+            bits = MODULUS_BYTES[algorithm] * 8
+            private = rsa.generate_private_key(PUBLIC_EXPONENT, bits)
+        case Algorithm.ECC_P256 | Algorithm.ECC_P384:
+            private = ec.generate_private_key(CURVES[algorithm])
+        case Algorithm.ED25519:
+            private = Ed25519PrivateKey.generate()
+        case Algorithm.X25519:
+            private = X25519PrivateKey.generate()
+    return new_key(private)
+
+
+def new_key(private: PrivateKey) -> NewKey:
+    """An open key as one just made."""
     pkcs8 = private.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -46,8 +61,9 @@ def generate(algorithm: Algorithm) -> NewKey:
 def use(pkcs8: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
     """Use a key once on `data`, which `padding.check` has accepted.
 
-    Returns an RSA block, a DER signature or a shared secret. Raises MalformedKeyInput where the key
-    itself finds the input wrong: a number beyond the modulus, a point that is not on the curve.
+    Returns an RSA block, a signature (ECDSA: DER; EdDSA: 64 bytes) or a shared secret. Raises
+    MalformedKeyInput where the key itself finds the input wrong: a number beyond the modulus, a
+    point that is not on the curve.
     """
     # Checked when it was made and authenticated by its seal since: checking again costs 10,000
     # times the loading.
@@ -59,6 +75,10 @@ def use(pkcs8: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
             return _ecdsa(key, data)
         case ec.EllipticCurvePrivateKey(), KeyUse.AGREE:
             return _ecdh(key, data)
+        case Ed25519PrivateKey(), KeyUse.SIGN:
+            return key.sign(data)
+        case X25519PrivateKey(), KeyUse.AGREE:
+            return _x25519(key, data)
         case _:
             raise MalformedKeyInput("the key cannot be used so")
 
@@ -88,13 +108,22 @@ def _raw_rsa(numbers: rsa.RSAPrivateNumbers, block: bytes, random: Random) -> by
 
 def _ecdsa(key: ec.EllipticCurvePrivateKey, digest: bytes) -> bytes:
     # Any length: the leftmost bits count, a short digest is a small number (FIPS 186-5, 6.4.1).
-    fitted = digest[:FIELD_BYTES].rjust(FIELD_BYTES, b"\0")
-    return key.sign(fitted, ec.ECDSA(Prehashed(SHA256())))
+    field_hash = FIELD_HASH[key.curve.name]
+    size = field_hash.digest_size
+    fitted = digest[:size].rjust(size, b"\0")
+    return key.sign(fitted, ec.ECDSA(Prehashed(field_hash)))
 
 
 def _ecdh(key: ec.EllipticCurvePrivateKey, point: bytes) -> bytes:
     try:
-        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, point)
     except ValueError:
-        raise MalformedKeyInput("the peer's point is not on the curve P-256") from None
+        raise MalformedKeyInput("the peer's point is not on the key's curve") from None
     return key.exchange(ec.ECDH(), peer)
+
+
+def _x25519(key: X25519PrivateKey, point: bytes) -> bytes:
+    try:
+        return key.exchange(X25519PublicKey.from_public_bytes(point))
+    except ValueError:  # of a point of small order: the secret would be no secret (RFC 7748, 6.1)
+        raise MalformedKeyInput("the peer's point agrees with everybody") from None

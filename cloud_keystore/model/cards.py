@@ -1,4 +1,4 @@
-"""Cards, their keys, and the states of a card."""
+"""Cards, their keys, and the states of a card. What cards are made of stands in `profiles`."""
 
 from __future__ import annotations
 
@@ -6,40 +6,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum, auto, unique
 
+from cloud_keystore.model.algorithms import Algorithm
+
+GLOBAL_PIN = 0x00
 PIN = 0x80
 PUK = 0x81
 
+SECURE_MESSAGING = 0x04
 AUTHENTICATION = 0x9A
 SIGNATURE = 0x9C
 KEY_MANAGEMENT = 0x9D
 CARD_AUTHENTICATION = 0x9E
+RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
 
 
 @unique
-class Algorithm(IntEnum):
-    """Key algorithms by PIV's identifiers (SP 800-78-5, table 9)."""
+class PinPolicy(IntEnum):
+    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
 
-    RSA_2048 = 0x07
-    ECC_P256 = 0x11
-
-
-@unique
-class KeyUse(IntEnum):
-    """What a private key is used for; the numbers are those of `cloudcard.approval.v1.KeyUse`."""
-
-    SIGN = 1
-    DECRYPT = 2
-    AGREE = 3
-
-
-KEY_MANAGEMENT_USE = {Algorithm.RSA_2048: KeyUse.DECRYPT, Algorithm.ECC_P256: KeyUse.AGREE}
-
-
-def allowed_use(key_ref: int, algorithm: Algorithm) -> KeyUse:
-    """The one use of a key: key management keys decrypt or agree, all others sign (SP 800-73-5 part
-    1, 5).
-    """
-    return KEY_MANAGEMENT_USE[algorithm] if key_ref == KEY_MANAGEMENT else KeyUse.SIGN
+    DEFAULT = 0  # as the standard has it for the key reference
+    NEVER = 1
+    ONCE = 2
+    ALWAYS = 3
 
 
 class CardState(StrEnum):
@@ -84,65 +72,36 @@ class Card:
     expire_time: datetime
 
 
+STANDARD_PIN_POLICY = {
+    SECURE_MESSAGING: PinPolicy.NEVER,
+    CARD_AUTHENTICATION: PinPolicy.NEVER,
+    SIGNATURE: PinPolicy.ALWAYS,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A private key, sealed, with its certificate. `sealed_private` is None once destroyed."""
+    """A private key, sealed, and what is known of it."""
 
     id: str
     card_id: str
     key_ref: int
     algorithm: Algorithm
-    certificate: bytes  # DER
-    sealed_private: bytes | None = field(repr=False)
+    certificate: bytes
+    """DER; empty without one. Of key 04, the card verifiable certificate: template 7F21 (SP
+    800-73-5 part 2, table 18)."""
+    sealed_private: bytes | None = field(repr=False)  # None once destroyed
     create_time: datetime
+    public_key: bytes = b""  # SubjectPublicKeyInfo, DER
+    pin_policy: int = PinPolicy.DEFAULT
+    touch_policy: int = 0  # kept and told, no more
+    imported: bool = False  # not made here
 
-
-@dataclass(frozen=True, slots=True)
-class KeyTemplate:
-    """One key of a profile. `key_usage` names the bits of the certificate's extension (RFC 5280,
-    4.2.1.3).
-    """
-
-    key_ref: int
-    algorithm: Algorithm
-    key_usage: frozenset[str]
-    client_authentication: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CardProfile:
-    """What a new card is made of."""
-
-    name: str
-    serial_prefix: str
-    validity_days: int
-    keys: tuple[KeyTemplate, ...]
-
-
-def _standard(name: str, algorithm: Algorithm) -> CardProfile:
-    management = {
-        Algorithm.RSA_2048: frozenset({"key_encipherment", "data_encipherment"}),
-        Algorithm.ECC_P256: frozenset({"key_agreement"}),
-    }
-    return CardProfile(
-        name=name,
-        serial_prefix="100",
-        validity_days=730,
-        keys=(
-            KeyTemplate(AUTHENTICATION, algorithm, frozenset({"digital_signature"}), True),
-            KeyTemplate(
-                SIGNATURE, algorithm, frozenset({"digital_signature", "content_commitment"})
-            ),
-            KeyTemplate(KEY_MANAGEMENT, algorithm, management[algorithm]),
-        ),
-    )
-
-
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        _standard("rsa2048", Algorithm.RSA_2048),
-        _standard("p256", Algorithm.ECC_P256),
-    )
-}
-DEFAULT_PROFILE = "rsa2048"
+    @property
+    def asks_for_pin(self) -> PinPolicy:
+        """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
+        table 5.
+        """
+        if self.pin_policy != PinPolicy.DEFAULT:
+            return PinPolicy(self.pin_policy)
+        return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from cloud_keystore.model.cards import PIN, PUK
+from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK
 
 TRIES = 3
 PROOF_TIME = timedelta(hours=12)  # a shift
 PASSCODE_RULE = "6 to 8 digits"
 PUK_RULE = "8 digits"
+FACTORY_PASSCODES = {PIN: b"123456", PUK: b"12345678"}  # those of Yubico's cards, so of their tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class PolicyViolation:
 def violated_rule(key_ref: int, passcode: bytes) -> str | None:
     """The rule that `passcode` breaks as a new PIN or PUK, or None (SP 800-73-5 part 2, 2.4.3)."""
     digits = passcode.isdigit()  # of bytes: ASCII digits only
-    if key_ref == PIN:
+    if key_ref in (PIN, GLOBAL_PIN):
         return None if digits and 6 <= len(passcode) <= 8 else PASSCODE_RULE
     if key_ref == PUK:
         return None if digits and len(passcode) == 8 else PUK_RULE
-    return "key reference 80 or 81"
+    return "key reference 80, 81 or 00"

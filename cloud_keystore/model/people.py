@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum, unique
@@ -10,6 +11,11 @@ from cloud_keystore.model.errors import InvalidInput
 
 LONGEST_DISPLAY_NAME = 256
 LONGEST_LABEL = 64  # of workstations, sites and devices
+LONGEST_UPN = 254
+
+# MS-DTYP 2.4.2.1: revision, authority, and 1 to 15 sub-authorities of 32 bits
+SID = re.compile(r"S-1-\d{1,15}((?:-\d{1,10}){1,15})", re.ASCII)
+LARGEST_SUB_AUTHORITY = 2**32 - 1
 
 
 @unique
@@ -37,6 +43,8 @@ class User:
     display_name: str
     email: str
     create_time: datetime
+    upn: str = ""  # user principal name of the account in Windows' directory; empty without one
+    sid: str = ""  # the account's security identifier, as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +74,29 @@ def text_field(name: str, value: str, longest: int, *, required: bool = True) ->
     if not value.isprintable():
         raise InvalidInput(f"{name} holds control characters: remove them")
     return value
+
+
+def principal_name(upn: str) -> str:
+    """Return a user principal name without surrounding blanks; raise InvalidInput if it is none."""
+    upn = text_field("upn", upn, LONGEST_UPN, required=False)
+    account, _, suffix = upn.partition("@")
+    if upn and not (account and suffix and "@" not in suffix and not re.search(r"\s", upn)):
+        raise InvalidInput(
+            "upn is not a user principal name: give the account's name in the directory, such as "
+            "ada@corp.example"
+        )
+    return upn
+
+
+def security_identifier(sid: str) -> str:
+    """Return a security identifier without surrounding blanks; raise InvalidInput if it is none."""
+    sid = sid.strip()
+    match = SID.fullmatch(sid)
+    if sid and (
+        match is None or any(int(part) > LARGEST_SUB_AUTHORITY for part in match[1].split("-")[1:])
+    ):
+        raise InvalidInput(
+            "sid is not a security identifier such as S-1-5-21-1004336348-1177238915-682003330-512:"
+            " copy the objectSid of the account"
+        )
+    return sid

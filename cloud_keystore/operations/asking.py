@@ -11,14 +11,13 @@ from sqlalchemy import Connection
 from cloud_keystore.approval import payload, qr
 from cloud_keystore.custody import padding
 from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
-    CARD_AUTHENTICATION,
-    SIGNATURE,
+    SECURE_MESSAGING,
     Card,
     CardState,
     Key,
-    KeyUse,
-    allowed_use,
+    PinPolicy,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -41,6 +40,7 @@ from cloud_keystore.model.operations import (
     State,
 )
 from cloud_keystore.model.people import LONGEST_LABEL, Identity, User, text_field
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, operations, passcodes, people
@@ -98,7 +98,7 @@ class Asking:
                     f"{refused} requests of this card came to nothing within {minutes} minutes: "
                     "wait, and if you did not make them, tell your registration authority"
                 )
-            factors = self._factors(connection, ask, card, workstation, now)
+            factors = self._factors(connection, ask.passcode_proof, key, workstation, now)
             replaced = operations.open_at(connection, card.id, workstation.id, now)
             for older in replaced:
                 operations.cancel(connection, older, now)
@@ -169,9 +169,9 @@ class Asking:
             raise CardNotInUse(f"card {card.serial} is {card.state}")
         keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
         key = keys.get(ask.key_ref)
-        if key is None or key.algorithm != ask.algorithm:
+        if key is None or key.algorithm != ask.algorithm or key.key_ref == SECURE_MESSAGING:
             raise KeyNotFound(f"card {card.serial} has no such key {ask.key_ref:02X}")
-        if ask.key_use is not allowed_use(key.key_ref, key.algorithm):
+        if ask.key_use not in PROFILES[card.profile].allowed_uses(key.key_ref, key.algorithm):
             raise MalformedKeyInput(f"key {key.key_ref:02X} is not for this use")
         user = people.find_user(connection, card.user_id)
         if user is None:
@@ -179,17 +179,17 @@ class Asking:
         return card, key, user
 
     def _factors(
-        self, connection: Connection, ask: Ask, card: Card, workstation: Identity, now: datetime
+        self, connection: Connection, proof: bytes, key: Key, workstation: Identity, now: datetime
     ) -> tuple[str, ...]:
-        if ask.key_ref == CARD_AUTHENTICATION:
+        if key.asks_for_pin is PinPolicy.NEVER:
             return ()
         proven = passcodes.use_proof(
             connection,
-            sha256(ask.passcode_proof).digest(),
-            card.id,
+            sha256(proof).digest(),
+            key.card_id,
             workstation.id,
             now,
-            for_signature=ask.key_ref == SIGNATURE,
+            for_signature=key.asks_for_pin is PinPolicy.ALWAYS,
         )
         if not proven:
             raise PasscodeNeeded("give the passcode again")

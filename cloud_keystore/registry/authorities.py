@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cloud_keystore.approval import statement
+from cloud_keystore.custody.making import PublicKey
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.storage import authorities
 from cloud_keystore.storage.engine import Database
@@ -46,13 +47,17 @@ class Authorities:
 
     Two CAs, so that a card's certificate is never taken for the identity of a client: `transport`
     certifies the service, workstations, devices and operators; `cards` certifies the keys of cards.
-    `content` signs the data objects of cards, `request` what devices are shown. `enrolment` is the
-    certificate of the enrolment port, pinned by tokens.
+    `content` signs the data objects of cards; it and `content_p384` sign the card verifiable
+    certificates of their own curve (SP 800-78-5, 3.2.1). `attestation` tells which keys the service
+    made. `request` signs what devices are shown. `enrolment` is the certificate of the enrolment
+    port, pinned by tokens.
     """
 
     transport: Authority
     cards: Authority
     content: Authority
+    content_p384: Authority
+    attestation: Authority
     request: Authority
     enrolment: Authority
 
@@ -68,10 +73,10 @@ class Authorities:
 
 
 def sign(private: PrivateKey, data: bytes) -> bytes:
-    """ECDSA with SHA-256, DER."""
+    """ECDSA with the hash that goes with the curve, DER."""
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise TypeError("only EC keys sign here")
-    return private.sign(data, ec.ECDSA(SHA256()))
+    return private.sign(data, ec.ECDSA(SHA384() if private.curve.key_size == 384 else SHA256()))
 
 
 def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
@@ -91,7 +96,16 @@ def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
         _ca("cloudcard card CA", rsa.generate_private_key(65537, 3072), now),
     )
     content = _load(database, seal, "content") or _add(
-        database, seal, "content", _content_signer(cards, now)
+        database, seal, "content", _content_signer(cards, ec.SECP256R1(), now)
+    )
+    content_p384 = _load(database, seal, "content P-384") or _add(
+        database, seal, "content P-384", _content_signer(cards, ec.SECP384R1(), now)
+    )
+    attestation = _load(database, seal, "attestation") or _add(
+        database,
+        seal,
+        "attestation",
+        _ca("cloudcard attestation CA", ec.generate_private_key(ec.SECP256R1()), now),
     )
     request = _load(database, seal, "request") or _add(
         database, seal, "request", _self_signed("cloudcard request key", now)
@@ -99,7 +113,7 @@ def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
     enrolment = _load(database, seal, "enrolment") or _add(
         database, seal, "enrolment", _self_signed("cloudcard enrolment", now)
     )
-    return Authorities(transport, cards, content, request, enrolment)
+    return Authorities(transport, cards, content, content_p384, attestation, request, enrolment)
 
 
 def server_certificate(transport: Authority, names: frozenset[str], now: datetime) -> Authority:
@@ -120,7 +134,7 @@ def server_certificate(transport: Authority, names: frozenset[str], now: datetim
 
 def begin(
     subject: x509.Name,
-    public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
     issuer: Authority,
     now: datetime,
     lifetime: timedelta,
@@ -179,8 +193,8 @@ ENROLMENT_HOST = (
 )
 
 
-def _content_signer(cards: Authority, now: datetime) -> Authority:
-    private = ec.generate_private_key(ec.SECP256R1())
+def _content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> Authority:
+    private = ec.generate_private_key(curve)
     usage = {name: name == "digital_signature" for name in KEY_USAGE_BITS}
     lifetime = cards.certificate.not_valid_after_utc - now
     certificate = (

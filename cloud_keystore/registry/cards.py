@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.custody.making import make_key
+from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.model.algorithms import (
+    SUITE_ALGORITHM,
+    SUITE_OF,
+    Algorithm,
+    CipherSuite,
+)
 from cloud_keystore.model.cards import (
-    DEFAULT_PROFILE,
+    GLOBAL_PIN,
     PIN,
-    PROFILES,
     PUK,
+    SECURE_MESSAGING,
     Card,
     CardEvent,
-    CardProfile,
     CardState,
     Key,
-    KeyTemplate,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -33,14 +39,17 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
+from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.registry import certificates, objects
+from cloud_keystore.registry import certificates, objects, verifiable
 from cloud_keystore.registry.authorities import Authorities
+from cloud_keystore.registry.renewal import new_guid
 from cloud_keystore.storage import cards, operations, passcodes, people
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
+SERIAL_DRAWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,19 @@ class CardEntry:
 
 @dataclass(frozen=True, slots=True)
 class CardImage:
-    """All of a card that is not secret."""
+    """All of a card that is not secret. `keys` are those that applications ask for."""
 
     card: Card
+    profile: CardProfile
     objects: Mapping[int, bytes]
     keys: tuple[Key, ...]
+    secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
+
+    @property
+    def cipher_suite(self) -> CipherSuite | None:
+        """Of secure messaging, if the card does that."""
+        key = self.secure_messaging
+        return None if key is None else SUITE_OF[key.algorithm]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +92,9 @@ class Cards:
     clock: Clock
     random: Random
     authorities: Authorities
+    passcodes: Passcodes
     wake: Wake
+    crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
 
     def issue(self, request_id: bytes, user_id: str, profile_name: str) -> CardEntry:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
@@ -90,18 +109,16 @@ class Cards:
                 f"there is no profile {profile_name!r}: use one of {', '.join(PROFILES)}"
             )
         with self.database.read() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is not None:
+                return self._entry(connection, made)
             user = people.find_user(connection, user_id)
         if user is None:
             raise UserNotFound(f"there is no user {user_id}")
-        card = self._new_card(user, profile)
-        keys = [self._new_key(template, card, user, profile) for template in profile.keys]
-        contents = objects.build(card, user, keys, self.authorities.content)
-        with self.database.write() as connection:
-            made = cards.find_by_request(connection, request_id)
-            if made is None:
-                cards.add(connection, card, request_id, keys, contents)
-                made = card
-            return self._entry(connection, made)
+        for _ in range(SERIAL_DRAWS - 1):
+            with suppress(IntegrityError):  # a number that another card has: draw again
+                return self._issue(request_id, user, profile)
+        return self._issue(request_id, user, profile)
 
     def list_all(self) -> list[CardEntry]:
         """All cards, oldest first."""
@@ -122,8 +139,7 @@ class Cards:
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
-            found = cards.keys(connection, self._card(connection, serial).id)
-        return tuple(replace(key, sealed_private=None) for key in found)
+            return _without_private(cards.keys(connection, self._card(connection, serial).id))
 
     def image(self, serial: str) -> CardImage:
         """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
@@ -132,17 +148,21 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
-        return CardImage(card, contents, self.keys(serial))
+            found = _without_private(cards.keys(connection, card.id))
+        keys = {key.key_ref: key for key in found}
+        secure_messaging = keys.pop(SECURE_MESSAGING, None)
+        profile = PROFILES[card.profile]
+        return CardImage(card, profile, contents, tuple(keys.values()), secure_messaging)
 
     def unlock(self, serial: str) -> CardEntry:
-        """Restore the tries of PIN and PUK; the passcodes stay as they are."""
+        """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = self._card(connection, serial)
             if passcodes.tries_left(connection, card.id, PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
-            for key_ref in (PIN, PUK):
+            for key_ref in (PIN, PUK, GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref, TRIES)
             return self._entry(connection, card)
 
@@ -159,6 +179,20 @@ class Cards:
         return self._move(
             serial, CardEvent.REVOKE, text_field("reason", reason, LONGEST_DISPLAY_NAME)
         )
+
+    def _issue(self, request_id: bytes, user: User, profile: CardProfile) -> CardEntry:
+        card = self._new_card(user, profile)
+        keys = self._new_keys(profile, card, user)
+        contents = objects.build(card, user, keys, self.authorities, card.create_time)
+        first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
+        with self.database.write() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is None:
+                cards.add(connection, card, request_id, keys, contents)
+                for key_ref, hashed in first.items():
+                    passcodes.add(connection, card.id, key_ref, hashed, TRIES)
+                made = card
+            return self._entry(connection, made)
 
     def _move(self, serial: str, event: CardEvent, reason: str) -> CardEntry:
         now = self.clock()
@@ -187,36 +221,36 @@ class Cards:
         return Card(
             id=new_id(now, self.random),
             serial=f"{profile.serial_prefix}{number:0{digits}}",
-            guid=UUID(bytes=self.random(16), version=4).bytes,
+            guid=new_guid(self.random),
             user_id=user.id,
             profile=profile.name,
-            state=CardState.PENDING,
+            state=CardState.ACTIVE if profile.factory_passcodes else CardState.PENDING,
             create_time=now,
             expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
         )
 
-    def _new_key(self, template: KeyTemplate, card: Card, user: User, profile: CardProfile) -> Key:
-        now = card.create_time
-        key_id = new_id(now, self.random)
+    def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[Key]:
+        keys = [self._new_key(template, card, user) for template in profile.keys]
+        if profile.secure_messaging is not None:
+            algorithm = SUITE_ALGORITHM[profile.secure_messaging]
+            key_id = new_id(card.create_time, self.random)
+            made = make_key(key_id, algorithm, self.seal)
+            certificate = verifiable.issue(algorithm, made.public_der, card.guid, self.authorities)
+            keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
+        return keys
+
+    def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
+        key_id = new_id(card.create_time, self.random)
         made = make_key(key_id, template.algorithm, self.seal)
         certificate = certificates.issue(
-            template,
+            template.certificate,
             made.public,
-            user.display_name,
-            card.serial,
+            certificates.Subject(card, user),
             self.authorities.cards,
-            _whole_second(now),
-            profile.validity_days,
+            card.create_time,
+            self.crl_url,
         )
-        return Key(
-            id=key_id,
-            card_id=card.id,
-            key_ref=template.key_ref,
-            algorithm=template.algorithm,
-            certificate=certificate,
-            sealed_private=made.sealed_private,
-            create_time=now,
-        )
+        return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 
     def _entry(self, connection: Connection, card: Card) -> CardEntry:
         user = people.find_user(connection, card.user_id)
@@ -229,6 +263,25 @@ class Cards:
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         return card
+
+
+def _without_private(keys: list[Key]) -> tuple[Key, ...]:
+    return tuple(replace(key, sealed_private=None) for key in keys)
+
+
+def _key(
+    key_id: str, card: Card, key_ref: int, algorithm: Algorithm, certificate: bytes, made: MadeKey
+) -> Key:
+    return Key(
+        id=key_id,
+        card_id=card.id,
+        key_ref=key_ref,
+        algorithm=algorithm,
+        certificate=certificate,
+        sealed_private=made.sealed_private,
+        create_time=card.create_time,
+        public_key=made.public_der,
+    )
 
 
 def _whole_second(now: datetime) -> datetime:

@@ -16,6 +16,8 @@ from cloud_keystore.model.people import (
     IdentityState,
     Role,
     User,
+    principal_name,
+    security_identifier,
     text_field,
 )
 from cloud_keystore.storage import cards, people
@@ -54,14 +56,25 @@ class People:
     enrolment_address: str  # host:port of the enrolment port
     enrolment_sha256: bytes  # of its certificate
 
-    def add_user(self, display_name: str, email: str) -> tuple[User, Token]:
-        """Add a person and invite the first device."""
+    def add_user(
+        self, display_name: str, email: str, upn: str = "", sid: str = ""
+    ) -> tuple[User, Token]:
+        """Add a person and invite the first device.
+
+        `upn` and `sid` are those of an account in Windows' directory, for certificates to log on
+        with. Raises InvalidInput.
+        """
+        upn, sid = principal_name(upn), security_identifier(sid)
+        if sid and not upn:
+            raise InvalidInput("sid needs a upn: give the account's user principal name too")
         now = self.clock()
         user = User(
             id=new_id(now, self.random),
             display_name=text_field("name", display_name, LONGEST_DISPLAY_NAME),
             email=_email(email),
             create_time=now,
+            upn=upn,
+            sid=sid,
         )
         with self.database.write() as connection:
             people.add_user(connection, user)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud_keystore.model.cards import CardState, Key
+from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
 from cloud_keystore.model.people import Identity, IdentityState, User
+from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.registry.cards import CardEntry, Cards
 from cloud_keystore.registry.people import People, Token
 from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.features import features
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2 as pb
@@ -34,7 +36,10 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.CreateUserRequest, context: Context
     ) -> pb.CreateUserResponse:
         user, token = await self.door.call(
-            context, lambda _: self.people.add_user(request.display_name, request.email)
+            context,
+            lambda _: self.people.add_user(
+                request.display_name, request.email, request.upn, request.sid
+            ),
         )
         return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=_token(token))
 
@@ -67,6 +72,12 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.ListWorkstationsResponse:
         found = await self.door.call(context, lambda _: self.people.list_workstations())
         return pb.ListWorkstationsResponse(workstations=[_workstation(each) for each in found])
+
+    async def ListProfiles(
+        self, request: pb.ListProfilesRequest, context: Context
+    ) -> pb.ListProfilesResponse:
+        profiles = await self.door.call(context, lambda _: PROFILES.values())
+        return pb.ListProfilesResponse(profiles=[_profile(each) for each in profiles])
 
     async def IssueCard(
         self, request: pb.IssueCardRequest, context: Context
@@ -127,6 +138,8 @@ def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.Us
         email=user.email,
         device_count=device_count,
         card_serials=card_serials,
+        upn=user.upn,
+        sid=user.sid,
     )
     message.create_time.FromDatetime(user.create_time)
     return message
@@ -168,5 +181,27 @@ def _key(key: Key) -> pb.Key:
     return pb.Key(
         key_ref=key.key_ref,
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
-        certificate=key.certificate,
+        certificate=b"" if key.key_ref == SECURE_MESSAGING else key.certificate,
+    )
+
+
+def _profile(profile: CardProfile) -> pb.Profile:
+    return pb.Profile(
+        name=profile.name,
+        title=profile.title,
+        default=profile.name == DEFAULT_PROFILE,
+        series=profile.series,
+        serial_prefix=profile.serial_prefix,
+        validity_days=profile.validity_days,
+        keys=[
+            pb.ProfileKey(
+                key_ref=key.key_ref,
+                algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
+                certificate=key.certificate.name,
+            )
+            for key in sorted(profile.keys, key=lambda each: each.key_ref)
+        ],
+        features=features(profile),
+        cipher_suite=profile.secure_messaging or 0,
+        factory_passcodes=profile.factory_passcodes,
     )

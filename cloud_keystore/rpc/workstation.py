@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.passcodes import Outcome, Passcodes
-from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
+from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.model.cards import (
     CARD_TRANSITIONS,
-    Algorithm,
     Card,
     CardEvent,
     CardState,
@@ -43,19 +43,16 @@ def add(
         )
     )
     for key in keys:
-        connection.execute(
-            insert(t.key).values(
-                id=key.id,
-                card_id=key.card_id,
-                key_ref=key.key_ref,
-                algorithm=key.algorithm,
-                certificate=key.certificate,
-                sealed_private=key.sealed_private,
-                create_time=key.create_time,
-            )
-        )
+        add_key(connection, key)
     for tag, value in objects.items():
         connection.execute(insert(t.card_object).values(card_id=card.id, tag=tag, value=value))
+
+
+def add_key(connection: Connection, key: Key) -> None:
+    """Add a key; its card has none under this reference."""
+    connection.execute(
+        insert(t.key).values({name: getattr(key, name) for name in Key.__dataclass_fields__})
+    )
 
 
 def find(connection: Connection, card_id: str) -> Card | None:
@@ -90,10 +87,61 @@ def objects(connection: Connection, card_id: str) -> Mapping[int, bytes]:
     return {row.tag: row.value for row in connection.execute(query)}
 
 
+def written_tags(connection: Connection, card_id: str) -> frozenset[int]:
+    """Which of a card's data objects an administrator wrote."""
+    query = select(t.card_object.c.tag).where(
+        t.card_object.c.card_id == card_id, t.card_object.c.written
+    )
+    return frozenset(connection.execute(query).scalars())
+
+
+def put_object(
+    connection: Connection, card_id: str, tag: int, value: bytes, *, written: bool
+) -> None:
+    """Replace a data object's contents; empty contents remove it."""
+    this = (t.card_object.c.card_id == card_id, t.card_object.c.tag == tag)
+    connection.execute(delete(t.card_object).where(*this))
+    if value:
+        connection.execute(
+            insert(t.card_object).values(card_id=card_id, tag=tag, value=value, written=written)
+        )
+
+
 def keys(connection: Connection, card_id: str) -> list[Key]:
-    """A card's keys by reference."""
-    query = select(*KEY_COLUMNS).where(t.key.c.card_id == card_id).order_by(t.key.c.key_ref)
+    """The keys on a card by reference."""
+    query = (
+        select(*KEY_COLUMNS)
+        .where(t.key.c.card_id == card_id, t.key.c.remove_time.is_(None))
+        .order_by(t.key.c.key_ref)
+    )
     return [_to_key(row) for row in connection.execute(query).mappings()]
+
+
+def set_guid(connection: Connection, card_id: str, guid: bytes) -> None:
+    """Give a card another GUID."""
+    connection.execute(update(t.card).where(t.card.c.id == card_id).values(guid=guid))
+
+
+def set_certificate(connection: Connection, key_id: str, certificate: bytes) -> None:
+    """Give a key another certificate."""
+    connection.execute(update(t.key).where(t.key.c.id == key_id).values(certificate=certificate))
+
+
+def move_key(connection: Connection, key_id: str, key_ref: int) -> None:
+    """Put a key under another reference of its card, which has none there."""
+    connection.execute(update(t.key).where(t.key.c.id == key_id).values(key_ref=key_ref))
+
+
+def remove_key(connection: Connection, card_id: str, key_ref: int, now: datetime) -> bool:
+    """Take a key off its card and erase its private part; False if there is none."""
+    removed = connection.execute(
+        update(t.key)
+        .where(
+            t.key.c.card_id == card_id, t.key.c.key_ref == key_ref, t.key.c.remove_time.is_(None)
+        )
+        .values(sealed_private=None, destroy_time=now, remove_time=now)
+    )
+    return removed.rowcount == 1
 
 
 def find_key(connection: Connection, key_id: str) -> Key | None:

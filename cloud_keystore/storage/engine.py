@@ -61,9 +61,19 @@ class Database:
             "script_location", str(files("cloud_keystore.storage") / "migrations")
         )
         try:
-            with self.write() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            with self._engine.connect() as connection:
+                _check_references(connection, on=False)  # a table made anew is gone for a moment
+                connection.info["writes"] = True
+                try:
+                    with connection.begin():
+                        config.attributes["connection"] = connection
+                        command.upgrade(config, "head")
+                        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                        if broken is not None:
+                            raise DatabaseUnusable(f"{self._name()}: {broken[0]} refers to nothing")
+                finally:
+                    connection.info["writes"] = False
+                    _check_references(connection, on=True)
         except (OperationalError, DatabaseError) as error:
             raise DatabaseUnusable(f"{self._name()}: {error.orig}") from None
 
@@ -85,6 +95,13 @@ def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None
         "secure_delete=ON",  # a destroyed key's sealed bytes are overwritten
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _check_references(connection: Connection, *, on: bool) -> None:
+    """Switch SQLite's check of foreign keys, which cannot be done inside a transaction."""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+    cursor.close()
 
 
 def _begin(connection: Connection) -> None:

@@ -18,6 +18,8 @@ def add_user(connection: Connection, user: User) -> None:
             display_name=user.display_name,
             email=user.email,
             create_time=user.create_time,
+            upn=user.upn,
+            sid=user.sid,
         )
     )
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -19,6 +20,8 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,6 +58,8 @@ user = Table(
     Column("display_name", String, nullable=False),
     Column("email", String, nullable=False),
     Column("create_time", Instant, nullable=False),
+    Column("upn", String, nullable=False, server_default=""),
+    Column("sid", String, nullable=False, server_default=""),
 )
 
 identity = Table(
@@ -101,6 +106,8 @@ card_object = Table(
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("tag", Integer, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+    # by an administrator, as opposed to the keystore
+    Column("written", Boolean, nullable=False, server_default=false()),
 )
 
 key = Table(
@@ -114,7 +121,18 @@ key = Table(
     Column("sealed_private", LargeBinary),
     Column("create_time", Instant, nullable=False),
     Column("destroy_time", Instant),
-    UniqueConstraint("card_id", "key_ref"),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("pin_policy", Integer, nullable=False),
+    Column("touch_policy", Integer, nullable=False),
+    Column("imported", Boolean, nullable=False),
+    Column("remove_time", Instant),  # when the key left its card: erased, or another in its place
+    Index(
+        "key_on_card",
+        "card_id",
+        "key_ref",
+        unique=True,
+        sqlite_where=text("remove_time IS NULL"),
+    ),
 )
 
 passcode = Table(

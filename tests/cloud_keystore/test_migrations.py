@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
-from cloud_keystore.storage.tables import metadata
+from cloud_keystore.storage.tables import EPOCH, metadata
 
 
 def open_database(path: Path) -> Database:
@@ -28,7 +39,7 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     database = open_database(tmp_path / "keystore.db")
     database.migrate()
     with database.write() as connection:
-        connection.execute(text("INSERT INTO user VALUES ('1', 'Ada', '', 0)"))
+        connection.execute(text("INSERT INTO user VALUES ('1', 'Ada', '', 0, '', '')"))
     database.migrate()
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM user")).scalar() == 1
@@ -60,7 +71,7 @@ def insert_twice(database: Database) -> None:
     with database.write() as connection:
         for name in ("Ada", "Bo"):
             values = {"name": name}
-            connection.execute(text("INSERT INTO user VALUES ('1', :name, '', 0)"), values)
+            connection.execute(text("INSERT INTO user VALUES ('1', :name, '', 0, '', '')"), values)
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -70,4 +81,70 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         insert_twice(database)
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM user")).scalar() == 0
+    database.close()
+
+
+def first_schema(path: Path, certificate: bytes) -> None:
+    """A database as the first release left it, with a card, its key, and an operation of it."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option(
+            "script_location", str(files("cloud_keystore.storage") / "migrations")
+        )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (
+            "INSERT INTO user VALUES ('u', 'Ada', '', 0)",
+            "INSERT INTO card VALUES ('c', '100', X'00', 'u', 'p256', 'active', '', X'01', 0, 0)",
+            "INSERT INTO card_object VALUES ('c', 126, X'02')",
+            "INSERT INTO identity VALUES ('w', 1, 'active', 'PC', '', NULL, X'03', NULL, 0)",
+        ):
+            connection.execute(text(statement))
+        connection.execute(
+            text("INSERT INTO key VALUES ('k', 'c', 154, 17, :certificate, X'04', 5, NULL)"),
+            {"certificate": certificate},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO operation (id, request_id, workstation_id, card_id, key_id, user_id,"
+                " key_use, state, payload, number, channels, create_time, expire_time,"
+                " qr_expire_time) VALUES"
+                " ('o', X'05', 'w', 'c', 'k', 'u', 1, 1, X'06', '42', 1, 0, 0, 0)"
+            )
+        )
+    engine.dispose()
+
+
+def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ada")])
+    certificate = (
+        x509.CertificateBuilder(name, name, private.public_key(), 1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+        .sign(private, SHA256())
+    )
+    first_schema(tmp_path / "keystore.db", certificate.public_bytes(Encoding.DER))
+    database = open_database(tmp_path / "keystore.db")
+    database.migrate()
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+        (key,) = cards.keys(connection, "c")
+        assert (key.id, key.key_ref, key.sealed_private) == ("k", 0x9A, b"\x04")
+        assert key.public_key == private.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+        assert cards.written_tags(connection, "c") == frozenset()
+        user = people.find_user(connection, "u")
+        assert user is not None
+        assert (user.upn, user.sid) == ("", "")
+    with database.write() as connection:  # a reference may come free
+        assert cards.remove_key(connection, "c", 0x9A, EPOCH)
+        cards.add_key(connection, replace(key, id="k2"))
+    with pytest.raises(IntegrityError), database.write() as connection:
+        cards.add_key(connection, replace(key, id="k3"))
+    with pytest.raises(IntegrityError), database.write() as connection:  # still referred to
+        connection.execute(text("DELETE FROM key WHERE id = 'k'"))
     database.close()

@@ -14,7 +14,7 @@ from cryptography.x509 import load_der_x509_certificate
 from sqlalchemy import update
 
 from cloud_keystore.approval import payload, statement
-from cloud_keystore.model.cards import KeyUse
+from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,

@@ -110,4 +110,4 @@ def test_tries(at_card: tuple[RemoteKeys, DecidingScreen]) -> None:
 
 
 def test_the_image_is_a_card(at_card: tuple[RemoteKeys, DecidingScreen]) -> None:
-    assert set(at_card[0].get_card().keys) == {0x9A, 0x9C, 0x9D}
+    assert set(at_card[0].get_card().keys) == {0x9A, 0x9C, 0x9D, 0x9E}

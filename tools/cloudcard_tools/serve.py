@@ -43,7 +43,14 @@ Examples:
     show_default=True,
     help="Name or address under which clients reach both.",
 )
-def serve(data: Path | None, listen: str, enrol_listen: str, public_host: str) -> None:
+@click.option(
+    "--crl-url",
+    default="",
+    help="Where the revocation list of cards' certificates is published: goes into new ones.",
+)
+def serve(
+    data: Path | None, listen: str, enrol_listen: str, public_host: str, crl_url: str
+) -> None:
     """Run the keystore.
 
     The first start makes everything in the data folder: sealing key, database, certificate
@@ -57,6 +64,7 @@ def serve(data: Path | None, listen: str, enrol_listen: str, public_host: str) -
             listen=Address.parse(listen),
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
+            crl_url=crl_url,
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:

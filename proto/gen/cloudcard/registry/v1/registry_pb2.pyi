@@ -4,6 +4,7 @@ isort:skip_file
 The face of the keystore for registration authorities."""
 
 from cloudcard.approval.v1 import approval_pb2 as _approval_pb2
+from cloudcard.workstation.v1 import workstation_pb2 as _workstation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -65,6 +66,8 @@ class User(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DEVICE_COUNT_FIELD_NUMBER: _builtins.int
     CARD_SERIALS_FIELD_NUMBER: _builtins.int
+    UPN_FIELD_NUMBER: _builtins.int
+    SID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -73,6 +76,10 @@ class User(_message.Message):
     """E-mail address; may be empty."""
     device_count: _builtins.int
     """Number of enrolled devices."""
+    upn: _builtins.str
+    """User principal name of the person's account in Windows' directory; may be empty."""
+    sid: _builtins.str
+    """Security identifier of that account, such as S-1-5-21-…-512; may be empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the person was added."""
@@ -90,10 +97,12 @@ class User(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         device_count: _builtins.int = ...,
         card_serials: _abc.Iterable[_builtins.str] | None = ...,
+        upn: _builtins.str = ...,
+        sid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -168,6 +177,98 @@ class Token(_message.Message):
 Global___Token: _TypeAlias = Token  # noqa: Y015
 
 @_typing.final
+class ProfileKey(_message.Message):
+    """ProfileKey is a key that a new card has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_REF_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    key_ref: _builtins.int
+    """PIV key reference."""
+    algorithm: _approval_pb2.Algorithm.ValueType
+    """Algorithm."""
+    certificate: _builtins.str
+    """Name of what its certificate is for, such as "logon"; empty for key 04, which has none of X.509."""
+    def __init__(
+        self,
+        *,
+        key_ref: _builtins.int = ...,
+        algorithm: _approval_pb2.Algorithm.ValueType = ...,
+        certificate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "certificate", b"certificate", "key_ref", b"key_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfileKey: _TypeAlias = ProfileKey  # noqa: Y015
+
+@_typing.final
+class Profile(_message.Message):
+    """Profile is what a new card is made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    SERIAL_PREFIX_FIELD_NUMBER: _builtins.int
+    VALIDITY_DAYS_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    CIPHER_SUITE_FIELD_NUMBER: _builtins.int
+    FACTORY_PASSCODES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, by which cards are issued."""
+    title: _builtins.str
+    """What it is, in words."""
+    default: _builtins.bool
+    """Whether it is meant when none is named."""
+    series: _builtins.int
+    """Series of the physical cards that it stands for."""
+    serial_prefix: _builtins.str
+    """How the serial numbers of its cards begin."""
+    validity_days: _builtins.int
+    """How long its cards are valid."""
+    cipher_suite: _builtins.int
+    """Cipher suite of secure messaging: 0x27 for CS2, 0x2E for CS7; 0 where there is none."""
+    factory_passcodes: _builtins.bool
+    """Whether PIN and PUK are ones that everybody knows, and in use at once."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfileKey]:
+        """Keys, by reference."""
+
+    @_builtins.property
+    def features(self) -> _workstation_pb2.Features:
+        """What it switches on."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        title: _builtins.str = ...,
+        default: _builtins.bool = ...,
+        series: _builtins.int = ...,
+        serial_prefix: _builtins.str = ...,
+        validity_days: _builtins.int = ...,
+        keys: _abc.Iterable[Global___ProfileKey] | None = ...,
+        features: _workstation_pb2.Features | None = ...,
+        cipher_suite: _builtins.int = ...,
+        factory_passcodes: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cipher_suite", b"cipher_suite", "default", b"default", "factory_passcodes", b"factory_passcodes", "features", b"features", "keys", b"keys", "name", b"name", "serial_prefix", b"serial_prefix", "series", b"series", "title", b"title", "validity_days", b"validity_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Profile: _TypeAlias = Profile  # noqa: Y015
+
+@_typing.final
 class Key(_message.Message):
     """Key is a key of a card with its certificate."""
 
@@ -181,7 +282,7 @@ class Key(_message.Message):
     algorithm: _approval_pb2.Algorithm.ValueType
     """Algorithm."""
     certificate: _builtins.bytes
-    """Certificate, DER."""
+    """Certificate, DER. Empty where the keystore made none, and for key 04."""
     def __init__(
         self,
         *,
@@ -273,19 +374,27 @@ class CreateUserRequest(_message.Message):
 
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
+    UPN_FIELD_NUMBER: _builtins.int
+    SID_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """Name, 1 to 256 characters."""
     email: _builtins.str
     """E-mail address; may be empty."""
+    upn: _builtins.str
+    """User principal name of the person's account in Windows' directory; may be empty."""
+    sid: _builtins.str
+    """Security identifier of that account; may be empty, and needs the user principal name."""
     def __init__(
         self,
         *,
         display_name: _builtins.str = ...,
         email: _builtins.str = ...,
+        upn: _builtins.str = ...,
+        sid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -504,6 +613,47 @@ class ListWorkstationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListWorkstationsResponse: _TypeAlias = ListWorkstationsResponse  # noqa: Y015
+
+@_typing.final
+class ListProfilesRequest(_message.Message):
+    """ListProfilesRequest asks for all profiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProfilesRequest: _TypeAlias = ListProfilesRequest  # noqa: Y015
+
+@_typing.final
+class ListProfilesResponse(_message.Message):
+    """ListProfilesResponse holds them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Profile]:
+        """The profiles."""
+
+    def __init__(
+        self,
+        *,
+        profiles: _abc.Iterable[Global___Profile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profiles", b"profiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProfilesResponse: _TypeAlias = ListProfilesResponse  # noqa: Y015
 
 @_typing.final
 class IssueCardRequest(_message.Message):

@@ -60,6 +60,11 @@ class RegistryServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsResponse.FromString,
                 _registered_method=True)
+        self.ListProfiles = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListProfiles',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesResponse.FromString,
+                _registered_method=True)
         self.IssueCard = channel.unary_unary(
                 '/cloudcard.registry.v1.RegistryService/IssueCard',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.IssueCardRequest.SerializeToString,
@@ -131,6 +136,13 @@ class RegistryServiceServicer:
 
     def ListWorkstations(self, request, context):
         """ListWorkstations lists workstations, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProfiles(self, request, context):
+        """ListProfiles lists what cards can be made of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,6 +224,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListWorkstations,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsResponse.SerializeToString,
+            ),
+            'ListProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProfiles,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesResponse.SerializeToString,
             ),
             'IssueCard': grpc.unary_unary_rpc_method_handler(
                     servicer.IssueCard,
@@ -385,6 +402,33 @@ class RegistryService:
             '/cloudcard.registry.v1.RegistryService/ListWorkstations',
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListProfiles',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

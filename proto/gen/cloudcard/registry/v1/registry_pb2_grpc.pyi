@@ -43,6 +43,8 @@ class RegistryServiceStub:
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListWorkstationsRequest, _registry_pb2.ListWorkstationsResponse]
     """ListWorkstations lists workstations, oldest first."""
+    ListProfiles: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListProfilesRequest, _registry_pb2.ListProfilesResponse]
+    """ListProfiles lists what cards can be made of."""
     IssueCard: _grpc.UnaryUnaryMultiCallable[_registry_pb2.IssueCardRequest, _registry_pb2.IssueCardResponse]
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
     ListCards: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListCardsRequest, _registry_pb2.ListCardsResponse]
@@ -73,6 +75,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListWorkstationsRequest, _registry_pb2.ListWorkstationsResponse]  # type: ignore[assignment]
     """ListWorkstations lists workstations, oldest first."""
+    ListProfiles: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListProfilesRequest, _registry_pb2.ListProfilesResponse]  # type: ignore[assignment]
+    """ListProfiles lists what cards can be made of."""
     IssueCard: _aio.UnaryUnaryMultiCallable[_registry_pb2.IssueCardRequest, _registry_pb2.IssueCardResponse]  # type: ignore[assignment]
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
     ListCards: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListCardsRequest, _registry_pb2.ListCardsResponse]  # type: ignore[assignment]
@@ -130,6 +134,14 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListWorkstationsResponse, _abc.Awaitable[_registry_pb2.ListWorkstationsResponse]]:
         """ListWorkstations lists workstations, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListProfiles(
+        self,
+        request: _registry_pb2.ListProfilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListProfilesResponse, _abc.Awaitable[_registry_pb2.ListProfilesResponse]]:
+        """ListProfiles lists what cards can be made of."""
 
     @_abc_1.abstractmethod
     def IssueCard(

@@ -1,0 +1,173 @@
+"""Card profiles: what a new card is made of, and what it can do.
+
+One table. A card keeps its profile's name, so a profile is never taken out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloud_keystore.model import certificates
+from cloud_keystore.model.algorithms import (
+    CAN_DO,
+    Algorithm,
+    Cipher,
+    CipherSuite,
+    KeyUse,
+)
+from cloud_keystore.model.cards import (
+    AUTHENTICATION,
+    CARD_AUTHENTICATION,
+    KEY_MANAGEMENT,
+    RETIRED,
+    SECURE_MESSAGING,
+    SIGNATURE,
+)
+from cloud_keystore.model.certificates import CertificateProfile
+
+INTEROPERABLE = frozenset(
+    {Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.ECC_P256, Algorithm.ECC_P384}
+)  # what SP 800-78-5 has and every client knows
+TWO_YEARS = 730
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTemplate:
+    """One key of a profile, and its certificate."""
+
+    key_ref: int
+    algorithm: Algorithm
+    certificate: CertificateProfile
+
+
+@dataclass(frozen=True, slots=True)
+class CardProfile:
+    """What a new card is made of, and what it can do. The defaults are those in production."""
+
+    name: str
+    title: str  # for people
+    serial_prefix: str
+    keys: tuple[KeyTemplate, ...]
+    series: int = 9  # of the physical cards that it stands for: those with PIV
+    validity_days: int = TWO_YEARS
+    secure_messaging: CipherSuite | None = None  # None: there is no key 04
+    algorithms: frozenset[Algorithm] = INTEROPERABLE  # of keys that the card makes
+    management: Cipher | None = None
+    """Of key 9B; None: there is no such key, and nobody administers the card through a reader."""
+    global_pin: bool = False
+    extensions: bool = False
+    """Yubico's instructions, and keys used for all that their algorithm can do."""
+    factory_passcodes: bool = False  # PIN and PUK that everybody knows, in use at once
+
+    def allowed_uses(self, key_ref: int, algorithm: Algorithm) -> frozenset[KeyUse]:
+        """What a key may be asked to do with the holder's approval.
+
+        Key management keys, retired ones too, decrypt or agree; all others sign (SP 800-73-5 part
+        1, 5). The key of secure messaging is asked for by no application.
+        """
+        if key_ref == SECURE_MESSAGING:
+            return frozenset()
+        if self.extensions:
+            return CAN_DO[algorithm]
+        if key_ref == KEY_MANAGEMENT or key_ref in RETIRED:
+            return CAN_DO[algorithm] - {KeyUse.SIGN}
+        return CAN_DO[algorithm] & {KeyUse.SIGN}
+
+
+def _establishment(algorithm: Algorithm) -> KeyTemplate:
+    agrees = KeyUse.AGREE in CAN_DO[algorithm]
+    certificate = certificates.AGREEMENT if agrees else certificates.ENCIPHERMENT
+    return KeyTemplate(KEY_MANAGEMENT, algorithm, certificate)
+
+
+def _without_signature(algorithm: Algorithm) -> tuple[KeyTemplate, ...]:
+    return (
+        KeyTemplate(AUTHENTICATION, algorithm, certificates.LOGON),
+        _establishment(algorithm),
+        KeyTemplate(CARD_AUTHENTICATION, algorithm, certificates.CARD),
+    )
+
+
+def _all_four(
+    algorithm: Algorithm, signature: CertificateProfile = certificates.SIGNING
+) -> tuple[KeyTemplate, ...]:
+    return (
+        *_without_signature(algorithm),
+        KeyTemplate(SIGNATURE, algorithm, signature),
+    )
+
+
+PROFILES: Mapping[str, CardProfile] = {
+    profile.name: profile
+    for profile in (
+        CardProfile(
+            name="v1",
+            title="Authentication only: holds no key for signatures",
+            serial_prefix="110",
+            keys=_without_signature(Algorithm.RSA_2048),
+        ),
+        CardProfile(
+            name="v2",
+            title="Authentication and advanced electronic signatures",
+            serial_prefix="150",
+            keys=_all_four(Algorithm.RSA_2048, certificates.ADVANCED_SIGNATURE),
+        ),
+        CardProfile(
+            name="developer",
+            title="For developers: administered by Yubico's tools, its secrets known to all",
+            serial_prefix="190",
+            keys=_all_four(Algorithm.ECC_P256),
+            algorithms=frozenset(Algorithm),
+            management=Cipher.AES_192,
+            extensions=True,
+            factory_passcodes=True,
+        ),
+        CardProfile(
+            name="rsa2048",
+            title="PIV with RSA-2048",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.RSA_2048),
+        ),
+        CardProfile(
+            name="rsa3072",
+            title="PIV with RSA-3072",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.RSA_3072),
+        ),
+        CardProfile(
+            name="p256",
+            title="PIV with P-256",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.ECC_P256),
+        ),
+        CardProfile(
+            name="p384",
+            title="PIV with P-384",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.ECC_P384),
+        ),
+        CardProfile(
+            name="sm-cs2",
+            title="PIV with P-256 and secure messaging of 128 bits",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.ECC_P256),
+            secure_messaging=CipherSuite.CS2,
+        ),
+        CardProfile(
+            name="sm-cs7",
+            title="PIV with P-384 and secure messaging of 192 bits",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.ECC_P384),
+            secure_messaging=CipherSuite.CS7,
+        ),
+        CardProfile(
+            name="global-pin",
+            title="PIV with P-256, opened by a global PIN too",
+            serial_prefix="100",
+            keys=_all_four(Algorithm.ECC_P256),
+            global_pin=True,
+        ),
+    )
+}
+DEFAULT_PROFILE = "v2"

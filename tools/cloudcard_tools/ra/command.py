@@ -1,0 +1,42 @@
+"""The command itself, and how one becomes an operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudcard_tools import enrolling
+from cloudcard_tools.ra.cards import card
+from cloudcard_tools.ra.people import user, workstation
+from cloudcard_tools.ra.profiles import profile
+from cloudcard_tools.ra.registry import ROLE, identity_option
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra enrol --token-file ~/.local/share/cloudcard/keystore/operator.token
+  cloudcard ra user add "Ada Byron" --email ada@example.org
+  cloudcard ra profile list
+  cloudcard ra card issue USER_ID --profile v2
+  cloudcard ra card list --json
+"""
+)
+def ra() -> None:
+    """Registration authority: people, workstations and cards."""
+
+
+@ra.command()
+@enrolling.token_argument
+@enrolling.token_file_option
+@identity_option
+def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+    """Make this computer an operator's, by a one-time TOKEN."""
+    enrolling.enrol(token, token_file, folder, ROLE)
+
+
+ra.add_command(user)
+ra.add_command(workstation)
+ra.add_command(profile)
+ra.add_command(card)

@@ -1,0 +1,93 @@
+"""`cloudcard ra profile`: what cards can be made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard_tools.output import Row, json_option, print_rows
+from cloudcard_tools.ra.registry import ALGORITHM, TIMEOUT_SECONDS, identity_option, registry
+
+CIPHER = {3: "3DES", 8: "AES-128", 10: "AES-192", 12: "AES-256"}
+CIPHER_SUITE = {0x27: "CS2", 0x2E: "CS7"}
+COLUMNS = {
+    "name": "Profile",
+    "title": "What it is",
+    "keys": "Keys",
+    "serial_prefix": "Serial",
+    "features": "Features",
+}
+
+
+@click.group()
+def profile() -> None:
+    """What cards can be made of."""
+
+
+@profile.command("list")
+@identity_option
+@json_option
+def profile_list(folder: Path, as_json: bool) -> None:
+    """List card profiles; the one marked * is taken where none is named."""
+    with registry(folder) as stub:
+        found = stub.ListProfiles(pb.ListProfilesRequest(), timeout=TIMEOUT_SECONDS).profiles
+    if as_json:
+        print_rows([_whole(each) for each in found], COLUMNS, "", as_json=True)
+    else:
+        print_rows([_in_short(each) for each in found], COLUMNS, "No profiles.", as_json=False)
+
+
+def _whole(message: pb.Profile) -> Row:
+    features = message.features
+    return {
+        "name": message.name,
+        "title": message.title,
+        "default": message.default,
+        "series": message.series,
+        "serial_prefix": message.serial_prefix,
+        "validity_days": message.validity_days,
+        "keys": [
+            {
+                "key_ref": f"{key.key_ref:02X}",
+                "algorithm": ALGORITHM.get(key.algorithm, "unknown"),
+                "certificate": key.certificate,
+            }
+            for key in message.keys
+        ],
+        "algorithms": [ALGORITHM.get(each, "unknown") for each in features.algorithms],
+        "secure_messaging": CIPHER_SUITE.get(message.cipher_suite),
+        "management_key": CIPHER.get(features.management_algorithm),
+        "global_pin": features.global_pin,
+        "extensions": features.extensions,
+        "factory_passcodes": message.factory_passcodes,
+    }
+
+
+def _in_short(message: pb.Profile) -> Row:
+    features = {
+        f"secure messaging {CIPHER_SUITE.get(message.cipher_suite)}": message.cipher_suite,
+        f"management key {CIPHER.get(message.features.management_algorithm)}": (
+            message.features.management_algorithm
+        ),
+        "global PIN": message.features.global_pin,
+        "extensions": message.features.extensions,
+        "factory passcodes": message.factory_passcodes,
+    }
+    return {
+        "name": message.name + ("*" if message.default else ""),
+        "title": message.title,
+        "keys": _keys(message),
+        "serial_prefix": f"{message.serial_prefix}…",
+        "features": ", ".join(name for name, there in features.items() if there),
+    }
+
+
+def _keys(message: pb.Profile) -> str:
+    """Keys by algorithm, such as "9A 9C 9D RSA-2048"."""
+    by_algorithm: dict[str, list[str]] = {}
+    for key in message.keys:
+        name = ALGORITHM.get(key.algorithm, "unknown")
+        by_algorithm.setdefault(name, []).append(f"{key.key_ref:02X}")
+    return ", ".join(f"{' '.join(refs)} {name}" for name, refs in by_algorithm.items())

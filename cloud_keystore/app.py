@@ -37,7 +37,7 @@ from cloud_keystore.rpc.enrolment import EnrolmentServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
-from cloud_keystore.storage import operations, passcodes
+from cloud_keystore.storage import management, operations, passcodes
 from cloud_keystore.storage.engine import Database
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
@@ -211,6 +211,7 @@ class Service:
         with self.database.write() as connection:
             changed = operations.sweep(connection, now, stalled_time)
             passcodes.drop_expired_proofs(connection, now)
+            management.drop_expired(connection, now)
         wakeups.wake(topic for pair in changed for topic in pair)
 
     def _first_operator(self) -> None:

@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.approval import statement
 from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.management import Management, encipher
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
-from cloud_keystore.model.algorithms import KeyUse
+from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.operations import Channel, Decision, Operation, State
 from cloud_keystore.model.passcodes import Verified
 from cloud_keystore.model.people import Identity, User
@@ -77,6 +79,7 @@ class World:
     activation: Activation
     secure_messaging: SecureMessaging
     renewal: Renewal
+    management: Management
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -103,6 +106,13 @@ class World:
         outcome = self.passcodes.verify(serial, 0x80, PASSCODE, workstation.identity.id)
         assert isinstance(outcome, Verified)
         return outcome.proof
+
+    def administrator(self, serial: str, workstation: Enrolled) -> bytes:
+        """Who knows the factory's management key; returns the proof."""
+        at = (serial, Cipher.AES_192, workstation.identity.id)
+        challenge = self.management.request_challenge(*at, enciphered=False)
+        response = encipher(Cipher.AES_192, factory_key(Cipher.AES_192), challenge)
+        return self.management.answer_challenge(*at, response, b"").proof
 
     def ask(
         self,
@@ -174,6 +184,7 @@ def new_world(folder: Path) -> World:
         activation=Activation(database, seal, clock, os.urandom),
         secure_messaging=SecureMessaging(database, seal, os.urandom),
         renewal=Renewal(clock, os.urandom, authority),
+        management=Management(database, seal, clock, os.urandom),
         woken=woken,
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, StrEnum, auto
+from enum import Enum, IntEnum, StrEnum, auto, unique
+from hashlib import sha256
 
 from cloud_keystore.model.algorithms import Algorithm
 
@@ -18,6 +19,20 @@ SIGNATURE = 0x9C
 KEY_MANAGEMENT = 0x9D
 CARD_AUTHENTICATION = 0x9E
 RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
+
+
+@unique
+class PinPolicy(IntEnum):
+    """When a key asks for the passcode; the numbers are those of Yubico's instructions."""
+
+    DEFAULT = 0  # as the standard has it for the key reference
+    NEVER = 1
+    ONCE = 2
+    ALWAYS = 3
+
+
+# SP 800-73-5 part 1, table 5
+STANDARD_PIN_POLICY = {CARD_AUTHENTICATION: PinPolicy.NEVER, SIGNATURE: PinPolicy.ALWAYS}
 
 
 class CardState(StrEnum):
@@ -76,6 +91,18 @@ class Key:
     sealed_private: bytes | None = field(repr=False)  # None once destroyed
     create_time: datetime
     public_key: bytes = b""  # SubjectPublicKeyInfo, DER
-    pin_policy: int = 0  # 0 as the standard has it for the reference, 1 never, 2 once, 3 always
+    pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: int = 0  # kept and told, no more
     imported: bool = False  # not made here
+
+    @property
+    def asks_for_pin(self) -> PinPolicy:
+        """When it does; never DEFAULT."""
+        if self.pin_policy is not PinPolicy.DEFAULT:
+            return self.pin_policy
+        return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)
+
+    @property
+    def sha256(self) -> bytes:
+        """What an approval is bound to: SHA-256 of the certificate, or else of the public key."""
+        return sha256(self.certificate or self.public_key).digest()

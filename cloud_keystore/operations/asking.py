@@ -13,12 +13,11 @@ from cloud_keystore.custody import padding
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
-    CARD_AUTHENTICATION,
     SECURE_MESSAGING,
-    SIGNATURE,
     Card,
     CardState,
     Key,
+    PinPolicy,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -99,7 +98,7 @@ class Asking:
                     f"{refused} requests of this card came to nothing within {minutes} minutes: "
                     "wait, and if you did not make them, tell your registration authority"
                 )
-            factors = self._factors(connection, ask, card, workstation, now)
+            factors = self._factors(connection, ask, key, workstation, now)
             replaced = operations.open_at(connection, card.id, workstation.id, now)
             for older in replaced:
                 operations.cancel(connection, older, now)
@@ -180,17 +179,17 @@ class Asking:
         return card, key, user
 
     def _factors(
-        self, connection: Connection, ask: Ask, card: Card, workstation: Identity, now: datetime
+        self, connection: Connection, ask: Ask, key: Key, workstation: Identity, now: datetime
     ) -> tuple[str, ...]:
-        if ask.key_ref == CARD_AUTHENTICATION:
+        if key.asks_for_pin is PinPolicy.NEVER:
             return ()
         proven = passcodes.use_proof(
             connection,
             sha256(ask.passcode_proof).digest(),
-            card.id,
+            key.card_id,
             workstation.id,
             now,
-            for_signature=ask.key_ref == SIGNATURE,
+            once=key.asks_for_pin is PinPolicy.ALWAYS,
         )
         if not proven:
             raise PasscodeNeeded("give the passcode again")

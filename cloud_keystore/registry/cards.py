@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.management import put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm
+from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm, Cipher
 from cloud_keystore.model.cards import (
     GLOBAL_PIN,
     PIN,
@@ -32,6 +33,7 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     UserNotFound,
 )
+from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
@@ -40,7 +42,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.registry import certificates, objects, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.renewal import new_guid
-from cloud_keystore.storage import cards, operations, passcodes, people
+from cloud_keystore.storage import cards, management, operations, passcodes, people
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
@@ -70,6 +72,7 @@ class CardImage:
     objects: Mapping[int, bytes]
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
+    management: Cipher | None  # algorithm of key 9B
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,7 @@ class Cards:
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
-            found = cards.keys(connection, self._card(connection, serial).id)
-        return tuple(replace(key, sealed_private=None) for key in found)
+            return _public(connection, self._card(connection, serial))
 
     def image(self, serial: str) -> CardImage:
         """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
@@ -135,10 +137,18 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
-        keys = {key.key_ref: key for key in self.keys(serial)}
+            found = management.find_key(connection, card.id)
+            keys = {key.key_ref: key for key in _public(connection, card)}
         secure_messaging = keys.pop(SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
-        return CardImage(card, profile, contents, tuple(keys.values()), secure_messaging)
+        return CardImage(
+            card=card,
+            profile=profile,
+            objects=contents,
+            keys=tuple(keys.values()),
+            secure_messaging=secure_messaging,
+            management=None if found is None else found[0],
+        )
 
     def unlock(self, serial: str) -> CardEntry:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
@@ -149,7 +159,7 @@ class Cards:
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
             for key_ref in (PIN, PUK, GLOBAL_PIN):
-                passcodes.restore_tries(connection, card.id, key_ref, TRIES)
+                passcodes.restore_tries(connection, card.id, key_ref)
             return self._entry(connection, card)
 
     def suspend(self, serial: str) -> CardEntry:
@@ -176,7 +186,10 @@ class Cards:
             if made is None:
                 cards.add(connection, card, request_id, keys, contents)
                 for key_ref, hashed in first.items():
-                    passcodes.add(connection, card.id, key_ref, hashed, TRIES)
+                    passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
+                if profile.management is not None:
+                    key = factory_key(profile.management)
+                    put_key(connection, card, profile.management, key, self.seal)
                 made = card
             return self._entry(connection, made)
 
@@ -191,6 +204,7 @@ class Cards:
                 )
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
                 passcodes.drop_proofs(connection, card.id)
+                management.drop_proofs(connection, card.id)
                 withdrawn = operations.open_of(connection, card.id)
                 for operation_id in withdrawn:
                     operations.cancel(connection, operation_id, now)
@@ -249,6 +263,10 @@ class Cards:
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         return card
+
+
+def _public(connection: Connection, card: Card) -> tuple[Key, ...]:
+    return tuple(replace(key, sealed_private=None) for key in cards.keys(connection, card.id))
 
 
 def _key(

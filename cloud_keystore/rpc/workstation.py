@@ -59,10 +59,12 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     async def GetPasscodeStatus(
         self, request: pb.GetPasscodeStatusRequest, context: Context
     ) -> pb.GetPasscodeStatusResponse:
-        tries = await self.door.call(
-            context, lambda _: self.passcodes.tries_left(request.card_serial, request.key_ref)
+        status = await self.door.call(
+            context, lambda _: self.passcodes.status(request.card_serial, request.key_ref)
         )
-        return pb.GetPasscodeStatusResponse(tries_left=tries)
+        return pb.GetPasscodeStatusResponse(
+            tries_left=status.tries_left, most_tries=status.most_tries, factory=status.factory
+        )
 
     async def VerifyPasscode(
         self, request: pb.VerifyPasscodeRequest, context: Context

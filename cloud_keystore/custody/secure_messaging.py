@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cloud_keystore.custody import padding, software
 from cloud_keystore.custody.making import key_context
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import SUITE_ALGORITHM, KeyUse
+from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
@@ -41,8 +41,7 @@ class SecureMessaging:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
         key = keys.get(SECURE_MESSAGING)
-        suites = {int(suite): algorithm for suite, algorithm in SUITE_ALGORITHM.items()}
-        if key is None or key.sealed_private is None or suites.get(cipher_suite) != key.algorithm:
+        if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
             raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
         padding.check(KeyUse.AGREE, key.algorithm, point)
         pkcs8 = self.seal.open(key.sealed_private, key_context(key.id))

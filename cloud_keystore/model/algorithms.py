@@ -53,6 +53,7 @@ SUITE_ALGORITHM = {
     CipherSuite.CS2: Algorithm.ECC_P256,
     CipherSuite.CS7: Algorithm.ECC_P384,
 }
+SUITE_OF = {algorithm: suite for suite, algorithm in SUITE_ALGORITHM.items()}
 
 CAN_DO = {
     **dict.fromkeys(MODULUS_BYTES, frozenset({KeyUse.SIGN, KeyUse.DECRYPT})),

@@ -23,16 +23,12 @@ RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
 
 @unique
 class PinPolicy(IntEnum):
-    """When a key asks for the passcode; the numbers are those of Yubico's instructions."""
+    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
 
     DEFAULT = 0  # as the standard has it for the key reference
     NEVER = 1
     ONCE = 2
     ALWAYS = 3
-
-
-# SP 800-73-5 part 1, table 5
-STANDARD_PIN_POLICY = {CARD_AUTHENTICATION: PinPolicy.NEVER, SIGNATURE: PinPolicy.ALWAYS}
 
 
 class CardState(StrEnum):
@@ -77,6 +73,13 @@ class Card:
     expire_time: datetime
 
 
+STANDARD_PIN_POLICY = {
+    SECURE_MESSAGING: PinPolicy.NEVER,
+    CARD_AUTHENTICATION: PinPolicy.NEVER,
+    SIGNATURE: PinPolicy.ALWAYS,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A private key, sealed, and what is known of it."""
@@ -97,7 +100,9 @@ class Key:
 
     @property
     def asks_for_pin(self) -> PinPolicy:
-        """When it does; never DEFAULT."""
+        """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
+        table 5.
+        """
         if self.pin_policy is not PinPolicy.DEFAULT:
             return self.pin_policy
         return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)

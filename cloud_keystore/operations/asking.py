@@ -98,7 +98,7 @@ class Asking:
                     f"{refused} requests of this card came to nothing within {minutes} minutes: "
                     "wait, and if you did not make them, tell your registration authority"
                 )
-            factors = self._factors(connection, ask, key, workstation, now)
+            factors = self._factors(connection, ask.passcode_proof, key, workstation, now)
             replaced = operations.open_at(connection, card.id, workstation.id, now)
             for older in replaced:
                 operations.cancel(connection, older, now)
@@ -179,13 +179,13 @@ class Asking:
         return card, key, user
 
     def _factors(
-        self, connection: Connection, ask: Ask, key: Key, workstation: Identity, now: datetime
+        self, connection: Connection, proof: bytes, key: Key, workstation: Identity, now: datetime
     ) -> tuple[str, ...]:
         if key.asks_for_pin is PinPolicy.NEVER:
             return ()
         proven = passcodes.use_proof(
             connection,
-            sha256(ask.passcode_proof).digest(),
+            sha256(proof).digest(),
             key.card_id,
             workstation.id,
             now,

@@ -14,7 +14,13 @@ from cloud_keystore.custody.making import MadeKey, make_key
 from cloud_keystore.custody.management import put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm, Cipher
+from cloud_keystore.model.algorithms import (
+    SUITE_ALGORITHM,
+    SUITE_OF,
+    Algorithm,
+    Cipher,
+    CipherSuite,
+)
 from cloud_keystore.model.cards import (
     GLOBAL_PIN,
     PIN,
@@ -74,6 +80,12 @@ class CardImage:
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
     management: Cipher | None  # algorithm of key 9B
 
+    @property
+    def cipher_suite(self) -> CipherSuite | None:
+        """Of secure messaging, if the card does that."""
+        key = self.secure_messaging
+        return None if key is None else SUITE_OF[key.algorithm]
+
 
 @dataclass(frozen=True, slots=True)
 class Cards:
@@ -101,6 +113,9 @@ class Cards:
                 f"there is no profile {profile_name!r}: use one of {', '.join(PROFILES)}"
             )
         with self.database.read() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is not None:
+                return self._entry(connection, made)
             user = people.find_user(connection, user_id)
         if user is None:
             raise UserNotFound(f"there is no user {user_id}")
@@ -128,7 +143,7 @@ class Cards:
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
-            return _public(connection, self._card(connection, serial))
+            return _without_private(cards.keys(connection, self._card(connection, serial).id))
 
     def image(self, serial: str) -> CardImage:
         """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
@@ -137,8 +152,9 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
+            held = _without_private(cards.keys(connection, card.id))
             found = management.find_key(connection, card.id)
-            keys = {key.key_ref: key for key in _public(connection, card)}
+        keys = {key.key_ref: key for key in held}
         secure_messaging = keys.pop(SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
         return CardImage(
@@ -265,8 +281,8 @@ class Cards:
         return card
 
 
-def _public(connection: Connection, card: Card) -> tuple[Key, ...]:
-    return tuple(replace(key, sealed_private=None) for key in cards.keys(connection, card.id))
+def _without_private(keys: list[Key]) -> tuple[Key, ...]:
+    return tuple(replace(key, sealed_private=None) for key in keys)
 
 
 def _key(

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from card_os import tlv
@@ -23,7 +20,6 @@ from card_os.piv.names import ObjectTag
 from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput, UserNotFound
 from cloud_keystore.model.people import User
-from cloud_keystore.registry import certificates
 from cloud_keystore.registry.signed_data import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
 from keystore_world import PASSCODE, Enrolled, FakeClock, World
 
@@ -33,37 +29,6 @@ def test_a_card_is_its_own(world: World, ada: tuple[User, Enrolled]) -> None:
     assert len({card.serial for card in cards}) == 2
     assert len({card.guid for card in cards}) == 2
     assert all(len(card.serial) == 16 and card.serial.startswith("100") for card in cards)
-
-
-@pytest.mark.parametrize("profile", ["rsa2048", "p256"])
-def test_the_certificates(world: World, ada: tuple[User, Enrolled], profile: str) -> None:
-    serial = world.card(ada[0], profile)
-    issuer = world.cards.authorities.cards.certificate
-    for key in world.cards.keys(serial):
-        certificate = x509.load_der_x509_certificate(key.certificate)
-        certificate.verify_directly_issued_by(issuer)
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-        assert usage.content_commitment is (key.key_ref == 0x9C)
-        assert usage.digital_signature is (key.key_ref != 0x9D)
-        (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        assert name.value == (f"Card {serial}" if key.key_ref == 0x9E else "Ada Byron")
-
-
-@given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=256))
-def test_a_long_name_is_cut_between_characters(name: str) -> None:
-    cut = certificates.cut(name)
-    assert name.startswith(cut)
-    assert len(cut.encode()) <= 64
-    assert cut == name.rstrip() or len(name.encode()) > 64
-    assert cut or not name[0].strip()
-
-
-def test_a_holder_with_a_long_name_gets_a_card(world: World) -> None:
-    user, _ = world.user("Æthelþryð " * 20)
-    for key in world.cards.keys(world.card(user)):
-        certificate = x509.load_der_x509_certificate(key.certificate)
-        (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        assert key.key_ref == 0x9E or name.value == " ".join(["Æthelþryð"] * 5)  # 64 bytes
 
 
 def test_the_reader_can_make_a_card_of_it(world: World, ada: tuple[User, Enrolled]) -> None:

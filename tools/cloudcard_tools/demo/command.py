@@ -62,7 +62,7 @@ def _play(stage: Stage, timeline: Timeline) -> None:
     with timeline.step("the RA adds Ada and a workstation; phone and reader enrol by token"):
         stage.meet_ada()
     with timeline.step("the RA issues two cards; Ada chooses their passcodes on her phone"):
-        cards += [stage.issue("rsa2048"), stage.issue("p256")]
+        cards += [stage.issue("v2"), stage.issue("p256")]
     with timeline.step("the phone watches; the readers insert the cards"):
         stage.start_phone()
         stage.insert(0, cards[0], approval="push")

@@ -11,7 +11,7 @@ from cloudcard_tools.demo.timeline import Timeline, require
 
 RSA_SIGN = "SHA256-RSA-PKCS"
 EC_SIGN = "ECDSA-SHA256"
-KEY_IDS = {"9A": "01", "9C": "02", "9D": "03"}  # OpenSC's numbers for PIV keys
+KEY_IDS = {"9A": "01", "9C": "02", "9D": "03", "9E": "04"}  # OpenSC's numbers for PIV keys
 WRONG_PASSCODE = "000000"
 
 

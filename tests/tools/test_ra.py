@@ -1,0 +1,116 @@
+"""The registration authority's commands, at a real keystore."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
+from cloudcard_tools.processes import Nursery
+from cloudcard_tools.ra import ra
+from keystore_process import KeystoreProcess
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of an operator's identity, the keystore running."""
+    folder = tmp_path_factory.mktemp("ra")
+    with Nursery(folder / "logs") as nursery:
+        KeystoreProcess(folder, nursery)
+        yield folder / "operator"
+
+
+def run(operator: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(ra, [*arguments, "--identity", str(operator)])
+
+
+def ask(operator: Path, *arguments: str) -> dict[str, object]:
+    done = run(operator, *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    found: dict[str, object] = json.loads(done.output)
+    return found
+
+
+def test_profiles_as_json(operator: Path) -> None:
+    done = run(operator, "profile", "list", "--json")
+    found = {each["name"]: each for each in json.loads(done.output)}
+    assert set(found) == set(PROFILES)
+    assert [name for name, each in found.items() if each["default"]] == [DEFAULT_PROFILE]
+    assert found["v2"]["serial_prefix"] == "150"
+    assert [key["key_ref"] for key in found["v1"]["keys"]] == ["9A", "9D", "9E"]
+    assert found["v2"]["keys"][1] == {
+        "key_ref": "9C",
+        "algorithm": "RSA-2048",
+        "certificate": "advanced-signature",
+    }
+    assert found["sm-cs7"]["secure_messaging"] == "CS7"
+    assert found["developer"]["management_key"] == "AES-192"
+    assert "Ed25519" in found["developer"]["algorithms"]
+    assert not found["v2"]["extensions"]
+
+
+def test_profiles_as_a_table(operator: Path) -> None:
+    lines = run(operator, "profile", "list").output.splitlines()
+    (default,) = [line for line in lines if line.startswith(f"{DEFAULT_PROFILE}*")]
+    assert "9A 9C 9D 9E RSA-2048" in default
+    assert "150…" in default
+    (developer,) = [line for line in lines if line.startswith("developer ")]
+    assert "management key AES-192, extensions, factory passcodes" in developer
+    assert len(lines) == len(PROFILES) + 1
+
+
+def test_a_holder_with_an_account(operator: Path, tmp_path: Path) -> None:
+    upn, sid = "ada@corp.example", "S-1-5-21-1-2-3-512"
+    user = ask(operator, "user", "add", "Ada Byron", "--upn", upn, "--sid", sid)
+    assert (user["upn"], user["sid"]) == (upn, sid)
+    card = ask(operator, "card", "issue", str(user["id"]))
+    assert card["profile"] == DEFAULT_PROFILE
+    assert str(card["serial"]).startswith("150")
+    shown = run(operator, "card", "show", str(card["serial"]), "--export", str(tmp_path))
+    assert "9C" in shown.output
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "9A.pem",
+        "9C.pem",
+        "9D.pem",
+        "9E.pem",
+        "ca.pem",
+    }
+    logon = x509.load_pem_x509_certificate((tmp_path / "9A.pem").read_bytes())
+    assert upn.encode() in logon.public_bytes(Encoding.DER)
+
+
+def test_an_account_that_is_none(operator: Path) -> None:
+    done = run(operator, "user", "add", "Ada", "--upn", "ada")
+    assert done.exit_code == 1
+    assert "such as ada@corp.example" in done.output
+    done = run(operator, "user", "add", "Ada", "--sid", "S-1-5-21-1-2-3-512")
+    assert done.exit_code == 1
+    assert "user principal name too" in done.output
+
+
+def test_a_card_with_secure_messaging(operator: Path, tmp_path: Path) -> None:
+    user = ask(operator, "user", "add", "Bo")
+    card = ask(operator, "card", "issue", str(user["id"]), "--profile", "sm-cs2")
+    keys = card["keys"]
+    assert isinstance(keys, list)
+    assert keys[0] == {
+        "key_ref": "04",
+        "algorithm": "P-256",
+        "subject": None,
+        "certificate_serial": None,
+    }
+    run(operator, "card", "show", str(card["serial"]), "--export", str(tmp_path))
+    assert not (tmp_path / "04.pem").exists()
+
+
+def test_a_profile_that_is_none(operator: Path) -> None:
+    user = ask(operator, "user", "add", "Cy")
+    done = run(operator, "card", "issue", str(user["id"]), "--profile", "v3")
+    assert done.exit_code == 1
+    assert "use one of v1, v2" in done.output

@@ -9,6 +9,10 @@ PYTHON ?= python3
 DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 	python3-venv python3-dev gcc libc6-dev libpcsclite-dev pkg-config
 
+# The programs that the tests try the card with; the demo does without.
+TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
+	chromium xvfb xdotool poppler-utils
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test lint format bench proto lock clean
@@ -26,10 +30,14 @@ $(VENV)/.installed: requirements.lock pyproject.toml tools/setup/python.sh
 	@tools/setup/python.sh $(VENV) $(PYTHON)
 	@touch $@
 
+.PHONY: clients
+clients:
+	@tools/setup/debian.sh $(TEST_PACKAGES)
+
 demo: setup ## Show everything at work, in a minute or two; INTERACTIVE=1: you are the card's holder
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
-test: lint ## Lint, then every test, through real pcscd, vpcd and OpenSC
+test: lint clients ## Lint, then every test, through real pcscd and vpcd with real programs
 	$(BIN)/pytest
 
 lint: setup ## Style, types, schema, and whether the generated code is the schema's
@@ -46,7 +54,8 @@ format: setup ## Format the code, and mend what can be mended by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure the time of a command through pcscd
+bench: setup ## Measure a command through pcscd, and in the card alone
+	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
 
 proto: setup ## Generate proto/gen from the schema

@@ -11,6 +11,8 @@ SHORT_NE = 256  # what Le of zero asks for (ISO/IEC 7816-3, 12.1.3)
 EXTENDED_NE = 65536
 
 _CHAINED = 0x10
+_SECURED = 0x0C  # secure messaging whose checksum covers the header
+_CHANNEL = 0x03
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,34 @@ class Command:
     ne: int = 0  # longest response data that the reader accepts; 0 when Le is absent
 
     @classmethod
+    def header(cls, raw: bytes) -> Command:
+        """The header of an APDU alone; raises 6700 if not even that is there."""
+        if len(raw) < HEADER_BYTES:
+            raise CardError(SW.WRONG_LENGTH, "header is cut short")
+        return cls(raw[0], raw[1], raw[2], raw[3])
+
+    @classmethod
     def parse(cls, raw: bytes) -> Command:
         """Split an APDU; raise 6700 if its lengths contradict each other."""
         if len(raw) < HEADER_BYTES:
             raise CardError(SW.WRONG_LENGTH, "header is cut short")
         data, ne = _split_body(raw[HEADER_BYTES:])
         return cls(raw[0], raw[1], raw[2], raw[3], data, ne)
+
+    @property
+    def channel(self) -> int:
+        """The logical channel it came on; its class is a first interindustry one."""
+        return self.cla & _CHANNEL
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether it is a part of a chain, other than the last one."""
+        return bool(self.cla & _CHAINED)
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether it claims to be protected by secure messaging."""
+        return bool(self.cla & _SECURED)
 
     def __bytes__(self) -> bytes:
         """The shortest APDU that says the same. Raises OverflowError beyond 65535 and 65536."""
@@ -43,22 +67,33 @@ class Command:
         return header + (b"\0" if extended else b"") + lc + le
 
 
-def is_chained(cla: int) -> bool:
-    """Whether a command of this class is a part of a chain, other than its last one.
+def channel_of(apdu: bytes) -> int:
+    """The logical channel of any bytes; the basic one where they name none."""
+    return apdu[0] & _CHANNEL if _is_first_interindustry(apdu) else 0
 
-    Raises 6E00 for a class which is not interindustry, 6881 for a logical channel other than the
-    basic one, 6882 for secure messaging (ISO/IEC 7816-4, 5.4.1).
+
+def is_secured(apdu: bytes) -> bool:
+    """Whether any bytes claim to be protected by secure messaging."""
+    return _is_first_interindustry(apdu) and bool(apdu[0] & _SECURED)
+
+
+def _is_first_interindustry(apdu: bytes) -> bool:
+    return len(apdu) >= HEADER_BYTES and apdu[0] & 0xE0 == 0x00
+
+
+def check_class(cla: int) -> None:
+    """Raise what is wrong with a class byte, whatever the card's state (ISO/IEC 7816-4, 5.4.1).
+
+    That is 6E00 for a class which is not interindustry, 6881 for channels 4 to 19, which no card
+    of ours has, and 6882 for secure messaging that leaves the header unprotected.
     """
-    if cla in (0x00, _CHAINED):
-        return cla == _CHAINED
-    if cla & 0xE0 == 0x00:  # first interindustry: b4-b3 secure messaging, b2-b1 channel 0 to 3
-        other_channel = bool(cla & 0x03)
-        raise CardError(
-            SW.CHANNEL_NOT_SUPPORTED if other_channel else SW.SECURE_MESSAGING_NOT_SUPPORTED
-        )
-    if cla & 0xC0 == 0x40:  # further interindustry: channels 4 to 19
+    if cla & 0xE0 == 0x00:  # first interindustry: b4-b3 secure messaging, b2-b1 channels 0 to 3
+        if cla & _SECURED not in (0x00, _SECURED):
+            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+    elif cla & 0xC0 == 0x40:  # further interindustry: channels 4 to 19
         raise CardError(SW.CHANNEL_NOT_SUPPORTED)
-    raise CardError(SW.CLA_NOT_SUPPORTED)
+    else:
+        raise CardError(SW.CLA_NOT_SUPPORTED)
 
 
 def _split_body(body: bytes) -> tuple[bytes, int]:

@@ -15,9 +15,11 @@ CAPABILITIES = bytes(
     (
         0xC8,  # selection by full and partial DF name, implicit selection
         0x01,  # data units of one byte
-        0xC0,  # command chaining, extended lengths; no logical channels
+        0xDB,  # command chaining, extended lengths; four channels, numbered by card or reader
     )
 )  # card capabilities (ISO/IEC 7816-4, 12.1.1.9)
+
+COMPACT = b"\x80"  # category indicator: COMPACT-TLV data objects follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class InterfaceBytes:
         """Bits 5 to 7 of Yi: which of the bytes are there."""
         bits = enumerate((self.ta, self.tb, self.tc))
         return sum(0x10 << bit for bit, byte in bits if byte is not None)
+
+
+INTERFACE = (  # only T=1, so that no reader maps APDUs to T=0
+    InterfaceBytes(ta=0x96, tc=0x00),
+    InterfaceBytes(T1),
+    InterfaceBytes(T1, ta=0xFE, tb=0x45),  # IFSC of 254 bytes; waiting times
+)
 
 
 def build(groups: Sequence[InterfaceBytes], historical: bytes) -> bytes:
@@ -72,13 +81,16 @@ def compact_tlv(tag: int, value: bytes) -> bytes:
 def for_application(aid: bytes) -> bytes:
     """ATR of a card whose application after reset is `aid`, of at most 9 bytes.
 
-    Only T=1, so that no reader maps APDUs to T=0. The historical bytes name no vendor: Windows
-    would look for that vendor's driver.
+    The historical bytes name no vendor: Windows would look for that vendor's driver.
     """
-    groups = (
-        InterfaceBytes(ta=0x96, tc=0x00),
-        InterfaceBytes(T1),
-        InterfaceBytes(T1, ta=0xFE, tb=0x45),  # IFSC of 254 bytes; waiting times
+    return build(INTERFACE, COMPACT + compact_tlv(0x7, CAPABILITIES) + compact_tlv(0xF, aid))
+
+
+def generic() -> bytes:
+    """ATR of a card that says how applications are selected, and not which there are."""
+    objects = (
+        compact_tlv(0x3, bytes((0xC0,))),  # selection by full and partial DF name
+        compact_tlv(0x7, CAPABILITIES),
+        compact_tlv(0x8, bytes((0x90, 0x00))),  # status
     )
-    category = b"\x80"  # COMPACT-TLV data objects follow
-    return build(groups, category + compact_tlv(0x7, CAPABILITIES) + compact_tlv(0xF, aid))
+    return build(INTERFACE, COMPACT + b"".join(objects))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
-from card_os import atr, tlv
+from card_os import atr
 from card_os.apdu import Command
 from card_os.card import Card
-from card_os.piv import crypto, objects, pin
+from card_os.keys import Exchange
+from card_os.piv import crypto, establishment, objects, pin, template
 from card_os.piv.context import Context, Random, Reply, Shared
 from card_os.piv.crypto import GeneralAuthenticate
-from card_os.piv.image import CardImage
-from card_os.piv.names import AID, Ins
+from card_os.piv.image import INTEROPERABLE, CardImage
+from card_os.piv.names import AID, Ins, KeyRef
 from card_os.piv.objects import GetData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
 from card_os.piv.session import Session
@@ -21,41 +23,50 @@ from card_os.status import SW, CardError
 Parsed = TypeVar("Parsed")
 Handler: TypeAlias = Callable[[Context, Command], Reply]
 
-RID = AID[:5]
-PIX = AID[5:]
 
-# 4F with the PIX and 79 with the RID: the form that every client accepts (part 2, 3.1.1).
-PROPERTY_TEMPLATE = tlv.encode(0x61, tlv.encode(0x4F, PIX), tlv.encode(0x79, tlv.encode(0x4F, RID)))
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What answers an instruction."""
 
-
-def _row(parse: Callable[[Command], Parsed], handle: Callable[[Context, Parsed], Reply]) -> Handler:
-    return lambda context, command: handle(context, parse(command))
+    parse: Callable[[Command], object]  # raises what is wrong with P1-P2 before all else
+    handle: Handler
 
 
-HANDLERS: Mapping[int, Handler] = {
+def _row(parse: Callable[[Command], Parsed], handle: Callable[[Context, Parsed], Reply]) -> Row:
+    return Row(parse, lambda context, command: handle(context, parse(command)))
+
+
+def _general_authenticate(context: Context, command: GeneralAuthenticate) -> Reply:
+    """Key 04 is that of secure messaging; the other keys have rules in common."""
+    if command.key_ref == KeyRef.SECURE_MESSAGING:
+        return establishment.establish(context, command)
+    return crypto.general_authenticate(context, command)
+
+
+HANDLERS: Mapping[int, Row] = {
     Ins.VERIFY: _row(Verify.parse, pin.verify),
     Ins.CHANGE_REFERENCE_DATA: _row(ChangeReferenceData.parse, pin.change_reference_data),
     Ins.RESET_RETRY_COUNTER: _row(ResetRetryCounter.parse, pin.reset_retry_counter),
-    Ins.GENERAL_AUTHENTICATE: _row(GeneralAuthenticate.parse, crypto.general_authenticate),
+    Ins.GENERAL_AUTHENTICATE: _row(GeneralAuthenticate.parse, _general_authenticate),
     Ins.GET_DATA: _row(GetData.parse, objects.get_data),
 }
 
 # Part 2, table 2; VERIFY and CHANGE REFERENCE DATA only where fingers can be compared on the card.
 CHAINED = (Ins.GENERAL_AUTHENTICATE,)
 
+# Part 2, 4.2
+PROTECTED = (Ins.GET_DATA, Ins.VERIFY, Ins.CHANGE_REFERENCE_DATA, Ins.GENERAL_AUTHENTICATE)
 
-class PivApplication:
-    """The application of one card; `random` makes the ids of its key requests."""
+# What `parse` may say of a command whose data cannot be read.
+ABOUT_HEADER = (SW.FUNCTION_NOT_SUPPORTED, SW.INCORRECT_P1P2, SW.REFERENCE_DATA_NOT_FOUND)
 
-    aid = AID
 
-    def __init__(self, image: CardImage, random: Random) -> None:
-        self._context = Context(Shared(image), random, Session())
-        self._before = self._context.session
+class PivSelection:
+    """The application on one channel."""
 
-    def reset(self) -> None:
-        """Forget the security status."""
-        self._context.session = Session()
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._before = context.session
 
     def begin(self) -> None:
         """Start a command, to whose beginning `roll_back` goes back."""
@@ -65,9 +76,34 @@ class PivApplication:
         """Take back what has happened to the security status since `begin`."""
         self._context.session = self._before
 
-    def select(self) -> bytes:
-        """The application property template."""
-        return PROPERTY_TEMPLATE
+    def duplicate(self) -> PivSelection:
+        """The same for another channel, with as much verified."""
+        context = self._context
+        return PivSelection(Context(context.shared, context.random, context.session))
+
+    def end_secure_messaging(self) -> None:
+        """Forget the session keys (part 2, 4.3)."""
+        self._context.secure_messaging = None
+
+    def check_protection(self, header: Command) -> None:
+        """Raise 6882 where there is no secure messaging, and for what it is not for."""
+        establishes = (
+            header.ins == Ins.GENERAL_AUTHENTICATE and header.p2 == KeyRef.SECURE_MESSAGING
+        )
+        if (
+            establishment.suite_of(self._context.image) is None
+            or header.ins not in PROTECTED
+            or establishes
+        ):
+            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+
+    def check(self, header: Command) -> None:
+        """Raise what is wrong with an instruction or its P1-P2."""
+        try:
+            _handler(header.ins).parse(replace(header, data=b"", ne=0))
+        except CardError as error:
+            if error.sw in (SW.INS_NOT_SUPPORTED, *ABOUT_HEADER):
+                raise
 
     def can_chain(self, ins: int) -> bool:
         """Whether a command may come in parts; raises 6D00 for an unknown instruction."""
@@ -77,16 +113,65 @@ class PivApplication:
     def process(self, command: Command, number: int) -> Reply:
         """Response data, or the exchange that ends with it."""
         self._context.number = number
-        return _handler(command.ins)(self._context, command)
+        return self._unwrapped(command) if command.is_secured else self._plain(command)
+
+    def _plain(self, command: Command) -> Reply:
+        return _handler(command.ins).handle(self._context, command)
+
+    def _unwrapped(self, protected: Command) -> Exchange:
+        """Process what a protected command carries, and protect what comes of it.
+
+        The session keys are put back only with the response: whatever ends a command otherwise, an
+        error of secure messaging, a bug or a reader that hangs up, leaves none (part 2, 4.3).
+        """
+        context = self._context
+        secure, context.secure_messaging = context.secure_messaging, None
+        if secure is None:
+            raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "there are no session keys")
+        command, secure = secure.unwrap(protected)
+        sw: int = SW.OK
+        try:
+            reply = self._plain(command)
+            data = reply if isinstance(reply, bytes) else (yield from reply)
+        except CardError as error:
+            data, sw = b"", error.sw
+        response, context.secure_messaging = secure.wrap(data, sw)
+        return response
+
+
+class PivApplication:
+    """The application of one card; `random` makes nonces, and the ids of its key requests."""
+
+    aid = AID
+
+    def __init__(self, image: CardImage, random: Random) -> None:
+        self._shared = Shared(image)
+        self._random = random
+
+    def template(self) -> bytes:
+        """The application property template."""
+        return template.of_card(self._shared.image)
+
+    def open(self) -> PivSelection:
+        """Select it on a channel."""
+        return PivSelection(Context(self._shared, self._random, Session()))
 
 
 def new_card(image: CardImage, random: Random) -> Card:
-    """A card with the PIV application alone."""
-    return Card([PivApplication(image, random)], atr.for_application(AID[:-2]))
+    """A card with the PIV application alone.
+
+    Its ATR names the application where OpenSC has nothing to learn from SELECT, which it then
+    leaves out; a card that announces more algorithms than all clients know, or secure messaging,
+    has the ATR by which no client takes it for a kind of card that it knows.
+    """
+    plain = image.features.algorithms <= INTEROPERABLE and establishment.suite_of(image) is None
+    return Card(
+        [PivApplication(image, random)], atr.for_application(AID[:-2]) if plain else atr.generic()
+    )
 
 
-def _handler(ins: int) -> Handler:
-    handler = HANDLERS.get(ins)
-    if handler is None:
+def _handler(ins: int) -> Row:
+    row = HANDLERS.get(ins)
+    if row is None:
         raise CardError(SW.INS_NOT_SUPPORTED)
-    return handler
+    return row

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from card_os.keys import Exchange
 from card_os.piv.image import CardImage
 from card_os.piv.session import Session
+from card_os.secure_messaging import SecureMessaging
 
 Random: TypeAlias = Callable[[int], bytes]
 Reply: TypeAlias = bytes | Exchange
@@ -26,13 +27,14 @@ class Shared:
 @dataclass(slots=True)
 class Context:
     """The application's state on one channel. A handler changes nothing but `session`, and
-    `shared` when a change has been stored.
+    `shared` when a change has been stored; key establishment also `secure_messaging`.
     """
 
     shared: Shared
     random: Random
     session: Session
     number: int = 0  # of the command being processed; the parts of a chain are one command
+    secure_messaging: SecureMessaging | None = field(default=None, repr=False)
 
     @property
     def image(self) -> CardImage:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_os.apdu import Command, is_chained
+from card_os.apdu import Command, channel_of, check_class, is_secured
 from card_os.status import SW, CardError
 from strategies import byte, commands
 
@@ -84,15 +84,39 @@ def test_data_is_not_shown() -> None:
 def test_classes(cla: int) -> None:
     """Every class byte has one meaning (ISO/IEC 7816-4, tables 2 and 3)."""
     try:
-        said: bool | int = is_chained(cla)
+        check_class(cla)
+        said: int = SW.OK
     except CardError as error:
         said = error.sw
     if cla >= 0x80 or cla & 0xE0 == 0x20:  # proprietary, FF, reserved
-        expected: bool | int = SW.CLA_NOT_SUPPORTED
-    elif cla & 0x40 or cla & 0x03:
+        expected: int = SW.CLA_NOT_SUPPORTED
+    elif cla & 0x40:
         expected = SW.CHANNEL_NOT_SUPPORTED
-    elif cla & 0x0C:
+    elif cla & 0x0C in (0x04, 0x08):
         expected = SW.SECURE_MESSAGING_NOT_SUPPORTED
     else:
-        expected = cla == 0x10
+        expected = SW.OK
     assert said == expected
+
+
+@pytest.mark.parametrize(
+    ("cla", "channel", "chained", "secured"),
+    [
+        (0x00, 0, False, False),
+        (0x02, 2, False, False),
+        (0x13, 3, True, False),
+        (0x0C, 0, False, True),
+        (0x1D, 1, True, True),
+    ],
+)
+def test_what_a_class_says(cla: int, channel: int, chained: bool, secured: bool) -> None:
+    command = Command(cla, 0x87, 0, 0)
+    assert (command.channel, command.is_chained, command.is_secured) == (channel, chained, secured)
+    assert (channel_of(bytes(command)), is_secured(bytes(command))) == (channel, secured)
+
+
+@given(raw=st.binary(max_size=8))
+def test_any_bytes_have_a_channel(raw: bytes) -> None:
+    assert channel_of(raw) in range(4)
+    if len(raw) < 4 or raw[0] >= 0x20:
+        assert (channel_of(raw), is_secured(raw)) == (0, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import xor
 
@@ -9,13 +10,31 @@ import pytest
 
 from card_os import atr
 from card_os.atr import InterfaceBytes
-from fakes import new_card
+from card_os.piv.image import INTEROPERABLE, Features
+from card_os.piv.names import Algorithm
+from fakes import new_card, sample_image
 
 
 def test_the_piv_card() -> None:
     assert new_card().card.atr == bytes.fromhex(
-        "3B DF 96 00 81 31 FE 45 80 73 C8 01 C0 F9 A0 00 00 03 08 00 00 10 00 FA"
+        "3B DF 96 00 81 31 FE 45 80 73 C8 01 DB F9 A0 00 00 03 08 00 00 10 00 E1"
     )
+
+
+GENERIC = bytes.fromhex("3B DA 96 00 81 31 FE 45 80 31 C0 73 C8 01 DB 82 90 00 45")
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.RSA_4096, Algorithm.ED25519, Algorithm.X25519])
+def test_a_card_which_announces_more_has_the_generic_one(algorithm: int) -> None:
+    """By the other, OpenSC skips SELECT and would not see the announcement."""
+    features = Features(algorithms=INTEROPERABLE | {algorithm})
+    image = replace(sample_image(), features=features)
+    assert new_card(image=image).card.atr == GENERIC
+
+
+def test_a_card_of_fewer_algorithms_has_the_usual_one() -> None:
+    image = replace(sample_image(), features=Features(algorithms=frozenset({Algorithm.ECC_P256})))
+    assert new_card(image=image).card.atr == new_card().card.atr
 
 
 def test_check_byte_makes_the_sum_zero() -> None:

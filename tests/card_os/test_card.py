@@ -16,24 +16,21 @@ from card_os.status import SW, CardError
 from fakes import PROOF, CannedKeys, CountedRandom, DrivenCard, ScriptedKeys, new_card, sample_image
 from strategies import commands, likely_apdus
 
-APT = "61114F0600001000010079074F05A000000308"
+APT = (
+    "6122 4F06 000010000100 7907 4F05 A000000308AC0F 800105 800107 800111 800114 060100"
+).replace(" ", "")
 VERIFY = "00200080 08 313233343536FFFF"
 SIGN_9A = "0087119A 0A 7C08 8200 8104DEADBEEF 00"
 SIGN_9C = "0087119C 0A 7C08 8200 8104DEADBEEF 00"
 DISCOVERY = "00CB3FFF 03 5C017E 00"
 
 
-class Counter:
-    """A second application: counts what it is sent, and has a bug behind INS 66."""
+class Counting:
+    """A selected `Counter`: counts what it is sent, and has a bug behind INS 66."""
 
-    aid = bytes.fromhex("A000000397425446 59")
-
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
         self._before = 0
-
-    def reset(self) -> None:
-        self.count = 0
 
     def begin(self) -> None:
         self._before = self.count
@@ -41,8 +38,18 @@ class Counter:
     def roll_back(self) -> None:
         self.count = self._before
 
-    def select(self) -> bytes:
-        return b"counter"
+    def duplicate(self) -> Counting:
+        return Counting(self.count)
+
+    def end_secure_messaging(self) -> None:
+        """There is none."""
+
+    def check_protection(self, header: Command) -> None:
+        raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+
+    def check(self, header: Command) -> None:
+        if header.p1:
+            raise CardError(SW.INCORRECT_P1P2)
 
     def can_chain(self, ins: int) -> bool:
         return ins == 0x01
@@ -62,6 +69,18 @@ class Counter:
         self.count += 10
         yield PasscodeStatus(bytes(16), 0x80)
         raise ZeroDivisionError
+
+
+class Counter:
+    """A second application."""
+
+    aid = bytes.fromhex("A000000397425446 59")
+
+    def template(self) -> bytes:
+        return b"counter"
+
+    def open(self) -> Counting:
+        return Counting()
 
 
 @pytest.fixture
@@ -88,17 +107,18 @@ def two() -> Iterator[DrivenCard]:
         ("in between", "A000000308000010"),
     ],
 )
-@pytest.mark.parametrize("le", ["00", "13"])
+@pytest.mark.parametrize("le", ["00", "24", "000000"])
 def test_select_piv(what: str, aid: str, le: str) -> None:
     """SP 800-73-5 part 2, 3.1.1."""
-    select = f"00A40400 {len(aid) // 2:02X} {aid} {le}"
+    lc = f"{len(aid) // 2:0{len(le)}X}"[-6:] if len(le) == 2 else f"{len(aid) // 2:06X}"
+    select = f"00A40400 {lc} {aid} {le[-4:]}"
     assert new_card().send(select) == APT + "9000", what
 
 
 def test_select_without_le() -> None:
     card = new_card()
-    assert card.send("00A40400 05 A000000308") == "6113"
-    assert card.send("00C0000013") == APT + "9000"
+    assert card.send("00A40400 05 A000000308") == "6124"
+    assert card.send("00C0000024") == APT + "9000"
     assert card.send("00A4040C 05 A000000308") == "9000"
 
 
@@ -114,10 +134,14 @@ def test_select_without_le() -> None:
         ("shorter than a RID", "00A40400 04 A0000003 00", "6A82"),
         ("no AID", "00A40400 00", "6A82"),
         ("no AID, no response", "00A4040C", "6A82"),
-        ("next occurrence", "00A40402 05 A000000308 00", "6A86"),
-        ("master file", "00A40000 02 3F00 00", "6A86"),
-        ("master file by path", "00A4080C 02 3F00", "6A86"),
-        ("EF.ATR", "00A4020C 02 2F01", "6A86"),
+        ("next occurrence", "00A40402 05 A000000308 00", "6A82"),
+        ("next occurrence, no response", "00A4040E 05 A000000308", "6A82"),
+        ("last occurrence", "00A40401 05 A000000308 00", "6A86"),
+        ("file control parameters", "00A40404 05 A000000308 00", "6A86"),
+        ("master file", "00A40000 02 3F00 00", "6A82"),
+        ("master file by path", "00A4080C 02 3F00", "6A82"),
+        ("EF.ATR", "00A4020C 02 2F01", "6A82"),
+        ("no way to select", "00A40500 05 A000000308", "6A86"),
     ],
 )
 def test_select_of_what_is_not_there_changes_nothing(what: str, select: str, sw: str) -> None:
@@ -160,13 +184,15 @@ def test_select_of_piv_again_keeps_the_session() -> None:
         ("version of a YubiKey", "00FD0000", "6D00"),
         ("GENERATE ASYMMETRIC KEY PAIR", "0047009A05AC0380010700", "6D00"),
         ("PUT DATA", "00DB3FFF 05 5C017E5300", "6D00"),
-        ("MANAGE CHANNEL", "0070000001", "6D00"),
         ("INITIALIZE UPDATE", "80500000 08 0102030405060708", "6E00"),
         ("a reader's own command", "FFCA000000", "6E00"),
         ("reserved class", "20CB3FFF 03 5C017E 00", "6E00"),
         ("channel 1", "01CB3FFF 03 5C017E 00", "6881"),
         ("channel 4", "40CB3FFF 03 5C017E 00", "6881"),
+        ("channel 19", "4FCB3FFF 03 5C017E 00", "6881"),
         ("channel 1, secure messaging", "0DCB3FFF 03 5C017E 00", "6881"),
+        ("chained secure messaging", "1C87119A 03 7C0882", "6882"),
+        ("protected SELECT", "0CA40400 05 A000000308", "6882"),
         ("secure messaging", "0CCB3FFF 03 5C017E 00", "6882"),
         ("proprietary secure messaging", "04CB3FFF 03 5C017E 00", "6882"),
     ],
@@ -183,6 +209,17 @@ def test_what_this_card_has_not(what: str, command: str, sw: str) -> None:
         ("instruction before P1-P2", "00CA0000", "6D00"),
         ("P1-P2 before lengths", "00CB0000", "6A86"),
         ("lengths before data", "00CB3FFF 00", "6700"),
+        ("class before malformed lengths", "80200080 05 5C", "6E00"),
+        ("channel before malformed lengths", "01200080 05 5C", "6881"),
+        ("instruction before malformed lengths", "00550080 05 5C", "6D00"),
+        ("P1 before malformed lengths", "00200180 05 5C", "6A86"),
+        ("P2 before malformed lengths", "00200042 05 5C", "6A88"),
+        ("P1-P2 of GET DATA before malformed lengths", "00CB0000 05 5C", "6A86"),
+        ("P1-P2 of SELECT before malformed lengths", "00A40500 05 5C", "6A86"),
+        ("P1-P2 of MANAGE CHANNEL before malformed lengths", "00704000 05 5C", "6A86"),
+        ("malformed lengths before the passcode", "0087119A 05 5C", "6700"),
+        ("malformed lengths before data", "00200080 05 31", "6700"),
+        ("malformed lengths of SELECT", "00A40400 05 5C", "6700"),
         ("key before passcode", "0087119B 04 7C028100 00", "6A86"),
         ("passcode before data", "0087119A 01 00 00", "6982"),
         ("P1 before P2", "00200181", "6A86"),
@@ -215,6 +252,10 @@ def test_the_parts_of_a_chain_are_one_command(counter: DrivenCard) -> None:
         assert counter.send("1001000001AA") == "9000"
     assert counter.send("0001000001AA00") == "02029000"
     assert counter.send("0001000000") == "03039000"
+
+
+def test_a_chain_fails_at_its_first_part_if_the_header_is_wrong(counter: DrivenCard) -> None:
+    assert counter.send("1001010001AA") == "6A86"
 
 
 def test_a_key_service_that_answers_nonsense_is_a_bug() -> None:

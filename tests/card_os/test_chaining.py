@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, cut
+from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, Rest
 from card_os.keys import UseKey
+from card_os.piv.names import ObjectTag
 from card_os.status import SW
-from fakes import ScriptedKeys, new_card
+from fakes import DrivenCard, ScriptedKeys, new_card, sample_image
 
 BLOCK = bytes(range(256))
 TEMPLATE = tlv.encode(0x7C, tlv.encode(0x82), tlv.encode(0x81, BLOCK))
@@ -44,6 +46,39 @@ def test_any_split_is_the_same_command(cuts: list[int]) -> None:
     assert request.input == BLOCK
 
 
+@given(cuts=st.lists(st.integers(0, len(TEMPLATE)), max_size=6))
+def test_a_chain_is_the_same_as_one_extended_command(cuts: list[int]) -> None:
+    keys = ScriptedKeys(b"signature" * 100, b"signature" * 100)
+    card = new_card(keys, rsa=True)
+    extended = card.transmit(bytes(Command(0x00, *CARD_AUTHENTICATION, TEMPLATE, 65536)))
+    *first, last = parts(TEMPLATE, cuts)
+    for part in first:
+        card.transmit(part)
+    assert whole(card, card.transmit(last)) == extended
+    one, other = keys.requests
+    assert isinstance(one, UseKey)
+    assert other == replace(one, request_id=other.request_id)
+
+
+def whole(card: DrivenCard, response: bytes) -> bytes:
+    """A response with all that GET RESPONSE fetches of it."""
+    data = b""
+    while response[-2] == 0x61:
+        data += response[:-2]
+        response = card.transmit(bytes((0x00, 0xC0, 0x00, 0x00, response[-1])))
+    return data + response
+
+
+@given(size=st.integers(0, 13000))
+def test_get_response_makes_the_extended_response(size: int) -> None:
+    image = sample_image()
+    objects = {**image.objects, ObjectTag.CARD_AUTHENTICATION_CERTIFICATE: bytes(size)}
+    card = new_card(image=replace(image, objects=objects))
+    extended = card.send("00CB3FFF 000005 5C035FC101 0000")
+    short = whole(card, card.transmit(bytes.fromhex("00CB3FFF 05 5C035FC101 00")))
+    assert short.hex().upper() == extended
+
+
 @pytest.mark.parametrize(
     "between",
     [
@@ -54,6 +89,10 @@ def test_any_split_is_the_same_command(cuts: list[int]) -> None:
         "00A4040005A00000030800",
         "00CB",  # no command at all
         "8087079E00",
+        "4087079E00",
+        "0087079E05AA",  # malformed lengths
+        "00700001",
+        "",
     ],
 )
 def test_another_command_aborts_a_chain(between: str) -> None:
@@ -107,11 +146,12 @@ def test_only_some_commands_can_be_chained(command: str, sw: str) -> None:
 def test_a_response_comes_whole_whatever_the_reader_accepts(
     data: bytes, first_ne: int, ne: int
 ) -> None:
-    response, rest = cut(data, first_ne)
+    response, rest = Rest(data).cut(first_ne)
     got = response[:-2]
-    while rest:
-        assert response[-2:] == bytes((0x61, len(rest) if len(rest) < 256 else 0))
-        response, rest = cut(rest, ne)
+    while rest is not None:
+        left = len(data) - len(got)
+        assert response[-2:] == bytes((0x61, left if left < 256 else 0))
+        response, rest = rest.cut(ne)
         assert len(response) - 2 <= ne
         got += response[:-2]
     assert response[-2:] == OK
@@ -119,10 +159,11 @@ def test_a_response_comes_whole_whatever_the_reader_accepts(
 
 
 def test_the_longest_response_fits_a_frame_of_the_reader() -> None:
-    response, rest = cut(bytes(70000), 65536)
+    response, rest = Rest(bytes(70000)).cut(65536)
     assert len(response) == 65535
     assert response.endswith(b"\x61\x00")
-    assert len(rest) == 70000 - LONGEST_RESPONSE_DATA
+    assert rest is not None
+    assert len(rest.cut(65536)[0]) - 2 == 70000 - LONGEST_RESPONSE_DATA
 
 
 def test_get_response() -> None:

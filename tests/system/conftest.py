@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from authority import Authority
 from cloudcard_tools import pcsc, pcscd
 from cloudcard_tools.processes import Nursery
+from system_cards import LocalCard, inserted
 
 HERE = Path(__file__).parent
 
@@ -47,3 +49,25 @@ def nursery(virtual_readers: pcsc.Client, tmp_path: Path) -> Iterator[Nursery]:
         yield nursery
     for slot in (0, 1):
         virtual_readers.wait_for_absence(slot)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Nursery]:
+    """Keeps a test's processes beside a card that stays for the next test."""
+    with Nursery(tmp_path / "logs") as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """Certifies the keys of cards, and servers."""
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+def card(
+    request: pytest.FixtureRequest, virtual_readers: pcsc.Client, authority: Authority
+) -> Iterator[LocalCard]:
+    """A card for the tests of one module; they name its algorithm (`on_cards`)."""
+    with inserted(virtual_readers, request.param, authority) as card:
+        yield card

@@ -47,3 +47,13 @@ case " $missing " in
     fi
     ;;
 esac
+
+# Servers that came for the tests only, which start them when they need them.
+for server in openssh-server:ssh nginx:nginx; do
+    case " $missing " in
+    *" ${server%:*} "*)
+        $as_root invoke-rc.d "${server#*:}" stop
+        $as_root update-rc.d "${server#*:}" disable
+        ;;
+    esac
+done

@@ -13,11 +13,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cloudcard_tools import pcscd
-from cloudcard_tools.bench import apdu
+from cloudcard_tools.bench import apdu, card
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
 Examples:
+  cloudcard bench card
+  cloudcard bench card --json --cards 10000 --peer
   cloudcard bench apdu
   cloudcard bench apdu --json --count 20000
   cloudcard bench apdu --peer
@@ -62,6 +64,64 @@ def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
     else:
         Console().print(table(result))
         click.echo(result.machine)
+
+
+@bench.command("card", epilog=EXAMPLES)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 10_000_000),
+    default=2000,
+    show_default=True,
+    help="Runs of each command.",
+)
+@click.option(
+    "--cards",
+    type=click.IntRange(1, 1_000_000),
+    default=500,
+    show_default=True,
+    help="Cards to hold at once.",
+)
+@click.option("--peer", "with_peer", is_flag=True, help="Also vsmartcard's own emulator.")
+@json_option
+def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None:
+    """Measure the card itself: its time for a command, its memory."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Measuring", total=card.steps(count, cards))
+        result = card.measure(
+            count,
+            cards,
+            with_peer=with_peer,
+            done=lambda steps: progress.advance(task, steps),
+        )
+    if as_json:
+        click.echo(json.dumps(card_facts(result), indent=2))
+    else:
+        Console().print(card_table(result))
+        click.echo(result.machine)
+
+
+def card_facts(result: card.Result) -> dict[str, str | int | float]:
+    """A result for programs: what the peer took stands beside ours."""
+    own = {key: value for key, value in asdict(result).items() if key != "peer"}
+    other = asdict(result.peer) if result.peer else {}
+    return {**own, **{f"peer_{key}": value for key, value in other.items()}}
+
+
+def card_table(result: card.Result) -> Table:
+    """A result for people."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("In the card alone")
+    for heading in ("Median, us", "Goal", "vsmartcard's emulator")[: 3 if result.peer else 2]:
+        shown.add_column(heading, justify="right")
+    facts = card_facts(result)
+    for key, name in card.NAMES.items():
+        limit = card.GOALS.get(key)
+        value = float(facts[key])
+        cells = [f"{value:.1f}", goal(limit, met=value <= limit) if limit else ""]
+        if result.peer:
+            cells.append(f"{facts[f'peer_{key}']:.1f}" if f"peer_{key}" in facts else "")
+        shown.add_row(name, *cells)
+    return shown
 
 
 def say_waiting() -> None:

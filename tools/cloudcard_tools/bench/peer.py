@@ -17,12 +17,16 @@ REQUIREMENT = "pycryptodome>=3.19"  # the package needs it and does not say so
 
 def command(port: int) -> list[str]:
     """How to run the emulator against a port of vpcd; raises ClickException where it is missing."""
+    return [*python(), str(PROGRAM), "--hostname", "127.0.0.1", "--port", str(port)]
+
+
+def python() -> list[str]:
+    """How to run a Python that has the emulator; raises ClickException where it is missing."""
     if not PROGRAM.exists():
         raise click.ClickException(
             "--peer needs vsmartcard's emulator: apt-get install vsmartcard-vpicc"
         )
-    python = _environment() / "bin" / "python"
-    return [str(python), str(PROGRAM), "--hostname", "127.0.0.1", "--port", str(port)]
+    return [str(_environment() / "bin" / "python")]
 
 
 def variables() -> dict[str, str]:

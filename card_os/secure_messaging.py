@@ -1,0 +1,135 @@
+"""Secure messaging as PIV has it: AES-CBC, then CMAC over everything, in a chain from one message
+to the next (SP 800-73-5 part 2, 4.2). Values alone; who holds them decides when they end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from hmac import compare_digest
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from card_os import tlv
+from card_os.apdu import EXTENDED_NE, SHORT_NE, Command
+from card_os.status import SW, CardError
+
+CRYPTOGRAM, CHECKSUM, LE, STATUS = 0x87, 0x8E, 0x97, 0x99  # part 2, table 19
+LAYOUTS = (
+    (CRYPTOGRAM, LE, CHECKSUM),
+    (CRYPTOGRAM, CHECKSUM),
+    (LE, CHECKSUM),
+    (CHECKSUM,),
+)
+
+BLOCK_BYTES = 16
+CHECKSUM_BYTES = 8  # of the sixteen that are made, and go into the next one
+PADDED = b"\x01"  # padding content indicator
+OF_RESPONSE = 0x80 << 120  # goes into the counter of a response
+PROTECTED_CLA = 0x0C  # under the checksum, whatever the class of the command's parts
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """What both ends have agreed on: AES keys of 16 or 32 bytes."""
+
+    mac: bytes = field(repr=False)
+    enc: bytes = field(repr=False)
+    rmac: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecureMessaging:
+    """The card's end of it, at a certain command: the next one is another value."""
+
+    keys: SessionKeys
+    counter: int = 1  # of commands
+    command_chaining: bytes = field(default=bytes(BLOCK_BYTES), repr=False)
+    """The MAC chaining value: the whole checksum of the command before."""
+    response_chaining: bytes = field(default=bytes(BLOCK_BYTES), repr=False)
+
+    def unwrap(self, command: Command) -> tuple[Command, SecureMessaging]:
+        """The command that a protected one carries.
+
+        Raises 6987 if there is no checksum, 6988 if it or any data object is wrong.
+        """
+        cryptogram, le, protected, claimed = _split(command.data)
+        header = bytes((PROTECTED_CLA, command.ins, command.p1, command.p2))
+        checksum = _cmac(self.keys.mac, self.command_chaining, _pad(header), protected)
+        if not compare_digest(checksum[:CHECKSUM_BYTES], claimed):
+            raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "checksum does not match")
+        data = b"" if cryptogram is None else self._decipher(cryptogram)
+        plain = replace(command, cla=0x00, data=data, ne=0 if le is None else _ne(le))
+        return plain, replace(self, command_chaining=checksum)
+
+    def wrap(self, data: bytes, sw: int) -> tuple[bytes, SecureMessaging]:
+        """The data field that carries response data and status word."""
+        protected = tlv.encode(CRYPTOGRAM, PADDED, self._encipher(data)) if data else b""
+        protected += tlv.encode(STATUS, sw.to_bytes(2))
+        checksum = _cmac(self.keys.rmac, self.response_chaining, protected)
+        response = protected + tlv.encode(CHECKSUM, checksum[:CHECKSUM_BYTES])
+        return response, replace(self, counter=self.counter + 1, response_chaining=checksum)
+
+    def _encipher(self, data: bytes) -> bytes:
+        cipher = self._cipher(self.counter | OF_RESPONSE).encryptor()
+        return cipher.update(_pad(data)) + cipher.finalize()
+
+    def _decipher(self, cryptogram: bytes) -> bytes:
+        """What stands in an 87. Raises 6988."""
+        indicator, blocks = cryptogram[:1], cryptogram[1:]
+        if indicator != PADDED or not blocks or len(blocks) % BLOCK_BYTES:
+            raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "cryptogram is malformed")
+        cipher = self._cipher(self.counter).decryptor()
+        padded = cipher.update(blocks) + cipher.finalize()
+        data = padded.rstrip(b"\x00")
+        if not data.endswith(b"\x80") or len(padded) - len(data) >= BLOCK_BYTES:
+            raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "padding is malformed")
+        return data[:-1]
+
+    def _cipher(self, counter: int) -> Cipher[CBC]:
+        """For one message: its initialization vector is the enciphered counter."""
+        key = AES(self.keys.enc)
+        block = Cipher(key, ECB()).encryptor()  # noqa: S305 - of a single block, as specified
+        return Cipher(key, CBC(block.update(counter.to_bytes(BLOCK_BYTES)) + block.finalize()))
+
+
+def _split(data: bytes) -> tuple[bytes | None, bytes | None, bytes, bytes]:
+    """The cryptogram, Le, all that the checksum covers, and the checksum. Raises 6987 and 6988."""
+    try:
+        objects = list(tlv.decode(data))
+    except tlv.TlvError as error:
+        raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "no data objects") from error
+    found = dict(objects)
+    checksum = found.get(CHECKSUM)
+    if checksum is None:
+        raise CardError(SW.SECURE_MESSAGING_OBJECTS_MISSING, "no checksum")
+    if tuple(tag for tag, _ in objects) not in LAYOUTS:
+        raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "data objects do not fit")
+    protected = data[: -len(tlv.encode(CHECKSUM, checksum))]
+    return found.get(CRYPTOGRAM), found.get(LE), protected, checksum
+
+
+def _ne(le: bytes) -> int:
+    """The number that a protected Le stands for. Raises 6988."""
+    match len(le):
+        case 1:
+            return le[0] or SHORT_NE
+        case 2:
+            return int.from_bytes(le) or EXTENDED_NE
+        case _:
+            raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "Le is malformed")
+
+
+def _pad(data: bytes) -> bytes:
+    """At least one byte of padding, up to whole blocks."""
+    size = len(data) + 1
+    return data + b"\x80" + bytes(-size % BLOCK_BYTES)
+
+
+def _cmac(key: bytes, *parts: bytes) -> bytes:
+    cmac = CMAC(AES(key))
+    for part in parts:
+        cmac.update(part)
+    return cmac.finalize()

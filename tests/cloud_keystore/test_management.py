@@ -152,7 +152,7 @@ class TestAttacks:
     def test_the_proof_is_for_one_card_and_workstation(
         self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
     ) -> None:
-        proof = world.administrator(serial, pc)
+        proof = world.administrator(serial, pc).proof
         assert holds(world, serial, pc, proof)
         assert not holds(world, serial, world.workstation("PC9"), proof)
         assert not holds(world, world.card(ada[0], "developer"), pc, proof)
@@ -160,14 +160,14 @@ class TestAttacks:
         assert not holds(world, serial, pc, proof[:-1])
 
     def test_the_proof_expires(self, world: World, serial: str, pc: Enrolled) -> None:
-        proof = world.administrator(serial, pc)
+        proof = world.administrator(serial, pc).proof
         world.clock.forward(minutes=15)
         assert not holds(world, serial, pc, proof)
 
     def test_a_suspended_card_has_no_administrator(
         self, world: World, serial: str, pc: Enrolled
     ) -> None:
-        proof, right = world.administrator(serial, pc), aes(challenge(world, serial, pc))
+        proof, right = world.administrator(serial, pc).proof, aes(challenge(world, serial, pc))
         world.cards.suspend(serial)
         with pytest.raises(CardNotInUse):
             answer(world, serial, pc, right)
@@ -261,7 +261,7 @@ def set_key(world: World, card: Card, cipher: Cipher, key: bytes) -> None:
 
 
 def test_another_key(world: World, serial: str, pc: Enrolled) -> None:
-    proof, card = world.administrator(serial, pc), world.cards.find(serial).card
+    proof, card = world.administrator(serial, pc).proof, world.cards.find(serial).card
     key = bytes(range(32))
     set_key(world, card, Cipher.AES_256, key)
     assert not holds(world, serial, pc, proof)
@@ -303,7 +303,7 @@ def test_any_bytes_are_a_key_or_break_a_rule(cipher: Cipher, key: bytes) -> None
 def test_no_key_and_no_proof_in_the_database(
     world: World, serial: str, pc: Enrolled, tmp_path: Path
 ) -> None:
-    proof, card = world.administrator(serial, pc), world.cards.find(serial).card
+    proof, card = world.administrator(serial, pc).proof, world.cards.find(serial).card
     witness = challenge(world, serial, pc, enciphered=True)
     expected = Mode(AES(KEY), ECB()).decryptor().update(witness)
     set_key(world, card, AES_192, bytes(range(24)))

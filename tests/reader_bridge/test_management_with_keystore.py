@@ -55,7 +55,7 @@ from keystore_process import AES_192, MANAGEMENT_KEY, KeystoreProcess, administr
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote_keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
-from secure_host import CS2, CS7, Host
+from secure_host import CS2, CS7, Host, fetch
 
 PIN, PUK = 0x80, 0x81
 FACTORY_PIN, FACTORY_PUK = b"123456", b"12345678"
@@ -109,29 +109,38 @@ class Reader:
             self.ask(ResetPasscode(os.urandom(16), PIN, b"99999999", b"123456"))
 
 
+@dataclass
+class Ward:
+    """A keystore, a person with a phone, and a workstation."""
+
+    keystore: KeystoreProcess
+    user_id: str
+    phone: identity.Identity
+    channel: grpc.Channel
+
+    def insert(self, profile: str) -> Reader:
+        """A new card in the reader."""
+        if profile == "developer":
+            serial = self.keystore.developer_card(self.user_id)
+        else:
+            serial = self.keystore.card(self.user_id, self.phone, profile)
+        holder = Holder(Phone(self.phone, identity.channel(self.phone)))
+        return Reader(RemoteKeys(self.channel, serial, holder), self.channel, serial)
+
+
 @pytest.fixture(scope="module")
-def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
-    folder = tmp_path_factory.mktemp("keystore")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    folder = tmp_path_factory.mktemp("ward")
     with Nursery(folder / "logs") as nursery:
-        yield KeystoreProcess(folder, nursery)
-
-
-def insert(keystore: KeystoreProcess, profile: str) -> Reader:
-    """A card of a new holder in a new reader."""
-    name = os.urandom(4).hex()
-    user_id, phone = keystore.holder(name)
-    developers = profile == "developer"
-    serial = (
-        keystore.developer_card(user_id) if developers else keystore.card(user_id, phone, profile)
-    )
-    channel = identity.channel(keystore.workstation(f"PC {name}"))
-    holder = Holder(Phone(phone, identity.channel(phone)))
-    return Reader(RemoteKeys(channel, serial, holder), channel, serial)
+        keystore = KeystoreProcess(folder, nursery)
+        user_id, phone = keystore.holder("Ada")
+        with identity.channel(keystore.workstation("PC")) as channel:
+            yield Ward(keystore, user_id, phone, channel)
 
 
 @pytest.fixture
-def reader(keystore: KeystoreProcess) -> Reader:
-    return insert(keystore, "developer")
+def reader(ward: Ward) -> Reader:
+    return ward.insert("developer")
 
 
 def after(image: CardImage, made: Changed) -> CardImage:
@@ -165,8 +174,8 @@ def test_what_a_developers_card_is_told(reader: Reader) -> None:
     assert reader.ask(PasscodeStatus(bytes(16), PIN)) == TriesLeft(3, 3, factory=True)
 
 
-def test_a_card_in_production(keystore: KeystoreProcess) -> None:
-    reader = insert(keystore, "p256")
+def test_a_card_in_production(ward: Ward) -> None:
+    reader = ward.insert("p256")
     assert reader.keys.get_card().features == Features()
     proof = b"\x00" * 32
     refused = reader.ask(RequestChallenge(AES_192, enciphered=False))
@@ -243,8 +252,8 @@ def test_a_large_rsa_key(reader: Reader) -> None:
     assert len(dict(tlv.decode(key.public))[0x81]) == 512
 
 
-def test_a_proof_is_for_one_reader(keystore: KeystoreProcess, reader: Reader) -> None:
-    other = insert(keystore, "developer")
+def test_a_proof_is_for_one_card(ward: Ward, reader: Reader) -> None:
+    other = ward.insert("developer")
     for proof in (other.administrator(), b""):
         request = WriteObject(proof, ObjectTag.CCC, b"x")
         assert reader.ask(request) is Refusal.PASSCODE_NEEDED
@@ -291,8 +300,8 @@ def test_reset(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(("profile", "suite"), [("sm-cs2", CS2), ("sm-cs7", CS7)])
-def test_secure_messaging(keystore: KeystoreProcess, profile: str, suite: int) -> None:
-    reader = insert(keystore, profile)
+def test_secure_messaging(ward: Ward, profile: str, suite: int) -> None:
+    reader = ward.insert(profile)
     image = reader.keys.get_card()
     assert image.keys[0x04].algorithm == suite
     card = piv.new_card(image, os.urandom)
@@ -313,3 +322,77 @@ def test_secure_messaging(keystore: KeystoreProcess, profile: str, suite: int) -
 def test_a_session_of_a_card_without_secure_messaging(reader: Reader) -> None:
     request = UseKey(bytes(16), KeyUse.AGREE, 0x04, CipherSuite.CS2, b"\x04" + bytes(64))
     assert reader.ask(request) is Refusal.UNKNOWN_KEY
+
+
+class Inserted:
+    """The card in front of all that, as an application sees it."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.card = piv.new_card(reader.keys.get_card(), os.urandom)
+        self.send("00A40400", bytes.fromhex("A000000308000010000100"))
+
+    def perform(self, request: KeyRequest) -> KeyResult:
+        return self._reader.ask(request)
+
+    def send(self, header: str, data: bytes = b"", status: int = 0x9000) -> bytes:
+        """A command through to its end; returns the response data."""
+        *parts, last = [data[at : at + 255] for at in range(0, len(data), 255)] or [b""]
+        chained = bytes.fromhex("10" + header[2:8])
+        for part in parts:
+            answer = self.card.transmit(chained + bytes((len(part),)) + part, self)
+            assert answer == b"\x90\x00"
+        tail = bytes((len(last),)) + last if last else b""
+        answer = self.card.transmit(bytes.fromhex(header) + tail + b"\x00", self)
+        answer = fetch(lambda apdu: self.card.transmit(apdu, self), answer)
+        assert int.from_bytes(answer[-2:]) == status, f"{header}: {answer[-2:].hex()}"
+        assert self.card.fault is None
+        return answer[:-2]
+
+    def authenticate(self) -> None:
+        sent = self.send("00870A9B", tlv.encode(0x7C, tlv.encode(0x81, b"")))
+        challenge = sent[4:]
+        response = Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
+        self.send("00870A9B", tlv.encode(0x7C, tlv.encode(0x82, response)))
+
+
+def test_the_whole_card(reader: Reader) -> None:
+    """From the management key to a signature, and to the reset, by APDUs."""
+    card = Inserted(reader)
+    card.send("0047009C", bytes.fromhex("AC03800111"), 0x6982)
+    card.authenticate()
+    public = card.send("0047009C", bytes.fromhex("AC03800111"))
+    made = ec.EllipticCurvePublicKey.from_encoded_point(
+        ec.SECP256R1(), dict(tlv.decode(tlv.decode_one(0x7F49, public)))[0x86]
+    )
+    contents = encode.certificate(os.urandom(600))
+    tag = bytes.fromhex("5C035FC10A")
+    card.send("00DB3FFF", tag + tlv.encode(0x53, contents))
+    assert card.send("00CB3FFF", tag) == tlv.encode(0x53, contents)
+    card.send("00DB3FFF", bytes.fromhex("5C035FC108") + tlv.encode(0x53, bytes(13_500)), 0x6A84)
+
+    template = tlv.encode(0x7C, tlv.encode(0x82, b"") + tlv.encode(0x81, DIGEST))
+    card.send("0087119C", template, 0x6982)
+    card.send("00200080", b"123456\xff\xff")
+    answer = card.send("0087119C", template)
+    signature = dict(tlv.decode(tlv.decode_one(0x7C, answer)))[0x82]
+    made.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
+
+    card.send("00FB0000", status=0x6985)
+    reader.block()
+    card.send("00FB0000")
+    card.send("00CB3FFF", tag, 0x6A82)
+    now = reader.keys.get_card()
+    chuid = card.send("00CB3FFF", bytes.fromhex("5C035FC102"))
+    assert chuid == tlv.encode(0x53, now.objects[ObjectTag.CHUID])
+    assert now.guid in chuid
+    card.send("0047009C", bytes.fromhex("AC03800111"), 0x6982)  # nobody is administrator now
+    card.authenticate()
+    card.send("0047009C", bytes.fromhex("AC03800114"))
+
+
+def test_the_card_outlives_its_keystore(ward: Ward, reader: Reader) -> None:
+    card = Inserted(reader)
+    card.authenticate()
+    ward.keystore.kill_and_restart()
+    card.send("0047009A", bytes.fromhex("AC03800111"))  # the proof is as good as before

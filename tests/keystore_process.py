@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from cryptography.hazmat.primitives import ciphers
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from card_os.management import Administrator, AnswerChallenge, RequestChallenge
-from card_os.piv.names import Cipher
+from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.processes import Child, Nursery
-from reader_bridge.remote_keys import RemoteKeys
-from reader_bridge.tasks import Cancellation
 
 PASSCODE = "135790"
+AES_192 = 0x0A
 MANAGEMENT_KEY = bytes(range(1, 9)) * 3
 
 
@@ -87,14 +85,17 @@ class KeystoreProcess:
         return serial
 
 
-def administrator(keys: RemoteKeys) -> bytes:
+def administrator(channel: grpc.Channel, serial: str) -> bytes:
     """Answer the challenge with the factory's management key; returns the proof."""
-    challenge = keys.perform(RequestChallenge(Cipher.AES_192, enciphered=False), Cancellation())
-    assert isinstance(challenge, bytes)
-    response = ciphers.Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
-    granted = keys.perform(AnswerChallenge(Cipher.AES_192, response), Cancellation())
-    assert isinstance(granted, Administrator)
-    return granted.proof
+    stub = administration_pb2_grpc.AdministrationServiceStub(channel)
+    asked = administration_pb2.RequestChallengeRequest(card_serial=serial, algorithm=AES_192)
+    challenge = stub.RequestChallenge(asked, timeout=10).challenge
+    response = Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
+    answer = administration_pb2.AnswerChallengeRequest(
+        card_serial=serial, algorithm=AES_192, response=response
+    )
+    proof: bytes = stub.AnswerChallenge(answer, timeout=10).proof
+    return proof
 
 
 @dataclass

@@ -113,14 +113,17 @@ class Management:
         if not management.has_proof(connection, digest, card.id, workstation_id, self.clock()):
             raise AdministratorNeeded("authenticate with the management key again")
 
-    def set_key(self, connection: Connection, card: Card, cipher: Cipher, key: bytes) -> None:
-        """Replace a card's management key; who knew the one before is no administrator any more.
+    def set_key(
+        self, connection: Connection, card: Card, cipher: Cipher, key: bytes, proof: bytes
+    ) -> None:
+        """Replace a card's management key. Who knew the one before is no administrator any more,
+        save the one who set this one and showed `proof`: tools go on with their notes.
 
         Raises InvalidInput for a key that is weak or of another length.
         """
         if rule := broken_rule(cipher, key):
             raise InvalidInput(rule)
-        put_key(connection, card, cipher, key, self.seal)
+        put_key(connection, card, cipher, key, self.seal, sha256(proof).digest())
 
     def _key(
         self, connection: Connection, serial: str, algorithm: int
@@ -137,11 +140,20 @@ class Management:
         return card, cipher, self.seal.open(sealed, _context(card.id, cipher))
 
 
-def put_key(connection: Connection, card: Card, cipher: Cipher, key: bytes, seal: Seal) -> None:
-    """Seal a management key and give it to a card; nobody is the card's administrator yet."""
+def put_key(
+    connection: Connection,
+    card: Card,
+    cipher: Cipher,
+    key: bytes,
+    seal: Seal,
+    kept_sha256: bytes = b"",
+) -> None:
+    """Seal a management key and give it to a card; nobody is the card's administrator yet, but
+    who has the proof that is kept.
+    """
     sealed = seal.close(key, _context(card.id, cipher))
     management.set_key(connection, card.id, cipher, sealed)
-    management.drop_proofs(connection, card.id)
+    management.drop_proofs(connection, card.id, kept_sha256)
 
 
 def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:

@@ -138,12 +138,12 @@ class Administration:
     def set_management_key(self, who: Administrator, algorithm: int, key: bytes) -> Changes:
         """Replace the management key; raises InvalidInput for one that may be none.
 
-        The proof is void after it, as all are.
+        The administrator stays it, and nobody else.
         """
 
         def set_key(connection: Connection, card: Card) -> Changes:
             cipher = allowed.management_cipher(PROFILES[card.profile], algorithm)
-            self.management.set_key(connection, card, cipher, key)
+            self.management.set_key(connection, card, cipher, key, who.proof)
             return Changes(management=cipher)
 
         return self._change(who, set_key, extension=True)
@@ -180,7 +180,7 @@ class Administration:
         return self._change(who, set_both, extension=True)
 
     def reset_card(self, serial: str) -> Changes:
-        """Back to the factory's state: no keys, no objects, secrets that everybody knows.
+        """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
 
         No proof is asked for; instead PIN and PUK must be blocked, else CardNotBlocked.
         """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from card_os.piv.access import KEY_USE
+from card_os.management import CardKey
+from card_os.piv.image import GUID_BYTES, CardImage, Features
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, EXTENSION_OBJECTS
 from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies
 from cloud_keystore.model.algorithms import Algorithm, Cipher
@@ -77,7 +78,17 @@ def check_key(profile: CardProfile, key_ref: int, algorithm: Algorithm, policies
     """
     if key_ref not in CERTIFICATE_OF_KEY or (key_ref in RETIRED and not profile.extensions):
         raise KeyNotFound(f"no administrator puts a key under reference {key_ref:02X}")
-    if (key_ref, algorithm) not in KEY_USE:
+    if not _is_possible(profile, key_ref, algorithm):
         raise InvalidInput(f"a key {key_ref:02X} is not of {algorithm.name}")
     if not policies.are_standard and not profile.extensions:
         raise InvalidInput("a card of this profile has no policies but the standard's")
+
+
+def _is_possible(profile: CardProfile, key_ref: int, algorithm: Algorithm) -> bool:
+    """Whether a reader can make a card with such a key: the card's own code says."""
+    features = Features(extensions=profile.extensions)
+    try:
+        CardImage("", bytes(GUID_BYTES), {}, {key_ref: CardKey(algorithm)}, features)
+    except ValueError:
+        return False
+    return True

@@ -54,31 +54,19 @@ def build(
     card: Card, user: User, keys: Collection[Key], authorities: Authorities, now: datetime
 ) -> dict[int, bytes]:
     """All data objects of a new card, signed at `now`."""
-    expiry = _date(card)
+    profile, expiry = PROFILES[card.profile], _date(card)
     made: dict[int, bytes] = {
         **_identity(card, authorities, now),
-        **blank(card, (), authorities),
+        ObjectTag.DISCOVERY: encode.discovery(global_pin=profile.global_pin),
         ObjectTag.KEY_HISTORY: encode.key_history(),
         ObjectTag.PRINTED_INFORMATION: encode.printed_information(
             user.display_name, AFFILIATION, expiry, card.serial, ISSUER
         ),
         **_certificates(keys, authorities),
     }
-    made[ObjectTag.SECURITY_OBJECT] = _security_object(made, authorities, now)
-    return made
-
-
-def blank(card: Card, keys: Collection[Key], authorities: Authorities) -> dict[int, bytes]:
-    """The data objects of a card without contents: what says how it works. `keys` are those that
-    belong to it even so.
-    """
-    profile = PROFILES[card.profile]
-    made: dict[int, bytes] = {
-        ObjectTag.DISCOVERY: encode.discovery(global_pin=profile.global_pin),
-        **_certificates(keys, authorities),
-    }
     if profile.extensions:
         made[ATTESTATION_CERTIFICATE] = encode.certificate(authorities.attestation.der)
+    made[ObjectTag.SECURITY_OBJECT] = _security_object(made, authorities, now)
     return made
 
 

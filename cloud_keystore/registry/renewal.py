@@ -29,6 +29,7 @@ from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound, UserNotFound
+from cloud_keystore.model.people import User
 from cloud_keystore.registry import certificates, objects, public_keys, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.storage import cards, people
@@ -93,22 +94,29 @@ class Renewal:
         return Changes({tag: contents or None, **follows})
 
     def reset(self, connection: Connection, card: Card) -> Changes:
-        """Take all keys and objects off the card but those that the issuer's own needs."""
+        """Make the card as it was issued, but without keys and with another GUID. Key 04 stays,
+        and gets another certificate.
+        """
         now = self.clock()
-        gone: dict[int, Key | None] = {}
-        own: list[Key] = []
+        renamed = replace(card, guid=new_guid(self.random))
+        cards.set_guid(connection, card.id, renamed.guid)
+        keys: dict[int, Key | None] = {}
         for key in cards.keys(connection, card.id):
             if key.key_ref == SECURE_MESSAGING:
-                own.append(key)
-                continue
-            cards.remove_key(connection, card.id, key.key_ref, now)
-            gone[key.key_ref] = None
-        blank = objects.blank(card, own, self.authorities)
-        removed = {tag: None for tag in cards.objects(connection, card.id) if tag not in blank}
-        for tag, contents in {**dict.fromkeys(removed, b""), **blank}.items():
+                keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
+                cards.set_certificate(connection, key.id, kept.certificate)
+            else:
+                cards.remove_key(connection, card.id, key.key_ref, now)
+                keys[key.key_ref] = None
+        own = [key for key in keys.values() if key is not None]
+        user = self._holder(connection, card)
+        fresh = objects.build(renamed, user, own, self.authorities, now)
+        gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
+        for tag in gone:
+            cards.put_object(connection, card.id, tag, b"", written=False)
+        for tag, contents in fresh.items():
             cards.put_object(connection, card.id, tag, contents, written=False)
-        renewed = self._renew(connection, card, gone)
-        return Changes({**removed, **blank, **renewed.objects}, renewed.keys)
+        return Changes({**gone, **fresh}, keys)
 
     def _renew(
         self, connection: Connection, card: Card, changed: Mapping[int, Key | None]
@@ -133,9 +141,7 @@ class Renewal:
                 key.algorithm, key.public_key, card.guid, self.authorities
             )
             return replace(key, certificate=certificate)
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise UserNotFound(f"card {card.serial} has no holder")
+        user = self._holder(connection, card)
         certificate = certificates.issue(
             CARD,
             public_keys.load(key.public_key),
@@ -145,6 +151,12 @@ class Renewal:
             self.crl_url,
         )
         return replace(key, certificate=certificate)
+
+    def _holder(self, connection: Connection, card: Card) -> User:
+        user = people.find_user(connection, card.user_id)
+        if user is None:
+            raise UserNotFound(f"card {card.serial} has no holder")
+        return user
 
     def _rebuild(
         self,

@@ -104,12 +104,13 @@ def has_proof(
     return connection.execute(query).first() is not None
 
 
-def drop_proofs(connection: Connection, card_id: str) -> None:
-    """Nobody administers the card any more, and no open challenge lets anybody in.
-
-    Guesses still count.
+def drop_proofs(connection: Connection, card_id: str, kept_sha256: bytes = b"") -> None:
+    """Nobody administers the card any more but who shows the proof that is kept, and no open
+    challenge lets anybody in. Guesses still count.
     """
-    connection.execute(delete(t.administrator_proof).where(p.card_id == card_id))
+    connection.execute(
+        delete(t.administrator_proof).where(p.card_id == card_id, p.sha256 != kept_sha256)
+    )
     connection.execute(
         delete(t.management_challenge).where(c.card_id == card_id, c.spend_time.is_(None))
     )

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 
 import tearing
@@ -66,7 +67,7 @@ def test_kill_9_while_a_card_is_administered(tmp_path: Path) -> None:
         pc = identity.channel(keystore.workstation("PC"))
         keys = RemoteKeys(pc, serial, Nobody())
         for _ in range(ROUNDS):
-            written, cut = administer_until_killed(keystore, keys, delays.uniform(0.02, 0.4))
+            written, cut = administer_until_killed(keystore, pc, keys, delays.uniform(0.02, 0.4))
             database = Database(f"sqlite:///{tmp_path / 'keystore' / 'keystore.db'}")
             seal = Seal((tmp_path / "keystore" / "sealing.key").read_bytes(), os.urandom)
             assert faults(database, seal, serial) == []
@@ -76,12 +77,12 @@ def test_kill_9_while_a_card_is_administered(tmp_path: Path) -> None:
 
 
 def administer_until_killed(
-    keystore: KeystoreProcess, keys: RemoteKeys, seconds: float
+    keystore: KeystoreProcess, pc: grpc.Channel, keys: RemoteKeys, seconds: float
 ) -> tuple[bytes, bytes]:
     """Change the card until the keystore is killed; returns the last contents that were
     acknowledged and those that were sent last.
     """
-    proof = administrator(keys)
+    proof = administrator(pc, keys.get_card().serial)
     written = sent = b"\x01"
     assert isinstance(keys.perform(write(proof, sent), Cancellation()), Changed)
     killer = threading.Timer(seconds, keystore.child.kill)

@@ -22,13 +22,14 @@ from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
 from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Pkcs11
-from reader_bridge import local_keys
+from reader_bridge.local import card as local_card
+from reader_bridge.local.making import plain_card
 from reader_bridge.local_keys import LocalKeys
 from reader_bridge.serve import Slot
 from reader_bridge.tasks import CancellableKeys, Cancellation
 from reader_bridge.vpcd import PORT
 
-PIN, PUK = local_keys.PIN.decode(), local_keys.PUK.decode()
+PIN, PUK = local_card.PIN.decode(), local_card.PUK.decode()
 EMAIL = "ada@example.org"
 
 # Every algorithm that a client is tried with: a row here is a card more in each test.
@@ -97,7 +98,7 @@ def inserted(
     client: pcsc.Client, algorithm: Algorithm, authority: Authority, slot: int = 0
 ) -> Iterator[LocalCard]:
     """A new card, certified by the authority, in the reader for the time of the block."""
-    keys = LocalKeys(algorithm, os.urandom, datetime.now(UTC))
+    keys = LocalKeys(plain_card(algorithm, os.urandom, datetime.now(UTC)), os.urandom)
     certificates = {
         key_ref: _certify(authority, key_ref, keys.image.objects[tag])
         for key_ref, tag in CERTIFICATE_OF_KEY.items()

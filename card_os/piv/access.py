@@ -5,12 +5,14 @@ The contact interface's rules; there is no other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 from card_os.keys import KeyUse
-from card_os.piv.names import RETIRED, Algorithm, KeyRef, ObjectTag
-from card_os.piv.session import Session
+from card_os.management import CardKey, PinPolicy
+from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.names import RETIRED, Algorithm, KeyRef, ObjectTag, Tag
+from card_os.piv.session import Verification
 from card_os.status import SW, CardError
 
 
@@ -39,15 +41,19 @@ KEY_RULES: Mapping[int, Rule] = {
     **dict.fromkeys(RETIRED, Rule.PIN),
 }
 
+# Of a card with the extensions, for a key that is not under the rule of its key reference.
+POLICY_RULES: Mapping[PinPolicy, Rule] = {
+    PinPolicy.NEVER: Rule.ALWAYS,
+    PinPolicy.ONCE: Rule.PIN,
+    PinPolicy.ALWAYS: Rule.PIN_ALWAYS,
+}
+
 SIGNING = (KeyRef.AUTHENTICATION, KeyRef.SIGNATURE, KeyRef.CARD_AUTHENTICATION)
 ESTABLISHMENT = (KeyRef.KEY_MANAGEMENT, *RETIRED)
 
 ESTABLISHMENT_USE: Mapping[int, KeyUse] = {
-    Algorithm.RSA_2048: KeyUse.DECRYPT,
-    Algorithm.RSA_3072: KeyUse.DECRYPT,
-    Algorithm.RSA_4096: KeyUse.DECRYPT,
-    Algorithm.ECC_P256: KeyUse.AGREE,
-    Algorithm.ECC_P384: KeyUse.AGREE,
+    **dict.fromkeys(MODULUS_BYTES, KeyUse.DECRYPT),
+    **dict.fromkeys(FIELD_BYTES, KeyUse.AGREE),
     Algorithm.X25519: KeyUse.AGREE,
 }
 
@@ -65,15 +71,55 @@ KEY_USE: Mapping[tuple[int, int], KeyUse] = {
     },
 }
 
+# Which data object of the template holds the input.
+INPUT_TAG: Mapping[KeyUse, Tag] = {
+    KeyUse.SIGN: Tag.CHALLENGE,
+    KeyUse.DECRYPT: Tag.CHALLENGE,
+    KeyUse.AGREE: Tag.EXPONENTIATION,
+}
 
-def check(rule: Rule, session: Session, number: int) -> None:
-    """Raise 6982 unless `session` satisfies `rule` for command `number`."""
-    match rule:
-        case Rule.ALWAYS:
-            granted = True
-        case Rule.PIN:
-            granted = session.proof is not None
-        case Rule.PIN_ALWAYS:
-            granted = session.proof is not None and session.verified_by == number - 1
-    if not granted:
-        raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED)
+# With the extensions, a key that establishes keys signs too, as far as its algorithm can.
+FREE_USE: Mapping[tuple[int, int], KeyUse] = {
+    **{(algorithm, Tag.CHALLENGE): KeyUse.DECRYPT for algorithm in MODULUS_BYTES},
+    **{(algorithm, Tag.CHALLENGE): KeyUse.SIGN for algorithm in FIELD_BYTES},
+    **{(algorithm, Tag.EXPONENTIATION): KeyUse.AGREE for algorithm in FIELD_BYTES},
+    (Algorithm.ED25519, Tag.CHALLENGE): KeyUse.SIGN,
+    (Algorithm.X25519, Tag.EXPONENTIATION): KeyUse.AGREE,
+}
+SIGNATURE_BLOCK = b"\x00\x01\xff"  # how one begins (RFC 8017, 9.2); a cryptogram is a random number
+
+
+def exists(key_ref: int, algorithm: int, *, extensions: bool) -> bool:
+    """Whether a card may have a key of this algorithm under this reference (SP 800-78-5, table 10);
+    the `extensions` have a key for signatures where the standard has one for key establishment.
+    """
+    free = extensions and key_ref in ESTABLISHMENT and algorithm == Algorithm.ED25519
+    return free or (key_ref, algorithm) in KEY_USE
+
+
+def use(key_ref: int, algorithm: int, tag: int, value: bytes, *, extensions: bool) -> KeyUse | None:
+    """What a key is used for by a template with this data object; None: it cannot be."""
+    if not extensions or key_ref not in ESTABLISHMENT:
+        only = KEY_USE[key_ref, algorithm]
+        return only if INPUT_TAG[only] == tag else None
+    found = FREE_USE.get((algorithm, tag))
+    return KeyUse.SIGN if found is KeyUse.DECRYPT and value.startswith(SIGNATURE_BLOCK) else found
+
+
+def key_rule(key_ref: int, key: CardKey, *, extensions: bool) -> Rule:
+    """The rule of a key."""
+    own = POLICY_RULES.get(key.pin_policy) if extensions else None
+    return own or KEY_RULES[key_ref]
+
+
+def check(rule: Rule, verified: Iterable[Verification], number: int) -> bytes:
+    """The proof for what stands under `rule`, in command `number`; empty where none is needed.
+
+    `verified` are the PINs that count. Raises 6982 unless one of them satisfies the rule.
+    """
+    if rule is Rule.ALWAYS:
+        return b""
+    for verification in verified:
+        if rule is Rule.PIN or verification.command == number - 1:
+            return verification.proof
+    raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED)

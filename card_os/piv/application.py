@@ -10,12 +10,27 @@ from card_os import atr
 from card_os.apdu import Command
 from card_os.card import Card
 from card_os.keys import Exchange
-from card_os.piv import crypto, establishment, objects, pin, template
+from card_os.piv import (
+    administrator,
+    crypto,
+    establishment,
+    extensions,
+    generation,
+    importing,
+    metadata,
+    objects,
+    pin,
+    template,
+)
 from card_os.piv.context import Context, Random, Reply, Shared
 from card_os.piv.crypto import GeneralAuthenticate
+from card_os.piv.extensions import Attest, Move, SetKey, SetRetries
+from card_os.piv.generation import GenerateKeyPair
 from card_os.piv.image import INTEROPERABLE, CardImage
-from card_os.piv.names import AID, Ins, KeyRef
-from card_os.piv.objects import GetData
+from card_os.piv.importing import ImportPrivateKey
+from card_os.piv.metadata import GetMetadata, NoParameters
+from card_os.piv.names import AID, Extension, Ins, KeyRef
+from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
 from card_os.piv.session import Session
 from card_os.status import SW, CardError
@@ -37,10 +52,14 @@ def _row(parse: Callable[[Command], Parsed], handle: Callable[[Context, Parsed],
 
 
 def _general_authenticate(context: Context, command: GeneralAuthenticate) -> Reply:
-    """Key 04 is that of secure messaging; the other keys have rules in common."""
-    if command.key_ref == KeyRef.SECURE_MESSAGING:
-        return establishment.establish(context, command)
-    return crypto.general_authenticate(context, command)
+    """Keys 04 and 9B open something; the other keys are used, by rules in common."""
+    match command.key_ref:
+        case KeyRef.SECURE_MESSAGING:
+            return establishment.establish(context, command)
+        case KeyRef.MANAGEMENT:
+            return administrator.authenticate(context, command.algorithm, command.template)
+        case _:
+            return crypto.general_authenticate(context, command)
 
 
 HANDLERS: Mapping[int, Row] = {
@@ -49,10 +68,30 @@ HANDLERS: Mapping[int, Row] = {
     Ins.RESET_RETRY_COUNTER: _row(ResetRetryCounter.parse, pin.reset_retry_counter),
     Ins.GENERAL_AUTHENTICATE: _row(GeneralAuthenticate.parse, _general_authenticate),
     Ins.GET_DATA: _row(GetData.parse, objects.get_data),
+    Ins.PUT_DATA: _row(PutData.parse, objects.put_data),
+    Ins.GENERATE_ASYMMETRIC_KEY_PAIR: _row(GenerateKeyPair.parse, generation.generate_key_pair),
+}
+
+# Of cards whose profile has the extensions.
+EXTENSIONS: Mapping[int, Row] = {
+    Extension.MOVE_KEY: _row(Move.parse, extensions.move_key),
+    Extension.GET_METADATA: _row(GetMetadata.parse, metadata.get_metadata),
+    Extension.GET_SERIAL: _row(NoParameters.parse, metadata.get_serial),
+    Extension.ATTEST: _row(Attest.parse, extensions.attest),
+    Extension.SET_TRIES: _row(SetRetries.parse, extensions.set_tries),
+    Extension.RESET: _row(NoParameters.parse, extensions.reset),
+    Extension.GET_VERSION: _row(NoParameters.parse, metadata.get_version),
+    Extension.IMPORT_KEY: _row(ImportPrivateKey.parse, importing.import_key),
+    Extension.SET_MANAGEMENT_KEY: _row(SetKey.parse, extensions.set_management_key),
 }
 
 # Part 2, table 2; VERIFY and CHANGE REFERENCE DATA only where fingers can be compared on the card.
-CHAINED = (Ins.GENERAL_AUTHENTICATE,)
+CHAINED = (
+    Ins.GENERAL_AUTHENTICATE,
+    Ins.PUT_DATA,
+    Ins.GENERATE_ASYMMETRIC_KEY_PAIR,
+    Extension.IMPORT_KEY,
+)
 
 # Part 2, 4.2
 PROTECTED = (Ins.GET_DATA, Ins.VERIFY, Ins.CHANGE_REFERENCE_DATA, Ins.GENERAL_AUTHENTICATE)
@@ -73,13 +112,17 @@ class PivSelection:
         self._before = self._context.session
 
     def roll_back(self) -> None:
-        """Take back what has happened to the security status since `begin`."""
-        self._context.session = self._before
+        """Take back what has happened to the security status since `begin`.
+
+        A challenge stays spent: it is answered once, whatever happens.
+        """
+        self._context.session = replace(self._before, awaited=None)
 
     def duplicate(self) -> PivSelection:
-        """The same for another channel, with as much verified."""
+        """The same for another channel, with as much verified; a challenge stays here."""
         context = self._context
-        return PivSelection(Context(context.shared, context.random, context.session))
+        session = replace(context.session, awaited=None)
+        return PivSelection(Context(context.shared, context.random, session))
 
     def end_secure_messaging(self) -> None:
         """Forget the session keys (part 2, 4.3)."""
@@ -100,14 +143,14 @@ class PivSelection:
     def check(self, header: Command) -> None:
         """Raise what is wrong with an instruction or its P1-P2."""
         try:
-            _handler(header.ins).parse(replace(header, data=b"", ne=0))
+            self._row(header.ins).parse(replace(header, data=b"", ne=0))
         except CardError as error:
             if error.sw in (SW.INS_NOT_SUPPORTED, *ABOUT_HEADER):
                 raise
 
     def can_chain(self, ins: int) -> bool:
         """Whether a command may come in parts; raises 6D00 for an unknown instruction."""
-        _handler(ins)
+        self._row(ins)
         return ins in CHAINED
 
     def process(self, command: Command, number: int) -> Reply:
@@ -115,8 +158,16 @@ class PivSelection:
         self._context.number = number
         return self._unwrapped(command) if command.is_secured else self._plain(command)
 
+    def _row(self, ins: int) -> Row:
+        row = HANDLERS.get(ins)
+        if row is None and self._context.image.features.extensions:
+            row = EXTENSIONS.get(ins)
+        if row is None:
+            raise CardError(SW.INS_NOT_SUPPORTED)
+        return row
+
     def _plain(self, command: Command) -> Reply:
-        return _handler(command.ins).handle(self._context, command)
+        return self._row(command.ins).handle(self._context, command)
 
     def _unwrapped(self, protected: Command) -> Exchange:
         """Process what a protected command carries, and protect what comes of it.
@@ -168,10 +219,3 @@ def new_card(image: CardImage, random: Random) -> Card:
     return Card(
         [PivApplication(image, random)], atr.for_application(AID[:-2]) if plain else atr.generic()
     )
-
-
-def _handler(ins: int) -> Row:
-    row = HANDLERS.get(ins)
-    if row is None:
-        raise CardError(SW.INS_NOT_SUPPORTED)
-    return row

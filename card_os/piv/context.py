@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from card_os.keys import Exchange
 from card_os.piv.image import CardImage
-from card_os.piv.session import Session
+from card_os.piv.names import KeyRef
+from card_os.piv.session import Session, Verification
 from card_os.secure_messaging import SecureMessaging
 
 Random: TypeAlias = Callable[[int], bytes]
@@ -40,6 +41,14 @@ class Context:
     def image(self) -> CardImage:
         """The card as it now is."""
         return self.shared.image
+
+    @property
+    def verified(self) -> tuple[Verification, ...]:
+        """The PINs that are verified and open the card (part 1, 3.3.2)."""
+        verified = self.session.verified
+        if KeyRef.GLOBAL_PIN in verified and not self.image.accepts_global_pin:
+            verified = self.session.without_verified(KeyRef.GLOBAL_PIN).verified
+        return tuple(verified.values())
 
     def request_id(self) -> bytes:
         """A new idempotency key."""

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from card_os import tlv
 from card_os.apdu import Command
 from card_os.keys import Exchange, KeyUse, Refusal, UseKey
 from card_os.piv import access
+from card_os.piv.algorithms import CURVE25519_BYTES, FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import Algorithm, Tag
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Session
 from card_os.status import SW, CardError
 
-RSA_2048_BYTES = 256
 LONGEST_DIGEST = 64
-P256_POINT_BYTES = 65
-UNCOMPRESSED = 0x04  # first byte of a point (SEC 1, 2.3.3)
-
-# Which data object of the template holds the input.
-INPUT_TAG: Mapping[KeyUse, Tag] = {
-    KeyUse.SIGN: Tag.CHALLENGE,
-    KeyUse.DECRYPT: Tag.CHALLENGE,
-    KeyUse.AGREE: Tag.EXPONENTIATION,
-}
+UNCOMPRESSED = b"\x04"  # first byte of a point (SEC 1, 2.3.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +41,26 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
     where the PIN is missing, 6A80 for a template or an input which does not fit the key, and 6985
     where the holder refused.
     """
-    key = context.image.keys.get(command.key_ref)
-    if key is None or key.algorithm != command.algorithm:
+    key_ref, algorithm = command.key_ref, command.algorithm
+    image = context.image
+    key = image.keys.get(key_ref)
+    if key is None or key.algorithm != algorithm:
         raise CardError(SW.INCORRECT_P1P2)
     if not command.template:
         raise CardError(SW.WRONG_LENGTH)
-    rule = access.KEY_RULES[command.key_ref]
-    access.check(rule, context.session, context.number)
-    use = access.KEY_USE[command.key_ref, command.algorithm]
-    value = _input(command.template, INPUT_TAG[use])
-    if not INPUT_FITS[use, command.algorithm](value):
+    extensions = image.features.extensions
+    rule = access.key_rule(key_ref, key, extensions=extensions)
+    proof = access.check(rule, context.verified, context.number)
+    tag, value = _input(command.template)
+    use = access.use(key_ref, algorithm, tag, value, extensions=extensions)
+    if use is None or not INPUT_FITS[use, algorithm](value):
         raise CardError(SW.WRONG_DATA, "input does not fit the key")
-    proof = b"" if rule is access.Rule.ALWAYS else context.session.proof or b""
-    result = yield UseKey(
-        context.request_id(), use, command.key_ref, command.algorithm, value, proof
-    )
+    result = yield UseKey(context.request_id(), use, key_ref, algorithm, value, proof)
     match result:
         case bytes():
             return tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.RESPONSE, result))
         case Refusal.PASSCODE_NEEDED:  # nobody was asked, so 6982 rings no phone twice
-            context.session = Session()
+            context.session = context.session.without_verified(*context.session.verified)
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "the passcode's proof is too old")
         case Refusal():
             raise refused(result, SW.INCORRECT_P1P2)
@@ -76,21 +68,19 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
             raise unexpected(result)
 
 
-def _input(template: bytes, tag: Tag) -> bytes:
-    """The input in a template that holds it and an empty response, in any order. Raises 6A80."""
+def _input(template: bytes) -> tuple[int, bytes]:
+    """Tag and value of the input in a template that holds it and an empty response, in any order.
+
+    Raises 6A80.
+    """
     try:
         objects = list(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, template)))
     except tlv.TlvError as error:
         raise CardError(SW.WRONG_DATA, "template is malformed") from error
     match objects:
-        case [(Tag.RESPONSE, b""), (found, value)] | [(found, value), (Tag.RESPONSE, b"")]:
-            if found == tag:
-                return value
+        case [(Tag.RESPONSE, b""), (tag, value)] | [(tag, value), (Tag.RESPONSE, b"")]:
+            return tag, value
     raise CardError(SW.WRONG_DATA, "template does not fit the key")
-
-
-def _is_rsa_block(value: bytes) -> bool:
-    return len(value) == RSA_2048_BYTES
 
 
 def _is_digest(value: bytes) -> bool:
@@ -98,13 +88,34 @@ def _is_digest(value: bytes) -> bool:
     return 1 <= len(value) <= LONGEST_DIGEST
 
 
-def _is_point(value: bytes) -> bool:
-    return len(value) == P256_POINT_BYTES and value[0] == UNCOMPRESSED
+def _is_message(value: bytes) -> bool:
+    del value  # Ed25519 signs messages, and even none is one (RFC 8032, 7.1)
+    return True
+
+
+def _is_u_coordinate(value: bytes) -> bool:
+    return len(value) == CURVE25519_BYTES
+
+
+def _is_block(size: int, value: bytes) -> bool:
+    return len(value) == size
+
+
+def _is_point(field_bytes: int, value: bytes) -> bool:
+    return len(value) == 1 + 2 * field_bytes and value.startswith(UNCOMPRESSED)
 
 
 INPUT_FITS: Mapping[tuple[KeyUse, int], Callable[[bytes], bool]] = {
-    (KeyUse.SIGN, Algorithm.RSA_2048): _is_rsa_block,
-    (KeyUse.SIGN, Algorithm.ECC_P256): _is_digest,
-    (KeyUse.DECRYPT, Algorithm.RSA_2048): _is_rsa_block,
-    (KeyUse.AGREE, Algorithm.ECC_P256): _is_point,
+    **{
+        (use, algorithm): partial(_is_block, size)
+        for use in (KeyUse.SIGN, KeyUse.DECRYPT)
+        for algorithm, size in MODULUS_BYTES.items()
+    },
+    **{(KeyUse.SIGN, algorithm): _is_digest for algorithm in FIELD_BYTES},
+    **{
+        (KeyUse.AGREE, algorithm): partial(_is_point, size)
+        for algorithm, size in FIELD_BYTES.items()
+    },
+    (KeyUse.SIGN, Algorithm.ED25519): _is_message,
+    (KeyUse.AGREE, Algorithm.X25519): _is_u_coordinate,
 }

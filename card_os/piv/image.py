@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from card_os import tlv
 from card_os.management import CardKey
-from card_os.piv.access import KEY_USE
-from card_os.piv.names import CONTAINER_ID, EXTENSION_OBJECTS, Algorithm, CipherSuite, KeyRef
+from card_os.piv import access
+from card_os.piv.algorithms import BLOCK_BYTES
+from card_os.piv.names import (
+    CONTAINER_ID,
+    EXTENSION_OBJECTS,
+    Algorithm,
+    CipherSuite,
+    KeyRef,
+    ObjectTag,
+)
 
 GUID_BYTES = 16
+PIN_USAGE_POLICY = 0x5F2F  # in the discovery object (part 1, 3.3.2)
+GLOBAL_PIN_BIT = 0x20  # of its first byte
 INTEROPERABLE = frozenset(
     {Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.ECC_P256, Algorithm.ECC_P384}
 )  # what SP 800-78-5 has and every client knows
@@ -53,16 +64,37 @@ class CardImage:
             if tag not in CONTAINER_ID and tag not in EXTENSION_OBJECTS:
                 raise ValueError(f"no PIV card has a data object {tag:X}")
         for key_ref, key in self.keys.items():
-            if not _exists(key_ref, key.algorithm):
+            if not self._may_have(key_ref, key.algorithm):
                 raise ValueError(
                     f"no PIV card has a key {key_ref:02X} of algorithm {key.algorithm:02X}"
                 )
+        management = self.features.management_algorithm
+        if management is not None and management not in BLOCK_BYTES:
+            raise ValueError(f"no PIV card has a management key of algorithm {management:02X}")
         # A copy: nobody changes a card by changing the mapping it was made from.
         object.__setattr__(self, "objects", MappingProxyType(dict(self.objects)))
         object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
 
+    @property
+    def accepts_global_pin(self) -> bool:
+        """Whether the global PIN opens the card as its own PIN does.
 
-def _exists(key_ref: int, algorithm: int) -> bool:
-    if key_ref == KeyRef.SECURE_MESSAGING:
-        return algorithm in SUITES
-    return (key_ref, algorithm) in KEY_USE
+        Besides the profile, the discovery object has to say so (part 2, 3.2.1).
+        """
+        if not self.features.global_pin:
+            return False
+        try:
+            discovery = dict(tlv.decode(self.objects.get(ObjectTag.DISCOVERY, b"")))
+        except tlv.TlvError:
+            return False
+        policy = discovery.get(PIN_USAGE_POLICY, b"")
+        return bool(policy) and bool(policy[0] & GLOBAL_PIN_BIT)
+
+    def has_object(self, tag: int) -> bool:
+        """Whether the card has a data object of this tag, be it without contents."""
+        return tag in CONTAINER_ID or (self.features.extensions and tag in EXTENSION_OBJECTS)
+
+    def _may_have(self, key_ref: int, algorithm: int) -> bool:
+        if key_ref == KeyRef.SECURE_MESSAGING:
+            return algorithm in SUITES
+        return access.exists(key_ref, algorithm, extensions=self.features.extensions)

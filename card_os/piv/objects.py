@@ -1,12 +1,14 @@
-"""GET DATA (SP 800-73-5 part 2, 3.1.2)."""
+"""GET DATA and PUT DATA (SP 800-73-5 part 2, 3.1.2 and 3.3.1)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.piv import access
+from card_os.keys import Exchange
+from card_os.management import WriteObject
+from card_os.piv import access, administrator
 from card_os.piv.context import Context
 from card_os.piv.names import ObjectTag, Tag
 from card_os.status import SW, CardError
@@ -24,8 +26,7 @@ class GetData:
     @classmethod
     def parse(cls, command: Command) -> GetData:
         """Raises 6A86 for P1-P2, 6700 without data, 6A80 for no tag list, 6A82 for no tag."""
-        if (command.p1, command.p2) != (0x3F, 0xFF):
-            raise CardError(SW.INCORRECT_P1P2)
+        _check_p1_p2(command)
         if not command.data:
             raise CardError(SW.WRONG_LENGTH)
         try:
@@ -38,14 +39,65 @@ class GetData:
         return cls(tag)
 
 
+@dataclass(frozen=True, slots=True)
+class PutData:
+    """PUT DATA; who may not write does not learn what is wrong with the data."""
+
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, command: Command) -> PutData:
+        """Raises 6A86 for P1-P2."""
+        _check_p1_p2(command)
+        return cls(command.data)
+
+    def content(self) -> tuple[int, bytes]:
+        """The tag of the object and what is to stand in it (part 2, tables 19 to 21).
+
+        Raises 6A80 for data of another form.
+        """
+        try:
+            objects = list(tlv.decode(self.data))
+        except tlv.TlvError as error:
+            raise CardError(SW.WRONG_DATA, "data is malformed") from error
+        match objects:
+            case [(tag, contents)] if tag in BARE:
+                return tag, contents
+            case [(Tag.TAG_LIST, tag_list), (Tag.DATA, contents)]:
+                tag = int.from_bytes(tag_list)
+                if tlv.encode_tag(tag) == tag_list and tag not in BARE:
+                    return tag, contents
+        raise CardError(SW.WRONG_DATA, "no tag list with data")
+
+
 def get_data(context: Context, command: GetData) -> bytes:
     """Return a data object.
 
     6982 comes before 6A82: who may not read an object does not learn whether it is there.
     """
     rule = access.OBJECT_RULES.get(command.tag, access.Rule.ALWAYS)
-    access.check(rule, context.session, context.number)
+    access.check(rule, context.verified, context.number)
     contents = context.image.objects.get(command.tag)
-    if contents is None:
+    if contents is None or not context.image.has_object(command.tag):
         raise CardError(SW.NOT_FOUND)
     return tlv.encode(command.tag if command.tag in BARE else Tag.DATA, contents)
+
+
+def put_data(context: Context, command: PutData) -> Exchange:
+    """Ask for other contents of a data object; without contents it is there no more.
+
+    Raises 6982 for who is no administrator, 6A80 for malformed data, 6A81 for an object that no PIV
+    card has, 6A84 where there is no room.
+    """
+    proof = administrator.proof(context)
+    tag, contents = command.content()
+    if not context.image.has_object(tag):
+        raise CardError(SW.FUNCTION_NOT_SUPPORTED, "no such data object")
+    request = WriteObject(proof, tag, contents)
+    yield from administrator.change(context, request, SW.FUNCTION_NOT_SUPPORTED)
+    return b""
+
+
+def _check_p1_p2(command: Command) -> None:
+    if (command.p1, command.p2) != (0x3F, 0xFF):
+        raise CardError(SW.INCORRECT_P1P2)

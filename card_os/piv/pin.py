@@ -5,13 +5,15 @@ The card knows no passcode: it checks the format, and asks. A malformed passcode
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from card_os.apdu import Command
 from card_os.keys import (
     ChangePasscode,
     Exchange,
+    KeyRequest,
     KeyResult,
     PasscodeStatus,
     Refusal,
@@ -23,42 +25,51 @@ from card_os.keys import (
 from card_os.piv.context import Context, Reply
 from card_os.piv.names import KeyRef
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Session
+from card_os.piv.session import Verification
 from card_os.status import SW, CardError, retries_left
+
+Passcode: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 
 PASSCODE_BYTES = 8  # with its padding
 SHORTEST_PIN = 6
 PADDING = b"\xff"
+PINS = (KeyRef.PIN, KeyRef.GLOBAL_PIN)
 
 
 @dataclass(frozen=True, slots=True)
 class AskStatus:
     """VERIFY without data: is the PIN verified, or how many tries are left?"""
 
+    key_ref: KeyRef
+
 
 @dataclass(frozen=True, slots=True)
 class Logout:
     """VERIFY with P1=FF: the PIN is verified no more."""
 
+    key_ref: KeyRef
+
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """VERIFY with a PIN, from which the padding has been taken."""
+    """VERIFY with a PIN, padded."""
 
-    pin: bytes = field(repr=False)
+    key_ref: KeyRef
+    padded: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, command: Command) -> VerifyCommand:
-        """Raises 6A86 for P1, 6A88 for P2, 6700 for a logout with data, 6A80 for no PIN."""
+        """Raises 6A86 for P1, 6A88 for P2, 6700 for a logout with data."""
         if command.p1 not in (0x00, 0xFF):
             raise CardError(SW.INCORRECT_P1P2)
-        if command.p2 != KeyRef.PIN:
+        if command.p2 not in PINS:
             raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
+        key_ref = KeyRef(command.p2)
         if command.p1 == 0xFF:
             if command.data:
                 raise CardError(SW.WRONG_LENGTH)
-            return Logout()
-        return cls(_pin(command.data)) if command.data else AskStatus()
+            return Logout(key_ref)
+        return cls(key_ref, command.data) if command.data else AskStatus(key_ref)
 
 
 VerifyCommand: TypeAlias = AskStatus | Logout | Verify
@@ -66,7 +77,7 @@ VerifyCommand: TypeAlias = AskStatus | Logout | Verify
 
 @dataclass(frozen=True, slots=True)
 class ChangeReferenceData:
-    """CHANGE REFERENCE DATA of PIN or PUK."""
+    """CHANGE REFERENCE DATA of a PIN or the PUK, padded."""
 
     key_ref: KeyRef
     old: bytes = field(repr=False)
@@ -74,77 +85,84 @@ class ChangeReferenceData:
 
     @classmethod
     def parse(cls, command: Command) -> ChangeReferenceData:
-        """Raises 6A86 for P1, 6A88 for P2, 6A80 for no two passcodes."""
-        _check_p1_p2(command, KeyRef.PIN, KeyRef.PUK)
-        passcode = _pin if command.p2 == KeyRef.PIN else _puk
-        old, new = command.data[:PASSCODE_BYTES], command.data[PASSCODE_BYTES:]
-        return cls(KeyRef(command.p2), passcode(old), passcode(new))
+        """Raises 6A86 for P1, 6A88 for P2."""
+        _check_p1_p2(command, *PINS, KeyRef.PUK)
+        return cls(KeyRef(command.p2), *_halves(command.data))
 
 
 @dataclass(frozen=True, slots=True)
 class ResetRetryCounter:
-    """RESET RETRY COUNTER: a new PIN by means of the PUK."""
+    """RESET RETRY COUNTER: a new PIN, padded, by means of the PUK."""
 
     puk: bytes = field(repr=False)
     new: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, command: Command) -> ResetRetryCounter:
-        """Raises 6A86 for P1, 6A88 for P2, 6A80 for no PUK and PIN."""
+        """Raises 6A86 for P1, 6A88 for P2."""
         _check_p1_p2(command, KeyRef.PIN)
-        return cls(_puk(command.data[:PASSCODE_BYTES]), _pin(command.data[PASSCODE_BYTES:]))
+        return cls(*_halves(command.data))
 
 
 def verify(context: Context, command: VerifyCommand) -> Reply:
-    """Ask whether a PIN is right, tell the status, or forget it."""
+    """Ask whether a PIN is right, tell the status, or forget it.
+
+    Raises 6A88 for a PIN that the card does not have, 6A80 for what is no PIN, 63CX for a wrong
+    one, 6983 for a blocked one, and what stands in `refusals` for a refusal.
+    """
+    _check_has(context, command.key_ref)
     match command:
-        case Logout():
-            context.session = Session()
+        case Logout(key_ref):
+            context.session = context.session.without_verified(key_ref)
             return b""
-        case AskStatus():
-            return b"" if context.session.proof is not None else _ask_status(context)
+        case AskStatus(key_ref):
+            return b"" if key_ref in context.session.verified else _ask_status(context, key_ref)
         case Verify():
             return _verify(context, command)
 
 
 def change_reference_data(context: Context, command: ChangeReferenceData) -> Exchange:
-    """Ask for a change of PIN or PUK; a changed PIN is a verified PIN."""
-    result = yield ChangePasscode(context.request_id(), command.key_ref, command.old, command.new)
-    if command.key_ref == KeyRef.PIN:
-        context.session = Session(_proof(context, result))
-    else:
-        _renew(context, result)
+    """Ask for a change of a PIN or the PUK; a changed PIN is a verified PIN. Raises as `verify`."""
+    key_ref = command.key_ref
+    _check_has(context, key_ref)
+    form = _puk if key_ref == KeyRef.PUK else _pin
+    old = yield from form(context, key_ref, command.old)
+    new = yield from form(context, key_ref, command.new)
+    result = yield ChangePasscode(context.request_id(), key_ref, old, new)
+    proof = _proof(context, key_ref, result)
+    context.session = context.session.with_proof(proof)
+    if key_ref in PINS:
+        context.session = context.session.with_verified(key_ref, Verification(proof))
     return b""
 
 
 def reset_retry_counter(context: Context, command: ResetRetryCounter) -> Exchange:
-    """Ask for a new PIN by PUK; that leaves the PIN as verified or not as it was."""
-    result = yield ResetPasscode(context.request_id(), KeyRef.PIN, command.puk, command.new)
-    _renew(context, result)
+    """Ask for a new PIN by PUK; that leaves the PIN as verified or not as it was. Raises as
+    `verify`, of the PUK.
+    """
+    puk = yield from _puk(context, KeyRef.PUK, command.puk)
+    new = yield from _pin(context, KeyRef.PUK, command.new)
+    result = yield ResetPasscode(context.request_id(), KeyRef.PIN, puk, new)
+    context.session = context.session.with_proof(_proof(context, KeyRef.PIN, result))
     return b""
 
 
-def _ask_status(context: Context) -> Exchange:
-    result = yield PasscodeStatus(context.request_id(), KeyRef.PIN)
-    _proof(context, result)  # raises for every answer that there is to this question
+def _ask_status(context: Context, key_ref: KeyRef) -> Exchange:
+    result = yield PasscodeStatus(context.request_id(), key_ref)
+    _proof(context, key_ref, result)  # raises for every answer that there is to this question
     raise unexpected(result)
 
 
 def _verify(context: Context, command: Verify) -> Exchange:
-    result = yield VerifyPasscode(context.request_id(), KeyRef.PIN, command.pin)
-    context.session = Session(_proof(context, result), verified_by=context.number)
+    pin = yield from _pin(context, command.key_ref, command.padded)
+    result = yield VerifyPasscode(context.request_id(), command.key_ref, pin)
+    verification = Verification(_proof(context, command.key_ref, result), context.number)
+    context.session = context.session.with_verified(command.key_ref, verification)
     return b""
 
 
-def _renew(context: Context, result: KeyResult) -> None:
-    """Keep the status, but with the new proof: the keystore has dropped the one before."""
-    proof = _proof(context, result)
-    if context.session.proof is not None:
-        context.session = replace(context.session, proof=proof)
-
-
-def _proof(context: Context, result: KeyResult) -> bytes:
-    """The proof of a right passcode; a wrong one ends the PIN's verification.
+def _proof(context: Context, key_ref: KeyRef, result: KeyResult) -> bytes:
+    """The proof of a right passcode; after a wrong one, the PIN `key_ref` is verified no more.
 
     Raises 63CX or 6983 for a wrong passcode, and what stands in `refusals` for a refusal.
     """
@@ -152,7 +170,7 @@ def _proof(context: Context, result: KeyResult) -> bytes:
         case Verified(proof):
             return proof
         case TriesLeft(tries):
-            context.session = Session()
+            context.session = context.session.without_verified(key_ref)
             raise CardError(retries_left(tries) if tries > 0 else SW.AUTHENTICATION_METHOD_BLOCKED)
         case Refusal() if result is not Refusal.PASSCODE_NEEDED:
             raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)
@@ -167,16 +185,40 @@ def _check_p1_p2(command: Command, *key_refs: KeyRef) -> None:
         raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
 
 
-def _pin(padded: bytes) -> bytes:
-    """A PIN without its padding: 6 to 8 ASCII digits (part 2, 2.4.3). Raises 6A80."""
+def _check_has(context: Context, key_ref: KeyRef) -> None:
+    if key_ref == KeyRef.GLOBAL_PIN and not context.image.accepts_global_pin:
+        raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
+
+
+def _halves(data: bytes) -> tuple[bytes, bytes]:
+    return data[:PASSCODE_BYTES], data[PASSCODE_BYTES:]
+
+
+def _pin(context: Context, counted: KeyRef, padded: bytes) -> Passcode:
+    """A PIN without its padding: 6 to 8 ASCII digits (part 2, 2.4.3).
+
+    Yubico's tools block a card by PINs of padding alone: with the extensions, what is malformed is
+    compared and costs a try, which the standard allows too (part 2, 3.2.1.1).
+    """
     pin = padded.rstrip(PADDING)
-    if len(padded) != PASSCODE_BYTES or len(pin) < SHORTEST_PIN or not pin.isdigit():
-        raise CardError(SW.WRONG_DATA, "no PIN")
-    return pin
+    well_formed = len(pin) >= SHORTEST_PIN and pin.isdigit()
+    if len(padded) == PASSCODE_BYTES and (well_formed or context.image.features.extensions):
+        return pin
+    raise (yield from _malformed(context, counted))
 
 
-def _puk(puk: bytes) -> bytes:
-    """A PUK: any eight bytes (part 2, 2.4.3). Raises 6A80."""
-    if len(puk) != PASSCODE_BYTES:
-        raise CardError(SW.WRONG_DATA, "no PUK")
-    return puk
+def _puk(context: Context, counted: KeyRef, puk: bytes) -> Passcode:
+    """A PUK: any eight bytes (part 2, 2.4.3)."""
+    if len(puk) == PASSCODE_BYTES:
+        return puk
+    raise (yield from _malformed(context, counted))
+
+
+def _malformed(context: Context, counted: KeyRef) -> Generator[KeyRequest, KeyResult, CardError]:
+    """The error for a malformed passcode, at which no try is spent: 6A80, or 6983 where none of
+    `counted` is left, which comes first.
+    """
+    result = yield PasscodeStatus(context.request_id(), counted)
+    if isinstance(result, TriesLeft) and result.tries == 0:
+        return CardError(SW.AUTHENTICATION_METHOD_BLOCKED)
+    return CardError(SW.WRONG_DATA, "no passcode")

@@ -129,8 +129,8 @@ def test_a_chain_is_bounded() -> None:
         ("10CB3FFF 03 5C017E", "6884"),
         ("10A40400 05 A000000308", "6884"),
         ("10C00000 00", "6884"),
-        ("10DB3FFF 03 5C017E", "6D00"),
-        ("1047009A 05 AC03800107", "6D00"),
+        ("10DB3FFF 03 5C017E", "9000"),
+        ("1047009A 05 AC03800107", "9000"),
     ],
 )
 def test_only_some_commands_can_be_chained(command: str, sw: str) -> None:

@@ -108,18 +108,20 @@ def test_a_wrong_puk_ends_the_verification() -> None:
     ],
 )
 def test_a_malformed_pin_costs_no_try(what: str, pin: str) -> None:
-    """Part 2, 2.4.3 and 3.2.1.1: 6A80, and nobody is asked."""
-    card = new_card()
+    """Part 2, 2.4.3 and 3.2.1.1: 6A80, and nothing is compared."""
+    keys = ScriptedKeys()
+    card = new_card(keys)
     good = "313233343536FFFF"
     assert card.send(f"00200080 08 {pin}") == "6A80", what
     assert card.send(f"00240080 10 {pin} {good}") == "6A80", what
     assert card.send(f"00240080 10 {good} {pin}") == "6A80", what
     assert card.send(f"002C0080 10 3132333435363738 {pin}") == "6A80", what
+    assert all(isinstance(request, PasscodeStatus) for request in keys.requests)
 
 
 @pytest.mark.parametrize("length", [1, 6, 7, 9, 15, 17, 24])
 def test_passcodes_of_another_length(length: int) -> None:
-    card = new_card()
+    card = new_card(ScriptedKeys())
     data = "31" * length
     for header in ("00200080", "00240080", "00240081", "002C0080"):
         assert card.send(f"{header} {length:02X} {data}") == "6A80"
@@ -144,7 +146,7 @@ def test_passcodes_of_another_length(length: int) -> None:
     ],
 )
 def test_parameters(command: str, sw: str) -> None:
-    assert new_card().send(command) == sw
+    assert new_card(ScriptedKeys()).send(command) == sw
 
 
 def test_change_of_the_pin() -> None:

@@ -1,0 +1,166 @@
+"""The card's administrator: who knows the management key, 9B (SP 800-73-5 part 2, 3.2.4 and A).
+
+The card does not know that key: it asks for challenges, and whether an answer is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from card_os import tlv
+from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
+from card_os.management import (
+    Administrator,
+    AnswerChallenge,
+    Changed,
+    ManagementRequest,
+    RequestChallenge,
+)
+from card_os.piv import changes
+from card_os.piv.algorithms import BLOCK_BYTES
+from card_os.piv.context import Context
+from card_os.piv.names import Tag
+from card_os.piv.refusals import refused, unexpected
+from card_os.piv.session import Awaited
+from card_os.status import SW, CardError
+
+ANY = 0x00  # P1 that names whichever algorithm the management key has, as OpenSC sends it
+
+Objects: TypeAlias = Mapping[int, bytes]
+Shape: TypeAlias = frozenset[tuple[int, bool]]
+Change: TypeAlias = Generator[KeyRequest, KeyResult, Changed]
+
+
+def _shape(objects: Objects) -> Shape:
+    """Which data objects there are, and whether they hold anything."""
+    return frozenset((tag, bool(value)) for tag, value in objects.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What begins an authentication: the card is asked for a block, and then awaits something."""
+
+    tag: Tag
+    enciphered: bool
+    awaited: Awaited
+
+
+OPENINGS: Mapping[Shape, Opening] = {
+    _shape({Tag.CHALLENGE: b""}): Opening(Tag.CHALLENGE, False, Awaited.RESPONSE),
+    _shape({Tag.WITNESS: b""}): Opening(Tag.WITNESS, True, Awaited.WITNESS),
+}
+
+# What ends one: which data object answers the card. To have the card encipher alone (internal
+# authentication) is not among them: it would answer its own challenges.
+ANSWERS: Mapping[tuple[Awaited | None, Shape], Tag] = {
+    (Awaited.RESPONSE, _shape({Tag.RESPONSE: b"?"})): Tag.RESPONSE,
+    (Awaited.WITNESS, _shape({Tag.WITNESS: b"?", Tag.CHALLENGE: b"?"})): Tag.WITNESS,
+    (
+        Awaited.WITNESS,
+        _shape({Tag.WITNESS: b"?", Tag.CHALLENGE: b"?", Tag.RESPONSE: b""}),
+    ): Tag.WITNESS,
+}
+
+
+def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
+    """One step of an authentication with the management key.
+
+    Raises 6A86 for a card without that key or of another algorithm, 6700 without a template, 6A80
+    for a template that does not fit the step, 6982 for a wrong answer, and what stands in
+    `refusals` for a refusal. A step that fails leaves nobody administrator (part 2, 2.4.2).
+    """
+    own = context.image.features.management_algorithm
+    if own is None or algorithm not in (own, ANY):
+        raise CardError(SW.INCORRECT_P1P2)
+    if not template:
+        raise CardError(SW.WRONG_LENGTH)
+    before = context.session
+    context.session = replace(before, awaited=None, administrator=None)  # spent, whatever comes
+    objects = _decoded(template)
+    shape = _shape(objects)
+    if (opening := OPENINGS.get(shape)) is not None:
+        context.session = replace(before, awaited=None)  # who is administrator stays it
+        return (yield from _open(context, own, opening))
+    if (tag := ANSWERS.get((before.awaited, shape))) is not None:
+        return (yield from _answer(context, own, objects[tag], objects.get(Tag.CHALLENGE, b"")))
+    raise CardError(SW.WRONG_DATA, "template does not fit the authentication")
+
+
+def proof(context: Context) -> bytes:
+    """The administrator's proof. Raises 6982 where nobody is administrator."""
+    if context.session.administrator is None:
+        raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "management key is not authenticated")
+    return context.session.administrator
+
+
+def change(
+    context: Context,
+    request: ManagementRequest,
+    unknown_key: SW,
+    malformed: SW = SW.WRONG_DATA,
+) -> Change:
+    """Ask for a change and, once it is stored, put it on the card.
+
+    Raises 6982 where the proof is taken no more, and what stands in `refusals` for a refusal.
+    """
+    result = yield request
+    match result:
+        case Changed():
+            context.shared.image = changes.apply(context.image, result)
+            return result
+        case Refusal.PASSCODE_NEEDED:
+            context.session = replace(context.session, administrator=None)
+            raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "proof is taken no more")
+        case Refusal.MALFORMED:
+            raise CardError(malformed, result.name)
+        case Refusal():
+            raise refused(result, unknown_key)
+        case _:
+            raise unexpected(result)
+
+
+def _open(context: Context, algorithm: int, opening: Opening) -> Exchange:
+    result = yield RequestChallenge(algorithm, opening.enciphered)
+    match result:
+        case bytes() if len(result) == BLOCK_BYTES[algorithm]:
+            context.session = replace(context.session, awaited=opening.awaited)
+            return _template(opening.tag, result)
+        case Refusal():
+            raise refused(result, SW.INCORRECT_P1P2)
+        case _:
+            raise unexpected(result)
+
+
+def _answer(context: Context, algorithm: int, response: bytes, challenge: bytes) -> Exchange:
+    size = BLOCK_BYTES[algorithm]
+    if len(response) != size or len(challenge) not in (0, size):
+        raise CardError(SW.WRONG_DATA, "not one cipher block")
+    result = yield AnswerChallenge(algorithm, response, challenge)
+    match result:
+        case Administrator(proof, cryptogram) if len(cryptogram) == len(challenge):
+            context.session = replace(context.session, administrator=proof)
+            return _template(Tag.RESPONSE, cryptogram) if challenge else b""
+        case Refusal.DENIED:
+            raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "wrong answer")
+        case Refusal():
+            raise refused(result, SW.INCORRECT_P1P2)
+        case _:
+            raise unexpected(result)
+
+
+def _decoded(template: bytes) -> Objects:
+    """The data objects in a template, each tag once. Raises 6A80."""
+    try:
+        pairs = list(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, template)))
+    except tlv.TlvError as error:
+        raise CardError(SW.WRONG_DATA, "template is malformed") from error
+    objects = dict(pairs)
+    if len(objects) != len(pairs):
+        raise CardError(SW.WRONG_DATA, "a tag comes twice")
+    return objects
+
+
+def _template(tag: Tag, value: bytes) -> bytes:
+    return tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(tag, value))

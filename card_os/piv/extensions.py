@@ -1,0 +1,183 @@
+"""Further instructions of Yubico's tools, by which an administrator changes the card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from card_os import tlv
+from card_os.apdu import Command
+from card_os.keys import Exchange, Refusal
+from card_os.management import (
+    AttestKey,
+    MoveKey,
+    ResetCard,
+    SetManagementKey,
+    SetTries,
+)
+from card_os.piv import access, administrator
+from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
+from card_os.piv.context import Context
+from card_os.piv.metadata import NoParameters
+from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
+from card_os.piv.refusals import refused, unexpected
+from card_os.piv.session import Session
+from card_os.status import SW, CardError
+
+NOWHERE = 0xFF  # as a destination: the key is erased
+TOUCHED = (0xFF, 0xFE)  # P2 of SET MANAGEMENT KEY: without and with a touch at each use
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """MOVE KEY, which without a destination erases the key."""
+
+    source: int
+    destination: int | None
+
+    @classmethod
+    def parse(cls, command: Command) -> Move:
+        """Raises 6A86 for P1 or P2 which is no asymmetric key, 6700 with data."""
+        destination, source = command.p1, command.p2
+        if source not in CERTIFICATE_OF_KEY or destination not in (*CERTIFICATE_OF_KEY, NOWHERE):
+            raise CardError(SW.INCORRECT_P1P2)
+        if command.data:
+            raise CardError(SW.WRONG_LENGTH)
+        return cls(source, None if destination == NOWHERE else destination)
+
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    """ATTEST a key."""
+
+    key_ref: int
+
+    @classmethod
+    def parse(cls, command: Command) -> Attest:
+        """Raises 6A86 for P2 and for P1 which is no asymmetric key, 6700 with data."""
+        if command.p1 not in CERTIFICATE_OF_KEY or command.p2 != 0x00:
+            raise CardError(SW.INCORRECT_P1P2)
+        if command.data:
+            raise CardError(SW.WRONG_LENGTH)
+        return cls(command.p1)
+
+
+@dataclass(frozen=True, slots=True)
+class SetRetries:
+    """SET PIN RETRIES, which is that of the PUK too."""
+
+    pin_tries: int
+    puk_tries: int
+
+    @classmethod
+    def parse(cls, command: Command) -> SetRetries:
+        """Raises 6A86 for no tries at all, 6700 with data."""
+        if not (command.p1 and command.p2):
+            raise CardError(SW.INCORRECT_P1P2)
+        if command.data:
+            raise CardError(SW.WRONG_LENGTH)
+        return cls(command.p1, command.p2)
+
+
+@dataclass(frozen=True, slots=True)
+class SetKey:
+    """SET MANAGEMENT KEY. Whether uses should be touched is not kept: nobody touches this card."""
+
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, command: Command) -> SetKey:
+        """Raises 6A86 for P1-P2."""
+        if command.p1 != 0xFF or command.p2 not in TOUCHED:
+            raise CardError(SW.INCORRECT_P1P2)
+        return cls(command.data)
+
+    def content(self) -> tuple[int, bytes]:
+        """Algorithm and key. Raises 6A80."""
+        algorithm, coded = self.data[:1], self.data[1:]
+        try:
+            key = tlv.decode_one(KeyRef.MANAGEMENT, coded)
+        except tlv.TlvError as error:
+            raise CardError(SW.WRONG_DATA, "no key") from error
+        if MANAGEMENT_KEY_BYTES.get(algorithm[0]) != len(key):
+            raise CardError(SW.WRONG_DATA, "no such algorithm, or key of another length")
+        return algorithm[0], key
+
+
+def move_key(context: Context, command: Move) -> Exchange:
+    """Ask for a key to be moved or erased.
+
+    Raises 6982 for who is no administrator, 6A88 without such a key, 6985 for a destination that
+    has one, 6A86 for one that cannot have it.
+    """
+    proof = administrator.proof(context)
+    keys, destination = context.image.keys, command.destination
+    key = keys.get(command.source)
+    if key is None:
+        raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
+    if destination is not None:
+        if not access.exists(destination, key.algorithm, extensions=True):
+            raise CardError(SW.INCORRECT_P1P2)
+        if destination in keys:
+            raise CardError(SW.CONDITIONS_NOT_SATISFIED, "there is a key already")
+    request = MoveKey(proof, command.source, destination)
+    yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND)
+    return b""
+
+
+def attest(context: Context, command: Attest) -> Exchange:
+    """Ask for a certificate that a key was made by the keystore.
+
+    Raises 6A88 without such a key, 6985 for one that was imported.
+    """
+    key = context.image.keys.get(command.key_ref)
+    if key is None:
+        raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
+    if key.imported:
+        raise CardError(SW.CONDITIONS_NOT_SATISFIED, "made elsewhere")
+    result = yield AttestKey(command.key_ref)
+    match result:
+        case bytes():
+            return result
+        case Refusal():
+            raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)
+        case _:
+            raise unexpected(result)
+
+
+def set_tries(context: Context, command: SetRetries) -> Exchange:
+    """Ask for other numbers of tries, and factory passcodes: no PIN is verified after that.
+
+    Raises 6982 unless there is an administrator and the PIN is verified, 6A86 for too many tries.
+    """
+    proof = administrator.proof(context)
+    verification = context.session.verified.get(KeyRef.PIN)
+    if verification is None:
+        raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "PIN is not verified")
+    # Forgotten before: where the proof is taken no more, it is not known which of the two.
+    context.session = context.session.without_verified(*context.session.verified)
+    request = SetTries(proof, verification.proof, command.pin_tries, command.puk_tries)
+    refused_as = SW.INCORRECT_P1P2
+    yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND, refused_as)
+    return b""
+
+
+def reset(context: Context, command: NoParameters) -> Exchange:
+    """Ask for the factory's state. Raises 6985 unless PIN and PUK are blocked."""
+    del command
+    yield from administrator.change(context, ResetCard(), SW.REFERENCE_DATA_NOT_FOUND)
+    context.session = Session()
+    return b""
+
+
+def set_management_key(context: Context, command: SetKey) -> Exchange:
+    """Ask for another management key; who is administrator stays it.
+
+    Raises 6982 for who is none, 6A80 for no key.
+    """
+    proof = administrator.proof(context)
+    algorithm, key = command.content()
+    # An exchange with the key before comes to nothing.
+    context.session = replace(context.session, awaited=None)
+    request = SetManagementKey(proof, algorithm, key)
+    yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND)
+    return b""

@@ -1,0 +1,118 @@
+"""GENERATE ASYMMETRIC KEY PAIR (SP 800-73-5 part 2, 3.3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from card_os import tlv
+from card_os.apdu import Command
+from card_os.keys import Exchange
+from card_os.management import CardKey, GenerateKey, PinPolicy, TouchPolicy
+from card_os.piv import access, administrator
+from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.context import Context
+from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, KeyRef
+from card_os.piv.refusals import unexpected
+from card_os.status import SW, CardError
+
+CONTROL_REFERENCE = 0xAC
+MECHANISM, PARAMETER = 0x80, 0x81
+PIN_POLICY, TOUCH_POLICY = 0xAA, 0xAB  # of Yubico's tools
+PUBLIC_KEY = 0x7F49
+PUBLIC_EXPONENT = 65537  # the only one that keys are made with (SP 800-78-5, table 1)
+
+POLICY_TAGS = (PIN_POLICY, TOUCH_POLICY)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateKeyPair:
+    """GENERATE ASYMMETRIC KEY PAIR; who may not ask for it does not learn what is wrong with it."""
+
+    key_ref: int
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, command: Command) -> GenerateKeyPair:
+        """Raises 6A86 for P1, and for P2 which is no asymmetric key."""
+        if command.p1 != 0x00:
+            raise CardError(SW.INCORRECT_P1P2)
+        if command.p2 not in CERTIFICATE_OF_KEY and command.p2 != KeyRef.SECURE_MESSAGING:
+            raise CardError(SW.INCORRECT_P1P2)
+        return cls(command.p2, command.data)
+
+
+def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
+    """Ask for a new key and return its public part.
+
+    Raises 6982 for who is no administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
+    malformed template and a mechanism which the card does not have; 6A86 for one that the key
+    reference does not have, and for retired keys where the card has no extensions.
+    """
+    proof = administrator.proof(context)
+    key_ref, features = command.key_ref, context.image.features
+    if key_ref == KeyRef.SECURE_MESSAGING:
+        raise CardError(SW.FUNCTION_NOT_SUPPORTED)
+    if key_ref in RETIRED and not features.extensions:
+        raise CardError(SW.INCORRECT_P1P2)
+    algorithm, objects = _template(command.data)
+    pin_policy, touch_policy = policies(context, objects)
+    check_algorithm(context, key_ref, algorithm)
+    request = GenerateKey(proof, key_ref, algorithm, pin_policy, touch_policy)
+    changed = yield from administrator.change(context, request, SW.INCORRECT_P1P2)
+    match changed.keys.get(key_ref):
+        case CardKey(public=public) if public:
+            return tlv.encode(PUBLIC_KEY, public)
+        case _:
+            raise unexpected(changed)
+
+
+def check_algorithm(
+    context: Context, key_ref: int, algorithm: int, unknown: SW = SW.WRONG_DATA
+) -> None:
+    """Raise `unknown` for an algorithm that the card does not have, 6A86 for one that the key
+    reference does not have.
+    """
+    features = context.image.features
+    if algorithm not in features.algorithms:
+        raise CardError(unknown, "no such mechanism")
+    if not access.exists(key_ref, algorithm, extensions=features.extensions):
+        raise CardError(SW.INCORRECT_P1P2, "not for this key reference")
+
+
+def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy, TouchPolicy]:
+    """The policies among these data objects. Raises 6A80 for what is none, and for any on a card
+    without extensions.
+    """
+    values = [objects.get(tag, b"\0") for tag in POLICY_TAGS]
+    known = all(len(value) == 1 and value[0] in range(len(PinPolicy)) for value in values)
+    asked = any(tag in objects for tag in POLICY_TAGS)
+    if not known or (asked and not context.image.features.extensions):
+        raise CardError(SW.WRONG_DATA, "no such policy")
+    pin_policy, touch_policy = (value[0] for value in values)
+    return PinPolicy(pin_policy), TouchPolicy(touch_policy)
+
+
+def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
+    """The mechanism in a control reference template, and all that stands there. Raises 6A80."""
+    try:
+        pairs = list(tlv.decode(tlv.decode_one(CONTROL_REFERENCE, data)))
+    except tlv.TlvError as error:
+        raise CardError(SW.WRONG_DATA, "template is malformed") from error
+    objects = dict(pairs)
+    mechanism = objects.get(MECHANISM, b"")
+    if (
+        len(objects) != len(pairs)
+        or len(mechanism) != 1
+        or not objects.keys() <= {MECHANISM, PARAMETER, *POLICY_TAGS}
+        or not _parameter_fits(mechanism[0], objects.get(PARAMETER))
+    ):
+        raise CardError(SW.WRONG_DATA, "template is malformed")
+    return mechanism[0], objects
+
+
+def _parameter_fits(mechanism: int, parameter: bytes | None) -> bool:
+    """RSA may name its public exponent (part 1, table 6)."""
+    if parameter is None:
+        return True
+    return mechanism in MODULUS_BYTES and int.from_bytes(parameter) == PUBLIC_EXPONENT

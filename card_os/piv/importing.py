@@ -1,0 +1,79 @@
+"""IMPORT KEY of Yubico's tools: a private key that was made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from card_os import tlv
+from card_os.apdu import Command
+from card_os.keys import Exchange
+from card_os.management import ImportKey
+from card_os.piv import administrator
+from card_os.piv.algorithms import CURVE25519_BYTES, FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.context import Context
+from card_os.piv.generation import POLICY_TAGS, check_algorithm, policies
+from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
+from card_os.status import SW, CardError
+
+# Data objects with the parts of a private key, and the length of each part.
+PRIMES = (0x01, 0x02)
+CRT = (0x03, 0x04, 0x05)  # what follows from the primes: d mod p-1, d mod q-1, q^-1 mod p
+SCALAR, ED25519_SEED, X25519_SCALAR = 0x06, 0x07, 0x08
+
+# What the parts are by algorithm: how long each is, which make up the key, which come besides.
+PARTS: Mapping[int, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
+    **{algorithm: (size // 2, PRIMES, CRT) for algorithm, size in MODULUS_BYTES.items()},
+    **{algorithm: (size, (SCALAR,), ()) for algorithm, size in FIELD_BYTES.items()},
+    Algorithm.ED25519: (CURVE25519_BYTES, (ED25519_SEED,), ()),
+    Algorithm.X25519: (CURVE25519_BYTES, (X25519_SCALAR,), ()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPrivateKey:
+    """IMPORT KEY; who may not bring one does not learn what is wrong with it."""
+
+    algorithm: int
+    key_ref: int
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, command: Command) -> ImportPrivateKey:
+        """Raises 6A86 for P1 which is no algorithm, and for P2 which is no asymmetric key."""
+        if command.p1 not in PARTS or command.p2 not in CERTIFICATE_OF_KEY:
+            raise CardError(SW.INCORRECT_P1P2)
+        return cls(command.p1, command.p2, command.data)
+
+
+def import_key(context: Context, command: ImportPrivateKey) -> Exchange:
+    """Ask for the key to be put in place of the one before.
+
+    Raises 6982 for who is no administrator, 6A86 for an algorithm that the card or the key
+    reference does not have, 6A80 for parts or policies that do not fit.
+    """
+    proof = administrator.proof(context)
+    check_algorithm(context, command.key_ref, command.algorithm, unknown=SW.INCORRECT_P1P2)
+    objects, private = _private(command)
+    pin_policy, touch_policy = policies(context, objects)
+    request = ImportKey(
+        proof, command.key_ref, command.algorithm, private, pin_policy, touch_policy
+    )
+    yield from administrator.change(context, request, SW.INCORRECT_P1P2)
+    return b""
+
+
+def _private(command: ImportPrivateKey) -> tuple[Mapping[int, bytes], bytes]:
+    """All data objects, and the private key as `ImportKey` has it. Raises 6A80."""
+    size, wanted, besides = PARTS[command.algorithm]
+    try:
+        pairs = list(tlv.decode(command.data))
+    except tlv.TlvError as error:
+        raise CardError(SW.WRONG_DATA, "key is malformed") from error
+    objects = dict(pairs)
+    if len(objects) != len(pairs) or objects.keys() - POLICY_TAGS != {*wanted, *besides}:
+        raise CardError(SW.WRONG_DATA, "not the parts of such a key")
+    parts = [objects[tag].rjust(size, b"\0") for tag in wanted]  # some tools drop leading zeros
+    if any(len(part) != size for part in parts):
+        raise CardError(SW.WRONG_DATA, "parts are too long")
+    return objects, b"".join(parts)

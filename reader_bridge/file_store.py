@@ -16,8 +16,9 @@ OWNER_ONLY = 0o600
 OTHERS = 0o077
 LARGEST = 4 * 1024 * 1024  # bytes; what is larger was not written here
 
-# Not on Windows, which knows neither
+# Each on the platforms that know it
 _NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # else a pipe would be waited for
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
@@ -55,14 +56,16 @@ class FileStore:
     def load(self) -> bytes | None:
         """The value; None if there is no file yet."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | _NOFOLLOW | _BINARY)
+            descriptor = os.open(self.path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _BINARY)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise FileRefused(f"{self.path} cannot be opened: {error.strerror}") from error
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             _require_private(self.path, os.fstat(descriptor))
-            value = file.read(LARGEST + 1)
+            value = _read(descriptor, LARGEST + 1)
+        finally:
+            os.close(descriptor)
         if len(value) > LARGEST:
             raise FileRefused(f"{self.path} is larger than any that was written here")
         return value
@@ -72,7 +75,8 @@ class FileStore:
 
         Raises OSError; the file then holds the value before, or the new one.
         """
-        self._draft.unlink(missing_ok=True)  # of a process that was ended while it wrote
+        with suppress(FileNotFoundError):
+            os.unlink(self._draft)  # of a process that was ended while it wrote
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
         descriptor = os.open(self._draft, flags, OWNER_ONLY)
         try:
@@ -127,6 +131,13 @@ def _require_private(path: Path, found: os.stat_result) -> None:
             f"{path} holds private keys, and others can read or write it: if you trust it still, "
             f"run `chmod 600 {path}`"
         )
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    value = b""
+    while len(value) < most and (part := os.read(descriptor, most - len(value))):
+        value += part
+    return value
 
 
 def _write(descriptor: int, value: bytes) -> None:

@@ -87,8 +87,9 @@ class LocalKeys:
                 return self._store(self._steps(request), cancellation)
             except ChangeRefused as refused:
                 return refused.refusal
-            except OSError:
-                log.exception("the card's state cannot be stored")
+            except OSError as error:
+                log.error("the card cannot be stored", reason=error.strerror)  # noqa: TRY400 (the
+                # place in the program says nothing more)
                 return Refusal.UNAVAILABLE
 
     def _store(self, steps: Steps, cancellation: Cancellation) -> KeyResult:

@@ -19,9 +19,13 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ID = bytes(16)
 
 
-@cache
 def card(profile: str = "plain", algorithm: Algorithm = Algorithm.ECC_P256) -> LocalCard:
     """One card of each kind; a value, so that tests may share it."""
+    return _made(profile, algorithm)
+
+
+@cache
+def _made(profile: str, algorithm: Algorithm) -> LocalCard:
     return new_card(PROFILES[profile], algorithm, os.urandom, NOW)
 
 

@@ -35,7 +35,9 @@ PROGRAMS = 4
 DERIVING = ("ECDH1-DERIVE", "ECDH1-COFACTOR-DERIVE")
 
 SIGNERS = pytest.mark.parametrize(
-    "key_ref", [KeyRef.AUTHENTICATION, KeyRef.SIGNATURE], ids=["9A", "9C"]
+    "key_ref",
+    [KeyRef.AUTHENTICATION, KeyRef.SIGNATURE, KeyRef.CARD_AUTHENTICATION],
+    ids=["9A", "9C", "9E"],
 )
 EVERY_HASH = pytest.mark.parametrize("name", list(HASHES))
 

@@ -113,9 +113,10 @@ def test_pkcs11_tool_reads_certificates_without_a_pin(card: LocalCard, tmp_path:
 
 
 @on_cards(*ALGORITHMS)
-def test_private_keys_are_seen_after_the_pin(card: LocalCard) -> None:
+def test_all_private_keys_are_seen_after_the_pin(card: LocalCard) -> None:
     listing = ("--list-objects", "--type", "privkey")
-    assert "Private Key Object" not in card.pkcs11(*listing)
+    before = card.pkcs11(*listing)
+    assert before.count("Private Key Object") == before.count("CARD AUTH key") == 1
     listed = card.pkcs11("--login", "--pin", PIN, *listing)
     assert listed.count("Private Key Object") == len(card.certificates)
     signature = listed.split("SIGN key")[1].split("Private Key Object")[0]

@@ -65,7 +65,7 @@ class LocalKeys:
         self._card = card
         self._random = random
         self._save = save
-        self._secret = random(SECRET_BYTES)  # proofs end with the process
+        self._secret = random(SECRET_BYTES)  # proofs end with the process, or a reset
         self._challenge: management_key.Challenge | None = None
         self._lock = threading.Lock()  # a cancelled request may still be on its way
 
@@ -180,6 +180,8 @@ class LocalKeys:
             self._require(request.passcode_proof, self._passcode_proof())
         state, changed = changes.apply(self._card, request)
         yield state
+        if isinstance(request, ResetCard):
+            self._secret = self._random(SECRET_BYTES)
         return changed
 
     def _require(self, proof: bytes, right: bytes) -> None:
@@ -192,9 +194,8 @@ class LocalKeys:
         return self._proof("passcode", *known)
 
     def _administrator_proof(self) -> bytes:
-        """As good as long as the management key stays the same."""
-        algorithm = self._card.management_algorithm or 0
-        return self._proof("administrator", bytes((algorithm,)), self._card.management_key)
+        """As good until the card is reset: ykman replaces the management key and goes on."""
+        return self._proof("administrator")
 
     def _proof(self, what: str, *values: bytes) -> bytes:
         told = b"".join(bytes((len(value),)) + value for value in (what.encode(), *values))

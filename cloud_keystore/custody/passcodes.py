@@ -80,20 +80,23 @@ class Passcodes:
         does not have.
         """
         card = self._active(serial, key_ref)
-        if rule := violated_rule(key_ref, new):
-            return PolicyViolation(rule)
         if wrong := self._check(card, key_ref, old):
             return wrong
+        if rule := violated_rule(key_ref, new):
+            return PolicyViolation(rule)
         self._replace(card, key_ref, new)
         return self._prove(card, workstation_id)
 
     def reset(self, serial: str, puk: bytes, new: bytes, workstation_id: str) -> Outcome:
-        """Set a new PIN and restore its tries, the PUK being right."""
+        """Set a new PIN and restore its tries, the PUK being right.
+
+        A wrong PUK is told before a bad new PIN: ykman blocks a PUK by two that are neither.
+        """
         card = self._active(serial, PUK)
-        if rule := violated_rule(PIN, new):
-            return PolicyViolation(rule)
         if wrong := self._check(card, PUK, puk):
             return wrong
+        if rule := violated_rule(PIN, new):
+            return PolicyViolation(rule)
         self._replace(card, PIN, new)
         return self._prove(card, workstation_id)
 

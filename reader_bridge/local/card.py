@@ -123,10 +123,11 @@ def factory_objects(card: LocalCard) -> dict[int, bytes]:
         ObjectTag.CCC: encode.ccc(card.guid),
         ObjectTag.DISCOVERY: encode.discovery(global_pin=card.profile.features.global_pin),
         ObjectTag.KEY_HISTORY: encode.key_history(),
-        ObjectTag.PRINTED_INFORMATION: encode.printed_information(
-            "cloudcard local", "Development", expiry, card.serial, "cloudcard"
-        ),
     }
+    if not card.profile.features.extensions:  # else Yubico's tools keep a secret there
+        objects[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
+            "cloudcard local", "Development", expiry, card.serial, "cloudcard"
+        )
     if card.attester is not None:
         objects[ATTESTATION_CERTIFICATE] = encode.certificate(card.attester.certificate)
     return objects

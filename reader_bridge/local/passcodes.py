@@ -61,11 +61,12 @@ def _replace(card: LocalCard, by: tuple[int, bytes], key_ref: int, new: bytes) -
     replaced = card.passcodes.get(key_ref)
     if replaced is None:
         return Refusal.UNKNOWN_KEY
-    if not 1 <= len(new) <= PASSCODE_BYTES:
-        return Refusal.MALFORMED
     checked = yield from check(card, *by)
     if not isinstance(checked, LocalCard):
         return checked
+    if not 1 <= len(new) <= PASSCODE_BYTES:
+        yield checked
+        return Refusal.MALFORMED
     most = replaced.most
     changed = checked.with_passcode(key_ref, Passcode(new, most, most))
     yield changed

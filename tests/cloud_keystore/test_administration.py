@@ -506,7 +506,6 @@ class TestReset:
             ObjectTag.CCC,
             ObjectTag.DISCOVERY,
             ObjectTag.KEY_HISTORY,
-            ObjectTag.PRINTED_INFORMATION,
             ObjectTag.SECURITY_OBJECT,
             ATTESTATION_CERTIFICATE,
         }

@@ -101,9 +101,18 @@ def test_change(world: World, serial: str, pc: Enrolled) -> None:
 
 
 def test_a_bad_new_passcode_costs_no_try(world: World, serial: str, pc: Enrolled) -> None:
-    outcome = world.passcodes.change(serial, PIN, WRONG, b"12", pc.identity.id)
-    assert outcome == PolicyViolation("6 to 8 digits")
+    change = world.passcodes.change
+    assert change(serial, PIN, PASSCODE, b"12", pc.identity.id) == PolicyViolation("6 to 8 digits")
     assert world.passcodes.status(serial, PIN).tries_left == 3
+    assert isinstance(world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
+
+
+def test_a_wrong_passcode_is_told_before_a_bad_new_one(
+    world: World, serial: str, pc: Enrolled
+) -> None:
+    change, reset = world.passcodes.change, world.passcodes.reset
+    assert change(serial, PIN, WRONG, b"12", pc.identity.id) == Mismatch(2)
+    assert reset(serial, b"", b"", pc.identity.id) == Mismatch(2)
 
 
 @pytest.mark.parametrize(

@@ -230,8 +230,12 @@ def test_a_wrong_puk_spends_its_own_tries() -> None:
 @pytest.mark.parametrize("new", [b"", b"123456789"])
 def test_a_passcode_that_does_not_fit_costs_no_try(new: bytes) -> None:
     service = keys()
-    assert service.perform(ChangePasscode(ID, 0x80, b"000000", new)) is Refusal.MALFORMED
+    assert service.perform(ChangePasscode(ID, 0x80, PIN, new)) is Refusal.MALFORMED
     assert service.perform(PasscodeStatus(ID, 0x80)) == TriesLeft(3, factory=True)
+
+
+def test_what_is_wrong_twice_costs_a_try() -> None:
+    assert keys().perform(ResetPasscode(ID, 0x80, b"", b"")) == TriesLeft(2, factory=True)
 
 
 def test_the_global_pin_opens_the_card_where_there_is_one() -> None:

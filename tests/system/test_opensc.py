@@ -133,10 +133,8 @@ def test_the_token_is_named_and_numbered_by_the_card(card: LocalCard) -> None:
 @on_cards(*ALGORITHMS)
 def test_pkcs11_tool_finds_nothing_wrong(card: LocalCard) -> None:
     ended = run(["pkcs11-tool", "--module", "opensc-pkcs11.so", "--login", "--pin", PIN, "--test"])
-    # Random numbers come from the management key's challenge, and this card has no such key.
-    faults = [line for line in ended.errors.splitlines() if "ERR" in line]
-    assert [line for line in faults if "C_GenerateRandom" not in line] == []
-    assert f"{len(faults)} errors" in ended.output or "No errors" in ended.output
+    assert [line for line in ended.errors.splitlines() if "ERR" in line] == []
+    assert "No errors" in ended.output
     tested = ended.output.count(": OK") + ended.output.count("\nOK\n")
     assert tested >= (27 if card.algorithm in RSA else 4)
     assert set(card.used) >= ({0x9A, 0x9C, 0x9D} if card.algorithm in RSA else set())

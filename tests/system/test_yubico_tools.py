@@ -22,6 +22,8 @@ from card_os.piv import new_card
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
 from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must, run
+from cloudcard_tools.demo.stage import Stage
+from cloudcard_tools.processes import Nursery
 from reader_bridge.local.making import new_card as new_local_card
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
 from reader_bridge.local_keys import LocalKeys
@@ -234,3 +236,28 @@ class TestYubicoPivTool:
             run([*tool, "-a", "unblock-pin", "-P", "11111111", "-N", PIN])
         piv_tool("-a", "reset")
         assert keys.card.keys == {}
+
+
+def test_ykman_at_a_card_of_the_keystore(
+    nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path / "stage", nursery, interactive=False)
+    stage.start_keystore()
+    stage.meet_ada()
+    stage.start_phone()
+    issued = stage.ask.json("ra", "card", "issue", stage.user_id, "--profile", "developer")
+    stage.insert(0, issued["serial"], approval="push")
+    monkeypatch.chdir(tmp_path)
+    ykman = [str(YKMAN), "--reader", "Virtual PCD 00 00", "piv"]
+    must([*ykman, "keys", "generate", "-m", KEY, "-a", "ECCP384", "9a", "public.pem"])
+    must([*ykman, "keys", "attest", "9a", "attestation.pem"])
+    request = ["certificates", "request", "-P", PIN, "--subject", "CN=Ada", "9a", "public.pem"]
+    stage.while_deciding(stage.approve_push, lambda: must([*ykman, *request, "request.pem"]))
+    assert stage.count_rings() == 1
+    made = load_pem_public_key(Path("public.pem").read_bytes())
+    signed = x509.load_pem_x509_csr(Path("request.pem").read_bytes())
+    assert signed.is_signature_valid
+    assert signed.public_key() == made
+    assert certificate(Path("attestation.pem").read_text()).public_key() == made
+    must([*ykman, "reset", "-f"])
+    assert "Slot 9A" not in must([*ykman, "info"])

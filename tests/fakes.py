@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import ciphers
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from card_os import piv
+from card_os import piv, tlv
 from card_os.card import Card
 from card_os.keys import (
     ChangePasscode,
@@ -226,6 +226,13 @@ def encipher(algorithm: int, key: bytes, block: bytes) -> bytes:
     return encryptor.update(block) + encryptor.finalize()
 
 
+def decipher(algorithm: int, key: bytes, block: bytes) -> bytes:
+    """The way back."""
+    cipher = TripleDES(key) if algorithm == Cipher.TDEA else AES(key)
+    decryptor = ciphers.Cipher(cipher, ECB()).decryptor()
+    return decryptor.update(block) + decryptor.finalize()
+
+
 class DrivenCard:
     """A card together with its key service."""
 
@@ -239,6 +246,24 @@ class DrivenCard:
     def send(self, apdu: str) -> str:
         """The same in hexadecimal digits, for tables of commands."""
         return self.transmit(bytes.fromhex(apdu)).hex().upper()
+
+
+def administer(
+    card: DrivenCard, key: bytes = MANAGEMENT_KEY, algorithm: int = Cipher.AES_128
+) -> bytes:
+    """Authenticate with the management key, mutually; returns the last status word."""
+    header = bytes((0x00, 0x87, algorithm, KeyRef.MANAGEMENT))
+    answer = card.transmit(header + bytes.fromhex("047C02800000"))
+    if not answer.endswith(b"\x90\x00"):
+        return answer
+    witness = decipher(algorithm, key, answer[4:-2])
+    template = tlv.encode(
+        0x7C, tlv.encode(0x80, witness), tlv.encode(0x81, witness[::-1]), tlv.encode(0x82)
+    )
+    answer = card.transmit(header + bytes((len(template),)) + template + b"\0")
+    if len(answer) > 2:
+        assert answer[4:-2] == encipher(algorithm, key, witness[::-1])
+    return answer[-2:]
 
 
 def sample_image(

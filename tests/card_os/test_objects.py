@@ -1,15 +1,30 @@
-"""GET DATA (SP 800-73-5 part 2, 3.1.2) and the card's image."""
+"""GET DATA, PUT DATA (SP 800-73-5 part 2, 3.1.2 and 3.3.1) and the card's image."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
-from card_os.management import CardKey
-from card_os.piv import CardImage
+from card_os import tlv
+from card_os.keys import Refusal
+from card_os.management import Administrator, CardKey, WriteObject
+from card_os.piv import CardImage, Features
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, RETIRED_CERTIFICATES, ObjectTag
-from fakes import ECC_KEYS, GUID, ScriptedKeys, new_card, sample_image
+from card_os.piv.objects import BARE
+from fakes import (
+    ADMINISTERED,
+    DEVELOPER,
+    ECC_KEYS,
+    GUID,
+    CannedKeys,
+    DrivenCard,
+    ScriptedKeys,
+    administer,
+    new_card,
+    sample_image,
+)
 
 VERIFY = "00200080 08 313233343536FFFF"
 
@@ -120,3 +135,130 @@ def test_what_no_card_has(
 
 def test_an_image_shows_no_contents() -> None:
     assert "Ada" not in repr(sample_image())
+
+
+# PUT DATA (part 2, 3.3.1)
+
+PUT = "00DB3FFF {:02X} {}"
+
+
+def put(data: str) -> str:
+    return PUT.format(len(bytes.fromhex(data)), data)
+
+
+def administered(features: Features = ADMINISTERED) -> DrivenCard:
+    card = new_card(ScriptedKeys(), features=features)
+    administer(card)
+    return card
+
+
+def test_every_object_can_be_written_and_read() -> None:
+    """Part 1, table 3."""
+    card = administered()
+    card.send(VERIFY)
+    for tag in CONTAINER_ID:
+        name = tlv.encode_tag(tag).hex().upper()
+        bare = tag in BARE
+        contents = "0101AA"
+        data = f"{name}03{contents}" if bare else f"5C03{name}5303{contents}"
+        assert card.send(put(data)) == "9000"
+        assert card.send(get(name)) == f"{name if bare else '53'}03{contents}9000"
+
+
+@pytest.mark.parametrize("tag", ["5FFF00", "5FFF15", "5FFFFF"])
+def test_notes_of_tools(tag: str) -> None:
+    card = administered(DEVELOPER)
+    assert card.send(get(tag)) == "6A82"
+    assert card.send(put(f"5C03{tag}530101")) == "9000"
+    assert card.send(get(tag)) == "5301019000"
+
+
+def test_notes_are_not_there_without_extensions() -> None:
+    image = replace(sample_image(), objects={0x5FFF00: b"note"})
+    assert new_card(image=image).send(get("5FFF00")) == "6A82"
+
+
+def test_an_object_without_contents_is_removed() -> None:
+    card = administered()
+    card.send(VERIFY)
+    for data, tag in (
+        ("5C035FC1095300", "5FC109"),
+        ("5C035FC1095300", "5FC109"),  # again
+        ("7E00", "7E"),
+        ("7F6100", "7F61"),
+    ):
+        assert card.send(put(data)) == "9000"
+        assert card.send(get(tag)) == "6A82"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "53",
+        "5300",
+        "5C035FC109",
+        "53005C035FC109",
+        "5C035FC10953005300",
+        "5C035FC1095400",
+        "5C035FC109530201",
+        "5C005300",
+        "5C0400C109005300",
+        "5C017E5300",  # it is bare
+        "5C027F615300",
+        "7F6001",
+        "5300005C035FC109",
+    ],
+)
+def test_malformed_data_to_write(data: str) -> None:
+    card = administered()
+    assert card.send(put(data)) == "6A80"
+    assert card.send("00DB3FFF") == "6A80"
+
+
+def test_what_is_written_is_on_all_channels() -> None:
+    card = administered()
+    card.send("00700001")
+    card.send(put("5C035FC12253020102"))
+    assert card.send("01" + get("5FC122")[2:]) == "530201029000"
+
+
+def test_a_refused_change_is_none() -> None:
+    for refusal, sw in (
+        (Refusal.FULL, "6A84"),
+        (Refusal.MALFORMED, "6A80"),
+        (Refusal.UNKNOWN_KEY, "6A81"),
+        (Refusal.DENIED, "6985"),
+        (Refusal.UNAVAILABLE, "6400"),
+        (Refusal.PASSCODE_NEEDED, "6982"),
+    ):
+        card = new_card(
+            CannedKeys(bytes(16), Administrator(b"proof"), refusal), features=ADMINISTERED
+        )
+        card.send("0087089B 04 7C028100 00")
+        card.send("0087089B 14 7C128210" + "00" * 16)
+        assert card.send(put("5C035FC10253020102")) == sw
+        assert card.send(get("5FC102")).startswith("533B")
+
+
+def test_hanging_up_changes_nothing_on_the_card() -> None:
+    card = administered()
+    exchange = card.card.exchange(bytes.fromhex(put("5C035FC10253020102")))
+    assert isinstance(next(exchange), WriteObject)
+    exchange.close()
+    assert card.send(get("5FC102")).startswith("533B")
+
+
+# Attacks
+
+
+@pytest.mark.parametrize("tag", ["5FC103", "5FC108", "5FC109", "5FC121", "5FC123"])
+def test_existence_leaks_neither_by_status_nor_by_requests(tag: str) -> None:
+    """Nor to an administrator: who may write need not be who may read."""
+    there = {int(tag, 16): b"contents"}
+    answers = set()
+    for objects in (there, {}):
+        image = replace(sample_image(features=ADMINISTERED), objects=objects)
+        card = new_card(ScriptedKeys(), image)
+        administer(card)
+        answers.add(card.send(get(tag)))
+    assert answers == {"6982"}

@@ -11,11 +11,15 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 
 # The programs that the tests try the card with; the demo does without.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
-	chromium xvfb xdotool poppler-utils
+	chromium xvfb xdotool poppler-utils yubico-piv-tool
+
+# Of make fuzz: how long, and what.
+FUZZ_SECONDS ?= 30
+FUZZ_TARGETS ?= apdu tlv frames chaining card
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench proto lock clean
+.PHONY: help setup demo test lint format bench fuzz proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +61,12 @@ format: setup ## Format the code, and mend what can be mended by machine
 bench: setup ## Measure a command through pcscd, and in the card alone
 	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
+
+fuzz: setup ## Send the card what nobody meant, FUZZ_SECONDS a target; finds stay in .cache/fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  $(BIN)/python tests/fuzz/run.py $$target $(FUZZ_SECONDS) .cache/fuzz || exit 1; \
+	done
 
 proto: setup ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from card_os.apdu import Command
+from card_os.apdu import SHORT_NE, Command
 from card_os.status import SW, CardError, bytes_available
 
 LONGEST_COMMAND_DATA = 16 * 1024  # above PIV's largest object, 12710 bytes
@@ -61,9 +61,10 @@ class Rest:
     def cut(self, ne: int) -> tuple[bytes, Rest | None]:
         """What a reader gets which accepts `ne` data bytes, and what is left to fetch.
 
-        Status word included: 9000, or 61XX as long as something is left.
+        Status word included: 9000, or 61XX as long as something is left. Without Le, which makes
+        `ne` zero, data is returned as for a short Le of zero: as cards do, and libykpiv relies on.
         """
-        end = self.fetched + min(ne, LONGEST_RESPONSE_DATA)
+        end = self.fetched + min(ne or SHORT_NE, LONGEST_RESPONSE_DATA)
         left = len(self.data) - end
         if left <= 0:
             return self.data[self.fetched :] + _OK, None

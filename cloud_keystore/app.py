@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.management import Management
 from cloud_keystore.custody.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_or_make_key
+from cloud_keystore.custody.secure_messaging import SecureMessaging
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
@@ -28,17 +30,22 @@ from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.registry import authorities as authority
+from cloud_keystore.registry.administration import Administration
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.enrolment import Enrolment
 from cloud_keystore.registry.people import People, Token
+from cloud_keystore.registry.renewal import Renewal
+from cloud_keystore.rpc.administration import AdministrationServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
+from cloud_keystore.storage import management as management_rows
 from cloud_keystore.storage import operations, passcodes
 from cloud_keystore.storage.engine import Database
+from cloudcard.administration.v1 import administration_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2_grpc
@@ -155,8 +162,28 @@ class Service:
                 passcode,
                 Asking(database, seal, clock, os.urandom, wakeups.wake),
                 Activation(database, seal, clock, os.urandom),
+                SecureMessaging(database, seal, os.urandom),
                 wakeups,
                 clock,
+            ),
+            server,
+        )
+        renewal = Renewal(clock, os.urandom, self._authorities, self._settings.crl_url)
+        management = Management(database, seal, clock, os.urandom)
+        administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
+            AdministrationServicer(
+                Door(database, limiter, Role.WORKSTATION),
+                management,
+                Administration(
+                    database,
+                    seal,
+                    clock,
+                    os.urandom,
+                    renewal,
+                    management,
+                    passcode,
+                    wakeups.wake,
+                ),
             ),
             server,
         )
@@ -211,6 +238,7 @@ class Service:
         with self.database.write() as connection:
             changed = operations.sweep(connection, now, stalled_time)
             passcodes.drop_expired_proofs(connection, now)
+            management_rows.drop_expired(connection, now)
         wakeups.wake(topic for pair in changed for topic in pair)
 
     def _first_operator(self) -> None:

@@ -1,210 +1,208 @@
-"""A throw-away card with its keys in memory, for development and tests: nobody is asked.
+"""The key service of a card on this computer, for development and tests: nobody is asked.
 
-Not for anything that matters: whoever has the process has the keys.
+Not for anything that matters: whoever has the process, or the card's file, has the keys.
 """
 
 from __future__ import annotations
 
+import hmac
 import threading
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from hmac import compare_digest
+from collections.abc import Callable, Generator
 from typing import TypeAlias
 
-import gmpy2
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+import structlog
 
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     KeyResult,
-    KeyUse,
+    PasscodeRequest,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
-    TriesLeft,
     UseKey,
     Verified,
     VerifyPasscode,
 )
-from card_os.management import CardKey
-from card_os.piv import CardImage, encode
-from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
+from card_os.management import (
+    Administrator,
+    AnswerChallenge,
+    AttestKey,
+    PinPolicy,
+    RequestChallenge,
+    ResetCard,
+    SetTries,
+)
+from card_os.piv import CardImage
+from card_os.piv.names import KeyRef
+from reader_bridge.local import changes, management_key, passcodes, private_keys
+from reader_bridge.local.card import LocalCard
+from reader_bridge.local.changes import Change, ChangeRefused
+from reader_bridge.local.private_keys import Random
 from reader_bridge.tasks import Cancellation
 
-PrivateKey: TypeAlias = "rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey"
-Random: TypeAlias = Callable[[int], bytes]
+log = structlog.get_logger()
 
-PIN, PUK = b"123456", b"12345678"
-TRIES = 3
-PROOF_BYTES = 16
-FIELD_BYTES = 32
-LIFETIME = timedelta(days=365)
-KEY_USAGES: Mapping[int, frozenset[str]] = {
-    KeyRef.AUTHENTICATION: frozenset({"digital_signature"}),
-    KeyRef.SIGNATURE: frozenset({"digital_signature", "content_commitment"}),
-    KeyRef.KEY_MANAGEMENT: frozenset({"key_encipherment", "key_agreement"}),
-}
-KEY_USAGE_BITS = (
-    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
-    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-)
+Save: TypeAlias = Callable[[LocalCard], None]
+Steps: TypeAlias = Generator[LocalCard, None, KeyResult]
+
+SECRET_BYTES = 32
+WITHOUT_PASSCODE = (KeyRef.CARD_AUTHENTICATION, KeyRef.SECURE_MESSAGING)
+
+
+def _forget(_card: LocalCard) -> None:
+    """For a card that nobody keeps."""
 
 
 class LocalKeys:
-    """Keys 9A, 9C and 9D and the passcodes of one new card, which approves everything at once."""
+    """The keys and passcodes of one card, which approves everything at once.
 
-    def __init__(self, algorithm: Algorithm, random: Random, now: datetime) -> None:
+    `save` stores each new state before what has come of it is answered. It raises OSError, and has
+    then stored the new state or left the one before.
+    """
+
+    def __init__(self, card: LocalCard, random: Random, save: Save = _forget) -> None:
+        self._card = card
         self._random = random
-        self._keys = {key_ref: _generate(algorithm) for key_ref in KEY_USAGES}
-        self._passcodes = {int(KeyRef.PIN): PIN, int(KeyRef.PUK): PUK}
-        self._tries = dict.fromkeys(self._passcodes, TRIES)
-        self._proof = random(PROOF_BYTES)
+        self._save = save
+        self._secret = random(SECRET_BYTES)  # proofs end with the process, or a reset
+        self._challenge: management_key.Challenge | None = None
         self._lock = threading.Lock()  # a cancelled request may still be on its way
-        self.image = _image(self._keys, algorithm, random, now)
+
+    @property
+    def card(self) -> LocalCard:
+        """The card as it is now."""
+        return self._card
+
+    @property
+    def image(self) -> CardImage:
+        """What the card shows now. Raises ValueError for what no card can be."""
+        return self._card.image()
 
     def perform(self, request: KeyRequest, cancellation: Cancellation | None = None) -> KeyResult:
-        """Do it at once."""
-        del cancellation
+        """Do it at once. One that is cancelled before anything was stored changes nothing."""
+        cancellation = cancellation or Cancellation()
         with self._lock:
-            match request:
-                case UseKey():
-                    return self._use(request)
-                case PasscodeStatus(key_ref=key_ref):
-                    return TriesLeft(self._tries[key_ref])
-                case VerifyPasscode(key_ref=key_ref, passcode=passcode):
-                    return self._check(key_ref, passcode)
-                case ChangePasscode(key_ref=key_ref, old=old, new=new):
-                    return self._replace(key_ref, old, key_ref, new)
-                case ResetPasscode(key_ref=key_ref, puk=puk, new=new):
-                    return self._replace(KeyRef.PUK, puk, key_ref, new)
-                case _:
-                    return Refusal.DENIED
+            try:
+                return self._store(self._steps(request), cancellation)
+            except ChangeRefused as refused:
+                return refused.refusal
+            except OSError as error:
+                log.error("the card cannot be stored", reason=error.strerror)  # noqa: TRY400 (the
+                # place in the program says nothing more)
+                return Refusal.UNAVAILABLE
 
-    def _check(self, key_ref: int, passcode: bytes) -> KeyResult:
-        if self._tries[key_ref] == 0:
-            return TriesLeft(0)
-        self._tries[key_ref] -= 1  # first
-        if not compare_digest(passcode, self._passcodes[key_ref]):
-            return TriesLeft(self._tries[key_ref])
-        self._tries[key_ref] = TRIES
-        return Verified(self._proof)
+    def _store(self, steps: Steps, cancellation: Cancellation) -> KeyResult:
+        """Go through a request's steps: the one place where the card's state changes."""
+        try:
+            state = next(steps)
+            if cancellation.requested:
+                return Refusal.CANCELLED
+            while True:
+                self._save(state)
+                self._card = state
+                state = next(steps)
+        except StopIteration as done:
+            result: KeyResult = done.value
+            return result
 
-    def _replace(self, checked: int, passcode: bytes, replaced: int, new: bytes) -> KeyResult:
-        result = self._check(checked, passcode)
-        if isinstance(result, Verified):
-            self._passcodes[replaced] = new
-            self._tries[replaced] = TRIES
-        return result
+    def _steps(self, request: KeyRequest) -> Steps:
+        match request:
+            case UseKey():
+                return self._use(request)
+            case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
+                return (yield from self._passcode(request))
+            case RequestChallenge():
+                return self._request_challenge(request)
+            case AnswerChallenge():
+                return self._answer_challenge(request)
+            case AttestKey(key_ref=key_ref):
+                return changes.attestation(self._card, key_ref)
+            case _:
+                return (yield from self._change(request))
+
+    def _passcode(self, request: PasscodeRequest) -> Steps:
+        match request:
+            case PasscodeStatus(key_ref=key_ref):
+                return passcodes.status(self._card, key_ref)
+            case VerifyPasscode(key_ref=key_ref, passcode=passcode):
+                checked = yield from passcodes.verify(self._card, key_ref, passcode)
+            case ChangePasscode(key_ref=key_ref, old=old, new=new):
+                checked = yield from passcodes.change(self._card, key_ref, old, new)
+            case ResetPasscode(key_ref=key_ref, puk=puk, new=new):
+                checked = yield from passcodes.reset(self._card, key_ref, puk, new)
+        if isinstance(checked, LocalCard):
+            return Verified(self._passcode_proof())
+        return checked
 
     def _use(self, request: UseKey) -> KeyResult:
-        key = self._keys.get(request.key_ref)
-        if key is None:
+        key = self._card.keys.get(request.key_ref)
+        if key is None or key.algorithm != request.algorithm:
             return Refusal.UNKNOWN_KEY
-        if not compare_digest(request.proof, self._proof):
-            return Refusal.DENIED
-        match key, request.use:
-            case rsa.RSAPrivateKey(), KeyUse.SIGN | KeyUse.DECRYPT:
-                return _raw_rsa(key.private_numbers(), request.input)
-            case ec.EllipticCurvePrivateKey(), KeyUse.SIGN:
-                return _ecdsa(key, request.input)
-            case ec.EllipticCurvePrivateKey(), KeyUse.AGREE:
-                return _ecdh(key, request.input)
-            case _:
-                return Refusal.MALFORMED
+        if _needs_passcode(request.key_ref, key.pin_policy) and not hmac.compare_digest(
+            request.proof, self._passcode_proof()
+        ):
+            return Refusal.PASSCODE_NEEDED
+        try:
+            return private_keys.use(
+                key.algorithm, key.private, request.use, request.input, self._random
+            )
+        except private_keys.BadKey:
+            return Refusal.MALFORMED
 
-
-def _generate(algorithm: Algorithm) -> PrivateKey:
-    match algorithm:
-        case Algorithm.RSA_2048:
-            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        case Algorithm.ECC_P256:
-            return ec.generate_private_key(ec.SECP256R1())
-        case _:
-            raise ValueError(f"{algorithm.name} keys are not made here")
-
-
-def _image(
-    keys: Mapping[int, PrivateKey], algorithm: Algorithm, random: Random, now: datetime
-) -> CardImage:
-    guid = bytearray(random(16))
-    guid[6] = guid[6] & 0x0F | 0x40  # version and variant of a random UUID (RFC 9562, 5.4)
-    guid[8] = guid[8] & 0x3F | 0x80
-    serial = str(int.from_bytes(guid[:4]))
-    expiry = f"{now + LIFETIME:%Y%m%d}"
-    return CardImage(
-        serial=serial,
-        guid=bytes(guid),
-        objects={
-            ObjectTag.CHUID: encode.chuid(bytes(guid), expiry),
-            ObjectTag.CCC: encode.ccc(bytes(guid)),
-            ObjectTag.DISCOVERY: encode.discovery(),
-            ObjectTag.KEY_HISTORY: encode.key_history(),
-            ObjectTag.PRINTED_INFORMATION: encode.printed_information(
-                "cloudcard local", "Development", expiry, serial, "cloudcard"
-            ),
-            **{
-                CERTIFICATE_OF_KEY[key_ref]: encode.certificate(_certify(key_ref, key, now))
-                for key_ref, key in keys.items()
-            },
-        },
-        keys=dict.fromkeys(keys, CardKey(algorithm)),
-    )
-
-
-def _certify(key_ref: int, key: PrivateKey, now: datetime) -> bytes:
-    """A self-signed certificate, DER."""
-    name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, f"cloudcard local {key_ref:02X}, not for use")]
-    )
-    wanted = KEY_USAGES[key_ref] - (
-        {"key_agreement"} if isinstance(key, rsa.RSAPrivateKey) else {"key_encipherment"}
-    )
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(**{bit: bit in wanted for bit in KEY_USAGE_BITS}), critical=True
+    def _request_challenge(self, request: RequestChallenge) -> KeyResult:
+        self._challenge = None
+        if request.algorithm != self._card.management_algorithm:
+            return Refusal.UNKNOWN_KEY
+        self._challenge, sent = management_key.challenge(
+            request.algorithm,
+            self._card.management_key,
+            self._random,
+            enciphered=request.enciphered,
         )
-        .sign(key, SHA256())
-        .public_bytes(Encoding.DER)
-    )
+        return sent
+
+    def _answer_challenge(self, request: AnswerChallenge) -> KeyResult:
+        challenge, self._challenge = self._challenge, None  # first
+        if challenge is None or not challenge.is_answered_by(request.algorithm, request.response):
+            return Refusal.DENIED
+        block = request.challenge
+        if len(block) not in (0, management_key.BLOCK_BYTES[request.algorithm]):
+            return Refusal.MALFORMED
+        key = self._card.management_key
+        cryptogram = management_key.encipher(request.algorithm, key, block) if block else b""
+        return Administrator(self._administrator_proof(), cryptogram)
+
+    def _change(self, request: Change) -> Steps:
+        if not isinstance(request, ResetCard):
+            self._require(request.proof, self._administrator_proof())
+        if isinstance(request, SetTries):
+            self._require(request.passcode_proof, self._passcode_proof())
+        state, changed = changes.apply(self._card, request)
+        yield state
+        if isinstance(request, ResetCard):
+            self._secret = self._random(SECRET_BYTES)
+        return changed
+
+    def _require(self, proof: bytes, right: bytes) -> None:
+        if not hmac.compare_digest(proof, right):
+            raise ChangeRefused(Refusal.PASSCODE_NEEDED)
+
+    def _passcode_proof(self) -> bytes:
+        """As good as long as the passcodes stay the same."""
+        known = (passcode.value for _, passcode in sorted(self._card.passcodes.items()))
+        return self._proof("passcode", *known)
+
+    def _administrator_proof(self) -> bytes:
+        """As good until the card is reset: ykman replaces the management key and goes on."""
+        return self._proof("administrator")
+
+    def _proof(self, what: str, *values: bytes) -> bytes:
+        told = b"".join(bytes((len(value),)) + value for value in (what.encode(), *values))
+        return hmac.digest(self._secret, told, "sha256")
 
 
-def _raw_rsa(numbers: rsa.RSAPrivateNumbers, block: bytes) -> KeyResult:
-    """RSASP1 and RSADP (RFC 8017, 5.1.2 and 5.2.1): the application has made the padding.
-
-    The OpenSSL under `cryptography` does no raw RSA, hence GMP.
-    """
-    base = int.from_bytes(block)
-    if base >= numbers.public_numbers.n:
-        return Refusal.MALFORMED
-    half_p = int(gmpy2.powmod_sec(base % numbers.p, numbers.dmp1, numbers.p))
-    half_q = int(gmpy2.powmod_sec(base % numbers.q, numbers.dmq1, numbers.q))
-    result = half_q + numbers.q * (numbers.iqmp * (half_p - half_q) % numbers.p)
-    return result.to_bytes(len(block))
-
-
-def _ecdsa(key: ec.EllipticCurvePrivateKey, digest: bytes) -> bytes:
-    # Any length: the leftmost bits count, a short digest is a small number (FIPS 186-5, 6.4.1).
-    fitted = digest[:FIELD_BYTES].rjust(FIELD_BYTES, b"\0")
-    return key.sign(fitted, ec.ECDSA(Prehashed(SHA256())))
-
-
-def _ecdh(key: ec.EllipticCurvePrivateKey, point: bytes) -> KeyResult:
-    try:
-        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except ValueError:
-        return Refusal.MALFORMED
-    return key.exchange(ec.ECDH(), peer)
+def _needs_passcode(key_ref: int, policy: PinPolicy) -> bool:
+    if policy is PinPolicy.DEFAULT:
+        return key_ref not in WITHOUT_PASSCODE
+    return policy is not PinPolicy.NEVER

@@ -18,7 +18,12 @@ REFUSALS: Mapping[grpc.StatusCode, Refusal] = {
     grpc.StatusCode.NOT_FOUND: Refusal.UNKNOWN_KEY,
 }
 
-PASSCODE_NEEDED = "PASSCODE_NEEDED"  # the one reason that matters beyond its status
+# The reasons that matter beyond their status
+REASONS: Mapping[str, Refusal] = {
+    "PASSCODE_NEEDED": Refusal.PASSCODE_NEEDED,
+    "ADMINISTRATOR_NEEDED": Refusal.PASSCODE_NEEDED,
+    "CARD_FULL": Refusal.FULL,
+}
 
 # The call may have come to nothing without the keystore's doing: it may be made again, if that
 # does no harm. A keystore that ends cuts its calls with any of these.
@@ -39,9 +44,8 @@ def code(error: grpc.RpcError) -> grpc.StatusCode:
 
 def refusal(error: grpc.RpcError) -> Refusal:
     """Why there is no result; UNAVAILABLE for what is not a refusal of the keystore."""
-    if _reason(error) == PASSCODE_NEEDED:
-        return Refusal.PASSCODE_NEEDED
-    return REFUSALS.get(code(error), Refusal.UNAVAILABLE)
+    known = REASONS.get(_reason(error))
+    return known or REFUSALS.get(code(error), Refusal.UNAVAILABLE)
 
 
 def _reason(error: grpc.RpcError) -> str:

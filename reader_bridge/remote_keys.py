@@ -23,17 +23,21 @@ from card_os.keys import (
     VerifyPasscode,
 )
 from card_os.management import CardKey
-from card_os.piv import CardImage
+from card_os.piv import CardImage, Features
+from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
 from reader_bridge.refusals import refusal
+from reader_bridge.remote_management import RemoteManagement, card_key
 from reader_bridge.remote_operation import CALL_SECONDS, Clock, RemoteOperation
 from reader_bridge.repeats import Repeats
 from reader_bridge.tasks import Cancellation
 
 Channel: TypeAlias = approval_pb2.Channel.ValueType
+
+USUAL_TRIES = 3  # after the right passcode, where the keystore does not say
 
 PUSH = approval_pb2.CHANNEL_PUSH
 QR = approval_pb2.CHANNEL_QR
@@ -62,6 +66,7 @@ class RemoteKeys:
         clock: Clock = time.monotonic,
     ) -> None:
         self._stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        self._management = RemoteManagement(channel, card_serial)
         self._serial = card_serial
         self._prompter = prompter
         self._channels = tuple(channels)
@@ -77,15 +82,29 @@ class RemoteKeys:
             serial=card.serial,
             guid=card.guid,
             objects={each.tag: each.value for each in card.objects},
-            keys={each.key_ref: CardKey(int(each.algorithm)) for each in card.keys},
+            keys=_keys(card),
+            features=Features(
+                algorithms=frozenset(int(each) for each in card.features.algorithms),
+                management_algorithm=card.features.management_algorithm or None,
+                global_pin=card.features.global_pin,
+                extensions=card.features.extensions,
+            ),
+            verifiable_certificate=card.secure_messaging.certificate,
         )
 
     def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
         """Bring a request to the keystore. An approval is waited for up to 130 seconds."""
-        if isinstance(request, UseKey):
-            return self._use(request, cancellation)
-        if not isinstance(request, PasscodeRequest):
-            return Refusal.DENIED
+        match request:
+            case UseKey(key_ref=KeyRef.SECURE_MESSAGING):
+                return self._agree(request)
+            case UseKey():
+                return self._use(request, cancellation)
+            case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
+                return self._check(request)
+            case _:
+                return self._management.perform(request)
+
+    def _check(self, request: PasscodeRequest) -> KeyResult:
         try:
             result = self._passcode(request)
         except grpc.RpcError as error:
@@ -93,6 +112,20 @@ class RemoteKeys:
         if isinstance(result, Verified):
             self._repeats.forget()
         return result
+
+    def _agree(self, request: UseKey) -> KeyResult:
+        """Nobody is asked, nothing is spent."""
+        try:
+            return self._stub.AgreeOnSession(
+                pb.AgreeOnSessionRequest(
+                    card_serial=self._serial,
+                    cipher_suite=request.algorithm,
+                    point=request.input,
+                ),
+                timeout=CALL_SECONDS,
+            ).secret
+        except grpc.RpcError as error:
+            return refusal(error)
 
     def _use(self, request: UseKey, cancellation: Cancellation) -> KeyResult:
         if self._repeats.has(request):
@@ -114,7 +147,8 @@ class RemoteKeys:
                     pb.GetPasscodeStatusRequest(card_serial=self._serial, key_ref=request.key_ref),
                     timeout=CALL_SECONDS,
                 )
-                return TriesLeft(status.tries_left)
+                most = status.most_tries or USUAL_TRIES
+                return TriesLeft(status.tries_left, most, status.factory)
             case VerifyPasscode():
                 verified = self._stub.VerifyPasscode(
                     pb.VerifyPasscodeRequest(
@@ -160,6 +194,13 @@ class RemoteKeys:
             application=self._application,
             channels=self._channels,
         )
+
+
+def _keys(card: pb.Card) -> Mapping[int, CardKey]:
+    keys = {each.key_ref: card_key(each) for each in card.keys}
+    if card.HasField("secure_messaging"):
+        keys[KeyRef.SECURE_MESSAGING] = CardKey(card.secure_messaging.cipher_suite)
+    return keys
 
 
 def _outcome(result: pb.PasscodeResult) -> KeyResult:

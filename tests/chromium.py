@@ -37,6 +37,10 @@ class Screen:
         """Whether a window has that title."""
         return self._xdotool("search", "--onlyvisible", "--name", title)
 
+    def turn_to(self, title: str) -> None:
+        """Give the window of that title the focus, and wait until it has it."""
+        self._xdotool("search", "--onlyvisible", "--name", title, "windowfocus", "--sync")
+
     def type(self, text: str) -> None:
         """Type into the window that has the focus, then Enter."""
         self._xdotool("type", text)
@@ -73,6 +77,7 @@ class Person:
         while not self._done.wait(LOOK_SECONDS):
             if self._screen.shows(PIN_DIALOG):
                 self.asked += 1
+                self._screen.turn_to(PIN_DIALOG)
                 self._screen.type(self._pin)
                 while self._screen.shows(PIN_DIALOG) and not self._done.wait(LOOK_SECONDS):
                     pass

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools import identity
@@ -16,6 +20,8 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.processes import Child, Nursery
 
 PASSCODE = "135790"
+AES_192 = 0x0A
+MANAGEMENT_KEY = bytes(range(1, 9)) * 3
 
 
 @dataclass
@@ -69,6 +75,27 @@ class KeystoreProcess:
         with identity.channel(phone) as channel:
             Phone(phone, channel).set_passcode(serial, PASSCODE)
         return serial
+
+    def developer_card(self, user_id: str) -> str:
+        """A card in use whose secrets are the factory's; returns its serial number."""
+        request = registry_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=user_id, profile="developer"
+        )
+        serial: str = self.registry.IssueCard(request).card.serial
+        return serial
+
+
+def administrator(channel: grpc.Channel, serial: str) -> bytes:
+    """Answer the challenge with the factory's management key; returns the proof."""
+    stub = administration_pb2_grpc.AdministrationServiceStub(channel)
+    asked = administration_pb2.RequestChallengeRequest(card_serial=serial, algorithm=AES_192)
+    challenge = stub.RequestChallenge(asked, timeout=10).challenge
+    response = Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
+    answer = administration_pb2.AnswerChallengeRequest(
+        card_serial=serial, algorithm=AES_192, response=response
+    )
+    proof: bytes = stub.AnswerChallenge(answer, timeout=10).proof
+    return proof
 
 
 @dataclass

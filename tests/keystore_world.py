@@ -18,17 +18,21 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.approval import statement
 from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.management import Management, encipher
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.algorithms import Cipher, KeyUse
+from cloud_keystore.model.cards import PIN, CardState
+from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.operations import Channel, Decision, Operation, State
-from cloud_keystore.model.passcodes import Verified
+from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
 from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.registry import authorities
+from cloud_keystore.registry.administration import Administration, Administrator
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.enrolment import Enrolment
 from cloud_keystore.registry.people import People
@@ -77,6 +81,8 @@ class World:
     activation: Activation
     secure_messaging: SecureMessaging
     renewal: Renewal
+    management: Management
+    administration: Administration
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -100,9 +106,19 @@ class World:
         return made.serial
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
-        outcome = self.passcodes.verify(serial, 0x80, PASSCODE, workstation.identity.id)
+        factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
+        passcode = FACTORY_PASSCODES[PIN] if factory else PASSCODE
+        outcome = self.passcodes.verify(serial, PIN, passcode, workstation.identity.id)
         assert isinstance(outcome, Verified)
         return outcome.proof
+
+    def administrator(self, serial: str, workstation: Enrolled) -> Administrator:
+        """Who knows the factory's management key."""
+        at = (serial, Cipher.AES_192, workstation.identity.id)
+        challenge = self.management.request_challenge(*at, enciphered=False)
+        response = encipher(Cipher.AES_192, factory_key(Cipher.AES_192), challenge)
+        proof = self.management.answer_challenge(*at, response, b"").proof
+        return Administrator(serial, proof, workstation.identity)
 
     def ask(
         self,
@@ -161,6 +177,8 @@ def new_world(folder: Path) -> World:
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast)
+    renewal = Renewal(clock, os.urandom, authority)
+    management = Management(database, seal, clock, os.urandom)
     return World(
         database=database,
         clock=clock,
@@ -173,7 +191,11 @@ def new_world(folder: Path) -> World:
         deciding=Deciding(database, seal, clock, woken.extend),
         activation=Activation(database, seal, clock, os.urandom),
         secure_messaging=SecureMessaging(database, seal, os.urandom),
-        renewal=Renewal(clock, os.urandom, authority),
+        renewal=renewal,
+        management=management,
+        administration=Administration(
+            database, seal, clock, os.urandom, renewal, management, passcodes, woken.extend
+        ),
         woken=woken,
     )
 

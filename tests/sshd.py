@@ -37,10 +37,12 @@ class Sshd:
         """Admit the holder of this key, and nobody else."""
         (self.folder / "authorized_keys").write_text(public_key + "\n")
 
-    def client(self, *options: str) -> list[str]:
+    def client(self, *options: str, agent: Path | str = "none") -> list[str]:
         """An ssh that knows this server and nothing of its user's own settings."""
-        known = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
-        settings = ("-F", "none", "-o", known, "-o", "IdentityFile=none", "-o", "BatchMode=no")
+        settings = (
+            *("-F", "none", "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}"),
+            *("-o", "IdentityFile=none", "-o", f"IdentityAgent={agent}"),
+        )
         return ["ssh", *settings, "-p", str(self.port), *options, "127.0.0.1"]
 
 

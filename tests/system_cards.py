@@ -17,23 +17,25 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authority import Authority
 from card_os import tlv
+from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, UseKey
 from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
 from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Pkcs11
-from reader_bridge import local_keys
+from reader_bridge.local import card as local_card
+from reader_bridge.local.making import plain_card
 from reader_bridge.local_keys import LocalKeys
 from reader_bridge.serve import Slot
 from reader_bridge.tasks import CancellableKeys, Cancellation
 from reader_bridge.vpcd import PORT
 
-PIN, PUK = local_keys.PIN.decode(), local_keys.PUK.decode()
+PIN, PUK = local_card.PIN.decode(), local_card.PUK.decode()
 EMAIL = "ada@example.org"
 
 # Every algorithm that a client is tried with: a row here is a card more in each test.
-RSA = (Algorithm.RSA_2048,)
-ECC = (Algorithm.ECC_P256,)
+RSA = (Algorithm.RSA_2048, Algorithm.RSA_3072)
+ECC = (Algorithm.ECC_P256, Algorithm.ECC_P384)
 ALGORITHMS = (*RSA, *ECC)
 
 PIV_CARD_AUTHENTICATION = x509.ObjectIdentifier("2.16.840.1.101.3.6.8")  # FIPS 201-3, 4.2.1
@@ -97,21 +99,29 @@ def inserted(
     client: pcsc.Client, algorithm: Algorithm, authority: Authority, slot: int = 0
 ) -> Iterator[LocalCard]:
     """A new card, certified by the authority, in the reader for the time of the block."""
-    keys = LocalKeys(algorithm, os.urandom, datetime.now(UTC))
+    keys = LocalKeys(plain_card(algorithm, os.urandom, datetime.now(UTC)), os.urandom)
     certificates = {
         key_ref: _certify(authority, key_ref, keys.image.objects[tag])
         for key_ref, tag in CERTIFICATE_OF_KEY.items()
         if tag in keys.image.objects
     }
     image = _with(keys.image, certificates)
-    recorded, seen = Recorded(keys), threading.Event()
-    place = Slot(PORT + slot, new_card(image, os.urandom), recorded, lambda _: seen.set())
+    recorded = Recorded(keys)
+    with in_slot(client, new_card(image, os.urandom), recorded, slot):
+        yield LocalCard(slot, image, algorithm, certificates, recorded.used)
+
+
+@contextmanager
+def in_slot(client: pcsc.Client, card: Card, keys: CancellableKeys, slot: int) -> Iterator[None]:
+    """A card in the reader for the time of the block."""
+    seen = threading.Event()
+    place = Slot(PORT + slot, card, keys, lambda _: seen.set())
     place.start()
     try:
         assert seen.wait(timeout=10), "the reader has not seen the card"
         with client.connect(slot):
             pass  # pcscd has, too
-        yield LocalCard(slot, image, algorithm, certificates, recorded.used)
+        yield
     finally:
         place.stop()
         client.wait_for_absence(slot)

@@ -27,6 +27,8 @@ from card_os.piv.session import Awaited
 from card_os.status import SW, CardError
 
 ANY = 0x00  # P1 that names whichever algorithm the management key has, as OpenSC sends it
+RANDOM_BYTES = 8  # as in a challenge of old
+ASK_CHALLENGE = tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.CHALLENGE))
 
 Objects: TypeAlias = Mapping[int, bytes]
 Shape: TypeAlias = frozenset[tuple[int, bool]]
@@ -70,8 +72,13 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
     Raises 6A86 for a card without that key or of another algorithm, 6700 without a template, 6A80
     for a template that does not fit the step, 6982 for a wrong answer, and what stands in
     `refusals` for a refusal. A step that fails leaves nobody administrator (part 2, 2.4.2).
+
+    A card without that key gives challenges all the same, which nothing answers: OpenSC has its
+    random numbers from them.
     """
     own = context.image.features.management_algorithm
+    if own is None and algorithm == ANY and template == ASK_CHALLENGE:
+        return _template(Tag.CHALLENGE, context.random(RANDOM_BYTES))
     if own is None or algorithm not in (own, ANY):
         raise CardError(SW.INCORRECT_P1P2)
     if not template:

@@ -45,7 +45,7 @@ def encode(asked: Asked) -> bytes:
         key_id=asked.key.id,
         key_ref=asked.key.key_ref,
         algorithm=approval_pb2.Algorithm.ValueType(asked.key.algorithm),
-        certificate_sha256=sha256(asked.key.certificate).digest(),
+        certificate_sha256=asked.key.sha256,
         card_serial=asked.card.serial,
         user_id=asked.user.id,
         user_display_name=asked.user.display_name,

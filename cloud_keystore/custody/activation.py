@@ -90,7 +90,7 @@ class Activation:
             (approved.key_id, key.id),
             (approved.key_use, operation.key_use),
             (approved.algorithm, key.algorithm),
-            (approved.certificate_sha256, sha256(key.certificate).digest()),
+            (approved.certificate_sha256, key.sha256),
             (approved.card_serial, card.serial),
             (approved.user_id, card.user_id),
             (approved.workstation.workstation_id, workstation.id),

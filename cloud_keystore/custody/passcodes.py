@@ -17,6 +17,7 @@ from cloud_keystore.model.errors import (
     CardNotFound,
     CardNotInUse,
     InvalidInput,
+    KeyNotFound,
     PasscodeAlreadySet,
 )
 from cloud_keystore.model.passcodes import (
@@ -25,6 +26,7 @@ from cloud_keystore.model.passcodes import (
     TRIES,
     Mismatch,
     PolicyViolation,
+    Status,
     Verified,
     violated_rule,
 )
@@ -54,37 +56,47 @@ class Passcodes:
     random: Random
     hasher: PasswordHasher
 
-    def tries_left(self, serial: str, key_ref: int) -> int:
-        """Tries left of the PIN or PUK; 0 when blocked or not set."""
-        card = self._active(serial)
+    def status(self, serial: str, key_ref: int) -> Status:
+        """How a passcode stands; raises KeyNotFound for one that the card does not have."""
+        card = self._active(serial, key_ref)
         with self.database.read() as connection:
-            return passcodes.tries_left(connection, card.id, key_ref) or 0
+            return passcodes.find(connection, card.id, key_ref) or Status()
 
     def verify(self, serial: str, key_ref: int, passcode: bytes, workstation_id: str) -> Outcome:
-        """Check a passcode; a right one restores the tries and proves itself to a workstation."""
-        card = self._active(serial)
+        """Check a PIN; a right one restores the tries and proves itself to a workstation.
+
+        Raises KeyNotFound for the PUK too, which opens nothing.
+        """
+        card = self._active(serial, key_ref)
+        if key_ref == PUK:
+            raise KeyNotFound("the PUK is not verified on its own")
         wrong = self._check(card, key_ref, passcode)
         return wrong or self._prove(card, workstation_id)
 
     def change(
         self, serial: str, key_ref: int, old: bytes, new: bytes, workstation_id: str
     ) -> Outcome:
-        """Replace a passcode, the old one being right."""
-        card = self._active(serial)
-        if rule := violated_rule(key_ref, new):
-            return PolicyViolation(rule)
+        """Replace a passcode, the old one being right; raises KeyNotFound for one that the card
+        does not have.
+        """
+        card = self._active(serial, key_ref)
         if wrong := self._check(card, key_ref, old):
             return wrong
+        if rule := violated_rule(key_ref, new):
+            return PolicyViolation(rule)
         self._replace(card, key_ref, new)
         return self._prove(card, workstation_id)
 
     def reset(self, serial: str, puk: bytes, new: bytes, workstation_id: str) -> Outcome:
-        """Set a new PIN and restore its tries, the PUK being right."""
-        card = self._active(serial)
-        if rule := violated_rule(PIN, new):
-            return PolicyViolation(rule)
+        """Set a new PIN and restore its tries, the PUK being right.
+
+        A wrong PUK is told before a bad new PIN: ykman blocks a PUK by two that are neither.
+        """
+        card = self._active(serial, PUK)
         if wrong := self._check(card, PUK, puk):
             return wrong
+        if rule := violated_rule(PIN, new):
+            return PolicyViolation(rule)
         self._replace(card, PIN, new)
         return self._prove(card, workstation_id)
 
@@ -109,7 +121,7 @@ class Passcodes:
                     f"card {serial} is {card.state} and not waiting for a passcode"
                 )
             for key_ref, hashed in hashes.items():
-                passcodes.add(connection, card.id, key_ref, hashed, TRIES)
+                passcodes.put(connection, card.id, key_ref, hashed, TRIES)
         return puk
 
     def factory(self, card_id: str) -> Mapping[int, str]:
@@ -118,13 +130,15 @@ class Passcodes:
         """
         return self._hashes(card_id, FACTORY_PASSCODES)
 
-    def _active(self, serial: str) -> Card:
+    def _active(self, serial: str, key_ref: int) -> Card:
         with self.database.read() as connection:
             card = cards.find_by_serial(connection, serial)
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         if card.state is not CardState.ACTIVE:
             raise CardNotInUse(f"card {serial} is {card.state}")
+        if not PROFILES[card.profile].has_passcode(key_ref):
+            raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card
 
     def _check(self, card: Card, key_ref: int, passcode: bytes) -> Mismatch | None:
@@ -139,13 +153,14 @@ class Passcodes:
         except VerifyMismatchError:
             return Mismatch(tries)
         with self.database.write() as connection:
-            passcodes.restore_tries(connection, card.id, key_ref, TRIES)
+            passcodes.restore_tries(connection, card.id, key_ref)
         return None
 
     def _replace(self, card: Card, key_ref: int, new: bytes) -> None:
         hashed = self._hash(card.id, key_ref, new)
+        factory = PROFILES[card.profile].factory_passcodes and FACTORY_PASSCODES.get(key_ref) == new
         with self.database.write() as connection:
-            passcodes.replace(connection, card.id, key_ref, hashed, TRIES)
+            passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
 
     def _prove(self, card: Card, workstation_id: str) -> Verified:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum, auto, unique
+from hashlib import sha256
 
 from cloud_keystore.model.algorithms import Algorithm
 
@@ -93,7 +94,7 @@ class Key:
     sealed_private: bytes | None = field(repr=False)  # None once destroyed
     create_time: datetime
     public_key: bytes = b""  # SubjectPublicKeyInfo, DER
-    pin_policy: int = PinPolicy.DEFAULT
+    pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: int = 0  # kept and told, no more
     imported: bool = False  # not made here
 
@@ -102,6 +103,11 @@ class Key:
         """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
         table 5.
         """
-        if self.pin_policy != PinPolicy.DEFAULT:
-            return PinPolicy(self.pin_policy)
+        if self.pin_policy is not PinPolicy.DEFAULT:
+            return self.pin_policy
         return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)
+
+    @property
+    def sha256(self) -> bytes:
+        """What an approval is bound to: SHA-256 of the certificate, or else of the public key."""
+        return sha256(self.certificate or self.public_key).digest()

@@ -63,6 +63,38 @@ class PasscodeAlreadySet(KeystoreError):
     """The card has a passcode already."""
 
 
+class AdministrationRefused(KeystoreError):
+    """The card's profile does not have this way of changing it."""
+
+
+class ChallengeRejected(KeystoreError):
+    """The answer to the challenge is wrong, or there is no challenge to answer any more."""
+
+
+class TooManyGuesses(KeystoreError):
+    """The card's management key was given wrongly too often lately."""
+
+
+class AdministratorNeeded(KeystoreError):
+    """The proof of the management key is missing, foreign or too old."""
+
+
+class CardFull(KeystoreError):
+    """There is no room on the card for what is to be stored."""
+
+
+class KeyReferenceTaken(KeystoreError):
+    """There is a key already where one is to be put."""
+
+
+class CardNotBlocked(KeystoreError):
+    """The card has tries left, and only a blocked one is reset."""
+
+
+class NotAttested(KeystoreError):
+    """The key was not made here, so nothing can be said for it."""
+
+
 class JustRefused(KeystoreError):
     """The holder has just refused this key's use here: the application repeats itself."""
 

@@ -14,6 +14,18 @@ PUK_RULE = "8 digits"
 FACTORY_PASSCODES = {PIN: b"123456", PUK: b"12345678"}  # those of Yubico's cards, so of their tools
 
 
+MOST_TRIES = range(1, 16)  # what an administrator may set; a status word tells up to 15
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a passcode stands; without one there are no tries."""
+
+    tries_left: int = 0
+    most_tries: int = TRIES
+    factory: bool = False  # whether it is the one that everybody knows
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """The passcode was right; `proof` is to be shown with operations of this card at this

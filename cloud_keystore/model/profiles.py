@@ -19,7 +19,10 @@ from cloud_keystore.model.algorithms import (
 from cloud_keystore.model.cards import (
     AUTHENTICATION,
     CARD_AUTHENTICATION,
+    GLOBAL_PIN,
     KEY_MANAGEMENT,
+    PIN,
+    PUK,
     RETIRED,
     SECURE_MESSAGING,
     SIGNATURE,
@@ -55,10 +58,16 @@ class CardProfile:
     algorithms: frozenset[Algorithm] = INTEROPERABLE  # of keys that the card makes
     management: Cipher | None = None
     """Of key 9B; None: there is no such key, and nobody administers the card through a reader."""
+    management_ciphers: frozenset[Cipher] = frozenset(Cipher) - {Cipher.TDEA}
+    """Of the management keys that an administrator may set."""
     global_pin: bool = False
     extensions: bool = False
     """Yubico's instructions, and keys used for all that their algorithm can do."""
     factory_passcodes: bool = False  # PIN and PUK that everybody knows, in use at once
+
+    def has_passcode(self, key_ref: int) -> bool:
+        """Whether there is such a passcode on the card."""
+        return key_ref in (PIN, PUK) or (key_ref == GLOBAL_PIN and self.global_pin)
 
     def allowed_uses(self, key_ref: int, algorithm: Algorithm) -> frozenset[KeyUse]:
         """What a key may be asked to do with the holder's approval.
@@ -120,6 +129,7 @@ PROFILES: Mapping[str, CardProfile] = {
             keys=_all_four(Algorithm.ECC_P256),
             algorithms=frozenset(Algorithm),
             management=Cipher.AES_192,
+            management_ciphers=frozenset(Cipher),  # older tools know none but TDEA
             extensions=True,
             factory_passcodes=True,
         ),

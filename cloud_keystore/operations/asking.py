@@ -189,7 +189,7 @@ class Asking:
             key.card_id,
             workstation.id,
             now,
-            for_signature=key.asks_for_pin is PinPolicy.ALWAYS,
+            once=key.asks_for_pin is PinPolicy.ALWAYS,
         )
         if not proven:
             raise PasscodeNeeded("give the passcode again")

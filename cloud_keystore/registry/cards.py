@@ -11,12 +11,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.management import put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.algorithms import (
     SUITE_ALGORITHM,
     SUITE_OF,
     Algorithm,
+    Cipher,
     CipherSuite,
 )
 from cloud_keystore.model.cards import (
@@ -37,6 +39,7 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     UserNotFound,
 )
+from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
@@ -45,7 +48,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.registry import certificates, objects, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.renewal import new_guid
-from cloud_keystore.storage import cards, operations, passcodes, people
+from cloud_keystore.storage import cards, management, operations, passcodes, people
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
@@ -75,6 +78,7 @@ class CardImage:
     objects: Mapping[int, bytes]
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
+    management: Cipher | None  # algorithm of key 9B
 
     @property
     def cipher_suite(self) -> CipherSuite | None:
@@ -148,11 +152,19 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
-            found = _without_private(cards.keys(connection, card.id))
-        keys = {key.key_ref: key for key in found}
+            held = _without_private(cards.keys(connection, card.id))
+            found = management.find_key(connection, card.id)
+        keys = {key.key_ref: key for key in held}
         secure_messaging = keys.pop(SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
-        return CardImage(card, profile, contents, tuple(keys.values()), secure_messaging)
+        return CardImage(
+            card=card,
+            profile=profile,
+            objects=contents,
+            keys=tuple(keys.values()),
+            secure_messaging=secure_messaging,
+            management=None if found is None else found[0],
+        )
 
     def unlock(self, serial: str) -> CardEntry:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
@@ -163,7 +175,7 @@ class Cards:
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
             for key_ref in (PIN, PUK, GLOBAL_PIN):
-                passcodes.restore_tries(connection, card.id, key_ref, TRIES)
+                passcodes.restore_tries(connection, card.id, key_ref)
             return self._entry(connection, card)
 
     def suspend(self, serial: str) -> CardEntry:
@@ -190,7 +202,10 @@ class Cards:
             if made is None:
                 cards.add(connection, card, request_id, keys, contents)
                 for key_ref, hashed in first.items():
-                    passcodes.add(connection, card.id, key_ref, hashed, TRIES)
+                    passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
+                if profile.management is not None:
+                    key = factory_key(profile.management)
+                    put_key(connection, card, profile.management, key, self.seal)
                 made = card
             return self._entry(connection, made)
 
@@ -205,6 +220,7 @@ class Cards:
                 )
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
                 passcodes.drop_proofs(connection, card.id)
+                management.drop_proofs(connection, card.id)
                 withdrawn = operations.open_of(connection, card.id)
                 for operation_id in withdrawn:
                     operations.cancel(connection, operation_id, now)

@@ -59,13 +59,14 @@ def build(
         **_identity(card, authorities, now),
         ObjectTag.DISCOVERY: encode.discovery(global_pin=profile.global_pin),
         ObjectTag.KEY_HISTORY: encode.key_history(),
-        ObjectTag.PRINTED_INFORMATION: encode.printed_information(
-            user.display_name, AFFILIATION, expiry, card.serial, ISSUER
-        ),
         **_certificates(keys, authorities),
     }
-    if profile.extensions:
+    if profile.extensions:  # Yubico's tools keep a secret in the printed information
         made[ATTESTATION_CERTIFICATE] = encode.certificate(authorities.attestation.der)
+    else:
+        made[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
+            user.display_name, AFFILIATION, expiry, card.serial, ISSUER
+        )
     made[ObjectTag.SECURITY_OBJECT] = _security_object(made, authorities, now)
     return made
 

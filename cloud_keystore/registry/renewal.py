@@ -24,10 +24,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound, UserNotFound
+from cloud_keystore.model.people import User
 from cloud_keystore.registry import certificates, objects, public_keys, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.storage import cards, people
@@ -41,6 +43,7 @@ class Changes:
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     keys: Mapping[int, Key | None] = field(default_factory=lambda: MappingProxyType({}))
+    management: Cipher | None = None  # of the management key; None: as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,31 @@ class Renewal:
         follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
         return Changes({tag: contents or None, **follows})
 
+    def reset(self, connection: Connection, card: Card) -> Changes:
+        """Make the card as it was issued, but without keys and with another GUID. Key 04 stays,
+        and gets another certificate.
+        """
+        now = self.clock()
+        renamed = replace(card, guid=new_guid(self.random))
+        cards.set_guid(connection, card.id, renamed.guid)
+        keys: dict[int, Key | None] = {}
+        for key in cards.keys(connection, card.id):
+            if key.key_ref == SECURE_MESSAGING:
+                keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
+                cards.set_certificate(connection, key.id, kept.certificate)
+            else:
+                cards.remove_key(connection, card.id, key.key_ref, now)
+                keys[key.key_ref] = None
+        own = [key for key in keys.values() if key is not None]
+        user = self._holder(connection, card)
+        fresh = objects.build(renamed, user, own, self.authorities, now)
+        gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
+        for tag in gone:
+            cards.put_object(connection, card.id, tag, b"", written=False)
+        for tag, contents in fresh.items():
+            cards.put_object(connection, card.id, tag, contents, written=False)
+        return Changes({**gone, **fresh}, keys)
+
     def _renew(
         self, connection: Connection, card: Card, changed: Mapping[int, Key | None]
     ) -> Changes:
@@ -113,9 +141,7 @@ class Renewal:
                 key.algorithm, key.public_key, card.guid, self.authorities
             )
             return replace(key, certificate=certificate)
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise UserNotFound(f"card {card.serial} has no holder")
+        user = self._holder(connection, card)
         certificate = certificates.issue(
             CARD,
             public_keys.load(key.public_key),
@@ -125,6 +151,12 @@ class Renewal:
             self.crl_url,
         )
         return replace(key, certificate=certificate)
+
+    def _holder(self, connection: Connection, card: Card) -> User:
+        user = people.find_user(connection, card.user_id)
+        if user is None:
+            raise UserNotFound(f"card {card.serial} has no holder")
+        return user
 
     def _rebuild(
         self,

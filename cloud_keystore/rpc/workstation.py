@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.passcodes import Outcome, Passcodes
+from cloud_keystore.custody.secure_messaging import SecureMessaging
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import InvalidInput, KeyNotFound
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.registry.cards import Cards
+from cloud_keystore.rpc import cards
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
@@ -34,35 +36,23 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     passcodes: Passcodes
     asking: Asking
     activation: Activation
+    secure_messaging: SecureMessaging
     wakeups: Wakeups
     clock: Clock
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
         image = await self.door.call(context, lambda _: self.cards.image(request.card_serial))
-        return pb.GetCardResponse(
-            card=pb.Card(
-                serial=image.card.serial,
-                guid=image.card.guid,
-                objects=[
-                    pb.DataObject(tag=tag, value=value) for tag, value in image.objects.items()
-                ],
-                keys=[
-                    pb.CardKey(
-                        key_ref=key.key_ref,
-                        algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
-                    )
-                    for key in image.keys
-                ],
-            )
-        )
+        return pb.GetCardResponse(card=cards.card(image))
 
     async def GetPasscodeStatus(
         self, request: pb.GetPasscodeStatusRequest, context: Context
     ) -> pb.GetPasscodeStatusResponse:
-        tries = await self.door.call(
-            context, lambda _: self.passcodes.tries_left(request.card_serial, request.key_ref)
+        status = await self.door.call(
+            context, lambda _: self.passcodes.status(request.card_serial, request.key_ref)
         )
-        return pb.GetPasscodeStatusResponse(tries_left=tries)
+        return pb.GetPasscodeStatusResponse(
+            tries_left=status.tries_left, most_tries=status.most_tries, factory=status.factory
+        )
 
     async def VerifyPasscode(
         self, request: pb.VerifyPasscodeRequest, context: Context
@@ -104,7 +94,12 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     async def AgreeOnSession(
         self, request: pb.AgreeOnSessionRequest, context: Context
     ) -> pb.AgreeOnSessionResponse:
-        secret = await self.door.call(context, lambda _: _agree(request.card_serial))
+        secret = await self.door.call(
+            context,
+            lambda _: self.secure_messaging.agree_on_session(
+                request.card_serial, request.cipher_suite, request.point
+            ),
+        )
         return pb.AgreeOnSessionResponse(secret=secret)
 
     async def CreateOperation(
@@ -163,10 +158,6 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         message.create_time.FromDatetime(operation.create_time)
         message.expire_time.FromDatetime(operation.expire_time)
         return message
-
-
-def _agree(serial: str) -> bytes:
-    raise KeyNotFound(f"card {serial} does no secure messaging")
 
 
 def _ask(request: pb.CreateOperationRequest) -> Ask:

@@ -14,6 +14,7 @@ from cloud_keystore.model.cards import (
     CardEvent,
     CardState,
     Key,
+    PinPolicy,
 )
 from cloud_keystore.storage import tables as t
 
@@ -178,4 +179,10 @@ def _to_card(row: RowMapping) -> Card:
 
 
 def _to_key(row: RowMapping) -> Key:
-    return Key(**{**row, "algorithm": Algorithm(row["algorithm"])})
+    return Key(
+        **{
+            **row,
+            "algorithm": Algorithm(row["algorithm"]),
+            "pin_policy": PinPolicy(row["pin_policy"]),
+        }
+    )

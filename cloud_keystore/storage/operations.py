@@ -109,6 +109,14 @@ def open_of(connection: Connection, card_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def open_with(connection: Connection, key_id: str) -> list[str]:
+    """Operations of a key that have not ended and for which it is not in use."""
+    query = select(o.id).where(
+        o.key_id == key_id, o.state.in_(sources(Event.CANCEL)), o.use_time.is_(None)
+    )
+    return list(connection.execute(query).scalars())
+
+
 def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
     """Requests of a card that lately rang for nothing: refused, ignored or withdrawn."""
     query = select(func.count()).where(

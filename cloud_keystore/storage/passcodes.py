@@ -6,19 +6,43 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from cloud_keystore.model.passcodes import Status
 from cloud_keystore.storage import tables as t
 
 
 def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None:
     """Tries left of a passcode, or None where none is set."""
-    query = select(t.passcode.c.tries_left).where(*_is(card_id, key_ref))
-    tries: int | None = connection.execute(query).scalar()
-    return tries
+    status = find(connection, card_id, key_ref)
+    return None if status is None else status.tries_left
 
 
-def add(connection: Connection, card_id: str, key_ref: int, hashed: str, tries: int) -> None:
+def find(connection: Connection, card_id: str, key_ref: int) -> Status | None:
+    """How a passcode stands, or None where none is set."""
+    query = select(t.passcode.c.tries_left, t.passcode.c.most_tries, t.passcode.c.factory)
+    row = connection.execute(query.where(*_is(card_id, key_ref))).first()
+    return None if row is None else Status(row.tries_left, row.most_tries, row.factory)
+
+
+def put(
+    connection: Connection,
+    card_id: str,
+    key_ref: int,
+    hashed: str,
+    tries: int,
+    *,
+    factory: bool = False,
+) -> None:
+    """Give a card a passcode of so many tries, in place of the one before."""
+    connection.execute(delete(t.passcode).where(*_is(card_id, key_ref)))
     connection.execute(
-        insert(t.passcode).values(card_id=card_id, key_ref=key_ref, hash=hashed, tries_left=tries)
+        insert(t.passcode).values(
+            card_id=card_id,
+            key_ref=key_ref,
+            hash=hashed,
+            tries_left=tries,
+            most_tries=tries,
+            factory=factory,
+        )
     )
 
 
@@ -35,13 +59,21 @@ def spend_try(connection: Connection, card_id: str, key_ref: int) -> tuple[str, 
     return None if spent is None else (spent.hash, spent.tries_left)
 
 
-def restore_tries(connection: Connection, card_id: str, key_ref: int, tries: int) -> None:
-    connection.execute(update(t.passcode).where(*_is(card_id, key_ref)).values(tries_left=tries))
-
-
-def replace(connection: Connection, card_id: str, key_ref: int, hashed: str, tries: int) -> None:
+def restore_tries(connection: Connection, card_id: str, key_ref: int) -> None:
+    """Give a passcode all its tries again."""
     connection.execute(
-        update(t.passcode).where(*_is(card_id, key_ref)).values(hash=hashed, tries_left=tries)
+        update(t.passcode).where(*_is(card_id, key_ref)).values(tries_left=t.passcode.c.most_tries)
+    )
+
+
+def replace(
+    connection: Connection, card_id: str, key_ref: int, hashed: str, *, factory: bool
+) -> None:
+    """Change a passcode, which gets all its tries again."""
+    connection.execute(
+        update(t.passcode)
+        .where(*_is(card_id, key_ref))
+        .values(hash=hashed, tries_left=t.passcode.c.most_tries, factory=factory)
     )
 
 
@@ -66,9 +98,11 @@ def use_proof(
     workstation_id: str,
     now: datetime,
     *,
-    for_signature: bool,
+    once: bool,
 ) -> bool:
-    """Whether the proof holds for this card at this workstation; a signature key takes it once."""
+    """Whether the proof holds for this card at this workstation; keys that always ask for the
+    passcode take it `once`.
+    """
     proof = t.passcode_proof.c
     conditions = [
         proof.sha256 == sha256,
@@ -76,7 +110,7 @@ def use_proof(
         proof.workstation_id == workstation_id,
         proof.expire_time > now,
     ]
-    if not for_signature:
+    if not once:
         return connection.execute(select(proof.sha256).where(*conditions)).first() is not None
     used = connection.execute(
         update(t.passcode_proof)

@@ -142,6 +142,9 @@ passcode = Table(
     Column("key_ref", Integer, primary_key=True),
     Column("hash", String, nullable=False),
     Column("tries_left", Integer, nullable=False),
+    Column("most_tries", Integer, nullable=False, server_default=text("3")),
+    # whether it is the one that everybody knows
+    Column("factory", Boolean, nullable=False, server_default=false()),
 )
 
 passcode_proof = Table(
@@ -154,6 +157,35 @@ passcode_proof = Table(
     Column(
         "signature_time", Instant
     ),  # when the proof's one use of the signature key was asked for
+)
+
+management_key = Table(
+    "management_key",
+    metadata,
+    Column("card_id", ForeignKey("card.id"), primary_key=True),
+    Column("algorithm", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+management_challenge = Table(
+    "management_challenge",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("card_id", ForeignKey("card.id"), nullable=False),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("response_sha256", LargeBinary, nullable=False),
+    Column("expire_time", Instant, nullable=False),
+    Column("spend_time", Instant),  # when it was answered; a right answer's row is deleted
+    Index("challenge_by_card", "card_id", "spend_time"),
+)
+
+administrator_proof = Table(
+    "administrator_proof",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("expire_time", Instant, nullable=False),
 )
 
 operation = Table(

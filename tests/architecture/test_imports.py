@@ -24,8 +24,10 @@ RULES = (
     Rule(
         "cloud_keystore", frozenset({"card_os"}), except_by=frozenset({"cloud_keystore.registry"})
     ),
-    Rule(  # which makes the objects of a card
-        "cloud_keystore.registry", frozenset({"card_os"}), except_for=frozenset({"card_os.piv"})
+    Rule(  # which makes the objects of a card, and asks whether one can be so
+        "cloud_keystore.registry",
+        frozenset({"card_os"}),
+        except_for=frozenset({"card_os.management", "card_os.piv"}),
     ),
     Rule(  # the only door to private keys
         "cloud_keystore",

@@ -318,3 +318,12 @@ def test_no_template_kills_the_card(templates: list[bytes]) -> None:
             apdu = bytes.fromhex("0087089B") + bytes((len(data),)) + data + b"\0"
             card.transmit(apdu if data else bytes.fromhex("0087089B"))
             assert card.card.fault is None
+
+
+def test_a_card_without_the_key_gives_random_numbers_and_lets_nobody_in() -> None:
+    card = new_card(CannedKeys())
+    challenge = card.send("0087009B 04 7C028100 00")
+    assert challenge.startswith("7C0A8108")
+    assert challenge != card.send("0087009B 04 7C028100 00")
+    assert card.send("0087009B 0C 7C0A8208" + challenge[8:24]) == "6A86"
+    assert card.send("00DB3FFF 08 5C035FC1095301AA") == "6982"

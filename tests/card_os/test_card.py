@@ -117,8 +117,7 @@ def test_select_piv(what: str, aid: str, le: str) -> None:
 
 def test_select_without_le() -> None:
     card = new_card()
-    assert card.send("00A40400 05 A000000308") == "6124"
-    assert card.send("00C0000024") == APT + "9000"
+    assert card.send("00A40400 05 A000000308") == APT + "9000"
     assert card.send("00A4040C 05 A000000308") == "9000"
 
 

@@ -174,10 +174,10 @@ def test_get_response() -> None:
     assert card.send("00C0000000") == "6985"
 
 
-def test_without_le_the_data_waits() -> None:
+def test_without_le_the_data_comes_all_the_same() -> None:
     card = new_card()
-    assert card.send("00CB3FFF035C017E") == "6114"
-    assert card.send("00C0000014").endswith("9000")
+    assert card.send("00CB3FFF035C017E") == card.send("00CB3FFF035C017E00")
+    assert card.send("00CB3FFF055C035FC105").endswith("6100")
 
 
 def test_256_bytes_or_more_are_6100() -> None:

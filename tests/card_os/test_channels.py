@@ -19,6 +19,8 @@ SIGN_9A = "{:02X}87119A 0A 7C08 8200 8104DEADBEEF 00"
 SIGN_9C = "{:02X}87119C 0A 7C08 8200 8104DEADBEEF 00"
 DISCOVERY = "{:02X}CB3FFF 03 5C017E 00"
 CERTIFICATE = "{:02X}CB3FFF 05 5C035FC105 00"
+CERTIFICATE_BYTES = 1037  # of the sample card's, in its template 53
+PART = 256  # what one short response holds
 OPEN = "{:02X}70000001"
 OTHER = "A00000039742544659"
 
@@ -265,7 +267,7 @@ class ModelChannel:
     verified: bool = False
     verified_by: int = -1
     part: bool = False  # of a signature with 9E
-    left: bool = False  # something to fetch
+    left: int = 0  # bytes to fetch
 
 
 @dataclass
@@ -279,7 +281,7 @@ class Model:
         """Count a whole command, and let it abort what waits on its channel."""
         self.number += 1
         here = self.channels[channel]
-        here.part = here.left = False
+        here.part, here.left = False, 0
         return here
 
 
@@ -374,16 +376,18 @@ class ChannelsMachine(RuleBasedStateMachine):
     @rule(channel=numbers)
     def read(self, channel: int) -> None:
         if self._is_open(channel):
-            self.model.command(channel).left = True
+            self.model.command(channel).left = CERTIFICATE_BYTES - PART
             assert self.card.send(CERTIFICATE.format(channel)).endswith("6100")
 
     @rule(channel=numbers)
     def fetch(self, channel: int) -> None:
         if self._is_open(channel):
             left = self.model.channels[channel].left
-            self.model.command(channel)
+            rest = max(left - PART, 0)
+            self.model.command(channel).left = rest
             answer = self.card.send(f"{channel:02X}C0000000")
-            assert answer[-4:] == ("6100" if left else "6985")
+            more = f"61{rest if rest < PART else 0:02X}" if rest else "9000"
+            assert answer[-4:] == (more if left else "6985")
 
     @precondition(lambda self: len(self.model.channels) > 2)
     @rule()

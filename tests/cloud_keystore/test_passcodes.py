@@ -33,7 +33,7 @@ def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
 def test_the_right_one_restores_the_tries(world: World, serial: str, pc: Enrolled) -> None:
     world.passcodes.verify(serial, PIN, WRONG, pc.identity.id)
     assert isinstance(world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
-    assert world.passcodes.tries_left(serial, PIN) == 3
+    assert world.passcodes.status(serial, PIN).tries_left == 3
 
 
 def test_the_try_is_spent_before_the_comparison(world: World, serial: str, pc: Enrolled) -> None:
@@ -89,7 +89,7 @@ def test_the_puk_sets_a_new_passcode(
     assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity.id) == Mismatch(2)
     assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity.id), Verified)
     assert isinstance(world.passcodes.verify(serial, PIN, b"246802", pc.identity.id), Verified)
-    assert world.passcodes.tries_left(serial, PUK) == 3
+    assert world.passcodes.status(serial, PUK).tries_left == 3
 
 
 def test_change(world: World, serial: str, pc: Enrolled) -> None:
@@ -101,9 +101,18 @@ def test_change(world: World, serial: str, pc: Enrolled) -> None:
 
 
 def test_a_bad_new_passcode_costs_no_try(world: World, serial: str, pc: Enrolled) -> None:
-    outcome = world.passcodes.change(serial, PIN, WRONG, b"12", pc.identity.id)
-    assert outcome == PolicyViolation("6 to 8 digits")
-    assert world.passcodes.tries_left(serial, PIN) == 3
+    change = world.passcodes.change
+    assert change(serial, PIN, PASSCODE, b"12", pc.identity.id) == PolicyViolation("6 to 8 digits")
+    assert world.passcodes.status(serial, PIN).tries_left == 3
+    assert isinstance(world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
+
+
+def test_a_wrong_passcode_is_told_before_a_bad_new_one(
+    world: World, serial: str, pc: Enrolled
+) -> None:
+    change, reset = world.passcodes.change, world.passcodes.reset
+    assert change(serial, PIN, WRONG, b"12", pc.identity.id) == Mismatch(2)
+    assert reset(serial, b"", b"", pc.identity.id) == Mismatch(2)
 
 
 @pytest.mark.parametrize(

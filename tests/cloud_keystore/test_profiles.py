@@ -146,8 +146,10 @@ def test_uses_that_a_profile_forbids(
 def test_factory_passcodes(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
     serial = world.card(ada[0], "developer")
     assert world.cards.find(serial).card.state is CardState.ACTIVE
-    for key_ref, passcode in ((0x80, b"123456"), (0x81, b"12345678")):
-        outcome = world.passcodes.verify(serial, key_ref, passcode, pc.identity.id)
+    for outcome in (
+        world.passcodes.verify(serial, 0x80, b"123456", pc.identity.id),
+        world.passcodes.reset(serial, b"12345678", b"123456", pc.identity.id),
+    ):
         assert isinstance(outcome, Verified)
     assert isinstance(world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id), Mismatch)
 
@@ -162,10 +164,11 @@ def test_a_global_pin_begins_as_the_pin(
     assert isinstance(world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id), Verified)
     for _ in range(3):
         world.passcodes.verify(serial, 0x00, b"999999", pc.identity.id)
-    assert world.passcodes.tries_left(serial, 0x00) == 0
+    assert world.passcodes.status(serial, 0x00).tries_left == 0
     world.cards.unlock(serial)
-    assert world.passcodes.tries_left(serial, 0x00) == 3
-    assert world.passcodes.verify(other, 0x00, PASSCODE, pc.identity.id) == Mismatch(0)
+    assert world.passcodes.status(serial, 0x00).tries_left == 3
+    with pytest.raises(KeyNotFound):
+        world.passcodes.verify(other, 0x00, PASSCODE, pc.identity.id)
     discovery = world.cards.image(serial).objects[names.ObjectTag.DISCOVERY]
     assert discovery.endswith(bytes.fromhex("5F2F026010"))
 

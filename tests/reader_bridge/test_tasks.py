@@ -25,7 +25,7 @@ def wait(task: KeyTask) -> None:
 def test_the_end_can_be_waited_for() -> None:
     with KeyTask(Ready(ScriptedKeys()), ASK) as task:
         wait(task)
-        assert task.result == TriesLeft(3)
+        assert task.result == TriesLeft(3, factory=True)
 
 
 def test_a_bug_is_no_result() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from card_os.piv.names import KeyRef
+from cloudcard_tools.demo.programs import Pkcs11
 from system_cards import ALGORITHMS, ECC, OPENSC_IDS, PIN, RSA, LocalCard, on_cards
 
 DOCUMENT = b"One signature, end to end.\n"
@@ -29,10 +31,13 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
 }
 PKCS1_HASHES = ("MD5", "RIPEMD160", *HASHES)
 OAEP_HASHES = ("SHA256", "SHA384", "SHA512")
+PROGRAMS = 4
 DERIVING = ("ECDH1-DERIVE", "ECDH1-COFACTOR-DERIVE")
 
 SIGNERS = pytest.mark.parametrize(
-    "key_ref", [KeyRef.AUTHENTICATION, KeyRef.SIGNATURE], ids=["9A", "9C"]
+    "key_ref",
+    [KeyRef.AUTHENTICATION, KeyRef.SIGNATURE, KeyRef.CARD_AUTHENTICATION],
+    ids=["9A", "9C", "9E"],
 )
 EVERY_HASH = pytest.mark.parametrize("name", list(HASHES))
 
@@ -200,6 +205,30 @@ def test_key_agreement(card: LocalCard, tmp_path: Path, mechanism: str) -> None:
         *("--input-file", tmp_path / "peer.der", "--output-file", tmp_path / "secret"),
     )
     assert (tmp_path / "secret").read_bytes() == peer.exchange(ec.ECDH(), ours)
+
+
+@on_cards(*ALGORITHMS)
+def test_programs_sign_at_once(card: LocalCard, tmp_path: Path) -> None:
+    mechanism = "SHA256-RSA-PKCS" if card.algorithm in RSA else "ECDSA-SHA256"
+    (tmp_path / "data").write_bytes(DOCUMENT)
+
+    def attempt(number: int) -> bytes:
+        signature = tmp_path / f"signature {number}"
+        program = Pkcs11(card.slot, PIN)
+        program.sign(OPENSC_IDS[KeyRef.AUTHENTICATION], mechanism, tmp_path / "data", signature)
+        return signature.read_bytes()
+
+    before = len(card.used)
+    with ThreadPoolExecutor(PROGRAMS) as threads:
+        signatures = list(threads.map(attempt, range(2 * PROGRAMS)))
+    assert card.used[before:] == [KeyRef.AUTHENTICATION] * 2 * PROGRAMS
+    for signature in signatures:
+        if card.algorithm in RSA:
+            key = rsa_key(card, KeyRef.AUTHENTICATION)
+            key.verify(signature, DOCUMENT, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            point = ec_key(card, KeyRef.AUTHENTICATION)
+            point.verify(signature, DOCUMENT, ec.ECDSA(hashes.SHA256()))
 
 
 def _mechanisms(card: LocalCard) -> str:

@@ -61,8 +61,9 @@ def test_opensc_tool_knows_a_piv_card(card: LocalCard) -> None:
 @on_cards(*ALGORITHMS)
 def test_its_serial_number_is_the_guid(card: LocalCard) -> None:
     for name in ("opensc-tool", "piv-tool"):
-        octets = re.findall(r"\b[0-9A-F]{2}\b", tool(card, name, "--serial"))
-        assert bytes.fromhex("".join(octets)) == card.image.guid
+        octets = re.search(r"^(?:[0-9A-F]{2} ){16}", tool(card, name, "--serial"), re.M)
+        assert octets
+        assert bytes.fromhex(octets[0]) == card.image.guid
 
 
 @on_cards(*ALGORITHMS)
@@ -112,9 +113,10 @@ def test_pkcs11_tool_reads_certificates_without_a_pin(card: LocalCard, tmp_path:
 
 
 @on_cards(*ALGORITHMS)
-def test_private_keys_are_seen_after_the_pin(card: LocalCard) -> None:
+def test_all_private_keys_are_seen_after_the_pin(card: LocalCard) -> None:
     listing = ("--list-objects", "--type", "privkey")
-    assert "Private Key Object" not in card.pkcs11(*listing)
+    before = card.pkcs11(*listing)
+    assert before.count("Private Key Object") == before.count("CARD AUTH key") == 1
     listed = card.pkcs11("--login", "--pin", PIN, *listing)
     assert listed.count("Private Key Object") == len(card.certificates)
     signature = listed.split("SIGN key")[1].split("Private Key Object")[0]
@@ -131,10 +133,8 @@ def test_the_token_is_named_and_numbered_by_the_card(card: LocalCard) -> None:
 @on_cards(*ALGORITHMS)
 def test_pkcs11_tool_finds_nothing_wrong(card: LocalCard) -> None:
     ended = run(["pkcs11-tool", "--module", "opensc-pkcs11.so", "--login", "--pin", PIN, "--test"])
-    # Random numbers come from the management key's challenge, and this card has no such key.
-    faults = [line for line in ended.errors.splitlines() if "ERR" in line]
-    assert [line for line in faults if "C_GenerateRandom" not in line] == []
-    assert f"{len(faults)} errors" in ended.output or "No errors" in ended.output
+    assert [line for line in ended.errors.splitlines() if "ERR" in line] == []
+    assert "No errors" in ended.output
     tested = ended.output.count(": OK") + ended.output.count("\nOK\n")
     assert tested >= (27 if card.algorithm in RSA else 4)
     assert set(card.used) >= ({0x9A, 0x9C, 0x9D} if card.algorithm in RSA else set())

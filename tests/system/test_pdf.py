@@ -20,6 +20,7 @@ from cloudcard_tools.processes import Nursery
 from system_cards import ALGORITHMS, OPENSC_IDS, PIN, inserted
 
 GOOD = ("Signature Validation: Signature is Valid.", "Total document signed")
+PROFILES = ("rsa2048", "p256")  # of the keystore's cards: a row is a card more
 A4 = (0, 0, 595, 842)
 TRUSTED = "Certificate Validation: Certificate is Trusted."
 
@@ -72,7 +73,7 @@ def test_a_signed_pdf(
     assert "Digest Mismatch" in verify(changed, trusted)
 
 
-@pytest.mark.parametrize("profile", ["rsa2048", "p256"])
+@pytest.mark.parametrize("profile", PROFILES)
 def test_a_pdf_signed_after_the_holders_approval(
     nursery: Nursery, document: Path, tmp_path: Path, profile: str
 ) -> None:

@@ -57,16 +57,18 @@ def test_a_login_through_an_agent(
     card: LocalCard, server: Sshd, servers: Nursery, tmp_path: Path
 ) -> None:
     server.authorize(public_key(card, KeyRef.AUTHENTICATION))
-    place = {"SSH_AUTH_SOCK": str(tmp_path / "agent")}
-    servers.start("agent", "ssh-agent", "-D", "-a", place["SSH_AUTH_SOCK"]).wait_for("SSH_AUTH")
+    agent = tmp_path / "agent"
+    servers.start("agent", "ssh-agent", "-D", "-a", str(agent)).wait_for("SSH_AUTH")
+    place = {"SSH_AUTH_SOCK": str(agent)}
     must(["ssh-add", "-s", str(module())], **place, **typing(tmp_path, PIN))
     assert len(must(["ssh-add", "-l"], **place).splitlines()) == len(card.certificates)
     before = len(card.used)
     for _ in range(2):
-        assert must([*server.client(), "id -un"], **place).strip() == sshd.user()
+        assert must([*server.client(agent=agent), "id -un"]).strip() == sshd.user()
+        card.pkcs11("--login", "--pin", PIN, "--list-objects")  # another program comes and goes
     assert card.used[before:] == [KeyRef.AUTHENTICATION] * 2
     must(["ssh-add", "-e", str(module())], **place)
-    assert run([*server.client("-o", "BatchMode=yes"), "id"], **place).code == 255
+    assert run([*server.client(agent=agent), "id"]).code == 255
 
 
 @on_cards(*ALGORITHMS)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -20,11 +19,10 @@ import click
 import grpc
 
 from card_os.piv import CardImage, new_card
-from card_os.piv.names import Algorithm
-from cloudcard_tools import enrolling, identity, logs
+from cloudcard_tools import enrolling, identity, local_card, logs
 from cloudcard_tools.failures import Failure, Refused, explain
 from cloudcard_tools.output import json_option
-from reader_bridge.local_keys import PIN, PUK, LocalKeys
+from reader_bridge.local_keys import LocalKeys
 from reader_bridge.pcscd import Hold
 from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
 from reader_bridge.remote_keys import PUSH, QR, Channel, RemoteKeys
@@ -37,7 +35,6 @@ RETRY_SECONDS = 1.0  # between tries to reach the keystore at the start
 TICK_SECONDS = 0.5  # Windows sees Ctrl-C only between two waits
 
 APPROVALS: Mapping[str, tuple[Channel, ...]] = {"push": (PUSH,), "qr": (QR,), "both": (PUSH, QR)}
-ALGORITHMS = {"rsa2048": Algorithm.RSA_2048, "p256": Algorithm.ECC_P256}
 SAYINGS = {
     SlotState.INSERTED: "Card {card} is in the reader (port {port}).",
     SlotState.REMOVED: "The reader let go of card {card} (port {port}). Inserting it again.",
@@ -83,6 +80,8 @@ Examples:
   cloudcard reader --card 1000            the holder types a number on the phone
   cloudcard reader --card 1000 --card 1001 --approval qr
   cloudcard reader --local                a throw-away card, no keystore, nobody is asked
+  cloudcard reader --local --algorithm p384 --profile sm-cs7
+  cloudcard reader --local --profile developer --state card.json
 
 \b
 The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl-C takes them out.
@@ -106,14 +105,7 @@ docs/reader.md tells of pcscd, ports and firewalls.
     show_default=True,
     help="vpcd's port for the first card.",
 )
-@click.option("--local", is_flag=True, help="A throw-away card with keys in memory.")
-@click.option(
-    "--algorithm",
-    type=click.Choice(list(ALGORITHMS)),
-    default="rsa2048",
-    show_default=True,
-    help="Of the throw-away card's keys.",
-)
+@local_card.options
 @click.option(
     "--hold-pcscd/--no-hold-pcscd",
     default=True,
@@ -130,7 +122,10 @@ def reader(
     folder: Path,
     port: int,
     local: bool,
-    algorithm: str,
+    profile: str | None,
+    algorithm: str | None,
+    retired: int | None,
+    state: Path | None,
     hold_pcscd: bool,
     as_json: bool,
 ) -> None:
@@ -139,6 +134,9 @@ def reader(
         return
     if local == bool(serials):
         raise click.UsageError("give --card SERIAL, or --local")
+    wanted = local_card.Wanted(profile, algorithm, retired, state)
+    if not local and wanted != local_card.Wanted():
+        raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
     if port + len(serials) - 1 > 0xFFFF:
         raise click.UsageError(f"there is no port for each card from {port} on")
     logs.configure(logging.WARNING)
@@ -146,7 +144,7 @@ def reader(
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if local:
-            inserted = [_local_card(ALGORITHMS[algorithm], screen)]
+            inserted = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
         else:
             channel = stack.enter_context(identity.channel(identity.load(folder)))
             prompter = screen.prompter()
@@ -202,10 +200,9 @@ def _teller(screen: Screen, inserted: Inserted, port: int) -> Callable[[SlotStat
     return tell
 
 
-def _local_card(algorithm: Algorithm, screen: Screen) -> Inserted:
-    keys = LocalKeys(algorithm, os.urandom, datetime.now(UTC))
+def _local_card(keys: LocalKeys, screen: Screen) -> Inserted:
     if not screen.as_json:
-        print(f"A throw-away card: PIN {PIN.decode()}, PUK {PUK.decode()}.", file=screen.out)
+        print(local_card.description(keys), file=screen.out, flush=True)
     return Inserted(0, keys.image, keys)
 
 

@@ -235,7 +235,7 @@ class Payload(_message.Message):
     algorithm: Global___Algorithm.ValueType
     """The key's algorithm."""
     certificate_sha256: _builtins.bytes
-    """SHA-256 of the certificate of the key, 32 bytes."""
+    """SHA-256 of the certificate of the key, 32 bytes; of a key that was given none, of its SubjectPublicKeyInfo."""
     card_serial: _builtins.str
     """Serial number of the card."""
     user_id: _builtins.str

@@ -214,7 +214,7 @@ class PasscodeResult(_message.Message):
     tries_left: _builtins.int
     """The passcode was wrong, or the card is blocked when 0: tries left."""
     policy_violation: _builtins.str
-    """The new passcode does not follow the policy; no try was spent. Says what the policy asks."""
+    """The passcode was right, but the new one does not follow the policy. Says what the policy asks."""
     def __init__(
         self,
         *,

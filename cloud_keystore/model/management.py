@@ -1,0 +1,79 @@
+"""Management keys, key reference 9B: what may be one, and what whoever knows it is granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cloud_keystore.model.algorithms import Cipher
+
+CHALLENGE_TIME = timedelta(seconds=60)
+PROOF_TIME = timedelta(minutes=15)
+# Management keys of the factory can be guessed, so there are few guesses.
+GUESS_WINDOW = timedelta(minutes=10)
+GUESS_LIMIT = 10  # wrong answers of a card in the window, then none is taken
+
+KEY_BYTES: Mapping[Cipher, int] = {
+    Cipher.TDEA: 24,
+    Cipher.AES_128: 16,
+    Cipher.AES_192: 24,
+    Cipher.AES_256: 32,
+}
+BLOCK_BYTES: Mapping[Cipher, int] = {
+    Cipher.TDEA: 8,
+    Cipher.AES_128: 16,
+    Cipher.AES_192: 16,
+    Cipher.AES_256: 16,
+}
+
+DES_KEY_BYTES = 8
+PARITY = 0xFE  # all bits of a byte of a DES key but the last, which is the others' parity
+# Keys that undo themselves, or each other in pairs (NIST SP 800-67r2, 3.3.2)
+WEAK_DES_KEYS = frozenset(
+    bytes(byte & PARITY for byte in bytes.fromhex(digits))
+    for digits in (
+        *("0101010101010101", "FEFEFEFEFEFEFEFE", "E0E0E0E0F1F1F1F1", "1F1F1F1F0E0E0E0E"),
+        *("011F011F010E010E", "1F011F010E010E01", "01E001E001F101F1", "E001E001F101F101"),
+        *("01FE01FE01FE01FE", "FE01FE01FE01FE01", "1FE01FE00EF10EF1", "E01FE01FF10EF10E"),
+        *("1FFE1FFE0EFE0EFE", "FE1FFE1FFE0EFE0E", "E0FEE0FEF1FEF1FE", "FEE0FEE0FEF1FEF1"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The answer was right: `proof` is to be shown with changes of this card at this workstation.
+
+    `cryptogram` is the administrator's own challenge, enciphered; empty without one.
+    """
+
+    proof: bytes = field(repr=False)
+    cryptogram: bytes
+
+
+def factory_key(cipher: Cipher) -> bytes:
+    """The management key that everybody knows: that of Yubico's cards, so of their tools."""
+    return (bytes(range(1, 9)) * 4)[: KEY_BYTES[cipher]]
+
+
+def broken_rule(cipher: Cipher, key: bytes) -> str | None:
+    """The rule that `key` breaks as a management key, or None. The factory's key breaks none."""
+    size = KEY_BYTES[cipher]
+    if len(key) != size:
+        return f"a management key of {cipher.name} has {size} bytes"
+    if len(set(key)) == 1:
+        return "a management key is not one byte, repeated"
+    if cipher is Cipher.TDEA and _has_weak_part(key):
+        return "a management key of TDEA is made of DES keys none of which is weak"
+    return None
+
+
+def _has_weak_part(key: bytes) -> bool:
+    """Whether one of the three keys is weak (SP 800-67r2, 3.3.2).
+
+    That they are the same is let pass: the factory's key is such, and tools set it again.
+    """
+    bare = bytes(byte & PARITY for byte in key)
+    parts = (bare[at : at + DES_KEY_BYTES] for at in range(0, len(bare), DES_KEY_BYTES))
+    return not WEAK_DES_KEYS.isdisjoint(parts)

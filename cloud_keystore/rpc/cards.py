@@ -1,0 +1,55 @@
+"""Cards as readers are told them: all, or what has changed."""
+
+from __future__ import annotations
+
+from cloud_keystore.model.cards import SECURE_MESSAGING, Key
+from cloud_keystore.registry import public_keys
+from cloud_keystore.registry.cards import CardImage
+from cloud_keystore.registry.renewal import Changes
+from cloud_keystore.rpc.features import features
+from cloudcard.administration.v1 import administration_pb2
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+
+
+def card(image: CardImage) -> pb.Card:
+    """A whole card."""
+    message = pb.Card(
+        serial=image.card.serial,
+        guid=image.card.guid,
+        objects=[pb.DataObject(tag=tag, value=value) for tag, value in image.objects.items()],
+        keys=[_key(key) for key in image.keys],
+        features=features(image.profile),
+    )
+    message.features.management_algorithm = image.management or 0
+    if image.secure_messaging is not None and image.cipher_suite is not None:
+        message.secure_messaging.cipher_suite = image.cipher_suite
+        message.secure_messaging.certificate = image.secure_messaging.certificate
+    return message
+
+
+def changes(made: Changes) -> administration_pb2.Changes:
+    """What is different on a card. Key 04 is not among it: readers ask for that with the card."""
+    keys = {ref: key for ref, key in made.keys.items() if ref != SECURE_MESSAGING}
+    return administration_pb2.Changes(
+        objects=[
+            pb.DataObject(tag=tag, value=value)
+            for tag, value in made.objects.items()
+            if value is not None
+        ],
+        removed_objects=[tag for tag, value in made.objects.items() if value is None],
+        keys=[_key(key) for key in keys.values() if key is not None],
+        removed_keys=[key_ref for key_ref, key in keys.items() if key is None],
+        management_algorithm=made.management or 0,
+    )
+
+
+def _key(key: Key) -> pb.CardKey:
+    return pb.CardKey(
+        key_ref=key.key_ref,
+        algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
+        public_key=public_keys.template(key.public_key),
+        pin_policy=key.pin_policy,
+        touch_policy=key.touch_policy,
+        imported=key.imported,
+    )

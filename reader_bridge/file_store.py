@@ -1,0 +1,157 @@
+"""One value in one file, replaced as a whole: whatever ends the process, the file holds the old
+value or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+OWNER_ONLY = 0o600
+OTHERS = 0o077
+LARGEST = 4 * 1024 * 1024  # bytes; what is larger was not written here
+
+# Each on the platforms that know it
+_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # else a pipe would be waited for
+_BINARY: int = getattr(os, "O_BINARY", 0)
+
+
+class FileRefused(Exception):
+    """The file cannot be used; the text says what to do. It was left as it is."""
+
+
+class FileStore:
+    """A file that this process has to itself. Raises FileRefused where that cannot be.
+
+    Beside FILE it has FILE.lock, which says that it is in use, and during a write FILE.new.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # A link stays a link: what it leads to is replaced.
+        self.path = path.resolve()
+        self._draft = self.path.with_name(self.path.name + ".new")
+        self._lock = _take(self.path)
+
+    def __enter__(self) -> FileStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self._lock.close()
+
+    def load(self) -> bytes | None:
+        """The value; None if there is no file yet."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _BINARY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise FileRefused(f"{self.path} cannot be opened: {error.strerror}") from error
+        try:
+            _require_private(self.path, os.fstat(descriptor))
+            value = _read(descriptor, LARGEST + 1)
+        finally:
+            os.close(descriptor)
+        if len(value) > LARGEST:
+            raise FileRefused(f"{self.path} is larger than any that was written here")
+        return value
+
+    def save(self, value: bytes) -> None:
+        """Replace the value; it is on the disk when this returns.
+
+        Raises OSError; the file then holds the value before, or the new one.
+        """
+        with suppress(FileNotFoundError):
+            os.unlink(self._draft)  # of a process that was ended while it wrote
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+        descriptor = os.open(self._draft, flags, OWNER_ONLY)
+        try:
+            _write(descriptor, value)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(self._draft, self.path)
+        _sync_folder(self.path.parent)
+
+
+def _take(path: Path) -> sqlite3.Connection:
+    """Take the file for this process; the kernel gives it back however the process ends.
+
+    A lock of SQLite's, because that is the same on every platform.
+    """
+    if not path.parent.is_dir():
+        raise FileRefused(f"{path.parent} is no folder: make it first")
+    name = path.with_name(path.name + ".lock")
+    try:
+        _make_private(name)
+        lock = sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise FileRefused(f"{name} cannot be made ({error}): choose a folder of yours") from error
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        lock.close()
+        raise FileRefused(
+            f"{path} cannot be taken ({error}): another process uses it; stop that first"
+        ) from None
+    return lock
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file. One that is there is not opened: to close it again would give back this
+    process's lock on it (POSIX, fcntl).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
+
+
+def _require_private(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise FileRefused(f"{path} is no file")
+    if sys.platform == "win32":
+        return  # whose folders of a user are closed to others
+    if found.st_uid != os.geteuid():
+        raise FileRefused(f"{path} belongs to another user: it may not be what was written here")
+    if found.st_mode & OTHERS:
+        raise FileRefused(
+            f"{path} holds private keys, and others can read or write it: if you trust it still, "
+            f"run `chmod 600 {path}`"
+        )
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    value = b""
+    while len(value) < most and (part := os.read(descriptor, most - len(value))):
+        value += part
+    return value
+
+
+def _write(descriptor: int, value: bytes) -> None:
+    left = memoryview(value)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Keep the new name through a power cut; Windows keeps it by itself."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

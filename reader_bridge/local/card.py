@@ -1,0 +1,133 @@
+"""A local card as a value: all that outlives a session. What happens to it makes a new value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from card_os.keys import TriesLeft
+from card_os.management import CardKey, PinPolicy, TouchPolicy
+from card_os.piv import CardImage, encode
+from card_os.piv.names import EXTENSION_OBJECTS, KeyRef, ObjectTag
+from reader_bridge.local import private_keys
+from reader_bridge.local.certificates import LIFETIME
+from reader_bridge.local.profiles import Profile
+
+PIN, PUK, GLOBAL_PIN = b"123456", b"12345678", b"654321"  # as everybody knows them
+FACTORY_PASSCODES: Mapping[int, bytes] = {
+    KeyRef.PIN: PIN,
+    KeyRef.PUK: PUK,
+    KeyRef.GLOBAL_PIN: GLOBAL_PIN,
+}
+TRIES = 3
+MOST_TRIES = 15  # what 63CX can tell
+PASSCODE_BYTES = 8
+ATTESTATION_CERTIFICATE = EXTENSION_OBJECTS[1]  # 5FFF01
+
+
+@dataclass(frozen=True, slots=True)
+class Passcode:
+    """A passcode, and how often it may still be wrong."""
+
+    value: bytes = field(repr=False)  # without the padding of the APDU
+    tries: int = TRIES
+    most: int = TRIES  # after the right passcode
+
+    def left(self, factory: bytes) -> TriesLeft:
+        """The answer to who asks."""
+        return TriesLeft(self.tries, self.most, self.value == factory)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalKey:
+    """A private key."""
+
+    algorithm: int
+    private: bytes = field(repr=False)  # in the form of `ImportKey`
+    pin_policy: PinPolicy = PinPolicy.DEFAULT
+    touch_policy: TouchPolicy = TouchPolicy.DEFAULT
+    imported: bool = False
+
+    def shown(self) -> CardKey:
+        """What the card knows of it. Raises BadKey for a damaged one."""
+        public = private_keys.public_template(self.algorithm, self.private)
+        return CardKey(self.algorithm, public, self.pin_policy, self.touch_policy, self.imported)
+
+
+@dataclass(frozen=True, slots=True)
+class Attester:
+    """The key that attests others, and its certificate, DER. A reset leaves both."""
+
+    key: LocalKey
+    certificate: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCard:
+    """Everything of a card."""
+
+    profile: Profile
+    serial: str
+    guid: bytes
+    made: datetime
+    passcodes: Mapping[int, Passcode]
+    objects: Mapping[int, bytes] = field(repr=False)
+    keys: Mapping[int, LocalKey]
+    management_algorithm: int | None = None
+    management_key: bytes = field(default=b"", repr=False)
+    attester: Attester | None = None
+    verifiable_certificate: bytes = field(default=b"", repr=False)
+
+    def image(self) -> CardImage:
+        """What the card shows. Raises ValueError for what no card can be."""
+        features = replace(self.profile.features, management_algorithm=self.management_algorithm)
+        return CardImage(
+            serial=self.serial,
+            guid=self.guid,
+            objects=self.objects,
+            keys={key_ref: key.shown() for key_ref, key in self.keys.items()},
+            features=features,
+            verifiable_certificate=self.verifiable_certificate,
+        )
+
+    def with_passcode(self, key_ref: int, passcode: Passcode) -> LocalCard:
+        """With one passcode replaced."""
+        return replace(self, passcodes={**self.passcodes, key_ref: passcode})
+
+    def with_key(self, key_ref: int, key: LocalKey | None) -> LocalCard:
+        """With one key replaced, or removed."""
+        others = {other: kept for other, kept in self.keys.items() if other != key_ref}
+        return replace(self, keys=others if key is None else {**others, key_ref: key})
+
+    def with_object(self, tag: int, contents: bytes) -> LocalCard:
+        """With one data object replaced; empty contents remove it."""
+        others = {other: kept for other, kept in self.objects.items() if other != tag}
+        return replace(self, objects={**others, tag: contents} if contents else others)
+
+
+def factory_passcodes(profile: Profile) -> dict[int, Passcode]:
+    """The passcodes of a new card."""
+    return {
+        int(key_ref): Passcode(value)
+        for key_ref, value in FACTORY_PASSCODES.items()
+        if key_ref != KeyRef.GLOBAL_PIN or profile.features.global_pin
+    }
+
+
+def factory_objects(card: LocalCard) -> dict[int, bytes]:
+    """The data objects of a card without keys: who it is, and what opens it."""
+    expiry = f"{card.made + LIFETIME:%Y%m%d}"
+    objects: dict[int, bytes] = {
+        ObjectTag.CHUID: encode.chuid(card.guid, expiry),
+        ObjectTag.CCC: encode.ccc(card.guid),
+        ObjectTag.DISCOVERY: encode.discovery(global_pin=card.profile.features.global_pin),
+        ObjectTag.KEY_HISTORY: encode.key_history(),
+    }
+    if not card.profile.features.extensions:  # else Yubico's tools keep a secret there
+        objects[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
+            "cloudcard local", "Development", expiry, card.serial, "cloudcard"
+        )
+    if card.attester is not None:
+        objects[ATTESTATION_CERTIFICATE] = encode.certificate(card.attester.certificate)
+    return objects

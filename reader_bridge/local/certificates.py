@@ -1,0 +1,168 @@
+"""Certificates of a local card: self-signed ones, attestations, and those of secure messaging.
+
+All DER. None of them means anything to anybody: whoever has the card has its keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from card_os import tlv
+from card_os.piv import encode_keys
+from card_os.piv.names import RETIRED, CipherSuite, KeyRef
+from reader_bridge.local.private_keys import CURVES, PrivateKey, load, point
+
+LIFETIME = timedelta(days=365)
+CLOCK_SKEW = timedelta(minutes=5)
+ESTABLISHMENT = frozenset({"key_encipherment", "key_agreement"})
+KEY_USAGES: Mapping[int, frozenset[str]] = {
+    KeyRef.AUTHENTICATION: frozenset({"digital_signature"}),
+    KeyRef.SIGNATURE: frozenset({"digital_signature", "content_commitment"}),
+    KeyRef.CARD_AUTHENTICATION: frozenset({"digital_signature"}),
+    KeyRef.KEY_MANAGEMENT: ESTABLISHMENT,
+    **dict.fromkeys(RETIRED, ESTABLISHMENT),
+}
+KEY_USAGE_BITS = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+AGREEING = (ec.EllipticCurvePrivateKey, X25519PrivateKey)
+ANYTHING = frozenset({"digital_signature", *ESTABLISHMENT})  # what an attested key may be for
+
+PIV_CARD_AUTHENTICATION = x509.ObjectIdentifier("2.16.840.1.101.3.6.8")  # FIPS 201-3, 4.2.1
+PIV_CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")
+CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SMARTCARD_LOGON)
+PURPOSES: Mapping[int, tuple[x509.ObjectIdentifier, ...]] = {
+    KeyRef.AUTHENTICATION: CLIENT,
+    KeyRef.CARD_AUTHENTICATION: (PIV_CARD_AUTHENTICATION,),
+}
+
+# Contents of OBJECT IDENTIFIER: the curve, and ECDSA with the hash of its length
+CURVE_OID: Mapping[int, bytes] = {
+    CipherSuite.CS2: bytes.fromhex("2A8648CE3D030107"),
+    CipherSuite.CS7: bytes.fromhex("2B81040022"),
+}
+SIGNATURE_OID: Mapping[int, bytes] = {
+    CipherSuite.CS2: bytes.fromhex("2A8648CE3D040302"),
+    CipherSuite.CS7: bytes.fromhex("2A8648CE3D040303"),
+}
+HASHES: Mapping[int, SHA256 | SHA384] = {CipherSuite.CS2: SHA256(), CipherSuite.CS7: SHA384()}
+
+
+def of_key(key_ref: int, key: PrivateKey, signer: tuple[int, PrivateKey], now: datetime) -> bytes:
+    """The certificate of one of the card's keys, signed by itself or, as X25519 signs nothing, by
+    another one.
+    """
+    issuer_ref, issuer = signer
+    wanted = KEY_USAGES[key_ref]
+    if wanted == ESTABLISHMENT:
+        agrees = isinstance(key, AGREEING)
+        wanted = frozenset({"key_agreement" if agrees else "key_encipherment"})
+    builder = _builder(_name(f"{key_ref:02X}"), _name(f"{issuer_ref:02X}"), key, wanted)
+    if key_ref in PURPOSES:
+        purpose = x509.ExtendedKeyUsage(PURPOSES[key_ref])
+        builder = builder.add_extension(purpose, critical=key_ref == KeyRef.CARD_AUTHENTICATION)
+    return _sign(_valid(builder, now), issuer)
+
+
+def of_attestation_key(key: PrivateKey, now: datetime) -> bytes:
+    """The certificate of the key that attests the others: an authority of its own."""
+    name = _name("attestation")
+    usages = frozenset({"key_cert_sign"})
+    return _sign(_valid(_builder(name, name, key, usages, ca=True), now), key)
+
+
+def attest(key_ref: int, key: PrivateKey, attester: PrivateKey, authority: bytes) -> bytes:
+    """An attestation that a key was made on the card, as valid as the attester's certificate."""
+    issuer = x509.load_der_x509_certificate(authority)
+    builder = (
+        _builder(_name(f"attestation of {key_ref:02X}"), issuer.subject, key, ANYTHING)
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+    )
+    return _sign(builder, attester)
+
+
+def of_content_signer(suite: int, key: PrivateKey, now: datetime) -> bytes:
+    """The certificate of who signs the card verifiable certificate."""
+    name = _name("content signer")
+    builder = _builder(name, name, key, frozenset({"digital_signature"}))
+    purpose = x509.ExtendedKeyUsage([PIV_CONTENT_SIGNING])
+    return _sign(_valid(builder.add_extension(purpose, critical=True), now), key, HASHES[suite])
+
+
+def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own: bytes) -> bytes:
+    """The card verifiable certificate of key 04 (SP 800-73-5 part 2, 4.1.5).
+
+    `own` is the signer's certificate.
+    """
+    key = load(suite, private)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(
+        signer, ec.EllipticCurvePrivateKey
+    ):
+        raise TypeError(f"suite {suite:02X} has keys on the curve {CURVES[suite].name}")
+    identifier = (
+        x509.load_der_x509_certificate(own)
+        .extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        .value.digest
+    )
+    covered = encode_keys.verifiable_covered(
+        identifier[: encode_keys.ISSUER_BYTES], guid, CURVE_OID[suite], point(key)
+    )
+    signature = signer.sign(covered, ec.ECDSA(HASHES[suite]))
+    digital_signature = tlv.encode(
+        0x30,
+        tlv.encode(0x30, tlv.encode(0x06, SIGNATURE_OID[suite])),
+        tlv.encode(0x03, b"\0", signature),  # no unused bits
+    )
+    return encode_keys.verifiable_certificate(covered, digital_signature)
+
+
+def _name(text: str) -> x509.Name:
+    common_name = f"cloudcard local {text}, not for use"
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: PrivateKey,
+    usages: frozenset[str],
+    *,
+    ca: bool = False,
+) -> x509.CertificateBuilder:
+    public = key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(
+            x509.KeyUsage(**{bit: bit in usages for bit in KEY_USAGE_BITS}), critical=True
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+
+
+def _valid(builder: x509.CertificateBuilder, now: datetime) -> x509.CertificateBuilder:
+    return builder.not_valid_before(now - CLOCK_SKEW).not_valid_after(now + LIFETIME)
+
+
+def _sign(
+    builder: x509.CertificateBuilder, signer: PrivateKey, digest: SHA256 | SHA384 | None = None
+) -> bytes:
+    if isinstance(signer, X25519PrivateKey):
+        raise TypeError("X25519 signs nothing")
+    chosen = None if isinstance(signer, Ed25519PrivateKey) else digest or SHA256()
+    return builder.sign(signer, chosen).public_bytes(Encoding.DER)

@@ -1,0 +1,122 @@
+"""New local cards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from card_os.piv import encode
+from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, KeyRef, ObjectTag
+from reader_bridge.local import certificates, private_keys
+from reader_bridge.local.card import (
+    Attester,
+    LocalCard,
+    LocalKey,
+    factory_objects,
+    factory_passcodes,
+)
+from reader_bridge.local.private_keys import Random
+from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES, Profile
+
+MADE_KEYS = (
+    KeyRef.AUTHENTICATION,
+    KeyRef.SIGNATURE,
+    KeyRef.KEY_MANAGEMENT,
+    KeyRef.CARD_AUTHENTICATION,
+)
+ESTABLISHING = (KeyRef.KEY_MANAGEMENT, *RETIRED)
+GUID_BYTES = 16
+NOT_VENDORS = 0x8000_0000  # serials from here on are on no vendor's card
+
+
+def new_card(
+    profile: Profile, algorithm: Algorithm, random: Random, now: datetime, retired: int = 0
+) -> LocalCard:
+    """A card of its own kind. Keys of 25519 sign by Ed25519 and establish keys by X25519.
+
+    `algorithm` and `retired`, the number of retired keys, are for profiles that have keys.
+    """
+    guid = _guid(random)
+    blank = LocalCard(
+        profile=profile,
+        serial=str(int.from_bytes(guid[:4]) | NOT_VENDORS),
+        guid=guid,
+        made=now,
+        passcodes=factory_passcodes(profile),
+        objects={},
+        keys={},
+        management_algorithm=profile.features.management_algorithm,
+        management_key=FACTORY_MANAGEMENT_KEY if profile.features.management_algorithm else b"",
+        attester=_attester(now) if profile.features.extensions else None,
+    )
+    card = replace(blank, objects=factory_objects(blank))
+    if profile.keys:
+        card = _with_keys(card, algorithm, (*MADE_KEYS, *RETIRED[:retired]))
+        if retired:
+            card = card.with_object(ObjectTag.KEY_HISTORY, encode.key_history(on_card=retired))
+    if profile.suite is not None:
+        card = _with_secure_messaging(card, profile.suite)
+    return card
+
+
+def plain_card(algorithm: Algorithm, random: Random, now: datetime) -> LocalCard:
+    """A card with keys 9A, 9C, 9D and 9E of one algorithm, and their certificates."""
+    return new_card(PROFILES["plain"], algorithm, random, now)
+
+
+def _with_keys(card: LocalCard, algorithm: Algorithm, key_refs: tuple[int, ...]) -> LocalCard:
+    made: dict[int, LocalKey] = {}
+    for key_ref in key_refs:
+        chosen = _fitting(key_ref, algorithm)
+        made[key_ref] = LocalKey(chosen, private_keys.generate(chosen))
+    return replace(
+        card,
+        keys={**card.keys, **made},
+        objects={**card.objects, **_certificates(made, card.made)},
+    )
+
+
+def _certificates(keys: Mapping[int, LocalKey], now: datetime) -> dict[int, bytes]:
+    loaded = {ref: private_keys.load(key.algorithm, key.private) for ref, key in keys.items()}
+    authentication = int(KeyRef.AUTHENTICATION), loaded[KeyRef.AUTHENTICATION]
+    objects = {}
+    for ref, key in loaded.items():
+        signs_itself = keys[ref].algorithm != Algorithm.X25519
+        der = certificates.of_key(ref, key, (ref, key) if signs_itself else authentication, now)
+        objects[CERTIFICATE_OF_KEY[ref]] = encode.certificate(der)
+    return objects
+
+
+def _with_secure_messaging(card: LocalCard, suite: int) -> LocalCard:
+    """With key 04, its certificate, and that of who has signed it."""
+    signer = private_keys.load(suite, private_keys.generate(suite))
+    own = certificates.of_content_signer(suite, signer, card.made)
+    private = private_keys.generate(suite)
+    return replace(
+        card.with_key(KeyRef.SECURE_MESSAGING, LocalKey(suite, private)).with_object(
+            ObjectTag.SECURE_MESSAGING_SIGNER, encode.certificate(own)
+        ),
+        verifiable_certificate=certificates.verifiable(suite, private, card.guid, signer, own),
+    )
+
+
+def _attester(now: datetime) -> Attester:
+    private = private_keys.generate(Algorithm.ECC_P256)
+    key = private_keys.load(Algorithm.ECC_P256, private)
+    return Attester(
+        LocalKey(Algorithm.ECC_P256, private), certificates.of_attestation_key(key, now)
+    )
+
+
+def _fitting(key_ref: int, algorithm: Algorithm) -> Algorithm:
+    if algorithm in (Algorithm.ED25519, Algorithm.X25519):
+        return Algorithm.X25519 if key_ref in ESTABLISHING else Algorithm.ED25519
+    return algorithm
+
+
+def _guid(random: Random) -> bytes:
+    guid = bytearray(random(GUID_BYTES))
+    guid[6] = guid[6] & 0x0F | 0x40  # version and variant of a random UUID (RFC 9562, 5.4)
+    guid[8] = guid[8] & 0x3F | 0x80
+    return bytes(guid)

@@ -1,0 +1,58 @@
+"""The management key of a local card: blocks under key 9B, and the challenge to its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hmac import compare_digest
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives import ciphers
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+from card_os.piv.names import Cipher
+from reader_bridge.local.private_keys import Random
+
+KEY_BYTES: Mapping[int, int] = {
+    Cipher.TDEA: 24,
+    Cipher.AES_128: 16,
+    Cipher.AES_192: 24,
+    Cipher.AES_256: 32,
+}
+BLOCK_BYTES: Mapping[int, int] = {
+    Cipher.TDEA: 8,
+    Cipher.AES_128: 16,
+    Cipher.AES_192: 16,
+    Cipher.AES_256: 16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One that waits for its answer."""
+
+    algorithm: int
+    answer: bytes = field(repr=False)
+
+    def is_answered_by(self, algorithm: int, response: bytes) -> bool:
+        """Whether the answer is right; the same time for every wrong one."""
+        return compare_digest(response, self.answer) and algorithm == self.algorithm
+
+
+def challenge(
+    algorithm: int, key: bytes, random: Random, *, enciphered: bool
+) -> tuple[Challenge, bytes]:
+    """A new challenge, and the block that is sent: a witness (enciphered), or a plain one."""
+    plain = random(BLOCK_BYTES[algorithm])
+    cipher = encipher(algorithm, key, plain)
+    if enciphered:
+        return Challenge(algorithm, plain), cipher
+    return Challenge(algorithm, cipher), plain
+
+
+def encipher(algorithm: int, key: bytes, block: bytes) -> bytes:
+    """One block (SP 800-73-5 part 2, 3.2.4: each command holds a single one)."""
+    chosen = TripleDES(key) if algorithm == Cipher.TDEA else AES(key)
+    encryptor = ciphers.Cipher(chosen, ECB()).encryptor()  # noqa: S305 (one block, which is random)
+    return encryptor.update(block) + encryptor.finalize()

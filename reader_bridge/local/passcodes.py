@@ -1,0 +1,73 @@
+"""Passcodes of a local card: generators of the states to be stored, in that order.
+
+A try is spent, and stored, before the comparison: to end the process is no way to guess on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from hmac import compare_digest
+from typing import TypeAlias
+
+from card_os.keys import Refusal, TriesLeft
+from card_os.piv.names import KeyRef
+from reader_bridge.local.card import FACTORY_PASSCODES, PASSCODE_BYTES, LocalCard, Passcode
+
+Checked: TypeAlias = Generator[LocalCard, None, "LocalCard | TriesLeft | Refusal"]
+
+
+def status(card: LocalCard, key_ref: int) -> TriesLeft | Refusal:
+    """How many tries a passcode has left; spends none."""
+    passcode = card.passcodes.get(key_ref)
+    if passcode is None:
+        return Refusal.UNKNOWN_KEY
+    return passcode.left(FACTORY_PASSCODES[key_ref])
+
+
+def check(card: LocalCard, key_ref: int, value: bytes) -> Checked:
+    """Compare a passcode; returns the card with its tries restored, not stored yet."""
+    passcode = card.passcodes.get(key_ref)
+    if passcode is None:
+        return Refusal.UNKNOWN_KEY
+    if passcode.tries == 0:
+        return passcode.left(FACTORY_PASSCODES[key_ref])
+    spent = replace(passcode, tries=passcode.tries - 1)
+    yield card.with_passcode(key_ref, spent)
+    if not compare_digest(value, passcode.value):
+        return spent.left(FACTORY_PASSCODES[key_ref])
+    return card.with_passcode(key_ref, replace(passcode, tries=passcode.most))
+
+
+def verify(card: LocalCard, key_ref: int, value: bytes) -> Checked:
+    """Compare a passcode; the card with its tries restored."""
+    checked = yield from check(card, key_ref, value)
+    if isinstance(checked, LocalCard):
+        yield checked
+    return checked
+
+
+def change(card: LocalCard, key_ref: int, old: bytes, new: bytes) -> Checked:
+    """Replace a passcode by means of itself."""
+    return (yield from _replace(card, (key_ref, old), key_ref, new))
+
+
+def reset(card: LocalCard, key_ref: int, puk: bytes, new: bytes) -> Checked:
+    """Replace a passcode by means of the PUK, and restore its tries."""
+    return (yield from _replace(card, (KeyRef.PUK, puk), key_ref, new))
+
+
+def _replace(card: LocalCard, by: tuple[int, bytes], key_ref: int, new: bytes) -> Checked:
+    replaced = card.passcodes.get(key_ref)
+    if replaced is None:
+        return Refusal.UNKNOWN_KEY
+    checked = yield from check(card, *by)
+    if not isinstance(checked, LocalCard):
+        return checked
+    if not 1 <= len(new) <= PASSCODE_BYTES:
+        yield checked
+        return Refusal.MALFORMED
+    most = replaced.most
+    changed = checked.with_passcode(key_ref, Passcode(new, most, most))
+    yield changed
+    return changed

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.keys import KeyUse, Refusal, UseKey, Verified
+from card_os.keys import KeyResult, KeyUse, Refusal, UseKey, Verified
+from card_os.management import CardKey
+from card_os.piv import Features, access
 from card_os.status import SW
-from fakes import PROOF, CannedKeys, DrivenCard, ScriptedKeys, new_card
+from fakes import PROOF, CannedKeys, DrivenCard, ScriptedKeys, new_card, sample_image
 
 RSA, ECC = 0x07, 0x11
 VERIFY = "00200080 08 313233343536FFFF"
@@ -270,6 +274,143 @@ def test_a_hang_up_during_the_wait_spends_the_pin() -> None:
     exchange.close()
     assert card.transmit(apdu) == bytes.fromhex("6982")
     assert sw(card, ECC, 0x9A, challenge(DIGEST)) == "9000"
+
+
+P384_POINT = b"\x04" + bytes(96)
+
+
+def card_with(
+    algorithm: int, *results: KeyResult, extensions: bool = False, key_ref: int | None = None
+) -> DrivenCard:
+    """Its PIN is verified; without `key_ref`, it has every key which that algorithm can be of."""
+    key_refs = [key_ref] if key_ref else [0x9A, 0x9C, 0x9D, 0x9E, 0x82, 0x95]
+    keys = {
+        each: CardKey(algorithm)
+        for each in key_refs
+        if access.exists(each, algorithm, extensions=extensions)
+    }
+    features = Features(extensions=extensions)
+    card = new_card(ScriptedKeys(*results), replace(sample_image({}, features), keys=keys))
+    card.send(VERIFY)
+    return card
+
+
+def used(card: DrivenCard) -> tuple[KeyUse, bytes]:
+    assert isinstance(card.keys, ScriptedKeys)
+    request = card.keys.requests[-1]
+    assert isinstance(request, UseKey)
+    return request.use, request.input
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key_ref", "template", "use", "value"),
+    [
+        (algorithm, key_ref, template(value), use, value)
+        for algorithm, template, value, use, key_refs in (
+            *(
+                (rsa, challenge, b"\x00\x01" + bytes(size - 2), use, key_refs)
+                for rsa, size in ((0x05, 384), (0x07, 256), (0x16, 512))
+                for use, key_refs in (
+                    (KeyUse.SIGN, (0x9A, 0x9C, 0x9E)),
+                    (KeyUse.DECRYPT, (0x9D, 0x82, 0x95)),
+                )
+            ),
+            (0x14, challenge, bytes(range(48)), KeyUse.SIGN, (0x9A, 0x9C, 0x9E)),
+            (0x14, exponentiation, P384_POINT, KeyUse.AGREE, (0x9D, 0x82, 0x95)),
+            (0xE0, challenge, b"", KeyUse.SIGN, (0x9A, 0x9C, 0x9E)),
+            (0xE0, challenge, b"message" * 1000, KeyUse.SIGN, (0x9A, 0x9C, 0x9E)),
+            (0xE1, exponentiation, bytes(range(32)), KeyUse.AGREE, (0x9D, 0x82, 0x95)),
+        )
+        for key_ref in key_refs
+    ],
+)
+def test_uses_of_every_algorithm(
+    algorithm: int, key_ref: int, template: bytes, use: KeyUse, value: bytes
+) -> None:
+    """SP 800-78-5, table 10, and Yubico's numbers."""
+    card = card_with(algorithm, b"result")
+    card.send(VERIFY)
+    assert authenticate(card, algorithm, key_ref, template)[-8:] == b"result" + OK
+    assert used(card) == (use, value)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key_ref", "template"),
+    [
+        *((rsa, 0x9A, challenge(bytes(size))) for rsa in (0x05, 0x16) for size in (0, 256, 511)),
+        *((rsa, 0x9D, challenge(bytes(size))) for rsa in (0x05, 0x16) for size in (0, 256, 513)),
+        (0x07, 0x9D, exponentiation(bytes(256))),
+        (0x14, 0x9A, challenge(bytes(65))),
+        (0x14, 0x9A, challenge(b"")),
+        (0x14, 0x9A, exponentiation(P384_POINT)),
+        (0x14, 0x9D, challenge(DIGEST)),
+        (0x14, 0x9D, exponentiation(POINT)),
+        (0x14, 0x9D, exponentiation(P384_POINT[:-1])),
+        (0x14, 0x9D, exponentiation(b"\x03" + P384_POINT[1:49])),
+        (0xE0, 0x9A, exponentiation(bytes(32))),
+        (0xE1, 0x9D, challenge(bytes(32))),
+        (0xE1, 0x9D, exponentiation(bytes(31))),
+        (0xE1, 0x9D, exponentiation(bytes(33))),
+    ],
+)
+@pytest.mark.parametrize("extensions", [False, True])
+def test_inputs_that_fit_no_algorithm(
+    algorithm: int, key_ref: int, template: bytes, extensions: bool
+) -> None:
+    if extensions and (algorithm, template) == (0x14, challenge(DIGEST)):
+        return  # which is a signature then
+    card = card_with(algorithm, extensions=extensions)
+    assert sw(card, algorithm, key_ref, template) == "6A80"
+
+
+@pytest.mark.parametrize("key_ref", [0x9D, 0x82, 0x95])
+@pytest.mark.parametrize(
+    ("algorithm", "template", "use"),
+    [
+        (0x11, challenge(DIGEST), KeyUse.SIGN),
+        (0x11, exponentiation(POINT), KeyUse.AGREE),
+        (0x14, challenge(DIGEST), KeyUse.SIGN),
+        (0x14, exponentiation(P384_POINT), KeyUse.AGREE),
+        (0xE0, challenge(b"message"), KeyUse.SIGN),
+        (0xE1, exponentiation(bytes(32)), KeyUse.AGREE),
+        (0x07, challenge(b"\0\1\xff" + bytes(253)), KeyUse.SIGN),
+        (0x07, challenge(b"\0\1\xfe" + bytes(253)), KeyUse.DECRYPT),
+        (0x07, challenge(b"\0\2\xff" + bytes(253)), KeyUse.DECRYPT),
+    ],
+)
+def test_extensions_let_key_management_keys_sign(
+    key_ref: int, algorithm: int, template: bytes, use: KeyUse
+) -> None:
+    card = card_with(algorithm, b"result", extensions=True)
+    assert sw(card, algorithm, key_ref, template) == "9000"
+    assert used(card)[0] is use
+
+
+@pytest.mark.parametrize("key_ref", [0x9A, 0x9C, 0x9E])
+@pytest.mark.parametrize("algorithm", [0x07, 0x11, 0x14])
+def test_extensions_let_no_signing_key_agree(key_ref: int, algorithm: int) -> None:
+    """Part 2, 3.2.4: exponentiation shall not be allowed on keys 9A, 9C and 9E."""
+    card = card_with(algorithm, extensions=True)
+    for point in (POINT, P384_POINT, bytes(256)):
+        card.send(VERIFY)
+        assert sw(card, algorithm, key_ref, exponentiation(point)) == "6A80"
+
+
+@pytest.mark.parametrize("tag", [0x80, 0x82, 0x83, 0x85])
+def test_a_signature_block_signs_under_its_tag_alone(tag: int) -> None:
+    card = card_with(0x07, extensions=True)
+    template = tlv.encode(0x7C, tlv.encode(0x82), tlv.encode(tag, b"\0\1\xff" + bytes(253)))
+    assert sw(card, 0x07, 0x9D, template) == "6A80"
+
+
+@pytest.mark.parametrize("key_ref", [*range(0x82, 0x96), 0x9A, 0x9C, 0x9D, 0x9E])
+def test_every_key_reference(key_ref: int) -> None:
+    """Part 1, table 5: key management keys, retired ones too, agree; the others sign."""
+    agrees = key_ref == 0x9D or key_ref < 0x96
+    card = card_with(ECC, b"result", key_ref=key_ref)
+    template = exponentiation(POINT) if agrees else challenge(DIGEST)
+    assert sw(card, ECC, key_ref, template) == "9000"
+    assert used(card)[0] is (KeyUse.AGREE if agrees else KeyUse.SIGN)
 
 
 def test_rsa_as_in_the_standard() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_os import tlv
 from card_os.card import Card
 from card_os.keys import (
     ChangePasscode,
@@ -19,10 +22,22 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import PivApplication
+from card_os.piv import Features, PivApplication, encode
+from card_os.piv.names import ObjectTag
 from card_os.piv.refusals import REFUSAL_SW
 from card_os.status import SW
-from fakes import PROOF, CannedKeys, CountedRandom, DrivenCard, ScriptedKeys, new_card, sample_image
+from fakes import (
+    GLOBAL_PROOF,
+    PROOF,
+    WITH_GLOBAL_PIN,
+    CannedKeys,
+    CountedRandom,
+    DrivenCard,
+    ScriptedKeys,
+    administer,
+    new_card,
+    sample_image,
+)
 
 STATUS = "00200080"
 VERIFY = "00200080 08 313233343536FFFF"
@@ -274,3 +289,121 @@ def test_no_passcode_is_ever_shown() -> None:
     shown = " ".join([*keys.seen, repr(vars(application)), repr(vars(card.card))])
     for secret in ("123456", "654321", "12345678", "87654321", "proof of"):
         assert secret not in shown
+
+
+# The global PIN (part 1, 3.3.2; part 2, 2.4.2 and 3.2.1)
+
+VERIFY_GLOBAL = "00200000 08 3131323233333434"
+
+
+@pytest.mark.parametrize(
+    ("features", "discovery"),
+    [
+        (Features(), encode.discovery(global_pin=True)),
+        (WITH_GLOBAL_PIN, encode.discovery()),
+        (WITH_GLOBAL_PIN, None),
+        (WITH_GLOBAL_PIN, b""),
+        (WITH_GLOBAL_PIN, b"\x5f\x2f\x00"),
+        (WITH_GLOBAL_PIN, b"\x5f\x2f\x02\x60"),
+    ],
+)
+def test_profile_and_discovery_object_have_to_allow_it(
+    features: Features, discovery: bytes | None
+) -> None:
+    objects = {} if discovery is None else {int(ObjectTag.DISCOVERY): discovery}
+    image = replace(sample_image(features=features), objects=objects)
+    for command in (
+        VERIFY_GLOBAL,
+        "00200000",
+        "0020FF00",
+        "00240000 10 3131323233333434 3635343332313738",
+    ):
+        assert new_card(image=image).send(command) == "6A88"
+
+
+def test_it_is_verified_and_used() -> None:
+    keys = ScriptedKeys(b"signature")
+    card = new_card(keys, features=WITH_GLOBAL_PIN)
+    assert card.send(VERIFY_GLOBAL) == "9000"
+    [request] = keys.requests
+    assert isinstance(request, VerifyPasscode)
+    assert (request.key_ref, request.passcode) == (0x00, b"11223344")
+    assert card.send(SIGN).endswith("9000")
+    use = keys.requests[-1]
+    assert isinstance(use, UseKey)
+    assert use.proof == GLOBAL_PROOF
+
+
+def test_pin_always_takes_the_proof_of_the_pin_just_verified() -> None:
+    keys = ScriptedKeys(b"one", b"two")
+    card = new_card(keys, features=WITH_GLOBAL_PIN)
+    for command, proof in ((VERIFY_GLOBAL, GLOBAL_PROOF), (VERIFY, PROOF)):
+        card.send(VERIFY)
+        card.send(VERIFY_GLOBAL)
+        card.send(command)
+        assert card.send(SIGN.replace("9A", "9C")).endswith("9000")
+        use = keys.requests[-1]
+        assert isinstance(use, UseKey)
+        assert use.proof == proof
+
+
+def test_an_administrator_can_shut_it_out() -> None:
+    """What counts is the discovery object as it is now."""
+    features = replace(WITH_GLOBAL_PIN, management_algorithm=0x08)
+    card = new_card(ScriptedKeys(), features=features)
+    card.send(VERIFY_GLOBAL)
+    assert card.send(PRINTED).endswith("9000")
+    administer(card)
+    discovery = tlv.encode(0x7E, encode.discovery())
+    put = bytes.fromhex("00DB3FFF") + bytes((len(discovery),)) + discovery
+    assert card.transmit(put) == b"\x90\x00"
+    assert card.send(PRINTED) == "6982"
+    assert card.send(VERIFY_GLOBAL) == "6A88"
+
+
+@pytest.mark.parametrize("command", [CHANGE, CHANGE_PUK, RESET])
+def test_a_new_proof_is_that_of_all_verified_pins(command: str) -> None:
+    """The keystore drops all proofs of a card when one of its passcodes changes."""
+    keys = CannedKeys(Verified(b"old"), Verified(b"new"), b"signature")
+    card = new_card(keys, features=WITH_GLOBAL_PIN)
+    card.send(VERIFY_GLOBAL)
+    assert card.send(command) == "9000"
+    assert card.send("00200000") == "9000"
+    assert card.send(SIGN).endswith("9000")
+    use = keys.requests[-1]
+    assert isinstance(use, UseKey)
+    assert use.proof == b"new"
+
+
+def test_a_proof_that_is_taken_no_more_ends_all_verification() -> None:
+    keys = CannedKeys(Verified(b"1"), Verified(b"2"), Refusal.PASSCODE_NEEDED)
+    card = new_card(keys, features=WITH_GLOBAL_PIN)
+    card.send(VERIFY)
+    card.send(VERIFY_GLOBAL)
+    assert card.send(SIGN) == "6982"
+    assert card.send(PRINTED) == "6982"
+
+
+@pytest.mark.parametrize(
+    ("result", "sw"),
+    [
+        (TriesLeft(0), "6983"),
+        (TriesLeft(1), "6A80"),
+        (Refusal.UNAVAILABLE, "6A80"),
+        (Refusal.UNKNOWN_KEY, "6A80"),
+    ],
+)
+def test_a_malformed_passcode_of_a_blocked_counter(result: KeyResult, sw: str) -> None:
+    """Part 2, 3.2.1 to 3.2.3: 6983 comes first; the counter of a reset is the PUK's."""
+    for command, counted in (
+        ("00200080 08 31323334353637FE", 0x80),
+        ("00200000 08 31323334353637FE", 0x00),
+        ("00240080 10 313233343536FFFF 31323334353637FE", 0x80),
+        ("00240081 0F 3132333435363738 31323334353637", 0x81),
+        ("002C0080 10 3132333435363738 31323334353637FE", 0x81),
+    ):
+        keys = CannedKeys(result)
+        assert new_card(keys, features=WITH_GLOBAL_PIN).send(command) == sw
+        [request] = keys.requests
+        assert isinstance(request, PasscodeStatus)
+        assert request.key_ref == counted

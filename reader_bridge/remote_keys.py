@@ -189,7 +189,7 @@ class RemoteKeys:
             key_ref=request.key_ref,
             algorithm=approval_pb2.Algorithm.ValueType(request.algorithm),
             key_use=KEY_USES[request.use],
-            input=request.input,
+            inputs=[request.input],
             passcode_proof=request.proof,
             application=self._application,
             channels=self._channels,

@@ -6,7 +6,7 @@ and started again in between loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from typing import TypeAlias, TypeVar
@@ -86,7 +86,7 @@ class RemoteOperation:
         ended = False
         try:
             self._show(operation, asked.card_serial)
-            result, outcome = self._finish(operation.id, asked.input)
+            result, outcome = self._finish(operation.id, asked.inputs)
             ended = True
         except Stopped as stopped:
             result, outcome = stopped.why, OUTCOMES[stopped.why]
@@ -99,13 +99,14 @@ class RemoteOperation:
             self._prompter.clear(operation.id, outcome)
         return result
 
-    def _finish(self, operation_id: str, data: bytes) -> tuple[KeyResult, Outcome]:
+    def _finish(self, operation_id: str, inputs: Sequence[bytes]) -> tuple[KeyResult, Outcome]:
         """Wait for the decision, and use it."""
         state = self._decision(operation_id)
         if state in USABLE:
-            request = pb.PerformOperationRequest(operation_id=operation_id, input=data)
+            request = pb.PerformOperationRequest(operation_id=operation_id, inputs=inputs)
             try:
-                return self._repeat(self._stub.PerformOperation, request).result, Outcome.APPROVED
+                performed = self._repeat(self._stub.PerformOperation, request)
+                return performed.results[0], Outcome.APPROVED
             except grpc.RpcError as error:
                 if code(error) is not grpc.StatusCode.FAILED_PRECONDITION:
                     raise

@@ -114,7 +114,7 @@ class Workstation:
             key_ref=0x9A,
             algorithm=17,
             key_use=1,
-            input=data,
+            inputs=[data],
             passcode_proof=self.proof() if proof is None else proof,
         )
         return self.stub.CreateOperation(request, timeout=10).operation
@@ -127,8 +127,8 @@ class Workstation:
         return proof
 
     def perform(self, operation_id: str, data: bytes = b"\x11" * 32) -> bytes:
-        request = workstation_pb2.PerformOperationRequest(operation_id=operation_id, input=data)
-        result: bytes = self.stub.PerformOperation(request, timeout=10).result
+        request = workstation_pb2.PerformOperationRequest(operation_id=operation_id, inputs=[data])
+        result: bytes = self.stub.PerformOperation(request, timeout=10).results[0]
         return result
 
 

@@ -55,7 +55,7 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
 
     def __post_init__(self) -> None:
         self.create = self.create or [pb.CreateOperationResponse(operation=operation())]
-        self.perform = self.perform or [pb.PerformOperationResponse(result=b"signature")]
+        self.perform = self.perform or [pb.PerformOperationResponse(results=[b"signature"])]
         self.hold.set()
 
     def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:

@@ -14,7 +14,7 @@ from cloud_keystore.model.errors import ApprovalRejected
 from cloud_keystore.model.people import Identity, User
 from cloudcard.approval.v1 import approval_pb2
 
-VERSION = 1
+VERSION = 2
 POLICY = "each-operation/1"
 
 

@@ -71,6 +71,7 @@ class Card:
     state: CardState
     create_time: datetime
     expire_time: datetime
+    organisation_id: str = "default"
 
 
 STANDARD_PIN_POLICY = {
@@ -97,6 +98,8 @@ class Key:
     pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: int = 0  # kept and told, no more
     imported: bool = False  # not made here
+    backend: str = "software"  # where the private part is
+    handle: bytes | None = None  # by which the backend finds it; None: it is in sealed_private
 
     @property
     def asks_for_pin(self) -> PinPolicy:

@@ -25,6 +25,7 @@ class Role(IntEnum):
     WORKSTATION = 1
     DEVICE = 2
     OPERATOR = 3
+    AUDITOR = 4
 
 
 class IdentityState(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from cloud_keystore.custody.activation import Activation
@@ -133,10 +133,10 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         result = await self.door.call(
             context,
             lambda workstation: self.activation.perform(
-                request.operation_id, request.input, workstation
+                request.operation_id, _only(request.inputs), workstation
             ),
         )
-        return pb.PerformOperationResponse(result=result)
+        return pb.PerformOperationResponse(results=[result])
 
     async def CancelOperation(
         self, request: pb.CancelOperationRequest, context: Context
@@ -172,11 +172,17 @@ def _ask(request: pb.CreateOperationRequest) -> Ask:
         key_ref=request.key_ref,
         algorithm=request.algorithm,
         key_use=key_use,
-        input=request.input,
+        input=_only(request.inputs),
         passcode_proof=request.passcode_proof,
         application=request.application,
         channels=channels,
     )
+
+
+def _only(inputs: Sequence[bytes]) -> bytes:
+    if len(inputs) != 1:
+        raise InvalidInput("give one input")
+    return inputs[0]
 
 
 def _result(outcome: Outcome) -> pb.PasscodeResult:

@@ -41,6 +41,7 @@ def add(
             request_id=request_id,
             create_time=card.create_time,
             expire_time=card.expire_time,
+            organisation_id=card.organisation_id,
         )
     )
     for key in keys:

@@ -98,6 +98,52 @@ card = Table(
     Column("request_id", LargeBinary, nullable=False, unique=True),
     Column("create_time", Instant, nullable=False),
     Column("expire_time", Instant, nullable=False),
+    Column("organisation_id", String, nullable=False, server_default="default"),
+)
+
+organisation = Table(
+    "organisation",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("create_time", Instant, nullable=False),
+)
+
+policy = Table(  # each version is a row, and no row changes
+    "policy",
+    metadata,
+    Column("organisation_id", String, primary_key=True),  # empty: of all
+    Column("profile", String, primary_key=True),  # empty: of all
+    Column("version", Integer, primary_key=True),
+    Column("document", String, nullable=False),  # JSON
+    Column("operator_id", ForeignKey("identity.id"), nullable=False),
+    Column("create_time", Instant, nullable=False),
+)
+
+approval_key = Table(  # of devices; one without a row approves by its identity's key
+    "approval_key",
+    metadata,
+    Column("identity_id", ForeignKey("identity.id"), primary_key=True),
+    Column("kind", Integer, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),  # SubjectPublicKeyInfo, or COSE
+    Column("credential_id", LargeBinary, unique=True),
+    Column("sign_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("backup_eligible", Boolean, nullable=False, server_default=false()),
+    Column("backed_up", Boolean, nullable=False, server_default=false()),
+    Column("transports", String, nullable=False, server_default=""),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("card_id", ForeignKey("card.id")),
+    Column("user_id", ForeignKey("user.id")),
+    Column("text", String, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("acknowledge_time", Instant),
+    Column("acknowledged_by", ForeignKey("identity.id")),
 )
 
 card_object = Table(
@@ -126,12 +172,15 @@ key = Table(
     Column("touch_policy", Integer, nullable=False),
     Column("imported", Boolean, nullable=False),
     Column("remove_time", Instant),  # when the key left its card: erased, or another in its place
+    Column("backend", String, nullable=False, server_default="software"),  # where the key is
+    Column("handle", LargeBinary),  # by which the backend finds it; None: it is in sealed_private
     Index(
         "key_on_card",
         "card_id",
         "key_ref",
         unique=True,
         sqlite_where=text("remove_time IS NULL"),
+        postgresql_where=text("remove_time IS NULL"),
     ),
 )
 
@@ -214,8 +263,87 @@ operation = Table(
     Column("use_time", Instant),
     Column("sealed_result", LargeBinary),
     Column("end_time", Instant),
+    Column("kind", Integer, nullable=False, server_default=text("1")),  # 1 uses, 2 a session
+    Column("policy", String, nullable=False, server_default=""),  # in force, as in the payload
+    Column("session_id", String),  # of a use in a session; it has no approval of its own
+    Column("input_sha256", LargeBinary),  # of such a use: over its inputs, as it has no payload
+    Column("authenticator_data", LargeBinary),  # of a passkey's approval
+    Column("client_data", LargeBinary),  # of a passkey's approval
+    Column("trace_id", String, nullable=False, server_default=""),  # 32 hex digits, or empty
     UniqueConstraint("workstation_id", "request_id"),
     Index("operation_by_user", "user_id", "state"),
     Index("operation_by_card", "card_id", "create_time"),
     Index("operation_by_expiry", "state", "expire_time"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", String, primary_key=True),  # that of the operation by which it was asked for
+    Column("card_id", ForeignKey("card.id"), nullable=False),
+    Column("key_id", ForeignKey("key.id"), nullable=False),
+    Column("user_id", ForeignKey("user.id"), nullable=False),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("key_use", Integer, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False),
+    Column("end_time", Instant),
+    Index("session_by_card", "card_id", "end_time"),
+    Index("session_by_user", "user_id", "end_time"),
+)
+
+journal = Table(  # append-only: rows are inserted, get their place in the tree once, and stay
+    "journal",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("leaf_index", BigInteger, unique=True),  # None until the tree has taken it in
+    Column("time", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("card_id", String),
+    Column("user_id", String),
+    Column("workstation_id", String),
+    Column("operation_id", String),
+    Column("entry", LargeBinary, nullable=False),  # JSON; its hash is the leaf
+    Index("journal_by_time", "time"),
+    Index("journal_by_card", "card_id", "id"),
+    Index("journal_by_user", "user_id", "id"),
+    Index("journal_by_workstation", "workstation_id", "id"),
+    Index("journal_by_operation", "operation_id"),
+    Index(
+        "journal_to_take_in",
+        "id",
+        sqlite_where=text("leaf_index IS NULL"),
+        postgresql_where=text("leaf_index IS NULL"),
+    ),
+)
+
+checkpoint = Table(  # signed heads of the tree
+    "checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),  # the signed note: origin, size, root
+    Column(
+        "frontier", LargeBinary, nullable=False
+    ),  # roots of the complete subtrees, 32 bytes each
+    Column("create_time", Instant, nullable=False),
+)
+
+sealing_key = Table(  # which key-encryption keys this database knows; never a key itself
+    "sealing_key",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("kind", String, nullable=False),  # "file", "passphrase", "pkcs11"
+    Column("check", LargeBinary, nullable=False),  # a known value sealed under it
+    Column("parameters", String, nullable=False, server_default=""),  # JSON, such as a salt
+    Column("create_time", Instant, nullable=False),
+    Column("retire_time", Instant),
+)
+
+secret = Table(  # the service's own secrets, sealed: what codes and peppers are derived from
+    "secret",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
 )

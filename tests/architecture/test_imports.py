@@ -42,7 +42,8 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config"),
-    ("storage", "notify", "audit"),
+    ("storage", "notify"),
+    ("audit",),
     ("custody",),
     ("registry", "operations"),
     ("rpc", "web"),

@@ -117,7 +117,7 @@ def test_an_approved_use(world: World) -> None:
         channels=[PUSH, QR],
     )
     assert watch == pb.WatchOperationRequest(operation_id=OPERATION_ID)
-    assert perform == pb.PerformOperationRequest(operation_id=OPERATION_ID, input=b"digest")
+    assert perform == pb.PerformOperationRequest(operation_id=OPERATION_ID, inputs=[b"digest"])
     assert world.screen.shown == [Prompt(OPERATION_ID, "1000", "42", "CLOUDCARD:1:X", EXPIRES)]
     assert world.screen.cleared == [(OPERATION_ID, Outcome.APPROVED)]
 
@@ -181,7 +181,7 @@ def test_a_cut_stream_is_opened_again(world: World, cut: grpc.StatusCode | None)
 
 def test_lost_answers_are_asked_for_again(world: World) -> None:
     created = pb.CreateOperationResponse(operation=operation())
-    result = pb.PerformOperationResponse(result=b"signature")
+    result = pb.PerformOperationResponse(results=[b"signature"])
     world.script.create = [LostAnswer(), grpc.StatusCode.DEADLINE_EXCEEDED, created]
     world.script.perform = [LostAnswer(), LostAnswer(), result]
     assert world.perform() == b"signature"

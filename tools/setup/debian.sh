@@ -49,7 +49,7 @@ case " $missing " in
 esac
 
 # Servers that came for the tests only, which start them when they need them.
-for server in openssh-server:ssh nginx:nginx; do
+for server in openssh-server:ssh nginx:nginx postgresql:postgresql; do
     case " $missing " in
     *" ${server%:*} "*)
         $as_root invoke-rc.d "${server#*:}" stop

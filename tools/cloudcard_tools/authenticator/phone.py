@@ -22,7 +22,7 @@ from cloudcard_tools.identity import Identity
 TIMEOUT_SECONDS = 10.0
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
-PAYLOAD_VERSION = 1
+PAYLOAD_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,32 @@ OPERATION_STATE_FAILED: OperationState.ValueType  # 7
 Global___OperationState: _TypeAlias = OperationState  # noqa: Y015
 
 @_typing.final
+class SessionTerms(_message.Message):
+    """SessionTerms say what a session allows: uses of one key for one purpose at one workstation, without asking each time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOST_USES_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    most_uses: _builtins.int
+    """How many inputs may be used in it; at least 1."""
+    seconds: _builtins.int
+    """How long it lasts from the approval, in seconds; at least 1."""
+    def __init__(
+        self,
+        *,
+        most_uses: _builtins.int = ...,
+        seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["most_uses", b"most_uses", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionTerms: _TypeAlias = SessionTerms  # noqa: Y015
+
+@_typing.final
 class WorkstationClaim(_message.Message):
     """WorkstationClaim names the workstation that asks, as the keystore knows it from its TLS certificate."""
 
@@ -222,8 +248,10 @@ class Payload(_message.Message):
     NONCE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     FACTORS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    ORGANISATION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """Version of this layout; 1."""
+    """Version of this layout; 2. A device shows and signs no version that it does not know."""
     operation_id: _builtins.str
     """Identifier of the operation, a UUID."""
     key_use: Global___KeyUse.ValueType
@@ -247,10 +275,12 @@ class Payload(_message.Message):
     nonce: _builtins.bytes
     """32 random bytes of the keystore."""
     policy: _builtins.str
-    """Name and version of the policy in force, such as "each-operation/1"."""
+    """The policy in force: organisation, card profile and version, such as "default/v2/3"; "*" means all."""
+    organisation: _builtins.str
+    """Name of the organisation that the card was issued for."""
     @_builtins.property
     def input_sha256(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """SHA-256 of each input of the operation, 32 bytes each, in order."""
+        """SHA-256 of each input of the operation, 32 bytes each, in order: 1 to 250. Empty where a session is asked for."""
 
     @_builtins.property
     def workstation(self) -> Global___WorkstationClaim:
@@ -267,6 +297,10 @@ class Payload(_message.Message):
     @_builtins.property
     def factors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Factors already given, such as "passcode"."""
+
+    @_builtins.property
+    def session(self) -> Global___SessionTerms:
+        """Set where a session is asked for, and not one use or batch: key_use and key_id say of what."""
 
     def __init__(
         self,
@@ -289,10 +323,12 @@ class Payload(_message.Message):
         nonce: _builtins.bytes = ...,
         policy: _builtins.str = ...,
         factors: _abc.Iterable[_builtins.str] | None = ...,
+        session: Global___SessionTerms | None = ...,
+        organisation: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "workstation", b"workstation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "session", b"session", "workstation", b"workstation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "operation_id", b"operation_id", "policy", b"policy", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "session", b"session", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from cloudcard.approval.v1 import approval_pb2 as _approval_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -32,6 +33,8 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     """The holder agrees."""
     DECISION_DENY: _Decision.ValueType  # 2
     """The holder does not agree."""
+    DECISION_NOT_ME: _Decision.ValueType  # 3
+    """The holder does not agree and did not ask: the card is suspended, and the registration authority is told."""
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
     """Decision is what the holder says to a request. The numbers go into the signed statement."""
@@ -42,6 +45,8 @@ DECISION_APPROVE: Decision.ValueType  # 1
 """The holder agrees."""
 DECISION_DENY: Decision.ValueType  # 2
 """The holder does not agree."""
+DECISION_NOT_ME: Decision.ValueType  # 3
+"""The holder does not agree and did not ask: the card is suspended, and the registration authority is told."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
@@ -242,6 +247,40 @@ class ClaimQrCodeResponse(_message.Message):
 Global___ClaimQrCodeResponse: _TypeAlias = ClaimQrCodeResponse  # noqa: Y015
 
 @_typing.final
+class PasskeyAssertion(_message.Message):
+    """PasskeyAssertion is what navigator.credentials.get() returned (WebAuthn level 3, 5.2.2)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
+    AUTHENTICATOR_DATA_FIELD_NUMBER: _builtins.int
+    CLIENT_DATA_JSON_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    credential_id: _builtins.bytes
+    """Identifier of the credential."""
+    authenticator_data: _builtins.bytes
+    """Authenticator data (6.1)."""
+    client_data_json: _builtins.bytes
+    """Client data, JSON (5.8.1)."""
+    signature: _builtins.bytes
+    """Signature over both (6.3.3)."""
+    def __init__(
+        self,
+        *,
+        credential_id: _builtins.bytes = ...,
+        authenticator_data: _builtins.bytes = ...,
+        client_data_json: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticator_data", b"authenticator_data", "client_data_json", b"client_data_json", "credential_id", b"credential_id", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasskeyAssertion: _TypeAlias = PasskeyAssertion  # noqa: Y015
+
+@_typing.final
 class DecideRequest(_message.Message):
     """DecideRequest holds a decision and the device's signature over it."""
 
@@ -251,6 +290,7 @@ class DecideRequest(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     DEVICE_SIGNATURE_FIELD_NUMBER: _builtins.int
+    PASSKEY_ASSERTION_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """Identifier of the operation, a UUID."""
     decision: Global___Decision.ValueType
@@ -258,7 +298,11 @@ class DecideRequest(_message.Message):
     number: _builtins.str
     """The two digits that the holder typed; empty when the device claimed the operation's QR code, or denies."""
     device_signature: _builtins.bytes
-    """ECDSA signature (P-256, SHA-256, DER) of the device over the statement (docs/protocol.md, "Statement")."""
+    """Of a native key over the statement: ECDSA (P-256, SHA-256, DER) or Ed25519 (64 bytes)."""
+    @_builtins.property
+    def passkey_assertion(self) -> Global___PasskeyAssertion:
+        """Of a passkey, whose challenge was SHA-256 of the statement."""
+
     def __init__(
         self,
         *,
@@ -266,12 +310,15 @@ class DecideRequest(_message.Message):
         decision: Global___Decision.ValueType = ...,
         number: _builtins.str = ...,
         device_signature: _builtins.bytes = ...,
+        passkey_assertion: Global___PasskeyAssertion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device_signature", b"device_signature", "evidence", b"evidence", "passkey_assertion", b"passkey_assertion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "device_signature", b"device_signature", "number", b"number", "operation_id", b"operation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "device_signature", b"device_signature", "evidence", b"evidence", "number", b"number", "operation_id", b"operation_id", "passkey_assertion", b"passkey_assertion"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_evidence: _TypeAlias = _typing.Literal["device_signature", "passkey_assertion"]  # noqa: Y015
+    _WhichOneofArgType_evidence: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_evidence) -> _WhichOneofReturnType_evidence | None: ...
 
 Global___DecideRequest: _TypeAlias = DecideRequest  # noqa: Y015
 
@@ -415,3 +462,135 @@ class SetPasscodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPasscodeResponse: _TypeAlias = SetPasscodeResponse  # noqa: Y015
+
+@_typing.final
+class ListSessionsRequest(_message.Message):
+    """ListSessionsRequest asks for the holder's open sessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSessionsRequest: _TypeAlias = ListSessionsRequest  # noqa: Y015
+
+@_typing.final
+class Session(_message.Message):
+    """Session is an open session as the holder sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    KEY_REF_FIELD_NUMBER: _builtins.int
+    KEY_USE_FIELD_NUMBER: _builtins.int
+    WORKSTATION_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    USES_LEFT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier, a UUID."""
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    key_ref: _builtins.int
+    """PIV key reference."""
+    key_use: _approval_pb2.KeyUse.ValueType
+    """What the key is used for."""
+    workstation: _builtins.str
+    """Name of the workstation."""
+    site: _builtins.str
+    """Place of the workstation; may be empty."""
+    uses_left: _builtins.int
+    """How many inputs may still be used."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        card_serial: _builtins.str = ...,
+        key_ref: _builtins.int = ...,
+        key_use: _approval_pb2.KeyUse.ValueType = ...,
+        workstation: _builtins.str = ...,
+        site: _builtins.str = ...,
+        uses_left: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "expire_time", b"expire_time", "id", b"id", "key_ref", b"key_ref", "key_use", b"key_use", "site", b"site", "uses_left", b"uses_left", "workstation", b"workstation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class ListSessionsResponse(_message.Message):
+    """ListSessionsResponse holds the sessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Session]:
+        """The sessions, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___Session] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSessionsResponse: _TypeAlias = ListSessionsResponse  # noqa: Y015
+
+@_typing.final
+class EndSessionRequest(_message.Message):
+    """EndSessionRequest names a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Identifier of the session."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionRequest: _TypeAlias = EndSessionRequest  # noqa: Y015
+
+@_typing.final
+class EndSessionResponse(_message.Message):
+    """EndSessionResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionResponse: _TypeAlias = EndSessionResponse  # noqa: Y015

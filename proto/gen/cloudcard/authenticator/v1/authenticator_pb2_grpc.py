@@ -60,6 +60,16 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListCardsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListCardsResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/ListSessions',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/EndSession',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
         self.SetPasscode = channel.unary_unary(
                 '/cloudcard.authenticator.v1.AuthenticatorService/SetPasscode',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.SerializeToString,
@@ -106,6 +116,20 @@ class AuthenticatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSessions(self, request, context):
+        """ListSessions lists the open sessions of the holder's cards.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """EndSession closes a session of the holder's; harmless when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetPasscode(self, request, context):
         """SetPasscode sets the first passcode of a card and makes its PUK.
         """
@@ -140,6 +164,16 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.ListCards,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListCardsRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListCardsResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSessionsRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionResponse.SerializeToString,
             ),
             'SetPasscode': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPasscode,
@@ -283,6 +317,60 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/ListCards',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListCardsRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/ListSessions',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSessionsRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/EndSession',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

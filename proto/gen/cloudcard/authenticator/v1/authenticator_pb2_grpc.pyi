@@ -43,6 +43,10 @@ class AuthenticatorServiceStub:
     """Decide hands in the holder's decision. Only the first one counts."""
     ListCards: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ListCardsRequest, _authenticator_pb2.ListCardsResponse]
     """ListCards lists the holder's cards."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ListSessionsRequest, _authenticator_pb2.ListSessionsResponse]
+    """ListSessions lists the open sessions of the holder's cards."""
+    EndSession: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.EndSessionRequest, _authenticator_pb2.EndSessionResponse]
+    """EndSession closes a session of the holder's; harmless when it has ended."""
     SetPasscode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
 
@@ -61,6 +65,10 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """Decide hands in the holder's decision. Only the first one counts."""
     ListCards: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ListCardsRequest, _authenticator_pb2.ListCardsResponse]  # type: ignore[assignment]
     """ListCards lists the holder's cards."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ListSessionsRequest, _authenticator_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """ListSessions lists the open sessions of the holder's cards."""
+    EndSession: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.EndSessionRequest, _authenticator_pb2.EndSessionResponse]  # type: ignore[assignment]
+    """EndSession closes a session of the holder's; harmless when it has ended."""
     SetPasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]  # type: ignore[assignment]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
 
@@ -106,6 +114,22 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.ListCardsResponse, _abc.Awaitable[_authenticator_pb2.ListCardsResponse]]:
         """ListCards lists the holder's cards."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _authenticator_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.ListSessionsResponse, _abc.Awaitable[_authenticator_pb2.ListSessionsResponse]]:
+        """ListSessions lists the open sessions of the holder's cards."""
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _authenticator_pb2.EndSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.EndSessionResponse, _abc.Awaitable[_authenticator_pb2.EndSessionResponse]]:
+        """EndSession closes a session of the holder's; harmless when it has ended."""
 
     @_abc_1.abstractmethod
     def SetPasscode(

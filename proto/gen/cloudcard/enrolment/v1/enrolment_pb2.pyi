@@ -3,8 +3,10 @@
 isort:skip_file
 How a workstation, a device or an operator's computer gets its identity."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -31,6 +33,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """A holder's device that approves."""
     ROLE_OPERATOR: _Role.ValueType  # 3
     """A registration authority's operator."""
+    ROLE_AUDITOR: _Role.ValueType  # 4
+    """Somebody who reads the journal."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role says what an identity may do."""
@@ -43,6 +47,8 @@ ROLE_DEVICE: Role.ValueType  # 2
 """A holder's device that approves."""
 ROLE_OPERATOR: Role.ValueType  # 3
 """A registration authority's operator."""
+ROLE_AUDITOR: Role.ValueType  # 4
+"""Somebody who reads the journal."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -54,26 +60,156 @@ class EnrolRequest(_message.Message):
     TOKEN_SECRET_FIELD_NUMBER: _builtins.int
     CSR_FIELD_NUMBER: _builtins.int
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
+    NATIVE_KEY_FIELD_NUMBER: _builtins.int
+    PASSKEY_FIELD_NUMBER: _builtins.int
     token_secret: _builtins.bytes
     """Secret part of the one-time token."""
     csr: _builtins.bytes
     """PKCS#10 certificate signing request, DER; its key is a P-256 key, its subject is ignored."""
     device_name: _builtins.str
     """Name of the device, such as "Pixel 9"; may be empty."""
+    @_builtins.property
+    def native_key(self) -> Global___NativeKey:
+        """A key of its own."""
+
+    @_builtins.property
+    def passkey(self) -> Global___PasskeyRegistration:
+        """A passkey."""
+
     def __init__(
         self,
         *,
         token_secret: _builtins.bytes = ...,
         csr: _builtins.bytes = ...,
         device_name: _builtins.str = ...,
+        native_key: Global___NativeKey | None = ...,
+        passkey: Global___PasskeyRegistration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_key", b"approval_key", "native_key", b"native_key", "passkey", b"passkey"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_key", b"approval_key", "csr", b"csr", "device_name", b"device_name", "native_key", b"native_key", "passkey", b"passkey", "token_secret", b"token_secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_approval_key: _TypeAlias = _typing.Literal["native_key", "passkey"]  # noqa: Y015
+    _WhichOneofArgType_approval_key: _TypeAlias = _typing.Literal["approval_key", b"approval_key"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_approval_key) -> _WhichOneofReturnType_approval_key | None: ...
+
+Global___EnrolRequest: _TypeAlias = EnrolRequest  # noqa: Y015
+
+@_typing.final
+class NativeKey(_message.Message):
+    """NativeKey is a device's own key to approve by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """SubjectPublicKeyInfo, DER, of a P-256 or Ed25519 key."""
+    signature: _builtins.bytes
+    """The key's signature over the enrolment statement (docs/protocol.md, "Enrolment statement")."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["csr", b"csr", "device_name", b"device_name", "token_secret", b"token_secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___EnrolRequest: _TypeAlias = EnrolRequest  # noqa: Y015
+Global___NativeKey: _TypeAlias = NativeKey  # noqa: Y015
+
+@_typing.final
+class PasskeyRegistration(_message.Message):
+    """PasskeyRegistration is what navigator.credentials.create() returned (WebAuthn level 3, 5.2.1); its challenge was
+    SHA-256 of the enrolment statement.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTESTATION_OBJECT_FIELD_NUMBER: _builtins.int
+    CLIENT_DATA_JSON_FIELD_NUMBER: _builtins.int
+    TRANSPORTS_FIELD_NUMBER: _builtins.int
+    attestation_object: _builtins.bytes
+    """Attestation object, CBOR (6.5)."""
+    client_data_json: _builtins.bytes
+    """Client data, JSON (5.8.1)."""
+    @_builtins.property
+    def transports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How the authenticator is reached, such as "internal" and "hybrid"."""
+
+    def __init__(
+        self,
+        *,
+        attestation_object: _builtins.bytes = ...,
+        client_data_json: _builtins.bytes = ...,
+        transports: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attestation_object", b"attestation_object", "client_data_json", b"client_data_json", "transports", b"transports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasskeyRegistration: _TypeAlias = PasskeyRegistration  # noqa: Y015
+
+@_typing.final
+class GetPasskeyTermsRequest(_message.Message):
+    """GetPasskeyTermsRequest holds the token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_SECRET_FIELD_NUMBER: _builtins.int
+    token_secret: _builtins.bytes
+    """Secret part of the one-time token."""
+    def __init__(
+        self,
+        *,
+        token_secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token_secret", b"token_secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPasskeyTermsRequest: _TypeAlias = GetPasskeyTermsRequest  # noqa: Y015
+
+@_typing.final
+class GetPasskeyTermsResponse(_message.Message):
+    """GetPasskeyTermsResponse tells what to ask the authenticator for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RP_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    USER_HANDLE_FIELD_NUMBER: _builtins.int
+    USER_NAME_FIELD_NUMBER: _builtins.int
+    rp_id: _builtins.str
+    """Relying party identifier, a domain."""
+    origin: _builtins.str
+    """Origin of the page that asks, such as "https://keystore.example.org"."""
+    user_handle: _builtins.bytes
+    """Handle of the holder, at most 64 bytes."""
+    user_name: _builtins.str
+    """Name of the holder."""
+    def __init__(
+        self,
+        *,
+        rp_id: _builtins.str = ...,
+        origin: _builtins.str = ...,
+        user_handle: _builtins.bytes = ...,
+        user_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "rp_id", b"rp_id", "user_handle", b"user_handle", "user_name", b"user_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPasskeyTermsResponse: _TypeAlias = GetPasskeyTermsResponse  # noqa: Y015
 
 @_typing.final
 class EnrolResponse(_message.Message):

@@ -40,6 +40,11 @@ class EnrolmentServiceStub:
                 request_serializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.EnrolRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.EnrolResponse.FromString,
                 _registered_method=True)
+        self.GetPasskeyTerms = channel.unary_unary(
+                '/cloudcard.enrolment.v1.EnrolmentService/GetPasskeyTerms',
+                request_serializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.GetPasskeyTermsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.GetPasskeyTermsResponse.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServiceServicer:
@@ -53,6 +58,13 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPasskeyTerms(self, request, context):
+        """GetPasskeyTerms tells what a passkey of a device is to be made for. It spends nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrolmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.Enrol,
                     request_deserializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.EnrolRequest.FromString,
                     response_serializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.EnrolResponse.SerializeToString,
+            ),
+            'GetPasskeyTerms': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPasskeyTerms,
+                    request_deserializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.GetPasskeyTermsRequest.FromString,
+                    response_serializer=cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.GetPasskeyTermsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class EnrolmentService:
             '/cloudcard.enrolment.v1.EnrolmentService/Enrol',
             cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.EnrolRequest.SerializeToString,
             cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.EnrolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPasskeyTerms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.enrolment.v1.EnrolmentService/GetPasskeyTerms',
+            cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.GetPasskeyTermsRequest.SerializeToString,
+            cloudcard_dot_enrolment_dot_v1_dot_enrolment__pb2.GetPasskeyTermsResponse.FromString,
             options,
             channel_credentials,
             insecure,

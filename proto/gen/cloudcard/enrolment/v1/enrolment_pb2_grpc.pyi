@@ -35,6 +35,8 @@ class EnrolmentServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EnrolmentServiceAsyncStub: ...
     Enrol: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]
     """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request."""
+    GetPasskeyTerms: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.GetPasskeyTermsRequest, _enrolment_pb2.GetPasskeyTermsResponse]
+    """GetPasskeyTerms tells what a passkey of a device is to be made for. It spends nothing."""
 
 @_typing.type_check_only
 class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
@@ -43,6 +45,8 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Enrol: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]  # type: ignore[assignment]
     """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request."""
+    GetPasskeyTerms: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.GetPasskeyTermsRequest, _enrolment_pb2.GetPasskeyTermsResponse]  # type: ignore[assignment]
+    """GetPasskeyTerms tells what a passkey of a device is to be made for. It spends nothing."""
 
 class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """EnrolmentService is served on a port of its own, without client certificates; its certificate is pinned by the token."""
@@ -54,5 +58,13 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.EnrolResponse, _abc.Awaitable[_enrolment_pb2.EnrolResponse]]:
         """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request."""
+
+    @_abc_1.abstractmethod
+    def GetPasskeyTerms(
+        self,
+        request: _enrolment_pb2.GetPasskeyTermsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.GetPasskeyTermsResponse, _abc.Awaitable[_enrolment_pb2.GetPasskeyTermsResponse]]:
+        """GetPasskeyTerms tells what a passkey of a device is to be made for. It spends nothing."""
 
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

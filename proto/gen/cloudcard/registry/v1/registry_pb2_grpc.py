@@ -100,6 +100,51 @@ class RegistryServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RevokeCardRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RevokeCardResponse.FromString,
                 _registered_method=True)
+        self.ListDevices = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListDevices',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListDevicesRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListDevicesResponse.FromString,
+                _registered_method=True)
+        self.RemoveDevice = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/RemoveDevice',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveDeviceRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveDeviceResponse.FromString,
+                _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListAlerts',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeAlert = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/AcknowledgeAlert',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.AcknowledgeAlertRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.AcknowledgeAlertResponse.FromString,
+                _registered_method=True)
+        self.CreateOrganisation = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/CreateOrganisation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOrganisationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOrganisationResponse.FromString,
+                _registered_method=True)
+        self.ListOrganisations = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListOrganisations',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOrganisationsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOrganisationsResponse.FromString,
+                _registered_method=True)
+        self.SetPolicy = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/SetPolicy',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.SetPolicyRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.SetPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListPolicies',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.CreateAuditor = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/CreateAuditor',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -197,6 +242,69 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDevices(self, request, context):
+        """ListDevices lists the devices of a person, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveDevice(self, request, context):
+        """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """ListAlerts lists what needs the registration authority's attention, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeAlert(self, request, context):
+        """AcknowledgeAlert says that somebody has seen to an alert; harmless when somebody has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateOrganisation(self, request, context):
+        """CreateOrganisation adds an organisation that cards are issued for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrganisations(self, request, context):
+        """ListOrganisations lists organisations by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPolicy(self, request, context):
+        """SetPolicy puts a new version of a policy in force, at once; earlier versions are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """ListPolicies lists the policies in force, or all versions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAuditor(self, request, context):
+        """CreateAuditor returns a one-time token to enrol somebody who reads the journal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -264,6 +372,51 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RevokeCard,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RevokeCardRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RevokeCardResponse.SerializeToString,
+            ),
+            'ListDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDevices,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListDevicesRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListDevicesResponse.SerializeToString,
+            ),
+            'RemoveDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveDevice,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveDeviceRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveDeviceResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAlertsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAlertsResponse.SerializeToString,
+            ),
+            'AcknowledgeAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeAlert,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.AcknowledgeAlertRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.AcknowledgeAlertResponse.SerializeToString,
+            ),
+            'CreateOrganisation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOrganisation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOrganisationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOrganisationResponse.SerializeToString,
+            ),
+            'ListOrganisations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrganisations,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOrganisationsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOrganisationsResponse.SerializeToString,
+            ),
+            'SetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPolicy,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.SetPolicyRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.SetPolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'CreateAuditor': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAuditor,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -618,6 +771,249 @@ class RegistryService:
             '/cloudcard.registry.v1.RegistryService/RevokeCard',
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.RevokeCardRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.RevokeCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListDevices',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListDevicesRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/RemoveDevice',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveDeviceRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListAlerts',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAlertsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/AcknowledgeAlert',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.AcknowledgeAlertRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.AcknowledgeAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOrganisation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/CreateOrganisation',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOrganisationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOrganisationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrganisations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListOrganisations',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOrganisationsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOrganisationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/SetPolicy',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.SetPolicyRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListPolicies',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListPoliciesRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAuditor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/CreateAuditor',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorResponse.FromString,
             options,
             channel_credentials,
             insecure,

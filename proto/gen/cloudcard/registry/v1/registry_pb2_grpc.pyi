@@ -59,6 +59,24 @@ class RegistryServiceStub:
     """ResumeCard puts a suspended card back in use."""
     RevokeCard: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RevokeCardRequest, _registry_pb2.RevokeCardResponse]
     """RevokeCard takes a card out of use for ever and destroys its keys."""
+    ListDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]
+    """ListDevices lists the devices of a person, oldest first, removed ones included."""
+    RemoveDevice: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RemoveDeviceRequest, _registry_pb2.RemoveDeviceResponse]
+    """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn."""
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAlertsRequest, _registry_pb2.ListAlertsResponse]
+    """ListAlerts lists what needs the registration authority's attention, oldest first."""
+    AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_registry_pb2.AcknowledgeAlertRequest, _registry_pb2.AcknowledgeAlertResponse]
+    """AcknowledgeAlert says that somebody has seen to an alert; harmless when somebody has."""
+    CreateOrganisation: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateOrganisationRequest, _registry_pb2.CreateOrganisationResponse]
+    """CreateOrganisation adds an organisation that cards are issued for."""
+    ListOrganisations: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListOrganisationsRequest, _registry_pb2.ListOrganisationsResponse]
+    """ListOrganisations lists organisations by name."""
+    SetPolicy: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetPolicyRequest, _registry_pb2.SetPolicyResponse]
+    """SetPolicy puts a new version of a policy in force, at once; earlier versions are kept."""
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListPoliciesRequest, _registry_pb2.ListPoliciesResponse]
+    """ListPolicies lists the policies in force, or all versions."""
+    CreateAuditor: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateAuditorRequest, _registry_pb2.CreateAuditorResponse]
+    """CreateAuditor returns a one-time token to enrol somebody who reads the journal."""
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -91,6 +109,24 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """ResumeCard puts a suspended card back in use."""
     RevokeCard: _aio.UnaryUnaryMultiCallable[_registry_pb2.RevokeCardRequest, _registry_pb2.RevokeCardResponse]  # type: ignore[assignment]
     """RevokeCard takes a card out of use for ever and destroys its keys."""
+    ListDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]  # type: ignore[assignment]
+    """ListDevices lists the devices of a person, oldest first, removed ones included."""
+    RemoveDevice: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveDeviceRequest, _registry_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
+    """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn."""
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAlertsRequest, _registry_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """ListAlerts lists what needs the registration authority's attention, oldest first."""
+    AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_registry_pb2.AcknowledgeAlertRequest, _registry_pb2.AcknowledgeAlertResponse]  # type: ignore[assignment]
+    """AcknowledgeAlert says that somebody has seen to an alert; harmless when somebody has."""
+    CreateOrganisation: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateOrganisationRequest, _registry_pb2.CreateOrganisationResponse]  # type: ignore[assignment]
+    """CreateOrganisation adds an organisation that cards are issued for."""
+    ListOrganisations: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListOrganisationsRequest, _registry_pb2.ListOrganisationsResponse]  # type: ignore[assignment]
+    """ListOrganisations lists organisations by name."""
+    SetPolicy: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetPolicyRequest, _registry_pb2.SetPolicyResponse]  # type: ignore[assignment]
+    """SetPolicy puts a new version of a policy in force, at once; earlier versions are kept."""
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListPoliciesRequest, _registry_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """ListPolicies lists the policies in force, or all versions."""
+    CreateAuditor: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateAuditorRequest, _registry_pb2.CreateAuditorResponse]  # type: ignore[assignment]
+    """CreateAuditor returns a one-time token to enrol somebody who reads the journal."""
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """RegistryService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -198,5 +234,77 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.RevokeCardResponse, _abc.Awaitable[_registry_pb2.RevokeCardResponse]]:
         """RevokeCard takes a card out of use for ever and destroys its keys."""
+
+    @_abc_1.abstractmethod
+    def ListDevices(
+        self,
+        request: _registry_pb2.ListDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListDevicesResponse, _abc.Awaitable[_registry_pb2.ListDevicesResponse]]:
+        """ListDevices lists the devices of a person, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def RemoveDevice(
+        self,
+        request: _registry_pb2.RemoveDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RemoveDeviceResponse, _abc.Awaitable[_registry_pb2.RemoveDeviceResponse]]:
+        """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn."""
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _registry_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListAlertsResponse, _abc.Awaitable[_registry_pb2.ListAlertsResponse]]:
+        """ListAlerts lists what needs the registration authority's attention, oldest first."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeAlert(
+        self,
+        request: _registry_pb2.AcknowledgeAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.AcknowledgeAlertResponse, _abc.Awaitable[_registry_pb2.AcknowledgeAlertResponse]]:
+        """AcknowledgeAlert says that somebody has seen to an alert; harmless when somebody has."""
+
+    @_abc_1.abstractmethod
+    def CreateOrganisation(
+        self,
+        request: _registry_pb2.CreateOrganisationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CreateOrganisationResponse, _abc.Awaitable[_registry_pb2.CreateOrganisationResponse]]:
+        """CreateOrganisation adds an organisation that cards are issued for."""
+
+    @_abc_1.abstractmethod
+    def ListOrganisations(
+        self,
+        request: _registry_pb2.ListOrganisationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListOrganisationsResponse, _abc.Awaitable[_registry_pb2.ListOrganisationsResponse]]:
+        """ListOrganisations lists organisations by name."""
+
+    @_abc_1.abstractmethod
+    def SetPolicy(
+        self,
+        request: _registry_pb2.SetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.SetPolicyResponse, _abc.Awaitable[_registry_pb2.SetPolicyResponse]]:
+        """SetPolicy puts a new version of a policy in force, at once; earlier versions are kept."""
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _registry_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListPoliciesResponse, _abc.Awaitable[_registry_pb2.ListPoliciesResponse]]:
+        """ListPolicies lists the policies in force, or all versions."""
+
+    @_abc_1.abstractmethod
+    def CreateAuditor(
+        self,
+        request: _registry_pb2.CreateAuditorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CreateAuditorResponse, _abc.Awaitable[_registry_pb2.CreateAuditorResponse]]:
+        """CreateAuditor returns a one-time token to enrol somebody who reads the journal."""
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -151,6 +151,78 @@ class Features(_message.Message):
 Global___Features: _TypeAlias = Features  # noqa: Y015
 
 @_typing.final
+class SessionOffer(_message.Message):
+    """SessionOffer is a session that may be asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_REF_FIELD_NUMBER: _builtins.int
+    KEY_USE_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    key_ref: _builtins.int
+    """PIV key reference."""
+    key_use: _approval_pb2.KeyUse.ValueType
+    """What the key would be used for."""
+    @_builtins.property
+    def terms(self) -> _approval_pb2.SessionTerms:
+        """The most that the policy allows."""
+
+    def __init__(
+        self,
+        *,
+        key_ref: _builtins.int = ...,
+        key_use: _approval_pb2.KeyUse.ValueType = ...,
+        terms: _approval_pb2.SessionTerms | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_ref", b"key_ref", "key_use", b"key_use", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionOffer: _TypeAlias = SessionOffer  # noqa: Y015
+
+@_typing.final
+class Session(_message.Message):
+    """Session is an open session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEY_REF_FIELD_NUMBER: _builtins.int
+    KEY_USE_FIELD_NUMBER: _builtins.int
+    USES_LEFT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier, a UUID: that of the operation by which it was asked for."""
+    key_ref: _builtins.int
+    """PIV key reference."""
+    key_use: _approval_pb2.KeyUse.ValueType
+    """What the key is used for."""
+    uses_left: _builtins.int
+    """How many inputs may still be used."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, by the keystore's clock."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        key_ref: _builtins.int = ...,
+        key_use: _approval_pb2.KeyUse.ValueType = ...,
+        uses_left: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "key_ref", b"key_ref", "key_use", b"key_use", "uses_left", b"uses_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
 class Card(_message.Message):
     """Card is all of a card that is not secret."""
 
@@ -162,6 +234,7 @@ class Card(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     SECURE_MESSAGING_FIELD_NUMBER: _builtins.int
+    SESSION_OFFERS_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number of the card, decimal digits."""
     guid: _builtins.bytes
@@ -182,6 +255,10 @@ class Card(_message.Message):
     def secure_messaging(self) -> Global___SecureMessaging:
         """Absent where the card does no secure messaging."""
 
+    @_builtins.property
+    def session_offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionOffer]:
+        """Sessions that the policy in force allows; a reader that asks for one at VERIFY spares later commands the wait."""
+
     def __init__(
         self,
         *,
@@ -191,10 +268,11 @@ class Card(_message.Message):
         keys: _abc.Iterable[Global___CardKey] | None = ...,
         features: Global___Features | None = ...,
         secure_messaging: Global___SecureMessaging | None = ...,
+        session_offers: _abc.Iterable[Global___SessionOffer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "secure_messaging", b"secure_messaging"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial", "session_offers", b"session_offers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -615,10 +693,11 @@ class CreateOperationRequest(_message.Message):
     KEY_REF_FIELD_NUMBER: _builtins.int
     ALGORITHM_FIELD_NUMBER: _builtins.int
     KEY_USE_FIELD_NUMBER: _builtins.int
-    INPUT_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
     PASSCODE_PROOF_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.bytes
     """16 random bytes; a repeated request returns the same operation."""
     card_serial: _builtins.str
@@ -629,15 +708,23 @@ class CreateOperationRequest(_message.Message):
     """The key's algorithm, as the card was told it."""
     key_use: _approval_pb2.KeyUse.ValueType
     """What the key is to be used for."""
-    input: _builtins.bytes
-    """The input: a digest (ECC) or padded block (RSA) to sign, a cryptogram to decrypt, or an uncompressed point."""
     passcode_proof: _builtins.bytes
     """Proof from VerifyPasscode; empty only for keys that need no passcode."""
     application: _builtins.str
     """Name of the application that asks, as far as it is known; may be empty."""
     @_builtins.property
+    def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The inputs, 1 to 250: each a digest (ECC) or padded block (RSA) to sign, a cryptogram to decrypt, or an uncompressed
+        point. Empty where a session is asked for.
+        """
+
+    @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_approval_pb2.Channel.ValueType]:
         """Ways to reach the holder; empty means CHANNEL_PUSH."""
+
+    @_builtins.property
+    def session(self) -> _approval_pb2.SessionTerms:
+        """Set to ask for a session; at most what the card's offer says."""
 
     def __init__(
         self,
@@ -647,14 +734,15 @@ class CreateOperationRequest(_message.Message):
         key_ref: _builtins.int = ...,
         algorithm: _approval_pb2.Algorithm.ValueType = ...,
         key_use: _approval_pb2.KeyUse.ValueType = ...,
-        input: _builtins.bytes = ...,
+        inputs: _abc.Iterable[_builtins.bytes] | None = ...,
         passcode_proof: _builtins.bytes = ...,
         application: _builtins.str = ...,
         channels: _abc.Iterable[_approval_pb2.Channel.ValueType] | None = ...,
+        session: _approval_pb2.SessionTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "channels", b"channels", "input", b"input", "key_ref", b"key_ref", "key_use", b"key_use", "passcode_proof", b"passcode_proof", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "channels", b"channels", "inputs", b"inputs", "key_ref", b"key_ref", "key_use", b"key_use", "passcode_proof", b"passcode_proof", "request_id", b"request_id", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -737,20 +825,22 @@ class PerformOperationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
-    INPUT_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """Identifier of the operation."""
-    input: _builtins.bytes
-    """The input once more; it must be the one that was approved."""
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The inputs once more; they must be those that were approved, in the same order. Empty for a session."""
+
     def __init__(
         self,
         *,
         operation_id: _builtins.str = ...,
-        input: _builtins.bytes = ...,
+        inputs: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "operation_id", b"operation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "operation_id", b"operation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -762,17 +852,25 @@ class PerformOperationResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    RESULT_FIELD_NUMBER: _builtins.int
-    result: _builtins.bytes
-    """Signature (RSA: a block; ECDSA: a DER sequence), decrypted block, or shared secret."""
+    RESULTS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """For each input its signature (RSA: a block; ECDSA: a DER sequence), decrypted block, or shared secret."""
+
+    @_builtins.property
+    def session(self) -> Global___Session:
+        """The session that was opened, where one was asked for."""
+
     def __init__(
         self,
         *,
-        result: _builtins.bytes = ...,
+        results: _abc.Iterable[_builtins.bytes] | None = ...,
+        session: Global___Session | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -823,3 +921,136 @@ class CancelOperationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelOperationResponse: _TypeAlias = CancelOperationResponse  # noqa: Y015
+
+@_typing.final
+class UseSessionRequest(_message.Message):
+    """UseSessionRequest asks for uses of the key of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Identifier of the session."""
+    request_id: _builtins.bytes
+    """16 random bytes; a repeated request returns the same results."""
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The inputs, 1 to 250, as in CreateOperationRequest."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        request_id: _builtins.bytes = ...,
+        inputs: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "request_id", b"request_id", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseSessionRequest: _TypeAlias = UseSessionRequest  # noqa: Y015
+
+@_typing.final
+class UseSessionResponse(_message.Message):
+    """UseSessionResponse holds what the key made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    USES_LEFT_FIELD_NUMBER: _builtins.int
+    uses_left: _builtins.int
+    """How many inputs may still be used."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """For each input its result, as in PerformOperationResponse."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[_builtins.bytes] | None = ...,
+        uses_left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "uses_left", b"uses_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseSessionResponse: _TypeAlias = UseSessionResponse  # noqa: Y015
+
+@_typing.final
+class EndSessionRequest(_message.Message):
+    """EndSessionRequest names a session of this workstation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Identifier of the session."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionRequest: _TypeAlias = EndSessionRequest  # noqa: Y015
+
+@_typing.final
+class EndSessionResponse(_message.Message):
+    """EndSessionResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionResponse: _TypeAlias = EndSessionResponse  # noqa: Y015
+
+@_typing.final
+class PingRequest(_message.Message):
+    """PingRequest is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingRequest: _TypeAlias = PingRequest  # noqa: Y015
+
+@_typing.final
+class PingResponse(_message.Message):
+    """PingResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingResponse: _TypeAlias = PingResponse  # noqa: Y015

@@ -85,6 +85,21 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CancelOperationRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CancelOperationResponse.FromString,
                 _registered_method=True)
+        self.UseSession = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/UseSession',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/EndSession',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
+        self.Ping = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/Ping',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingResponse.FromString,
+                _registered_method=True)
 
 
 class WorkstationServiceServicer:
@@ -150,7 +165,8 @@ class WorkstationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PerformOperation(self, request, context):
-        """PerformOperation spends the approval and uses the key once. Repeated, it returns the result made before.
+        """PerformOperation spends the approval and uses the key once for each input, or opens the session that was asked for.
+        Repeated, it returns the results made before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +174,28 @@ class WorkstationServiceServicer:
 
     def CancelOperation(self, request, context):
         """CancelOperation withdraws an operation that has no result yet; harmless when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UseSession(self, request, context):
+        """UseSession uses the key of an open session, asking nobody. A repeated request_id with the same inputs returns the
+        results made before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """EndSession closes a session, as when the card is taken out; harmless when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Ping(self, request, context):
+        """Ping does nothing, and looks at nothing but the caller's TLS certificate: whether the keystore can be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +253,21 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.CancelOperation,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CancelOperationRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CancelOperationResponse.SerializeToString,
+            ),
+            'UseSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseSession,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'Ping': grpc.unary_unary_rpc_method_handler(
+                    servicer.Ping,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -488,6 +541,87 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/CancelOperation',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CancelOperationRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.CancelOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/UseSession',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/EndSession',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Ping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/Ping',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,9 +54,19 @@ class WorkstationServiceStub:
     WatchOperation: _grpc.UnaryStreamMultiCallable[_workstation_pb2.WatchOperationRequest, _workstation_pb2.WatchOperationResponse]
     """WatchOperation sends the operation now and after every change of state; it ends after a final state or APPROVED."""
     PerformOperation: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.PerformOperationRequest, _workstation_pb2.PerformOperationResponse]
-    """PerformOperation spends the approval and uses the key once. Repeated, it returns the result made before."""
+    """PerformOperation spends the approval and uses the key once for each input, or opens the session that was asked for.
+    Repeated, it returns the results made before.
+    """
     CancelOperation: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.CancelOperationRequest, _workstation_pb2.CancelOperationResponse]
     """CancelOperation withdraws an operation that has no result yet; harmless when it has ended."""
+    UseSession: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.UseSessionRequest, _workstation_pb2.UseSessionResponse]
+    """UseSession uses the key of an open session, asking nobody. A repeated request_id with the same inputs returns the
+    results made before.
+    """
+    EndSession: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.EndSessionRequest, _workstation_pb2.EndSessionResponse]
+    """EndSession closes a session, as when the card is taken out; harmless when it has ended."""
+    Ping: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]
+    """Ping does nothing, and looks at nothing but the caller's TLS certificate: whether the keystore can be reached."""
 
 @_typing.type_check_only
 class WorkstationServiceAsyncStub(WorkstationServiceStub):
@@ -84,9 +94,19 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     WatchOperation: _aio.UnaryStreamMultiCallable[_workstation_pb2.WatchOperationRequest, _workstation_pb2.WatchOperationResponse]  # type: ignore[assignment]
     """WatchOperation sends the operation now and after every change of state; it ends after a final state or APPROVED."""
     PerformOperation: _aio.UnaryUnaryMultiCallable[_workstation_pb2.PerformOperationRequest, _workstation_pb2.PerformOperationResponse]  # type: ignore[assignment]
-    """PerformOperation spends the approval and uses the key once. Repeated, it returns the result made before."""
+    """PerformOperation spends the approval and uses the key once for each input, or opens the session that was asked for.
+    Repeated, it returns the results made before.
+    """
     CancelOperation: _aio.UnaryUnaryMultiCallable[_workstation_pb2.CancelOperationRequest, _workstation_pb2.CancelOperationResponse]  # type: ignore[assignment]
     """CancelOperation withdraws an operation that has no result yet; harmless when it has ended."""
+    UseSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.UseSessionRequest, _workstation_pb2.UseSessionResponse]  # type: ignore[assignment]
+    """UseSession uses the key of an open session, asking nobody. A repeated request_id with the same inputs returns the
+    results made before.
+    """
+    EndSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.EndSessionRequest, _workstation_pb2.EndSessionResponse]  # type: ignore[assignment]
+    """EndSession closes a session, as when the card is taken out; harmless when it has ended."""
+    Ping: _aio.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]  # type: ignore[assignment]
+    """Ping does nothing, and looks at nothing but the caller's TLS certificate: whether the keystore can be reached."""
 
 class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
     """WorkstationService serves enrolled workstations; each call is made with the workstation's TLS certificate."""
@@ -165,7 +185,9 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workstation_pb2.PerformOperationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workstation_pb2.PerformOperationResponse, _abc.Awaitable[_workstation_pb2.PerformOperationResponse]]:
-        """PerformOperation spends the approval and uses the key once. Repeated, it returns the result made before."""
+        """PerformOperation spends the approval and uses the key once for each input, or opens the session that was asked for.
+        Repeated, it returns the results made before.
+        """
 
     @_abc_1.abstractmethod
     def CancelOperation(
@@ -174,5 +196,31 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workstation_pb2.CancelOperationResponse, _abc.Awaitable[_workstation_pb2.CancelOperationResponse]]:
         """CancelOperation withdraws an operation that has no result yet; harmless when it has ended."""
+
+    @_abc_1.abstractmethod
+    def UseSession(
+        self,
+        request: _workstation_pb2.UseSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.UseSessionResponse, _abc.Awaitable[_workstation_pb2.UseSessionResponse]]:
+        """UseSession uses the key of an open session, asking nobody. A repeated request_id with the same inputs returns the
+        results made before.
+        """
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _workstation_pb2.EndSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.EndSessionResponse, _abc.Awaitable[_workstation_pb2.EndSessionResponse]]:
+        """EndSession closes a session, as when the card is taken out; harmless when it has ended."""
+
+    @_abc_1.abstractmethod
+    def Ping(
+        self,
+        request: _workstation_pb2.PingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.PingResponse, _abc.Awaitable[_workstation_pb2.PingResponse]]:
+        """Ping does nothing, and looks at nothing but the caller's TLS certificate: whether the keystore can be reached."""
 
 def add_WorkstationServiceServicer_to_server(servicer: WorkstationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,27 @@
+"""Writing the journal: in the transaction of what it tells of, so that neither is there alone."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert
+
+from cloud_keystore.model.journal import Event, encode
+from cloud_keystore.storage import tables as t
+
+
+def append(connection: Connection, *events: Event) -> None:
+    """Add entries; they are durable when the transaction is, and if they are not, it is not."""
+    connection.execute(
+        insert(t.journal),
+        [
+            {
+                "time": event.time,
+                "kind": event.kind.value,
+                "card_id": event.card_id,
+                "user_id": event.user_id,
+                "workstation_id": event.workstation_id,
+                "operation_id": event.operation_id,
+                "entry": encode(event),
+            }
+            for event in events
+        ],
+    )

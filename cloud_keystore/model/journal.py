@@ -1,0 +1,130 @@
+"""What the journal holds: events as evidence, each one line of JSON that never changes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import TypeAlias
+
+from cloud_keystore.model.errors import InvalidInput
+
+Detail: TypeAlias = str | int | bool
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SUBJECTS = ("card_id", "user_id", "workstation_id", "device_id", "operation_id", "key_id")
+
+
+@unique
+class Kind(StrEnum):
+    """What happened. A name, once written, keeps its meaning for ever."""
+
+    OPERATION_ASKED = "operation.asked"
+    OPERATION_CLAIMED = "operation.claimed"
+    OPERATION_APPROVED = "operation.approved"
+    OPERATION_DENIED = "operation.denied"
+    OPERATION_REPORTED = "operation.reported"  # "this was not me"
+    OPERATION_EXPIRED = "operation.expired"
+    OPERATION_CANCELLED = "operation.cancelled"
+    OPERATION_USED = "operation.used"  # the approval is spent; the key is used after this
+    OPERATION_FAILED = "operation.failed"
+    SESSION_OPENED = "session.opened"
+    SESSION_USED = "session.used"
+    SESSION_ENDED = "session.ended"
+    PASSCODE_RIGHT = "passcode.right"
+    PASSCODE_WRONG = "passcode.wrong"
+    PASSCODE_BLOCKED = "passcode.blocked"
+    PASSCODE_SET = "passcode.set"
+    PASSCODE_UNBLOCKED = "passcode.unblocked"
+    CARD_ISSUED = "card.issued"
+    CARD_ACTIVATED = "card.activated"
+    CARD_SUSPENDED = "card.suspended"
+    CARD_RESUMED = "card.resumed"
+    CARD_REVOKED = "card.revoked"
+    CARD_WRITTEN = "card.written"  # an object, by the card's administrator
+    CARD_RESET = "card.reset"
+    ADMINISTRATOR_RIGHT = "administrator.right"
+    ADMINISTRATOR_WRONG = "administrator.wrong"
+    MANAGEMENT_KEY_SET = "management-key.set"
+    KEY_MADE = "key.made"
+    KEY_IMPORTED = "key.imported"
+    KEY_MOVED = "key.moved"
+    KEY_DESTROYED = "key.destroyed"
+    SECURE_MESSAGING_AGREED = "secure-messaging.agreed"
+    USER_ADDED = "user.added"
+    IDENTITY_INVITED = "identity.invited"
+    IDENTITY_ENROLLED = "identity.enrolled"
+    IDENTITY_REMOVED = "identity.removed"
+    ORGANISATION_ADDED = "organisation.added"
+    POLICY_SET = "policy.set"
+    ALERT_RAISED = "alert.raised"
+    ALERT_ACKNOWLEDGED = "alert.acknowledged"
+    JOURNAL_READ = "journal.read"
+    SEALING_KEY_ADDED = "sealing-key.added"
+    SEALING_KEY_RETIRED = "sealing-key.retired"
+    KEYSTORE_STARTED = "keystore.started"
+    KEYSTORE_RESTORED = "keystore.restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `details` are for people, `evidence` proves it: payloads,
+    signatures, certificates. Neither ever holds a document, a passcode or a key.
+    """
+
+    kind: Kind
+    time: datetime
+    actor: str  # "keystore", or role and identifier, such as "workstation 0192…"
+    card_id: str | None = None
+    user_id: str | None = None
+    workstation_id: str | None = None
+    device_id: str | None = None
+    operation_id: str | None = None
+    key_id: str | None = None
+    trace_id: str = ""
+    details: Mapping[str, Detail] = field(default_factory=lambda: MappingProxyType({}))
+    evidence: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+
+def encode(event: Event) -> bytes:
+    """One line of JSON, keys in order, empty fields left out; these bytes are what is kept."""
+    fields: dict[str, object] = {
+        "kind": event.kind.value,
+        "time": (event.time - EPOCH) // MICROSECOND,
+        "actor": event.actor,
+        "trace_id": event.trace_id,
+        "details": dict(event.details),
+        "evidence": {
+            name: base64.b64encode(value).decode() for name, value in event.evidence.items()
+        },
+    }
+    fields |= {name: getattr(event, name) for name in SUBJECTS}
+    kept = {name: value for name, value in fields.items() if value not in (None, "", {})}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode(entry: bytes) -> Event:
+    """The event of an entry; raises InvalidInput for bytes that are none."""
+    try:
+        kept = json.loads(entry)
+        subjects = {name: kept.get(name) for name in SUBJECTS}
+        return Event(
+            kind=Kind(kept["kind"]),
+            time=EPOCH + kept["time"] * MICROSECOND,
+            actor=kept["actor"],
+            trace_id=kept.get("trace_id", ""),
+            details=kept.get("details", {}),
+            evidence={
+                name: base64.b64decode(value, validate=True)
+                for name, value in kept.get("evidence", {}).items()
+            },
+            **subjects,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, binascii.Error):
+        raise InvalidInput("this is no entry of a journal") from None

@@ -1,0 +1,133 @@
+"""Key requests as the words of a line, and back.
+
+A request's identifier is left out: the card makes it from its random source, whose seed the trace
+holds. Secrets are written as so many asterisks, and proofs by the names that `redaction` gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyUse,
+    PasscodeStatus,
+    ResetPasscode,
+    UseKey,
+    VerifyPasscode,
+)
+from card_os.management import (
+    AnswerChallenge,
+    AttestKey,
+    GenerateKey,
+    ImportKey,
+    MoveKey,
+    PinPolicy,
+    RequestChallenge,
+    ResetCard,
+    SetManagementKey,
+    SetTries,
+    TouchPolicy,
+    WriteObject,
+)
+from card_os.trace.words import (
+    ABSENT,
+    TraceError,
+    Words,
+    flag,
+    name,
+    number,
+    octets,
+    proof,
+    secret,
+    shown,
+)
+
+
+def write(request: KeyRequest) -> str:
+    """The words of a request."""
+    return " ".join(_words(request))
+
+
+def read(text: str) -> KeyRequest:
+    """The request of a line's words; raises TraceError."""
+    words = Words(text)
+    what = words.word("what the card asks for")
+    if what not in READERS:
+        raise TraceError(f"{shown(what)} is no request: use one of {', '.join(READERS)}")
+    request = READERS[what](words)
+    words.end()
+    return request
+
+
+def _words(request: KeyRequest) -> tuple[str, ...]:
+    match request:
+        case UseKey(_, use, key_ref, algorithm, data, with_proof):
+            ids = number(key_ref), number(algorithm)
+            return "use", name(use), *ids, octets(data), proof(with_proof)
+        case PasscodeStatus(_, key_ref):
+            return "status", number(key_ref)
+        case VerifyPasscode(_, key_ref, passcode):
+            return "verify", number(key_ref), secret(passcode)
+        case ChangePasscode(_, key_ref, old, new):
+            return "change", number(key_ref), secret(old), secret(new)
+        case ResetPasscode(_, key_ref, puk, new):
+            return "unblock", number(key_ref), secret(puk), secret(new)
+        case RequestChallenge(algorithm, enciphered):
+            return "challenge", number(algorithm), flag(enciphered)
+        case AnswerChallenge(algorithm, response, challenge):
+            return "answer", number(algorithm), octets(response), octets(challenge)
+        case WriteObject(with_proof, tag, contents):
+            return "write", proof(with_proof), number(tag), octets(contents)
+        case GenerateKey(with_proof, key_ref, algorithm, pin, touch):
+            ids = number(key_ref), number(algorithm)
+            return "generate", proof(with_proof), *ids, name(pin), name(touch)
+        case ImportKey(with_proof, key_ref, algorithm, private, pin, touch):
+            ids = number(key_ref), number(algorithm)
+            return "import", proof(with_proof), *ids, secret(private), name(pin), name(touch)
+        case MoveKey(with_proof, source, destination):
+            to = ABSENT if destination is None else number(destination)
+            return "move", proof(with_proof), number(source), to
+        case SetManagementKey(with_proof, algorithm, key):
+            return "set-management-key", proof(with_proof), number(algorithm), secret(key)
+        case SetTries(with_proof, passcode_proof, pin_tries, puk_tries):
+            proofs = proof(with_proof), proof(passcode_proof)
+            return "set-tries", *proofs, str(pin_tries), str(puk_tries)
+        case ResetCard():
+            return ("reset-card",)
+        case AttestKey(key_ref):
+            return "attest", number(key_ref)
+
+
+READERS: Mapping[str, Callable[[Words], KeyRequest]] = {
+    "use": lambda w: UseKey(b"", w.member(KeyUse), w.number(), w.number(), w.octets(), w.proof()),
+    "status": lambda w: PasscodeStatus(b"", w.number()),
+    "verify": lambda w: VerifyPasscode(b"", w.number(), w.secret()),
+    "change": lambda w: ChangePasscode(b"", w.number(), w.secret(), w.secret()),
+    "unblock": lambda w: ResetPasscode(b"", w.number(), w.secret(), w.secret()),
+    "challenge": lambda w: RequestChallenge(w.number(), w.flag()),
+    "answer": lambda w: AnswerChallenge(w.number(), w.octets(), w.octets()),
+    "write": lambda w: WriteObject(w.proof(), w.number(), w.octets()),
+    "generate": lambda w: GenerateKey(
+        w.proof(), w.number(), w.number(), w.member(PinPolicy), w.member(TouchPolicy)
+    ),
+    "import": lambda w: ImportKey(
+        w.proof(),
+        w.number(),
+        w.number(),
+        w.secret(),
+        w.member(PinPolicy),
+        w.member(TouchPolicy),
+    ),
+    "move": lambda w: MoveKey(w.proof(), w.number(), _destination(w)),
+    "set-management-key": lambda w: SetManagementKey(w.proof(), w.number(), w.secret()),
+    "set-tries": lambda w: SetTries(w.proof(), w.proof(), w.decimal(), w.decimal()),
+    "reset-card": lambda _: ResetCard(),
+    "attest": lambda w: AttestKey(w.number()),
+}
+
+
+def _destination(words: Words) -> int | None:
+    word = words.word("a key reference, or -")
+    return None if word == ABSENT else Words(word).number()

@@ -1,0 +1,147 @@
+"""Words of a trace line: how fields are written, and read back one after the other."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeVar
+
+E = TypeVar("E", bound=Enum)
+
+ABSENT = "-"
+HIDDEN = "*"
+HIDDEN_OCTET = b"0"  # a digit, so that a passcode stays one
+LARGEST_NUMBER = 0xFFFFFF
+MOST_SHOWN = 20  # characters of a wrong word: a hostile file fills no screen
+
+
+class TraceError(ValueError):
+    """A line is not one of a trace; says what is wrong and what it could be."""
+
+
+def octets(value: bytes) -> str:
+    """Bytes as hexadecimal digits; "-" for none."""
+    return value.hex() or ABSENT
+
+
+def number(value: int) -> str:
+    """A number as hexadecimal digits."""
+    return f"{value:02x}"
+
+
+def secret(value: bytes) -> str:
+    """An asterisk for each byte."""
+    return HIDDEN * len(value) or ABSENT
+
+
+def proof(value: bytes) -> str:
+    """The name of a proof; "-" where there is none."""
+    return value.decode("ascii") or ABSENT
+
+
+def name(value: Enum) -> str:
+    """A member's name, in lower case."""
+    return value.name.lower()
+
+
+def flag(value: bool) -> str:
+    """ "yes" or "no"."""
+    return "yes" if value else "no"
+
+
+class Words:
+    """The words of a line, read from left to right. Every method raises TraceError."""
+
+    def __init__(self, text: str) -> None:
+        self._words = text.split(" ")
+        self._at = 0
+
+    @property
+    def left(self) -> bool:
+        """Whether there are more words."""
+        return self._at < len(self._words)
+
+    def word(self, what: str = "a word") -> str:
+        """The next word as it is."""
+        if not self.left:
+            raise TraceError(f"{what} is missing at the end of the line")
+        self._at += 1
+        return self._words[self._at - 1]
+
+    def octets(self) -> bytes:
+        """Bytes."""
+        word = self.word("a value in hexadecimal digits")
+        return b"" if word == ABSENT else from_hex(word)
+
+    def number(self) -> int:
+        """A number in hexadecimal digits."""
+        word = self.word("a number in hexadecimal digits")
+        if not (word.isascii() and word.isalnum()):
+            raise TraceError(f"{shown(word)} is not a hexadecimal number")
+        try:
+            value = int(word[:8], 16)
+        except ValueError:
+            raise TraceError(f"{shown(word)} is not a hexadecimal number") from None
+        if len(word) > len(f"{LARGEST_NUMBER:x}"):
+            raise TraceError(f"{shown(word)} is a number beyond {LARGEST_NUMBER:x}")
+        return value
+
+    def decimal(self) -> int:
+        """A decimal number."""
+        word = self.word("a decimal number")
+        if not (word.isascii() and word.isdigit()) or len(word) > len(str(LARGEST_NUMBER)):
+            raise TraceError(f"{shown(word)} is not a decimal number of at most 8 digits")
+        return int(word)
+
+    def secret(self) -> bytes:
+        """As many bytes as there are asterisks; which, the trace does not know."""
+        word = self.word("a secret, as asterisks,")
+        if word == ABSENT:
+            return b""
+        if word.strip(HIDDEN):
+            raise TraceError("a secret is written as asterisks, one for each byte")
+        return HIDDEN_OCTET * len(word)
+
+    def proof(self) -> bytes:
+        """The name of a proof."""
+        word = self.word("a proof, such as #1,")
+        if word == ABSENT:
+            return b""
+        if not (word.startswith("#") and word[1:].isdigit() and word.isascii()):
+            raise TraceError(f"{shown(word)} does not name a proof, as #1 does")
+        return word.encode("ascii")
+
+    def member(self, kind: type[E]) -> E:
+        """A member of an enumeration, by its name."""
+        word = self.word(f"one of {', '.join(map(name, kind))}")
+        for member in kind:
+            if name(member) == word:
+                return member
+        raise TraceError(f"{shown(word)} is none of {', '.join(map(name, kind))}")
+
+    def flag(self) -> bool:
+        """Yes or no."""
+        word = self.word("yes or no")
+        if word not in ("yes", "no"):
+            raise TraceError(f"{shown(word)} is neither yes nor no")
+        return word == "yes"
+
+    def end(self) -> None:
+        """Nothing more may come."""
+        if self.left:
+            raise TraceError(f"{shown(self._words[self._at])} is more than the line takes")
+
+
+def from_hex(text: str) -> bytes:
+    """Bytes of hexadecimal digits, without blanks."""
+    problem = TraceError(f"{shown(text)} is not an even number of hexadecimal digits")
+    if not (text.isascii() and text.isalnum()):  # fromhex would skip blanks
+        raise problem
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise problem from None
+
+
+def shown(word: str) -> str:
+    """A word as a message shows it."""
+    return repr(word if len(word) <= MOST_SHOWN else word[:MOST_SHOWN] + "…")

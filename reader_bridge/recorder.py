@@ -1,0 +1,132 @@
+"""Records what a card is told, as a trace, while it is used.
+
+A second card of the same image, the shadow, is told everything without its secrets, and what it
+says is written. So nothing secret is on its way to the file, and the file replays by construction.
+A shadow that answers otherwise than the card is noticed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import structlog
+
+from card_os.card import Card
+from card_os.keys import Exchange, KeyResult, UseKey
+from card_os.trace.lines import (
+    HEADER,
+    Abandoned,
+    Answered,
+    Asked,
+    Clock,
+    Comment,
+    Image,
+    Line,
+    Pause,
+    Power,
+    Received,
+    Seed,
+    Sent,
+    write,
+)
+from card_os.trace.redaction import Redaction
+
+log = structlog.get_logger()
+
+Write: TypeAlias = Callable[[str], object]  # of a line, without its end
+
+
+class Recorder:
+    """Writes the trace of one card. Used from the thread of its slot.
+
+    `shadow` is a card like the one that is recorded, whose random source began with `seed` as that
+    one's did. `monotonic` counts seconds.
+    """
+
+    def __init__(
+        self,
+        shadow: Card,
+        image_sha256: bytes,
+        seed: bytes,
+        write_line: Write,
+        now: datetime,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._shadow = shadow
+        self._write = write_line
+        self._monotonic = monotonic
+        self._last = monotonic()
+        self._redaction = Redaction()
+        self._exchange: Exchange | None = None
+        self._word: Asked | Received | None = None  # what the shadow has said, not yet written
+        write_line(HEADER)
+        time = now.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
+        for line in (Image(image_sha256), Seed(seed), Clock(time)):
+            write_line(write(line))
+
+    def power(self, power: Power) -> None:
+        """The reader switches or resets the card."""
+        self._reset(power)
+
+    def hung_up(self) -> None:
+        """The reader has gone while the card waited."""
+        self._reset(Abandoned())
+
+    def sent(self, apdu: bytes) -> None:
+        """A command has come."""
+        redacted = self._redaction.command(apdu)
+        self._say(Sent(redacted))
+        self._exchange = self._shadow.exchange(redacted)
+        self._advance(None)
+
+    def asked(self) -> None:
+        """The card asks its key service."""
+        if isinstance(self._word, Asked):
+            self._say(self._word)
+        else:
+            self._differs("a question")
+
+    def answered(self, result: KeyResult) -> None:
+        """The key service has answered."""
+        request = self._word.request if isinstance(self._word, Asked) else None
+        use = request if isinstance(request, UseKey) else None
+        redacted = self._redaction.result(result, use)
+        self._say(Answered(redacted))
+        if request is not None:
+            self._advance(redacted)
+
+    def received(self, response: bytes) -> None:
+        """The card has answered."""
+        if isinstance(self._word, Received):
+            self._say(self._word)
+            if self._word.apdu[-2:] == response[-2:] and len(self._word.apdu) == len(response):
+                return
+        self._differs(f"{len(response)} bytes and status word {response[-2:].hex()}")
+
+    def _advance(self, result: KeyResult | None) -> None:
+        if self._exchange is None:
+            return
+        try:
+            request = next(self._exchange) if result is None else self._exchange.send(result)
+            self._word = Asked(request)
+        except StopIteration as done:
+            self._exchange = None
+            self._word = Received(done.value)
+
+    def _reset(self, line: Line) -> None:
+        self._say(line)
+        self._shadow.reset()
+        self._exchange = self._word = None
+
+    def _differs(self, said: str) -> None:
+        log.warning("the trace will not replay as it was", said=said)
+        self._say(Comment(f"here the card answered otherwise: {said}"))
+
+    def _say(self, line: Line) -> None:
+        now = self._monotonic()
+        pause, self._last = int((now - self._last) * 1_000_000), now
+        if pause:
+            self._write(write(Pause(pause)))
+        self._write(write(line))

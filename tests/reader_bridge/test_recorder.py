@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from card_os import piv
+from card_os.card import Card
+from card_os.keys import KeyService
+from card_os.trace.lines import Power, read_all
+from card_os.trace.replay import Replay, SeededRandom
+from fakes import (
+    ADMIN_PROOF,
+    DEVELOPER,
+    MANAGEMENT_KEY,
+    PIN,
+    PUK,
+    RSA_KEYS,
+    CannedKeys,
+    DrivenCard,
+    ScriptedKeys,
+    administer,
+    sample_image,
+)
+from reader_bridge.recorder import Recorder
+
+SEED = b"\x05" * 16
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+DIGEST = b"\x07" * 32
+
+
+class Ticks:
+    """Ten microseconds from one look to the next."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def __call__(self) -> float:
+        self.ticks += 1
+        return self.ticks * 1e-5
+
+
+class RecordedCard(DrivenCard):
+    """A card driven as a slot drives it, with a recorder listening."""
+
+    def __init__(self, keys: KeyService, *, rsa: bool = False, developer: bool = False) -> None:
+        image = (
+            sample_image(RSA_KEYS, DEVELOPER)
+            if rsa
+            else sample_image(features=DEVELOPER if developer else None)
+        )
+        super().__init__(piv.new_card(image, SeededRandom(SEED)), keys)
+        self.image = image
+        self.lines: list[str] = []
+        shadow = piv.new_card(image, SeededRandom(SEED))
+        self.recorder = Recorder(shadow, DIGEST, SEED, self.lines.append, NOW, Ticks())
+
+    def transmit(self, apdu: bytes) -> bytes:
+        self.recorder.sent(apdu)
+        exchange = self.card.exchange(apdu)
+        try:
+            request = next(exchange)
+            while True:
+                self.recorder.asked()
+                result = self.keys.perform(request)
+                self.recorder.answered(result)
+                request = exchange.send(result)
+        except StopIteration as done:
+            response: bytes = done.value
+        self.recorder.received(response)
+        return response
+
+    def reset(self) -> None:
+        self.card.reset()
+        self.recorder.power(Power.RESET)
+
+    def replays(self) -> bool:
+        random = SeededRandom()
+        card: Card = piv.new_card(self.image, random)
+        return list(Replay(card, random).run(read_all(self.lines))) == []
+
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+def test_a_signature_and_a_reset() -> None:
+    card = RecordedCard(ScriptedKeys(b"a signature"))
+    assert card.send("00A4040005A000000308").endswith("9000")
+    assert card.send("0020008008313233343536FFFF") == "9000"
+    assert card.send("0087119C0A7C0882008104CAFEBABE00").endswith("9000")
+    card.reset()
+    assert card.send("0087119C0A7C0882008104CAFEBABE00") == "6982"
+    assert card.replays()
+    assert "otherwise" not in card.text()
+    assert card.lines[:4] == [
+        "cloudcard trace 1",
+        f"@ card sha256:{DIGEST.hex()}",
+        f"@ seed {SEED.hex()}",
+        "@ clock 2026-11-23T09:00:00Z",
+    ]
+    assert "? use sign 9c 11 cafebabe #1" in card.lines
+    assert "~ 10" in card.lines
+
+
+def of_passcodes() -> Iterator[tuple[str, bytes]]:
+    """Every command that carries a passcode: whole, chained, extended."""
+    pin, puk, new = "313335373930FFFF", "3837363534333231", "393735333130FFFF"
+    for header, data in (("200080", pin), ("240080", pin + new), ("2C0080", puk + new)):
+        size = len(data) // 2
+        yield f"{header} short", bytes.fromhex(f"00{header}{size:02X}{data}")
+        yield f"{header} extended", bytes.fromhex(f"00{header}00{size:04X}{data}")
+        yield f"{header} cut", bytes.fromhex(f"00{header}{size + 1:02X}{data}")
+        yield f"{header} chained", bytes.fromhex(f"10{header}{size:02X}{data}")
+
+
+@pytest.mark.parametrize(("name", "apdu"), list(of_passcodes()), ids=lambda value: str(value)[:20])
+def test_no_passcode_is_written(name: str, apdu: bytes) -> None:
+    card = RecordedCard(ScriptedKeys())
+    card.transmit(apdu)
+    for secret in (b"135790", b"87654321", b"975310"):
+        assert secret.hex() not in card.text()
+    assert card.replays(), name
+    assert "otherwise" not in card.text()
+
+
+def test_no_key_and_no_proof_is_written() -> None:
+    keys = ScriptedKeys()
+    card = RecordedCard(keys, developer=True)
+    assert administer(card) == b"\x90\x00"
+    new_key, scalar = bytes(range(0x40, 0x50)), bytes(range(0x60, 0x80))
+    assert card.send(f"00FFFFFF1308 9B10{new_key.hex()}") == "9000"
+    imported = b"\x06\x20" + scalar + b"\xaa\x01\x01"
+    assert card.transmit(bytes((0x10, 0xFE, 0x11, 0x9A, 20)) + imported[:20]) == b"\x90\x00"
+    rest = imported[20:]
+    assert card.transmit(bytes((0x00, 0xFE, 0x11, 0x9A, len(rest))) + rest) == b"\x90\x00"
+    kept = bytes.fromhex("5C035FC109 5314 8812 8910") + new_key
+    assert card.transmit(bytes((0x00, 0xDB, 0x3F, 0xFF, len(kept))) + kept) == b"\x90\x00"
+    written = card.text()
+    for secret in (new_key, scalar[:18], scalar[18:], MANAGEMENT_KEY):
+        assert secret.hex() not in written
+    assert "#1" in written
+    assert ADMIN_PROOF.hex() not in written
+    assert ADMIN_PROOF.decode() not in written
+    assert card.replays()
+    assert "otherwise" not in written
+
+
+def test_what_was_deciphered_stays_the_holders() -> None:
+    plain = b"\x00\x02" + b"\x07" * 253 + b"\x00"
+    card = RecordedCard(ScriptedKeys(plain), rsa=True)
+    card.transmit(bytes.fromhex("0020008008313233343536FFFF"))
+    template = bytes.fromhex("7C82010682008182 0100".replace(" ", "")) + bytes(range(256))
+    first, rest = template[:200], template[200:]
+    card.transmit(bytes((0x10, 0x87, 0x07, 0x9D, len(first))) + first)
+    answer = card.transmit(bytes((0x00, 0x87, 0x07, 0x9D, len(rest))) + rest + b"\x00")
+    assert answer[-2] == 0x61 or answer.endswith(b"\x90\x00")
+    assert plain[2:50].hex() in answer.hex()
+    assert plain[2:50].hex() not in card.text()
+    assert card.replays()
+
+
+@given(data=st.data())
+def test_any_session_replays(data: st.DataObject) -> None:
+    card = RecordedCard(ScriptedKeys(*[b"result"] * 30), developer=True)
+    for _ in range(data.draw(st.integers(1, 6))):
+        card.transmit(bytes(data.draw(strategies.commands(40))))
+    assert card.replays()
+
+
+def test_a_card_that_answers_otherwise_is_noticed() -> None:
+    card = RecordedCard(CannedKeys())
+    card.recorder.sent(bytes.fromhex("00A4040005A000000308"))
+    card.recorder.received(b"\x6f\x00")
+    assert "# here the card answered otherwise: 2 bytes and status word 6f00" in card.lines
+
+
+def test_the_factory_passcodes_are_not_written_either() -> None:
+    card = RecordedCard(ScriptedKeys())
+    card.transmit(b"\x00\x20\x00\x80\x08" + PIN + b"\xff\xff")
+    card.transmit(b"\x00\x2c\x00\x80\x10" + PUK + PIN + b"\xff\xff")
+    assert PIN.hex() not in card.text()
+    assert PUK.hex() not in card.text()

@@ -58,6 +58,7 @@ class Slot:
         keys: CancellableKeys,
         on_change: OnChange,
         hold: Hold | None = None,
+        tape: slot.Tape | None = None,
     ) -> None:
         if not 0 < port <= 0xFFFF:
             raise ValueError(f"{port} is no TCP port")
@@ -66,6 +67,7 @@ class Slot:
         self._keys = keys
         self._on_change = on_change
         self._hold = hold
+        self._tape = tape
         self._state: SlotState | None = None
         self._refusals = 0
         self._stopping = threading.Event()
@@ -126,7 +128,7 @@ class Slot:
             return False
         self._say(SlotState.INSERTED)
         with suppress(slot.ReaderGone, OSError):  # as good as an orderly end
-            slot.serve(sock, self._card, self._keys)
+            slot.serve(sock, self._card, self._keys, self._tape)
         self._say(SlotState.REMOVED)
         return True
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import selectors
 import socket
+from collections.abc import Mapping
+from typing import Protocol
 
 import structlog
 
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal
+from card_os.trace.lines import Power
 from reader_bridge.tasks import CancellableKeys, KeyTask
 from reader_bridge.vpcd import CommandApdu, Control, Decoder, encode
 
@@ -16,6 +19,12 @@ log = structlog.get_logger()
 
 RECEIVE_BYTES = 0x10001  # the longest message, with its length
 CANCEL_SECONDS = 2.0  # to withdraw a request before the reader is met again
+
+POWERS: Mapping[Control, Power] = {
+    Control.POWER_ON: Power.ON,
+    Control.POWER_OFF: Power.OFF,
+    Control.RESET: Power.RESET,
+}
 
 # Debian's vpcd sends length and body apart, under Nagle's algorithm: without an acknowledgement at
 # once each APDU takes 40 ms. The option is not sticky, so it is set before every receive.
@@ -26,12 +35,45 @@ class ReaderGone(Exception):
     """The reader hung up, or talks while it should wait."""
 
 
-def serve(sock: socket.socket, card: Card, keys: CancellableKeys) -> None:
+class Tape(Protocol):
+    """What listens to a card's talk with its reader and its key service."""
+
+    def power(self, power: Power, /) -> None: ...
+
+    def sent(self, apdu: bytes, /) -> None: ...
+
+    def asked(self) -> None: ...
+
+    def answered(self, result: KeyResult, /) -> None: ...
+
+    def received(self, response: bytes, /) -> None: ...
+
+    def hung_up(self) -> None: ...
+
+
+class NoTape:
+    """Nobody listens."""
+
+    def power(self, power: Power, /) -> None: ...
+
+    def sent(self, apdu: bytes, /) -> None: ...
+
+    def asked(self) -> None: ...
+
+    def answered(self, result: KeyResult, /) -> None: ...
+
+    def received(self, response: bytes, /) -> None: ...
+
+    def hung_up(self) -> None: ...
+
+
+def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | None = None) -> None:
     """Answer until the reader hangs up. The card ends as after a reset.
 
     Raises ReaderGone when that happens while a key request waits, which is then cancelled, and
     OSError when the connection breaks.
     """
+    tape = tape or NoTape()
     decoder = Decoder()
     atr = encode(card.atr)
     try:
@@ -39,11 +81,12 @@ def serve(sock: socket.socket, card: Card, keys: CancellableKeys) -> None:
             for event in decoder.feed(data):
                 match event:
                     case CommandApdu(raw):
-                        sock.sendall(encode(_answer(sock, card, keys, raw)))
+                        sock.sendall(encode(_answer(sock, card, keys, tape, raw)))
                     case Control.GET_ATR:
                         sock.sendall(atr)
                     case Control.POWER_ON | Control.POWER_OFF | Control.RESET:
                         card.reset()  # Windows sends RESET alone, Linux also the others
+                        tape.power(POWERS[event])
     finally:
         card.reset()
 
@@ -55,18 +98,28 @@ def receive(sock: socket.socket) -> bytes:
     return sock.recv(RECEIVE_BYTES)
 
 
-def _answer(sock: socket.socket, card: Card, keys: CancellableKeys, raw: bytes) -> bytes:
+def _answer(
+    sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape, raw: bytes
+) -> bytes:
+    tape.sent(raw)
     exchange = card.exchange(raw)
     try:
         request = next(exchange)
         while True:
-            request = exchange.send(_wait(sock, keys, request))
+            tape.asked()
+            result = _wait(sock, keys, request)
+            tape.answered(result)
+            request = exchange.send(result)
     except StopIteration as done:
         response: bytes = done.value
+    except ReaderGone:
+        tape.hung_up()
+        raise
     finally:
         exchange.close()
     if card.fault is not None:
         log.error("card failed", ins=f"{raw[1]:02X}", exc_info=card.fault)
+    tape.received(response)
     return response
 
 

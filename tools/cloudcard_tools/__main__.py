@@ -32,6 +32,9 @@ COMMANDS: Mapping[str, Row] = {
         "cloudcard_tools.authenticator.commands:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",
     ),
+    "trace": Row(
+        "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
+    ),
     "demo": Row(
         "cloudcard_tools.demo.command:demo",
         "Show the whole product at work with OpenSC's pkcs11-tool, and end.",

@@ -1,18 +1,15 @@
-"""What goes wrong in a command, as one line that says what to do."""
+"""What goes wrong in a command that calls the keystore, as one line that says what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-
-class Failure(click.ClickException):
-    """A command cannot do what it was asked; exit code 1."""
+from cloudcard_tools.failure import Failure as Failure
 
 
 class Refused(Failure):

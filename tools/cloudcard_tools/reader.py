@@ -22,6 +22,7 @@ from card_os.piv import CardImage, new_card
 from cloudcard_tools import enrolling, identity, local_card, logs
 from cloudcard_tools.failures import Failure, Refused, explain
 from cloudcard_tools.output import json_option
+from cloudcard_tools.trace.recording import recorded
 from reader_bridge.local_keys import LocalKeys
 from reader_bridge.pcscd import Hold
 from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
@@ -82,6 +83,7 @@ Examples:
   cloudcard reader --local                a throw-away card, no keystore, nobody is asked
   cloudcard reader --local --algorithm p384 --profile sm-cs7
   cloudcard reader --local --profile developer --state card.json
+  cloudcard reader --local --record login.trace
 
 \b
 The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl-C takes them out.
@@ -112,6 +114,11 @@ docs/reader.md tells of pcscd, ports and firewalls.
     show_default=True,
     help="Start pcscd on demand and keep it from ending itself (Linux).",
 )
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what the card is told, without secrets, as a trace to this new file.",
+)
 @json_option
 @click.pass_context
 def reader(
@@ -127,6 +134,7 @@ def reader(
     retired: int | None,
     state: Path | None,
     hold_pcscd: bool,
+    record: Path | None,
     as_json: bool,
 ) -> None:
     """Put cards into this computer's virtual reader, until Ctrl-C."""
@@ -137,6 +145,8 @@ def reader(
     wanted = local_card.Wanted(profile, algorithm, retired, state)
     if not local and wanted != local_card.Wanted():
         raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
+    if record is not None and len(serials) > 1:
+        raise click.UsageError("--record is for one card")
     if port + len(serials) - 1 > 0xFFFF:
         raise click.UsageError(f"there is no port for each card from {port} on")
     logs.configure(logging.WARNING)
@@ -153,7 +163,7 @@ def reader(
                 for serial in serials
             ]
             inserted = _fetch(dict(zip(serials, asked, strict=True)), screen, stop)
-        _run(inserted, port, screen, stop, stack.enter_context(_hold(hold_pcscd)))
+        _run(inserted, port, screen, stop, stack.enter_context(_hold(hold_pcscd)), record)
     screen.say("stopped", "The reader is empty.")
 
 
@@ -172,18 +182,17 @@ def _run(
     screen: Screen,
     stop: threading.Event,
     hold: Hold | None,
+    record: Path | None,
 ) -> None:
-    """Serve the cards until asked to stop."""
+    """Serve the cards until asked to stop; one is recorded if so wanted."""
     with ExitStack() as stack:
         for each in inserted:
             place = port + each.slot
-            slot = Slot(
-                place,
-                new_card(each.image, os.urandom),
-                each.keys,
-                _teller(screen, each, place),
-                hold,
-            )
+            card, tape = new_card(each.image, os.urandom), None
+            if record is not None:
+                taped = stack.enter_context(recorded(each.image, record))
+                card, tape = taped.card, taped.recorder
+            slot = Slot(place, card, each.keys, _teller(screen, each, place), hold, tape)
             slot.start()
             stack.callback(slot.stop)
         while not stop.wait(TICK_SECONDS):

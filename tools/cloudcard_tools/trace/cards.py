@@ -1,0 +1,53 @@
+"""Where the card images of traces are: files named by their digest, beside the traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from card_os.piv.image import CardImage
+from card_os.trace import image as images
+from card_os.trace.words import TraceError
+
+FOLDER = "cards"
+LARGEST = 4 * 1024 * 1024  # bytes
+
+
+def save(image: CardImage, folder: Path) -> bytes:
+    """Write an image where traces in `folder` find it; returns its digest."""
+    encoded = images.encode(image)
+    digest = images.digest(encoded)
+    path = folder / FOLDER / f"{digest.hex()}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.write_bytes(encoded)
+        draft.replace(path)
+    return digest
+
+
+def find(digest: bytes, trace: Path, folder: Path | None = None) -> CardImage:
+    """The image that a trace names; raises TraceError where it is not, or is another."""
+    name = f"{digest.hex()}.json"
+    for place in _places(trace, folder):
+        path = place / name
+        if path.is_file():
+            return _read(path, digest)
+    looked = ", ".join(str(place) for place in _places(trace, folder))
+    raise TraceError(f"the card image {name} is not in {looked}: commit it with the trace")
+
+
+def _places(trace: Path, folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield folder
+    yield trace.parent / FOLDER
+    yield trace.parent.parent / FOLDER
+
+
+def _read(path: Path, digest: bytes) -> CardImage:
+    if path.stat().st_size > LARGEST:
+        raise TraceError(f"{path} is too large for a card image")
+    encoded = path.read_bytes()
+    if images.digest(encoded) != digest:
+        raise TraceError(f"{path} has changed since it was named by its digest")
+    return images.decode(encoded)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from card_os.card import Card
-from card_os.keys import Exchange
+from card_os.keys import Exchange, KeyResult
 from card_os.trace.lines import (
     Abandoned,
     Answered,
     Asked,
+    Comment,
     Line,
+    Pause,
     Power,
     Received,
     Seed,
@@ -65,7 +67,7 @@ class Replay:
         self._number = 0
 
     def run(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Difference]:
-        """All differences, in order. Raises TraceError where a line cannot come where it does."""
+        """All differences, in order."""
         for number, line in lines:
             self._number = number
             yield from self._tell(line)
@@ -77,13 +79,11 @@ class Replay:
             case Sent(apdu):
                 yield from self._settle()
                 self._command = apdu
-                self._exchange = self._card.exchange(apdu)
-                self._advance(None)
-            case Answered():
+                self._due, self._exchange = _next(self._card.exchange(apdu), None)
+            case Answered(result):
                 yield from self._settle()
-                if self._exchange is None:  # the card has ended otherwise, which was said
-                    return
-                self._advance(line)
+                if self._exchange is not None:  # else it ended otherwise, which was said
+                    self._due, self._exchange = _next(self._exchange, result)
             case Asked() | Received():
                 yield from self._compare(line)
             case Power() | Abandoned():
@@ -94,17 +94,6 @@ class Replay:
                 self._random.restart(value)
             case _:
                 pass
-
-    def _advance(self, answer: Answered | None) -> None:
-        """Go on to the card's next word."""
-        if self._exchange is None:
-            raise TraceError(f"line {self._number}: a key result, and no command is under way")
-        try:
-            request = next(self._exchange) if answer is None else self._exchange.send(answer.result)
-            self._due = Asked(request)
-        except StopIteration as done:
-            self._exchange = None
-            self._due = Received(done.value)
 
     def _compare(self, expected: Line) -> Iterator[Difference]:
         actual, self._due = self._due, None
@@ -119,3 +108,55 @@ class Replay:
     def _unexpected(self, actual: Line) -> Iterator[Difference]:
         self._due = None
         yield Difference(self._number, None, actual, self._command)
+
+
+def retell(card: Card, random: SeededRandom, lines: Iterable[tuple[int, Line]]) -> Iterator[Line]:
+    """The trace as the card would have it: what it is told stays, what it says is said anew.
+
+    Raises TraceError where the card asks for what the trace has no answer to.
+    """
+    exchange: Exchange | None = None
+    due: Line | None = None  # said, and not yet written
+    for number, line in lines:
+        match line:
+            case Asked() | Received():
+                if due is not None:
+                    yield due
+                due = None
+                continue
+            case Comment() | Pause():
+                yield line
+                continue
+            case Answered() if exchange is None:
+                continue  # the card does not ask any more
+            case Sent() if exchange is not None:
+                raise TraceError(
+                    f"line {number}: the card waits for an answer before this, which the trace "
+                    "does not have: record it anew"
+                )
+        if due is not None:
+            yield due
+        yield line
+        due = None
+        match line:
+            case Sent(apdu):
+                due, exchange = _next(card.exchange(apdu), None)
+            case Answered(result) if exchange is not None:
+                due, exchange = _next(exchange, result)
+            case Power() | Abandoned():
+                card.reset()
+                exchange = None
+            case Seed(value):
+                random.restart(value)
+            case _:
+                pass
+    if due is not None:
+        yield due
+
+
+def _next(exchange: Exchange, result: KeyResult | None) -> tuple[Line, Exchange | None]:
+    """The card's next word, and the exchange if it goes on."""
+    try:
+        return Asked(next(exchange) if result is None else exchange.send(result)), exchange
+    except StopIteration as done:
+        return Received(done.value), None

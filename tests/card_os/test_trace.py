@@ -10,7 +10,7 @@ import trace_lines
 from card_os import piv
 from card_os.keys import KeyUse, TriesLeft, UseKey, Verified, VerifyPasscode
 from card_os.trace.lines import HEADER, LONGEST_LINE, Answered, Asked, Line, read, read_all, write
-from card_os.trace.replay import Difference, Replay, SeededRandom
+from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
 from fakes import sample_image
 
@@ -193,3 +193,34 @@ def test_no_secret_is_written() -> None:
     ]
     assert write(Answered(Verified(b"#2"))) == "! verified #2"
     assert write(Answered(TriesLeft(0))) == "! tries 0 3 no"
+
+
+def retold(lines: list[str]) -> list[str]:
+    random = SeededRandom()
+    card = piv.new_card(sample_image(), random)
+    return [HEADER, *(write(line) for line in retell(card, random, read_all(lines)))]
+
+
+def test_a_true_trace_is_retold_as_it_is() -> None:
+    assert retold(session()) == [line.rstrip("\n") for line in session()]
+
+
+def test_what_the_card_says_is_said_anew() -> None:
+    bare = [line for line in session() if line[0] not in "<?"]
+    assert retold(bare) == [line.rstrip("\n") for line in session()]
+
+
+def test_an_answer_that_is_not_asked_for_any_more_is_left_out() -> None:
+    lines = session()
+    at = next(index for index, line in enumerate(lines) if line.startswith("> 0020"))
+    lines[at] = "> 00a4040005a000000308\n"
+    told = retold(lines)
+    assert sum(line.startswith("!") for line in told) == 1 + sum(
+        line.startswith("? use") for line in told
+    )
+
+
+def test_a_question_without_an_answer_cannot_be_retold() -> None:
+    lines = [line for line in session() if not line.startswith("!")]
+    with pytest.raises(TraceError, match=r"line 11: .* record it anew"):
+        retold(lines)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -157,3 +160,67 @@ def test_an_image_is_saved_once(tmp_path: Path) -> None:
     assert cards.save(sample_image(), tmp_path) == digest
     assert len(list((tmp_path / cards.FOLDER).iterdir())) == 1
     assert cards.find(digest, tmp_path / "x.trace") == sample_image()
+
+
+def test_what_differs_can_be_blessed(recorded: Path, tmp_path: Path) -> None:
+    path = copy(recorded, tmp_path, recorded.read_text().replace("< 63c2", "< 63c1"))
+    result = run("replay", path, "--bless")
+    assert result.exit_code == 0, result.output
+    assert "63C1 (1 tries left)" in result.output
+    assert path.read_text() == recorded.read_text()
+
+
+def test_what_cannot_be_read_is_not_blessed(recorded: Path, tmp_path: Path) -> None:
+    path = copy(recorded, tmp_path, recorded.read_text() + "junk\n")
+    result = run("replay", path, "--bless")
+    assert result.exit_code == 1
+    assert "nothing was written" in result.output
+    assert path.read_text().endswith("junk\n")
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["other.trace"]
+
+
+def test_several_at_once_and_as_junit(recorded: Path, tmp_path: Path) -> None:
+    good = copy(recorded, tmp_path, recorded.read_text())
+    bad = tmp_path / "x.trace"
+    bad.write_text(good.read_text().replace("< 63c2", "< 63c1"))
+    (tmp_path / "y.trace").write_text("junk")
+    report = tmp_path / "report.xml"
+    assert run("replay", tmp_path, "--jobs", 2, "--junit", report).exit_code == 1
+    suite = ElementTree.parse(report).getroot()
+    assert suite.attrib["tests"] == "3"
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("1", "1")
+    failed = suite.find(f"testcase[@name='{bad}']/failure")
+    assert failed is not None
+    assert failed.text is not None
+    assert "63C2" in failed.text
+
+
+def pytest_run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    plugin = ("-p", "no:cacheprovider", "-p", "cloudcard_tools.trace.pytest_plugin")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", *plugin, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_traces_are_tests(recorded: Path, tmp_path: Path) -> None:
+    good = copy(recorded, tmp_path, recorded.read_text())
+    (tmp_path / "x.trace").write_text(good.read_text().replace("< 63c2", "< 63c1"))
+    ran = pytest_run(tmp_path, "--apdu-traces", tmp_path, "--rootdir", tmp_path)
+    assert ran.returncode == 1
+    assert "1 failed, 1 passed" in ran.stdout
+    assert "other.trace::replay PASSED" in ran.stdout
+    assert "63C2 (2 tries left)" in ran.stdout
+    assert "Traceback" not in ran.stdout
+    (tmp_path / "x.trace").unlink()
+    assert pytest_run(tmp_path, "--apdu-traces", tmp_path, "--rootdir", tmp_path).returncode == 0
+
+
+def test_a_folder_of_traces_that_is_not_there(tmp_path: Path) -> None:
+    ran = pytest_run(tmp_path, "--apdu-traces", tmp_path / "nowhere")
+    assert ran.returncode == 4
+    assert "is no folder" in ran.stderr

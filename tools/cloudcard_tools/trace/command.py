@@ -1,19 +1,25 @@
-"""`cloudcard trace replay`."""
+"""`cloudcard trace`: what a card was told, replayed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
 
-from card_os.trace.lines import Line, Received, write
+from card_os.trace.lines import write
 from card_os.trace.replay import Difference
-from cloudcard_tools.trace import words
-from cloudcard_tools.trace.replaying import Outcome, replay
+from cloudcard_tools.failure import Failure
+from cloudcard_tools.trace import junit
+from cloudcard_tools.trace.replaying import Outcome, bless, replay
+from cloudcard_tools.trace.report import report
 
 SUFFIX = ".trace"
+MANY = 20  # files, from which on a bar shows how far it is
 
 
 @click.group(
@@ -21,7 +27,8 @@ SUFFIX = ".trace"
 Examples:
   cloudcard reader --card 1000 --record login.trace
   cloudcard trace replay login.trace
-  cloudcard trace replay tests/traces --json
+  cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
+  cloudcard trace replay tests/traces --bless       take what the card says now as right
 """
 )
 def trace() -> None:
@@ -35,58 +42,78 @@ def trace() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of card images; else the folder `cards` beside each trace.",
 )
+@click.option("--bless", "blesses", is_flag=True, help="Show what differs, then write it down.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many processes replay at once.",
+)
+@click.option(
+    "--junit",
+    "junit_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write JUnit XML to this file too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
 def replay_command(
-    context: click.Context, paths: tuple[Path, ...], cards: Path | None, as_json: bool
+    context: click.Context,
+    paths: tuple[Path, ...],
+    cards: Path | None,
+    blesses: bool,
+    jobs: int,
+    junit_path: Path | None,
+    as_json: bool,
 ) -> None:
     """Tell the card the traces once more, and compare every answer.
 
     PATHS are traces, or folders of them. Exit status: 0 all the same, 1 something differs or
     cannot be read, 2 wrong usage.
     """
-    outcomes = [replay(path, cards) for path in _files(paths)]
+    outcomes = _replay_all(list(_files(paths)), cards, jobs)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
     else:
         for each in outcomes:
             click.echo("\n".join(report(each)))
         click.echo(_summary(outcomes))
-    if not outcomes or not all(each.passed for each in outcomes):
+    if junit_path is not None:
+        junit.write(outcomes, junit_path)
+    if blesses:
+        _bless(outcomes, cards)
+    elif not outcomes or not all(each.passed for each in outcomes):
         context.exit(1)
 
 
-def report(outcome: Outcome) -> Iterator[str]:
-    """What people read of one file: the first difference, decoded."""
-    if outcome.passed:
-        yield f"same     {outcome.path} ({outcome.commands} commands)"
-        return
-    if outcome.problem:
-        yield f"unusable {outcome.path}: {outcome.problem}"
-    if not outcome.differences:
-        return
-    first = outcome.differences[0]
-    step = f", step {outcome.step!r}" if outcome.step else ""
-    yield f"differs  {outcome.path}, line {first.number}{step}"
-    yield f"  command   {words.command(first.command)}"
-    yield from _side("expected", first.expected)
-    yield from _side("actual", first.actual)
-    if len(outcome.differences) > 1:
-        yield f"  and {len(outcome.differences) - 1} more after it"
+def _replay_all(files: Sequence[Path], cards: Path | None, jobs: int) -> list[Outcome]:
+    """Replay the files, in their order."""
+    one = partial(replay, folder=cards)
+    if jobs == 1 or len(files) < 2:
+        return list(_with_bar(map(one, files), len(files)))
+    with ProcessPoolExecutor(min(jobs, len(files))) as pool:
+        return list(_with_bar(pool.map(one, files), len(files)))
 
 
-def _side(name: str, line: Line | None) -> Iterator[str]:
-    match line:
-        case None:
-            yield f"  {name:9} nothing"
-        case Received(apdu):
-            yield f"  {name:9} {words.status(apdu)}, {len(apdu) - 2} bytes of data"
-            tree = list(words.tree(apdu[:-2]))
-            yield from (f"            {each}" for each in tree)
-            if not tree and len(apdu) > 2:
-                yield f"            {words.octets(apdu[:-2])}"
-        case _:
-            yield f"  {name:9} {write(line)}"
+def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
+    """The outcomes; a bar shows how many, where somebody looks and it takes a while."""
+    if count < MANY or not sys.stderr.isatty():
+        yield from outcomes
+        return
+    with click.progressbar(outcomes, count, "Replaying", file=sys.stderr) as bar:
+        yield from bar
+
+
+def _bless(outcomes: Sequence[Outcome], cards: Path | None) -> None:
+    """Write down what the card says now, where it differs. Raises Failure where it cannot be."""
+    unusable = [each for each in outcomes if each.problem]
+    if unusable:
+        raise Failure(f"nothing was written: {unusable[0].path}: {unusable[0].problem}")
+    changed = [each for each in outcomes if not each.passed]
+    for each in changed:
+        bless(each.path, cards)
+    click.echo(f"{len(changed)} traces written anew.", err=True)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
+from typing import TextIO
 
 from card_os import piv
-from card_os.trace.lines import Image, Line, Sent, Step, read_all
-from card_os.trace.replay import Difference, Replay, SeededRandom
+from card_os.card import Card
+from card_os.trace.lines import HEADER, Image, Line, Sent, Step, read_all, write
+from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
 from cloudcard_tools.trace import cards
 
@@ -22,6 +25,7 @@ class Outcome:
     path: Path
     commands: int
     differences: tuple[Difference, ...]
+    seconds: float = 0.0
     step: str = ""  # in which the first difference is
     problem: str = ""
 
@@ -50,12 +54,13 @@ class _Watched:
 
 def replay(path: Path, folder: Path | None = None) -> Outcome:
     """Replay a file; card images are looked for beside it, and in `folder`."""
+    begun = perf_counter()
     watched = _Watched()
     differences: list[Difference] = []
     step = ""
     problem = ""
     try:
-        with path.open(encoding="ascii", errors="surrogateescape", newline="\n") as file:
+        with _opened(path) as file:
             lines = watched.watch(read_all(file))
             for difference in _differences(path, folder, lines):
                 step = step if differences else watched.step
@@ -66,18 +71,51 @@ def replay(path: Path, folder: Path | None = None) -> Outcome:
         problem = str(error)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
-    return Outcome(path, watched.commands, tuple(differences), step, problem)
+    seconds = perf_counter() - begun
+    return Outcome(path, watched.commands, tuple(differences), seconds, step, problem)
+
+
+def bless(path: Path, folder: Path | None = None) -> None:
+    """Write the trace anew, with what the card says now. Raises TraceError where it cannot be."""
+    draft = path.with_name(path.name + ".new")
+    try:
+        with _opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
+            new.write(HEADER + "\n")
+            lines = read_all(file)
+            for line in _until_card(lines):
+                new.write(write(line) + "\n")
+                if isinstance(line, Image):
+                    card, random = _card(line, path, folder)
+            new.writelines(write(line) + "\n" for line in retell(card, random, lines))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open(encoding="ascii", errors="surrogateescape", newline="\n")
+
+
+def _card(image: Image, path: Path, folder: Path | None) -> tuple[Card, SeededRandom]:
+    random = SeededRandom()
+    return piv.new_card(cards.find(image.sha256, path, folder), random), random
+
+
+def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
+    """The lines up to the one that names the card; raises TraceError where none does in time."""
+    for number, line in lines:
+        yield line
+        if isinstance(line, Image):
+            return
+        if isinstance(line, Sent):
+            raise TraceError(f"line {number}: no card is named before this command (@ card …)")
+    raise TraceError("the trace names no card: add a line @ card sha256:…")
 
 
 def _differences(
     path: Path, folder: Path | None, lines: Iterator[tuple[int, Line]]
 ) -> Iterator[Difference]:
-    for number, line in lines:
+    for line in _until_card(lines):
         if isinstance(line, Image):
-            random = SeededRandom()
-            card = piv.new_card(cards.find(line.sha256, path, folder), random)
+            card, random = _card(line, path, folder)
             yield from Replay(card, random).run(lines)
-            return
-        if isinstance(line, Sent):
-            raise TraceError(f"line {number}: no card is named before this command (@ card …)")
-    raise TraceError("the trace names no card: add a line @ card sha256:…")

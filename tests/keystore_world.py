@@ -23,6 +23,7 @@ from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
 from cloud_keystore.model.algorithms import Cipher, KeyUse
+from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import PIN, CardState
 from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.operations import Channel, Decision, Operation, State
@@ -33,7 +34,9 @@ from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.registry import authorities
 from cloud_keystore.registry.administration import Administration, Administrator
+from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import Cards
+from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.enrolment import Enrolment
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
@@ -42,6 +45,7 @@ from cloud_keystore.storage.engine import Database
 
 PASSCODE = b"135790"
 DATABASE = "keystore.db"
+RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 
 
 @dataclass
@@ -83,6 +87,8 @@ class World:
     renewal: Renewal
     management: Management
     administration: Administration
+    devices: Devices
+    alerts: Alerts
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -184,11 +190,13 @@ def new_world(folder: Path) -> World:
         clock=clock,
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
-        enrolment=Enrolment(database, clock, authority.transport),
+        enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
         cards=Cards(database, seal, clock, os.urandom, authority, passcodes, woken.extend),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
-        deciding=Deciding(database, seal, clock, woken.extend),
+        deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
+        devices=Devices(database, clock, woken.extend),
+        alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, os.urandom),
         secure_messaging=SecureMessaging(database, seal, os.urandom),
         renewal=renewal,

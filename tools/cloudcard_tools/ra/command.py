@@ -27,7 +27,7 @@ Examples:
 """
 )
 def ra() -> None:
-    """Registration authority: people, their phones, workstations, cards and alerts."""
+    """Registration authority: people, workstations and cards."""
 
 
 @ra.command()

@@ -14,7 +14,7 @@ import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
-from cloudcard_tools.failures import Failure, explain, failures
+from cloudcard_tools.failures import Failure, Refused, explain, failures
 from cloudcard_tools.output import print_facts
 
 RETRY_SECONDS = 0.5
@@ -39,7 +39,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing more will be typed."""
+    """Nothing more will be typed, or ring."""
 
 
 Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Failure | Finished"
@@ -140,6 +140,10 @@ class Watch:
                     self.happenings.put(event)
             except grpc.RpcError as error:
                 failure = explain(error) if isinstance(error, grpc.Call) else Failure(str(error))
+                if isinstance(failure, Refused) and failure.reason == "IDENTITY_REJECTED":
+                    self.happenings.put(failure)
+                    self.happenings.put(Finished())  # this phone was removed: it rings no more
+                    return
                 self.happenings.put(Lost(failure.message))
             except Failure as failure:
                 self.happenings.put(failure)

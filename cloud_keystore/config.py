@@ -61,8 +61,8 @@ class Settings:
     @property
     def relying_party(self) -> RelyingParty:
         """For whom passkeys are made."""
-        name = self.public_host if DOMAIN.fullmatch(self.public_host) else "localhost"
-        rp_id = self.webauthn_rp_id or name
+        host = self.public_host.lower()
+        rp_id = self.webauthn_rp_id or (host if DOMAIN.fullmatch(host) else "localhost")
         return RelyingParty(rp_id, self.webauthn_origin or f"https://{rp_id}")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cbor2
@@ -169,6 +170,23 @@ def test_a_counter_that_goes_back_is_a_copy(
     world.activation.perform(first.id, DIGEST, pc.identity)
     phone.passkey = copy
     refused(world, world.ask(serial, pc), phone, "counter went back")
+
+
+def test_of_a_passkey_and_its_copy_one_counts_when_both_are_used_at_once(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, phone: Enrolled
+) -> None:
+    asked = [world.ask(world.card(ada[0]), pc) for _ in range(6)]
+    copies = [Enrolled(phone.identity, phone.private, passkey=phone.passkey) for _ in asked]
+
+    def decide(operation: Operation, copy: Enrolled) -> bool:
+        try:
+            return world.decide(operation, copy) is State.APPROVED
+        except ApprovalRejected:
+            return False
+
+    with ThreadPoolExecutor(len(asked)) as threads:
+        approved = list(threads.map(decide, asked, copies))
+    assert approved.count(True) == 1
 
 
 def test_an_authenticator_that_does_not_count_is_taken(

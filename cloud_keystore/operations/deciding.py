@@ -152,7 +152,9 @@ class Deciding:
             card = cards.find(connection, operation.card_id)
             if card is None:
                 raise OperationNotFound("there is no such request for you")
-            if agrees:
+            if (
+                decision is Decision.APPROVE
+            ):  # before the number: a refusal here tells nothing of it
                 _check_policy(self.policy_of(connection, card), key)
             if assertion is not None:
                 _count_use(connection, device, assertion)
@@ -192,8 +194,8 @@ class Deciding:
             AlertKind.NOT_ME,
             card,
             f"The holder of card {card.serial} did not make the request{place} that came up on "
-            "the phone. Whoever made it knows the passcode: the card is suspended. Ask the holder, "
-            "and give the card a new passcode before it is resumed.",
+            "the phone. Whoever made it may know the passcode: the card is suspended. Ask the "
+            "holder, and have the passcode changed before the card is resumed.",
             now,
             self.random,
         )

@@ -276,6 +276,16 @@ def test_the_policy_says_which_passkeys(
     assert world.decide(operation, synced) is State.APPROVED
 
 
+def test_a_passkey_that_the_policy_forbids_cannot_try_numbers(
+    world: World, operation: Operation, phone: Enrolled
+) -> None:
+    world.deciding = replace(world.deciding, policy_of=lambda *_: Policy(passkeys=False))
+    for number in (operation.number, f"{(int(operation.number) + 1) % 100:02}"):
+        with pytest.raises(ApprovalRejected, match="not used by passkeys"):
+            world.decide(operation, phone, number=number)
+    assert world.state(operation) is State.PENDING
+
+
 def test_a_passkey_that_the_policy_forbids_may_still_refuse(
     world: World, operation: Operation, phone: Enrolled
 ) -> None:

@@ -31,7 +31,9 @@ from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.registry import authorities as authority
 from cloud_keystore.registry.administration import Administration
+from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import Cards
+from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.enrolment import Enrolment
 from cloud_keystore.registry.people import People, Token
 from cloud_keystore.registry.renewal import Renewal
@@ -192,7 +194,7 @@ class Service:
                 Door(database, limiter, Role.DEVICE),
                 cards,
                 passcode,
-                Deciding(database, seal, clock, wakeups.wake),
+                Deciding(database, seal, clock, wakeups.wake, os.urandom),
                 self._authorities,
                 wakeups,
                 clock,
@@ -200,7 +202,14 @@ class Service:
             server,
         )
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-            RegistryServicer(Door(database, limiter, Role.OPERATOR), self._people, cards), server
+            RegistryServicer(
+                Door(database, limiter, Role.OPERATOR),
+                self._people,
+                cards,
+                Devices(database, clock, wakeups.wake),
+                Alerts(database, clock),
+            ),
+            server,
         )
 
     def _enrolment_server(self) -> grpc.aio.Server:
@@ -208,7 +217,12 @@ class Service:
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
             EnrolmentServicer(
-                Enrolment(self.database, self._clock, self._authorities.transport),
+                Enrolment(
+                    self.database,
+                    self._clock,
+                    self._authorities.transport,
+                    self._settings.relying_party,
+                ),
                 self._authorities,
                 Limiter(per_second=1, burst=30, monotonic=time.monotonic),
                 str(Address(self._settings.public_host, self._settings.listen.port)),

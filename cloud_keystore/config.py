@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.errors import InvalidInput
+
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(rf"({LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
+ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(:[1-9]\d{0,4})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Settings:
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
+    webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
+    webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
 
     def __post_init__(self) -> None:
         scheme, separator, rest = self.crl_url.partition("://")
@@ -47,6 +55,15 @@ class Settings:
                 f"{self.crl_url!r} is no address of a revocation list: give one that begins with "
                 "http:// (clients do not fetch it by https)"
             )
+
+        _check(self.relying_party)
+
+    @property
+    def relying_party(self) -> RelyingParty:
+        """For whom passkeys are made."""
+        host = self.public_host.lower()
+        rp_id = self.webauthn_rp_id or (host if DOMAIN.fullmatch(host) else "localhost")
+        return RelyingParty(rp_id, self.webauthn_origin or f"https://{rp_id}")
 
     @property
     def database_file(self) -> Path:
@@ -67,3 +84,23 @@ class Settings:
     @property
     def operator_token(self) -> Path:
         return self.data / "operator.token"
+
+
+def _check(relying_party: RelyingParty) -> None:
+    """Hold an origin to what browsers demand of it (WebAuthn level 3, 5.1.3, steps 8 and 9)."""
+    if not DOMAIN.fullmatch(relying_party.id):
+        raise InvalidInput(
+            f"{relying_party.id!r} is no domain that passkeys can be made for: give one such as "
+            "keystore.example.org"
+        )
+    origin = ORIGIN.fullmatch(relying_party.origin)
+    host = "" if origin is None else origin["host"]
+    if (
+        origin is None
+        or not (host == relying_party.id or host.endswith(f".{relying_party.id}"))
+        or not (origin["scheme"] == "https" or relying_party.id == "localhost")
+    ):
+        raise InvalidInput(
+            f"{relying_party.origin!r} is no origin of {relying_party.id}: give one such as "
+            f"https://{relying_party.id}, without a path"
+        )

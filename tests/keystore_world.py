@@ -14,18 +14,22 @@ from argon2 import PasswordHasher
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import select
 
 from cloud_keystore.approval import statement
+from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.management import Management, encipher
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
 from cloud_keystore.model.algorithms import Cipher, KeyUse
+from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import PIN, CardState
+from cloud_keystore.model.journal import Event, Kind, decode
 from cloud_keystore.model.management import factory_key
-from cloud_keystore.model.operations import Channel, Decision, Operation, State
+from cloud_keystore.model.operations import Assertion, Channel, Decision, Operation, State
 from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import PROFILES
@@ -33,15 +37,21 @@ from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.registry import authorities
 from cloud_keystore.registry.administration import Administration, Administrator
+from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import Cards
-from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.devices import Devices
+from cloud_keystore.registry.enrolment import Enrolment, NativeRegistration
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
-from cloud_keystore.storage import operations
+from cloud_keystore.storage import operations, tables
 from cloud_keystore.storage.engine import Database
+from cloudcard_tools.authenticator import passkey
+from cloudcard_tools.authenticator.approving import Private, sign
+from cloudcard_tools.authenticator.passkey import SoftwarePasskey
 
 PASSCODE = b"135790"
 DATABASE = "keystore.db"
+RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 
 
 @dataclass
@@ -63,6 +73,16 @@ class Enrolled:
 
     identity: Identity
     private: ec.EllipticCurvePrivateKey
+    approval: Private | None = None  # a native key of its own
+    passkey: SoftwarePasskey | None = None
+
+    def evidence(self, signed: bytes) -> tuple[bytes, Assertion | None]:
+        """Signature and assertion over a statement; a passkey counts."""
+        if self.passkey is None:
+            return sign(self.approval or self.private, signed), None
+        answer, self.passkey = self.passkey.get(statement.challenge(signed))
+        assertion = Assertion(answer.authenticator_data, answer.client_data, answer.credential_id)
+        return answer.signature, assertion
 
 
 @dataclass
@@ -83,12 +103,44 @@ class World:
     renewal: Renewal
     management: Management
     administration: Administration
+    devices: Devices
+    alerts: Alerts
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
         private = ec.generate_private_key(ec.SECP256R1())
         identity, _ = self.enrolment.enrol(secret_of(token_text), csr(private), "phone")
         return Enrolled(identity, private)
+
+    def enrol_native(self, token_text: str, approval: Private) -> Enrolled:
+        """A device with a key of its own."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        secret, request = secret_of(token_text), csr(private)
+        proof = sign(approval, statement.enrolment(secret, request))
+        registration = NativeRegistration(spki(approval), proof)
+        identity, _ = self.enrolment.enrol(secret, request, "phone", registration)
+        return Enrolled(identity, private, approval=approval)
+
+    def enrol_passkey(self, token_text: str, passkey: SoftwarePasskey | None = None) -> Enrolled:
+        """A device with a passkey."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        secret, request = secret_of(token_text), csr(private)
+        made = passkey or new_passkey()
+        created = made.create(statement.challenge(statement.enrolment(secret, request)))
+        registration = Registration(created.attestation_object, created.client_data, ("internal",))
+        identity, _ = self.enrolment.enrol(secret, request, "phone", registration)
+        return Enrolled(identity, private, passkey=made)
+
+    def operator(self) -> Enrolled:
+        """An operator of the registration authority."""
+        return self.enrol(self.people.add_operator("Olga").text)
+
+    def journal(self, *kinds: Kind) -> list[Event]:
+        """The journal's entries of these kinds, or all."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
+            events = [decode(entry) for entry in rows.scalars()]
+        return [event for event in events if not kinds or event.kind in kinds]
 
     def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
         return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
@@ -156,10 +208,12 @@ class World:
         typed = (
             (operation.number if decision is Decision.APPROVE else "") if number is None else number
         )
-        signature = device.private.sign(
-            statement.statement(operation.payload, decision, typed), ec.ECDSA(SHA256())
+        signature, assertion = device.evidence(
+            statement.statement(operation.payload, decision, typed)
         )
-        return self.deciding.decide(operation.id, decision, typed, signature, device.identity)
+        return self.deciding.decide(
+            operation.id, decision, typed, signature, device.identity, assertion
+        )
 
     def state(self, operation: Operation) -> State:
         with self.database.read() as connection:
@@ -184,11 +238,13 @@ def new_world(folder: Path) -> World:
         clock=clock,
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
-        enrolment=Enrolment(database, clock, authority.transport),
+        enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
         cards=Cards(database, seal, clock, os.urandom, authority, passcodes, woken.extend),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
-        deciding=Deciding(database, seal, clock, woken.extend),
+        deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
+        devices=Devices(database, clock, woken.extend),
+        alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, os.urandom),
         secure_messaging=SecureMessaging(database, seal, os.urandom),
         renewal=renewal,
@@ -198,6 +254,16 @@ def new_world(folder: Path) -> World:
         ),
         woken=woken,
     )
+
+
+def new_passkey() -> SoftwarePasskey:
+    """A passkey for the keystore of these tests."""
+    return passkey.new(RELYING_PARTY.id, RELYING_PARTY.origin, b"ada")
+
+
+def spki(private: Private) -> bytes:
+    """The public key, SubjectPublicKeyInfo, DER."""
+    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def secret_of(token_text: str) -> bytes:

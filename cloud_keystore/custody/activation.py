@@ -22,7 +22,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.operations import Decision, Operation, State
 from cloud_keystore.model.people import Identity, IdentityState
-from cloud_keystore.storage import cards, operations, people
+from cloud_keystore.storage import approval_keys, cards, operations, people
 from cloud_keystore.storage.engine import Database
 
 
@@ -73,9 +73,10 @@ class Activation:
             raise ApprovalRejected("the operation has no approval")
         with self.database.read() as connection:
             device = people.find_identity(connection, approval.device_id)
+            approval_key = None if device is None else approval_keys.find(connection, device)
             key = cards.find_key(connection, operation.key_id)
             card = cards.find(connection, operation.card_id)
-        if device is None or device.public_key is None or device.user_id != operation.user_id:
+        if device is None or approval_key is None or device.user_id != operation.user_id:
             raise ApprovalRejected("the approving device is not the holder's")
         if device.state is not IdentityState.ACTIVE:
             raise ApprovalRejected("the approving device has been removed")
@@ -83,7 +84,7 @@ class Activation:
             raise CardNotInUse("the card is no longer in use")
         if key is None or key.sealed_private is None:
             raise KeyNotFound("the key has been destroyed")
-        statement.verify(operation.payload, approval, device.public_key)
+        statement.verify(operation.payload, approval, approval_key)
         approved = payload.decode(operation.payload)
         facts = (
             (approved.operation_id, operation.id),

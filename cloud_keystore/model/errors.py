@@ -39,6 +39,14 @@ class KeyNotFound(KeystoreError):
     """The card has no such key."""
 
 
+class DeviceNotFound(KeystoreError):
+    """No such device."""
+
+
+class AlertNotFound(KeystoreError):
+    """No such alert."""
+
+
 class OperationNotFound(KeystoreError):
     """No such operation, or not one of the caller's."""
 

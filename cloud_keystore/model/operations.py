@@ -87,16 +87,27 @@ class Decision(IntEnum):
 
     APPROVE = 1
     DENY = 2
+    NOT_ME = 3  # a refusal that also says: I did not ask
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What a passkey signed, beside its signature (WebAuthn level 3, 6.1 and 5.8.1)."""
+
+    authenticator_data: bytes
+    client_data: bytes  # JSON; its challenge is SHA-256 of the statement
+    credential_id: bytes = b""  # as the device named it; checked when it decides, and not kept
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The signature activation data: who decided what, with which signature over the statement."""
+    """The signature activation data: who decided what, and the evidence of it."""
 
     device_id: str
     decision: Decision
     number: str
-    device_signature: bytes
+    device_signature: bytes  # a native key's over the statement; a passkey's over its assertion
+    assertion: Assertion | None = None  # of a passkey
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.operations import Decision, Operation
+from cloud_keystore.model.operations import Assertion, Decision, Operation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
@@ -74,8 +74,9 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                 request.operation_id,
                 _decision(request.decision),
                 request.number,
-                request.device_signature,
+                _signature(request),
                 device,
+                _assertion(request),
             ),
         )
         return pb.DecideResponse(state=approval_pb2.OperationState.ValueType(state))
@@ -125,4 +126,17 @@ def _decision(number: int) -> Decision:
     try:
         return Decision(number)
     except ValueError:
-        raise InvalidInput("decision is neither APPROVE nor DENY") from None
+        raise InvalidInput("decision is neither APPROVE, DENY nor NOT_ME") from None
+
+
+def _assertion(request: pb.DecideRequest) -> Assertion | None:
+    if request.WhichOneof("evidence") != "passkey_assertion":
+        return None
+    answer = request.passkey_assertion
+    return Assertion(answer.authenticator_data, answer.client_data_json, answer.credential_id)
+
+
+def _signature(request: pb.DecideRequest) -> bytes:
+    if request.WhichOneof("evidence") == "passkey_assertion":
+        return request.passkey_assertion.signature
+    return request.device_signature

@@ -26,6 +26,8 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
+    errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
+    errors.AlertNotFound: (StatusCode.NOT_FOUND, "ALERT_NOT_FOUND"),
     errors.OperationNotFound: (StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
     errors.CardNotInUse: (StatusCode.FAILED_PRECONDITION, "CARD_NOT_IN_USE"),
     errors.IllegalCardChange: (StatusCode.FAILED_PRECONDITION, "ILLEGAL_CARD_CHANGE"),

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
 from cloud_keystore.model.people import Identity, IdentityState, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
+from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import CardEntry, Cards
+from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.people import People, Token
+from cloud_keystore.rpc.devices import DeviceMethods
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.features import features
 from cloud_keystore.rpc.refusals import Context
@@ -25,12 +28,14 @@ CARD_STATE = {
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
+class RegistryServicer(DeviceMethods, registry_pb2_grpc.RegistryServiceServicer):
     """Translates between messages and use cases."""
 
     door: Door
     people: People
     cards: Cards
+    devices: Devices
+    alerts: Alerts
 
     async def CreateUser(
         self, request: pb.CreateUserRequest, context: Context

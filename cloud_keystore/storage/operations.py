@@ -17,6 +17,7 @@ from cloud_keystore.model.operations import (
     RESULT_TIME,
     USE_TIME,
     Approval,
+    Assertion,
     Channel,
     Decision,
     Event,
@@ -127,6 +128,19 @@ def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
     return connection.execute(query).scalar_one()
 
 
+def held_by(connection: Connection, device_id: str) -> list[str]:
+    """Operations that no other device can bring to an end: approved by the device and not used, or
+    reached by the code that it claimed alone.
+    """
+    alone = (o.claimed_by == device_id) & (o.channels == _channel_bits(frozenset({Channel.QR})))
+    query = select(o.id).where(
+        o.state.in_(sources(Event.CANCEL)),
+        o.use_time.is_(None),
+        or_(o.device_id == device_id, alone),
+    )
+    return list(connection.execute(query).scalars())
+
+
 def claim(connection: Connection, operation_id: str, device_id: str, now: datetime) -> bool:
     """Bind a waiting operation to the device that scanned its code; once, but a repeat by that
     device is harmless.
@@ -149,11 +163,14 @@ def decide(
     connection: Connection, operation_id: str, event: Event, approval: Approval, now: datetime
 ) -> bool:
     """Write down the holder's decision; False if the operation waits no longer."""
+    assertion = approval.assertion
     decided: Values = {
         "device_id": approval.device_id,
         "decision": approval.decision,
         "decision_number": approval.number,
         "device_signature": approval.device_signature,
+        "authenticator_data": None if assertion is None else assertion.authenticator_data,
+        "client_data": None if assertion is None else assertion.client_data,
         "decide_time": now,
     }
     if event is Event.APPROVE:
@@ -274,6 +291,7 @@ def _to_operation(row: RowMapping) -> Operation:
             decision=Decision(row["decision"]),
             number=row["decision_number"],
             device_signature=row["device_signature"],
+            assertion=_to_assertion(row),
         )
     return Operation(
         id=row["id"],
@@ -295,3 +313,9 @@ def _to_operation(row: RowMapping) -> Operation:
         use_time=row["use_time"],
         sealed_result=row["sealed_result"],
     )
+
+
+def _to_assertion(row: RowMapping) -> Assertion | None:
+    if row["authenticator_data"] is None:
+        return None
+    return Assertion(row["authenticator_data"], row["client_data"])

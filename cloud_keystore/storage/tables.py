@@ -131,6 +131,8 @@ approval_key = Table(  # of devices; one without a row approves by its identity'
     Column("backup_eligible", Boolean, nullable=False, server_default=false()),
     Column("backed_up", Boolean, nullable=False, server_default=false()),
     Column("transports", String, nullable=False, server_default=""),
+    Column("rp_id", String, nullable=False, server_default=""),  # that a passkey was made for
+    Column("origin", String, nullable=False, server_default=""),
 )
 
 alert = Table(

@@ -48,8 +48,25 @@ Examples:
     default="",
     help="Where the revocation list of cards' certificates is published: goes into new ones.",
 )
+@click.option(
+    "--webauthn-rp-id",
+    default="",
+    help="Domain that passkeys are made for; by default --public-host, if it is a name. "
+    "Passkeys are lost when it changes.",
+)
+@click.option(
+    "--webauthn-origin",
+    default="",
+    help="Origin of the page where passkeys are used; by default https:// and that domain.",
+)
 def serve(
-    data: Path | None, listen: str, enrol_listen: str, public_host: str, crl_url: str
+    data: Path | None,
+    listen: str,
+    enrol_listen: str,
+    public_host: str,
+    crl_url: str,
+    webauthn_rp_id: str,
+    webauthn_origin: str,
 ) -> None:
     """Run the keystore.
 
@@ -65,6 +82,8 @@ def serve(
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
             crl_url=crl_url,
+            webauthn_rp_id=webauthn_rp_id,
+            webauthn_origin=webauthn_origin,
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:

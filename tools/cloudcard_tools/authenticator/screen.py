@@ -6,6 +6,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
 from cloudcard_tools.output import Row, iso_time
 
+REPORTED = "The card is suspended, and your registration authority knows."
 KEY_USE = {
     approval_pb2.KEY_USE_SIGN: "Sign",
     approval_pb2.KEY_USE_DECRYPT: "Decrypt",

@@ -1,0 +1,43 @@
+"""Raising alerts: in the transaction of what they tell of, with their entry in the journal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.model.alerts import Alert, AlertKind
+from cloud_keystore.model.cards import Card
+from cloud_keystore.model.clock import Random, new_id
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.storage import alerts
+
+
+def raise_alert(
+    connection: Connection, kind: AlertKind, card: Card, text: str, now: datetime, random: Random
+) -> Alert:
+    """Tell the registration authority something about a card."""
+    alert = Alert(new_id(now, random), kind, card.id, card.user_id, text, now)
+    alerts.add(connection, alert)
+    journal.append(
+        connection,
+        Event(
+            Kind.ALERT_RAISED,
+            now,
+            "keystore",
+            card_id=card.id,
+            user_id=card.user_id,
+            details={"alert_id": alert.id, "alert": kind.value, "text": text},
+        ),
+    )
+    return alert
+
+
+def raise_once(
+    connection: Connection, kind: AlertKind, card: Card, text: str, now: datetime, random: Random
+) -> Alert | None:
+    """Tell it, unless nobody has seen to the same alert of the card yet; then return None."""
+    if alerts.is_open(connection, kind, card.id):
+        return None
+    return raise_alert(connection, kind, card, text, now, random)

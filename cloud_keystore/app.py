@@ -31,6 +31,7 @@ from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import HoldersSessions
 from cloud_keystore.registry import authorities as authority
 from cloud_keystore.registry.administration import Administration
 from cloud_keystore.registry.cards import Cards
@@ -197,6 +198,7 @@ class Service:
                 cards,
                 passcode,
                 Deciding(database, seal, clock, wakeups.wake),
+                HoldersSessions(database, clock),
                 self._authorities,
                 wakeups,
                 clock,

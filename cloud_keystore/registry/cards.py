@@ -43,14 +43,14 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
-from cloud_keystore.model.policies import DEFAULT_ORGANISATION
+from cloud_keystore.model.policies import DEFAULT_ORGANISATION, Policy
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.registry import certificates, objects, organisations, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.renewal import new_guid
-from cloud_keystore.storage import cards, management, passcodes, people
+from cloud_keystore.storage import cards, management, passcodes, people, policies
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
@@ -81,6 +81,7 @@ class CardImage:
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
     management: Cipher | None  # algorithm of key 9B
+    policy: Policy  # in force
 
     @property
     def cipher_suite(self) -> CipherSuite | None:
@@ -160,6 +161,7 @@ class Cards:
             contents = cards.objects(connection, card.id)
             held = _without_private(cards.keys(connection, card.id))
             found = management.find_key(connection, card.id)
+            in_force = policies.in_force(connection, card.organisation_id, card.profile)
         keys = {key.key_ref: key for key in held}
         secure_messaging = keys.pop(SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
@@ -170,6 +172,7 @@ class Cards:
             keys=tuple(keys.values()),
             secure_messaging=secure_messaging,
             management=None if found is None else found[0],
+            policy=in_force.policy,
         )
 
     def unlock(self, serial: str) -> CardEntry:

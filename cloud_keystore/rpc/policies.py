@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cloud_keystore.approval.payload import terms
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.organisations import Organisation
-from cloud_keystore.model.policies import SHORTEST_SESSION, Policy, PolicyVersion, SessionTerms
+from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -58,15 +59,6 @@ class PolicyMethods:
         return pb.ListPoliciesResponse(policies=[_version(each) for each in found])
 
 
-def terms(session: SessionTerms | None) -> approval_pb2.SessionTerms | None:
-    """Terms of a session as a message."""
-    if session is None:
-        return None
-    return approval_pb2.SessionTerms(
-        most_uses=session.most_uses, seconds=session.time // SHORTEST_SESSION
-    )
-
-
 def _policy(message: pb.Policy) -> Policy:
     try:
         channels = frozenset(Channel(each) for each in message.channels)
@@ -96,7 +88,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
         policy=pb.Policy(
             passwordless=policy.passwordless,
             largest_batch=policy.largest_batch,
-            session=terms(policy.session),
+            session=None if policy.session is None else terms(policy.session),
             channels=[approval_pb2.Channel.ValueType(each) for each in sorted(policy.channels)],
             passkeys=policy.passkeys,
             synced_passkeys=policy.synced_passkeys,

@@ -22,19 +22,23 @@ from cloud_keystore.custody.management import Management
 from cloud_keystore.custody.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import HoldersSessions
 from cloud_keystore.registry import authorities as authority
 from cloud_keystore.registry.administration import Administration
 from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People, Token
 from cloud_keystore.registry.renewal import Renewal
 from cloud_keystore.rpc.administration import AdministrationServicer
@@ -45,7 +49,7 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage import management as management_rows
-from cloud_keystore.storage import operations, passcodes
+from cloud_keystore.storage import passcodes
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
@@ -57,7 +61,7 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
-LARGEST_MESSAGE = 64 * 1024
+LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
 MOST_CALLS = 20_000  # under way at once, waiting ones included; further ones are refused
 SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -164,6 +168,7 @@ class Service:
                 passcode,
                 Asking(database, seal, clock, os.urandom, wakeups.wake),
                 Activation(database, seal, clock, os.urandom),
+                UsingSessions(database, seal, clock, os.urandom),
                 SecureMessaging(database, seal, os.urandom),
                 wakeups,
                 clock,
@@ -195,6 +200,7 @@ class Service:
                 cards,
                 passcode,
                 Deciding(database, seal, clock, wakeups.wake, os.urandom),
+                HoldersSessions(database, clock),
                 self._authorities,
                 wakeups,
                 clock,
@@ -208,6 +214,7 @@ class Service:
                 cards,
                 Devices(database, clock, wakeups.wake),
                 Alerts(database, clock),
+                Organisations(database, clock, os.urandom),
             ),
             server,
         )
@@ -247,13 +254,13 @@ class Service:
     def _sweep(self, wakeups: Wakeups, stalled_time: timedelta | None = STALLED_TIME) -> None:
         now = self._clock()
         with self.database.read() as connection:
-            if not operations.needs_sweep(connection, now, stalled_time):
+            if not sweeping.needs_sweep(connection, now, stalled_time):
                 return
         with self.database.write() as connection:
-            changed = operations.sweep(connection, now, stalled_time)
+            changed = sweeping.sweep(connection, now, stalled_time)
             passcodes.drop_expired_proofs(connection, now)
             management_rows.drop_expired(connection, now)
-        wakeups.wake(topic for pair in changed for topic in pair)
+        wakeups.wake(changed)
 
     def _first_operator(self) -> None:
         """Invite the first operator: whoever may read the data folder may run the registry."""

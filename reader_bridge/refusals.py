@@ -44,11 +44,11 @@ def code(error: grpc.RpcError) -> grpc.StatusCode:
 
 def refusal(error: grpc.RpcError) -> Refusal:
     """Why there is no result; UNAVAILABLE for what is not a refusal of the keystore."""
-    known = REASONS.get(_reason(error))
+    known = REASONS.get(reason(error))
     return known or REFUSALS.get(code(error), Refusal.UNAVAILABLE)
 
 
-def _reason(error: grpc.RpcError) -> str:
+def reason(error: grpc.RpcError) -> str:
     """The keystore's word for why it refused; empty where the status comes without one."""
     status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
     info = error_details_pb2.ErrorInfo()

@@ -1,4 +1,4 @@
-"""One use of a private key at the keystore, from the question to the result.
+"""One approval at the keystore, for a use of a key or a session, from question to result.
 
 Create, show, watch, perform: each step can be repeated without harm, so a keystore that is killed
 and started again in between loses nothing.
@@ -72,7 +72,24 @@ class RemoteOperation:
         self._deadline = clock() + DEADLINE_SECONDS
 
     def run(self, asked: pb.CreateOperationRequest) -> KeyResult:
-        """The result, or why there is none. What did not end is withdrawn."""
+        """The result of a use, or why there is none. What did not end is withdrawn."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal):
+            return performed
+        return performed.results[0] if performed.results else Refusal.UNAVAILABLE
+
+    def open_session(self, asked: pb.CreateOperationRequest) -> pb.Session | None:
+        """The session that is asked for; None if it was refused or came to nothing."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal) or not performed.HasField("session"):
+            return None
+        return performed.session
+
+    def use_session(self, asked: pb.UseSessionRequest) -> pb.UseSessionResponse:
+        """Use a session; raises Stopped or grpc.RpcError."""
+        return self._repeat(self._stub.UseSession, asked, ASK_SECONDS)
+
+    def _run(self, asked: pb.CreateOperationRequest) -> pb.PerformOperationResponse | Refusal:
         try:
             operation = self._repeat(self._stub.CreateOperation, asked, ASK_SECONDS).operation
         except Stopped as stopped:
@@ -81,7 +98,7 @@ class RemoteOperation:
             return stopped.why
         except grpc.RpcError as error:
             return refusal(error)
-        result: KeyResult = Refusal.UNAVAILABLE
+        result: pb.PerformOperationResponse | Refusal = Refusal.UNAVAILABLE
         outcome = Outcome.UNAVAILABLE  # stands if the screen fails
         ended = False
         try:
@@ -92,21 +109,22 @@ class RemoteOperation:
             result, outcome = stopped.why, OUTCOMES[stopped.why]
         except grpc.RpcError as error:
             result = refusal(error)
-            outcome = OUTCOMES.get(result, Outcome.FAILED)
+            outcome = OUTCOMES.get(refusal(error), Outcome.FAILED)
         finally:
             if not ended:
                 self._withdraw(operation.id)
             self._prompter.clear(operation.id, outcome)
         return result
 
-    def _finish(self, operation_id: str, inputs: Sequence[bytes]) -> tuple[KeyResult, Outcome]:
+    def _finish(
+        self, operation_id: str, inputs: Sequence[bytes]
+    ) -> tuple[pb.PerformOperationResponse | Refusal, Outcome]:
         """Wait for the decision, and use it."""
         state = self._decision(operation_id)
         if state in USABLE:
             request = pb.PerformOperationRequest(operation_id=operation_id, inputs=inputs)
             try:
-                performed = self._repeat(self._stub.PerformOperation, request)
-                return performed.results[0], Outcome.APPROVED
+                return self._repeat(self._stub.PerformOperation, request), Outcome.APPROVED
             except grpc.RpcError as error:
                 if code(error) is not grpc.StatusCode.FAILED_PRECONDITION:
                     raise

@@ -44,8 +44,10 @@ def serve(sock: socket.socket, card: Card, keys: CancellableKeys) -> None:
                         sock.sendall(atr)
                     case Control.POWER_ON | Control.POWER_OFF | Control.RESET:
                         card.reset()  # Windows sends RESET alone, Linux also the others
+                        keys.reset()
     finally:
         card.reset()
+        keys.reset()
 
 
 def receive(sock: socket.socket) -> bytes:

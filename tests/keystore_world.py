@@ -13,6 +13,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
@@ -24,15 +25,26 @@ from cloud_keystore.custody.management import Management, encipher
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import PIN, CardState
 from cloud_keystore.model.journal import Event, Kind, decode
 from cloud_keystore.model.management import factory_key
-from cloud_keystore.model.operations import Assertion, Channel, Decision, Operation, State
+from cloud_keystore.model.operations import (
+    STALLED_TIME,
+    Assertion,
+    Channel,
+    Decision,
+    Operation,
+    State,
+)
 from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
 from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.registry import authorities
@@ -41,6 +53,7 @@ from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.enrolment import Enrolment, NativeRegistration
+from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
 from cloud_keystore.storage import operations, tables
@@ -50,8 +63,11 @@ from cloudcard_tools.authenticator.approving import Private, sign
 from cloudcard_tools.authenticator.passkey import SoftwarePasskey
 
 PASSCODE = b"135790"
+DIGEST = b"\x11" * 32
 DATABASE = "keystore.db"
 RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
+TERMS = SessionTerms(100, timedelta(hours=1))
+SESSIONS = Policy(session=TERMS)
 
 
 @dataclass
@@ -95,10 +111,12 @@ class World:
     people: People
     enrolment: Enrolment
     cards: Cards
+    organisations: Organisations
     passcodes: Passcodes
     asking: Asking
     deciding: Deciding
     activation: Activation
+    sessions: UsingSessions
     secure_messaging: SecureMessaging
     renewal: Renewal
     management: Management
@@ -176,25 +194,27 @@ class World:
         self,
         serial: str,
         workstation: Enrolled,
-        data: bytes = b"\x11" * 32,
-        *,
+        *data: bytes,
         key_ref: int = 0x9A,
         algorithm: int = 0x11,
         key_use: KeyUse = KeyUse.SIGN,
         proof: bytes | None = None,
         request_id: bytes | None = None,
         channels: Iterable[Channel] = (Channel.PUSH,),
+        session: SessionTerms | None = None,
     ) -> Operation:
+        """Ask for uses of a key, of one digest where no input is given, or for a session."""
         asked = Ask(
             request_id=os.urandom(16) if request_id is None else request_id,
             card_serial=serial,
             key_ref=key_ref,
             algorithm=algorithm,
             key_use=key_use,
-            input=data,
+            inputs=data or (() if session else (DIGEST,)),
             passcode_proof=self.proof(serial, workstation) if proof is None else proof,
             application="",
             channels=frozenset(channels),
+            session=session,
         )
         return self.asking.create(asked, workstation.identity)
 
@@ -215,11 +235,56 @@ class World:
             operation.id, decision, typed, signature, device.identity, assertion
         )
 
+    def set_policy(self, policy: Policy, organisation_id: str = "", profile: str = "") -> str:
+        """Put a policy in force; returns its name."""
+        operator = self.enrol(self.people.add_operator("Operator").text).identity
+        return self.organisations.set_policy(organisation_id, profile, policy, operator).name
+
+    def session(
+        self, serial: str, workstation: Enrolled, device: Enrolled, terms: SessionTerms = TERMS
+    ) -> Session:
+        """An open session of 9A, which the holder has approved; the policy allows it."""
+        operation = self.ask(serial, workstation, session=terms)
+        assert self.decide(operation, device) is State.APPROVED
+        session = self.activation.perform(operation.id, [], workstation.identity).session
+        assert session is not None
+        return session
+
+    def use(
+        self,
+        session: Session,
+        workstation: Enrolled,
+        *data: bytes,
+        request_id: bytes | None = None,
+    ) -> tuple[bytes, ...]:
+        """Use a session for these inputs, or for one digest."""
+        request_id = os.urandom(16) if request_id is None else request_id
+        inputs = data or (DIGEST,)
+        return self.sessions.use(session.id, request_id, inputs, workstation.identity).results
+
+    def perform(self, operation: Operation, workstation: Enrolled, data: bytes = DIGEST) -> bytes:
+        """The one result of an approved operation of one input."""
+        (result,) = self.activation.perform(operation.id, [data], workstation.identity).results
+        return result
+
+    def sweep(self) -> None:
+        """What the service does each second."""
+        with self.database.write() as connection:
+            sweeping.sweep(connection, self.clock(), STALLED_TIME)
+
     def state(self, operation: Operation) -> State:
         with self.database.read() as connection:
             found = operations.find(connection, operation.id)
         assert found is not None
         return found.state_at(self.clock())
+
+
+def verify(world: World, serial: str, key_ref: int, signature: bytes, digest: bytes) -> None:
+    """The signature is by the card's key of this reference."""
+    (key,) = (key for key in world.cards.keys(serial) if key.key_ref == key_ref)
+    public = x509.load_der_x509_certificate(key.certificate).public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    public.verify(signature, digest, ec.ECDSA(Prehashed(SHA256())))
 
 
 def new_world(folder: Path) -> World:
@@ -240,12 +305,14 @@ def new_world(folder: Path) -> World:
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
         cards=Cards(database, seal, clock, os.urandom, authority, passcodes, woken.extend),
+        organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
         devices=Devices(database, clock, woken.extend),
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, os.urandom),
+        sessions=UsingSessions(database, seal, clock, os.urandom),
         secure_messaging=SecureMessaging(database, seal, os.urandom),
         renewal=renewal,
         management=management,

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from cloud_keystore.custody.closing import KEYSTORE, end_sessions
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK, Card, CardEvent, CardState
 from cloud_keystore.model.clock import Clock, Random
@@ -162,6 +163,7 @@ class Passcodes:
         with self.database.write() as connection:
             passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
 
     def _prove(self, card: Card, workstation_id: str) -> Verified:
         proof = self.random(PROOF_BYTES)

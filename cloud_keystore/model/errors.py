@@ -55,6 +55,30 @@ class OperationClosed(KeystoreError):
     """The operation has been decided, has ended or has expired."""
 
 
+class SessionNotFound(KeystoreError):
+    """No such session, or not one of the caller's."""
+
+
+class SessionClosed(KeystoreError):
+    """The session has ended, is used up, or is no longer allowed."""
+
+
+class SessionRefused(KeystoreError):
+    """The policy in force, or the key itself, allows no such session."""
+
+
+class RequestIdReused(KeystoreError):
+    """The request id was used before, for something else."""
+
+
+class OrganisationNotFound(KeystoreError):
+    """No such organisation."""
+
+
+class OrganisationExists(KeystoreError):
+    """There is an organisation of this name."""
+
+
 class OperationBusy(KeystoreError):
     """The key is being used for this operation right now: ask again."""
 

@@ -1,4 +1,4 @@
-"""Operations: one use of a private key, waiting for a person. The table is the only writer of
+"""Operations: uses of a private key, waiting for a person. The table is the only writer of
 `state`.
 """
 
@@ -74,6 +74,14 @@ def target(event: Event) -> State:
 
 
 @unique
+class OperationKind(IntEnum):
+    """What an approval is for."""
+
+    USES = 1  # of a key, once for each input
+    SESSION = 2
+
+
+@unique
 class Channel(IntEnum):
     """Ways to the holder's device; the numbers are those of `cloudcard.approval.v1.Channel`."""
 
@@ -134,6 +142,15 @@ class Operation:
     approval: Approval | None = None
     use_time: datetime | None = None  # set before the key is used, once
     sealed_result: bytes | None = field(default=None, repr=False)
+    kind: OperationKind = OperationKind.USES
+    policy: str = ""  # the name of the one in force, as in the payload
+    session_id: str | None = None  # of a use in a session: it has no payload and no approval
+    input_sha256: bytes | None = None  # of such a use: over its inputs
+
+    @property
+    def approve_time(self) -> datetime:
+        """When the holder approved; of an approved operation alone."""
+        return self.expire_time - USE_TIME
 
     def is_open(self, now: datetime) -> bool:
         """Whether the holder can still decide."""

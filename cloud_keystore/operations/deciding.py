@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
-from typing import TypeAlias
 
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, qr, statement
 from cloud_keystore.audit import alerts, journal
-from cloud_keystore.audit import withdrawn as ended
+from cloud_keystore.custody.closing import close_card
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey
@@ -40,28 +39,21 @@ from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import qr_secret
-from cloud_keystore.storage import approval_keys, cards, operations, people, withdrawing
+from cloud_keystore.storage import approval_keys, cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
 
-PolicyOf: TypeAlias = Callable[[Connection, Card], Policy]
 REPORTED = "its holder reported a request of somebody else"
-
-
-def default_policy(_connection: Connection, _card: Card) -> Policy:
-    """What holds where nobody has set a policy."""
-    return Policy()
 
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """The device's use cases. `policy_of` tells which policy is in force for a card."""
+    """The device's use cases."""
 
     database: Database
     seal: Seal
     clock: Clock
     wake: Wake
     random: Random
-    policy_of: PolicyOf = default_policy
 
     def waiting(self, device: Identity) -> list[Operation]:
         """What rings: the holder's open operations that came by push or that this device has
@@ -155,7 +147,8 @@ class Deciding:
             if (
                 decision is Decision.APPROVE
             ):  # before the number: a refusal here tells nothing of it
-                _check_policy(self.policy_of(connection, card), key)
+                in_force = policies.in_force(connection, card.organisation_id, card.profile)
+                _check_policy(in_force.policy, key)
             if assertion is not None:
                 _count_use(connection, device, assertion)
             now = self.clock()
@@ -182,11 +175,10 @@ class Deciding:
     ) -> list[str]:
         """Take a card that somebody else has used out of use, and tell; return what ended."""
         suspended = cards.move(connection, card.id, CardEvent.SUSPEND, REPORTED)
-        withdrawn = withdrawing.withdraw(connection, card.id, now)
+        withdrawn = close_card(connection, card.id, now, f"device {device.id}", REPORTED)
         if suspended:
             details = {"reason": REPORTED}
             journal.append(connection, _entry(Kind.CARD_SUSPENDED, operation, device, now, details))
-        ended.append(connection, withdrawn, now, card_id=card.id, user_id=card.user_id)
         asked_at = people.find_identity(connection, operation.workstation_id)
         place = "" if asked_at is None else f" at workstation {asked_at.display_name}"
         alerts.raise_alert(
@@ -199,7 +191,7 @@ class Deciding:
             now,
             self.random,
         )
-        return withdrawn.operations
+        return withdrawn
 
 
 def _check_active(connection: Connection, device: Identity) -> None:

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from cloud_keystore.custody.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.custody.importing import import_key
 from cloud_keystore.custody.making import MadeKey, make_key
 from cloud_keystore.custody.management import Management, put_key
@@ -175,6 +176,7 @@ class Administration:
             for key_ref, tries in ((PIN, pin_tries), (PUK, puk_tries)):
                 passcodes.put(connection, card.id, key_ref, hashes[key_ref], tries, factory=True)
             passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
             return Changes()
 
         return self._change(who, set_both, extension=True)
@@ -195,6 +197,7 @@ class Administration:
             for key_ref, hashed in hashes.items():
                 passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
             passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher)
@@ -261,8 +264,11 @@ class Administration:
 
     def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:
         now = self.clock()
-        found = [each for key in keys for each in operations.open_with(connection, key.id)]
-        return [each for each in found if operations.cancel(connection, each, now)]
+        found = []
+        for key in keys:
+            end_sessions(connection, now, KEYSTORE, "key changed", key_id=key.id)
+            found += operations.open_with(connection, key.id)
+        return withdraw(connection, found, now, KEYSTORE, "key changed")
 
     def _profile(
         self, connection: Connection, who: Administrator, *, extension: bool = False

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal, withdrawn
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.closing import close_device
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import DeviceNotFound, UserNotFound
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, Role, text_field
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.storage import approval_keys, people, withdrawing
+from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
 
 
@@ -53,23 +54,23 @@ class Devices:
             device = people.find_identity(connection, device_id)
             if device is None or device.role is not Role.DEVICE:
                 raise DeviceNotFound("there is no such device: list those of its holder")
-            ended = withdrawing.Withdrawn([], [])
+            withdrawn: list[str] = []
+            actor = f"operator {operator.id}"
             if people.remove_identity(connection, device.id):
                 journal.append(
                     connection,
                     Event(
                         Kind.IDENTITY_REMOVED,
                         now,
-                        f"operator {operator.id}",
+                        actor,
                         user_id=device.user_id,
                         device_id=device.id,
                         details={"reason": reason, "name": device.display_name},
                     ),
                 )
-                ended = withdrawing.withdraw_device(connection, device.id, now)
-                withdrawn.append(connection, ended, now, user_id=device.user_id)
+                withdrawn = close_device(connection, device.id, now, actor, "device removed")
             entry = _entry(connection, people.find_identity(connection, device.id) or device)
-        self.wake([device.user_id or device.id, *ended.operations])
+        self.wake([device.user_id or device.id, *withdrawn])
         return entry
 
 

@@ -13,6 +13,7 @@ from cloud_keystore.model.operations import Assertion, Decision, Operation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.rpc.door import Door
@@ -31,6 +32,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     cards: Cards
     passcodes: Passcodes
     deciding: Deciding
+    sessions: HoldersSessions
     authorities: Authorities
     wakeups: Wakeups
     clock: Clock
@@ -96,6 +98,18 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             ]
         )
 
+    async def ListSessions(
+        self, _request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        found = await self.door.call(context, self.sessions.list_open)
+        return pb.ListSessionsResponse(sessions=[_session(each) for each in found])
+
+    async def EndSession(
+        self, request: pb.EndSessionRequest, context: Context
+    ) -> pb.EndSessionResponse:
+        await self.door.call(context, lambda device: self.sessions.end(request.session_id, device))
+        return pb.EndSessionResponse()
+
     async def SetPasscode(
         self, request: pb.SetPasscodeRequest, context: Context
     ) -> pb.SetPasscodeResponse:
@@ -120,6 +134,20 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         return pb.ClosedRequest(
             operation_id=operation_id, state=approval_pb2.OperationState.ValueType(state)
         )
+
+
+def _session(found: OpenSession) -> pb.Session:
+    message = pb.Session(
+        id=found.session.id,
+        card_serial=found.card_serial,
+        key_ref=found.key_ref,
+        key_use=approval_pb2.KeyUse.ValueType(found.session.key_use),
+        workstation=found.workstation,
+        site=found.site,
+        uses_left=found.session.uses_left,
+    )
+    message.expire_time.FromDatetime(found.session.expire_time)
+    return message
 
 
 def _decision(number: int) -> Decision:

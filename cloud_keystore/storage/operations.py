@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ from cloud_keystore.model.operations import (
     Decision,
     Event,
     Operation,
+    OperationKind,
     State,
     sources,
     target,
@@ -31,6 +33,18 @@ from cloud_keystore.storage import tables as t
 o = t.operation.c
 
 Values: TypeAlias = dict[str, "int | str | bytes | datetime | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """An operation that time has ended."""
+
+    event: Event
+    id: str
+    card_id: str
+    user_id: str
+    workstation_id: str
+    key_id: str
 
 
 def add(connection: Connection, operation: Operation) -> None:
@@ -50,6 +64,11 @@ def add(connection: Connection, operation: Operation) -> None:
             create_time=operation.create_time,
             expire_time=operation.expire_time,
             qr_expire_time=operation.qr_expire_time,
+            use_time=operation.use_time,
+            kind=operation.kind,
+            policy=operation.policy,
+            session_id=operation.session_id,
+            input_sha256=operation.input_sha256,
         )
     )
 
@@ -195,6 +214,14 @@ def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
     return started.rowcount == 1
 
 
+def open_session(connection: Connection, operation_id: str, now: datetime) -> bool:
+    """Spend the approval of a session, which is the operation's whole result: of all who try,
+    exactly one gets True, and only before the approval expires.
+    """
+    unspent = [o.use_time.is_(None), o.expire_time > now]
+    return _advance(connection, operation_id, Event.SUCCEED, now, unspent, {"use_time": now})
+
+
 def end_use(
     connection: Connection, operation_id: str, sealed_result: bytes | None, now: datetime
 ) -> bool:
@@ -215,10 +242,8 @@ def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
     return _advance(connection, operation_id, Event.CANCEL, now, [o.use_time.is_(None)], {})
 
 
-def sweep(
-    connection: Connection, now: datetime, stalled_time: timedelta | None
-) -> list[tuple[str, str]]:
-    """Write down what time has done; return the (operation, user) pairs that changed.
+def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Swept]:
+    """Write down what time has done; return what changed.
 
     What waited too long expires, a use that runs for `stalled_time` has lost its process and fails
     (None: any use has), old results are erased.
@@ -226,10 +251,12 @@ def sweep(
     expired = [o.expire_time <= now, o.use_time.is_(None)]
     stalled = [_stalled(now, stalled_time)]
     changed = [
-        (row.id, row.user_id)
+        Swept(event, *row)
         for event, conditions in ((Event.EXPIRE, expired), (Event.FAIL, stalled))
         for row in connection.execute(
-            _change(event, now, conditions, {}).returning(o.id, o.user_id)
+            _change(event, now, conditions, {}).returning(
+                o.id, o.card_id, o.user_id, o.workstation_id, o.key_id
+            )
         )
     ]
     connection.execute(
@@ -312,6 +339,10 @@ def _to_operation(row: RowMapping) -> Operation:
         approval=approval,
         use_time=row["use_time"],
         sealed_result=row["sealed_result"],
+        kind=OperationKind(row["kind"]),
+        policy=row["policy"],
+        session_id=row["session_id"],
+        input_sha256=row["input_sha256"],
     )
 
 

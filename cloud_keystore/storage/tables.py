@@ -294,6 +294,7 @@ session = Table(
     Column("end_time", Instant),
     Index("session_by_card", "card_id", "end_time"),
     Index("session_by_user", "user_id", "end_time"),
+    Index("session_by_expiry", "end_time", "expire_time"),
 )
 
 journal = Table(  # append-only: rows are inserted, get their place in the tree once, and stay

@@ -106,7 +106,7 @@ class Keystore(RuleBasedStateMachine):
         workstation = foreign if elsewhere else own
         sent = data if same_input else data + b"\0"
         try:
-            result = self.world.activation.perform(operation.id, sent, workstation.identity)
+            result = self.world.perform(operation, workstation, sent)
         except KeystoreError:
             return
         assert same_input

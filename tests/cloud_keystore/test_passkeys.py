@@ -269,17 +269,16 @@ def test_the_policy_says_which_passkeys(
     )
     assert kept_key(world, synced).backup_eligible
     refused(world, operation, synced, "several devices keep")
-    deciding = world.deciding
-    world.deciding = replace(deciding, policy_of=lambda *_: Policy(passkeys=False))
+    world.set_policy(Policy(passkeys=False))
     refused(world, operation, phone, "not used by passkeys")
-    world.deciding = replace(deciding, policy_of=lambda *_: Policy(synced_passkeys=True))
+    world.set_policy(Policy(synced_passkeys=True))
     assert world.decide(operation, synced) is State.APPROVED
 
 
 def test_a_passkey_that_the_policy_forbids_cannot_try_numbers(
     world: World, operation: Operation, phone: Enrolled
 ) -> None:
-    world.deciding = replace(world.deciding, policy_of=lambda *_: Policy(passkeys=False))
+    world.set_policy(Policy(passkeys=False))
     for number in (operation.number, f"{(int(operation.number) + 1) % 100:02}"):
         with pytest.raises(ApprovalRejected, match="not used by passkeys"):
             world.decide(operation, phone, number=number)
@@ -289,7 +288,7 @@ def test_a_passkey_that_the_policy_forbids_cannot_try_numbers(
 def test_a_passkey_that_the_policy_forbids_may_still_refuse(
     world: World, operation: Operation, phone: Enrolled
 ) -> None:
-    world.deciding = replace(world.deciding, policy_of=lambda *_: Policy(passkeys=False))
+    world.set_policy(Policy(passkeys=False))
     assert world.decide(operation, phone, Decision.DENY) is State.DENIED
 
 

@@ -111,7 +111,7 @@ def test_an_approved_use(world: World) -> None:
         key_ref=0x9A,
         algorithm=approval_pb2.ALGORITHM_ECC_P256,
         key_use=approval_pb2.KEY_USE_SIGN,
-        input=b"digest",
+        inputs=[b"digest"],
         passcode_proof=b"proof",
         application="pkcs11-tool",
         channels=[PUSH, QR],

@@ -15,6 +15,7 @@ from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
+from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.failures import Failure, failures
 from cloudcard_tools.output import json_option, print_facts, print_json, print_rows
@@ -166,6 +167,9 @@ def scan(source: str, yes: bool, folder: Path, as_json: bool) -> None:
         agreed = yes or click.confirm("Approve?", err=as_json)
         state = own.approve(ringing, "") if agreed else own.deny(ringing)
         _finish(ringing, state, "approved" if agreed else "denied", as_json=as_json)
+
+
+authenticator.add_command(sessions)
 
 
 def _finish(ringing: Ringing, state: str, wanted: str, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from cloudcard_tools import enrolling
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import alerts, device
 from cloudcard_tools.ra.people import user, workstation
+from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE, identity_option
 
@@ -24,6 +25,7 @@ Examples:
   cloudcard ra card list --json
   cloudcard ra device remove DEVICE_ID --reason lost
   cloudcard ra alerts list
+  cloudcard ra policy set --session-uses 500 --session-minutes 480
 """
 )
 def ra() -> None:
@@ -45,3 +47,5 @@ ra.add_command(profile)
 ra.add_command(card)
 ra.add_command(device)
 ra.add_command(alerts)
+ra.add_command(organisation)
+ra.add_command(policy)

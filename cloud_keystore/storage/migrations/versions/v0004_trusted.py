@@ -97,6 +97,7 @@ def _sessions() -> None:
     )
     op.create_index("session_by_card", "session", ["card_id", "end_time"])
     op.create_index("session_by_user", "session", ["user_id", "end_time"])
+    op.create_index("session_by_expiry", "session", ["end_time", "expire_time"])
 
 
 def _journal() -> None:

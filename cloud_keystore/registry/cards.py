@@ -48,7 +48,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.registry import certificates, objects, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.renewal import new_guid
-from cloud_keystore.storage import cards, management, passcodes, people, withdrawing
+from cloud_keystore.storage import cards, management, operations, passcodes, people
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
@@ -219,7 +219,11 @@ class Cards:
                     f"card {serial} is {card.state}: it cannot {event.name.lower()}"
                 )
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
-                withdrawn = withdrawing.withdraw(connection, card.id, now).operations
+                passcodes.drop_proofs(connection, card.id)
+                management.drop_proofs(connection, card.id)
+                withdrawn = operations.open_of(connection, card.id)
+                for operation_id in withdrawn:
+                    operations.cancel(connection, operation_id, now)
             if event is CardEvent.REVOKE:
                 cards.destroy_keys(connection, card.id, now)
             entry = self._entry(connection, self._card(connection, serial))

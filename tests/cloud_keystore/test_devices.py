@@ -308,19 +308,18 @@ class TestNotMe:
 def test_an_alert_is_raised_once_until_somebody_has_seen_to_it(
     world: World, serial: str, operator: Enrolled
 ) -> None:
-    kind = AlertKind.TOO_MANY_REFUSALS
-
     def raise_it() -> bool:
         with world.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
             assert card is not None
             now, random = world.clock(), world.deciding.random
-            return alerts.raise_once(connection, kind, card, "text", now, random) is not None
+            return alerts.too_many_refusals(connection, card, now, random) is not None
 
     assert [raise_it(), raise_it()] == [True, False]
     (entry,) = world.alerts.list_all(include_acknowledged=False)
     world.alerts.acknowledge(entry.alert.id, operator.identity)
     assert raise_it()
+    assert len(world.journal(Kind.ALERT_RAISED)) == 2
 
 
 class TestRelay:

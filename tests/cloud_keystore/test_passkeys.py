@@ -406,3 +406,26 @@ def test_nested_junk_is_refused() -> None:
     huge = Registration(b"", b"x" * 100_000)
     with pytest.raises(InvalidInput, match="larger"):
         passkeys.register(huge, CHALLENGE, RELYING_PARTY)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    whole=st.booleans(),
+    place=st.integers(0, 250),
+    cut=st.integers(0, 3),
+    put=st.binary(max_size=3),
+)
+def test_a_changed_registration_is_refused_or_is_one(
+    whole: bool, place: int, cut: int, put: bytes
+) -> None:
+    """No attestation is asked for, so not every change shows; but none is a bug's way in."""
+    created = PASSKEY.create(CHALLENGE)
+    parts = [created.attestation_object, created.client_data]
+    parts[whole] = parts[whole][:place] + put + parts[whole][place + cut :]
+    try:
+        key = passkeys.register(Registration(*parts), CHALLENGE, RELYING_PARTY)
+    except InvalidInput:
+        return
+    assert key.relying_party == RELYING_PARTY
+    with pytest.raises(ApprovalRejected):
+        passkeys.verify(key, CHALLENGE, Assertion(b"", b""), b"")

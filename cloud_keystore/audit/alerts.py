@@ -34,10 +34,18 @@ def raise_alert(
     return alert
 
 
-def raise_once(
-    connection: Connection, kind: AlertKind, card: Card, text: str, now: datetime, random: Random
+def too_many_refusals(
+    connection: Connection, card: Card, now: datetime, random: Random
 ) -> Alert | None:
-    """Tell it, unless nobody has seen to the same alert of the card yet; then return None."""
+    """Tell it that a card's phone is left in peace for a while, unless it has been told and nobody
+    has seen to it yet; then return None.
+    """
+    kind = AlertKind.TOO_MANY_REFUSALS
     if alerts.is_open(connection, kind, card.id):
         return None
+    text = (
+        f"Many requests of card {card.serial} were refused, ignored or withdrawn within minutes, "
+        "and its holder's phone rings no more for a while. Ask the holder who made them; suspend "
+        "the card if nobody knows."
+    )
     return raise_alert(connection, kind, card, text, now, random)

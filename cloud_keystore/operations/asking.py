@@ -14,7 +14,6 @@ from cloud_keystore.custody import padding
 from cloud_keystore.custody.closing import withdraw
 from cloud_keystore.custody.commitment import commits
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
     SECURE_MESSAGING,
@@ -101,8 +100,8 @@ class Asking:
         """
         try:
             return self._create(ask, workstation)
-        except TooManyRefusals as refused:
-            self._tell(ask.card_serial, str(refused))
+        except TooManyRefusals:  # which took back what its transaction did
+            self._tell(ask.card_serial)
             raise
 
     def _create(self, ask: Ask, workstation: Identity) -> Operation:
@@ -145,14 +144,13 @@ class Asking:
         self.wake([user.id, operation.id, *replaced])
         return operation
 
-    def _tell(self, serial: str, text: str) -> None:
+    def _tell(self, serial: str) -> None:
         """Tell the registration authority, once, that a phone is being left in peace."""
         now = self.clock()
         with self.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
             if card is not None:
-                kind = AlertKind.TOO_MANY_REFUSALS
-                alerts.raise_once(connection, kind, card, text, now, self.random)
+                alerts.too_many_refusals(connection, card, now, self.random)
 
     def _operation(self, ask: Ask, asked: payload.Asked, channels: frozenset[Channel]) -> Operation:
         return Operation(

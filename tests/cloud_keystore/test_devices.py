@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
 from cloud_keystore.approval import qr, statement
 from cloud_keystore.audit import alerts
@@ -27,10 +26,11 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import Channel, Decision, Operation, State
 from cloud_keystore.model.people import IdentityState, Role, User
+from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
-from cloud_keystore.storage import cards, tables
-from keystore_world import Enrolled, World
+from cloud_keystore.storage import cards, sessions, tables
+from keystore_world import SESSIONS, Enrolled, World
 
 DIGEST = b"\x11" * 32
 
@@ -53,29 +53,11 @@ def code(world: World, operation: Operation) -> str:
     return qr.text(operation.id, qr_secret(world.seal, operation.id))
 
 
-def open_session(world: World, operation: Operation) -> None:
-    """A session that the operation asked for, as its use would have opened it."""
-    with world.database.write() as connection:
-        connection.execute(
-            insert(tables.session).values(
-                id=operation.id,
-                card_id=operation.card_id,
-                key_id=operation.key_id,
-                user_id=operation.user_id,
-                workstation_id=operation.workstation_id,
-                key_use=operation.key_use,
-                policy="",
-                uses_left=5,
-                create_time=world.clock(),
-                expire_time=world.clock() + timedelta(hours=1),
-            )
-        )
-
-
-def session_ended(world: World, operation: Operation) -> bool:
+def session_ended(world: World, session: Session) -> bool:
     with world.database.read() as connection:
-        query = select(tables.session.c.end_time).where(tables.session.c.id == operation.id)
-        return connection.execute(query).scalar_one() is not None
+        found = sessions.find(connection, session.id)
+    assert found is not None
+    return found.end_time is not None
 
 
 class TestRemoved:
@@ -120,7 +102,7 @@ class TestRemoved:
         world.devices.remove(ada[1].identity.id, "lost", operator.identity)
         assert world.state(operation) is State.CANCELLED
         with pytest.raises(OperationClosed):
-            world.activation.perform(operation.id, DIGEST, pc.identity)
+            world.activation.perform(operation.id, [DIGEST], pc.identity)
         assert operation.id in world.woken
 
     def test_and_so_they_are_where_only_its_row_says_so(
@@ -135,7 +117,7 @@ class TestRemoved:
                 .values(state=IdentityState.REMOVED)
             )
         with pytest.raises(ApprovalRejected, match="removed"):
-            world.activation.perform(operation.id, DIGEST, pc.identity)
+            world.activation.perform(operation.id, [DIGEST], pc.identity)
 
     def test_sessions_that_it_approved_end(
         self,
@@ -145,18 +127,16 @@ class TestRemoved:
         pc: Enrolled,
         operator: Enrolled,
     ) -> None:
+        world.set_policy(SESSIONS)
         other = second_phone(world, ada[0])
-        sessions = []
-        for device in (ada[1], other):
-            operation = world.ask(serial, pc)
-            world.decide(operation, device)
-            world.activation.perform(operation.id, DIGEST, pc.identity)
-            open_session(world, operation)
-            sessions.append(operation)
+        opened = [
+            world.session(serial, pc, ada[1]),
+            world.session(serial, world.workstation("WARD7-PC4"), other),
+        ]
         world.devices.remove(ada[1].identity.id, "lost", operator.identity)
-        assert [session_ended(world, each) for each in sessions] == [True, False]
+        assert [session_ended(world, each) for each in opened] == [True, False]
         (entry,) = world.journal(Kind.SESSION_ENDED)
-        assert entry.operation_id == sessions[0].id
+        assert entry.operation_id == opened[0].id
 
     def test_what_waits_stays_for_the_other_devices(
         self,
@@ -215,10 +195,8 @@ class TestNotMe:
         self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
     ) -> None:
         elsewhere = world.workstation("PC4")
-        used = world.ask(serial, pc)
-        world.decide(used, ada[1])
-        world.activation.perform(used.id, DIGEST, pc.identity)
-        open_session(world, used)
+        world.set_policy(SESSIONS)
+        opened = world.session(serial, pc, ada[1])
         mine = world.ask(serial, elsewhere)
         world.decide(mine, ada[1])
         other_card = world.ask(world.card(ada[0]), pc)
@@ -227,10 +205,10 @@ class TestNotMe:
         assert world.decide(strange, ada[1], Decision.NOT_ME) is State.DENIED
         assert world.cards.find(serial).card.state is CardState.SUSPENDED
         assert world.state(mine) is State.CANCELLED
-        assert session_ended(world, used)
+        assert session_ended(world, opened)
         assert world.state(other_card) is State.PENDING
         with pytest.raises(OperationClosed):
-            world.activation.perform(mine.id, DIGEST, elsewhere.identity)
+            world.activation.perform(mine.id, [DIGEST], elsewhere.identity)
         with pytest.raises(CardNotInUse):
             world.ask(serial, pc, proof=proof)
         world.cards.resume(serial)
@@ -308,19 +286,18 @@ class TestNotMe:
 def test_an_alert_is_raised_once_until_somebody_has_seen_to_it(
     world: World, serial: str, operator: Enrolled
 ) -> None:
-    kind = AlertKind.TOO_MANY_REFUSALS
-
     def raise_it() -> bool:
         with world.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
             assert card is not None
             now, random = world.clock(), world.deciding.random
-            return alerts.raise_once(connection, kind, card, "text", now, random) is not None
+            return alerts.too_many_refusals(connection, card, now, random) is not None
 
     assert [raise_it(), raise_it()] == [True, False]
     (entry,) = world.alerts.list_all(include_acknowledged=False)
     world.alerts.acknowledge(entry.alert.id, operator.identity)
     assert raise_it()
+    assert len(world.journal(Kind.ALERT_RAISED)) == 2
 
 
 class TestRelay:

@@ -280,8 +280,10 @@ def test_the_phone_is_left_in_peace_after_some_refusals(
     for _ in range(REFUSAL_LIMIT):
         world.decide(world.ask(serial, pc), phone, Decision.DENY)
         world.clock.forward(seconds=QUIET_TIME.total_seconds())
-    with pytest.raises(TooManyRefusals):
-        world.ask(serial, pc)
+    for _ in range(2):
+        with pytest.raises(TooManyRefusals):
+            world.ask(serial, pc)
+    assert len(world.alerts.list_all(include_acknowledged=False)) == 1
     world.clock.forward(minutes=11)
     world.ask(serial, pc)
 

@@ -136,15 +136,19 @@ class Keystore(RuleBasedStateMachine):
         target=asked,
         data=st.lists(st.binary(min_size=1, max_size=64), min_size=1, max_size=3),
         at_other=st.booleans(),
+        racers=st.sampled_from([1, 3]),
         crash=CRASHES,
     )
     def ask_and_perform(
-        self, data: list[bytes], at_other: bool, crash: int | None
+        self, data: list[bytes], at_other: bool, racers: int, crash: int | None
     ) -> tuple[Operation, list[bytes]] | None:
         """The usual way, which luck alone rarely takes."""
         made = self.ask(data, at_other, None)
         self.decide(made, approve=True, right=True, by_mallory=False)
-        self.perform(made, foreign_input=False, elsewhere=False, crash=crash)
+        if racers > 1:
+            self.race(made, racers)
+        else:
+            self.perform(made, foreign_input=False, elsewhere=False, crash=crash)
         return made
 
     @rule(

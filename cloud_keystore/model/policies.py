@@ -89,14 +89,16 @@ def decode(document: str) -> Policy:
         kept = json.loads(document)
         session = kept["session"]
         policy = Policy(
-            passwordless=kept["passwordless"],
-            largest_batch=kept["largest_batch"],
+            passwordless=_flag(kept["passwordless"]),
+            largest_batch=_number(kept["largest_batch"]),
             session=None
             if session is None
-            else SessionTerms(session["most_uses"], session["seconds"] * SHORTEST_SESSION),
+            else SessionTerms(
+                _number(session["most_uses"]), _number(session["seconds"]) * SHORTEST_SESSION
+            ),
             channels=frozenset(Channel[name] for name in kept["channels"]),
-            passkeys=kept["passkeys"],
-            synced_passkeys=kept["synced_passkeys"],
+            passkeys=_flag(kept["passkeys"]),
+            synced_passkeys=_flag(kept["synced_passkeys"]),
         )
         strict = encode(policy) == document
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
@@ -104,3 +106,15 @@ def decode(document: str) -> Policy:
     if not strict:
         raise InvalidInput("this is no policy of this version of the keystore")
     return policy
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value

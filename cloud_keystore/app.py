@@ -20,7 +20,8 @@ from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.management import Management
 from cloud_keystore.custody.passcodes import Passcodes, new_hasher
-from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeystoreError
@@ -88,9 +89,10 @@ class Service:
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _own(settings)
-        self._seal = Seal(_sealing_key(settings), os.urandom)
+        sources = _sealing_keys(settings)
         self.database = Database(settings.database_url)
         self.database.migrate()
+        self._seal = open_seal(self.database, sources, clock(), os.urandom)
         self._authorities = authority.load_or_make(self.database, self._seal, clock())
         self._people = People(
             self.database,
@@ -267,14 +269,19 @@ def _own(settings: Settings) -> sqlite3.Connection:
     return lock
 
 
-def _sealing_key(settings: Settings) -> bytes:
-    """The sealing key; made with a new database, and never for one that is there already."""
+def _sealing_keys(settings: Settings) -> list[Source]:
+    """The sealing keys; the default one is made with a new database, and never for one that is
+    there already.
+    """
+    if settings.sealing_keys:
+        return [Source.parse(text) for text in settings.sealing_keys]
     if settings.database_file.exists() and not settings.sealing_key.exists():
         raise SealingKeyError(
             f"{settings.sealing_key} is missing, and {settings.database_file} cannot be opened "
             "without it: restore it from the backup"
         )
-    return load_or_make_key(settings.sealing_key, os.urandom)
+    load_or_make_key(settings.sealing_key, os.urandom)
+    return [Source(FILE, settings.sealing_key)]
 
 
 def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:

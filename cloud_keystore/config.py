@@ -38,6 +38,7 @@ class Settings:
     listen: Address = Address("127.0.0.1", 7443)
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
+    sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
 
     def __post_init__(self) -> None:

@@ -48,8 +48,21 @@ Examples:
     default="",
     help="Where the revocation list of cards' certificates is published: goes into new ones.",
 )
+@click.option(
+    "--sealing-key",
+    "sealing_keys",
+    multiple=True,
+    metavar="SOURCE",
+    help="file:PATH or passphrase:PATH of a sealing key; the first seals, further ones open. "
+    "Default: sealing.key in the data folder.",
+)
 def serve(
-    data: Path | None, listen: str, enrol_listen: str, public_host: str, crl_url: str
+    data: Path | None,
+    listen: str,
+    enrol_listen: str,
+    public_host: str,
+    crl_url: str,
+    sealing_keys: tuple[str, ...],
 ) -> None:
     """Run the keystore.
 
@@ -65,6 +78,7 @@ def serve(
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
             crl_url=crl_url,
+            sealing_keys=sealing_keys,
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:

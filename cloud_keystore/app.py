@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.backends import SOFTWARE, Keys
 from cloud_keystore.custody.management import Management
 from cloud_keystore.custody.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.software_keys import SoftwareKeys
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
@@ -93,6 +95,7 @@ class Service:
         self.database = Database(settings.database_url)
         self.database.migrate()
         self._seal = open_seal(self.database, sources, clock(), os.urandom)
+        self._custody = Keys({SOFTWARE: SoftwareKeys(self._seal, os.urandom)})
         self._authorities = authority.load_or_make(self.database, self._seal, clock())
         self._people = People(
             self.database,
@@ -151,6 +154,7 @@ class Service:
             seal,
             clock,
             os.urandom,
+            self._custody,
             self._authorities,
             passcode,
             wakeups.wake,
@@ -163,8 +167,8 @@ class Service:
                 cards,
                 passcode,
                 Asking(database, seal, clock, os.urandom, wakeups.wake),
-                Activation(database, seal, clock, os.urandom),
-                SecureMessaging(database, seal, os.urandom),
+                Activation(database, seal, clock, os.urandom, self._custody),
+                SecureMessaging(database, self._custody),
                 wakeups,
                 clock,
             ),
@@ -181,6 +185,7 @@ class Service:
                     seal,
                     clock,
                     os.urandom,
+                    self._custody,
                     renewal,
                     management,
                     passcode,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from argon2 import PasswordHasher
 from cryptography import x509
@@ -18,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.approval import statement
 from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.backends import SOFTWARE, Backend, Keys
 from cloud_keystore.custody.management import Management, encipher
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.software_keys import SoftwareKeys
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.cards import PIN, CardState
 from cloud_keystore.model.management import factory_key
@@ -42,6 +45,7 @@ from cloud_keystore.storage.engine import Database
 
 PASSCODE = b"135790"
 DATABASE = "keystore.db"
+NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
 
 
 @dataclass
@@ -83,6 +87,7 @@ class World:
     renewal: Renewal
     management: Management
     administration: Administration
+    custody: Keys
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -168,11 +173,14 @@ class World:
         return found.state_at(self.clock())
 
 
-def new_world(folder: Path) -> World:
-    """A keystore in a folder of its own, or the one that is there."""
+def new_world(
+    folder: Path, more: Mapping[str, Backend] = NO_BACKENDS, new: str = SOFTWARE
+) -> World:
+    """A keystore in a folder of its own, or the one that is there; `new` makes new keys."""
     clock, seal, woken = FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
     database = Database(f"sqlite:///{folder / DATABASE}")
     database.migrate()
+    custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
     authority = authorities.load_or_make(database, seal, clock())
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -185,17 +193,18 @@ def new_world(folder: Path) -> World:
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport),
-        cards=Cards(database, seal, clock, os.urandom, authority, passcodes, woken.extend),
+        cards=Cards(database, seal, clock, os.urandom, custody, authority, passcodes, woken.extend),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend),
-        activation=Activation(database, seal, clock, os.urandom),
-        secure_messaging=SecureMessaging(database, seal, os.urandom),
+        activation=Activation(database, seal, clock, os.urandom, custody),
+        secure_messaging=SecureMessaging(database, custody),
         renewal=renewal,
         management=management,
         administration=Administration(
-            database, seal, clock, os.urandom, renewal, management, passcodes, woken.extend
+            database, seal, clock, os.urandom, custody, renewal, management, passcodes, woken.extend
         ),
+        custody=custody,
         woken=woken,
     )
 

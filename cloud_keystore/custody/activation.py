@@ -7,8 +7,8 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from cloud_keystore.approval import payload, statement
-from cloud_keystore.custody import padding, software
-from cloud_keystore.custody.making import key_context
+from cloud_keystore.custody import padding
+from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.clock import Clock, Random
@@ -38,6 +38,7 @@ class Activation:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
 
     def perform(self, operation_id: str, data: bytes, workstation: Identity) -> bytes:
         """Spend the approval, use the key, keep the result; repeated, return the result kept.
@@ -110,8 +111,7 @@ class Activation:
     def _use(self, operation: Operation, key: Key, data: bytes) -> bytes:
         sealed_result = None
         try:
-            pkcs8 = self.seal.open(key.sealed_private or b"", key_context(key.id))
-            result = software.use(pkcs8, operation.key_use, data, self.random)
+            (result,) = self.custody.use(key, operation.key_use, [data])
             sealed_result = self.seal.close(result, _result_context(operation.id))
         finally:
             with self.database.write() as connection:

@@ -39,6 +39,12 @@ class KeyNotFound(KeystoreError):
     """The card has no such key."""
 
 
+class KeyBackendUnavailable(KeystoreError):
+    """The device that holds the key does not answer: a token is gone, its PIN wrong, or it is busy;
+    says which.
+    """
+
+
 class OperationNotFound(KeystoreError):
     """No such operation, or not one of the caller's."""
 

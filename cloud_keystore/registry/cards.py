@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.backends import Keys
+from cloud_keystore.custody.making import MadeKey
 from cloud_keystore.custody.management import put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
@@ -95,6 +96,7 @@ class Cards:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
     authorities: Authorities
     passcodes: Passcodes
     wake: Wake
@@ -250,14 +252,14 @@ class Cards:
         if profile.secure_messaging is not None:
             algorithm = SUITE_ALGORITHM[profile.secure_messaging]
             key_id = new_id(card.create_time, self.random)
-            made = make_key(key_id, algorithm, self.seal)
+            made = self.custody.make(key_id, algorithm)
             certificate = verifiable.issue(algorithm, made.public_der, card.guid, self.authorities)
             keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
     def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
         key_id = new_id(card.create_time, self.random)
-        made = make_key(key_id, template.algorithm, self.seal)
+        made = self.custody.make(key_id, template.algorithm)
         certificate = certificates.issue(
             template.certificate,
             made.public,
@@ -295,6 +297,8 @@ def _key(
         algorithm=algorithm,
         certificate=certificate,
         sealed_private=made.sealed_private,
+        backend=made.backend,
+        handle=made.handle,
         create_time=card.create_time,
         public_key=made.public_der,
     )

@@ -17,16 +17,16 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody import destroying
 from cloud_keystore.custody.activation import Activation
-from cloud_keystore.custody.backends import SOFTWARE, Keys
 from cloud_keystore.custody.management import Management
 from cloud_keystore.custody.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
-from cloud_keystore.custody.software_keys import SoftwareKeys
+from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.model.clock import Clock, utc_now
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
@@ -95,7 +95,8 @@ class Service:
         self.database = Database(settings.database_url)
         self.database.migrate()
         self._seal = open_seal(self.database, sources, clock(), os.urandom)
-        self._custody = Keys({SOFTWARE: SoftwareKeys(self._seal, os.urandom)})
+        self._token = token_keys(settings.token, self._seal)
+        self._custody = new_keys(self._seal, os.urandom, self._token, settings.key_backend)
         self._authorities = authority.load_or_make(self.database, self._seal, clock())
         self._people = People(
             self.database,
@@ -127,6 +128,8 @@ class Service:
         log.info("stopping")
         sweeper.cancel()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        if self._token is not None:
+            self._token.pool.close()
         self.database.close()
         self._lock.close()
 
@@ -239,6 +242,11 @@ class Service:
 
     def _sweep(self, wakeups: Wakeups, stalled_time: timedelta | None = STALLED_TIME) -> None:
         now = self._clock()
+        if self._token is not None:
+            try:
+                destroying.sweep(self.database, self._token, now)
+            except KeyBackendUnavailable as error:  # its keys are destroyed when it is back
+                log.warning("the token was not swept", reason=str(error))
         with self.database.read() as connection:
             if not operations.needs_sweep(connection, now, stalled_time):
                 return

@@ -176,8 +176,8 @@ def _known(source: Source, rows: Sequence[SealingKey]) -> Opened:
     opened = _find(source, rows)
     if opened is None:
         raise SealingKeyError(
-            f"{source} is not a sealing key of this database: restore the one that belongs to it, "
-            "or make a new one known with `cloudcard keys add`"
+            f"{source} is not a sealing key of this database: restore both from the same backup, or "
+            "make a new key known with `cloudcard keys add`"
         )
     row = next(row for row in rows if row.id == opened.key.id)
     _refuse_retired(row, source)

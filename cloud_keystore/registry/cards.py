@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore.custody import destroying
 from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.making import MadeKey
 from cloud_keystore.custody.management import put_key
@@ -227,7 +228,7 @@ class Cards:
                 for operation_id in withdrawn:
                     operations.cancel(connection, operation_id, now)
             if event is CardEvent.REVOKE:
-                cards.destroy_keys(connection, card.id, now)
+                destroying.destroy_keys(connection, card.id, now)
             entry = self._entry(connection, self._card(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return entry

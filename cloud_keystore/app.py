@@ -17,14 +17,17 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody import destroying
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.management import Management
 from cloud_keystore.custody.passcodes import Passcodes, new_hasher
-from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock, utc_now
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
@@ -94,9 +97,12 @@ class Service:
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _own(settings)
-        self._seal = Seal(_sealing_key(settings), os.urandom)
+        sources = _sealing_keys(settings)
         self.database = Database(settings.database_url)
         self.database.migrate()
+        self._seal = open_seal(self.database, sources, clock(), os.urandom)
+        self._token = token_keys(settings.token, self._seal)
+        self._custody = new_keys(self._seal, os.urandom, self._token, settings.key_backend)
         self._authorities = authority.load_or_make(self.database, self._seal, clock())
         self._people = People(
             self.database,
@@ -128,6 +134,8 @@ class Service:
         log.info("stopping")
         sweeper.cancel()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        if self._token is not None:
+            self._token.pool.close()
         self.database.close()
         self._lock.close()
 
@@ -155,6 +163,7 @@ class Service:
             seal,
             clock,
             os.urandom,
+            self._custody,
             self._authorities,
             passcode,
             wakeups.wake,
@@ -167,9 +176,9 @@ class Service:
                 cards,
                 passcode,
                 Asking(database, seal, clock, os.urandom, wakeups.wake),
-                Activation(database, seal, clock, os.urandom),
-                UsingSessions(database, seal, clock, os.urandom),
-                SecureMessaging(database, seal, os.urandom),
+                Activation(database, seal, clock, self._custody),
+                UsingSessions(database, seal, clock, os.urandom, self._custody),
+                SecureMessaging(database, self._custody),
                 wakeups,
                 clock,
             ),
@@ -186,6 +195,7 @@ class Service:
                     seal,
                     clock,
                     os.urandom,
+                    self._custody,
                     renewal,
                     management,
                     passcode,
@@ -253,6 +263,11 @@ class Service:
 
     def _sweep(self, wakeups: Wakeups, stalled_time: timedelta | None = STALLED_TIME) -> None:
         now = self._clock()
+        if self._token is not None:
+            try:
+                destroying.sweep(self.database, self._token, now)
+            except KeyBackendUnavailable as error:  # its keys are destroyed when it is back
+                log.warning("the token was not swept", reason=str(error))
         with self.database.read() as connection:
             if not sweeping.needs_sweep(connection, now, stalled_time):
                 return
@@ -288,14 +303,19 @@ def _own(settings: Settings) -> sqlite3.Connection:
     return lock
 
 
-def _sealing_key(settings: Settings) -> bytes:
-    """The sealing key; made with a new database, and never for one that is there already."""
+def _sealing_keys(settings: Settings) -> list[Source]:
+    """The sealing keys; the default one is made with a new database, and never for one that is
+    there already.
+    """
+    if settings.sealing_keys:
+        return [Source.parse(text) for text in settings.sealing_keys]
     if settings.database_file.exists() and not settings.sealing_key.exists():
         raise SealingKeyError(
             f"{settings.sealing_key} is missing, and {settings.database_file} cannot be opened "
             "without it: restore it from the backup"
         )
-    return load_or_make_key(settings.sealing_key, os.urandom)
+    load_or_make_key(settings.sealing_key, os.urandom)
+    return [Source(FILE, settings.sealing_key)]
 
 
 def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:

@@ -37,6 +37,16 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A PKCS #11 token for cards' keys."""
+
+    module: Path  # the maker's library
+    label: str
+    pin_file: Path
+    workers: int = 2  # processes that talk to it
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What `cloudcard serve` is told. Paths of the data folder are derived."""
 
@@ -44,11 +54,16 @@ class Settings:
     listen: Address = Address("127.0.0.1", 7443)
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
+    sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
+    token: Token | None = None
+    key_backend: str = "software"  # or "pkcs11": where new keys are made
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
     webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
 
     def __post_init__(self) -> None:
+        if self.key_backend != "software" and self.token is None:
+            raise InvalidInput("new keys are to be made in a token, but there is none: name it")
         scheme, separator, rest = self.crl_url.partition("://")
         if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
             raise InvalidInput(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from argon2 import PasswordHasher
 from cryptography import x509
@@ -21,10 +22,12 @@ from sqlalchemy import select
 from cloud_keystore.approval import statement
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.backends import SOFTWARE, Backend, Keys
 from cloud_keystore.custody.management import Management, encipher
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.software_keys import SoftwareKeys
 from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
@@ -68,6 +71,7 @@ DATABASE = "keystore.db"
 RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
+NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
 
 
 @dataclass
@@ -123,6 +127,7 @@ class World:
     administration: Administration
     devices: Devices
     alerts: Alerts
+    custody: Keys
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -287,11 +292,14 @@ def verify(world: World, serial: str, key_ref: int, signature: bytes, digest: by
     public.verify(signature, digest, ec.ECDSA(Prehashed(SHA256())))
 
 
-def new_world(folder: Path) -> World:
-    """A keystore in a folder of its own, or the one that is there."""
+def new_world(
+    folder: Path, more: Mapping[str, Backend] = NO_BACKENDS, new: str = SOFTWARE
+) -> World:
+    """A keystore in a folder of its own, or the one that is there; `new` makes new keys."""
     clock, seal, woken = FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
     database = Database(f"sqlite:///{folder / DATABASE}")
     database.migrate()
+    custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
     authority = authorities.load_or_make(database, seal, clock())
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -304,21 +312,22 @@ def new_world(folder: Path) -> World:
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
-        cards=Cards(database, seal, clock, os.urandom, authority, passcodes, woken.extend),
+        cards=Cards(database, seal, clock, os.urandom, custody, authority, passcodes, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
         devices=Devices(database, clock, woken.extend),
         alerts=Alerts(database, clock),
-        activation=Activation(database, seal, clock, os.urandom),
-        sessions=UsingSessions(database, seal, clock, os.urandom),
-        secure_messaging=SecureMessaging(database, seal, os.urandom),
+        activation=Activation(database, seal, clock, custody),
+        sessions=UsingSessions(database, seal, clock, os.urandom, custody),
+        secure_messaging=SecureMessaging(database, custody),
         renewal=renewal,
         management=management,
         administration=Administration(
-            database, seal, clock, os.urandom, renewal, management, passcodes, woken.extend
+            database, seal, clock, os.urandom, custody, renewal, management, passcodes, woken.extend
         ),
+        custody=custody,
         woken=woken,
     )
 

@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 from cloud_keystore.approval import payload, statement
 from cloud_keystore.audit import journal
 from cloud_keystore.custody import padding, results
+from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.closing import end_sessions
 from cloud_keystore.custody.commitment import commits
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import Card, CardState, Key
-from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -64,7 +64,7 @@ class Activation:
     database: Database
     seal: Seal
     clock: Clock
-    random: Random
+    custody: Keys
 
     def perform(
         self, operation_id: str, inputs: Sequence[bytes], workstation: Identity
@@ -164,7 +164,7 @@ class Activation:
     def _use(self, operation: Operation, key: Key, inputs: Sequence[bytes]) -> list[bytes]:
         sealed_result = None
         try:
-            made = self._results(key, operation.key_use, inputs)
+            made = self.custody.use(key, operation.key_use, inputs)
             sealed_result = results.close(self.seal, operation.id, made)
         finally:
             with self.database.write() as connection:
@@ -175,9 +175,6 @@ class Activation:
         if not kept:
             raise OperationClosed("the operation was given up before its key had answered")
         return made
-
-    def _results(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        return results.make(self.seal, self.random, key, key_use, inputs)
 
     def _open(self, operation: Operation, approved: _Approved) -> Session:
         """Spend the approval for a session: all in one transaction, so there is none without the

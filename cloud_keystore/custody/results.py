@@ -1,25 +1,12 @@
-"""What keys make: a result for each input, kept sealed as a workstation may lose its answer."""
+"""What keys make, kept sealed for a while as a workstation may lose its answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloud_keystore.custody import software
-from cloud_keystore.custody.making import key_context
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import Key
-from cloud_keystore.model.clock import Random
 
 LENGTH_BYTES = 4
-
-
-def make(
-    seal: Seal, random: Random, key: Key, key_use: KeyUse, inputs: Sequence[bytes]
-) -> list[bytes]:
-    """Use the key once for each input, in order; raises MalformedKeyInput."""
-    pkcs8 = seal.open(key.sealed_private or b"", key_context(key.id))
-    return [software.use(pkcs8, key_use, each, random) for each in inputs]
 
 
 def close(seal: Seal, operation_id: str, results: Sequence[bytes]) -> bytes:

@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.audit import journal
 from cloud_keystore.custody import padding, results
+from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.closing import end_sessions
 from cloud_keystore.custody.commitment import commits
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -54,6 +54,7 @@ class UsingSessions:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
 
     def use(
         self, session_id: str, request_id: bytes, inputs: Sequence[bytes], workstation: Identity
@@ -131,7 +132,7 @@ class UsingSessions:
     def _perform(self, use: Operation, key: Key, inputs: Sequence[bytes]) -> list[bytes]:
         sealed_result = None
         try:
-            made = self._results(key, use.key_use, inputs)
+            made = self.custody.use(key, use.key_use, inputs)
             sealed_result = results.close(self.seal, use.id, made)
         finally:
             with self.database.write() as connection:
@@ -142,9 +143,6 @@ class UsingSessions:
         if not kept:
             raise OperationClosed("the use was given up before its key had answered")
         return made
-
-    def _results(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        return results.make(self.seal, self.random, key, key_use, inputs)
 
     def _find_use(
         self, session_id: str, request_id: bytes, workstation: Identity

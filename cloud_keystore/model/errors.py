@@ -47,6 +47,12 @@ class AlertNotFound(KeystoreError):
     """No such alert."""
 
 
+class KeyBackendUnavailable(KeystoreError):
+    """The device that holds the key does not answer: a token is gone, its PIN wrong, or it is busy;
+    says which.
+    """
+
+
 class OperationNotFound(KeystoreError):
     """No such operation, or not one of the caller's."""
 

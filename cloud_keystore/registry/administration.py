@@ -12,9 +12,10 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.custody.importing import import_key
-from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.making import MadeKey
 from cloud_keystore.custody.management import Management, put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
@@ -64,6 +65,7 @@ class Administration:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
     renewal: Renewal
     management: Management
     passcodes: Passcodes
@@ -95,7 +97,7 @@ class Administration:
         checked = allowed.key_algorithm(profile, algorithm)
         allowed.check_key(profile, key_ref, checked, policies)
         key_id = new_id(self.clock(), self.random)
-        made = make_key(key_id, checked, self.seal)
+        made = self.custody.make(key_id, checked)
         return self._put_key(who, self._key(key_id, key_ref, checked, made, policies))
 
     def import_key(
@@ -256,6 +258,8 @@ class Administration:
             algorithm=algorithm,
             certificate=b"",
             sealed_private=made.sealed_private,
+            backend=made.backend,
+            handle=made.handle,
             create_time=self.clock(),
             public_key=made.public_der,
             pin_policy=policies.pin,

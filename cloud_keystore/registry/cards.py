@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore.custody import destroying
+from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.closing import KEYSTORE, close_card
-from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.making import MadeKey
 from cloud_keystore.custody.management import put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
@@ -98,6 +100,7 @@ class Cards:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
     authorities: Authorities
     passcodes: Passcodes
     wake: Wake
@@ -232,7 +235,7 @@ class Cards:
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
                 withdrawn = close_card(connection, card.id, now, KEYSTORE, event.name.lower())
             if event is CardEvent.REVOKE:
-                cards.destroy_keys(connection, card.id, now)
+                destroying.destroy_keys(connection, card.id, now)
             entry = self._entry(connection, self._card(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return entry
@@ -258,14 +261,14 @@ class Cards:
         if profile.secure_messaging is not None:
             algorithm = SUITE_ALGORITHM[profile.secure_messaging]
             key_id = new_id(card.create_time, self.random)
-            made = make_key(key_id, algorithm, self.seal)
+            made = self.custody.make(key_id, algorithm)
             certificate = verifiable.issue(algorithm, made.public_der, card.guid, self.authorities)
             keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
     def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
         key_id = new_id(card.create_time, self.random)
-        made = make_key(key_id, template.algorithm, self.seal)
+        made = self.custody.make(key_id, template.algorithm)
         certificate = certificates.issue(
             template.certificate,
             made.public,
@@ -303,6 +306,8 @@ def _key(
         algorithm=algorithm,
         certificate=certificate,
         sealed_private=made.sealed_private,
+        backend=made.backend,
+        handle=made.handle,
         create_time=card.create_time,
         public_key=made.public_der,
     )

@@ -40,6 +40,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.OrganisationExists: (StatusCode.ALREADY_EXISTS, "ORGANISATION_EXISTS"),
     errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),
     errors.PasscodeAlreadySet: (StatusCode.FAILED_PRECONDITION, "PASSCODE_ALREADY_SET"),
+    errors.KeyBackendUnavailable: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),
     errors.OperationBusy: (StatusCode.UNAVAILABLE, "OPERATION_BUSY"),
     errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
     errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),

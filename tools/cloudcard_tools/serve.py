@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cloud_keystore.app import Service
-from cloud_keystore.config import Address, Settings
+from cloud_keystore.config import Address, Settings, Token
 from cloud_keystore.model.errors import KeystoreError
 from cloudcard_tools import home, logs
 from cloudcard_tools.failures import Failure
@@ -59,7 +59,33 @@ Examples:
     default="",
     help="Origin of the page where passkeys are used; by default https:// and that domain.",
 )
-def serve(
+@click.option(
+    "--sealing-key",
+    "sealing_keys",
+    multiple=True,
+    metavar="SOURCE",
+    help="file:PATH or passphrase:PATH of a sealing key; the first seals, further ones open. "
+    "Default: sealing.key in the data folder.",
+)
+@click.option(
+    "--hsm-module",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PKCS #11 library of a token that holds cards' keys.",
+)
+@click.option("--hsm-token", default="", help="Label of the token.")
+@click.option(
+    "--hsm-pin-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with the token's PIN, readable by its owner alone.",
+)
+@click.option(
+    "--key-backend",
+    type=click.Choice(["software", "pkcs11"]),
+    default="software",
+    show_default=True,
+    help="Where the keys of new cards are made.",
+)
+def serve(  # one argument for each option
     data: Path | None,
     listen: str,
     enrol_listen: str,
@@ -67,6 +93,11 @@ def serve(
     crl_url: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
+    sealing_keys: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    key_backend: str,
 ) -> None:
     """Run the keystore.
 
@@ -84,12 +115,23 @@ def serve(
             crl_url=crl_url,
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
+            sealing_keys=sealing_keys,
+            token=_token(hsm_module, hsm_token, hsm_pin_file),
+            key_backend=key_backend,
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:
         raise Failure(str(error)) from None
     except OSError as error:
         raise Failure(f"the data folder cannot be used: {error}") from None
+
+
+def _token(module: Path | None, label: str, pin_file: Path | None) -> Token | None:
+    if module is None and not label and pin_file is None:
+        return None
+    if module is None or not label or pin_file is None:
+        raise click.UsageError("--hsm-module, --hsm-token and --hsm-pin-file go together")
+    return Token(module, label, pin_file)
 
 
 async def _serve(settings: Settings) -> None:

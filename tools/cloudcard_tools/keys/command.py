@@ -1,0 +1,147 @@
+"""The commands. They work on the database itself, on the keystore's computer, while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from cloud_keystore.config import Settings
+from cloud_keystore.custody import rotation, sealing_keys
+from cloud_keystore.custody.sealing import make_key_file
+from cloud_keystore.custody.sealing_keys import FILE, Source
+from cloud_keystore.model.clock import utc_now
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools import home, output
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.output import json_option
+
+ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
+
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder of the keystore."
+)
+COLUMNS = {
+    "id": "ID",
+    "kind": "KIND",
+    "state": "STATE",
+    "values": "VALUES",
+    "create_time": "CREATED",
+    "retire_time": "RETIRED",
+}
+
+
+@click.group(
+    epilog="""\b
+Another sealing key without a pause:
+  cloudcard keys add file:/etc/cloudcard/2027.key --make
+  (restart each service with --sealing-key file:OLD --sealing-key file:/etc/cloudcard/2027.key,
+   then each with both the other way round: the first is the one that seals)
+  cloudcard keys rotate --sealing-key file:/etc/cloudcard/2027.key --sealing-key file:OLD
+  cloudcard keys list
+  cloudcard keys retire ID
+"""
+)
+def keys() -> None:
+    """Sealing keys: which there are, another in place of one, and the end of one."""
+
+
+@keys.command("list")
+@data_option
+@json_option
+def list_(data: Path | None, as_json: bool) -> None:
+    """The keys that the database knows, and how many values need each."""
+    with _database(data) as database:
+        found = rotation.list_keys(database)
+    rows: list[output.Row] = [
+        {
+            "id": sealing_keys.key_text(each.key.id),
+            "kind": each.key.kind,
+            "state": "known" if each.key.retire_time is None else "retired",
+            "values": each.values,
+            "create_time": output.iso_time(each.key.create_time),
+            "retire_time": None
+            if each.key.retire_time is None
+            else output.iso_time(each.key.retire_time),
+        }
+        for each in found
+    ]
+    output.print_rows(rows, COLUMNS, "No keystore has run on this folder yet.", as_json=as_json)
+
+
+@keys.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
+@data_option
+@json_option
+def add(source: str, make: bool, data: Path | None, as_json: bool) -> None:
+    """Make SOURCE (file:PATH or passphrase:PATH) known to the database; nothing is sealed under
+    it yet.
+    """
+    with _database(data) as database:
+        parsed = Source.parse(source)
+        if make:
+            if parsed.kind != FILE:
+                raise click.UsageError("--make makes the file of a file:PATH only")
+            if parsed.path.exists():
+                raise Failure(f"{parsed.path} exists: it may be in use; choose another name")
+            make_key_file(parsed.path, os.urandom)
+        key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, ACTOR)
+    facts = {"id": sealing_keys.key_text(key_id), "source": source}
+    output.print_facts(facts, {"id": "ID", "source": "Source"}, as_json=as_json)
+
+
+@keys.command()
+@click.option(
+    "--sealing-key",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="SOURCE",
+    help="The key to seal under comes first; then those that are in use.",
+)
+@data_option
+@json_option
+def rotate(sources: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+    """Bring every sealed value under the first key, while services run.
+
+    It may be stopped at any time and begun again.
+    """
+    with _database(data) as database:
+        parsed = [Source.parse(source) for source in sources]
+        seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
+        done = sum(rotation.rotate(database, seal))
+    facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}
+    output.print_facts(facts, {"id": "Sealed under", "values": "Changed"}, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@data_option
+@json_option
+def retire(key_id: str, data: Path | None, as_json: bool) -> None:
+    """Retire a key that no value needs any more: from now on it is refused."""
+    with _database(data) as database:
+        rotation.retire(database, key_id, utc_now(), ACTOR)
+    output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
+
+
+@contextmanager
+def _database(data: Path | None) -> Iterator[Database]:
+    settings = Settings(data or home.folder() / "keystore")
+    if not settings.database_file.exists():
+        raise Failure(f"there is no keystore in {settings.data}: give its folder with --data")
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        yield database
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{error.filename}: {error.strerror}") from None
+    finally:
+        database.close()

@@ -23,12 +23,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
+from cloud_keystore.config import Token
 from cloud_keystore.custody import destroying, padding
 from cloud_keystore.custody.backends import PKCS11
 from cloud_keystore.custody.pkcs11_keys import TokenKeys, realm
 from cloud_keystore.custody.pkcs11_pool import Pool
 from cloud_keystore.custody.pkcs11_worker import TokenAddress
-from cloud_keystore.custody.sealing import Seal, SealBroken
+from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError
+from cloud_keystore.custody.sealing_keys import Source, open_seal
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import (
@@ -40,7 +42,8 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
-from keystore_world import World, new_world
+from cloud_keystore.storage.engine import Database
+from keystore_world import FakeClock, World, new_world
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 LABEL, PIN = "cards", "648219"
@@ -281,6 +284,30 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     assert gone is not None
     assert (gone.sealed_private, gone.handle) == (None, None)
     assert told(world) == [("pkcs11", key.id)]
+
+
+def test_a_sealing_key_in_the_token(token_folder: Path, tmp_path: Path) -> None:
+    assert token_folder.is_dir()
+    pin_file = tmp_path / "pin"
+    pin_file.write_text(f"{PIN}\n")
+    pin_file.chmod(0o600)
+    address = Token(Path(MODULE), LABEL, pin_file)
+    source = Source.parse("pkcs11:sealing", address)
+    database = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
+    database.migrate()
+    now = FakeClock()()
+    sealed = open_seal(database, [source], now, os.urandom).close(b"value", "context")
+    assert open_seal(database, [source], now, os.urandom).open(sealed, "context") == b"value"
+    with pytest.raises(SealingKeyError, match="not a sealing key of this database"):
+        open_seal(database, [Source.parse("pkcs11:other", address)], now, os.urandom)
+    forged = json.dumps({"name": "sealing", "wrapped": "00" * 60})
+    with database.write() as connection:
+        connection.execute(update(t.sealing_key).values(parameters=forged))
+    with pytest.raises(SealingKeyError, match="altered"):
+        open_seal(database, [source], now, os.urandom)
+    pin_file.chmod(0o644)
+    with pytest.raises(SealingKeyError, match="chmod 600"):
+        open_seal(database, [source], now, os.urandom)
 
 
 SERVICE = """

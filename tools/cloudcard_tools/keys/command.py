@@ -19,6 +19,7 @@ from cloud_keystore.storage.engine import Database
 from cloudcard_tools import home, output
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.output import json_option
+from cloudcard_tools.token_options import token_of, token_options
 
 ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
 
@@ -76,14 +77,23 @@ def list_(data: Path | None, as_json: bool) -> None:
 @keys.command()
 @click.argument("source", metavar="SOURCE")
 @click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
+@token_options
 @data_option
 @json_option
-def add(source: str, make: bool, data: Path | None, as_json: bool) -> None:
-    """Make SOURCE (file:PATH or passphrase:PATH) known to the database; nothing is sealed under
-    it yet.
+def add(
+    source: str,
+    make: bool,
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database; nothing is
+    sealed under it yet.
     """
     with _database(data) as database:
-        parsed = Source.parse(source)
+        parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
         if make:
             if parsed.kind != FILE:
                 raise click.UsageError("--make makes the file of a file:PATH only")
@@ -104,15 +114,24 @@ def add(source: str, make: bool, data: Path | None, as_json: bool) -> None:
     metavar="SOURCE",
     help="The key to seal under comes first; then those that are in use.",
 )
+@token_options
 @data_option
 @json_option
-def rotate(sources: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+def rotate(
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Bring every sealed value under the first key, while services run.
 
     It may be stopped at any time and begun again.
     """
     with _database(data) as database:
-        parsed = [Source.parse(source) for source in sources]
+        token = token_of(hsm_module, hsm_token, hsm_pin_file)
+        parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
         done = sum(rotation.rotate(database, seal))
     facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}

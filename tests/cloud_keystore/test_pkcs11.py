@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -29,7 +30,7 @@ from cloud_keystore.custody.backends import PKCS11
 from cloud_keystore.custody.pkcs11_keys import TokenKeys, realm
 from cloud_keystore.custody.pkcs11_pool import Pool
 from cloud_keystore.custody.pkcs11_worker import TokenAddress
-from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError
+from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing_keys import Source, open_seal
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
@@ -43,6 +44,7 @@ from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloudcard_tools.keys import keys
 from keystore_world import FakeClock, World, new_world
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -308,6 +310,26 @@ def test_a_sealing_key_in_the_token(token_folder: Path, tmp_path: Path) -> None:
     pin_file.chmod(0o644)
     with pytest.raises(SealingKeyError, match="chmod 600"):
         open_seal(database, [source], now, os.urandom)
+
+
+def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> None:
+    assert token_folder.is_dir()
+    pin_file, key_file = tmp_path / "pin", tmp_path / "sealing.key"
+    pin_file.write_text(PIN)
+    pin_file.chmod(0o600)
+    make_key_file(key_file, os.urandom)
+    database = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
+    database.migrate()
+    source = Source.parse(f"file:{key_file}")
+    seal = open_seal(database, [source], FakeClock()(), os.urandom)
+    held = TokenKeys(Pool(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
+    held.make(str(UUID(int=1)), Algorithm.ECC_P256)
+    token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
+    arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
+    result = CliRunner().invoke(keys, arguments)
+    assert json.loads(result.output) == {"values": 1}
+    assert held.handles() == []
+    held.pool.close()
 
 
 SERVICE = """

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
 from cloud_keystore.config import Token
-from cloud_keystore.custody import destroying, padding
+from cloud_keystore.custody import destroying, padding, pkcs11_pool
 from cloud_keystore.custody.backends import PKCS11
 from cloud_keystore.custody.pkcs11_keys import TokenKeys, realm
 from cloud_keystore.custody.pkcs11_pool import Pool
@@ -196,6 +197,32 @@ def test_a_worker_killed_is_replaced(world: World, token: TokenKeys) -> None:
     assert len(token.use(key, KeyUse.SIGN, [DIGEST])) == 1
     (after,) = token.pool.process_ids
     assert after != before
+
+
+def test_a_worker_killed_in_the_middle_of_a_use(world: World, token: TokenKeys) -> None:
+    key = new_key(token, world, Algorithm.ECC_P256)
+    (before,) = token.pool.process_ids
+    os.kill(before, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        using = threads.submit(token.use, key, KeyUse.SIGN, [DIGEST])
+        while token.pool.process_ids:  # until it has the request
+            time.sleep(0.01)
+        os.kill(before, signal.SIGKILL)
+        assert len(using.result(timeout=20)) == 1
+    assert token.pool.process_ids != [before]
+
+
+def test_a_worker_that_does_not_answer_is_given_up(
+    world: World, token: TokenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key(token, world, Algorithm.ECC_P256)
+    monkeypatch.setattr(pkcs11_pool, "CALL_SECONDS", 1.0)
+    (before,) = token.pool.process_ids
+    os.kill(before, signal.SIGSTOP)
+    with pytest.raises(KeyBackendUnavailable, match="in time"):
+        token.use(key, KeyUse.SIGN, [DIGEST])
+    assert not Path(f"/proc/{before}").exists()
+    assert len(token.use(key, KeyUse.SIGN, [DIGEST])) == 1
 
 
 def test_a_token_that_is_gone(world: World, token: TokenKeys, token_folder: Path) -> None:

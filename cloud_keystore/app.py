@@ -308,14 +308,14 @@ def _sealing_keys(settings: Settings) -> list[Source]:
     there already.
     """
     if settings.sealing_keys:
-        return [Source.parse(text) for text in settings.sealing_keys]
+        return [Source.parse(text, settings.token) for text in settings.sealing_keys]
     if settings.database_file.exists() and not settings.sealing_key.exists():
         raise SealingKeyError(
             f"{settings.sealing_key} is missing, and {settings.database_file} cannot be opened "
             "without it: restore it from the backup"
         )
     load_or_make_key(settings.sealing_key, os.urandom)
-    return [Source(FILE, settings.sealing_key)]
+    return [Source(FILE, str(settings.sealing_key))]
 
 
 def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:

@@ -27,6 +27,8 @@ from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 
+AT_ONCE = 16  # inputs of a batch in one request, so that it ends in its time and others have theirs
+
 
 def realm(seal: Seal) -> str:
     """The label of a keystore's keys, so that several may share a token."""
@@ -66,6 +68,13 @@ class TokenKeys:
             )
         for data in inputs:
             _check_input(key, key_use, data)
+        return [
+            result
+            for start in range(0, len(inputs), AT_ONCE)
+            for result in self._use(key, key_use, inputs[start : start + AT_ONCE])
+        ]
+
+    def _use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         results = self.pool.call("use", key.handle, key.algorithm, key_use, list(inputs))
         if not isinstance(results, list):
             raise TypeError("the token's process answers with something else")

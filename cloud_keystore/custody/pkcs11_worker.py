@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Protocol, TypeAlias, cast
 
 import pkcs11
-from pkcs11 import KDF, Attribute, KeyType, Mechanism, ObjectClass, exceptions
+from pkcs11 import KDF, Attribute, GCMParams, KeyType, Mechanism, ObjectClass, exceptions
 from pkcs11.util.ec import (
     encode_ec_public_key,
     encode_ecdsa_signature,
@@ -24,6 +24,8 @@ from pkcs11.util.rsa import encode_rsa_public_key
 from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm, KeyUse
 
 CURVES = {Algorithm.ECC_P256: "secp256r1", Algorithm.ECC_P384: "secp384r1"}
+NONCE_BYTES = 12
+WRAPPED_FOR = b"cloudcard sealing key"
 PIN_ERRORS = (
     exceptions.PinIncorrect,
     exceptions.PinInvalid,
@@ -67,6 +69,16 @@ class TokenKey(Protocol):
         template: Mapping[Attribute, bool],
     ) -> pkcs11.SecretKey:
         """C_DeriveKey."""
+
+
+class WrappingKey(Protocol):
+    """What a secret key of a token does."""
+
+    def encrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: GCMParams) -> bytes:
+        """C_Encrypt."""
+
+    def decrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: GCMParams) -> bytes:
+        """C_Decrypt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +209,46 @@ def _handles(session: pkcs11.Session, address: TokenAddress) -> list[bytes]:
     return [bytes(each[Attribute.ID]) for each in session.get_objects(wanted)]
 
 
+def _wrap(session: pkcs11.Session, _address: TokenAddress, name: str, secret: bytes) -> bytes:
+    """Nonce and `secret`, encrypted under the token's key of this name, made at need."""
+    try:
+        key = session.get_key(object_class=ObjectClass.SECRET_KEY, label=name)
+    except exceptions.NoSuchKey:
+        key = session.generate_key(
+            KeyType.AES,
+            256,
+            label=name,
+            store=True,
+            template={
+                Attribute.SENSITIVE: True,
+                Attribute.EXTRACTABLE: False,
+                Attribute.PRIVATE: True,
+            },
+        )
+    nonce = session.generate_random(NONCE_BYTES * 8)
+    wrapping = cast("WrappingKey", key)
+    return nonce + wrapping.encrypt(
+        secret, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(nonce, WRAPPED_FOR)
+    )
+
+
+def _unwrap(session: pkcs11.Session, _address: TokenAddress, name: str, wrapped: bytes) -> bytes:
+    """The secret of `_wrap`."""
+    found = session.get_key(object_class=ObjectClass.SECRET_KEY, label=name)
+    parameters = GCMParams(wrapped[:NONCE_BYTES], WRAPPED_FOR)
+    try:
+        return cast("WrappingKey", found).decrypt(
+            wrapped[NONCE_BYTES:], mechanism=Mechanism.AES_GCM, mechanism_param=parameters
+        )
+    except exceptions.GeneralError:  # SoftHSM's word for a tag that does not fit
+        raise exceptions.EncryptedDataInvalid from None
+
+
 HANDLERS: Mapping[str, Callable[..., Result]] = {
     "make": _make,
     "use": _use,
     "destroy": _destroy,
     "handles": _handles,
+    "wrap": _wrap,
+    "unwrap": _unwrap,
 }

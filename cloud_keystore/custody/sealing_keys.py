@@ -13,18 +13,21 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.audit import journal
+from cloud_keystore.config import Token
 from cloud_keystore.custody import envelope
 from cloud_keystore.custody.envelope import KEY_BYTES, KeyEncryptionKey, WillNotOpen
+from cloud_keystore.custody.pkcs11_pool import Pool
 from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_key, read_secret
+from cloud_keystore.custody.tokens import token_address
 from cloud_keystore.model.clock import Random
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing_keys import SealingKey
 
-FILE, PASSPHRASE = "file", "passphrase"
-KINDS = (FILE, PASSPHRASE)
+FILE, PASSPHRASE, TOKEN = "file", "passphrase", "pkcs11"
+KINDS = (FILE, PASSPHRASE, TOKEN)
 ROOT = "root"  # the secret from which codes and peppers are derived
 BARE = "before_envelopes"  # parameter of a key that sealed values directly before there were any
 CHECK_VALUE = b"cloudcard sealing key check"
@@ -36,24 +39,34 @@ ARGON2 = {"time_cost": 3, "memory_cost": 65536, "parallelism": 4}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a key-encryption key is: "file:PATH", or "passphrase:PATH" of a file with one line."""
+    """Where a key-encryption key is: "file:PATH", "passphrase:PATH" of a file with one line, or
+    "pkcs11:NAME" of a key in the token that wraps it.
+    """
 
     kind: str
-    path: Path
+    where: str
+    token: Token | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.path}"
+        return f"{self.kind}:{self.where}"
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return Path(self.where)
 
     @classmethod
-    def parse(cls, text: str) -> Source:
-        """Read "KIND:PATH"; raises InvalidInput."""
-        kind, colon, path = text.partition(":")
-        if not colon or kind not in KINDS or not path:
+    def parse(cls, text: str, token: Token | None = None) -> Source:
+        """Read "KIND:WHERE"; raises InvalidInput."""
+        kind, colon, where = text.partition(":")
+        if not colon or kind not in KINDS or not where:
             raise InvalidInput(
                 f"{text!r} is no sealing key: write file:PATH or passphrase:PATH, the path being "
-                "that of a file which holds it"
+                "that of a file which holds it, or pkcs11:NAME of a key in the token"
             )
-        return cls(kind, Path(path))
+        if kind == TOKEN and token is None:
+            raise InvalidInput(f"{text} is in a token: name that with the options of the token")
+        return cls(kind, where, token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,11 @@ def add_key(database: Database, source: Source, now: datetime, random: Random, a
     """Make a key known to a database, for values to be sealed under it later; return its
     identifier. One that is known already stays as it is.
     """
-    with database.write() as connection:
+    with database.read() as connection:
         rows = sealing_keys.list_all(connection)
-        opened = _find(source, rows) or _new(source, random)
-        known = {row.id: row for row in rows}
+    opened = _find(source, rows) or _new(source, random)
+    with database.write() as connection:
+        known = {row.id: row for row in sealing_keys.list_all(connection)}
         if opened.key.id in known:
             _refuse_retired(known[opened.key.id], source)
         else:
@@ -176,8 +190,8 @@ def _known(source: Source, rows: Sequence[SealingKey]) -> Opened:
     opened = _find(source, rows)
     if opened is None:
         raise SealingKeyError(
-            f"{source} is not a sealing key of this database: restore both from the same backup, or "
-            "make a new key known with `cloudcard keys add`"
+            f"{source} is not a sealing key of this database: restore both from the same backup, "
+            "or make a new key known with `cloudcard keys add`"
         )
     row = next(row for row in rows if row.id == opened.key.id)
     _refuse_retired(row, source)
@@ -220,9 +234,44 @@ def _find_passphrase(source: Source, rows: Sequence[SealingKey]) -> Opened | Non
     return None
 
 
+def _find_in_token(source: Source, rows: Sequence[SealingKey]) -> Opened | None:
+    for row in rows:
+        parameters = _parameters(row)
+        if parameters.get("name") != source.where:
+            continue
+        try:
+            wrapped = bytes.fromhex(str(parameters.get("wrapped")))
+            secret = _ask_token(source, "unwrap", wrapped)
+        except (ValueError, MalformedKeyInput):
+            raise SealingKeyError(
+                "the database's record of a token's key was altered: restore it from a backup"
+            ) from None
+        except KeyNotFound:
+            continue
+        key = KeyEncryptionKey.of(secret)
+        if row.id == key.id:
+            return Opened(source, key, parameters, secret)
+    return None
+
+
+def _ask_token(source: Source, request: str, data: bytes) -> bytes:
+    """Have the token wrap or unwrap, once: what is unwrapped stays in memory, so the token is
+    needed at the start alone.
+    """
+    if source.token is None:
+        raise InvalidInput(f"{source} is in a token: name that with the options of the token")
+    pool = Pool(token_address(source.token, ""), 1)
+    try:
+        answer = pool.call(request, source.where, data)
+    finally:
+        pool.close()
+    return answer if isinstance(answer, bytes) else b""
+
+
 _FINDERS: Mapping[str, Callable[[Source, Sequence[SealingKey]], Opened | None]] = {
     FILE: _find_file,
     PASSPHRASE: _find_passphrase,
+    TOKEN: _find_in_token,
 }
 
 
@@ -231,6 +280,15 @@ def _new(source: Source, random: Random) -> Opened:
     if source.kind == FILE:
         secret = load_key(source.path)
         return Opened(source, KeyEncryptionKey.of(secret), {}, secret)
+    if source.kind == TOKEN:
+        secret = random(KEY_BYTES)
+        wrapped = _ask_token(source, "wrap", secret)
+        return Opened(
+            source,
+            KeyEncryptionKey.of(secret),
+            {"name": source.where, "wrapped": wrapped.hex()},
+            secret,
+        )
     passphrase = _passphrase(source.path)
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise SealingKeyError(

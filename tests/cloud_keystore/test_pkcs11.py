@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -23,12 +25,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
-from cloud_keystore.custody import destroying, padding
+from cloud_keystore.config import Token
+from cloud_keystore.custody import destroying, padding, pkcs11_pool
 from cloud_keystore.custody.backends import PKCS11
 from cloud_keystore.custody.pkcs11_keys import TokenKeys, realm
 from cloud_keystore.custody.pkcs11_pool import Pool
 from cloud_keystore.custody.pkcs11_worker import TokenAddress
-from cloud_keystore.custody.sealing import Seal, SealBroken
+from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError, make_key_file
+from cloud_keystore.custody.sealing_keys import Source, open_seal
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import (
@@ -40,7 +44,9 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
-from keystore_world import World, new_world
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools.keys import keys
+from keystore_world import FakeClock, World, new_world
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 LABEL, PIN = "cards", "648219"
@@ -193,6 +199,32 @@ def test_a_worker_killed_is_replaced(world: World, token: TokenKeys) -> None:
     assert after != before
 
 
+def test_a_worker_killed_in_the_middle_of_a_use(world: World, token: TokenKeys) -> None:
+    key = new_key(token, world, Algorithm.ECC_P256)
+    (before,) = token.pool.process_ids
+    os.kill(before, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        using = threads.submit(token.use, key, KeyUse.SIGN, [DIGEST])
+        while token.pool.process_ids:  # until it has the request
+            time.sleep(0.01)
+        os.kill(before, signal.SIGKILL)
+        assert len(using.result(timeout=20)) == 1
+    assert token.pool.process_ids != [before]
+
+
+def test_a_worker_that_does_not_answer_is_given_up(
+    world: World, token: TokenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key(token, world, Algorithm.ECC_P256)
+    monkeypatch.setattr(pkcs11_pool, "CALL_SECONDS", 1.0)
+    (before,) = token.pool.process_ids
+    os.kill(before, signal.SIGSTOP)
+    with pytest.raises(KeyBackendUnavailable, match="in time"):
+        token.use(key, KeyUse.SIGN, [DIGEST])
+    assert not Path(f"/proc/{before}").exists()
+    assert len(token.use(key, KeyUse.SIGN, [DIGEST])) == 1
+
+
 def test_a_token_that_is_gone(world: World, token: TokenKeys, token_folder: Path) -> None:
     key = new_key(token, world, Algorithm.ECC_P256)
     (worker,) = token.pool.process_ids
@@ -281,6 +313,50 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     assert gone is not None
     assert (gone.sealed_private, gone.handle) == (None, None)
     assert told(world) == [("pkcs11", key.id)]
+
+
+def test_a_sealing_key_in_the_token(token_folder: Path, tmp_path: Path) -> None:
+    assert token_folder.is_dir()
+    pin_file = tmp_path / "pin"
+    pin_file.write_text(f"{PIN}\n")
+    pin_file.chmod(0o600)
+    address = Token(Path(MODULE), LABEL, pin_file)
+    source = Source.parse("pkcs11:sealing", address)
+    database = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
+    database.migrate()
+    now = FakeClock()()
+    sealed = open_seal(database, [source], now, os.urandom).close(b"value", "context")
+    assert open_seal(database, [source], now, os.urandom).open(sealed, "context") == b"value"
+    with pytest.raises(SealingKeyError, match="not a sealing key of this database"):
+        open_seal(database, [Source.parse("pkcs11:other", address)], now, os.urandom)
+    forged = json.dumps({"name": "sealing", "wrapped": "00" * 60})
+    with database.write() as connection:
+        connection.execute(update(t.sealing_key).values(parameters=forged))
+    with pytest.raises(SealingKeyError, match="altered"):
+        open_seal(database, [source], now, os.urandom)
+    pin_file.chmod(0o644)
+    with pytest.raises(SealingKeyError, match="chmod 600"):
+        open_seal(database, [source], now, os.urandom)
+
+
+def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> None:
+    assert token_folder.is_dir()
+    pin_file, key_file = tmp_path / "pin", tmp_path / "sealing.key"
+    pin_file.write_text(PIN)
+    pin_file.chmod(0o600)
+    make_key_file(key_file, os.urandom)
+    database = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
+    database.migrate()
+    source = Source.parse(f"file:{key_file}")
+    seal = open_seal(database, [source], FakeClock()(), os.urandom)
+    held = TokenKeys(Pool(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
+    held.make(str(UUID(int=1)), Algorithm.ECC_P256)
+    token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
+    arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
+    result = CliRunner().invoke(keys, arguments)
+    assert json.loads(result.output) == {"values": 1}
+    assert held.handles() == []
+    held.pool.close()
 
 
 SERVICE = """

@@ -39,7 +39,7 @@ def source(folder: Path, name: str) -> Source:
     path = folder / name
     if not path.exists():
         make_key_file(path, os.urandom)
-    return Source("file", path)
+    return Source("file", str(path))
 
 
 def opened(database: Database, *sources: Source) -> Seal:
@@ -180,7 +180,7 @@ def test_a_passphrase(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "passphrase"
     path.write_text("correct horse battery staple\n")
     path.chmod(0o600)
-    words = Source("passphrase", path)
+    words = Source("passphrase", str(path))
     sealed = opened(database, words).close(b"value", "context")
     assert opened(database, words).open(sealed, "context") == b"value"
     path.write_text("correct horse battery stable\n")
@@ -193,7 +193,7 @@ def test_a_short_passphrase_is_refused(database: Database, tmp_path: Path) -> No
     path.write_text("123456")
     path.chmod(0o600)
     with pytest.raises(SealingKeyError, match="short"):
-        opened(database, Source("passphrase", path))
+        opened(database, Source("passphrase", str(path)))
     assert told(database) == []
 
 
@@ -202,10 +202,10 @@ def test_a_passphrase_that_others_may_read_is_refused(database: Database, tmp_pa
     path.write_text("correct horse battery staple")
     path.chmod(0o644)
     with pytest.raises(SealingKeyError, match="chmod 600"):
-        opened(database, Source("passphrase", path))
+        opened(database, Source("passphrase", str(path)))
 
 
-@pytest.mark.parametrize("text", ["", "file:", "sealing.key", "vault:x", ":x"])
+@pytest.mark.parametrize("text", ["", "file:", "sealing.key", "vault:x", ":x", "pkcs11:"])
 def test_what_is_no_source(text: str) -> None:
     with pytest.raises(InvalidInput, match="file:PATH"):
         Source.parse(text)

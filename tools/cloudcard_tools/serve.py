@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from cloud_keystore.app import Service
-from cloud_keystore.config import Address, Settings, Token
+from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
 from cloudcard_tools import home, logs
 from cloudcard_tools.failures import Failure
+from cloudcard_tools.token_options import token_of, token_options
 
 
 @click.command(
@@ -64,20 +65,10 @@ Examples:
     "sealing_keys",
     multiple=True,
     metavar="SOURCE",
-    help="file:PATH or passphrase:PATH of a sealing key; the first seals, further ones open. "
-    "Default: sealing.key in the data folder.",
+    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key; the first seals, "
+    "further ones open. Default: sealing.key in the data folder.",
 )
-@click.option(
-    "--hsm-module",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="PKCS #11 library of a token that holds cards' keys.",
-)
-@click.option("--hsm-token", default="", help="Label of the token.")
-@click.option(
-    "--hsm-pin-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the token's PIN, readable by its owner alone.",
-)
+@token_options
 @click.option(
     "--key-backend",
     type=click.Choice(["software", "pkcs11"]),
@@ -116,7 +107,7 @@ def serve(  # one argument for each option
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
             sealing_keys=sealing_keys,
-            token=_token(hsm_module, hsm_token, hsm_pin_file),
+            token=token_of(hsm_module, hsm_token, hsm_pin_file),
             key_backend=key_backend,
         )
         asyncio.run(_serve(settings))
@@ -124,14 +115,6 @@ def serve(  # one argument for each option
         raise Failure(str(error)) from None
     except OSError as error:
         raise Failure(f"the data folder cannot be used: {error}") from None
-
-
-def _token(module: Path | None, label: str, pin_file: Path | None) -> Token | None:
-    if module is None and not label and pin_file is None:
-        return None
-    if module is None or not label or pin_file is None:
-        raise click.UsageError("--hsm-module, --hsm-token and --hsm-pin-file go together")
-    return Token(module, label, pin_file)
 
 
 async def _serve(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cloud_keystore.config import Settings
-from cloud_keystore.custody import rotation, sealing_keys
+from cloud_keystore.custody import destroying, rotation, sealing_keys, starting
 from cloud_keystore.custody.sealing import make_key_file
 from cloud_keystore.custody.sealing_keys import FILE, Source
 from cloud_keystore.model.clock import utc_now
@@ -19,11 +19,20 @@ from cloud_keystore.storage.engine import Database
 from cloudcard_tools import home, output
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.output import json_option
+from cloudcard_tools.token_options import token_of, token_options
 
 ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
 
 data_option = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder of the keystore."
+)
+sources_option = click.option(
+    "--sealing-key",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="SOURCE",
+    help="The key to seal under comes first; then those that are in use.",
 )
 COLUMNS = {
     "id": "ID",
@@ -44,6 +53,9 @@ Another sealing key without a pause:
   cloudcard keys rotate --sealing-key file:/etc/cloudcard/2027.key --sealing-key file:OLD
   cloudcard keys list
   cloudcard keys retire ID
+
+\b
+Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key in a token.
 """
 )
 def keys() -> None:
@@ -76,14 +88,23 @@ def list_(data: Path | None, as_json: bool) -> None:
 @keys.command()
 @click.argument("source", metavar="SOURCE")
 @click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
+@token_options
 @data_option
 @json_option
-def add(source: str, make: bool, data: Path | None, as_json: bool) -> None:
-    """Make SOURCE (file:PATH or passphrase:PATH) known to the database; nothing is sealed under
-    it yet.
+def add(
+    source: str,
+    make: bool,
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database; nothing is
+    sealed under it yet.
     """
     with _database(data) as database:
-        parsed = Source.parse(source)
+        parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
         if make:
             if parsed.kind != FILE:
                 raise click.UsageError("--make makes the file of a file:PATH only")
@@ -96,23 +117,25 @@ def add(source: str, make: bool, data: Path | None, as_json: bool) -> None:
 
 
 @keys.command()
-@click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    required=True,
-    metavar="SOURCE",
-    help="The key to seal under comes first; then those that are in use.",
-)
+@sources_option
+@token_options
 @data_option
 @json_option
-def rotate(sources: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+def rotate(
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Bring every sealed value under the first key, while services run.
 
     It may be stopped at any time and begun again.
     """
     with _database(data) as database:
-        parsed = [Source.parse(source) for source in sources]
+        token = token_of(hsm_module, hsm_token, hsm_pin_file)
+        parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
         done = sum(rotation.rotate(database, seal))
     facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}
@@ -128,6 +151,41 @@ def retire(key_id: str, data: Path | None, as_json: bool) -> None:
     with _database(data) as database:
         rotation.retire(database, key_id, utc_now(), ACTOR)
     output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
+
+
+@keys.command()
+@sources_option
+@token_options
+@data_option
+@json_option
+def sweep(
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Destroy this keystore's keys in the token that its database does not know.
+
+    A crash in the middle of making a card leaves such keys. Not after restoring an old backup: it
+    does not know the keys of newer cards.
+    """
+    token = token_of(hsm_module, hsm_token, hsm_pin_file)
+    if token is None:
+        raise click.UsageError("name the token: --hsm-module, --hsm-token and --hsm-pin-file")
+    with _database(data) as database:
+        parsed = [Source.parse(source, token) for source in sources]
+        seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
+        held = starting.token_keys(token, seal)
+        if held is None:
+            raise Failure("there is no token")
+        try:
+            done = destroying.sweep(database, held, utc_now())
+            done += destroying.sweep_orphans(database, held, utc_now())
+        finally:
+            held.pool.close()
+    output.print_facts({"values": done}, {"values": "Keys destroyed"}, as_json=as_json)
 
 
 @contextmanager

@@ -63,6 +63,7 @@ def end(
     session_id: str | None = None,
     card_id: str | None = None,
     key_id: str | None = None,
+    user_id: str | None = None,
     workstation_id: str | None = None,
 ) -> list[Session]:
     """End the open sessions that all of what is given fits, and return them; at least one of
@@ -72,6 +73,7 @@ def end(
         s.id: session_id,
         s.card_id: card_id,
         s.key_id: key_id,
+        s.user_id: user_id,
         s.workstation_id: workstation_id,
     }
     conditions: list[ColumnElement[bool]] = [

@@ -52,6 +52,7 @@ def end_sessions(
     session_id: str | None = None,
     card_id: str | None = None,
     key_id: str | None = None,
+    user_id: str | None = None,
     workstation_id: str | None = None,
     device_id: str | None = None,
 ) -> list[str]:
@@ -62,6 +63,7 @@ def end_sessions(
         session_id=session_id,
         card_id=card_id,
         key_id=key_id,
+        user_id=user_id,
         workstation_id=workstation_id,
         device_id=device_id,
     )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select
 
 from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
 from cloud_keystore.storage import tables as t
 
 p = t.policy.c
+# Made once, as each use of a session asks for it.
+_IN_FORCE = (
+    select(t.policy)
+    .where(
+        or_(p.organisation_id == bindparam("of"), p.organisation_id == ""),
+        or_(p.profile == bindparam("of_profile"), p.profile == ""),
+    )
+    .order_by((p.organisation_id == ""), (p.profile == ""), p.version.desc())
+    .limit(1)
+)
 UNSET = PolicyVersion("", "", 0, Policy())
 
 
@@ -37,7 +47,8 @@ def in_force(connection: Connection, organisation_id: str, profile: str) -> Poli
     """What holds for an organisation's cards of a profile: the most specific that was set, the
     organisation counting for more than the profile; or else the default, version 0.
     """
-    row = connection.execute(_in_force(organisation_id, profile)).mappings().first()
+    where = {"of": organisation_id, "of_profile": profile}
+    row = connection.execute(_IN_FORCE, where).mappings().first()
     return UNSET if row is None else _to_version(row)
 
 
@@ -50,15 +61,6 @@ def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:
     if earlier:
         return versions
     return list({(each.organisation_id, each.profile): each for each in versions}.values())
-
-
-def _in_force(organisation_id: str, profile: str) -> Select[tuple[object, ...]]:
-    return (
-        select(t.policy)
-        .where(p.organisation_id.in_((organisation_id, "")), p.profile.in_((profile, "")))
-        .order_by((p.organisation_id == ""), (p.profile == ""), p.version.desc())
-        .limit(1)
-    )
 
 
 def _to_version(row: RowMapping) -> PolicyVersion:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, or_, select, update
 
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import tables as t
 
 s = t.session.c
+
+# Made once: in each use of a session, making them anew would take longer than the database does.
+_FIND = select(t.session).where(s.id == bindparam("session_id"))
+_TAKE = (
+    update(t.session)
+    .where(
+        s.id == bindparam("session_id"),
+        s.uses_left >= bindparam("uses"),
+        s.end_time.is_(None),
+        s.create_time <= bindparam("now"),
+        s.expire_time > bindparam("now"),
+    )
+    .values(uses_left=s.uses_left - bindparam("uses"))
+    .returning(s.uses_left)
+)
 
 
 def add(connection: Connection, session: Session) -> None:
@@ -22,7 +37,7 @@ def add(connection: Connection, session: Session) -> None:
 
 
 def find(connection: Connection, session_id: str) -> Session | None:
-    row = connection.execute(select(t.session).where(s.id == session_id)).mappings().first()
+    row = connection.execute(_FIND, {"session_id": session_id}).mappings().first()
     return None if row is None else _to_session(row)
 
 
@@ -40,18 +55,7 @@ def take(connection: Connection, session_id: str, uses: int, now: datetime) -> i
     """Take uses from an open session; return how many are left, or None where it has not so many
     or has ended.
     """
-    taken = connection.execute(
-        update(t.session)
-        .where(
-            s.id == session_id,
-            s.uses_left >= uses,
-            s.end_time.is_(None),
-            s.create_time <= now,
-            s.expire_time > now,
-        )
-        .values(uses_left=s.uses_left - uses)
-        .returning(s.uses_left)
-    )
+    taken = connection.execute(_TAKE, {"session_id": session_id, "uses": uses, "now": now})
     left: int | None = taken.scalar()
     return left
 
@@ -63,6 +67,7 @@ def end(
     session_id: str | None = None,
     card_id: str | None = None,
     key_id: str | None = None,
+    user_id: str | None = None,
     workstation_id: str | None = None,
     device_id: str | None = None,
 ) -> list[Session]:
@@ -73,6 +78,7 @@ def end(
         s.id: session_id,
         s.card_id: card_id,
         s.key_id: key_id,
+        s.user_id: user_id,
         s.workstation_id: workstation_id,
     }
     conditions: list[ColumnElement[bool]] = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -89,6 +91,36 @@ def test_kill_9_at_every_step_of_a_session(place: Place) -> None:
     with pytest.raises(grpc.RpcError) as ended:
         place.use(session.id, os.urandom(16))
     assert code(ended.value) is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_kill_9_while_a_session_is_used(place: Place) -> None:
+    session = place.session()
+    made: dict[bytes, pb.UseSessionResponse] = {}
+    cut = b""
+    killer = threading.Timer(random.uniform(0.01, 0.1), place.keystore.child.kill)
+    killer.start()
+    for _ in range(TERMS.most_uses - 2):
+        cut = os.urandom(16)
+        try:
+            made[cut] = place.use(session.id, cut)
+        except grpc.RpcError:
+            break
+    killer.join()
+    place.keystore.restart()
+    for request_id, response in made.items():
+        assert place.use(session.id, request_id).results == response.results
+    left = place.use(session.id, os.urandom(16)).uses_left
+    taken = TERMS.most_uses - left - 1
+    if cut not in made:  # taken or not; if so, its result is there or it failed, and is not made
+        try:
+            place.use(session.id, cut)
+        except grpc.RpcError as refused:
+            assert code(refused) is grpc.StatusCode.FAILED_PRECONDITION
+            assert taken == len(made) + 1
+        else:
+            assert taken in (len(made), len(made) + 1)
+    else:
+        assert taken == len(made)
 
 
 def test_ping_needs_a_certificate_alone(place: Place) -> None:

@@ -9,12 +9,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import select, update
 
 from cloud_keystore.custody import software
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
+    JustRefused,
     KeystoreError,
     MalformedKeyInput,
     OperationBusy,
@@ -24,12 +27,13 @@ from cloud_keystore.model.errors import (
     SessionClosed,
     SessionNotFound,
     SessionRefused,
+    TooManyRefusals,
 )
 from cloud_keystore.model.journal import Kind, decode
-from cloud_keystore.model.operations import STALLED_TIME, Decision, State
+from cloud_keystore.model.operations import QUIET_TIME, REFUSAL_LIMIT, STALLED_TIME, Decision, State
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, SessionTerms
-from cloud_keystore.model.sessions import Session
+from cloud_keystore.model.sessions import Session, inputs_sha256
 from cloud_keystore.storage import operations, tables
 from keystore_world import DIGEST, PASSCODE, SESSIONS, TERMS, Enrolled, World, verify
 
@@ -391,3 +395,56 @@ def test_the_operation_of_a_session_has_succeeded(
     world: World, pc: Enrolled, session: Session
 ) -> None:
     assert world.asking.find(session.id, pc.identity).state is State.SUCCEEDED
+
+
+def test_the_journal_holds_what_a_session_rests_on(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, session: Session
+) -> None:
+    world.use(session, pc)
+    with world.database.read() as connection:
+        found = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
+        events = {event.kind: event for event in map(decode, found.scalars())}
+    opened, used = events[Kind.SESSION_OPENED], events[Kind.SESSION_USED]
+    statement = opened.evidence["statement"]
+    assert statement.endswith(opened.evidence["payload"])
+    ada[1].private.public_key().verify(
+        opened.evidence["device_signature"], statement, ec.ECDSA(SHA256())
+    )
+    assert opened.actor == used.actor == f"workstation {pc.identity.id}"
+    assert (used.details["session"], used.details["inputs"]) == (session.id, 1)
+    assert used.evidence["input_sha256"] == inputs_sha256([DIGEST])
+    assert opened.details["policy"] == used.details["policy"] == session.policy == "*/*/1"
+
+
+def test_no_two_sequences_of_inputs_have_one_hash() -> None:
+    sequences = [[b"ab"], [b"a", b"b"], [b"b", b"a"], [b"ab", b""], [b"", b"ab"], []]
+    assert len({inputs_sha256(each) for each in sequences}) == len(sequences)
+
+
+class TestFatigue:
+    """Whoever has a passcode and a workstation still cannot make a phone ring without end."""
+
+    def test_one_request_is_open_at_a_time(self, world: World, pc: Enrolled, serial: str) -> None:
+        asked = world.ask(serial, pc, session=TERMS)
+        use = world.ask(serial, pc)
+        assert world.state(asked) is State.CANCELLED
+        world.ask(serial, pc, session=TERMS)
+        assert world.state(use) is State.CANCELLED
+
+    def test_requests_for_sessions_count(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+    ) -> None:
+        for _ in range(REFUSAL_LIMIT):
+            world.decide(world.ask(serial, pc, session=TERMS), ada[1], Decision.DENY)
+            with pytest.raises(JustRefused):
+                world.ask(serial, pc, session=TERMS)
+            world.clock.forward(seconds=QUIET_TIME.total_seconds())
+        with pytest.raises(TooManyRefusals):
+            world.ask(serial, pc, session=TERMS)
+
+    def test_uses_of_a_session_are_no_refusals(
+        self, world: World, pc: Enrolled, serial: str, session: Session
+    ) -> None:
+        for _ in range(2 * REFUSAL_LIMIT):
+            world.use(session, pc)
+        assert world.ask(serial, pc, key_ref=0x9C).state is State.PENDING

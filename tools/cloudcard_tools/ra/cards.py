@@ -194,6 +194,7 @@ def _card(message: pb.Card) -> dict[str, Value]:
         "user_id": message.user_id,
         "user_display_name": message.user_display_name,
         "profile": message.profile,
+        "organisation": message.organisation_id,
         "state": CARD_STATE.get(message.state, "unknown"),
         "passcode": passcode,
         "tries_left": message.tries_left,

@@ -264,8 +264,12 @@ def _event(
 
 
 def _evidence(operation: Operation, approval: Approval) -> dict[str, bytes]:
-    return {
+    evidence = {
         "payload": operation.payload,
         "statement": statement.statement(operation.payload, approval.decision, approval.number),
         "device_signature": approval.device_signature,
     }
+    if approval.assertion is not None:
+        evidence["authenticator_data"] = approval.assertion.authenticator_data
+        evidence["client_data"] = approval.assertion.client_data
+    return evidence

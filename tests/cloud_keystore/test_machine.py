@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,9 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
-from cloud_keystore.custody.activation import Activation, Performed
-from cloud_keystore.custody.using_sessions import Used, UsingSessions
+from cloud_keystore.custody.activation import Performed
+from cloud_keystore.custody.backends import Keys
+from cloud_keystore.custody.using_sessions import Used
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import KeystoreError
@@ -55,27 +57,20 @@ class Counting:
 COUNTING = Counting()
 
 
-class CountedActivation(Activation):
+class CountedKeys(Keys):
     """Counts the uses of keys before they happen."""
 
-    def _results(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         COUNTING.count(inputs)
-        return super()._results(key, key_use, inputs)
-
-
-class CountedSessions(UsingSessions):
-    """Counts the uses of keys before they happen."""
-
-    def _results(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        COUNTING.count(inputs)
-        return super()._results(key, key_use, inputs)
+        return super().use(key, key_use, inputs)
 
 
 def counted(folder: Path) -> World:
     """A keystore whose doors to private keys are counted."""
     world = new_world(folder)
-    parts = world.database, world.seal, world.clock, os.urandom
-    world.activation, world.sessions = CountedActivation(*parts), CountedSessions(*parts)
+    custody = CountedKeys(world.custody.backends, world.custody.new)
+    world.activation = replace(world.activation, custody=custody)
+    world.sessions = replace(world.sessions, custody=custody)
     return world
 
 

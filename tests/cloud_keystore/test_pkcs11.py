@@ -108,7 +108,7 @@ def test_a_card_with_its_keys_in_the_token(world: World, token: TokenKeys) -> No
     serial = world.card(user, "p256")
     operation = world.ask(serial, workstation, DIGEST)
     world.decide(operation, phone)
-    signature = world.activation.perform(operation.id, DIGEST, workstation.identity)
+    signature = world.perform(operation, workstation, DIGEST)
     key = next(key for key in world.cards.keys(serial) if key.id == operation.key_id)
     public = x509.load_der_x509_certificate(key.certificate).public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)

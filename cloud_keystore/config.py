@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Settings:
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
+
+    http_listen: Address | None = None  # plain HTTP, for metrics and health
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         scheme, separator, rest = self.crl_url.partition("://")

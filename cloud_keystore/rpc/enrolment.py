@@ -24,7 +24,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         try:
-            self.limiter.admit(_host(context.peer()))
+            self.limiter.admit("enrolment", _host(context.peer()))
             identity, certificate = await asyncio.to_thread(
                 self.enrolment.enrol, request.token_secret, request.csr, request.device_name
             )

@@ -12,6 +12,7 @@ import click
 from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.limits import Limits, with_rates
 from cloudcard_tools import home, logs
 from cloudcard_tools.failures import Failure
 
@@ -48,15 +49,41 @@ Examples:
     default="",
     help="Where the revocation list of cards' certificates is published: goes into new ones.",
 )
+@click.option(
+    "--http-listen",
+    default="",
+    help="Port for /metrics and /health, plain HTTP; none unless given, such as 127.0.0.1:7445.",
+)
+@click.option(
+    "--limit",
+    "rates",
+    multiple=True,
+    metavar="NAME=PER_SECOND/BURST",
+    help="How fast one caller may call, of each process: workstation=100/1000. Repeatable.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="auto: text on a terminal, else JSON.",
+)
 def serve(
-    data: Path | None, listen: str, enrol_listen: str, public_host: str, crl_url: str
+    data: Path | None,
+    listen: str,
+    enrol_listen: str,
+    public_host: str,
+    crl_url: str,
+    http_listen: str,
+    rates: tuple[str, ...],
+    log_format: logs.Form,
 ) -> None:
     """Run the keystore.
 
     The first start makes everything in the data folder: sealing key, database, certificate
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
-    logs.configure(logging.INFO)
+    logs.configure(logging.INFO, log_format)
     os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
     try:
         settings = Settings(
@@ -65,6 +92,8 @@ def serve(
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
             crl_url=crl_url,
+            http_listen=Address.parse(http_listen) if http_listen else None,
+            limits=with_rates(Limits(), rates),
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import grpc
+import structlog
 
 from card_os.keys import (
     ChangePasscode,
@@ -29,7 +31,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
-from reader_bridge.refusals import refusal
+from reader_bridge.refusals import refusal, retry_seconds
 from reader_bridge.remote_management import RemoteManagement, card_key
 from reader_bridge.remote_operation import CALL_SECONDS, Clock, RemoteOperation
 from reader_bridge.repeats import Repeats
@@ -47,6 +49,9 @@ KEY_USES: Mapping[KeyUse, approval_pb2.KeyUse.ValueType] = {
     KeyUse.DECRYPT: approval_pb2.KEY_USE_DECRYPT,
     KeyUse.AGREE: approval_pb2.KEY_USE_AGREE,
 }
+
+
+log = structlog.get_logger()
 
 
 class RemoteKeys:
@@ -100,15 +105,23 @@ class RemoteKeys:
             case UseKey():
                 return self._use(request, cancellation)
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
-                return self._check(request)
+                return self._check(request, cancellation)
             case _:
                 return self._management.perform(request)
 
-    def _check(self, request: PasscodeRequest) -> KeyResult:
-        try:
-            result = self._passcode(request)
-        except grpc.RpcError as error:
-            return refusal(error)
+    def _check(self, request: PasscodeRequest, cancellation: Cancellation) -> KeyResult:
+        deadline = self._clock() + CALL_SECONDS
+        while True:
+            try:
+                result = self._passcode(request)
+                break
+            except grpc.RpcError as error:
+                # Told when to come back, as the keystore is busy: no try has been spent
+                asked = retry_seconds(error)
+                if asked is None or self._clock() + asked >= deadline:
+                    return refusal(error)
+                if cancellation.wait(asked):
+                    return Refusal.CANCELLED
         if isinstance(result, Verified):
             self._repeats.forget()
         return result
@@ -130,7 +143,11 @@ class RemoteKeys:
     def _use(self, request: UseKey, cancellation: Cancellation) -> KeyResult:
         if self._repeats.has(request):
             return Refusal.UNAVAILABLE
-        operation = RemoteOperation(self._stub, self._prompter, cancellation, self._clock)
+        traceparent = new_traceparent(os.urandom(24))
+        log.info("key request", trace_id=traceparent[3:35], card=self._serial)
+        operation = RemoteOperation(
+            self._stub, self._prompter, cancellation, self._clock, traceparent
+        )
         result = operation.run(self._operation(request))
         if result is Refusal.UNAVAILABLE:
             self._repeats.remember(request)
@@ -194,6 +211,11 @@ class RemoteKeys:
             application=self._application,
             channels=self._channels,
         )
+
+
+def new_traceparent(random: bytes) -> str:
+    """The start of a trace from 24 random bytes (W3C Trace Context, 3.2.2)."""
+    return f"00-{random[:16].hex()}-{random[16:24].hex()}-01"
 
 
 def _keys(card: pb.Card) -> Mapping[int, CardKey]:

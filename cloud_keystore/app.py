@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
+from http import HTTPStatus
 
 import grpc
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import select
 
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody import destroying
@@ -31,6 +33,8 @@ from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.observability.traces import from_environment
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
@@ -48,12 +52,14 @@ from cloud_keystore.rpc.administration import AdministrationServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
-from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.rpc.registry import RegistryServicer
+from cloud_keystore.rpc.watch import Watch
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage import management as management_rows
-from cloud_keystore.storage import passcodes
+from cloud_keystore.storage import operations, passcodes
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.web.probe import Probe
 from cloudcard.administration.v1 import administration_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
@@ -65,8 +71,11 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
+LARGEST_METADATA = 8 * 1024
 MOST_CALLS = 20_000  # under way at once, waiting ones included; further ones are refused
 SERVER_OPTIONS = (
+    ("grpc.max_metadata_size", LARGEST_METADATA),
+    ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 200),  # of one connection
     ("grpc.so_reuseport", 0),  # a second service on the port is an error, not a rival
@@ -111,6 +120,9 @@ class Service:
             str(Address(settings.public_host, settings.enrol_listen.port)),
             sha256(self._authorities.enrolment.der).digest(),
         )
+        self._metrics = Metrics()
+        self._traces = from_environment(os.environ)
+        self._limiter = Limiter(settings.limits, time.monotonic, self._metrics)
         self._first_operator()
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -122,6 +134,7 @@ class Service:
                 loop.add_signal_handler(number, stop.set)
             except NotImplementedError:  # Windows' event loop has no signal handlers
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        loop.set_default_executor(Workers(self._settings.limits))
         wakeups = Wakeups(loop)
         # One process owns this database: whatever was in use when the last one ended has no result.
         self._sweep(wakeups, None)
@@ -129,15 +142,57 @@ class Service:
         for server in servers:
             await server.start()
         sweeper = asyncio.create_task(self._keep_sweeping(wakeups))
+        probe = self._probe()
         ready()
         await stop.wait()
         log.info("stopping")
         sweeper.cancel()
+        if probe is not None:
+            probe.stop()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if self._token is not None:
             self._token.pool.close()
+        self._traces.close()
         self.database.close()
         self._lock.close()
+
+    def _probe(self) -> Probe | None:
+        if self._settings.http_listen is None:
+            return None
+        probe = Probe(
+            self._settings.http_listen,
+            {
+                "/metrics": self._metrics_page,
+                "/health/live": lambda: (HTTPStatus.OK, b"live\n"),
+                "/health/ready": self._readiness,
+            },
+        )
+        probe.start()
+        return probe
+
+    def _readiness(self) -> tuple[HTTPStatus, bytes]:
+        try:
+            with self.database.read() as connection:
+                connection.execute(select(1))
+        except Exception as error:
+            log.warning("not ready", error=type(error).__name__)
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
+        return HTTPStatus.OK, b"ready\n"
+
+    def _metrics_page(self) -> tuple[HTTPStatus, bytes]:
+        try:
+            with self.database.read() as connection:
+                self._metrics.waiting.set(operations.count_waiting(connection))
+        except Exception as error:  # the others are still worth to be seen
+            log.warning("waiting operations not counted", error=type(error).__name__)
+        return HTTPStatus.OK, self._metrics.text()
+
+    def _server(self) -> grpc.aio.Server:
+        return grpc.aio.server(
+            interceptors=(Watch(self._metrics, self._traces),),
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=MOST_CALLS,
+        )
 
     def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
         transport = self._authorities.transport
@@ -150,7 +205,7 @@ class Service:
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+        server = self._server()
         self._add_services(server, wakeups)
         _listen(server, self._settings.listen, credentials)
         return server
@@ -169,10 +224,10 @@ class Service:
             wakeups.wake,
             self._settings.crl_url,
         )
-        limiter = Limiter(per_second=50, burst=500, monotonic=time.monotonic)
+        limiter = self._limiter
         workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
             WorkstationServicer(
-                Door(database, limiter, Role.WORKSTATION),
+                Door(database, limiter, Role.WORKSTATION, self._traces),
                 cards,
                 passcode,
                 Asking(database, seal, clock, os.urandom, wakeups.wake),
@@ -188,7 +243,7 @@ class Service:
         management = Management(database, seal, clock, os.urandom)
         administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
             AdministrationServicer(
-                Door(database, limiter, Role.WORKSTATION),
+                Door(database, limiter, Role.WORKSTATION, self._traces),
                 management,
                 Administration(
                     database,
@@ -206,7 +261,7 @@ class Service:
         )
         authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(
             AuthenticatorServicer(
-                Door(database, limiter, Role.DEVICE),
+                Door(database, limiter, Role.DEVICE, self._traces),
                 cards,
                 passcode,
                 Deciding(database, seal, clock, wakeups.wake, os.urandom),
@@ -219,7 +274,7 @@ class Service:
         )
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(
             RegistryServicer(
-                Door(database, limiter, Role.OPERATOR),
+                Door(database, limiter, Role.OPERATOR, self._traces),
                 self._people,
                 cards,
                 Devices(database, clock, wakeups.wake),
@@ -231,7 +286,7 @@ class Service:
 
     def _enrolment_server(self) -> grpc.aio.Server:
         own = self._authorities.enrolment
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+        server = self._server()
         enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
             EnrolmentServicer(
                 Enrolment(
@@ -241,7 +296,7 @@ class Service:
                     self._settings.relying_party,
                 ),
                 self._authorities,
-                Limiter(per_second=1, burst=30, monotonic=time.monotonic),
+                self._limiter,
                 str(Address(self._settings.public_host, self._settings.listen.port)),
             ),
             server,

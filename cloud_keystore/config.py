@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.limits import Limits
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"({LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
@@ -60,6 +61,9 @@ class Settings:
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
     webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
+
+    http_listen: Address | None = None  # plain HTTP, for metrics and health
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if self.key_backend != "software" and self.token is None:

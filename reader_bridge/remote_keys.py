@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import grpc
+import structlog
 
 from card_os.keys import (
     ChangePasscode,
@@ -28,7 +30,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
-from reader_bridge.refusals import refusal
+from reader_bridge.refusals import refusal, retry_seconds
 from reader_bridge.remote_management import RemoteManagement, card_key
 from reader_bridge.remote_operation import CALL_SECONDS, Clock, RemoteOperation
 from reader_bridge.remote_session import KEY_USES, RemoteSession
@@ -41,6 +43,9 @@ USUAL_TRIES = 3  # after the right passcode, where the keystore does not say
 
 PUSH = approval_pb2.CHANNEL_PUSH
 QR = approval_pb2.CHANNEL_QR
+
+
+log = structlog.get_logger()
 
 
 class RemoteKeys:
@@ -110,15 +115,23 @@ class RemoteKeys:
         self._session.end()
 
     def _check(self, request: PasscodeRequest, cancellation: Cancellation) -> KeyResult:
-        try:
-            result = self._passcode(request)
-        except grpc.RpcError as error:
-            return refusal(error)
+        deadline = self._clock() + CALL_SECONDS
+        while True:
+            try:
+                result = self._passcode(request)
+                break
+            except grpc.RpcError as error:
+                # Told when to come back, as the keystore is busy: no try has been spent
+                asked = retry_seconds(error)
+                if asked is None or self._clock() + asked >= deadline:
+                    return refusal(error)
+                if cancellation.wait(asked):
+                    return Refusal.CANCELLED
         if isinstance(result, Verified):
             self._repeats.forget()
             if isinstance(request, VerifyPasscode):
-                asked = pb.CreateOperationRequest(passcode_proof=result.proof)
-                self._session.ask(self._addressed(asked), cancellation)
+                opening = pb.CreateOperationRequest(passcode_proof=result.proof)
+                self._session.ask(self._addressed(opening), cancellation)
         return result
 
     def _agree(self, request: UseKey) -> KeyResult:
@@ -211,7 +224,14 @@ class RemoteKeys:
         return asked
 
     def _new_operation(self, cancellation: Cancellation) -> RemoteOperation:
-        return RemoteOperation(self._stub, self._prompter, cancellation, self._clock)
+        traceparent = new_traceparent(os.urandom(24))
+        log.info("key request", trace_id=traceparent[3:35], card=self._serial)
+        return RemoteOperation(self._stub, self._prompter, cancellation, self._clock, traceparent)
+
+
+def new_traceparent(random: bytes) -> str:
+    """The start of a trace from 24 random bytes (W3C Trace Context, 3.2.2)."""
+    return f"00-{random[:16].hex()}-{random[16:24].hex()}-01"
 
 
 def _keys(card: pb.Card) -> Mapping[int, CardKey]:

@@ -143,8 +143,20 @@ class TooManyRefusals(KeystoreError):
     """
 
 
-class TooManyCalls(KeystoreError):
+class ComeBack(KeystoreError):
+    """Refused for now, with nothing done: the same call may be made after `retry_seconds`."""
+
+    def __init__(self, text: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry_seconds = retry_seconds
+
+
+class TooManyCalls(ComeBack):
     """The caller asks faster than allowed."""
+
+
+class Overloaded(ComeBack):
+    """The keystore has as much to do as it can bear."""
 
 
 class TokenRejected(KeystoreError):

@@ -26,7 +26,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         try:
-            self.limiter.admit(_host(context.peer()))
+            self.limiter.admit("enrolment", _host(context.peer()))
             identity, certificate = await asyncio.to_thread(
                 self.enrolment.enrol,
                 request.token_secret,
@@ -50,7 +50,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: pb.GetPasskeyTermsRequest, context: Context
     ) -> pb.GetPasskeyTermsResponse:
         try:
-            self.limiter.admit(_host(context.peer()))
+            self.limiter.admit("enrolment", _host(context.peer()))
             user = await asyncio.to_thread(self.enrolment.passkey_terms, request.token_secret)
         except Exception as error:
             await refuse(context, error)

@@ -73,6 +73,20 @@ def add(connection: Connection, operation: Operation) -> None:
     )
 
 
+def count_waiting(connection: Connection) -> int:
+    """How many operations wait for their holder, those that nobody has swept yet included."""
+    waiting = select(func.count()).where(t.operation.c.state == State.PENDING)
+    return int(connection.execute(waiting).scalar_one())
+
+
+def trace_id(connection: Connection, operation_id: str) -> str:
+    """The trace in which an operation was asked for; empty if there is none."""
+    found = connection.execute(
+        select(t.operation.c.trace_id).where(t.operation.c.id == operation_id)
+    ).scalar()
+    return found or ""
+
+
 def find(connection: Connection, operation_id: str) -> Operation | None:
     row = connection.execute(select(t.operation).where(o.id == operation_id)).mappings().first()
     return None if row is None else _to_operation(row)

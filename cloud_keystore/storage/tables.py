@@ -24,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from cloud_keystore.model.tracing import TRACE_ID
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -271,7 +273,9 @@ operation = Table(
     Column("input_sha256", LargeBinary),  # of such a use: over its inputs, as it has no payload
     Column("authenticator_data", LargeBinary),  # of a passkey's approval
     Column("client_data", LargeBinary),  # of a passkey's approval
-    Column("trace_id", String, nullable=False, server_default=""),  # 32 hex digits, or empty
+    Column(  # 32 hex digits, or empty: that of the call which asks
+        "trace_id", String, nullable=False, default=lambda: TRACE_ID.get(), server_default=""
+    ),
     UniqueConstraint("workstation_id", "request_id"),
     Index("operation_by_user", "user_id", "state"),
     Index("operation_by_card", "card_id", "create_time"),

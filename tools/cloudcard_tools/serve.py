@@ -12,6 +12,7 @@ import click
 from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.limits import Limits, with_rates
 from cloudcard_tools import home, logs
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.token_options import token_of, token_options
@@ -76,6 +77,25 @@ Examples:
     show_default=True,
     help="Where the keys of new cards are made.",
 )
+@click.option(
+    "--http-listen",
+    default="",
+    help="Port for /metrics and /health, plain HTTP; none unless given, such as 127.0.0.1:7445.",
+)
+@click.option(
+    "--limit",
+    "rates",
+    multiple=True,
+    metavar="NAME=PER_SECOND/BURST",
+    help="How fast one caller may call, of each process: workstation=100/1000. Repeatable.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="auto: text on a terminal, else JSON.",
+)
 def serve(  # one argument for each option
     data: Path | None,
     listen: str,
@@ -89,13 +109,16 @@ def serve(  # one argument for each option
     hsm_token: str,
     hsm_pin_file: Path | None,
     key_backend: str,
+    http_listen: str,
+    rates: tuple[str, ...],
+    log_format: logs.Form,
 ) -> None:
     """Run the keystore.
 
     The first start makes everything in the data folder: sealing key, database, certificate
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
-    logs.configure(logging.INFO)
+    logs.configure(logging.INFO, log_format)
     os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
     try:
         settings = Settings(
@@ -109,6 +132,8 @@ def serve(  # one argument for each option
             sealing_keys=sealing_keys,
             token=token_of(hsm_module, hsm_token, hsm_pin_file),
             key_backend=key_backend,
+            http_listen=Address.parse(http_listen) if http_listen else None,
+            limits=with_rates(Limits(), rates),
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:

@@ -20,51 +20,25 @@ from sqlalchemy import select
 
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody import destroying
-from cloud_keystore.custody.activation import Activation
-from cloud_keystore.custody.management import Management
-from cloud_keystore.custody.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
-from cloud_keystore.custody.secure_messaging import SecureMessaging
 from cloud_keystore.custody.starting import new_keys, token_keys
-from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
-from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import from_environment
 from cloud_keystore.operations import sweeping
-from cloud_keystore.operations.asking import Asking
-from cloud_keystore.operations.deciding import Deciding
-from cloud_keystore.operations.sessions import HoldersSessions
 from cloud_keystore.registry import authorities as authority
-from cloud_keystore.registry.administration import Administration
-from cloud_keystore.registry.alerts import Alerts
-from cloud_keystore.registry.cards import Cards
-from cloud_keystore.registry.devices import Devices
-from cloud_keystore.registry.enrolment import Enrolment
-from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People, Token
-from cloud_keystore.registry.renewal import Renewal
-from cloud_keystore.rpc.administration import AdministrationServicer
-from cloud_keystore.rpc.authenticator import AuthenticatorServicer
-from cloud_keystore.rpc.door import Door
-from cloud_keystore.rpc.enrolment import EnrolmentServicer
 from cloud_keystore.rpc.limits import Limiter, Workers
-from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.watch import Watch
-from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage import management as management_rows
 from cloud_keystore.storage import operations, passcodes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.web.probe import Probe
-from cloudcard.administration.v1 import administration_pb2_grpc
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-from cloudcard.enrolment.v1 import enrolment_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2_grpc
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloud_keystore.wiring import Parts, add_enrolment, add_services
 
 log = structlog.get_logger()
 
@@ -109,20 +83,27 @@ class Service:
         sources = _sealing_keys(settings)
         self.database = Database(settings.database_url)
         self.database.migrate()
-        self._seal = open_seal(self.database, sources, clock(), os.urandom)
-        self._token = token_keys(settings.token, self._seal)
-        self._custody = new_keys(self._seal, os.urandom, self._token, settings.key_backend)
-        self._authorities = authority.load_or_make(self.database, self._seal, clock())
-        self._people = People(
-            self.database,
-            clock,
-            os.urandom,
-            str(Address(settings.public_host, settings.enrol_listen.port)),
-            sha256(self._authorities.enrolment.der).digest(),
-        )
+        seal = open_seal(self.database, sources, clock(), os.urandom)
+        self._token = token_keys(settings.token, seal)
+        authorities = authority.load_or_make(self.database, seal, clock())
         self._metrics = Metrics()
-        self._traces = from_environment(os.environ)
-        self._limiter = Limiter(settings.limits, time.monotonic, self._metrics)
+        self._parts = Parts(
+            settings,
+            clock,
+            self.database,
+            seal,
+            new_keys(seal, os.urandom, self._token, settings.key_backend),
+            authorities,
+            People(
+                self.database,
+                clock,
+                os.urandom,
+                str(Address(settings.public_host, settings.enrol_listen.port)),
+                sha256(authorities.enrolment.der).digest(),
+            ),
+            Limiter(settings.limits, time.monotonic, self._metrics),
+            from_environment(os.environ),
+        )
         self._first_operator()
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -152,7 +133,7 @@ class Service:
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if self._token is not None:
             self._token.pool.close()
-        self._traces.close()
+        self._parts.traces.close()
         self.database.close()
         self._lock.close()
 
@@ -189,13 +170,13 @@ class Service:
 
     def _server(self) -> grpc.aio.Server:
         return grpc.aio.server(
-            interceptors=(Watch(self._metrics, self._traces),),
+            interceptors=(Watch(self._metrics, self._parts.traces),),
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=MOST_CALLS,
         )
 
     def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
-        transport = self._authorities.transport
+        transport = self._parts.authorities.transport
         names = frozenset(
             {"localhost", "127.0.0.1", socket.gethostname(), self._settings.public_host}
         )
@@ -206,101 +187,14 @@ class Service:
             require_client_auth=True,
         )
         server = self._server()
-        self._add_services(server, wakeups)
+        add_services(server, self._parts, wakeups)
         _listen(server, self._settings.listen, credentials)
         return server
 
-    def _add_services(self, server: grpc.aio.Server, wakeups: Wakeups) -> None:
-        database, seal, clock = self.database, self._seal, self._clock
-        passcode = Passcodes(database, seal, clock, os.urandom, new_hasher())
-        cards = Cards(
-            database,
-            seal,
-            clock,
-            os.urandom,
-            self._custody,
-            self._authorities,
-            passcode,
-            wakeups.wake,
-            self._settings.crl_url,
-        )
-        limiter = self._limiter
-        workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
-            WorkstationServicer(
-                Door(database, limiter, Role.WORKSTATION, self._traces),
-                cards,
-                passcode,
-                Asking(database, seal, clock, os.urandom, wakeups.wake),
-                Activation(database, seal, clock, self._custody),
-                UsingSessions(database, seal, clock, os.urandom, self._custody),
-                SecureMessaging(database, self._custody),
-                wakeups,
-                clock,
-            ),
-            server,
-        )
-        renewal = Renewal(clock, os.urandom, self._authorities, self._settings.crl_url)
-        management = Management(database, seal, clock, os.urandom)
-        administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
-            AdministrationServicer(
-                Door(database, limiter, Role.WORKSTATION, self._traces),
-                management,
-                Administration(
-                    database,
-                    seal,
-                    clock,
-                    os.urandom,
-                    self._custody,
-                    renewal,
-                    management,
-                    passcode,
-                    wakeups.wake,
-                ),
-            ),
-            server,
-        )
-        authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(
-            AuthenticatorServicer(
-                Door(database, limiter, Role.DEVICE, self._traces),
-                cards,
-                passcode,
-                Deciding(database, seal, clock, wakeups.wake, os.urandom),
-                HoldersSessions(database, clock),
-                self._authorities,
-                wakeups,
-                clock,
-            ),
-            server,
-        )
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-            RegistryServicer(
-                Door(database, limiter, Role.OPERATOR, self._traces),
-                self._people,
-                cards,
-                Devices(database, clock, wakeups.wake),
-                Alerts(database, clock),
-                Organisations(database, clock, os.urandom),
-            ),
-            server,
-        )
-
     def _enrolment_server(self) -> grpc.aio.Server:
-        own = self._authorities.enrolment
+        own = self._parts.authorities.enrolment
         server = self._server()
-        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
-            EnrolmentServicer(
-                Enrolment(
-                    self.database,
-                    self._clock,
-                    self._authorities.transport,
-                    self._settings.relying_party,
-                ),
-                self._authorities,
-                self._limiter,
-                str(Address(self._settings.public_host, self._settings.listen.port)),
-            ),
-            server,
-        )
+        add_enrolment(server, self._parts)
         _listen(
             server,
             self._settings.enrol_listen,
@@ -334,8 +228,8 @@ class Service:
 
     def _first_operator(self) -> None:
         """Invite the first operator: whoever may read the data folder may run the registry."""
-        if not self._people.has_operators():
-            token: Token = self._people.add_operator("first operator")
+        if not self._parts.people.has_operators():
+            token: Token = self._parts.people.add_operator("first operator")
             path = self._settings.operator_token
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:

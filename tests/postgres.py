@@ -73,7 +73,11 @@ def run(program: str, *arguments: str) -> None:
     if os.geteuid() == 0:
         command = ["runuser", "-u", USER, "--", *command]
     subprocess.run(
-        command, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        command,
+        check=True,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         timeout=SECONDS,
     )
 

@@ -81,6 +81,14 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         found = await self.door.call(context, lambda _: self.people.list_workstations())
         return pb.ListWorkstationsResponse(workstations=[_workstation(each) for each in found])
 
+    async def CreateAuditor(
+        self, request: pb.CreateAuditorRequest, context: Context
+    ) -> pb.CreateAuditorResponse:
+        token = await self.door.call(
+            context, lambda _: self.people.add_auditor(request.display_name)
+        )
+        return pb.CreateAuditorResponse(token=_token(token))
+
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, context: Context
     ) -> pb.ListProfilesResponse:

@@ -60,6 +60,7 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
     ("custody",),
     ("registry", "operations"),
     ("rpc", "web"),
+    ("wiring",),
     ("app",),
     ("__main__",),
 )

@@ -21,11 +21,12 @@ from sqlalchemy import select
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody import destroying
 from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
-from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
+from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import from_environment
@@ -80,9 +81,9 @@ class Service:
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _own(settings)
-        sources = _sealing_keys(settings)
         self.database = Database(settings.database_url)
         self.database.migrate()
+        sources = _sealing_keys(settings, self.database)
         seal = open_seal(self.database, sources, clock(), os.urandom)
         self._token = token_keys(settings.token, seal)
         authorities = authority.load_or_make(self.database, seal, clock())
@@ -117,8 +118,9 @@ class Service:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
         loop.set_default_executor(Workers(self._settings.limits))
         wakeups = Wakeups(loop)
-        # One process owns this database: whatever was in use when the last one ended has no result.
-        self._sweep(wakeups, None)
+        # Whoever owns the database alone knows: what was in use at its last end has no result.
+        self._sweep(wakeups, STALLED_TIME if self.database.is_shared else None)
+        relaying = asyncio.create_task(self._keep_relaying(wakeups))
         servers = [self._main_server(wakeups), self._enrolment_server()]
         for server in servers:
             await server.start()
@@ -128,6 +130,7 @@ class Service:
         await stop.wait()
         log.info("stopping")
         sweeper.cancel()
+        relaying.cancel()
         if probe is not None:
             probe.stop()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
@@ -179,6 +182,7 @@ class Service:
         transport = self._parts.authorities.transport
         names = frozenset(
             {"localhost", "127.0.0.1", socket.gethostname(), self._settings.public_host}
+            | {each.host for each in self._settings.service_addresses}
         )
         own = authority.server_certificate(transport, names, self._clock())
         credentials = grpc.ssl_server_credentials(
@@ -201,6 +205,12 @@ class Service:
             grpc.ssl_server_credentials([(_pem_key(own), _pem(own))]),
         )
         return server
+
+    async def _keep_relaying(self, wakeups: Wakeups) -> None:
+        if self.database.is_shared:
+            relay = Relay(self.database.driver_url, wakeups)
+            wakeups.tell_others = relay.tell
+            await relay.run()
 
     async def _keep_sweeping(self, wakeups: Wakeups) -> None:
         while True:
@@ -252,16 +262,16 @@ def _own(settings: Settings) -> sqlite3.Connection:
     return lock
 
 
-def _sealing_keys(settings: Settings) -> list[Source]:
+def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
     """The sealing keys; the default one is made with a new database, and never for one that is
     there already.
     """
     if settings.sealing_keys:
         return [Source.parse(text, settings.token) for text in settings.sealing_keys]
-    if settings.database_file.exists() and not settings.sealing_key.exists():
+    if is_sealed(database) and not settings.sealing_key.exists():
         raise SealingKeyError(
-            f"{settings.sealing_key} is missing, and {settings.database_file} cannot be opened "
-            "without it: restore it from the backup"
+            f"{settings.sealing_key} is missing, and the database cannot be opened without it: "
+            "restore it from the backup, or copy it from another replica"
         )
     load_or_make_key(settings.sealing_key, os.urandom)
     return [Source(FILE, str(settings.sealing_key))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from cloud_keystore.model.approval_keys import RelyingParty
@@ -52,9 +53,11 @@ class Settings:
     """What `cloudcard serve` is told. Paths of the data folder are derived."""
 
     data: Path
+    database: str = ""  # "postgresql://USER@HOST/NAME", for replicas to share; empty: SQLite
     listen: Address = Address("127.0.0.1", 7443)
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
+    public_addresses: tuple[Address, ...] = ()  # of all replicas' services; empty: this one's
     sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
     token: Token | None = None
     key_backend: str = "software"  # or "pkcs11": where new keys are made
@@ -74,7 +77,9 @@ class Settings:
                 f"{self.crl_url!r} is no address of a revocation list: give one that begins with "
                 "http:// (clients do not fetch it by https)"
             )
-
+        if len(self.public_addresses) > 1:
+            for each in self.public_addresses:
+                _check_number(each)
         _check(self.relying_party)
 
     @property
@@ -90,7 +95,12 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.database_file}"
+        return self.database or f"sqlite:///{self.database_file}"
+
+    @property
+    def service_addresses(self) -> tuple[Address, ...]:
+        """Where clients reach the services."""
+        return self.public_addresses or (Address(self.public_host, self.listen.port),)
 
     @property
     def lock(self) -> Path:
@@ -103,6 +113,17 @@ class Settings:
     @property
     def operator_token(self) -> Path:
         return self.data / "operator.token"
+
+
+def _check_number(address: Address) -> None:
+    """gRPC's clients take one name or several numbers (its name syntax, "ipv4:" and "ipv6:")."""
+    try:
+        ip_address(address.host)
+    except ValueError:
+        raise InvalidInput(
+            f"{address.host!r} is a name: give one --public-address with a name that stands for "
+            "all replicas, or several with numbers"
+        ) from None
 
 
 def _check(relying_party: RelyingParty) -> None:

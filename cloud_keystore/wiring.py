@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from cloud_keystore.config import Address, Settings
+from cloud_keystore.config import Settings
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.management import Management
@@ -149,7 +149,7 @@ def add_enrolment(server: grpc.aio.Server, parts: Parts) -> None:
             ),
             parts.authorities,
             parts.limiter,
-            str(Address(settings.public_host, settings.listen.port)),
+            ",".join(map(str, settings.service_addresses)),
         ),
         server,
     )

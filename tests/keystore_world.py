@@ -293,11 +293,16 @@ def verify(world: World, serial: str, key_ref: int, signature: bytes, digest: by
 
 
 def new_world(
-    folder: Path, more: Mapping[str, Backend] = NO_BACKENDS, new: str = SOFTWARE
+    folder: Path,
+    more: Mapping[str, Backend] = NO_BACKENDS,
+    new: str = SOFTWARE,
+    url: str = "",
 ) -> World:
-    """A keystore in a folder of its own, or the one that is there; `new` makes new keys."""
+    """A keystore in a folder of its own, or the one that is there, or at the address of a
+    database; `new` makes new keys.
+    """
     clock, seal, woken = FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
-    database = Database(f"sqlite:///{folder / DATABASE}")
+    database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
     authority = authorities.load_or_make(database, seal, clock())

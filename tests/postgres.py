@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import psycopg
+
 from cloudcard_tools.demo.stage import free_ports
 
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -27,10 +29,20 @@ class Server:
     port: int
     _names: Iterator[int] = field(default_factory=count)
 
-    def new_database(self) -> str:
-        """Make an empty database; returns its address."""
+    def new_database(self, template: str = "template1") -> str:
+        """Make a database, empty or like the one at an address; returns its address."""
         name = f"keystore{next(self._names)}"
-        run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, name)
+        original = template.rpartition("/")[2]
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy")
+        return self._url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database that nobody uses any more."""
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {url.rpartition('/')[2]}")
+
+    def _url(self, name: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
@@ -45,7 +57,10 @@ class Server:
 @contextmanager
 def server() -> Iterator[Server]:
     """A new server, ended with the block."""
-    folder = Path(tempfile.mkdtemp(prefix="cloudcard-postgres-"))
+    memory = Path("/dev/shm")
+    folder = Path(
+        tempfile.mkdtemp(prefix="cloudcard-postgres-", dir=memory if memory.is_dir() else None)
+    )
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, USER)

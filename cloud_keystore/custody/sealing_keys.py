@@ -85,6 +85,12 @@ class Opened:
         return SealingKey(self.key.id, self.source.kind, check, parameters, now)
 
 
+def is_sealed(database: Database) -> bool:
+    """Whether anything in a database was sealed under some key."""
+    with database.read() as connection:
+        return bool(sealing_keys.list_all(connection) or sealing_keys.any_authority(connection))
+
+
 def open_seal(database: Database, sources: Sequence[Source], now: datetime, random: Random) -> Seal:
     """The seal of a database, whose first source is the current key; a new database gets its root
     secret, and one of before envelopes goes on with its sealing key as root.

@@ -22,7 +22,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     enrolment: Enrolment
     authorities: Authorities
     limiter: Limiter
-    address: str  # of the keystore's services, "host:port"
+    address: str  # of the keystore's services, "host:port", with commas between several
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         try:

@@ -52,9 +52,10 @@ class Database:
         return self._engine.dialect.name == "postgresql"
 
     @property
-    def url(self) -> str:
-        """Its address with the password, for drivers; never for people."""
-        return self._engine.url.render_as_string(hide_password=False)
+    def driver_url(self) -> str:
+        """PostgreSQL's address as its driver takes it, with the password: never for people."""
+        url = self._engine.url.set(drivername="postgresql")
+        return url.render_as_string(hide_password=False)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

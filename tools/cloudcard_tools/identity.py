@@ -49,6 +49,7 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),  # the callers know which calls may be repeated
 )
+ANY_OF_THEM = json.dumps({"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}]})
 
 
 Files: TypeAlias = Mapping[str, bytes]  # of an identity's folder, by name
@@ -114,7 +115,27 @@ def channel(identity: Identity) -> grpc.Channel:
         )
     except OSError as error:
         raise Failure(f"the identity in {identity.folder} is incomplete: {error}") from None
-    return grpc.secure_channel(identity.address, credentials, options=CHANNEL_OPTIONS)
+    target, options = target_of(identity.address)
+    return grpc.secure_channel(target, credentials, options=(*CHANNEL_OPTIONS, *options))
+
+
+def target_of(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What gRPC calls an address of the keystore, with the options that go with it.
+
+    Several numbers, with commas between them, are replicas: any of them is as good, and the next
+    is taken where one does not answer (gRPC's name syntax, "ipv4:" and "ipv6:").
+    """
+    first, comma, _ = address.partition(",")
+    if not comma:
+        return address, ()
+    if first.startswith("["):
+        scheme, host = "ipv6", first[1:].partition("]")[0]
+    else:
+        scheme, host = "ipv4", first.partition(":")[0]
+    return f"{scheme}:{address}", (
+        ("grpc.ssl_target_name_override", host),
+        ("grpc.service_config", ANY_OF_THEM),
+    )
 
 
 def nothing_more(_request: EnrolRequest, _stub: EnrolmentServiceStub) -> Files:

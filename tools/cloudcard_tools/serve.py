@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,8 +14,9 @@ from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
-from cloudcard_tools import home, logs
+from cloudcard_tools import logs
 from cloudcard_tools.failures import Failure
+from cloudcard_tools.place import place_options
 from cloudcard_tools.token_options import token_of, token_options
 
 
@@ -24,9 +26,11 @@ Examples:
   cloudcard serve
   cloudcard serve --data /var/lib/cloudcard --listen 0.0.0.0:7443 \\
       --enrol-listen 0.0.0.0:7444 --public-host keystore.example.org
+  PGPASSFILE=/etc/cloudcard/pgpass cloudcard serve --data /var/lib/cloudcard \\
+      --database postgresql://cloudcard@db.example.org/cloudcard
 """
 )
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@place_options
 @click.option(
     "--listen",
     default="127.0.0.1:7443",
@@ -44,6 +48,14 @@ Examples:
     default="127.0.0.1",
     show_default=True,
     help="Name or address under which clients reach both.",
+)
+@click.option(
+    "--public-address",
+    "public_addresses",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where clients reach the services, if not at --public-host and the port of --listen: one "
+    "name for all replicas, or repeated, with numbers, each replica's.",
 )
 @click.option(
     "--crl-url",
@@ -97,10 +109,11 @@ Examples:
     help="auto: text on a terminal, else JSON.",
 )
 def serve(  # one argument for each option
-    data: Path | None,
+    place: Settings,
     listen: str,
     enrol_listen: str,
     public_host: str,
+    public_addresses: tuple[str, ...],
     crl_url: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
@@ -121,11 +134,12 @@ def serve(  # one argument for each option
     logs.configure(logging.INFO, log_format)
     os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
     try:
-        settings = Settings(
-            data=data or home.folder() / "keystore",
+        settings = replace(
+            place,
             listen=Address.parse(listen),
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
+            public_addresses=tuple(map(Address.parse, public_addresses)),
             crl_url=crl_url,
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,

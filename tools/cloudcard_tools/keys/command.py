@@ -16,16 +16,14 @@ from cloud_keystore.custody.sealing_keys import FILE, Source
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools import home, output
+from cloudcard_tools import output
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.output import json_option
+from cloudcard_tools.place import place_options
 from cloudcard_tools.token_options import token_of, token_options
 
 ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
 
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder of the keystore."
-)
 sources_option = click.option(
     "--sealing-key",
     "sources",
@@ -63,11 +61,11 @@ def keys() -> None:
 
 
 @keys.command("list")
-@data_option
+@place_options
 @json_option
-def list_(data: Path | None, as_json: bool) -> None:
+def list_(place: Settings, as_json: bool) -> None:
     """The keys that the database knows, and how many values need each."""
-    with _database(data) as database:
+    with _database(place) as database:
         found = rotation.list_keys(database)
     rows: list[output.Row] = [
         {
@@ -89,7 +87,7 @@ def list_(data: Path | None, as_json: bool) -> None:
 @click.argument("source", metavar="SOURCE")
 @click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
 @token_options
-@data_option
+@place_options
 @json_option
 def add(
     source: str,
@@ -97,13 +95,13 @@ def add(
     hsm_module: Path | None,
     hsm_token: str,
     hsm_pin_file: Path | None,
-    data: Path | None,
+    place: Settings,
     as_json: bool,
 ) -> None:
     """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database; nothing is
     sealed under it yet.
     """
-    with _database(data) as database:
+    with _database(place) as database:
         parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
         if make:
             if parsed.kind != FILE:
@@ -119,21 +117,21 @@ def add(
 @keys.command()
 @sources_option
 @token_options
-@data_option
+@place_options
 @json_option
 def rotate(
     sources: tuple[str, ...],
     hsm_module: Path | None,
     hsm_token: str,
     hsm_pin_file: Path | None,
-    data: Path | None,
+    place: Settings,
     as_json: bool,
 ) -> None:
     """Bring every sealed value under the first key, while services run.
 
     It may be stopped at any time and begun again.
     """
-    with _database(data) as database:
+    with _database(place) as database:
         token = token_of(hsm_module, hsm_token, hsm_pin_file)
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
@@ -144,11 +142,11 @@ def rotate(
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@data_option
+@place_options
 @json_option
-def retire(key_id: str, data: Path | None, as_json: bool) -> None:
+def retire(key_id: str, place: Settings, as_json: bool) -> None:
     """Retire a key that no value needs any more: from now on it is refused."""
-    with _database(data) as database:
+    with _database(place) as database:
         rotation.retire(database, key_id, utc_now(), ACTOR)
     output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
 
@@ -156,14 +154,14 @@ def retire(key_id: str, data: Path | None, as_json: bool) -> None:
 @keys.command()
 @sources_option
 @token_options
-@data_option
+@place_options
 @json_option
 def sweep(
     sources: tuple[str, ...],
     hsm_module: Path | None,
     hsm_token: str,
     hsm_pin_file: Path | None,
-    data: Path | None,
+    place: Settings,
     as_json: bool,
 ) -> None:
     """Destroy this keystore's keys in the token that its database does not know.
@@ -174,7 +172,7 @@ def sweep(
     token = token_of(hsm_module, hsm_token, hsm_pin_file)
     if token is None:
         raise click.UsageError("name the token: --hsm-module, --hsm-token and --hsm-pin-file")
-    with _database(data) as database:
+    with _database(place) as database:
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
         held = starting.token_keys(token, seal)
@@ -189,11 +187,10 @@ def sweep(
 
 
 @contextmanager
-def _database(data: Path | None) -> Iterator[Database]:
-    settings = Settings(data or home.folder() / "keystore")
-    if not settings.database_file.exists():
-        raise Failure(f"there is no keystore in {settings.data}: give its folder with --data")
-    database = Database(settings.database_url)
+def _database(place: Settings) -> Iterator[Database]:
+    if not place.database and not place.database_file.exists():
+        raise Failure(f"there is no keystore in {place.data}: give its folder with --data")
+    database = Database(place.database_url)
     try:
         database.migrate()
         yield database

@@ -37,6 +37,13 @@ class Server:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy")
         return self._url(name)
 
+    def configure(self, **settings: str) -> None:
+        """Change settings of the running server."""
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            for name, value in settings.items():
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            connection.execute("SELECT pg_reload_conf()")
+
     def drop(self, url: str) -> None:
         """Remove a database that nobody uses any more."""
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:

@@ -11,53 +11,46 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
+from http import HTTPStatus
 
 import grpc
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import select
 
 from cloud_keystore.config import Address, Settings
-from cloud_keystore.custody.activation import Activation
-from cloud_keystore.custody.management import Management
-from cloud_keystore.custody.passcodes import Passcodes, new_hasher
-from cloud_keystore.custody.sealing import Seal, SealingKeyError, load_or_make_key
-from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody import destroying
+from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
+from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.model.clock import Clock, utc_now
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
 from cloud_keystore.model.operations import STALLED_TIME
-from cloud_keystore.model.people import Role
+from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.wakeups import Wakeups
-from cloud_keystore.operations.asking import Asking
-from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.observability.traces import from_environment
+from cloud_keystore.operations import sweeping
 from cloud_keystore.registry import authorities as authority
-from cloud_keystore.registry.administration import Administration
-from cloud_keystore.registry.cards import Cards
-from cloud_keystore.registry.enrolment import Enrolment
 from cloud_keystore.registry.people import People, Token
-from cloud_keystore.registry.renewal import Renewal
-from cloud_keystore.rpc.administration import AdministrationServicer
-from cloud_keystore.rpc.authenticator import AuthenticatorServicer
-from cloud_keystore.rpc.door import Door
-from cloud_keystore.rpc.enrolment import EnrolmentServicer
-from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.rpc.registry import RegistryServicer
-from cloud_keystore.rpc.workstation import WorkstationServicer
+from cloud_keystore.rpc.limits import Limiter, Workers
+from cloud_keystore.rpc.watch import Watch
 from cloud_keystore.storage import management as management_rows
 from cloud_keystore.storage import operations, passcodes
 from cloud_keystore.storage.engine import Database
-from cloudcard.administration.v1 import administration_pb2_grpc
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-from cloudcard.enrolment.v1 import enrolment_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2_grpc
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloud_keystore.web.probe import Probe
+from cloud_keystore.wiring import Parts, add_enrolment, add_services
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
-LARGEST_MESSAGE = 64 * 1024
+LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
+LARGEST_METADATA = 8 * 1024
 MOST_CALLS = 20_000  # under way at once, waiting ones included; further ones are refused
 SERVER_OPTIONS = (
+    ("grpc.max_metadata_size", LARGEST_METADATA),
+    ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 200),  # of one connection
     ("grpc.so_reuseport", 0),  # a second service on the port is an error, not a rival
@@ -88,16 +81,29 @@ class Service:
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _own(settings)
-        self._seal = Seal(_sealing_key(settings), os.urandom)
         self.database = Database(settings.database_url)
         self.database.migrate()
-        self._authorities = authority.load_or_make(self.database, self._seal, clock())
-        self._people = People(
-            self.database,
+        sources = _sealing_keys(settings, self.database)
+        seal = open_seal(self.database, sources, clock(), os.urandom)
+        self._token = token_keys(settings.token, seal)
+        authorities = authority.load_or_make(self.database, seal, clock())
+        self._metrics = Metrics()
+        self._parts = Parts(
+            settings,
             clock,
-            os.urandom,
-            str(Address(settings.public_host, settings.enrol_listen.port)),
-            sha256(self._authorities.enrolment.der).digest(),
+            self.database,
+            seal,
+            new_keys(seal, os.urandom, self._token, settings.key_backend),
+            authorities,
+            People(
+                self.database,
+                clock,
+                os.urandom,
+                str(Address(settings.public_host, settings.enrol_listen.port)),
+                sha256(authorities.enrolment.der).digest(),
+            ),
+            Limiter(settings.limits, time.monotonic, self._metrics),
+            from_environment(os.environ),
         )
         self._first_operator()
 
@@ -110,25 +116,73 @@ class Service:
                 loop.add_signal_handler(number, stop.set)
             except NotImplementedError:  # Windows' event loop has no signal handlers
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        loop.set_default_executor(Workers(self._settings.limits))
         wakeups = Wakeups(loop)
-        # One process owns this database: whatever was in use when the last one ended has no result.
-        self._sweep(wakeups, None)
+        # Whoever owns the database alone knows: what was in use at its last end has no result.
+        self._sweep(wakeups, STALLED_TIME if self.database.is_shared else None)
+        relaying = asyncio.create_task(self._keep_relaying(wakeups))
         servers = [self._main_server(wakeups), self._enrolment_server()]
         for server in servers:
             await server.start()
         sweeper = asyncio.create_task(self._keep_sweeping(wakeups))
+        probe = self._probe()
         ready()
         await stop.wait()
         log.info("stopping")
         sweeper.cancel()
+        relaying.cancel()
+        if probe is not None:
+            probe.stop()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        if self._token is not None:
+            self._token.pool.close()
+        self._parts.traces.close()
         self.database.close()
         self._lock.close()
 
+    def _probe(self) -> Probe | None:
+        if self._settings.http_listen is None:
+            return None
+        probe = Probe(
+            self._settings.http_listen,
+            {
+                "/metrics": self._metrics_page,
+                "/health/live": lambda: (HTTPStatus.OK, b"live\n"),
+                "/health/ready": self._readiness,
+            },
+        )
+        probe.start()
+        return probe
+
+    def _readiness(self) -> tuple[HTTPStatus, bytes]:
+        try:
+            with self.database.read() as connection:
+                connection.execute(select(1))
+        except Exception as error:
+            log.warning("not ready", error=type(error).__name__)
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
+        return HTTPStatus.OK, b"ready\n"
+
+    def _metrics_page(self) -> tuple[HTTPStatus, bytes]:
+        try:
+            with self.database.read() as connection:
+                self._metrics.waiting.set(operations.count_waiting(connection))
+        except Exception as error:  # the others are still worth to be seen
+            log.warning("waiting operations not counted", error=type(error).__name__)
+        return HTTPStatus.OK, self._metrics.text()
+
+    def _server(self) -> grpc.aio.Server:
+        return grpc.aio.server(
+            interceptors=(Watch(self._metrics, self._parts.traces),),
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=MOST_CALLS,
+        )
+
     def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
-        transport = self._authorities.transport
+        transport = self._parts.authorities.transport
         names = frozenset(
             {"localhost", "127.0.0.1", socket.gethostname(), self._settings.public_host}
+            | {each.host for each in self._settings.service_addresses}
         )
         own = authority.server_certificate(transport, names, self._clock())
         credentials = grpc.ssl_server_credentials(
@@ -136,91 +190,27 @@ class Service:
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
-        self._add_services(server, wakeups)
+        server = self._server()
+        add_services(server, self._parts, wakeups)
         _listen(server, self._settings.listen, credentials)
         return server
 
-    def _add_services(self, server: grpc.aio.Server, wakeups: Wakeups) -> None:
-        database, seal, clock = self.database, self._seal, self._clock
-        passcode = Passcodes(database, seal, clock, os.urandom, new_hasher())
-        cards = Cards(
-            database,
-            seal,
-            clock,
-            os.urandom,
-            self._authorities,
-            passcode,
-            wakeups.wake,
-            self._settings.crl_url,
-        )
-        limiter = Limiter(per_second=50, burst=500, monotonic=time.monotonic)
-        workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
-            WorkstationServicer(
-                Door(database, limiter, Role.WORKSTATION),
-                cards,
-                passcode,
-                Asking(database, seal, clock, os.urandom, wakeups.wake),
-                Activation(database, seal, clock, os.urandom),
-                SecureMessaging(database, seal, os.urandom),
-                wakeups,
-                clock,
-            ),
-            server,
-        )
-        renewal = Renewal(clock, os.urandom, self._authorities, self._settings.crl_url)
-        management = Management(database, seal, clock, os.urandom)
-        administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
-            AdministrationServicer(
-                Door(database, limiter, Role.WORKSTATION),
-                management,
-                Administration(
-                    database,
-                    seal,
-                    clock,
-                    os.urandom,
-                    renewal,
-                    management,
-                    passcode,
-                    wakeups.wake,
-                ),
-            ),
-            server,
-        )
-        authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(
-            AuthenticatorServicer(
-                Door(database, limiter, Role.DEVICE),
-                cards,
-                passcode,
-                Deciding(database, seal, clock, wakeups.wake),
-                self._authorities,
-                wakeups,
-                clock,
-            ),
-            server,
-        )
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-            RegistryServicer(Door(database, limiter, Role.OPERATOR), self._people, cards), server
-        )
-
     def _enrolment_server(self) -> grpc.aio.Server:
-        own = self._authorities.enrolment
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
-        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
-            EnrolmentServicer(
-                Enrolment(self.database, self._clock, self._authorities.transport),
-                self._authorities,
-                Limiter(per_second=1, burst=30, monotonic=time.monotonic),
-                str(Address(self._settings.public_host, self._settings.listen.port)),
-            ),
-            server,
-        )
+        own = self._parts.authorities.enrolment
+        server = self._server()
+        add_enrolment(server, self._parts)
         _listen(
             server,
             self._settings.enrol_listen,
             grpc.ssl_server_credentials([(_pem_key(own), _pem(own))]),
         )
         return server
+
+    async def _keep_relaying(self, wakeups: Wakeups) -> None:
+        if self.database.is_shared:
+            relay = Relay(self.database.driver_url, wakeups)
+            wakeups.tell_others = relay.tell
+            await relay.run()
 
     async def _keep_sweeping(self, wakeups: Wakeups) -> None:
         while True:
@@ -232,19 +222,24 @@ class Service:
 
     def _sweep(self, wakeups: Wakeups, stalled_time: timedelta | None = STALLED_TIME) -> None:
         now = self._clock()
+        if self._token is not None:
+            try:
+                destroying.sweep(self.database, self._token, now)
+            except KeyBackendUnavailable as error:  # its keys are destroyed when it is back
+                log.warning("the token was not swept", reason=str(error))
         with self.database.read() as connection:
-            if not operations.needs_sweep(connection, now, stalled_time):
+            if not sweeping.needs_sweep(connection, now, stalled_time):
                 return
         with self.database.write() as connection:
-            changed = operations.sweep(connection, now, stalled_time)
+            changed = sweeping.sweep(connection, now, stalled_time)
             passcodes.drop_expired_proofs(connection, now)
             management_rows.drop_expired(connection, now)
-        wakeups.wake(topic for pair in changed for topic in pair)
+        wakeups.wake(changed)
 
     def _first_operator(self) -> None:
         """Invite the first operator: whoever may read the data folder may run the registry."""
-        if not self._people.has_operators():
-            token: Token = self._people.add_operator("first operator")
+        if not self._parts.people.has_operators():
+            token: Token = self._parts.people.add_operator("first operator")
             path = self._settings.operator_token
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
@@ -267,14 +262,19 @@ def _own(settings: Settings) -> sqlite3.Connection:
     return lock
 
 
-def _sealing_key(settings: Settings) -> bytes:
-    """The sealing key; made with a new database, and never for one that is there already."""
-    if settings.database_file.exists() and not settings.sealing_key.exists():
+def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
+    """The sealing keys; the default one is made with a new database, and never for one that is
+    there already.
+    """
+    if settings.sealing_keys:
+        return [Source.parse(text, settings.token) for text in settings.sealing_keys]
+    if is_sealed(database) and not settings.sealing_key.exists():
         raise SealingKeyError(
-            f"{settings.sealing_key} is missing, and {settings.database_file} cannot be opened "
-            "without it: restore it from the backup"
+            f"{settings.sealing_key} is missing, and the database cannot be opened without it: "
+            "restore it from the backup, or copy it from another replica"
         )
-    return load_or_make_key(settings.sealing_key, os.urandom)
+    load_or_make_key(settings.sealing_key, os.urandom)
+    return [Source(FILE, str(settings.sealing_key))]
 
 
 def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
+from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.limits import Limits
+
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(rf"({LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
+ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(:[1-9]\d{0,4})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +39,55 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A PKCS #11 token for cards' keys."""
+
+    module: Path  # the maker's library
+    label: str
+    pin_file: Path
+    workers: int = 2  # processes that talk to it
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What `cloudcard serve` is told. Paths of the data folder are derived."""
 
     data: Path
+    database: str = ""  # "postgresql://USER@HOST/NAME", for replicas to share; empty: SQLite
     listen: Address = Address("127.0.0.1", 7443)
     enrol_listen: Address = Address("127.0.0.1", 7444)
     public_host: str = "127.0.0.1"  # under which clients reach both ports
+    public_addresses: tuple[Address, ...] = ()  # of all replicas' services; empty: this one's
+    sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
+    token: Token | None = None
+    key_backend: str = "software"  # or "pkcs11": where new keys are made
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
+    webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
+    webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
+
+    http_listen: Address | None = None  # plain HTTP, for metrics and health
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        if self.key_backend != "software" and self.token is None:
+            raise InvalidInput("new keys are to be made in a token, but there is none: name it")
         scheme, separator, rest = self.crl_url.partition("://")
         if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
             raise InvalidInput(
                 f"{self.crl_url!r} is no address of a revocation list: give one that begins with "
                 "http:// (clients do not fetch it by https)"
             )
+        if len(self.public_addresses) > 1:
+            for each in self.public_addresses:
+                _check_number(each)
+        _check(self.relying_party)
+
+    @property
+    def relying_party(self) -> RelyingParty:
+        """For whom passkeys are made."""
+        host = self.public_host.lower()
+        rp_id = self.webauthn_rp_id or (host if DOMAIN.fullmatch(host) else "localhost")
+        return RelyingParty(rp_id, self.webauthn_origin or f"https://{rp_id}")
 
     @property
     def database_file(self) -> Path:
@@ -54,7 +95,12 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.database_file}"
+        return self.database or f"sqlite:///{self.database_file}"
+
+    @property
+    def service_addresses(self) -> tuple[Address, ...]:
+        """Where clients reach the services."""
+        return self.public_addresses or (Address(self.public_host, self.listen.port),)
 
     @property
     def lock(self) -> Path:
@@ -67,3 +113,34 @@ class Settings:
     @property
     def operator_token(self) -> Path:
         return self.data / "operator.token"
+
+
+def _check_number(address: Address) -> None:
+    """gRPC's clients take one name or several numbers (its name syntax, "ipv4:" and "ipv6:")."""
+    try:
+        ip_address(address.host)
+    except ValueError:
+        raise InvalidInput(
+            f"{address.host!r} is a name: give one --public-address with a name that stands for "
+            "all replicas, or several with numbers"
+        ) from None
+
+
+def _check(relying_party: RelyingParty) -> None:
+    """Hold an origin to what browsers demand of it (WebAuthn level 3, 5.1.3, steps 8 and 9)."""
+    if not DOMAIN.fullmatch(relying_party.id):
+        raise InvalidInput(
+            f"{relying_party.id!r} is no domain that passkeys can be made for: give one such as "
+            "keystore.example.org"
+        )
+    origin = ORIGIN.fullmatch(relying_party.origin)
+    host = "" if origin is None else origin["host"]
+    if (
+        origin is None
+        or not (host == relying_party.id or host.endswith(f".{relying_party.id}"))
+        or not (origin["scheme"] == "https" or relying_party.id == "localhost")
+    ):
+        raise InvalidInput(
+            f"{relying_party.origin!r} is no origin of {relying_party.id}: give one such as "
+            f"https://{relying_party.id}, without a path"
+        )

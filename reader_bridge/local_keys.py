@@ -79,6 +79,9 @@ class LocalKeys:
         """What the card shows now. Raises ValueError for what no card can be."""
         return self._card.image()
 
+    def reset(self) -> None:
+        """Nothing of a card for tests ends with its reset."""
+
     def perform(self, request: KeyRequest, cancellation: Cancellation | None = None) -> KeyResult:
         """Do it at once. One that is cancelled before anything was stored changes nothing."""
         cancellation = cancellation or Cancellation()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -23,6 +24,8 @@ REASONS: Mapping[str, Refusal] = {
     "PASSCODE_NEEDED": Refusal.PASSCODE_NEEDED,
     "ADMINISTRATOR_NEEDED": Refusal.PASSCODE_NEEDED,
     "CARD_FULL": Refusal.FULL,
+    "TOO_MANY_CALLS": Refusal.UNAVAILABLE,
+    "OVERLOADED": Refusal.UNAVAILABLE,
 }
 
 # The call may have come to nothing without the keystore's doing: it may be made again, if that
@@ -44,14 +47,25 @@ def code(error: grpc.RpcError) -> grpc.StatusCode:
 
 def refusal(error: grpc.RpcError) -> Refusal:
     """Why there is no result; UNAVAILABLE for what is not a refusal of the keystore."""
-    known = REASONS.get(_reason(error))
+    known = REASONS.get(reason(error))
     return known or REFUSALS.get(code(error), Refusal.UNAVAILABLE)
 
 
-def _reason(error: grpc.RpcError) -> str:
+def retry_seconds(error: grpc.RpcError) -> float | None:
+    """When the keystore, which did nothing, wants the same call again; None if it does not."""
+    retry = error_details_pb2.RetryInfo()
+    if _unpack(error, retry):
+        return float(retry.retry_delay.ToTimedelta().total_seconds())
+    return None
+
+
+def reason(error: grpc.RpcError) -> str:
     """The keystore's word for why it refused; empty where the status comes without one."""
-    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
     info = error_details_pb2.ErrorInfo()
-    if status is not None and any(detail.Unpack(info) for detail in status.details):
-        return str(info.reason)
-    return ""
+    return str(info.reason) if _unpack(error, info) else ""
+
+
+def _unpack(error: grpc.RpcError, into: Message) -> bool:
+    """Read one kind of detail of a failed call; False if it has none."""
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    return status is not None and any(detail.Unpack(into) for detail in status.details)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import grpc
+import structlog
 
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeRequest,
     PasscodeStatus,
     Refusal,
@@ -29,9 +30,10 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
-from reader_bridge.refusals import refusal
+from reader_bridge.refusals import refusal, retry_seconds
 from reader_bridge.remote_management import RemoteManagement, card_key
 from reader_bridge.remote_operation import CALL_SECONDS, Clock, RemoteOperation
+from reader_bridge.remote_session import KEY_USES, RemoteSession
 from reader_bridge.repeats import Repeats
 from reader_bridge.tasks import Cancellation
 
@@ -42,18 +44,16 @@ USUAL_TRIES = 3  # after the right passcode, where the keystore does not say
 PUSH = approval_pb2.CHANNEL_PUSH
 QR = approval_pb2.CHANNEL_QR
 
-KEY_USES: Mapping[KeyUse, approval_pb2.KeyUse.ValueType] = {
-    KeyUse.SIGN: approval_pb2.KEY_USE_SIGN,
-    KeyUse.DECRYPT: approval_pb2.KEY_USE_DECRYPT,
-    KeyUse.AGREE: approval_pb2.KEY_USE_AGREE,
-}
+
+log = structlog.get_logger()
 
 
 class RemoteKeys:
     """The keys and passcodes of one card.
 
     `channel` should notice by keepalive that the keystore has vanished. `channels` are the ways to
-    the holder's phone, `application` what the phone shows as the asking program.
+    the holder's phone, `application` what the phone shows as the asking program. With `sessions`,
+    one that the keystore offers is asked for when the PIN has been given.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class RemoteKeys:
         channels: Sequence[Channel] = (PUSH,),
         application: str = "",
         clock: Clock = time.monotonic,
+        *,
+        sessions: bool = True,
     ) -> None:
         self._stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
         self._management = RemoteManagement(channel, card_serial)
@@ -73,11 +75,15 @@ class RemoteKeys:
         self._application = application
         self._clock = clock
         self._repeats = Repeats(clock)
+        self._sessions = sessions
+        self._session = RemoteSession(self._stub, self._new_operation)
 
     def get_card(self) -> CardImage:
         """What the card shows. Raises grpc.RpcError, and ValueError for what no card can be."""
         request = pb.GetCardRequest(card_serial=self._serial)
         card = self._stub.GetCard(request, timeout=CALL_SECONDS).card
+        if self._sessions:
+            self._session.learn(card)
         return CardImage(
             serial=card.serial,
             guid=card.guid,
@@ -100,17 +106,32 @@ class RemoteKeys:
             case UseKey():
                 return self._use(request, cancellation)
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
-                return self._check(request)
+                return self._check(request, cancellation)
             case _:
                 return self._management.perform(request)
 
-    def _check(self, request: PasscodeRequest) -> KeyResult:
-        try:
-            result = self._passcode(request)
-        except grpc.RpcError as error:
-            return refusal(error)
+    def reset(self) -> None:
+        """The card was reset or taken out: its session ends."""
+        self._session.end()
+
+    def _check(self, request: PasscodeRequest, cancellation: Cancellation) -> KeyResult:
+        deadline = self._clock() + CALL_SECONDS
+        while True:
+            try:
+                result = self._passcode(request)
+                break
+            except grpc.RpcError as error:
+                # Told when to come back, as the keystore is busy: no try has been spent
+                asked = retry_seconds(error)
+                if asked is None or self._clock() + asked >= deadline:
+                    return refusal(error)
+                if cancellation.wait(asked):
+                    return Refusal.CANCELLED
         if isinstance(result, Verified):
             self._repeats.forget()
+            if isinstance(request, VerifyPasscode):
+                opening = pb.CreateOperationRequest(passcode_proof=result.proof)
+                self._session.ask(self._addressed(opening), cancellation)
         return result
 
     def _agree(self, request: UseKey) -> KeyResult:
@@ -130,8 +151,9 @@ class RemoteKeys:
     def _use(self, request: UseKey, cancellation: Cancellation) -> KeyResult:
         if self._repeats.has(request):
             return Refusal.UNAVAILABLE
-        operation = RemoteOperation(self._stub, self._prompter, cancellation, self._clock)
-        result = operation.run(self._operation(request))
+        result = self._session.use(request, cancellation)
+        if result is None:
+            result = self._new_operation(cancellation).run(self._operation(request))
         if result is Refusal.UNAVAILABLE:
             self._repeats.remember(request)
         return result
@@ -183,17 +205,33 @@ class RemoteKeys:
                 return _outcome(reset.result)
 
     def _operation(self, request: UseKey) -> pb.CreateOperationRequest:
-        return pb.CreateOperationRequest(
-            request_id=request.request_id,
-            card_serial=self._serial,
-            key_ref=request.key_ref,
-            algorithm=approval_pb2.Algorithm.ValueType(request.algorithm),
-            key_use=KEY_USES[request.use],
-            inputs=[request.input],
-            passcode_proof=request.proof,
-            application=self._application,
-            channels=self._channels,
+        return self._addressed(
+            pb.CreateOperationRequest(
+                request_id=request.request_id,
+                key_ref=request.key_ref,
+                algorithm=approval_pb2.Algorithm.ValueType(request.algorithm),
+                key_use=KEY_USES[request.use],
+                inputs=[request.input],
+                passcode_proof=request.proof,
+            )
         )
+
+    def _addressed(self, asked: pb.CreateOperationRequest) -> pb.CreateOperationRequest:
+        """With the card, and by which ways for which application its holder is asked."""
+        asked.card_serial = self._serial
+        asked.application = self._application
+        asked.channels.extend(self._channels)
+        return asked
+
+    def _new_operation(self, cancellation: Cancellation) -> RemoteOperation:
+        traceparent = new_traceparent(os.urandom(24))
+        log.info("key request", trace_id=traceparent[3:35], card=self._serial)
+        return RemoteOperation(self._stub, self._prompter, cancellation, self._clock, traceparent)
+
+
+def new_traceparent(random: bytes) -> str:
+    """The start of a trace from 24 random bytes (W3C Trace Context, 3.2.2)."""
+    return f"00-{random[:16].hex()}-{random[16:24].hex()}-01"
 
 
 def _keys(card: pb.Card) -> Mapping[int, CardKey]:

@@ -1,4 +1,4 @@
-"""One use of a private key at the keystore, from the question to the result.
+"""One approval at the keystore, for a use of a key or a session, from question to result.
 
 Create, show, watch, perform: each step can be repeated without harm, so a keystore that is killed
 and started again in between loses nothing.
@@ -18,7 +18,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Outcome, Prompt, Prompter
-from reader_bridge.refusals import TRANSIENT, code, refusal
+from reader_bridge.refusals import TRANSIENT, code, refusal, retry_seconds
 from reader_bridge.tasks import Cancellation
 
 Clock: TypeAlias = Callable[[], float]
@@ -30,6 +30,7 @@ DEADLINE_SECONDS = 130.0  # the holder has 120
 ASK_SECONDS = 15.0  # nobody has been asked yet: a keystore that stays away is reported
 CALL_SECONDS = 10.0
 WITHDRAW_SECONDS = 1.5
+TRACEPARENT = "traceparent"  # W3C Trace Context, 3.2
 FIRST_PAUSE = 0.1  # seconds between tries, doubled up to the longest
 LONGEST_PAUSE = 1.0
 
@@ -64,15 +65,34 @@ class RemoteOperation:
         prompter: Prompter,
         cancellation: Cancellation,
         clock: Clock,
+        traceparent: str = "",
     ) -> None:
         self._stub = stub
         self._prompter = prompter
         self._cancellation = cancellation
         self._clock = clock
+        self._metadata = ((TRACEPARENT, traceparent),) if traceparent else None
         self._deadline = clock() + DEADLINE_SECONDS
 
     def run(self, asked: pb.CreateOperationRequest) -> KeyResult:
-        """The result, or why there is none. What did not end is withdrawn."""
+        """The result of a use, or why there is none. What did not end is withdrawn."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal):
+            return performed
+        return performed.results[0] if performed.results else Refusal.UNAVAILABLE
+
+    def open_session(self, asked: pb.CreateOperationRequest) -> pb.Session | None:
+        """The session that is asked for; None if it was refused or came to nothing."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal) or not performed.HasField("session"):
+            return None
+        return performed.session
+
+    def use_session(self, asked: pb.UseSessionRequest) -> pb.UseSessionResponse:
+        """Use a session; raises Stopped or grpc.RpcError."""
+        return self._repeat(self._stub.UseSession, asked, ASK_SECONDS)
+
+    def _run(self, asked: pb.CreateOperationRequest) -> pb.PerformOperationResponse | Refusal:
         try:
             operation = self._repeat(self._stub.CreateOperation, asked, ASK_SECONDS).operation
         except Stopped as stopped:
@@ -81,7 +101,7 @@ class RemoteOperation:
             return stopped.why
         except grpc.RpcError as error:
             return refusal(error)
-        result: KeyResult = Refusal.UNAVAILABLE
+        result: pb.PerformOperationResponse | Refusal = Refusal.UNAVAILABLE
         outcome = Outcome.UNAVAILABLE  # stands if the screen fails
         ended = False
         try:
@@ -92,21 +112,22 @@ class RemoteOperation:
             result, outcome = stopped.why, OUTCOMES[stopped.why]
         except grpc.RpcError as error:
             result = refusal(error)
-            outcome = OUTCOMES.get(result, Outcome.FAILED)
+            outcome = OUTCOMES.get(refusal(error), Outcome.FAILED)
         finally:
             if not ended:
                 self._withdraw(operation.id)
             self._prompter.clear(operation.id, outcome)
         return result
 
-    def _finish(self, operation_id: str, inputs: Sequence[bytes]) -> tuple[KeyResult, Outcome]:
+    def _finish(
+        self, operation_id: str, inputs: Sequence[bytes]
+    ) -> tuple[pb.PerformOperationResponse | Refusal, Outcome]:
         """Wait for the decision, and use it."""
         state = self._decision(operation_id)
         if state in USABLE:
             request = pb.PerformOperationRequest(operation_id=operation_id, inputs=inputs)
             try:
-                performed = self._repeat(self._stub.PerformOperation, request)
-                return performed.results[0], Outcome.APPROVED
+                return self._repeat(self._stub.PerformOperation, request), Outcome.APPROVED
             except grpc.RpcError as error:
                 if code(error) is not grpc.StatusCode.FAILED_PRECONDITION:
                     raise
@@ -131,7 +152,7 @@ class RemoteOperation:
         request = pb.WatchOperationRequest(operation_id=operation_id)
         for left in self._tries():
             try:
-                stream = self._stub.WatchOperation(request, timeout=left)
+                stream = self._stub.WatchOperation(request, timeout=left, metadata=self._metadata)
                 with self._cancellation.running(stream.cancel):
                     for message in stream:
                         state = message.operation.state
@@ -139,8 +160,7 @@ class RemoteOperation:
                             stream.cancel()
                             return state
             except grpc.RpcError as error:
-                if code(error) not in TRANSIENT:
-                    raise
+                self._pause_or_raise(error, left)
         raise Stopped(Refusal.UNAVAILABLE)
 
     def _repeat(
@@ -152,11 +172,20 @@ class RemoteOperation:
         """Make a call that does no harm when repeated until it gets through."""
         for left in self._tries(patience):
             try:
-                return call(request, timeout=min(CALL_SECONDS, left))
+                return call(request, timeout=min(CALL_SECONDS, left), metadata=self._metadata)
             except grpc.RpcError as error:
-                if code(error) not in TRANSIENT:
-                    raise
+                self._pause_or_raise(error, left)
         raise Stopped(Refusal.UNAVAILABLE)
+
+    def _pause_or_raise(self, error: grpc.RpcError, left: float) -> None:
+        """Return when the call may be made again; raise its error where it may not."""
+        asked = retry_seconds(error)
+        if asked is None and code(error) not in TRANSIENT:
+            raise error
+        if asked is not None and asked >= left:
+            raise Stopped(Refusal.UNAVAILABLE)
+        if self._cancellation.wait(max(0.0, asked or 0.0)):
+            raise Stopped(Refusal.CANCELLED)
 
     def _tries(self, patience: float = DEADLINE_SECONDS) -> Iterator[float]:
         """One turn a try, with growing pauses; yields the seconds left. Raises Stopped."""
@@ -174,4 +203,4 @@ class RemoteOperation:
         """Stop the phone's ringing. If this fails the operation expires."""
         request = pb.CancelOperationRequest(operation_id=operation_id)
         with suppress(grpc.RpcError):
-            self._stub.CancelOperation(request, timeout=WITHDRAW_SECONDS)
+            self._stub.CancelOperation(request, timeout=WITHDRAW_SECONDS, metadata=self._metadata)

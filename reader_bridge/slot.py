@@ -86,9 +86,11 @@ def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | N
                         sock.sendall(atr)
                     case Control.POWER_ON | Control.POWER_OFF | Control.RESET:
                         card.reset()  # Windows sends RESET alone, Linux also the others
+                        keys.reset()
                         tape.power(POWERS[event])
     finally:
         card.reset()
+        keys.reset()
 
 
 def receive(sock: socket.socket) -> bytes:

@@ -62,6 +62,9 @@ class CancellableKeys(Protocol):
 
     def perform(self, request: KeyRequest, cancellation: Cancellation, /) -> KeyResult: ...
 
+    def reset(self) -> None:
+        """Hear that the card was reset or taken out; returns soon."""
+
 
 class KeyTask:
     """One key request being performed. Its socket `finished` becomes readable at the end.

@@ -30,6 +30,7 @@ class KeystoreProcess:
 
     folder: Path
     nursery: Nursery
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         service, enrolment = free_ports(2)
@@ -38,6 +39,7 @@ class KeystoreProcess:
             "keystore",
             *("-m", "cloudcard_tools", "serve", "--data", str(self.folder / "keystore")),
             *("--listen", self.address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
+            *self.options,
         )
         self.child.wait_for("Keystore ready", timeout=30)
         token = (self.folder / "keystore" / "operator.token").read_text()

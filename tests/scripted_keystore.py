@@ -33,7 +33,7 @@ class LostAnswer:
 
 
 Context = grpc.ServicerContext
-Reply = Message | grpc.StatusCode | LostAnswer
+Reply = Message | grpc.StatusCode | grpc.Status | LostAnswer
 
 
 @dataclass
@@ -131,6 +131,8 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
         self.asked.append(request)
         reply = script[0] if len(script) == 1 else script.pop(0)
         match reply:
+            case grpc.Status():
+                context.abort_with_status(reply)
             case grpc.StatusCode():
                 context.abort(reply, "the script says so")
             case LostAnswer():

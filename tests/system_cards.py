@@ -71,6 +71,9 @@ class Recorded:
             self.used.append(request.key_ref)
         return self._keys.perform(request, cancellation)
 
+    def reset(self) -> None:
+        self._keys.reset()
+
 
 @dataclass(frozen=True, slots=True)
 class LocalCard:

@@ -93,6 +93,9 @@ class Ready:
     def perform(self, request: KeyRequest, _cancellation: Cancellation) -> KeyResult:
         return self._keys.perform(request)
 
+    def reset(self) -> None:
+        """Keeps nothing that ends with the card's session."""
+
 
 class Person:
     """Keys that wait until the test decides, or the request is cancelled."""
@@ -108,6 +111,9 @@ class Person:
         with cancellation.running(self._stop):
             assert self.decided.wait(SECONDS)
         return self._keys.perform(request)
+
+    def reset(self) -> None:
+        """Keeps nothing that ends with the card's session."""
 
     def _stop(self) -> None:
         self.cancelled.set()

@@ -107,8 +107,11 @@ def use(key_ref: int, algorithm: int, tag: int, value: bytes, *, extensions: boo
 
 
 def key_rule(key_ref: int, key: CardKey, *, extensions: bool) -> Rule:
-    """The rule of a key."""
-    own = POLICY_RULES.get(key.pin_policy) if extensions else None
+    """The rule of a key. That one never asks for the PIN may be any card's policy; all else comes
+    with the extensions.
+    """
+    told = extensions or key.pin_policy == PinPolicy.NEVER
+    own = POLICY_RULES.get(key.pin_policy) if told else None
     return own or KEY_RULES[key_ref]
 
 

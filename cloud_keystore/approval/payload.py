@@ -12,10 +12,10 @@ from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.errors import ApprovalRejected
 from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.policies import SHORTEST_SESSION, SessionTerms
 from cloudcard.approval.v1 import approval_pb2
 
 VERSION = 2
-POLICY = "each-operation/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Asked:
     workstation: Identity
     application: str
     inputs: tuple[bytes, ...]
+    session: SessionTerms | None
+    organisation: str  # its name
+    policy: str
     factors: tuple[str, ...]
     create_time: datetime
     expire_time: datetime
@@ -58,12 +61,21 @@ def encode(asked: Asked) -> bytes:
         ),
         application=asked.application,
         nonce=asked.nonce,
-        policy=POLICY,
+        policy=asked.policy,
         factors=asked.factors,
+        session=None if asked.session is None else terms(asked.session),
+        organisation=asked.organisation,
     )
     payload.create_time.FromDatetime(asked.create_time)
     payload.expire_time.FromDatetime(asked.expire_time)
     return payload.SerializeToString(deterministic=True)
+
+
+def terms(session: SessionTerms) -> approval_pb2.SessionTerms:
+    """The terms of a session as a message."""
+    return approval_pb2.SessionTerms(
+        most_uses=session.most_uses, seconds=session.time // SHORTEST_SESSION
+    )
 
 
 def decode(raw: bytes) -> approval_pb2.Payload:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
+from hashlib import sha256
+from typing import assert_never
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from cloud_keystore.model.errors import ApprovalRejected
+from cloud_keystore.approval import passkeys
+from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey
+from cloud_keystore.model.errors import ApprovalRejected, InvalidInput
 from cloud_keystore.model.operations import Approval, Decision
 
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
+ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
+LARGEST_PUBLIC_KEY = 256  # of a native key, DER
 
 
 def statement(payload: bytes, decision: Decision, number: str) -> bytes:
@@ -29,15 +36,73 @@ def request(payload: bytes) -> bytes:
     return REQUEST_DOMAIN + payload
 
 
-def verify(payload: bytes, approval: Approval, device_public_key: bytes) -> None:
-    """Check that the device signed this decision and number over this payload; raise
-    ApprovalRejected.
+def enrolment(token_secret: bytes, csr: bytes) -> bytes:
+    """The bytes that a device's own approval key signs when it is enrolled: domain, and SHA-256 of
+    the token's secret and of the request for a certificate, 32 bytes each.
     """
-    key = load_der_public_key(device_public_key)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ApprovalRejected("the device has no key of a kind that can approve: enrol it again")
+    return ENROLMENT_DOMAIN + sha256(token_secret).digest() + sha256(csr).digest()
+
+
+def challenge(signed: bytes) -> bytes:
+    """What a passkey is challenged with, 32 bytes: it signs no bytes of ours itself."""
+    return sha256(signed).digest()
+
+
+def verify(payload: bytes, approval: Approval, key: ApprovalKey) -> None:
+    """Check that the device decided this, with this number, over this payload.
+
+    The one way to check an approval, when it is given and again when it is used. The counter of a
+    passkey is left to who takes the decision. Raises ApprovalRejected.
+    """
     signed = statement(payload, approval.decision, approval.number)
+    match key:
+        case NativeKey():
+            if approval.assertion is not None:
+                raise ApprovalRejected("this device has a key of its own, and no passkey")
+            _verify_native(key, signed, approval.device_signature)
+        case Passkey():
+            if approval.assertion is None:
+                raise ApprovalRejected("this device approves by its passkey alone")
+            passkeys.verify(key, challenge(signed), approval.assertion, approval.device_signature)
+        case _:
+            assert_never(key)
+
+
+def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
+    """A native key that has proved its possession by a signature over `signed`.
+
+    Raises InvalidInput for a key of another kind, and for another's signature.
+    """
     try:
-        key.verify(approval.device_signature, signed, ec.ECDSA(SHA256()))
+        _verify_native(NativeKey(public_key), signed, signature)
+    except ApprovalRejected:
+        raise InvalidInput(
+            "native_key is no P-256 or Ed25519 key that has signed the enrolment statement"
+        ) from None
+    return NativeKey(public_key)
+
+
+def _verify_native(key: NativeKey, signed: bytes, signature: bytes) -> None:
+    public = _load(key.public_key)
+    try:
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, signed)
+        else:
+            public.verify(signature, signed, ec.ECDSA(SHA256()))
     except InvalidSignature:
         raise ApprovalRejected("the device's signature is not over this request") from None
+
+
+def _load(public_key: bytes) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
+    wrong = ApprovalRejected("the device has no key of a kind that can approve: enrol it again")
+    if len(public_key) > LARGEST_PUBLIC_KEY:
+        raise wrong
+    try:
+        public = load_der_public_key(public_key)
+    except (ValueError, UnsupportedAlgorithm):
+        raise wrong from None
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return public
+    if isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
+        return public
+    raise wrong

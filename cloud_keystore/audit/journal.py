@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, insert
 
 from cloud_keystore.model.journal import Event, encode
+from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import tables as t
 
 
@@ -20,7 +23,9 @@ def append(connection: Connection, *events: Event) -> None:
                 "user_id": event.user_id,
                 "workstation_id": event.workstation_id,
                 "operation_id": event.operation_id,
-                "entry": encode(event),
+                "entry": encode(
+                    event if event.trace_id else replace(event, trace_id=TRACE_ID.get())
+                ),
             }
             for event in events
         ],

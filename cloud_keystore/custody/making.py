@@ -22,6 +22,8 @@ class MadeKey:
 
     public: PublicKey
     sealed_private: bytes = field(repr=False)
+    backend: str = "software"  # where the private part is
+    handle: bytes | None = None  # by which the backend finds it; None: it is in sealed_private
 
     @property
     def public_der(self) -> bytes:

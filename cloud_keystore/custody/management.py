@@ -137,7 +137,7 @@ class Management:
         if found is None or found[0] != algorithm:
             raise KeyNotFound(f"card {serial} has no management key of this algorithm")
         cipher, sealed = found
-        return card, cipher, self.seal.open(sealed, _context(card.id, cipher))
+        return card, cipher, self.seal.open(sealed, management_context(card.id, cipher))
 
 
 def put_key(
@@ -151,7 +151,7 @@ def put_key(
     """Seal a management key and give it to a card; nobody is the card's administrator yet, but
     who has the proof that is kept.
     """
-    sealed = seal.close(key, _context(card.id, cipher))
+    sealed = seal.close(key, management_context(card.id, cipher))
     management.set_key(connection, card.id, cipher, sealed)
     management.drop_proofs(connection, card.id, kept_sha256)
 
@@ -164,5 +164,6 @@ def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:
     return encryptor.update(block) + encryptor.finalize()
 
 
-def _context(card_id: str, cipher: Cipher) -> str:
+def management_context(card_id: str, cipher: Cipher) -> str:
+    """Context under which a management key is sealed."""
     return f"management key {card_id}/{cipher:02x}"

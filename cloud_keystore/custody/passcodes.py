@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from cloud_keystore.custody.closing import KEYSTORE, end_sessions
+from cloud_keystore.custody.hashing import Hashing
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK, Card, CardEvent, CardState
 from cloud_keystore.model.clock import Clock, Random
@@ -55,6 +57,7 @@ class Passcodes:
     clock: Clock
     random: Random
     hasher: PasswordHasher
+    hashing: Hashing = field(default_factory=Hashing)
 
     def status(self, serial: str, key_ref: int) -> Status:
         """How a passcode stands; raises KeyNotFound for one that the card does not have."""
@@ -142,6 +145,11 @@ class Passcodes:
         return card
 
     def _check(self, card: Card, key_ref: int, passcode: bytes) -> Mismatch | None:
+        """Compare in turn: who gets none, as others log in, has spent no try."""
+        with self.hashing.turn():
+            return self._compare(card, key_ref, passcode)
+
+    def _compare(self, card: Card, key_ref: int, passcode: bytes) -> Mismatch | None:
         """Spend a try, then compare; None if the passcode is right, its tries being restored."""
         with self.database.write() as connection:
             spent = passcodes.spend_try(connection, card.id, key_ref)
@@ -162,6 +170,7 @@ class Passcodes:
         with self.database.write() as connection:
             passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
 
     def _prove(self, card: Card, workstation_id: str) -> Verified:
         proof = self.random(PROOF_BYTES)
@@ -179,7 +188,8 @@ class Passcodes:
         }
 
     def _hash(self, card_id: str, key_ref: int, passcode: bytes) -> str:
-        return self.hasher.hash(self._pepper(card_id, key_ref, passcode))
+        with self.hashing.turn():
+            return self.hasher.hash(self._pepper(card_id, key_ref, passcode))
 
     def _pepper(self, card_id: str, key_ref: int, passcode: bytes) -> bytes:
         # Six digits are soon tried through: without the sealing key a stolen database does not

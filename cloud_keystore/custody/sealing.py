@@ -1,8 +1,9 @@
-"""Sealing at rest: AES-256-GCM under a key that is kept apart from the database."""
+"""Sealing at rest: envelopes under keys that are kept apart from the database."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -10,11 +11,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from cloud_keystore.custody import envelope
+from cloud_keystore.custody.envelope import KEY_BYTES, NONCE_BYTES, KeyEncryptionKey, WillNotOpen
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeystoreError
-
-KEY_BYTES = 32
-NONCE_BYTES = 12
 
 
 class SealBroken(KeystoreError):
@@ -22,59 +22,115 @@ class SealBroken(KeystoreError):
 
 
 class SealingKeyError(KeystoreError):
-    """The sealing key's file cannot be used; says why and what to do."""
+    """A sealing key cannot be used; says why and what to do."""
 
 
 class Seal:
-    """Seals and opens values. The context (what a value belongs to) is authenticated with it."""
+    """Seals and opens values. The context (what a value belongs to) is authenticated with it.
 
-    def __init__(self, key: bytes, random: Random) -> None:
-        self._key = key
-        self._aead = AESGCM(key)
+    Values are sealed under the first of the key-encryption keys and open under any. Secrets are
+    derived from `root`, which stays the same when these keys change.
+    """
+
+    def __init__(
+        self,
+        root: bytes,
+        random: Random,
+        keys: Sequence[KeyEncryptionKey] = (),
+        bare: bytes | None = None,
+    ) -> None:
+        """Without `keys`, the root is the one there is. `bare` opens values of before envelopes."""
+        self._root = root
         self._random = random
+        self._keys = {key.id: key for key in keys or (KeyEncryptionKey.of(root),)}
+        self._current = next(iter(self._keys.values()))
+        self._bare = None if bare is None else AESGCM(bare)
+
+    @property
+    def key_ids(self) -> tuple[bytes, ...]:
+        """Of the key-encryption keys, the current one first."""
+        return tuple(self._keys)
 
     def close(self, value: bytes, context: str) -> bytes:
-        """Return nonce and ciphertext of `value`."""
-        nonce = self._random(NONCE_BYTES)
-        return nonce + self._aead.encrypt(nonce, value, context.encode())
+        """Return the envelope of `value` under the current key."""
+        return envelope.close(value, context, self._current, self._random)
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Return the value; raise SealBroken if key, context or a byte is not the right one."""
         try:
-            return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode())
-        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
-            raise SealBroken(
-                f"the sealed value of {context} does not open: the sealing key is not the one of "
-                "this database, or the database was altered; restore both from the same backup"
-            ) from None
+            if (key := self._key(sealed)) is not None:
+                return envelope.open_(sealed, context, key)
+            if self._bare is not None:
+                nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+                return self._bare.decrypt(nonce, rest, context.encode())
+        except (WillNotOpen, InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+            pass
+        raise _broken(context)
+
+    def renew(self, sealed: bytes, context: str) -> bytes:
+        """The same value under the current key: the very same bytes if that is so already.
+
+        Raises SealBroken.
+        """
+        key = self._key(sealed)
+        if key is self._current:
+            return sealed
+        if key is None:
+            return self.close(self.open(sealed, context), context)
+        try:
+            return envelope.rewrap(sealed, context, key, self._current, self._random)
+        except WillNotOpen:
+            raise _broken(context) from None
 
     def derive(self, label: str, data: bytes) -> bytes:
-        """A 32-byte secret that depends on the sealing key, `label` and `data`, and reveals none of
+        """A 32-byte secret that depends on the root secret, `label` and `data`, and reveals none of
         them.
         """
-        mac = HMAC(self._key, SHA256())
+        mac = HMAC(self._root, SHA256())
         mac.update(label.encode() + b"\0" + data)
         return mac.finalize()
+
+    def _key(self, sealed: bytes) -> KeyEncryptionKey | None:
+        return self._keys.get(envelope.key_id(sealed) or b"")
+
+
+def _broken(context: str) -> SealBroken:
+    return SealBroken(
+        f"the sealed value of {context} does not open: the sealing key is not the one of "
+        "this database, or the database was altered; restore both from the same backup"
+    )
 
 
 def load_or_make_key(path: Path, random: Random) -> bytes:
     """Read the sealing key, or make it where there is none; its file is readable by its owner
     alone.
     """
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        return _make_key(path, random)
-    except OSError as error:
-        raise SealingKeyError(f"cannot read the sealing key {path}: {error.strerror}") from None
+    if not path.exists():
+        return make_key_file(path, random)
+    return load_key(path)
+
+
+def load_key(path: Path) -> bytes:
+    """Read a sealing key from its file; raises SealingKeyError."""
+    key = read_secret(path)
     if len(key) != KEY_BYTES:
         raise SealingKeyError(f"{path} is not a sealing key: restore it from the backup")
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise SealingKeyError(f"others may read the sealing key: run chmod 600 {path}")
     return key
 
 
-def _make_key(path: Path, random: Random) -> bytes:
+def read_secret(path: Path) -> bytes:
+    """Read a file that nobody but its owner may read; raises SealingKeyError."""
+    try:
+        with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                raise SealingKeyError(f"others may read the secret: run chmod 600 {path}")
+            return file.read()
+    except OSError as error:
+        raise SealingKeyError(f"cannot read the secret {path}: {error.strerror}") from None
+
+
+def make_key_file(path: Path, random: Random) -> bytes:
+    """Make a sealing key and its file, durably; raises OSError."""
     key = random(KEY_BYTES)
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)

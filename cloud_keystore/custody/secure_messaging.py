@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud_keystore.custody import padding, software
-from cloud_keystore.custody.making import key_context
-from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody import padding
+from cloud_keystore.custody.backends import Keys
 from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
-from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
@@ -24,8 +22,7 @@ class SecureMessaging:
     """Uses the keys of secure messaging."""
 
     database: Database
-    seal: Seal
-    random: Random
+    custody: Keys
 
     def agree_on_session(self, serial: str, cipher_suite: int, point: bytes) -> bytes:
         """The secret Z of a card's key and the client's ephemeral `point`, uncompressed (step C5).
@@ -44,5 +41,5 @@ class SecureMessaging:
         if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
             raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
         padding.check(KeyUse.AGREE, key.algorithm, point)
-        pkcs8 = self.seal.open(key.sealed_private, key_context(key.id))
-        return software.use(pkcs8, KeyUse.AGREE, point, self.random)
+        (secret,) = self.custody.use(key, KeyUse.AGREE, [point])
+        return secret

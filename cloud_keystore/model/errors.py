@@ -39,12 +39,50 @@ class KeyNotFound(KeystoreError):
     """The card has no such key."""
 
 
+class DeviceNotFound(KeystoreError):
+    """No such device."""
+
+
+class AlertNotFound(KeystoreError):
+    """No such alert."""
+
+
+class KeyBackendUnavailable(KeystoreError):
+    """The device that holds the key does not answer: a token is gone, its PIN wrong, or it is busy;
+    says which.
+    """
+
+
 class OperationNotFound(KeystoreError):
     """No such operation, or not one of the caller's."""
 
 
 class OperationClosed(KeystoreError):
     """The operation has been decided, has ended or has expired."""
+
+
+class SessionNotFound(KeystoreError):
+    """No such session, or not one of the caller's."""
+
+
+class SessionClosed(KeystoreError):
+    """The session has ended, is used up, or is no longer allowed."""
+
+
+class SessionRefused(KeystoreError):
+    """The policy in force, or the key itself, allows no such session."""
+
+
+class RequestIdReused(KeystoreError):
+    """The request id was used before, for something else."""
+
+
+class OrganisationNotFound(KeystoreError):
+    """No such organisation."""
+
+
+class OrganisationExists(KeystoreError):
+    """There is an organisation of this name."""
 
 
 class OperationBusy(KeystoreError):
@@ -105,8 +143,20 @@ class TooManyRefusals(KeystoreError):
     """
 
 
-class TooManyCalls(KeystoreError):
+class ComeBack(KeystoreError):
+    """Refused for now, with nothing done: the same call may be made after `retry_seconds`."""
+
+    def __init__(self, text: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry_seconds = retry_seconds
+
+
+class TooManyCalls(ComeBack):
     """The caller asks faster than allowed."""
+
+
+class Overloaded(ComeBack):
+    """The keystore has as much to do as it can bear."""
 
 
 class TokenRejected(KeystoreError):

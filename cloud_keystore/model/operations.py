@@ -1,4 +1,4 @@
-"""Operations: one use of a private key, waiting for a person. The table is the only writer of
+"""Operations: uses of a private key, waiting for a person. The table is the only writer of
 `state`.
 """
 
@@ -74,6 +74,14 @@ def target(event: Event) -> State:
 
 
 @unique
+class OperationKind(IntEnum):
+    """What an approval is for."""
+
+    USES = 1  # of a key, once for each input
+    SESSION = 2
+
+
+@unique
 class Channel(IntEnum):
     """Ways to the holder's device; the numbers are those of `cloudcard.approval.v1.Channel`."""
 
@@ -87,16 +95,27 @@ class Decision(IntEnum):
 
     APPROVE = 1
     DENY = 2
+    NOT_ME = 3  # a refusal that also says: I did not ask
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What a passkey signed, beside its signature (WebAuthn level 3, 6.1 and 5.8.1)."""
+
+    authenticator_data: bytes
+    client_data: bytes  # JSON; its challenge is SHA-256 of the statement
+    credential_id: bytes = b""  # as the device named it; checked when it decides, and not kept
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The signature activation data: who decided what, with which signature over the statement."""
+    """The signature activation data: who decided what, and the evidence of it."""
 
     device_id: str
     decision: Decision
     number: str
-    device_signature: bytes
+    device_signature: bytes  # a native key's over the statement; a passkey's over its assertion
+    assertion: Assertion | None = None  # of a passkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +142,15 @@ class Operation:
     approval: Approval | None = None
     use_time: datetime | None = None  # set before the key is used, once
     sealed_result: bytes | None = field(default=None, repr=False)
+    kind: OperationKind = OperationKind.USES
+    policy: str = ""  # the name of the one in force, as in the payload
+    session_id: str | None = None  # of a use in a session: it has no payload and no approval
+    input_sha256: bytes | None = None  # of such a use: over its inputs
+
+    @property
+    def approve_time(self) -> datetime:
+        """When the holder approved; of an approved operation alone."""
+        return self.expire_time - USE_TIME
 
     def is_open(self, now: datetime) -> bool:
         """Whether the holder can still decide."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 
 MOST_INPUTS = 250  # of one batch
 LONGEST_SESSION = timedelta(hours=12)
+SHORTEST_SESSION = timedelta(seconds=1)
 MOST_SESSION_USES = 100_000
 DEFAULT_ORGANISATION = "default"
 
@@ -19,6 +22,13 @@ class SessionTerms:
 
     most_uses: int
     time: timedelta
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.most_uses <= MOST_SESSION_USES:
+            raise InvalidInput(f"a session has 1 to {MOST_SESSION_USES} uses")
+        if not SHORTEST_SESSION <= self.time <= LONGEST_SESSION:
+            longest = LONGEST_SESSION // SHORTEST_SESSION
+            raise InvalidInput(f"a session lasts 1 to {longest} seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,12 @@ class Policy:
     channels: frozenset[Channel] = frozenset(Channel)
     passkeys: bool = True
     synced_passkeys: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.largest_batch <= MOST_INPUTS:
+            raise InvalidInput(f"one approval covers 1 to {MOST_INPUTS} inputs")
+        if not self.channels:
+            raise InvalidInput("a policy allows at least one way to the holder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +63,58 @@ class PolicyVersion:
     def name(self) -> str:
         """As payloads and the journal name it, such as "default/v2/3"."""
         return f"{self.organisation_id or '*'}/{self.profile or '*'}/{self.version}"
+
+
+def encode(policy: Policy) -> str:
+    """The document that is kept: JSON, members in order."""
+    session = policy.session
+    document = {
+        "passwordless": policy.passwordless,
+        "largest_batch": policy.largest_batch,
+        "session": None
+        if session is None
+        else {"most_uses": session.most_uses, "seconds": session.time // SHORTEST_SESSION},
+        "channels": sorted(channel.name for channel in policy.channels),
+        "passkeys": policy.passkeys,
+        "synced_passkeys": policy.synced_passkeys,
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def decode(document: str) -> Policy:
+    """The policy of a document; raises InvalidInput for one that `encode` would not have written:
+    what a policy says is never guessed.
+    """
+    try:
+        kept = json.loads(document)
+        session = kept["session"]
+        policy = Policy(
+            passwordless=_flag(kept["passwordless"]),
+            largest_batch=_number(kept["largest_batch"]),
+            session=None
+            if session is None
+            else SessionTerms(
+                _number(session["most_uses"]), _number(session["seconds"]) * SHORTEST_SESSION
+            ),
+            channels=frozenset(Channel[name] for name in kept["channels"]),
+            passkeys=_flag(kept["passkeys"]),
+            synced_passkeys=_flag(kept["synced_passkeys"]),
+        )
+        strict = encode(policy) == document
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        strict = False
+    if not strict:
+        raise InvalidInput("this is no policy of this version of the keystore")
+    return policy
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value

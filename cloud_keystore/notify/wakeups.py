@@ -23,20 +23,31 @@ class Wakeups:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.tell_others: Wake | None = None  # processes; called in the loop
 
     def wake(self, topics: Iterable[str]) -> None:
         """Wake all who wait for one of the topics."""
         with suppress(RuntimeError):  # the loop has closed: nobody waits
-            self._loop.call_soon_threadsafe(self._set, frozenset(topics))
+            self._loop.call_soon_threadsafe(self._wake, frozenset(topics))
 
     def subscribe(self, topic: str) -> Subscription:
         """Start listening; wake-ups from now on are not missed."""
         return Subscription(topic, self._waiting)
 
-    def _set(self, topics: frozenset[str]) -> None:
-        for topic in topics & self._waiting.keys():
+    def wake_here(self, topics: Iterable[str]) -> None:
+        """Wake those of this process; called in its loop."""
+        for topic in self._waiting.keys() & frozenset(topics):
             for event in self._waiting[topic]:
                 event.set()
+
+    def wake_all(self) -> None:
+        """Wake all of this process, which may have missed something; called in its loop."""
+        self.wake_here(self._waiting)
+
+    def _wake(self, topics: frozenset[str]) -> None:
+        self.wake_here(topics)
+        if self.tell_others is not None:
+            self.tell_others(topics)
 
 
 class Subscription:

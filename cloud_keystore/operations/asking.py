@@ -9,7 +9,10 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import payload, qr
+from cloud_keystore.audit import alerts, journal
 from cloud_keystore.custody import padding
+from cloud_keystore.custody.closing import withdraw
+from cloud_keystore.custody.commitment import commits
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
@@ -23,13 +26,17 @@ from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotFound,
     CardNotInUse,
+    InvalidInput,
     JustRefused,
     KeyNotFound,
     MalformedKeyInput,
     OperationNotFound,
     PasscodeNeeded,
+    RequestIdReused,
+    SessionRefused,
     TooManyRefusals,
 )
+from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.operations import (
     DECISION_TIME,
     QR_TIME,
@@ -37,13 +44,23 @@ from cloud_keystore.model.operations import (
     REFUSAL_WINDOW,
     Channel,
     Operation,
+    OperationKind,
     State,
 )
 from cloud_keystore.model.people import LONGEST_LABEL, Identity, User, text_field
+from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.model.sessions import within
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.storage import cards, operations, passcodes, people
+from cloud_keystore.storage import (
+    cards,
+    operations,
+    organisations,
+    passcodes,
+    people,
+    policies,
+)
 from cloud_keystore.storage.engine import Database
 
 NONCE_BYTES = 32
@@ -51,17 +68,18 @@ NONCE_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A workstation's request for one use of a private key."""
+    """A workstation's request for uses of a private key, one for each input, or for a session."""
 
     request_id: bytes
     card_serial: str
     key_ref: int
     algorithm: int
     key_use: KeyUse
-    input: bytes
+    inputs: tuple[bytes, ...]  # none where a session is asked for
     passcode_proof: bytes = field(repr=False)
     application: str
     channels: frozenset[Channel]
+    session: SessionTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +95,32 @@ class Asking:
     def create(self, ask: Ask, workstation: Identity) -> Operation:
         """Make an operation, or return the one made before for the same request id.
 
-        Raises CardNotFound, CardNotInUse, KeyNotFound, MalformedKeyInput, PasscodeNeeded,
-        JustRefused, TooManyRefusals.
+        Raises CardNotFound, CardNotInUse, KeyNotFound, MalformedKeyInput, InvalidInput,
+        SessionRefused, PasscodeNeeded, JustRefused, TooManyRefusals, RequestIdReused.
         """
+        try:
+            return self._create(ask, workstation)
+        except TooManyRefusals:  # which took back what its transaction did
+            self._tell(ask.card_serial)
+            raise
+
+    def _create(self, ask: Ask, workstation: Identity) -> Operation:
         check_request_id(ask.request_id)
         application = text_field("application", ask.application, LONGEST_LABEL, required=False)
         now = self.clock()
         with self.database.write() as connection:
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:
-                return made
+                return _not_of_a_session(made)
             card, key, user = self._look_up(connection, ask)
-            padding.check(ask.key_use, key.algorithm, ask.input)
-            if operations.just_refused(connection, key.id, workstation.id, now):
-                raise JustRefused("the holder has just refused: ask again in a few seconds")
-            refused = operations.count_refused(connection, card.id, now)
-            if refused >= REFUSAL_LIMIT:
-                minutes = int(REFUSAL_WINDOW.total_seconds() // 60)
-                raise TooManyRefusals(
-                    f"{refused} requests of this card came to nothing within {minutes} minutes: "
-                    "wait, and if you did not make them, tell your registration authority"
-                )
-            factors = self._factors(connection, ask.passcode_proof, key, workstation, now)
+            in_force = policies.in_force(connection, card.organisation_id, card.profile)
+            _check_terms(ask, key, in_force.policy)
+            channels = _channels(ask, in_force.policy)
+            _check_patience(connection, key, workstation, now)
+            factors = self._factors(connection, ask, key, workstation, in_force.policy)
+            actor = f"workstation {workstation.id}"
             replaced = operations.open_at(connection, card.id, workstation.id, now)
-            for older in replaced:
-                operations.cancel(connection, older, now)
+            withdraw(connection, replaced, now, actor, "replaced")
             asked = payload.Asked(
                 operation_id=new_id(now, self.random),
                 key_use=ask.key_use,
@@ -110,31 +129,48 @@ class Asking:
                 user=user,
                 workstation=workstation,
                 application=application,
-                inputs=(ask.input,),
+                inputs=ask.inputs,
+                session=ask.session,
+                organisation=organisations.name(connection, card.organisation_id),
+                policy=in_force.name,
                 factors=factors,
                 create_time=now,
                 expire_time=now + DECISION_TIME,
                 nonce=self.random(NONCE_BYTES),
             )
-            operation = Operation(
-                id=asked.operation_id,
-                request_id=ask.request_id,
-                workstation_id=workstation.id,
-                card_id=card.id,
-                key_id=key.id,
-                user_id=user.id,
-                key_use=ask.key_use,
-                state=State.PENDING,
-                payload=payload.encode(asked),
-                number=f"{int.from_bytes(self.random(8)) % 100:02}",
-                channels=ask.channels or frozenset({Channel.PUSH}),
-                create_time=now,
-                expire_time=asked.expire_time,
-                qr_expire_time=now + QR_TIME,
-            )
+            operation = self._operation(ask, asked, channels)
             operations.add(connection, operation)
+            journal.append(connection, _asked(operation, ask, in_force, actor))
         self.wake([user.id, operation.id, *replaced])
         return operation
+
+    def _tell(self, serial: str) -> None:
+        """Tell the registration authority, once, that a phone is being left in peace."""
+        now = self.clock()
+        with self.database.write() as connection:
+            card = cards.find_by_serial(connection, serial)
+            if card is not None:
+                alerts.too_many_refusals(connection, card, now, self.random)
+
+    def _operation(self, ask: Ask, asked: payload.Asked, channels: frozenset[Channel]) -> Operation:
+        return Operation(
+            id=asked.operation_id,
+            request_id=ask.request_id,
+            workstation_id=asked.workstation.id,
+            card_id=asked.card.id,
+            key_id=asked.key.id,
+            user_id=asked.user.id,
+            key_use=ask.key_use,
+            state=State.PENDING,
+            payload=payload.encode(asked),
+            number=f"{int.from_bytes(self.random(8)) % 100:02}",
+            channels=channels,
+            create_time=asked.create_time,
+            expire_time=asked.expire_time,
+            qr_expire_time=asked.create_time + QR_TIME,
+            kind=OperationKind.USES if ask.session is None else OperationKind.SESSION,
+            policy=asked.policy,
+        )
 
     def find(self, operation_id: str, workstation: Identity) -> Operation:
         """An operation of this workstation; raises OperationNotFound."""
@@ -148,7 +184,8 @@ class Asking:
         """Withdraw an operation; one that has ended, or whose key is in use, stays as it is."""
         operation = self.find(operation_id, workstation)
         with self.database.write() as connection:
-            changed = operations.cancel(connection, operation_id, self.clock())
+            actor = f"workstation {workstation.id}"
+            changed = withdraw(connection, [operation_id], self.clock(), actor, "withdrawn")
         if changed:
             self.wake([operation_id, operation.user_id])
         return self.find(operation_id, workstation)
@@ -179,21 +216,104 @@ class Asking:
         return card, key, user
 
     def _factors(
-        self, connection: Connection, proof: bytes, key: Key, workstation: Identity, now: datetime
+        self,
+        connection: Connection,
+        ask: Ask,
+        key: Key,
+        workstation: Identity,
+        policy: Policy,
     ) -> tuple[str, ...]:
+        """What the holder has given besides the approval that is asked for now.
+
+        A key for content commitment asks for its passcode whatever the policy says.
+        """
         if key.asks_for_pin is PinPolicy.NEVER:
             return ()
         proven = passcodes.use_proof(
             connection,
-            sha256(proof).digest(),
+            sha256(ask.passcode_proof).digest(),
             key.card_id,
             workstation.id,
-            now,
+            self.clock(),
             once=key.asks_for_pin is PinPolicy.ALWAYS,
         )
-        if not proven:
-            raise PasscodeNeeded("give the passcode again")
-        return ("passcode",)
+        if proven:
+            return ("passcode",)
+        if policy.passwordless and not commits(key):
+            return ()
+        raise PasscodeNeeded("give the passcode again")
+
+
+def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
+    """Raise InvalidInput, MalformedKeyInput or SessionRefused unless key and policy allow what is
+    asked for.
+    """
+    if ask.session is None:
+        if not 1 <= len(ask.inputs) <= policy.largest_batch:
+            raise InvalidInput(
+                f"{len(ask.inputs)} inputs under one approval: the policy allows 1 to "
+                f"{policy.largest_batch}"
+            )
+        for each in ask.inputs:
+            padding.check(ask.key_use, key.algorithm, each)
+        return
+    if ask.inputs:
+        raise InvalidInput("a session has no inputs yet: leave them out")
+    if commits(key):
+        raise SessionRefused(f"key {key.key_ref:02X} is asked for at each use: it signs content")
+    if not within(ask.session, policy.session):
+        raise SessionRefused(
+            "the policy in force allows no such session: ask for what the card's offer says"
+        )
+
+
+def _channels(ask: Ask, policy: Policy) -> frozenset[Channel]:
+    """The ways to the holder that are asked for and allowed; raises InvalidInput for none."""
+    channels = (ask.channels or frozenset({Channel.PUSH})) & policy.channels
+    if not channels:
+        allowed = " or ".join(sorted(each.name for each in policy.channels))
+        raise InvalidInput(f"the policy in force reaches the holder by {allowed} alone")
+    return channels
+
+
+def _check_patience(connection: Connection, key: Key, workstation: Identity, now: datetime) -> None:
+    """Raise JustRefused or TooManyRefusals where the phone is to be left in peace."""
+    if operations.just_refused(connection, key.id, workstation.id, now):
+        raise JustRefused("the holder has just refused: ask again in a few seconds")
+    refused = operations.count_refused(connection, key.card_id, now)
+    if refused >= REFUSAL_LIMIT:
+        minutes = int(REFUSAL_WINDOW.total_seconds() // 60)
+        raise TooManyRefusals(
+            f"{refused} requests of this card came to nothing within {minutes} minutes: "
+            "wait, and if you did not make them, tell your registration authority"
+        )
+
+
+def _not_of_a_session(made: Operation) -> Operation:
+    if made.session_id is not None:
+        raise RequestIdReused("request_id was used in a session: make another one")
+    return made
+
+
+def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: str) -> Event:
+    terms: dict[str, int | str | bool] = {"inputs": len(ask.inputs)}
+    if ask.session is not None:
+        terms = {
+            "most_uses": ask.session.most_uses,
+            "seconds": int(ask.session.time.total_seconds()),
+        }
+    return Event(
+        kind=Kind.OPERATION_ASKED,
+        time=operation.create_time,
+        actor=actor,
+        card_id=operation.card_id,
+        user_id=operation.user_id,
+        workstation_id=operation.workstation_id,
+        operation_id=operation.id,
+        key_id=operation.key_id,
+        details={"kind": operation.kind.name, "policy": in_force.name, **terms},
+        evidence={"payload": operation.payload},
+    )
 
 
 def qr_secret(seal: Seal, operation_id: str) -> bytes:

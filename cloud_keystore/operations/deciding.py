@@ -1,25 +1,48 @@
-"""What a holder's device does with operations: see what waits, claim a code, decide."""
+"""What a holder's device does with operations: see what waits, claim a code, decide, report."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hmac import compare_digest
 
-from cloud_keystore.approval import qr, statement
+from sqlalchemy import Connection
+
+from cloud_keystore.approval import passkeys, qr, statement
+from cloud_keystore.audit import alerts, journal
+from cloud_keystore.custody.closing import close_card
 from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.alerts import AlertKind
+from cloud_keystore.model.approval_keys import ApprovalKey, Passkey
+from cloud_keystore.model.cards import Card, CardEvent
+from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     ApprovalRejected,
+    IdentityRejected,
     InvalidInput,
     OperationClosed,
     OperationNotFound,
 )
-from cloud_keystore.model.operations import Approval, Channel, Decision, Event, Operation, State
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.journal import Event as Entry
+from cloud_keystore.model.operations import (
+    Approval,
+    Assertion,
+    Channel,
+    Decision,
+    Event,
+    Operation,
+    State,
+)
+from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import qr_secret
-from cloud_keystore.storage import operations
+from cloud_keystore.storage import approval_keys, cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
+
+REPORTED = "its holder reported a request of somebody else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +53,14 @@ class Deciding:
     seal: Seal
     clock: Clock
     wake: Wake
+    random: Random
 
     def waiting(self, device: Identity) -> list[Operation]:
         """What rings: the holder's open operations that came by push or that this device has
-        claimed.
+        claimed. Raises IdentityRejected once the device has been removed.
         """
         with self.database.read() as connection:
+            _check_active(connection, device)
             waiting = operations.list_waiting(connection, _holder(device), self.clock())
         return [each for each in waiting if _may_see(each, device)]
 
@@ -71,37 +96,195 @@ class Deciding:
                 "this code is not for you: scan the one on your own workstation"
             )
         with self.database.write() as connection:
-            if not operations.claim(connection, operation_id, device.id, self.clock()):
+            _check_active(connection, device)
+            now = self.clock()
+            if not operations.claim(connection, operation_id, device.id, now):
                 raise OperationClosed(
                     "this code has been used or has expired: start again at the workstation"
                 )
+            if operation.claimed_by is None:
+                journal.append(connection, _entry(Kind.OPERATION_CLAIMED, operation, device, now))
         return self.find(operation_id, device)
 
     def decide(
-        self, operation_id: str, decision: Decision, number: str, signature: bytes, device: Identity
+        self,
+        operation_id: str,
+        decision: Decision,
+        number: str,
+        signature: bytes,
+        device: Identity,
+        assertion: Assertion | None = None,
     ) -> State:
         """Take a decision; the first one counts. A wrong number is a refusal: there is one guess.
 
-        Raises OperationNotFound, OperationClosed, ApprovalRejected (a signature that is not the
-        device's over these very bytes changes nothing).
+        NOT_ME also suspends the card, ends all that is open of it, and raises an alert.
+
+        Raises OperationNotFound, OperationClosed, ApprovalRejected (evidence that is not the
+        device's over these very bytes, or that the policy does not accept, changes nothing).
         """
         if not (number == "" or (len(number) == 2 and number.isascii() and number.isdigit())):
             raise InvalidInput("the number has two digits")
         operation = self.find(operation_id, device)
-        if not operation.is_open(self.clock()):
-            state = operation.state_at(self.clock())
-            raise OperationClosed(f"too late: the request is {state.name.lower()}")
-        approval = Approval(device.id, decision, number, signature)
-        if device.public_key is None:
+        now = self.clock()
+        if not operation.is_open(now):
+            raise OperationClosed(
+                f"too late: the request is {operation.state_at(now).name.lower()}"
+            )
+        approval = Approval(device.id, decision, number, signature, assertion)
+        with self.database.read() as connection:
+            key = approval_keys.find(connection, device)
+        if key is None:
             raise ApprovalRejected("this device has no key: enrol it again")
-        statement.verify(operation.payload, approval, device.public_key)
+        _check_credential(key, assertion)
+        statement.verify(operation.payload, approval, key)
         agrees = decision is Decision.APPROVE and _at_the_workstation(operation, number, device)
         event = Event.APPROVE if agrees else Event.DENY
         with self.database.write() as connection:
-            if not operations.decide(connection, operation_id, event, approval, self.clock()):
+            _check_active(connection, device)
+            card = cards.find(connection, operation.card_id)
+            if card is None:
+                raise OperationNotFound("there is no such request for you")
+            if (
+                decision is Decision.APPROVE
+            ):  # before the number: a refusal here tells nothing of it
+                in_force = policies.in_force(connection, card.organisation_id, card.profile)
+                _check_policy(in_force.policy, key)
+            if assertion is not None:
+                _count_use(connection, device, assertion)
+            now = self.clock()
+            if not operations.decide(connection, operation_id, event, approval, now):
                 raise OperationClosed("too late: the request has been decided or has expired")
-        self.wake([operation_id, operation.user_id])
+            kind = Kind.OPERATION_APPROVED if agrees else Kind.OPERATION_DENIED
+            kind = Kind.OPERATION_REPORTED if decision is Decision.NOT_ME else kind
+            journal.append(connection, _decided(kind, operation, device, now, approval, key))
+            withdrawn = (
+                self._suspend(connection, operation, card, device, now)
+                if decision is Decision.NOT_ME
+                else []
+            )
+        self.wake([operation_id, operation.user_id, *withdrawn])
         return State.APPROVED if agrees else State.DENIED
+
+    def _suspend(
+        self,
+        connection: Connection,
+        operation: Operation,
+        card: Card,
+        device: Identity,
+        now: datetime,
+    ) -> list[str]:
+        """Take a card that somebody else has used out of use, and tell; return what ended."""
+        suspended = cards.move(connection, card.id, CardEvent.SUSPEND, REPORTED)
+        withdrawn = close_card(connection, card.id, now, f"device {device.id}", REPORTED)
+        if suspended:
+            details = {"reason": REPORTED}
+            journal.append(connection, _entry(Kind.CARD_SUSPENDED, operation, device, now, details))
+        asked_at = people.find_identity(connection, operation.workstation_id)
+        place = "" if asked_at is None else f" at workstation {asked_at.display_name}"
+        alerts.raise_alert(
+            connection,
+            AlertKind.NOT_ME,
+            card,
+            f"The holder of card {card.serial} did not make the request{place} that came up on "
+            "the phone. Whoever made it may know the passcode: the card is suspended. Ask the "
+            "holder, and have the passcode changed before the card is resumed.",
+            now,
+            self.random,
+        )
+        return withdrawn
+
+
+def _check_active(connection: Connection, device: Identity) -> None:
+    """Look again, in the transaction: the device may have been removed since it called."""
+    found = people.find_identity(connection, device.id)
+    if found is None or found.state is not IdentityState.ACTIVE:
+        raise IdentityRejected("this device was removed: enrol again")
+
+
+def _check_credential(key: ApprovalKey, assertion: Assertion | None) -> None:
+    if (
+        isinstance(key, Passkey)
+        and assertion is not None
+        and not compare_digest(key.credential_id, assertion.credential_id)
+    ):
+        raise ApprovalRejected("this is not the passkey that this device was enrolled with")
+
+
+def _check_policy(policy: Policy, key: ApprovalKey) -> None:
+    """Whether the card may be used by such a key. Anybody may refuse by any."""
+    if not isinstance(key, Passkey):
+        return
+    if not policy.passkeys:
+        raise ApprovalRejected("this card is not used by passkeys: approve on another device")
+    if key.backup_eligible and not policy.synced_passkeys:
+        raise ApprovalRejected(
+            "this card is not used by passkeys that several devices keep: approve on another device"
+        )
+
+
+def _count_use(connection: Connection, device: Identity, assertion: Assertion) -> None:
+    used = passkeys.usage(assertion)
+    if not approval_keys.count_use(
+        connection, device.id, used.sign_count, backed_up=used.backed_up
+    ):
+        raise ApprovalRejected(
+            "the passkey's counter went back: there may be a copy of it, so tell your "
+            "registration authority"
+        )
+
+
+def _entry(
+    kind: Kind,
+    operation: Operation,
+    device: Identity,
+    now: datetime,
+    details: Mapping[str, Detail] | None = None,
+    evidence: Mapping[str, bytes] | None = None,
+) -> Entry:
+    return Entry(
+        kind,
+        now,
+        f"device {device.id}",
+        card_id=operation.card_id,
+        user_id=operation.user_id,
+        workstation_id=operation.workstation_id,
+        device_id=device.id,
+        operation_id=operation.id,
+        key_id=operation.key_id,
+        details=details or {},
+        evidence=evidence or {},
+    )
+
+
+def _decided(
+    kind: Kind,
+    operation: Operation,
+    device: Identity,
+    now: datetime,
+    approval: Approval,
+    key: ApprovalKey,
+) -> Entry:
+    """The decision with all that is needed to check it again without the keystore."""
+    details: dict[str, Detail] = {
+        "decision": approval.decision.name.lower(),
+        "number": approval.number,
+        "approval_key": "native",
+    }
+    evidence = {
+        "payload": operation.payload,
+        "device_signature": approval.device_signature,
+        "approval_key": key.public_key,
+    }
+    if isinstance(key, Passkey):
+        details |= {
+            "approval_key": "passkey",
+            "rp_id": key.relying_party.id,
+            "origin": key.relying_party.origin,
+        }
+    if approval.assertion is not None:
+        evidence["authenticator_data"] = approval.assertion.authenticator_data
+        evidence["client_data"] = approval.assertion.client_data
+    return _entry(kind, operation, device, now, details, evidence)
 
 
 def _at_the_workstation(operation: Operation, number: str, device: Identity) -> bool:

@@ -12,8 +12,10 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from cloud_keystore.custody.backends import Keys
+from cloud_keystore.custody.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.custody.importing import import_key
-from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody.making import MadeKey
 from cloud_keystore.custody.management import Management, put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
@@ -63,6 +65,7 @@ class Administration:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
     renewal: Renewal
     management: Management
     passcodes: Passcodes
@@ -94,7 +97,7 @@ class Administration:
         checked = allowed.key_algorithm(profile, algorithm)
         allowed.check_key(profile, key_ref, checked, policies)
         key_id = new_id(self.clock(), self.random)
-        made = make_key(key_id, checked, self.seal)
+        made = self.custody.make(key_id, checked)
         return self._put_key(who, self._key(key_id, key_ref, checked, made, policies))
 
     def import_key(
@@ -175,6 +178,7 @@ class Administration:
             for key_ref, tries in ((PIN, pin_tries), (PUK, puk_tries)):
                 passcodes.put(connection, card.id, key_ref, hashes[key_ref], tries, factory=True)
             passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
             return Changes()
 
         return self._change(who, set_both, extension=True)
@@ -195,6 +199,7 @@ class Administration:
             for key_ref, hashed in hashes.items():
                 passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
             passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher)
@@ -253,6 +258,8 @@ class Administration:
             algorithm=algorithm,
             certificate=b"",
             sealed_private=made.sealed_private,
+            backend=made.backend,
+            handle=made.handle,
             create_time=self.clock(),
             public_key=made.public_der,
             pin_policy=policies.pin,
@@ -261,8 +268,11 @@ class Administration:
 
     def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:
         now = self.clock()
-        found = [each for key in keys for each in operations.open_with(connection, key.id)]
-        return [each for each in found if operations.cancel(connection, each, now)]
+        found = []
+        for key in keys:
+            end_sessions(connection, now, KEYSTORE, "key changed", key_id=key.id)
+            found += operations.open_with(connection, key.id)
+        return withdraw(connection, found, now, KEYSTORE, "key changed")
 
     def _profile(
         self, connection: Connection, who: Administrator, *, extension: bool = False

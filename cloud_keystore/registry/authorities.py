@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from sqlalchemy import Connection
 
 from cloud_keystore.approval import statement
 from cloud_keystore.custody.making import PublicKey
@@ -82,36 +83,43 @@ def sign(private: PrivateKey, data: bytes) -> bytes:
 def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
     """Read the service's keys, making those that do not exist; raise SealBroken under a wrong
     sealing key.
+
+    All in one transaction, as other replicas may be starting with the same database.
     """
-    transport = _load(database, seal, "transport") or _add(
-        database,
+    with database.write() as connection:
+        return _load_or_make(connection, seal, now)
+
+
+def _load_or_make(connection: Connection, seal: Seal, now: datetime) -> Authorities:
+    transport = _load(connection, seal, "transport") or _add(
+        connection,
         seal,
         "transport",
         _ca("cloudcard transport CA", ec.generate_private_key(ec.SECP256R1()), now),
     )
-    cards = _load(database, seal, "cards") or _add(
-        database,
+    cards = _load(connection, seal, "cards") or _add(
+        connection,
         seal,
         "cards",
         _ca("cloudcard card CA", rsa.generate_private_key(65537, 3072), now),
     )
-    content = _load(database, seal, "content") or _add(
-        database, seal, "content", _content_signer(cards, ec.SECP256R1(), now)
+    content = _load(connection, seal, "content") or _add(
+        connection, seal, "content", _content_signer(cards, ec.SECP256R1(), now)
     )
-    content_p384 = _load(database, seal, "content P-384") or _add(
-        database, seal, "content P-384", _content_signer(cards, ec.SECP384R1(), now)
+    content_p384 = _load(connection, seal, "content P-384") or _add(
+        connection, seal, "content P-384", _content_signer(cards, ec.SECP384R1(), now)
     )
-    attestation = _load(database, seal, "attestation") or _add(
-        database,
+    attestation = _load(connection, seal, "attestation") or _add(
+        connection,
         seal,
         "attestation",
         _ca("cloudcard attestation CA", ec.generate_private_key(ec.SECP256R1()), now),
     )
-    request = _load(database, seal, "request") or _add(
-        database, seal, "request", _self_signed("cloudcard request key", now)
+    request = _load(connection, seal, "request") or _add(
+        connection, seal, "request", _self_signed("cloudcard request key", now)
     )
-    enrolment = _load(database, seal, "enrolment") or _add(
-        database, seal, "enrolment", _self_signed("cloudcard enrolment", now)
+    enrolment = _load(connection, seal, "enrolment") or _add(
+        connection, seal, "enrolment", _self_signed("cloudcard enrolment", now)
     )
     return Authorities(transport, cards, content, content_p384, attestation, request, enrolment)
 
@@ -222,9 +230,8 @@ def _self_signed(common_name: str, now: datetime) -> Authority:
     return Authority(certificate, private)
 
 
-def _load(database: Database, seal: Seal, name: str) -> Authority | None:
-    with database.read() as connection:
-        row = authorities.find(connection, name)
+def _load(connection: Connection, seal: Seal, name: str) -> Authority | None:
+    row = authorities.find(connection, name)
     if row is None:
         return None
     certificate, sealed = row
@@ -235,12 +242,11 @@ def _load(database: Database, seal: Seal, name: str) -> Authority | None:
     return Authority(x509.load_der_x509_certificate(certificate), private)
 
 
-def _add(database: Database, seal: Seal, name: str, made: Authority) -> Authority:
+def _add(connection: Connection, seal: Seal, name: str, made: Authority) -> Authority:
     pkcs8 = made.private.private_bytes(
         Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with database.write() as connection:
-        authorities.add(connection, name, made.der, seal.close(pkcs8, _context(name)))
+    authorities.add(connection, name, made.der, seal.close(pkcs8, _context(name)))
     return made
 
 

@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.custody.making import MadeKey, make_key
+from cloud_keystore.custody import destroying
+from cloud_keystore.custody.backends import Keys
+from cloud_keystore.custody.closing import KEYSTORE, close_card
+from cloud_keystore.custody.making import MadeKey
 from cloud_keystore.custody.management import put_key
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.custody.sealing import Seal
@@ -42,13 +45,14 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
+from cloud_keystore.model.policies import DEFAULT_ORGANISATION, Policy
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.registry import certificates, objects, verifiable
+from cloud_keystore.registry import certificates, objects, organisations, verifiable
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.renewal import new_guid
-from cloud_keystore.storage import cards, management, operations, passcodes, people
+from cloud_keystore.storage import cards, management, passcodes, people, policies
 from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
@@ -79,6 +83,7 @@ class CardImage:
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
     management: Cipher | None  # algorithm of key 9B
+    policy: Policy  # in force
 
     @property
     def cipher_suite(self) -> CipherSuite | None:
@@ -95,18 +100,22 @@ class Cards:
     seal: Seal
     clock: Clock
     random: Random
+    custody: Keys
     authorities: Authorities
     passcodes: Passcodes
     wake: Wake
     crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
 
-    def issue(self, request_id: bytes, user_id: str, profile_name: str) -> CardEntry:
+    def issue(
+        self, request_id: bytes, user_id: str, profile_name: str, organisation_id: str = ""
+    ) -> CardEntry:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
 
         Repeated with the same request id, return the card made before. Raises UserNotFound,
-        InvalidInput.
+        OrganisationNotFound, InvalidInput.
         """
         check_request_id(request_id)
+        organisation_id = organisation_id or DEFAULT_ORGANISATION
         profile = PROFILES.get(profile_name or DEFAULT_PROFILE)
         if profile is None:
             raise InvalidInput(
@@ -117,12 +126,13 @@ class Cards:
             if made is not None:
                 return self._entry(connection, made)
             user = people.find_user(connection, user_id)
+            organisations.check(connection, organisation_id)
         if user is None:
             raise UserNotFound(f"there is no user {user_id}")
         for _ in range(SERIAL_DRAWS - 1):
             with suppress(IntegrityError):  # a number that another card has: draw again
-                return self._issue(request_id, user, profile)
-        return self._issue(request_id, user, profile)
+                return self._issue(request_id, user, profile, organisation_id)
+        return self._issue(request_id, user, profile, organisation_id)
 
     def list_all(self) -> list[CardEntry]:
         """All cards, oldest first."""
@@ -154,6 +164,7 @@ class Cards:
             contents = cards.objects(connection, card.id)
             held = _without_private(cards.keys(connection, card.id))
             found = management.find_key(connection, card.id)
+            in_force = policies.in_force(connection, card.organisation_id, card.profile)
         keys = {key.key_ref: key for key in held}
         secure_messaging = keys.pop(SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
@@ -164,6 +175,7 @@ class Cards:
             keys=tuple(keys.values()),
             secure_messaging=secure_messaging,
             management=None if found is None else found[0],
+            policy=in_force.policy,
         )
 
     def unlock(self, serial: str) -> CardEntry:
@@ -179,7 +191,7 @@ class Cards:
             return self._entry(connection, card)
 
     def suspend(self, serial: str) -> CardEntry:
-        """Take a card out of use; what waits for its holder is withdrawn."""
+        """Take a card out of use; what waits for its holder is withdrawn, its sessions end."""
         return self._move(serial, CardEvent.SUSPEND, "")
 
     def resume(self, serial: str) -> CardEntry:
@@ -192,8 +204,10 @@ class Cards:
             serial, CardEvent.REVOKE, text_field("reason", reason, LONGEST_DISPLAY_NAME)
         )
 
-    def _issue(self, request_id: bytes, user: User, profile: CardProfile) -> CardEntry:
-        card = self._new_card(user, profile)
+    def _issue(
+        self, request_id: bytes, user: User, profile: CardProfile, organisation_id: str
+    ) -> CardEntry:
+        card = self._new_card(user, profile, organisation_id)
         keys = self._new_keys(profile, card, user)
         contents = objects.build(card, user, keys, self.authorities, card.create_time)
         first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
@@ -219,18 +233,14 @@ class Cards:
                     f"card {serial} is {card.state}: it cannot {event.name.lower()}"
                 )
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
-                passcodes.drop_proofs(connection, card.id)
-                management.drop_proofs(connection, card.id)
-                withdrawn = operations.open_of(connection, card.id)
-                for operation_id in withdrawn:
-                    operations.cancel(connection, operation_id, now)
+                withdrawn = close_card(connection, card.id, now, KEYSTORE, event.name.lower())
             if event is CardEvent.REVOKE:
-                cards.destroy_keys(connection, card.id, now)
+                destroying.destroy_keys(connection, card.id, now)
             entry = self._entry(connection, self._card(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return entry
 
-    def _new_card(self, user: User, profile: CardProfile) -> Card:
+    def _new_card(self, user: User, profile: CardProfile, organisation_id: str) -> Card:
         now = self.clock()
         digits = SERIAL_DIGITS - len(profile.serial_prefix)
         number = int.from_bytes(self.random(16)) % 10**digits
@@ -243,6 +253,7 @@ class Cards:
             state=CardState.ACTIVE if profile.factory_passcodes else CardState.PENDING,
             create_time=now,
             expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
+            organisation_id=organisation_id,
         )
 
     def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[Key]:
@@ -250,14 +261,14 @@ class Cards:
         if profile.secure_messaging is not None:
             algorithm = SUITE_ALGORITHM[profile.secure_messaging]
             key_id = new_id(card.create_time, self.random)
-            made = make_key(key_id, algorithm, self.seal)
+            made = self.custody.make(key_id, algorithm)
             certificate = verifiable.issue(algorithm, made.public_der, card.guid, self.authorities)
             keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
     def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
         key_id = new_id(card.create_time, self.random)
-        made = make_key(key_id, template.algorithm, self.seal)
+        made = self.custody.make(key_id, template.algorithm)
         certificate = certificates.issue(
             template.certificate,
             made.public,
@@ -295,6 +306,8 @@ def _key(
         algorithm=algorithm,
         certificate=certificate,
         sealed_private=made.sealed_private,
+        backend=made.backend,
+        handle=made.handle,
         create_time=card.create_time,
         public_key=made.public_der,
     )

@@ -111,6 +111,11 @@ class People:
         """A token for an operator of the registration authority."""
         return self._invite(Role.OPERATOR, display_name, "", None)[1]
 
+    def add_auditor(self, display_name: str) -> Token:
+        """A token for somebody who reads the journal."""
+        name = text_field("name", display_name, LONGEST_LABEL)
+        return self._invite(Role.AUDITOR, name, "", None)[1]
+
     def list_workstations(self) -> list[Identity]:
         """All workstations, oldest first."""
         with self.database.read() as connection:

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from cloud_keystore.custody import destroying
 from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.certificates import CARD
@@ -60,13 +61,13 @@ class Renewal:
 
         The certificate object stays as it is until somebody writes another, as on every card.
         """
-        cards.remove_key(connection, card.id, key.key_ref, self.clock())
+        destroying.remove_key(connection, card.id, key.key_ref, self.clock())
         cards.add_key(connection, key)
         return self._renew(connection, card, {key.key_ref: key})
 
     def remove_key(self, connection: Connection, card: Card, key_ref: int) -> Changes:
         """Take a key off the card and destroy it; raises KeyNotFound."""
-        if not cards.remove_key(connection, card.id, key_ref, self.clock()):
+        if not destroying.remove_key(connection, card.id, key_ref, self.clock()):
             raise KeyNotFound(f"card {card.serial} has no key {key_ref:02X}")
         return self._renew(connection, card, {key_ref: None})
 
@@ -80,7 +81,7 @@ class Renewal:
         key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(source)
         if key is None:
             raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
-        cards.remove_key(connection, card.id, destination, self.clock())
+        destroying.remove_key(connection, card.id, destination, self.clock())
         cards.move_key(connection, key.id, destination)
         moved = replace(key, key_ref=destination)
         return self._renew(connection, card, {source: None, destination: moved})
@@ -106,7 +107,7 @@ class Renewal:
                 keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
                 cards.set_certificate(connection, key.id, kept.certificate)
             else:
-                cards.remove_key(connection, card.id, key.key_ref, now)
+                destroying.remove_key(connection, card.id, key.key_ref, now)
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
         user = self._holder(connection, card)

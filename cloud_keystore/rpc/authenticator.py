@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from cloud_keystore.custody.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.operations import Decision, Operation
+from cloud_keystore.model.operations import Assertion, Decision, Operation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.rpc.door import Door
@@ -31,6 +32,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     cards: Cards
     passcodes: Passcodes
     deciding: Deciding
+    sessions: HoldersSessions
     authorities: Authorities
     wakeups: Wakeups
     clock: Clock
@@ -74,8 +76,9 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                 request.operation_id,
                 _decision(request.decision),
                 request.number,
-                request.device_signature,
+                _signature(request),
                 device,
+                _assertion(request),
             ),
         )
         return pb.DecideResponse(state=approval_pb2.OperationState.ValueType(state))
@@ -94,6 +97,18 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                 for entry in entries
             ]
         )
+
+    async def ListSessions(
+        self, _request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        found = await self.door.call(context, self.sessions.list_open)
+        return pb.ListSessionsResponse(sessions=[_session(each) for each in found])
+
+    async def EndSession(
+        self, request: pb.EndSessionRequest, context: Context
+    ) -> pb.EndSessionResponse:
+        await self.door.call(context, lambda device: self.sessions.end(request.session_id, device))
+        return pb.EndSessionResponse()
 
     async def SetPasscode(
         self, request: pb.SetPasscodeRequest, context: Context
@@ -121,8 +136,35 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
 
 
+def _session(found: OpenSession) -> pb.Session:
+    message = pb.Session(
+        id=found.session.id,
+        card_serial=found.card_serial,
+        key_ref=found.key_ref,
+        key_use=approval_pb2.KeyUse.ValueType(found.session.key_use),
+        workstation=found.workstation,
+        site=found.site,
+        uses_left=found.session.uses_left,
+    )
+    message.expire_time.FromDatetime(found.session.expire_time)
+    return message
+
+
 def _decision(number: int) -> Decision:
     try:
         return Decision(number)
     except ValueError:
-        raise InvalidInput("decision is neither APPROVE nor DENY") from None
+        raise InvalidInput("decision is neither APPROVE, DENY nor NOT_ME") from None
+
+
+def _assertion(request: pb.DecideRequest) -> Assertion | None:
+    if request.WhichOneof("evidence") != "passkey_assertion":
+        return None
+    answer = request.passkey_assertion
+    return Assertion(answer.authenticator_data, answer.client_data_json, answer.credential_id)
+
+
+def _signature(request: pb.DecideRequest) -> bytes:
+    if request.WhichOneof("evidence") == "passkey_assertion":
+        return request.passkey_assertion.signature
+    return request.device_signature

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from cloud_keystore.model.cards import SECURE_MESSAGING, Key
+from collections.abc import Iterator
+
+from cloud_keystore.approval.payload import terms
+from cloud_keystore.custody.commitment import commits
+from cloud_keystore.model.cards import AUTHENTICATION, SECURE_MESSAGING, Key, PinPolicy
+from cloud_keystore.model.policies import Policy
 from cloud_keystore.registry import public_keys
 from cloud_keystore.registry.cards import CardImage
 from cloud_keystore.registry.renewal import Changes
@@ -18,8 +23,9 @@ def card(image: CardImage) -> pb.Card:
         serial=image.card.serial,
         guid=image.card.guid,
         objects=[pb.DataObject(tag=tag, value=value) for tag, value in image.objects.items()],
-        keys=[_key(key) for key in image.keys],
+        keys=[_under(image.policy, key) for key in image.keys],
         features=features(image.profile),
+        session_offers=[*_offers(image)],
     )
     message.features.management_algorithm = image.management or 0
     if image.secure_messaging is not None and image.cipher_suite is not None:
@@ -42,6 +48,30 @@ def changes(made: Changes) -> administration_pb2.Changes:
         removed_keys=[key_ref for key_ref, key in keys.items() if key is None],
         management_algorithm=made.management or 0,
     )
+
+
+def _under(policy: Policy, key: Key) -> pb.CardKey:
+    """A key as the policy has it: without a passcode, but where it commits its holder."""
+    message = _key(key)
+    if policy.passwordless and not commits(key):
+        message.pin_policy = PinPolicy.NEVER
+    return message
+
+
+def _offers(image: CardImage) -> Iterator[pb.SessionOffer]:
+    """The sessions that may be asked for: the most that the policy allows, the authentication key
+    first.
+    """
+    if image.policy.session is None:
+        return
+    for key in sorted(image.keys, key=lambda key: (key.key_ref != AUTHENTICATION, key.key_ref)):
+        if not commits(key):
+            for use in sorted(image.profile.allowed_uses(key.key_ref, key.algorithm)):
+                yield pb.SessionOffer(
+                    key_ref=key.key_ref,
+                    key_use=approval_pb2.KeyUse.ValueType(use),
+                    terms=terms(image.policy.session),
+                )
 
 
 def _key(key: Key) -> pb.CardKey:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.tracing import TRACE_ID, TraceParent
+from cloud_keystore.observability.traces import Traces
+from cloud_keystore.rpc import calls
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.peer import certificate_sha256, identify
 from cloud_keystore.rpc.refusals import Context, refuse
+from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
 
 R = TypeVar("R")
+
+PASSCODE_METHODS = frozenset(
+    f"/cloudcard.workstation.v1.WorkstationService/{verb}Passcode"
+    for verb in ("Verify", "Change", "Reset")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Door:
     database: Database
     limiter: Limiter
     role: Role
+    traces: Traces = field(default_factory=Traces)
 
     async def call(self, context: Context, use_case: Callable[[Identity], R]) -> R:
         """Run a use case for the caller on a thread, as it may block on the database or on
@@ -31,7 +41,14 @@ class Door:
         """
         try:
             fingerprint = self._admit(context)
-            return await asyncio.to_thread(lambda: use_case(self._identify(fingerprint)))
+            return await asyncio.to_thread(self._run, use_case, fingerprint)
+        except Exception as error:
+            await refuse(context, error)
+
+    async def greet(self, context: Context) -> None:
+        """Let in whoever has a certificate, asking the database nothing."""
+        try:
+            self._admit(context)
         except Exception as error:
             await refuse(context, error)
 
@@ -40,14 +57,39 @@ class Door:
         """Give the caller's identity to the block that serves a stream."""
         try:
             fingerprint = self._admit(context)
-            yield await asyncio.to_thread(self._identify, fingerprint)
+            with self.limiter.stream(fingerprint):
+                yield await asyncio.to_thread(self._identify, fingerprint)
         except Exception as error:
             await refuse(context, error)
 
     def _admit(self, context: Context) -> bytes:
         fingerprint = certificate_sha256(context)
-        self.limiter.admit(fingerprint)
+        self.limiter.admit(self.role.name.lower(), fingerprint)
+        if card := calls.current().card_serial:
+            self.limiter.admit("card", card)
+            if calls.current().method in PASSCODE_METHODS:
+                self.limiter.admit("passcode", card)
         return fingerprint
 
+    def _run(self, use_case: Callable[[Identity], R], fingerprint: bytes) -> R:
+        identity = self._identify(fingerprint)
+        call = calls.current()
+        if self.role is Role.DEVICE and call.operation_id:
+            self._join(call)
+        parent = TraceParent(call.trace_id, call.trace_id[:16]) if call.joined else None
+        with self.traces.span("use case", parent):
+            return use_case(identity)
+
+    def _join(self, call: calls.Call) -> None:
+        """What the phone does about a request belongs to the trace of the request."""
+        with self.database.read() as connection:
+            asked = operations.trace_id(connection, call.operation_id)
+        if asked:
+            call.trace_id, call.joined = asked, True
+            TRACE_ID.set(asked)  # of this thread's copy of the context: the use case's
+
     def _identify(self, fingerprint: bytes) -> Identity:
-        return identify(self.database, fingerprint, self.role)
+        identity = identify(self.database, fingerprint, self.role)
+        call = calls.current()
+        call.role, call.identity_id = self.role.name.lower(), identity.id
+        return identity

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from uuid import UUID
 
+from cloud_keystore.approval import passkeys
 from cloud_keystore.registry.authorities import Authorities
-from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.enrolment import Enrolment, NativeRegistration, Registration
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 from cloudcard.enrolment.v1 import enrolment_pb2 as pb
@@ -20,13 +22,17 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     enrolment: Enrolment
     authorities: Authorities
     limiter: Limiter
-    address: str  # of the keystore's services, "host:port"
+    address: str  # of the keystore's services, "host:port", with commas between several
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         try:
-            self.limiter.admit(_host(context.peer()))
+            self.limiter.admit("enrolment", _host(context.peer()))
             identity, certificate = await asyncio.to_thread(
-                self.enrolment.enrol, request.token_secret, request.csr, request.device_name
+                self.enrolment.enrol,
+                request.token_secret,
+                request.csr,
+                request.device_name,
+                _registration(request),
             )
         except Exception as error:
             await refuse(context, error)
@@ -39,6 +45,36 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
             address=self.address,
             display_name=identity.display_name,
         )
+
+    async def GetPasskeyTerms(
+        self, request: pb.GetPasskeyTermsRequest, context: Context
+    ) -> pb.GetPasskeyTermsResponse:
+        try:
+            self.limiter.admit("enrolment", _host(context.peer()))
+            user = await asyncio.to_thread(self.enrolment.passkey_terms, request.token_secret)
+        except Exception as error:
+            await refuse(context, error)
+        relying_party = self.enrolment.relying_party
+        return pb.GetPasskeyTermsResponse(
+            rp_id=relying_party.id,
+            origin=relying_party.origin,
+            user_handle=UUID(user.id).bytes,
+            user_name=user.display_name,
+        )
+
+
+def _registration(request: pb.EnrolRequest) -> Registration | None:
+    match request.WhichOneof("approval_key"):
+        case "native_key":
+            return NativeRegistration(request.native_key.public_key, request.native_key.signature)
+        case "passkey":
+            return passkeys.Registration(
+                request.passkey.attestation_object,
+                request.passkey.client_data_json,
+                tuple(request.passkey.transports),
+            )
+        case _:
+            return None
 
 
 def _host(peer: str) -> str:

@@ -1,19 +1,31 @@
-"""How fast one caller may call: a token bucket per certificate or address."""
+"""How fast one caller may call, and how many calls may wait: refused here, before any work."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
+from typing import ParamSpec, TypeVar
 
-from cloud_keystore.model.errors import TooManyCalls
+from cloud_keystore.model.errors import Overloaded, TooManyCalls
+from cloud_keystore.model.limits import Limits
+from cloud_keystore.observability.metrics import Metrics
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MOST_CALLERS = 10_000  # remembered at once; the longest silent is forgotten first
+STREAM_SECONDS = 5.0  # after which a stream may be asked for again
 
 
 @dataclass(slots=True)
-class Limiter:
-    """Allows `burst` calls at once and `per_second` for ever. Used from one thread."""
+class Buckets:
+    """One token bucket a caller: `burst` calls at once and `per_second` for ever. Used from one
+    thread.
+    """
 
     per_second: float
     burst: float
@@ -21,7 +33,7 @@ class Limiter:
     _buckets: OrderedDict[Hashable, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def admit(self, caller: Hashable) -> None:
-        """Count one call; raise TooManyCalls if the caller has none left."""
+        """Count one call; raise TooManyCalls, which says when, if the caller has none left."""
         now = self.monotonic()
         level, since = self._buckets.pop(caller, (self.burst, now))
         level = min(self.burst, level + (now - since) * self.per_second)
@@ -30,4 +42,67 @@ class Limiter:
         if len(self._buckets) > MOST_CALLERS:
             self._buckets.popitem(last=False)
         if not allowed:
-            raise TooManyCalls("too many calls: wait a few seconds, then go slower")
+            raise TooManyCalls(
+                "too many calls: wait a few seconds, then go slower",
+                retry_seconds=(1 - level) / self.per_second,
+            )
+
+
+class Limiter:
+    """All limits of a process. Used from its event loop."""
+
+    def __init__(self, limits: Limits, monotonic: Callable[[], float], metrics: Metrics) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._buckets = {
+            name: Buckets(rate.per_second, rate.burst, monotonic)
+            for name, rate in limits.rates.items()
+        }
+        self._streams: Counter[Hashable] = Counter()
+
+    def admit(self, name: str, caller: Hashable) -> None:
+        """Count one call against a limit of the table; raises TooManyCalls."""
+        try:
+            self._buckets[name].admit(caller)
+        except TooManyCalls:
+            self._metrics.limited(name)
+            raise
+
+    @contextmanager
+    def stream(self, caller: Hashable) -> Iterator[None]:
+        """Hold a place for a stream; raises TooManyCalls or Overloaded if there is none."""
+        if self._streams[caller] >= self._limits.streams_of_one:
+            self._metrics.limited("streams of one")
+            raise TooManyCalls("too many streams are open: close some", STREAM_SECONDS)
+        if self._streams.total() >= self._limits.streams:
+            self._metrics.limited("streams")
+            raise Overloaded("the keystore holds as many streams as it can", STREAM_SECONDS)
+        self._streams[caller] += 1
+        self._metrics.streams.inc()
+        try:
+            yield
+        finally:
+            self._metrics.streams.dec()
+            self._streams[caller] -= 1
+            if not self._streams[caller]:
+                del self._streams[caller]
+
+
+class Workers(ThreadPoolExecutor):
+    """The threads on which use cases run: the event loop's executor, with a queue that ends."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits.threads, "use-case")
+        self._places = BoundedSemaphore(limits.threads + limits.calls)
+
+    def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Queue a call; raises Overloaded where the queue is full."""
+        if not self._places.acquire(blocking=False):
+            raise Overloaded("the keystore has more to do than it can: try again")
+        try:
+            future = super().submit(call, *args, **kwargs)
+        except BaseException:
+            self._places.release()
+            raise
+        future.add_done_callback(lambda _: self._places.release())
+        return future

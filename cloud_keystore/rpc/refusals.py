@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import NoReturn, TypeAlias
 
 import grpc
@@ -13,12 +14,14 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from cloud_keystore.model import errors
+from cloud_keystore.rpc import calls
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 
 log = structlog.get_logger()
 
 DOMAIN = "cloudcard"
+BUSY_SECONDS = 0.1  # for a use of a key to end
 
 GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.InvalidInput: (StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
@@ -26,12 +29,21 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
+    errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
+    errors.AlertNotFound: (StatusCode.NOT_FOUND, "ALERT_NOT_FOUND"),
     errors.OperationNotFound: (StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
     errors.CardNotInUse: (StatusCode.FAILED_PRECONDITION, "CARD_NOT_IN_USE"),
     errors.IllegalCardChange: (StatusCode.FAILED_PRECONDITION, "ILLEGAL_CARD_CHANGE"),
     errors.OperationClosed: (StatusCode.FAILED_PRECONDITION, "OPERATION_CLOSED"),
+    errors.SessionNotFound: (StatusCode.NOT_FOUND, "SESSION_NOT_FOUND"),
+    errors.SessionClosed: (StatusCode.FAILED_PRECONDITION, "SESSION_CLOSED"),
+    errors.SessionRefused: (StatusCode.PERMISSION_DENIED, "SESSION_REFUSED"),
+    errors.RequestIdReused: (StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"),
+    errors.OrganisationNotFound: (StatusCode.NOT_FOUND, "ORGANISATION_NOT_FOUND"),
+    errors.OrganisationExists: (StatusCode.ALREADY_EXISTS, "ORGANISATION_EXISTS"),
     errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),
     errors.PasscodeAlreadySet: (StatusCode.FAILED_PRECONDITION, "PASSCODE_ALREADY_SET"),
+    errors.KeyBackendUnavailable: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),
     errors.OperationBusy: (StatusCode.UNAVAILABLE, "OPERATION_BUSY"),
     errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
     errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),
@@ -47,6 +59,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.JustRefused: (StatusCode.FAILED_PRECONDITION, "JUST_REFUSED"),
     errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+    errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
 
 
@@ -56,8 +69,9 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
         raise error
     if isinstance(error, errors.KeystoreError) and type(error) in GRPC_STATUS:
         code, reason = GRPC_STATUS[type(error)]
-        log.info("refused", reason=reason)
-        await context.abort_with_status(_status(code, reason, str(error)))
+        _note(code, reason)
+        await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
+    _note(StatusCode.INTERNAL, "INTERNAL")
     incident = uuid.uuid4().hex
     log.error("internal error", incident=incident, exc_info=error)
     text = f"the keystore failed; its log tells more under {incident}"
@@ -65,8 +79,30 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     raise AssertionError("an abort does not return")
 
 
-def _status(code: StatusCode, reason: str, text: str) -> grpc.Status:
+def _note(code: StatusCode, reason: str) -> None:
+    call = calls.current()
+    call.code, call.reason = code.name, reason
+
+
+def _retry_seconds(error: errors.KeystoreError) -> float | None:
+    """When the same call may be made again; None where only another one would do."""
+    match error:
+        case errors.ComeBack():
+            return error.retry_seconds
+        case errors.OperationBusy():
+            return BUSY_SECONDS
+        case _:
+            return None
+
+
+def _status(
+    code: StatusCode, reason: str, text: str, retry_seconds: float | None = None
+) -> grpc.Status:
     number, _ = code.value
     status = status_pb2.Status(code=number, message=text)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    if retry_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromTimedelta(timedelta(seconds=retry_seconds))
+        status.details.add().Pack(retry)
     return rpc_status.to_status(status)

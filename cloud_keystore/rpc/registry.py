@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
 from cloud_keystore.model.people import Identity, IdentityState, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
+from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import CardEntry, Cards
+from cloud_keystore.registry.devices import Devices
+from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People, Token
+from cloud_keystore.rpc.devices import DeviceMethods
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.features import features
+from cloud_keystore.rpc.policies import PolicyMethods
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2 as pb
@@ -25,12 +30,15 @@ CARD_STATE = {
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
+class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryServiceServicer):
     """Translates between messages and use cases."""
 
     door: Door
     people: People
     cards: Cards
+    devices: Devices
+    alerts: Alerts
+    organisations: Organisations
 
     async def CreateUser(
         self, request: pb.CreateUserRequest, context: Context
@@ -73,6 +81,14 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         found = await self.door.call(context, lambda _: self.people.list_workstations())
         return pb.ListWorkstationsResponse(workstations=[_workstation(each) for each in found])
 
+    async def CreateAuditor(
+        self, request: pb.CreateAuditorRequest, context: Context
+    ) -> pb.CreateAuditorResponse:
+        token = await self.door.call(
+            context, lambda _: self.people.add_auditor(request.display_name)
+        )
+        return pb.CreateAuditorResponse(token=_token(token))
+
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, context: Context
     ) -> pb.ListProfilesResponse:
@@ -83,7 +99,9 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.IssueCardRequest, context: Context
     ) -> pb.IssueCardResponse:
         def issue(_: Identity) -> pb.Card:
-            made = self.cards.issue(request.request_id, request.user_id, request.profile)
+            made = self.cards.issue(
+                request.request_id, request.user_id, request.profile, request.organisation_id
+            )
             return self._whole_card(made.card.serial)
 
         return pb.IssueCardResponse(card=await self.door.call(context, issue))
@@ -171,6 +189,7 @@ def _card(entry: CardEntry) -> pb.Card:
         profile=entry.card.profile,
         state=CARD_STATE[entry.card.state],
         tries_left=entry.tries_left or 0,
+        organisation_id=entry.card.organisation_id,
     )
     message.create_time.FromDatetime(entry.card.create_time)
     message.expire_time.FromDatetime(entry.card.expire_time)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
-from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.activation import Activation, Performed
 from cloud_keystore.custody.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
+from cloud_keystore.model.policies import SessionTerms
+from cloud_keystore.model.sessions import Session
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.registry.cards import Cards
@@ -36,6 +40,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     passcodes: Passcodes
     asking: Asking
     activation: Activation
+    sessions: UsingSessions
     secure_messaging: SecureMessaging
     wakeups: Wakeups
     clock: Clock
@@ -130,13 +135,13 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     async def PerformOperation(
         self, request: pb.PerformOperationRequest, context: Context
     ) -> pb.PerformOperationResponse:
-        result = await self.door.call(
+        performed = await self.door.call(
             context,
             lambda workstation: self.activation.perform(
-                request.operation_id, _only(request.inputs), workstation
+                request.operation_id, request.inputs, workstation
             ),
         )
-        return pb.PerformOperationResponse(results=[result])
+        return _performed(performed)
 
     async def CancelOperation(
         self, request: pb.CancelOperationRequest, context: Context
@@ -145,6 +150,29 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
             context, lambda workstation: self.asking.cancel(request.operation_id, workstation)
         )
         return pb.CancelOperationResponse(operation=self._operation(operation))
+
+    async def UseSession(
+        self, request: pb.UseSessionRequest, context: Context
+    ) -> pb.UseSessionResponse:
+        used = await self.door.call(
+            context,
+            lambda workstation: self.sessions.use(
+                request.session_id, request.request_id, request.inputs, workstation
+            ),
+        )
+        return pb.UseSessionResponse(results=used.results, uses_left=used.uses_left)
+
+    async def EndSession(
+        self, request: pb.EndSessionRequest, context: Context
+    ) -> pb.EndSessionResponse:
+        await self.door.call(
+            context, lambda workstation: self.sessions.end(request.session_id, workstation)
+        )
+        return pb.EndSessionResponse()
+
+    async def Ping(self, _request: pb.PingRequest, context: Context) -> pb.PingResponse:
+        await self.door.greet(context)
+        return pb.PingResponse()
 
     def _operation(self, operation: Operation) -> pb.Operation:
         state = operation.state_at(self.clock())
@@ -172,17 +200,35 @@ def _ask(request: pb.CreateOperationRequest) -> Ask:
         key_ref=request.key_ref,
         algorithm=request.algorithm,
         key_use=key_use,
-        input=_only(request.inputs),
+        inputs=tuple(request.inputs),
         passcode_proof=request.passcode_proof,
         application=request.application,
         channels=channels,
+        session=_terms(request.session) if request.HasField("session") else None,
     )
 
 
-def _only(inputs: Sequence[bytes]) -> bytes:
-    if len(inputs) != 1:
-        raise InvalidInput("give one input")
-    return inputs[0]
+def _terms(message: approval_pb2.SessionTerms) -> SessionTerms:
+    return SessionTerms(message.most_uses, timedelta(seconds=message.seconds))
+
+
+def _performed(performed: Performed) -> pb.PerformOperationResponse:
+    session = performed.session
+    return pb.PerformOperationResponse(
+        results=performed.results,
+        session=None if session is None else _session(session, performed.key_ref),
+    )
+
+
+def _session(session: Session, key_ref: int) -> pb.Session:
+    message = pb.Session(
+        id=session.id,
+        key_ref=key_ref,
+        key_use=approval_pb2.KeyUse.ValueType(session.key_use),
+        uses_left=session.uses_left,
+    )
+    message.expire_time.FromDatetime(session.expire_time)
+    return message
 
 
 def _result(outcome: Outcome) -> pb.PasscodeResult:

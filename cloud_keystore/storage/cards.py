@@ -171,6 +171,34 @@ def destroy_keys(connection: Connection, card_id: str, now: datetime) -> None:
     )
 
 
+def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> list[Key]:
+    """Of a card's keys, or of the one under a reference, those that are not destroyed yet."""
+    query = select(*KEY_COLUMNS).where(t.key.c.card_id == card_id, t.key.c.destroy_time.is_(None))
+    if key_ref is not None:
+        query = query.where(t.key.c.key_ref == key_ref, t.key.c.remove_time.is_(None))
+    return [_to_key(row) for row in connection.execute(query).mappings()]
+
+
+def left_in_backend(connection: Connection, backend: str) -> list[Key]:
+    """Keys that are destroyed here, but not known to be so in their backend."""
+    query = select(*KEY_COLUMNS).where(
+        t.key.c.backend == backend, t.key.c.destroy_time.is_not(None), t.key.c.handle.is_not(None)
+    )
+    return [_to_key(row) for row in connection.execute(query).mappings()]
+
+
+def forget_handle(connection: Connection, key_id: str) -> bool:
+    """A key is gone from its backend; False if that was known."""
+    query = update(t.key).where(t.key.c.id == key_id, t.key.c.handle.is_not(None))
+    return connection.execute(query.values(handle=None)).rowcount == 1
+
+
+def handles(connection: Connection, backend: str) -> frozenset[bytes]:
+    """By which the backend finds its keys."""
+    query = select(t.key.c.handle).where(t.key.c.backend == backend, t.key.c.handle.is_not(None))
+    return frozenset(handle for handle in connection.execute(query).scalars() if handle)
+
+
 def _one(row: RowMapping | None) -> Card | None:
     return None if row is None else _to_card(row)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
-
-BUSY_MILLISECONDS = 10_000
+from cloud_keystore.storage import postgresql, sqlite
+from cloud_keystore.storage.modes import MODE, Mode
 
 
 class DatabaseUnusable(KeystoreError):
@@ -24,56 +22,79 @@ class DatabaseUnusable(KeystoreError):
 
 
 class Database:
-    """Hands out transactions. A write transaction holds the database's one write lock from its
+    """Hands out transactions, of SQLite or of PostgreSQL. A write transaction is alone from its
     start.
     """
 
     def __init__(self, url: str) -> None:
-        if make_url(url).drivername != "sqlite":
-            raise DatabaseUnusable(f"{make_url(url).drivername} is not known: use sqlite:///PATH")
-        self._engine = create_engine(url, hide_parameters=True)  # not in errors' texts either
-        event.listen(self._engine, "connect", _set_up)
-        event.listen(self._engine, "begin", _begin)
+        """Know a database; connects to nothing yet. Raises DatabaseUnusable for an address of
+        another kind.
+        """
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise DatabaseUnusable(
+                "this is no address of a database: write postgresql://USER@HOST/NAME"
+            ) from None
+        match parsed.get_backend_name():
+            case "sqlite":
+                self._engine = sqlite.new_engine(parsed)
+            case "postgresql":
+                self._engine = postgresql.new_engine(parsed)
+            case other:
+                raise DatabaseUnusable(
+                    f"{other} is not known: use postgresql://USER@HOST/NAME, or nothing for SQLite"
+                )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other replicas may use it at the same time."""
+        return self._engine.dialect.name == "postgresql"
+
+    @property
+    def driver_url(self) -> str:
+        """PostgreSQL's address as its driver takes it, with the password: never for people."""
+        url = self._engine.url.set(drivername="postgresql")
+        return url.render_as_string(hide_password=False)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with self._engine.connect() as connection, connection.begin():
+        with self._transaction(Mode.READ) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, shared: bool = False) -> Iterator[Connection]:
         """All or nothing, durable when the block has ended; raises the block's exception after a
         rollback.
+
+        No other writer is at work meanwhile; if `shared`, other shared ones may be, so such a block
+        changes what it has read by conditional updates alone.
         """
+        with self._transaction(Mode.SHARED if shared else Mode.WRITE) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, mode: Mode) -> Iterator[Connection]:
         with self._engine.connect() as connection:
-            connection.info["writes"] = True
+            connection.info[MODE] = mode
             try:
                 with connection.begin():
                     yield connection
             finally:
-                connection.info["writes"] = False
+                connection.info[MODE] = Mode.READ
 
     def migrate(self) -> None:
-        """Bring the schema up to date; raise DatabaseUnusable if the file cannot be used."""
-        config = Config()
-        config.set_main_option(
-            "script_location", str(files("cloud_keystore.storage") / "migrations")
-        )
+        """Bring the schema up to date; raise DatabaseUnusable if the database cannot be used."""
         try:
             with self._engine.connect() as connection:
-                _check_references(connection, on=False)  # a table made anew is gone for a moment
-                connection.info["writes"] = True
+                connection.info[MODE] = Mode.WRITE
+                migrating = postgresql.migrating if self.is_shared else sqlite.migrating
                 try:
-                    with connection.begin():
-                        config.attributes["connection"] = connection
-                        command.upgrade(config, "head")
-                        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-                        if broken is not None:
-                            raise DatabaseUnusable(f"{self._name()}: {broken[0]} refers to nothing")
+                    with migrating(connection), connection.begin():
+                        self._upgrade(connection)
                 finally:
-                    connection.info["writes"] = False
-                    _check_references(connection, on=True)
+                    connection.info[MODE] = Mode.READ
         except (OperationalError, DatabaseError) as error:
             raise DatabaseUnusable(f"{self._name()}: {error.orig}") from None
 
@@ -81,30 +102,17 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
+    def _upgrade(self, connection: Connection) -> None:
+        config = Config()
+        config.set_main_option(
+            "script_location", str(files("cloud_keystore.storage") / "migrations")
+        )
+        config.attributes["connection"] = connection
+        if self.is_shared:
+            postgresql.check_durable(connection)
+        command.upgrade(config, "head")
+        if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
+            raise DatabaseUnusable(f"{self._name()}: {table} refers to nothing")
+
     def _name(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
-
-
-def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver leaves transactions to us
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",  # a commit that was answered outlives a loss of power
-        "foreign_keys=ON",
-        f"busy_timeout={BUSY_MILLISECONDS}",
-        "secure_delete=ON",  # a destroyed key's sealed bytes are overwritten
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _check_references(connection: Connection, *, on: bool) -> None:
-    """Switch SQLite's check of foreign keys, which cannot be done inside a transaction."""
-    cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.info.get("writes", False)
-    # Locking at the start: a reader that turns writer half-way would fail instead of waiting.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -17,10 +18,12 @@ from cloud_keystore.model.operations import (
     RESULT_TIME,
     USE_TIME,
     Approval,
+    Assertion,
     Channel,
     Decision,
     Event,
     Operation,
+    OperationKind,
     State,
     sources,
     target,
@@ -30,6 +33,18 @@ from cloud_keystore.storage import tables as t
 o = t.operation.c
 
 Values: TypeAlias = dict[str, "int | str | bytes | datetime | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """An operation that time has ended."""
+
+    event: Event
+    id: str
+    card_id: str
+    user_id: str
+    workstation_id: str
+    key_id: str
 
 
 def add(connection: Connection, operation: Operation) -> None:
@@ -49,8 +64,27 @@ def add(connection: Connection, operation: Operation) -> None:
             create_time=operation.create_time,
             expire_time=operation.expire_time,
             qr_expire_time=operation.qr_expire_time,
+            use_time=operation.use_time,
+            kind=operation.kind,
+            policy=operation.policy,
+            session_id=operation.session_id,
+            input_sha256=operation.input_sha256,
         )
     )
+
+
+def count_waiting(connection: Connection) -> int:
+    """How many operations wait for their holder, those that nobody has swept yet included."""
+    waiting = select(func.count()).where(t.operation.c.state == State.PENDING)
+    return int(connection.execute(waiting).scalar_one())
+
+
+def trace_id(connection: Connection, operation_id: str) -> str:
+    """The trace in which an operation was asked for; empty if there is none."""
+    found = connection.execute(
+        select(t.operation.c.trace_id).where(t.operation.c.id == operation_id)
+    ).scalar()
+    return found or ""
 
 
 def find(connection: Connection, operation_id: str) -> Operation | None:
@@ -127,6 +161,19 @@ def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
     return connection.execute(query).scalar_one()
 
 
+def held_by(connection: Connection, device_id: str) -> list[str]:
+    """Operations that no other device can bring to an end: approved by the device and not used, or
+    reached by the code that it claimed alone.
+    """
+    alone = (o.claimed_by == device_id) & (o.channels == _channel_bits(frozenset({Channel.QR})))
+    query = select(o.id).where(
+        o.state.in_(sources(Event.CANCEL)),
+        o.use_time.is_(None),
+        or_(o.device_id == device_id, alone),
+    )
+    return list(connection.execute(query).scalars())
+
+
 def claim(connection: Connection, operation_id: str, device_id: str, now: datetime) -> bool:
     """Bind a waiting operation to the device that scanned its code; once, but a repeat by that
     device is harmless.
@@ -149,11 +196,14 @@ def decide(
     connection: Connection, operation_id: str, event: Event, approval: Approval, now: datetime
 ) -> bool:
     """Write down the holder's decision; False if the operation waits no longer."""
+    assertion = approval.assertion
     decided: Values = {
         "device_id": approval.device_id,
         "decision": approval.decision,
         "decision_number": approval.number,
         "device_signature": approval.device_signature,
+        "authenticator_data": None if assertion is None else assertion.authenticator_data,
+        "client_data": None if assertion is None else assertion.client_data,
         "decide_time": now,
     }
     if event is Event.APPROVE:
@@ -178,6 +228,14 @@ def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
     return started.rowcount == 1
 
 
+def open_session(connection: Connection, operation_id: str, now: datetime) -> bool:
+    """Spend the approval of a session, which is the operation's whole result: of all who try,
+    exactly one gets True, and only before the approval expires.
+    """
+    unspent = [o.use_time.is_(None), o.expire_time > now]
+    return _advance(connection, operation_id, Event.SUCCEED, now, unspent, {"use_time": now})
+
+
 def end_use(
     connection: Connection, operation_id: str, sealed_result: bytes | None, now: datetime
 ) -> bool:
@@ -198,10 +256,8 @@ def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
     return _advance(connection, operation_id, Event.CANCEL, now, [o.use_time.is_(None)], {})
 
 
-def sweep(
-    connection: Connection, now: datetime, stalled_time: timedelta | None
-) -> list[tuple[str, str]]:
-    """Write down what time has done; return the (operation, user) pairs that changed.
+def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Swept]:
+    """Write down what time has done; return what changed.
 
     What waited too long expires, a use that runs for `stalled_time` has lost its process and fails
     (None: any use has), old results are erased.
@@ -209,10 +265,12 @@ def sweep(
     expired = [o.expire_time <= now, o.use_time.is_(None)]
     stalled = [_stalled(now, stalled_time)]
     changed = [
-        (row.id, row.user_id)
+        Swept(event, *row)
         for event, conditions in ((Event.EXPIRE, expired), (Event.FAIL, stalled))
         for row in connection.execute(
-            _change(event, now, conditions, {}).returning(o.id, o.user_id)
+            _change(event, now, conditions, {}).returning(
+                o.id, o.card_id, o.user_id, o.workstation_id, o.key_id
+            )
         )
     ]
     connection.execute(
@@ -274,6 +332,7 @@ def _to_operation(row: RowMapping) -> Operation:
             decision=Decision(row["decision"]),
             number=row["decision_number"],
             device_signature=row["device_signature"],
+            assertion=_to_assertion(row),
         )
     return Operation(
         id=row["id"],
@@ -294,4 +353,14 @@ def _to_operation(row: RowMapping) -> Operation:
         approval=approval,
         use_time=row["use_time"],
         sealed_result=row["sealed_result"],
+        kind=OperationKind(row["kind"]),
+        policy=row["policy"],
+        session_id=row["session_id"],
+        input_sha256=row["input_sha256"],
     )
+
+
+def _to_assertion(row: RowMapping) -> Assertion | None:
+    if row["authenticator_data"] is None:
+        return None
+    return Assertion(row["authenticator_data"], row["client_data"])

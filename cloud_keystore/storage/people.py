@@ -98,6 +98,23 @@ def activate_identity(
     )
 
 
+def list_devices(connection: Connection, user_id: str) -> list[Identity]:
+    """A person's devices, oldest first, removed ones included."""
+    i = t.identity.c
+    query = select(t.identity).where(i.role == Role.DEVICE, i.user_id == user_id).order_by(i.id)
+    return [_to_identity(row) for row in connection.execute(query).mappings()]
+
+
+def remove_identity(connection: Connection, identity_id: str) -> bool:
+    """Take an identity out of use for ever; False if it was."""
+    removed = connection.execute(
+        update(t.identity)
+        .where(t.identity.c.id == identity_id, t.identity.c.state != IdentityState.REMOVED)
+        .values(state=IdentityState.REMOVED)
+    )
+    return removed.rowcount == 1
+
+
 def add_token(
     connection: Connection, secret_sha256: bytes, identity_id: str, expire_time: datetime
 ) -> None:
@@ -106,6 +123,17 @@ def add_token(
             secret_sha256=secret_sha256, identity_id=identity_id, expire_time=expire_time
         )
     )
+
+
+def invited_by(connection: Connection, secret_sha256: bytes, now: datetime) -> Identity | None:
+    """The identity that a token is for, or None if it is unknown, used or expired."""
+    query = select(t.token.c.identity_id).where(
+        t.token.c.secret_sha256 == secret_sha256,
+        t.token.c.use_time.is_(None),
+        t.token.c.expire_time > now,
+    )
+    identity_id = connection.execute(query).scalar()
+    return None if identity_id is None else find_identity(connection, identity_id)
 
 
 def spend_token(connection: Connection, secret_sha256: bytes, now: datetime) -> str | None:

@@ -24,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from cloud_keystore.model.tracing import TRACE_ID
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -131,6 +133,8 @@ approval_key = Table(  # of devices; one without a row approves by its identity'
     Column("backup_eligible", Boolean, nullable=False, server_default=false()),
     Column("backed_up", Boolean, nullable=False, server_default=false()),
     Column("transports", String, nullable=False, server_default=""),
+    Column("rp_id", String, nullable=False, server_default=""),  # that a passkey was made for
+    Column("origin", String, nullable=False, server_default=""),
 )
 
 alert = Table(
@@ -269,7 +273,9 @@ operation = Table(
     Column("input_sha256", LargeBinary),  # of such a use: over its inputs, as it has no payload
     Column("authenticator_data", LargeBinary),  # of a passkey's approval
     Column("client_data", LargeBinary),  # of a passkey's approval
-    Column("trace_id", String, nullable=False, server_default=""),  # 32 hex digits, or empty
+    Column(  # 32 hex digits, or empty: that of the call which asks
+        "trace_id", String, nullable=False, default=lambda: TRACE_ID.get(), server_default=""
+    ),
     UniqueConstraint("workstation_id", "request_id"),
     Index("operation_by_user", "user_id", "state"),
     Index("operation_by_card", "card_id", "create_time"),
@@ -292,6 +298,7 @@ session = Table(
     Column("end_time", Instant),
     Index("session_by_card", "card_id", "end_time"),
     Index("session_by_user", "user_id", "end_time"),
+    Index("session_by_expiry", "end_time", "expire_time"),
 )
 
 journal = Table(  # append-only: rows are inserted, get their place in the tree once, and stay

@@ -427,7 +427,18 @@ def test_a_policy_overrides_the_rule(
     assert card.send(sign)[-4:] == right_after
 
 
-def test_no_policy_overrides_the_rule_without_extensions() -> None:
+SIGN_9A = "0087119A 0A 7C08 8200 8104DEADBEEF 00"
+
+
+def test_without_extensions_a_policy_may_ask_for_no_pin() -> None:
     keys = {0x9A: CardKey(Algorithm.ECC_P256, pin_policy=PinPolicy.NEVER)}
-    card = new_card(image=replace(sample_image(), keys=keys))
-    assert card.send("0087119A 0A 7C08 8200 8104DEADBEEF 00") == "6982"
+    card = new_card(CannedKeys(b"signature"), replace(sample_image(), keys=keys))
+    assert card.send(SIGN_9A)[-4:] == "9000"
+
+
+@pytest.mark.parametrize("policy", set(PinPolicy) - {PinPolicy.NEVER})
+def test_no_other_policy_overrides_the_rule_without_extensions(policy: PinPolicy) -> None:
+    keys = {key_ref: CardKey(Algorithm.ECC_P256, pin_policy=policy) for key_ref in (0x9A, 0x9E)}
+    card = new_card(CannedKeys(b"signature"), replace(sample_image(), keys=keys))
+    assert card.send(SIGN_9A) == "6982"
+    assert card.send(SIGN_9A.replace("119A", "119E"))[-4:] == "9000"  # as the standard has it

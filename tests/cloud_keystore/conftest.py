@@ -8,6 +8,19 @@ import pytest
 
 from cloud_keystore.model.people import User
 from keystore_world import DATABASE, Enrolled, World, new_world
+from postgres import Server, server
+
+ON_BOTH_DATABASES = {
+    "test_operations",
+    "test_sessions",
+    "test_batches",
+    "test_policies",
+    "test_passcodes",
+    "test_cards",
+    "test_devices",
+    "test_enrolment",
+    "test_management",
+}
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +31,46 @@ def new_keystore(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / DATABASE
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def new_keystore_in_postgresql(tmp_path_factory: pytest.TempPathFactory, postgresql: Server) -> str:
+    """The address of the database of a keystore that has just been made."""
+    url = postgresql.new_database()
+    new_world(tmp_path_factory.mktemp("new-keystore"), url=url).database.close()
+    return url
+
+
 @pytest.fixture
-def world(tmp_path: Path, new_keystore: Path) -> Iterator[World]:
-    shutil.copy(new_keystore, tmp_path / DATABASE)
-    world = new_world(tmp_path)
+def database_url(postgresql: Server, new_keystore_in_postgresql: str) -> Iterator[str]:
+    """The address of a new keystore's database in PostgreSQL, a test's own."""
+    url = postgresql.new_database(new_keystore_in_postgresql)
+    yield url
+    postgresql.drop(url)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of what both databases must do alike on both."""
+    if (
+        "world" in metafunc.fixturenames
+        and metafunc.module.__name__.rpartition(".")[2] in ON_BOTH_DATABASES
+    ):
+        metafunc.parametrize("world", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path, new_keystore: Path) -> Iterator[World]:
+    if getattr(request, "param", "sqlite") == "postgresql":
+        url: str = request.getfixturevalue("database_url")
+        world = new_world(tmp_path, url=url)
+    else:
+        shutil.copy(new_keystore, tmp_path / DATABASE)
+        world = new_world(tmp_path)
     yield world
     world.database.close()
 

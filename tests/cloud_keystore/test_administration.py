@@ -279,7 +279,7 @@ class TestKeys:
         for _ in range(2):  # its policy asks for the passcode once
             operation = world.ask(serial, pc, b"\x22" * 32, key_ref=0x9C, proof=proof)
             world.decide(operation, ada[1])
-            signature = world.activation.perform(operation.id, b"\x22" * 32, pc.identity)
+            signature = world.perform(operation, pc, b"\x22" * 32)
             public = load_der_public_key(key.public_key)
             assert isinstance(public, ec.EllipticCurvePublicKey)
             public.verify(signature, b"\x22" * 32, ec.ECDSA(Prehashed(SHA256())))
@@ -309,7 +309,7 @@ class TestKeys:
         assert {world.state(pending), world.state(approved)} == {State.CANCELLED}
         assert {pending.id, approved.id, ada[0].id} <= set(world.woken)
         with pytest.raises(OperationClosed):
-            world.activation.perform(approved.id, b"\x11" * 32, other.identity)
+            world.perform(approved, other, b"\x11" * 32)
         with pytest.raises(OperationClosed):
             world.decide(pending, ada[1])
         assert world.state(unconcerned) is State.PENDING
@@ -328,7 +328,7 @@ class TestKeys:
                 text("UPDATE key SET certificate = X'' WHERE id = :id"), {"id": key.id}
             )
         with pytest.raises(ApprovalRejected):
-            world.activation.perform(operation.id, b"\x11" * 32, pc.identity)
+            world.perform(operation, pc, b"\x11" * 32)
 
     def test_the_replaced_key_is_destroyed(self, world: World, admin: Administrator) -> None:
         old = keys(world, admin.card_serial)[0x9A]
@@ -390,7 +390,7 @@ class TestKeys:
         assert keys(world, serial)[0x9A].imported
         operation = world.ask(serial, pc)
         world.decide(operation, ada[1])
-        signature = world.activation.perform(operation.id, b"\x11" * 32, pc.identity)
+        signature = world.perform(operation, pc, b"\x11" * 32)
         public = ec.derive_private_key(int.from_bytes(SCALAR), ec.SECP256R1()).public_key()
         public.verify(signature, b"\x11" * 32, ec.ECDSA(Prehashed(SHA256())))
 
@@ -416,7 +416,7 @@ class TestKeys:
         assert world.state(waiting) is State.CANCELLED
         operation = world.ask(serial, pc, key_ref=0x82)  # with the extensions it signs, too
         world.decide(operation, ada[1])
-        assert world.activation.perform(operation.id, b"\x11" * 32, pc.identity)
+        assert world.perform(operation, pc, b"\x11" * 32)
 
     def test_moves_that_are_none(self, world: World, admin: Administrator) -> None:
         move = world.administration.move_key

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput, UserNotFound
+from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
 from cloud_keystore.registry.signed_data import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
 from keystore_world import PASSCODE, Enrolled, FakeClock, World
@@ -168,3 +170,19 @@ def test_expiry_is_that_of_the_certificates(world: World, ada: tuple[User, Enrol
         certificate = x509.load_der_x509_certificate(key.certificate)
         assert certificate.not_valid_after_utc == expires
     assert expires > datetime.now(UTC)
+
+
+def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    serial = world.card(ada[0])
+    held = {key.id: key for key in world.cards.keys(serial)}
+    world.cards.revoke(serial, "lost")
+    with world.database.read() as connection:
+        entries = connection.execute(text("SELECT entry FROM journal")).scalars().all()
+    events = [event for event in map(decode, entries) if event.kind is Kind.KEY_DESTROYED]
+    assert sorted(event.key_id or "" for event in events) == sorted(held)
+    for event in events:
+        key = held[event.key_id or ""]
+        assert event.details == {"backend": "software", "algorithm": key.algorithm.name}
+        assert event.evidence == {"public_key_sha256": sha256(key.public_key).digest()}

@@ -63,8 +63,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_another_database_is_refused() -> None:
-    with pytest.raises(DatabaseUnusable, match="sqlite"):
-        Database("postgresql://host/keystore")
+    with pytest.raises(DatabaseUnusable, match=r"mysql is not known: use postgresql://"):
+        Database("mysql://host/keystore")
 
 
 def insert_twice(database: Database) -> None:

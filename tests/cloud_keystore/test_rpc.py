@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_der_x509_certificate
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
@@ -165,11 +165,19 @@ def values(field: FieldDescriptor) -> st.SearchStrategy[object]:
 
 
 @st.composite
-def messages(draw: st.DrawFn, method: MethodDescriptor) -> Message:
-    """A request with any values in its fields, often with Ada's real ones."""
-    message = GetMessageClass(method.input_type)()
-    for field in method.input_type.fields:
-        if draw(st.booleans()):
+def messages(draw: st.DrawFn, kind: Descriptor) -> Message:
+    """A message with any values in its fields."""
+    message = GetMessageClass(kind)()
+    for field in kind.fields:
+        if not draw(st.booleans()):
+            continue
+        if field.message_type is not None:
+            value = draw(messages(field.message_type))
+            if field.is_repeated:
+                getattr(message, field.name).extend([value, value])
+            else:
+                getattr(message, field.name).CopyFrom(value)
+        else:
             value = draw(values(field))
             if field.is_repeated:
                 getattr(message, field.name).extend([value, value])
@@ -186,7 +194,7 @@ def messages(draw: st.DrawFn, method: MethodDescriptor) -> Message:
 def test_any_message_gets_a_clear_answer(
     town: Town, role: str, method: MethodDescriptor, data: st.DataObject, known: bool
 ) -> None:
-    message = data.draw(messages(method))
+    message = data.draw(messages(method.input_type))
     fields = method.input_type.fields_by_name
     if known and "card_serial" in fields and "Revoke" not in method.name:
         serial = data.draw(st.sampled_from([town.serial, town.developer]))

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import grpc
 import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from card_os.keys import (
     ChangePasscode,
@@ -111,7 +113,7 @@ def test_an_approved_use(world: World) -> None:
         key_ref=0x9A,
         algorithm=approval_pb2.ALGORITHM_ECC_P256,
         key_use=approval_pb2.KEY_USE_SIGN,
-        input=b"digest",
+        inputs=[b"digest"],
         passcode_proof=b"proof",
         application="pkcs11-tool",
         channels=[PUSH, QR],
@@ -376,3 +378,29 @@ def test_a_card_that_cannot_be(world: World) -> None:
     world.script.card = [pb.GetCardResponse(card=pb.Card(serial="1000", guid=b"short"))]
     with pytest.raises(ValueError, match="GUID"):
         world.keys.get_card()
+
+
+def come_back(seconds: float) -> grpc.Status:
+    """A refusal for load, which says when to come again."""
+    status = status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, message="busy")
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(int(seconds * 1000))
+    status.details.add().Pack(retry)
+    return rpc_status.to_status(status)
+
+
+def test_a_busy_keystore_is_asked_again_when_it_says(world: World) -> None:
+    world.script.create = [come_back(0.02), pb.CreateOperationResponse(operation=operation())]
+    world.script.perform = [come_back(0.02), pb.PerformOperationResponse(results=[b"signature"])]
+    assert world.perform() == b"signature"
+
+
+def test_a_passcode_that_was_not_tried_is_sent_again(world: World) -> None:
+    right = pb.VerifyPasscodeResponse(result=pb.PasscodeResult(passcode_proof=b"proof"))
+    world.script.passcode = [come_back(0.02), right]
+    assert world.ask(VERIFY) == Verified(b"proof")
+
+
+def test_a_keystore_that_is_busy_for_long_is_not_waited_for(world: World) -> None:
+    world.script.passcode = [come_back(60)]
+    assert world.ask(VERIFY) is Refusal.DENIED  # as RESOURCE_EXHAUSTED comes without a reason

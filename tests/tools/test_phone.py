@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cloud_keystore.approval import statement
+from cloud_keystore.model.approval_keys import NativeKey
 from cloud_keystore.model.operations import Approval, Decision
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
@@ -31,7 +32,7 @@ KEYSTORE = ec.generate_private_key(ec.SECP256R1())
 OPERATION = "01a20703-afa0-75f0-bfb4-7f5b93cf92d7"
 
 
-def payload(version: int = 1, operation_id: str = OPERATION) -> bytes:
+def payload(version: int = 2, operation_id: str = OPERATION) -> bytes:
     message = approval_pb2.Payload(version=version, operation_id=operation_id, key_ref=0x9C)
     return message.SerializeToString()
 
@@ -94,7 +95,7 @@ def test_it_signs_the_very_bytes_that_it_was_sent(wired: Wired) -> None:
     wired.phone.approve(wired.phone.find(OPERATION), "42")
     (decision,) = wired.keystore.decisions
     approval = Approval("id", Decision.APPROVE, "42", decision.device_signature)
-    statement.verify(raw, approval, wired.public_key)
+    statement.verify(raw, approval, NativeKey(wired.public_key))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_it_signs_the_very_bytes_that_it_was_sent(wired: Wired) -> None:
         request(payload(), ec.generate_private_key(ec.SECP256R1())),
         request(payload(), domain=statement.STATEMENT_DOMAIN),
         request(payload(), domain=b""),
-        request(payload(version=2)),
+        request(payload(version=3)),
         request(payload(operation_id="another")),
         request(b"\xff\xff"),
         pb.Request(operation_id=OPERATION, payload=payload()),

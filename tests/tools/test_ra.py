@@ -114,3 +114,44 @@ def test_a_profile_that_is_none(operator: Path) -> None:
     done = run(operator, "card", "issue", str(user["id"]), "--profile", "v3")
     assert done.exit_code == 1
     assert "use one of v1, v2" in done.output
+
+
+def test_organisations_and_policies(operator: Path) -> None:
+    trust = str(ask(operator, "organisation", "add", "St Elsewhere")["id"])
+    listed = json.loads(run(operator, "organisation", "list", "--json").output)
+    assert [each["name"] for each in listed] == ["Default", "St Elsewhere"]
+    again = run(operator, "organisation", "add", "St Elsewhere")
+    assert again.exit_code == 1
+    assert "already" in again.output
+
+    assert "No policy is set" in run(operator, "policy", "list").output
+    place = ("--organisation", trust, "--profile", "p256")
+    first = ask(operator, "policy", "set", *place, "--passwordless", "--channel", "qr")
+    assert (first["version"], first["passwordless"], first["channels"]) == (1, True, "qr")
+    terms = ("--session-uses", "500", "--session-minutes", "480")
+    second = ask(operator, "policy", "set", *place, *terms)
+    assert (second["version"], second["session_uses"], second["session_seconds"]) == (2, 500, 28800)
+    assert json.loads(run(operator, "policy", "list", "--json").output) == [second]
+    assert json.loads(run(operator, "policy", "list", "--all", "--json").output) == [first, second]
+    assert "28800" in run(operator, "policy", "list").output
+
+    user = str(ask(operator, "user", "add", "Grace")["id"])
+    issue = ("card", "issue", user, "--profile", "p256")
+    assert ask(operator, *issue, "--organisation", trust)["organisation"] == trust
+    assert ask(operator, *issue)["organisation"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("policy", "set", "--session-uses", "5"), "go together"),
+        (("policy", "set", "--largest-batch", "251"), "250"),
+        (("policy", "set", "--organisation", "nobody"), "no organisation nobody"),
+        (("policy", "set", "--profile", "v99"), "no profile v99"),
+        (("card", "issue", "nobody", "--organisation", "nobody"), "no organisation nobody"),
+    ],
+)
+def test_a_policy_that_is_none(operator: Path, arguments: tuple[str, ...], says: str) -> None:
+    done = run(operator, *arguments)
+    assert done.exit_code != 0
+    assert says in done.output

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Row] = {
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
+    "keys": Row("cloudcard_tools.keys:keys", "Sealing keys of the keystore: list, add, rotate."),
     "authenticator": Row(
         "cloudcard_tools.authenticator.commands:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",

@@ -36,7 +36,12 @@ def identity_option(role: str) -> Callable[[FC], FC]:
 
 
 def enrol(
-    token: str | None, token_file: Path | None, folder: Path, role: str, name: str = ""
+    token: str | None,
+    token_file: Path | None,
+    folder: Path,
+    role: str,
+    name: str = "",
+    complete: identity.Complete = identity.nothing_more,
 ) -> None:
     """Enrol and say so. The token "-" is read from standard input, out of sight of other users'
     `ps`.
@@ -53,5 +58,5 @@ def enrol(
         text = token or ""
     if not text.strip():
         raise Failure("the token is empty")
-    enrolled = identity.enrol(text, folder, role, name)
+    enrolled = identity.enrol(text, folder, role, name, complete)
     click.echo(f"Enrolled as {role} {enrolled.display_name!r} in {folder}.")

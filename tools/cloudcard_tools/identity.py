@@ -10,9 +10,11 @@ import hmac
 import json
 import os
 import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 from cryptography import x509
@@ -25,7 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from cloudcard.enrolment.v1 import enrolment_pb2, enrolment_pb2_grpc
+from cloudcard.enrolment.v1 import enrolment_pb2
+from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
+from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from cloudcard_tools import home
 from cloudcard_tools.failures import Failure, failures
 
@@ -45,6 +49,11 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),  # the callers know which calls may be repeated
 )
+ANY_OF_THEM = json.dumps({"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}]})
+
+
+Files: TypeAlias = Mapping[str, bytes]  # of an identity's folder, by name
+Complete: TypeAlias = Callable[[EnrolRequest, EnrolmentServiceStub], Files]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +115,45 @@ def channel(identity: Identity) -> grpc.Channel:
         )
     except OSError as error:
         raise Failure(f"the identity in {identity.folder} is incomplete: {error}") from None
-    return grpc.secure_channel(identity.address, credentials, options=CHANNEL_OPTIONS)
+    target, options = target_of(identity.address)
+    return grpc.secure_channel(target, credentials, options=(*CHANNEL_OPTIONS, *options))
 
 
-def enrol(token_text: str, folder: Path, expected_role: str, device_name: str = "") -> Identity:
+def target_of(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What gRPC calls an address of the keystore, with the options that go with it.
+
+    Several numbers, with commas between them, are replicas: any of them is as good, and the next
+    is taken where one does not answer (gRPC's name syntax, "ipv4:" and "ipv6:").
+    """
+    first, comma, _ = address.partition(",")
+    if not comma:
+        return address, ()
+    if first.startswith("["):
+        scheme, host = "ipv6", first[1:].partition("]")[0]
+    else:
+        scheme, host = "ipv4", first.partition(":")[0]
+    return f"{scheme}:{address}", (
+        ("grpc.ssl_target_name_override", host),
+        ("grpc.service_config", ANY_OF_THEM),
+    )
+
+
+def nothing_more(_request: EnrolRequest, _stub: EnrolmentServiceStub) -> Files:
+    """What most identities add to a request for enrolment."""
+    return {}
+
+
+def enrol(
+    token_text: str,
+    folder: Path,
+    expected_role: str,
+    device_name: str = "",
+    complete: Complete = nothing_more,
+) -> Identity:
     """Spend a one-time token for an identity of `expected_role` in `folder`.
 
-    The private key is made here and never leaves. Raises Failure; an identity that is there already
-    is kept.
+    The private key is made here and never leaves. `complete` may add to the request, and returns
+    further files for the folder. Raises Failure; an identity that is there already is kept.
     """
     if (folder / "identity.json").exists():
         raise Failure(f"{folder} holds an identity already: remove the folder first to replace it")
@@ -122,22 +162,22 @@ def enrol(token_text: str, folder: Path, expected_role: str, device_name: str = 
     csr = (
         x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, SHA256())
     )
-    request = enrolment_pb2.EnrolRequest(
+    request = EnrolRequest(
         token_secret=secret, csr=csr.public_bytes(Encoding.DER), device_name=device_name
     )
     credentials = grpc.ssl_channel_credentials(_pinned_certificate(address, fingerprint))
     options = (("grpc.ssl_target_name_override", ENROLMENT_HOST),)
     with failures(), grpc.secure_channel(address, credentials, options=options) as connection:
-        response = enrolment_pb2_grpc.EnrolmentServiceStub(connection).Enrol(
-            request, timeout=TIMEOUT_SECONDS
-        )
+        stub = EnrolmentServiceStub(connection)
+        more = complete(request, stub)
+        response = stub.Enrol(request, timeout=TIMEOUT_SECONDS)
     role = ROLES.get(response.role, "unknown")
     if role != expected_role:
         raise Failure(f"this token is for the role {role}, not {expected_role}; it is now used up")
     identity = Identity(
         folder, role, response.id, response.display_name, response.address, response.request_key
     )
-    _store(identity, private, response.certificate, response.ca_certificate)
+    _store(identity, private, response.certificate, response.ca_certificate, more)
     return identity
 
 
@@ -169,7 +209,11 @@ def _pinned_certificate(address: str, fingerprint: bytes) -> bytes:
 
 
 def _store(
-    identity: Identity, private: ec.EllipticCurvePrivateKey, certificate: bytes, ca: bytes
+    identity: Identity,
+    private: ec.EllipticCurvePrivateKey,
+    certificate: bytes,
+    ca: bytes,
+    more: Files,
 ) -> None:
     facts = asdict(identity) | {"request_key": identity.request_key.hex()}
     del facts["folder"]
@@ -179,6 +223,7 @@ def _store(
         "key.pem": key,
         "certificate.pem": ssl.DER_cert_to_PEM_cert(certificate).encode(),
         "ca.pem": ssl.DER_cert_to_PEM_cert(ca).encode(),
+        **more,
         "identity.json": json.dumps(facts, indent=2).encode() + b"\n",  # last: makes the rest count
     }
     for name, content in files.items():

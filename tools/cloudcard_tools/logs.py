@@ -1,25 +1,37 @@
-"""Logs of the long-running commands: lines on standard error, with ids and never with data."""
+"""Logs of the long-running commands: entries on standard error, with ids and never with data."""
 
 from __future__ import annotations
 
 import sys
+from typing import Literal, TypeAlias
 
 import structlog
 
+Form: TypeAlias = Literal["auto", "text", "json"]
 
-def configure(level: int) -> None:
-    """Log from `level` of the standard library on.
+
+def configure(level: int, form: Form = "text") -> None:
+    """Log from `level` of the standard library on; "auto" is text on a terminal, else JSON.
 
     Tracebacks are plain: the richer kind that structlog prefers shows local variables, and a
     passcode may be one of them.
     """
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+    json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    last: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if json
+        else [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
+            )
+        ]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

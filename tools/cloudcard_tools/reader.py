@@ -99,6 +99,13 @@ docs/reader.md tells of pcscd, ports and firewalls.
     help="How the holder's phone is reached.",
 )
 @click.option("--application", default="", help="What the phone shows as the asking program.")
+@click.option(
+    "--session/--no-session",
+    default=True,
+    show_default=True,
+    help="Ask for a session when the PIN is given, where the policy offers one: one approval, then "
+    "key 9A is used unasked until the card is reset.",
+)
 @enrolling.identity_option(ROLE)
 @click.option(
     "--port",
@@ -126,6 +133,7 @@ def reader(
     serials: tuple[str, ...],
     approval: str,
     application: str,
+    session: bool,
     folder: Path,
     port: int,
     local: bool,
@@ -159,7 +167,9 @@ def reader(
             channel = stack.enter_context(identity.channel(identity.load(folder)))
             prompter = screen.prompter()
             asked = [
-                RemoteKeys(channel, serial, prompter, APPROVALS[approval], application)
+                RemoteKeys(
+                    channel, serial, prompter, APPROVALS[approval], application, sessions=session
+                )
                 for serial in serials
             ]
             inserted = _fetch(dict(zip(serials, asked, strict=True)), screen, stop)

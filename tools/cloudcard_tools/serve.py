@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,8 +13,11 @@ import click
 from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
-from cloudcard_tools import home, logs
+from cloud_keystore.model.limits import Limits, with_rates
+from cloudcard_tools import logs
 from cloudcard_tools.failures import Failure
+from cloudcard_tools.place import place_options
+from cloudcard_tools.token_options import token_of, token_options
 
 
 @click.command(
@@ -22,9 +26,11 @@ Examples:
   cloudcard serve
   cloudcard serve --data /var/lib/cloudcard --listen 0.0.0.0:7443 \\
       --enrol-listen 0.0.0.0:7444 --public-host keystore.example.org
+  PGPASSFILE=/etc/cloudcard/pgpass cloudcard serve --data /var/lib/cloudcard \\
+      --database postgresql://cloudcard@db.example.org/cloudcard
 """
 )
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@place_options
 @click.option(
     "--listen",
     default="127.0.0.1:7443",
@@ -44,27 +50,104 @@ Examples:
     help="Name or address under which clients reach both.",
 )
 @click.option(
+    "--public-address",
+    "public_addresses",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where clients reach the services, if not at --public-host and the port of --listen: one "
+    "name for all replicas, or repeated, with numbers, each replica's.",
+)
+@click.option(
     "--crl-url",
     default="",
     help="Where the revocation list of cards' certificates is published: goes into new ones.",
 )
-def serve(
-    data: Path | None, listen: str, enrol_listen: str, public_host: str, crl_url: str
+@click.option(
+    "--webauthn-rp-id",
+    default="",
+    help="Domain that passkeys are made for; by default --public-host, if it is a name. "
+    "Passkeys are lost when it changes.",
+)
+@click.option(
+    "--webauthn-origin",
+    default="",
+    help="Origin of the page where passkeys are used; by default https:// and that domain.",
+)
+@click.option(
+    "--sealing-key",
+    "sealing_keys",
+    multiple=True,
+    metavar="SOURCE",
+    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key; the first seals, "
+    "further ones open. Default: sealing.key in the data folder.",
+)
+@token_options
+@click.option(
+    "--key-backend",
+    type=click.Choice(["software", "pkcs11"]),
+    default="software",
+    show_default=True,
+    help="Where the keys of new cards are made.",
+)
+@click.option(
+    "--http-listen",
+    default="",
+    help="Port for /metrics and /health, plain HTTP; none unless given, such as 127.0.0.1:7445.",
+)
+@click.option(
+    "--limit",
+    "rates",
+    multiple=True,
+    metavar="NAME=PER_SECOND/BURST",
+    help="How fast one caller may call, of each process: workstation=100/1000. Repeatable.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="auto: text on a terminal, else JSON.",
+)
+def serve(  # one argument for each option
+    place: Settings,
+    listen: str,
+    enrol_listen: str,
+    public_host: str,
+    public_addresses: tuple[str, ...],
+    crl_url: str,
+    webauthn_rp_id: str,
+    webauthn_origin: str,
+    sealing_keys: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    key_backend: str,
+    http_listen: str,
+    rates: tuple[str, ...],
+    log_format: logs.Form,
 ) -> None:
     """Run the keystore.
 
     The first start makes everything in the data folder: sealing key, database, certificate
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
-    logs.configure(logging.INFO)
+    logs.configure(logging.INFO, log_format)
     os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
     try:
-        settings = Settings(
-            data=data or home.folder() / "keystore",
+        settings = replace(
+            place,
             listen=Address.parse(listen),
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
+            public_addresses=tuple(map(Address.parse, public_addresses)),
             crl_url=crl_url,
+            webauthn_rp_id=webauthn_rp_id,
+            webauthn_origin=webauthn_origin,
+            sealing_keys=sealing_keys,
+            token=token_of(hsm_module, hsm_token, hsm_pin_file),
+            key_backend=key_backend,
+            http_listen=Address.parse(http_listen) if http_listen else None,
+            limits=with_rates(Limits(), rates),
         )
         asyncio.run(_serve(settings))
     except KeystoreError as error:

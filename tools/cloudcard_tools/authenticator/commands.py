@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
 from cloudcard_tools import enrolling, identity
+from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
-from cloudcard_tools.authenticator.screen import LABELS, facts
+from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
+from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.failures import Failure, failures
 from cloudcard_tools.output import json_option, print_facts, print_json, print_rows
@@ -35,6 +38,7 @@ def phone(folder: Path) -> Iterator[Phone]:
     epilog="""\b
 Examples:
   cloudcard authenticator enrol TOKEN --name "Ada's phone"
+  cloudcard authenticator enrol TOKEN --approval-key passkey
   cloudcard authenticator passcode 1001234567890123
   cloudcard authenticator watch
   cloudcard authenticator scan screenshot.png
@@ -48,10 +52,19 @@ def authenticator() -> None:
 @enrolling.token_argument
 @enrolling.token_file_option
 @click.option("--name", default="", help="Name of this phone.")
+@click.option(
+    "--approval-key",
+    type=click.Choice([choice.value for choice in Choice]),
+    default=Choice.TLS.value,
+    show_default=True,
+    help="Key to approve by: the same as for TLS, one of its own, or a passkey.",
+)
 @identity_option
-def enrol(token: str | None, token_file: Path | None, name: str, folder: Path) -> None:
+def enrol(
+    token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
+) -> None:
     """Make this the phone of a person, by the one-time TOKEN that the RA gave."""
-    enrolling.enrol(token, token_file, folder, ROLE, name)
+    enrolling.enrol(token, token_file, folder, ROLE, name, partial(register, Choice(approval_key)))
 
 
 @authenticator.command()
@@ -126,6 +139,19 @@ def deny(operation: str, folder: Path, as_json: bool) -> None:
         _finish(ringing, own.deny(ringing), "denied", as_json=as_json)
 
 
+@authenticator.command("not-me")
+@click.argument("operation")
+@identity_option
+@json_option
+def not_me(operation: str, folder: Path, as_json: bool) -> None:
+    """Deny the request OPERATION, which somebody else made: suspends the card, tells the RA."""
+    with phone(folder) as own:
+        ringing = own.find(operation)
+        _finish(ringing, own.not_me(ringing), "denied", as_json=as_json)
+    if not as_json:
+        click.echo(REPORTED)
+
+
 @authenticator.command()
 @click.argument("source")
 @click.option("--yes", is_flag=True, help="Approve without asking.")
@@ -141,6 +167,9 @@ def scan(source: str, yes: bool, folder: Path, as_json: bool) -> None:
         agreed = yes or click.confirm("Approve?", err=as_json)
         state = own.approve(ringing, "") if agreed else own.deny(ringing)
         _finish(ringing, state, "approved" if agreed else "denied", as_json=as_json)
+
+
+authenticator.add_command(sessions)
 
 
 def _finish(ringing: Ringing, state: str, wanted: str, *, as_json: bool) -> None:

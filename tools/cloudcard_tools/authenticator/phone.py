@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.identity import Identity
 
@@ -51,7 +52,7 @@ class Phone:
     """
 
     def __init__(self, identity: Identity, channel: grpc.Channel) -> None:
-        self._private = identity.private_key()
+        self._approver = Approver(identity)
         key = load_der_public_key(identity.request_key)
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Failure("the keystore's request key is of an unknown kind: enrol again")
@@ -84,6 +85,10 @@ class Phone:
         """Refuse; return the state."""
         return self._decide(ringing, pb.DECISION_DENY, "")
 
+    def not_me(self, ringing: Ringing) -> str:
+        """Refuse, and say that somebody else asked: the card is suspended; return the state."""
+        return self._decide(ringing, pb.DECISION_NOT_ME, "")
+
     def cards(self) -> list[pb.HolderCard]:
         """The holder's cards."""
         return list(self._stub.ListCards(pb.ListCardsRequest(), timeout=TIMEOUT_SECONDS).cards)
@@ -102,8 +107,8 @@ class Phone:
             operation_id=ringing.operation_id,
             decision=decision,
             number=number,
-            device_signature=self._private.sign(statement, ec.ECDSA(SHA256())),
         )
+        self._approver.decide(request, statement)
         # A keystore that is just coming back is waited for, with the decision not yet sent.
         response = self._stub.Decide(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
         return state_name(response.state)

@@ -6,6 +6,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
 from cloudcard_tools.output import Row, iso_time
 
+REPORTED = "The card is suspended, and your registration authority knows."
 KEY_USE = {
     approval_pb2.KEY_USE_SIGN: "Sign",
     approval_pb2.KEY_USE_DECRYPT: "Decrypt",
@@ -36,7 +37,7 @@ def facts(ringing: Ringing) -> Row:
     payload = ringing.payload
     return {
         "operation": ringing.operation_id,
-        "key_use": KEY_USE.get(payload.key_use, "unknown"),
+        "key_use": key_use(payload),
         "key": KEY_NAME.get(payload.key_ref, f"key {payload.key_ref:02X}"),
         "card": payload.card_serial,
         "holder": payload.user_display_name,
@@ -45,6 +46,24 @@ def facts(ringing: Ringing) -> Row:
         "application": payload.application or "not known",
         "created": iso_time(payload.create_time.ToDatetime()),
         "expires": iso_time(payload.expire_time.ToDatetime()),
-        "fingerprint": ", ".join(each.hex()[:16] + "…" for each in payload.input_sha256),
+        "fingerprint": fingerprint(payload),
         "policy": payload.policy,
     }
+
+
+def key_use(payload: approval_pb2.Payload) -> str:
+    """What is approved: one use, so many, or a session."""
+    use = KEY_USE.get(payload.key_use, "unknown")
+    if payload.HasField("session"):
+        minutes = -(-payload.session.seconds // 60)
+        return (
+            f"SESSION: {use}, up to {payload.session.most_uses} times within {minutes} minutes, "
+            "without asking you again"
+        )
+    count = len(payload.input_sha256)
+    return use if count == 1 else f"{use}, {count} times"
+
+
+def fingerprint(payload: approval_pb2.Payload) -> str:
+    """The beginnings of the inputs' SHA-256, each with the same weight; none of a session's."""
+    return ", ".join(each.hex()[:16] + "…" for each in payload.input_sha256)

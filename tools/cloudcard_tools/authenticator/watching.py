@@ -13,12 +13,14 @@ import click
 import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
-from cloudcard_tools.authenticator.screen import LABELS, facts
-from cloudcard_tools.failures import Failure, explain, failures
+from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
+from cloudcard_tools.failures import Failure, Refused, explain, failures
 from cloudcard_tools.output import print_facts
 
 RETRY_SECONDS = 0.5
-HINT = "Type the number shown at the workstation to approve, d to deny: "
+HINT = "Type the number shown at the workstation to approve, d to deny, n if it was not you: "
+DENY = ("d", "deny")
+NOT_ME = ("n", "not me")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing more will be typed."""
+    """Nothing more will be typed, or ring."""
 
 
 Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Failure | Finished"
@@ -104,23 +106,26 @@ class Watch:
             self._say("nothing", "No request waits.")
             return
         current = self.ringing[-1]
-        if typed.lower() not in ("d", "deny") and not (len(typed) == 2 and typed.isdigit()):
+        if typed.lower() not in DENY + NOT_ME and not (len(typed) == 2 and typed.isdigit()):
             self._say("hint", HINT)
             return
         try:
             with failures():
-                state = (
-                    self.phone.approve(current, typed)
-                    if typed.isdigit()
-                    else self.phone.deny(current)
-                )
+                state = self._decide(current, typed.lower())
         except Failure as failure:
             self._say("failure", failure.message, operation=current.operation_id)
             return
         self._drop(current.operation_id)
-        wrong = " The number was wrong." if typed.isdigit() and state == "denied" else ""
-        text = f"{state.capitalize()}.{wrong}"
+        more = " The number was wrong." if typed.isdigit() and state == "denied" else ""
+        if typed.lower() in NOT_ME:
+            more = f" {REPORTED}"
+        text = f"{state.capitalize()}.{more}"
         self._say("decided", text, operation=current.operation_id, state=state)
+
+    def _decide(self, current: Ringing, typed: str) -> str:
+        if typed in NOT_ME:
+            return self.phone.not_me(current)
+        return self.phone.deny(current) if typed in DENY else self.phone.approve(current, typed)
 
     def _drop(self, operation_id: str) -> None:
         self.ringing = [each for each in self.ringing if each.operation_id != operation_id]
@@ -135,6 +140,10 @@ class Watch:
                     self.happenings.put(event)
             except grpc.RpcError as error:
                 failure = explain(error) if isinstance(error, grpc.Call) else Failure(str(error))
+                if isinstance(failure, Refused) and failure.reason == "IDENTITY_REJECTED":
+                    self.happenings.put(failure)
+                    self.happenings.put(Finished())  # this phone was removed: it rings no more
+                    return
                 self.happenings.put(Lost(failure.message))
             except Failure as failure:
                 self.happenings.put(failure)

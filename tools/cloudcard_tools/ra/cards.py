@@ -51,14 +51,22 @@ def card() -> None:
 @click.option(
     "--profile", default="", help="What to make, of `profile list`; by default the one marked *."
 )
+@click.option("--organisation", "organisation_id", default="", help="ID, of `organisation list`.")
 @identity_option
 @json_option
-def card_issue(user_id: str, profile: str, folder: Path, as_json: bool) -> None:
+def card_issue(
+    user_id: str, profile: str, organisation_id: str, folder: Path, as_json: bool
+) -> None:
     """Make a card for USER_ID: keys, certificates and PIV objects.
 
     The holder then chooses the passcode on the phone: cloudcard authenticator passcode SERIAL.
     """
-    request = pb.IssueCardRequest(request_id=os.urandom(16), user_id=user_id, profile=profile)
+    request = pb.IssueCardRequest(
+        request_id=os.urandom(16),
+        user_id=user_id,
+        profile=profile,
+        organisation_id=organisation_id,
+    )
     with registry(folder) as stub:
         made = stub.IssueCard(request, timeout=TIMEOUT_SECONDS).card
     print_facts(_whole_card(made), CARD_LABELS, as_json=as_json)
@@ -186,6 +194,7 @@ def _card(message: pb.Card) -> dict[str, Value]:
         "user_id": message.user_id,
         "user_display_name": message.user_display_name,
         "profile": message.profile,
+        "organisation": message.organisation_id,
         "state": CARD_STATE.get(message.state, "unknown"),
         "passcode": passcode,
         "tries_left": message.tries_left,

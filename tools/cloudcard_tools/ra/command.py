@@ -8,7 +8,9 @@ import click
 
 from cloudcard_tools import enrolling
 from cloudcard_tools.ra.cards import card
+from cloudcard_tools.ra.devices import alerts, device
 from cloudcard_tools.ra.people import user, workstation
+from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE, identity_option
 
@@ -21,6 +23,9 @@ Examples:
   cloudcard ra profile list
   cloudcard ra card issue USER_ID --profile v2
   cloudcard ra card list --json
+  cloudcard ra device remove DEVICE_ID --reason lost
+  cloudcard ra alerts list
+  cloudcard ra policy set --session-uses 500 --session-minutes 480
 """
 )
 def ra() -> None:
@@ -40,3 +45,7 @@ ra.add_command(user)
 ra.add_command(workstation)
 ra.add_command(profile)
 ra.add_command(card)
+ra.add_command(device)
+ra.add_command(alerts)
+ra.add_command(organisation)
+ra.add_command(policy)

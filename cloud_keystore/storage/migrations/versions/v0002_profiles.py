@@ -21,7 +21,34 @@ def upgrade() -> None:
         "card_object",
         sa.Column("written", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
-    _rebuild_key()
+    if op.get_bind().dialect.name == "sqlite":
+        _rebuild_key()
+    else:
+        _alter_key()
+    op.create_index(
+        "key_on_card",
+        "key",
+        ["card_id", "key_ref"],
+        unique=True,
+        sqlite_where=sa.text("remove_time IS NULL"),
+        postgresql_where=sa.text("remove_time IS NULL"),
+    )
+
+
+NEW_COLUMNS = (
+    ("public_key", sa.LargeBinary, False),
+    ("pin_policy", sa.Integer, False),
+    ("touch_policy", sa.Integer, False),
+    ("imported", sa.Boolean, False),
+    ("remove_time", sa.BigInteger, True),
+)
+
+
+def _alter_key() -> None:
+    """PostgreSQL came later than this version: no key is there yet."""
+    op.drop_constraint("key_card_id_key_ref_key", "key")
+    for name, kind, nullable in NEW_COLUMNS:
+        op.add_column("key", sa.Column(name, kind(), nullable=nullable))
 
 
 def _rebuild_key() -> None:
@@ -50,13 +77,6 @@ def _rebuild_key() -> None:
     )
     op.drop_table("key")
     op.rename_table("new_key", "key")
-    op.create_index(
-        "key_on_card",
-        "key",
-        ["card_id", "key_ref"],
-        unique=True,
-        sqlite_where=sa.text("remove_time IS NULL"),
-    )
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT id, certificate FROM key")).all():
         connection.execute(

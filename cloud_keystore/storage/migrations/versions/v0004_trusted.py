@@ -64,6 +64,8 @@ def _people() -> None:
         sa.Column("backup_eligible", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("backed_up", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("transports", sa.String(), nullable=False, server_default=""),
+        sa.Column("rp_id", sa.String(), nullable=False, server_default=""),
+        sa.Column("origin", sa.String(), nullable=False, server_default=""),
     )
     op.create_table(
         "alert",
@@ -95,6 +97,7 @@ def _sessions() -> None:
     )
     op.create_index("session_by_card", "session", ["card_id", "end_time"])
     op.create_index("session_by_user", "session", ["user_id", "end_time"])
+    op.create_index("session_by_expiry", "session", ["end_time", "expire_time"])
 
 
 def _journal() -> None:

@@ -250,7 +250,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveDevice(self, request, context):
-        """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn.
+        """RemoveDevice takes a lost or replaced device out of use for ever. Its approvals that are not used yet are void; what
+        waits for its holder stays for the holder's other devices.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,7 +62,9 @@ class RegistryServiceStub:
     ListDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     RemoveDevice: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RemoveDeviceRequest, _registry_pb2.RemoveDeviceResponse]
-    """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn."""
+    """RemoveDevice takes a lost or replaced device out of use for ever. Its approvals that are not used yet are void; what
+    waits for its holder stays for the holder's other devices.
+    """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAlertsRequest, _registry_pb2.ListAlertsResponse]
     """ListAlerts lists what needs the registration authority's attention, oldest first."""
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_registry_pb2.AcknowledgeAlertRequest, _registry_pb2.AcknowledgeAlertResponse]
@@ -112,7 +114,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     RemoveDevice: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveDeviceRequest, _registry_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
-    """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn."""
+    """RemoveDevice takes a lost or replaced device out of use for ever. Its approvals that are not used yet are void; what
+    waits for its holder stays for the holder's other devices.
+    """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAlertsRequest, _registry_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """ListAlerts lists what needs the registration authority's attention, oldest first."""
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_registry_pb2.AcknowledgeAlertRequest, _registry_pb2.AcknowledgeAlertResponse]  # type: ignore[assignment]
@@ -249,7 +253,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.RemoveDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.RemoveDeviceResponse, _abc.Awaitable[_registry_pb2.RemoveDeviceResponse]]:
-        """RemoveDevice takes a lost or replaced device out of use for ever; what waits for its holder is withdrawn."""
+        """RemoveDevice takes a lost or replaced device out of use for ever. Its approvals that are not used yet are void; what
+        waits for its holder stays for the holder's other devices.
+        """
 
     @_abc_1.abstractmethod
     def ListAlerts(

@@ -1,0 +1,51 @@
+"""Raising alerts: in the transaction of what they tell of, with their entry in the journal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.model.alerts import Alert, AlertKind
+from cloud_keystore.model.cards import Card
+from cloud_keystore.model.clock import Random, new_id
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.storage import alerts
+
+
+def raise_alert(
+    connection: Connection, kind: AlertKind, card: Card, text: str, now: datetime, random: Random
+) -> Alert:
+    """Tell the registration authority something about a card."""
+    alert = Alert(new_id(now, random), kind, card.id, card.user_id, text, now)
+    alerts.add(connection, alert)
+    journal.append(
+        connection,
+        Event(
+            Kind.ALERT_RAISED,
+            now,
+            "keystore",
+            card_id=card.id,
+            user_id=card.user_id,
+            details={"alert_id": alert.id, "alert": kind.value, "text": text},
+        ),
+    )
+    return alert
+
+
+def too_many_refusals(
+    connection: Connection, card: Card, now: datetime, random: Random
+) -> Alert | None:
+    """Tell it that a card's phone is left in peace for a while, unless it has been told and nobody
+    has seen to it yet; then return None.
+    """
+    kind = AlertKind.TOO_MANY_REFUSALS
+    if alerts.is_open(connection, kind, card.id):
+        return None
+    text = (
+        f"Many requests of card {card.serial} were refused, ignored or withdrawn within minutes, "
+        "and its holder's phone rings no more for a while. Ask the holder who made them; suspend "
+        "the card if nobody knows."
+    )
+    return raise_alert(connection, kind, card, text, now, random)

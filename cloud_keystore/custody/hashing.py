@@ -1,0 +1,42 @@
+"""argon2's places: log-ins wait for each other here, and not signatures for log-ins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
+from cloud_keystore.model.errors import Overloaded
+
+WAIT_SECONDS = 3.0
+MOST_WAITING = 12  # threads of use cases that log-ins may hold; there are more of those
+
+
+def half_the_cores() -> int:
+    """How many hash at once, so that a core is left to sign."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+class Hashing:
+    """Lets `at_once` threads hash and `waiting` more wait for them; the next is refused."""
+
+    def __init__(self, at_once: int | None = None, waiting: int = MOST_WAITING) -> None:
+        at_once = at_once or half_the_cores()
+        self._places = BoundedSemaphore(at_once + waiting)
+        self._turns = BoundedSemaphore(at_once)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn; raises Overloaded, nothing having been done, where there is none."""
+        if not self._places.acquire(blocking=False):
+            raise Overloaded("too many people log in at this moment: try again")
+        try:
+            if not self._turns.acquire(timeout=WAIT_SECONDS):
+                raise Overloaded("too many people log in at this moment: try again")
+            try:
+                yield
+            finally:
+                self._turns.release()
+        finally:
+            self._places.release()

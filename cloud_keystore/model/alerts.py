@@ -1,0 +1,29 @@
+"""Alerts: what needs the registration authority's attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+
+
+@unique
+class AlertKind(StrEnum):
+    """What it is about. A name, once written, keeps its meaning for ever."""
+
+    NOT_ME = "not-me"
+    TOO_MANY_REFUSALS = "too-many-refusals"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that somebody should see to; `text` says what happened and what to do."""
+
+    id: str
+    kind: AlertKind
+    card_id: str | None
+    user_id: str | None
+    text: str
+    create_time: datetime
+    acknowledge_time: datetime | None = None
+    acknowledged_by: str | None = None  # an operator

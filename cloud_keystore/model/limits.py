@@ -1,0 +1,58 @@
+"""The limits of one process, in one place. Several replicas allow as many times as much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from cloud_keystore.model.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket: `burst` calls at once and `per_second` for ever."""
+
+    per_second: float
+    burst: float
+
+
+# Of whom: an identity by its role, a card whoever asks, an address without an identity
+RATES: Mapping[str, Rate] = MappingProxyType(
+    {
+        "workstation": Rate(50, 500),
+        "device": Rate(20, 100),
+        "operator": Rate(50, 500),
+        "auditor": Rate(20, 200),
+        "card": Rate(50, 500),  # calls that name the card
+        "passcode": Rate(5, 50),  # passcodes tried on one card, before any is compared
+        "enrolment": Rate(1, 30),  # tokens tried, per address
+    }
+)
+_FORM = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process takes on; what is above is refused at once, and told when to come back."""
+
+    rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
+    streams: int = 15_000  # waiting ones, of all callers
+    streams_of_one: int = 500  # and of one identity
+    calls: int = 1_000  # use cases that wait for a thread
+    threads: int = 32  # on which use cases run
+
+
+def with_rates(limits: Limits, texts: Iterable[str]) -> Limits:
+    """Set rates by "name=per_second/burst"; raises InvalidInput."""
+    rates = dict(limits.rates)
+    for text in texts:
+        found = _FORM.fullmatch(text)
+        if found is None or found[1] not in rates or float(found[2]) == 0 or int(found[3]) == 0:
+            raise InvalidInput(
+                f"{text!r} is no limit: write name=per_second/burst, such as workstation=100/1000; "
+                f"names are {', '.join(rates)}"
+            )
+        rates[found[1]] = Rate(float(found[2]), int(found[3]))
+    return replace(limits, rates=rates)

@@ -1,0 +1,58 @@
+"""Sessions: uses of one key for one purpose at one workstation, under one approval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from cloud_keystore.model.algorithms import KeyUse
+from cloud_keystore.model.policies import Policy, SessionTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that the holder has approved."""
+
+    id: str  # that of the operation by which it was asked for
+    card_id: str
+    key_id: str
+    user_id: str
+    workstation_id: str
+    key_use: KeyUse
+    policy: str  # the name of the one that was in force
+    uses_left: int
+    create_time: datetime  # when the holder approved
+    expire_time: datetime
+    end_time: datetime | None = None  # when it was ended before its time
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it may be used at `now`; before its beginning the clock has been set back."""
+        return self.end_time is None and self.uses_left > 0 and self.in_time(now)
+
+    def in_time(self, now: datetime) -> bool:
+        """Whether `now` lies between its beginning and its end."""
+        return self.create_time <= now < self.expire_time
+
+
+def within(asked: SessionTerms, allowed: SessionTerms | None) -> bool:
+    """Whether the terms are no more than what a policy allows."""
+    return (
+        allowed is not None and asked.most_uses <= allowed.most_uses and asked.time <= allowed.time
+    )
+
+
+def still_allowed(session: Session, policy: Policy, now: datetime) -> bool:
+    """Whether a policy, which may have become stricter, lets an open session go on."""
+    terms = policy.session
+    return (
+        terms is not None
+        and session.uses_left <= terms.most_uses
+        and now < session.create_time + terms.time
+    )
+
+
+def inputs_sha256(inputs: Sequence[bytes]) -> bytes:
+    """SHA-256 over the SHA-256 of each input: one reading only, whatever their lengths."""
+    return sha256(b"".join(sha256(each).digest() for each in inputs)).digest()

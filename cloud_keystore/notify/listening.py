@@ -1,0 +1,95 @@
+"""Wake-ups between replicas, by PostgreSQL's LISTEN and NOTIFY.
+
+A hint like any other: one that is lost costs a poll. So nothing waits for it, and a connection that
+breaks is made anew, after which all who wait look for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import structlog
+from psycopg import AsyncConnection, Error, sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+
+from cloud_keystore.notify.wakeups import Wakeups
+
+CHANNEL = "cloudcard_wakeups"
+MOST_TOPICS = 100  # in one notification, whose text may have 7999 bytes (PostgreSQL's NOTIFY)
+MOST_QUEUED = 10_000  # topics that wait to be told while the database is away
+RETRY_SECONDS = 0.5
+PARAMETERS: dict[str, str | int] = {
+    "application_name": "cloudcard wake-ups",
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
+Asynchronous: TypeAlias = AsyncConnection[TupleRow]
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """Tells other replicas what has changed here, and wakes those here whom a change elsewhere
+    concerns. Made and run in the event loop of `wakeups`.
+    """
+
+    def __init__(self, url: str, wakeups: Wakeups) -> None:
+        """Know the database by its address, "postgresql://…"; connects to nothing yet."""
+        self._url = url
+        self._wakeups = wakeups
+        self._untold: asyncio.Queue[str] = asyncio.Queue(MOST_QUEUED)
+
+    def tell(self, topics: Iterable[str]) -> None:
+        """Have other replicas told, soon; called in the event loop."""
+        for topic in topics:
+            if self._untold.full():
+                return  # who waits elsewhere will look when the connection is back
+            self._untold.put_nowait(topic)
+
+    async def run(self) -> None:
+        """Listen and tell until cancelled."""
+        while True:
+            try:
+                async with self._connected() as listening, self._connected() as telling:
+                    await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                    self._wakeups.wake_all()  # what was told meanwhile is lost
+                    async with asyncio.TaskGroup() as tasks:
+                        own = telling.info.backend_pid
+                        tasks.create_task(self._listen(listening, own))
+                        tasks.create_task(self._tell(telling))
+            except* (Error, OSError) as group:
+                error = group.exceptions[0]
+                log.warning("no wake-ups between replicas", error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Asynchronous]:
+        where = make_conninfo(self._url, **PARAMETERS)
+        connection = await AsyncConnection.connect(where, autocommit=True)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def _listen(self, connection: Asynchronous, own: int) -> None:
+        async for notification in connection.notifies():
+            if notification.pid != own:
+                self._wakeups.wake_here(notification.payload.split())
+
+    async def _tell(self, connection: Asynchronous) -> None:
+        while True:
+            topics = list(dict.fromkeys([await self._untold.get(), *self._rest()]))
+            for start in range(0, len(topics), MOST_TOPICS):
+                text = " ".join(topics[start : start + MOST_TOPICS])
+                await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, text))
+
+    def _rest(self) -> Iterator[str]:
+        while not self._untold.empty():
+            yield self._untold.get_nowait()

@@ -1,0 +1,1 @@
+"""What the keystore tells of itself: metrics and traces, with no identity in them."""

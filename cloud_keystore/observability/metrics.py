@@ -1,0 +1,55 @@
+"""The metrics of one process, in the names and units of Prometheus.
+
+Labels take values from short lists of the code's own: never an identity, a serial or a caller's
+text.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """A registry of its own, so that two services in a process do not share their counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        at = self.registry
+        Info("cloudcard_build", "Version of the keystore", registry=at).info(
+            {"version": version("cloudcard")}
+        )
+        self.calls = Counter(
+            "cloudcard_rpc_calls", "Calls by method and status", ("method", "code"), registry=at
+        )
+        self.call_seconds = Histogram(
+            "cloudcard_rpc_seconds",
+            "Duration of unary calls",
+            ("method",),
+            buckets=SECONDS,
+            registry=at,
+        )
+        self.calls_under_way = Gauge(
+            "cloudcard_rpc_under_way", "Calls and streams now", registry=at
+        )
+        self.streams = Gauge("cloudcard_rpc_streams", "Streams now", registry=at)
+        self.refusals = Counter(
+            "cloudcard_refusals", "Refusals by reason", ("reason",), registry=at
+        )
+        self.limits = Counter(
+            "cloudcard_limits_hit", "Calls refused by a limit", ("limit",), registry=at
+        )
+        self.waiting = Gauge(
+            "cloudcard_operations_waiting", "Operations that wait for a holder", registry=at
+        )
+
+    def limited(self, limit: str) -> None:
+        """Count a call that a limit kept out."""
+        self.limits.labels(limit).inc()
+
+    def text(self) -> bytes:
+        """All values in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,76 @@
+"""OpenTelemetry spans of calls; they cost nothing where no collector is named.
+
+A collector is named by the standard OTEL_EXPORTER_OTLP_ENDPOINT, such as http://127.0.0.1:4318.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from cloud_keystore.model.tracing import TraceParent
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Makes spans where it has a provider."""
+
+    provider: TracerProvider | None = None
+
+    @contextmanager
+    def span(
+        self, name: str, parent: TraceParent | None = None, attributes: Mapping[str, str] = {}
+    ) -> Iterator[None]:
+        """A span around the block: below `parent`, or below the span under way."""
+        if self.provider is None:
+            yield
+            return
+        tracer = self.provider.get_tracer("cloudcard")
+        above = None if parent is None else trace.set_span_in_context(_remote(parent))
+        with tracer.start_as_current_span(
+            name,
+            context=above,
+            attributes=dict(attributes),
+            record_exception=False,  # a traceback may quote what nobody should read
+            set_status_on_exception=False,
+        ):
+            yield
+
+    def close(self) -> None:
+        """Send what is left."""
+        if self.provider is not None:
+            self.provider.shutdown()
+
+
+def from_environment(environment: Mapping[str, str]) -> Traces:
+    """Export by OTLP over HTTP if a collector is named, else nothing."""
+    if not environment.get(ENDPOINT):
+        return Traces()
+    return exporting(BatchSpanProcessor(OTLPSpanExporter()))
+
+
+def exporting(processor: SpanProcessor) -> Traces:
+    """Traces that go to a processor of spans."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "cloudcard-keystore"}))
+    provider.add_span_processor(processor)
+    return Traces(provider)
+
+
+def _remote(parent: TraceParent) -> trace.NonRecordingSpan:
+    return trace.NonRecordingSpan(
+        trace.SpanContext(
+            trace_id=int(parent.trace_id, 16),
+            span_id=int(parent.span_id, 16),
+            is_remote=True,
+            trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+        )
+    )

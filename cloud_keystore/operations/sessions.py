@@ -1,0 +1,60 @@
+"""What a holder's device does with sessions: see which are open, and end one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from cloud_keystore.custody.closing import end_sessions
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import SessionNotFound
+from cloud_keystore.model.people import Identity
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.storage import cards, people, sessions
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as its holder sees it."""
+
+    session: Session
+    card_serial: str
+    key_ref: int
+    workstation: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldersSessions:
+    """The device's use cases of sessions."""
+
+    database: Database
+    clock: Clock
+
+    def list_open(self, device: Identity) -> list[OpenSession]:
+        """The open sessions of the device's holder, oldest first."""
+        with self.database.read() as connection:
+            found = sessions.list_open(connection, device.user_id or "", self.clock())
+            return [_seen(connection, each) for each in found]
+
+    def end(self, session_id: str, device: Identity) -> None:
+        """Close a session of the holder's; one that has ended stays so. Raises SessionNotFound."""
+        with self.database.write() as connection:
+            session = sessions.find(connection, session_id)
+            if session is None or session.user_id != device.user_id:
+                raise SessionNotFound("you have no such session")
+            actor = f"device {device.id}"
+            end_sessions(connection, self.clock(), actor, "holder", session_id=session_id)
+
+
+def _seen(connection: Connection, session: Session) -> OpenSession:
+    card = cards.find(connection, session.card_id)
+    key = cards.find_key(connection, session.key_id)
+    workstation = people.find_identity(connection, session.workstation_id)
+    if card is None or key is None or workstation is None:
+        raise SessionNotFound("the session is of a card, key or workstation that is not there")
+    return OpenSession(
+        session, card.serial, key.key_ref, workstation.display_name, workstation.site
+    )

@@ -1,0 +1,69 @@
+"""Writes down what time has done to operations and sessions, with its journal entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.closing import KEYSTORE
+from cloud_keystore.model import operations as model
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.storage import operations, sessions
+
+KINDS: Mapping[model.Event, Kind] = {
+    model.Event.EXPIRE: Kind.OPERATION_EXPIRED,
+    model.Event.FAIL: Kind.OPERATION_FAILED,
+}
+
+
+def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
+    """Whether `sweep` would find anything; keeps an idle service from writing."""
+    return operations.needs_sweep(connection, now, stalled_time) or sessions.needs_sweep(
+        connection, now
+    )
+
+
+def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> set[str]:
+    """End what has run out of time (storage tells what that is); return the ids of operations and
+    users who wait to know.
+    """
+    swept = operations.sweep(connection, now, stalled_time)
+    events = [_of_operation(each, now) for each in swept]
+    events += [_of_session(each, now) for each in sessions.sweep(connection, now)]
+    if events:
+        journal.append(connection, *events)
+    return {topic for each in swept for topic in (each.id, each.user_id)}
+
+
+def _of_operation(swept: operations.Swept, now: datetime) -> Event:
+    return Event(
+        kind=KINDS[swept.event],
+        time=now,
+        actor=KEYSTORE,
+        card_id=swept.card_id,
+        user_id=swept.user_id,
+        workstation_id=swept.workstation_id,
+        operation_id=swept.id,
+        key_id=swept.key_id,
+    )
+
+
+def _of_session(session: Session, now: datetime) -> Event:
+    return Event(
+        kind=Kind.SESSION_ENDED,
+        time=now,
+        actor=KEYSTORE,
+        card_id=session.card_id,
+        user_id=session.user_id,
+        workstation_id=session.workstation_id,
+        operation_id=session.id,
+        key_id=session.key_id,
+        details={
+            "why": "time" if session.uses_left else "used up",
+            "uses_left": session.uses_left,
+        },
+    )

@@ -1,0 +1,72 @@
+"""Alerts as the registration authority sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.model.alerts import Alert
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import AlertNotFound
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.people import Identity
+from cloud_keystore.storage import alerts, cards, people
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEntry:
+    """An alert as listed: with what people call its card and holder; empty for neither."""
+
+    alert: Alert
+    card_serial: str
+    user_display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """Lists alerts, and takes down who has seen to them."""
+
+    database: Database
+    clock: Clock
+
+    def list_all(self, *, include_acknowledged: bool) -> list[AlertEntry]:
+        """What nobody has seen to yet, or all, oldest first."""
+        with self.database.read() as connection:
+            found = alerts.list_all(connection, include_acknowledged=include_acknowledged)
+            return [_entry(connection, alert) for alert in found]
+
+    def acknowledge(self, alert_id: str, operator: Identity) -> AlertEntry:
+        """Say that the operator has seen to an alert; harmless when somebody has.
+
+        Raises AlertNotFound.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            first = alerts.acknowledge(connection, alert_id, operator.id, now)
+            alert = alerts.find(connection, alert_id)
+            if alert is None:
+                raise AlertNotFound("there is no such alert: list them for their identifiers")
+            if first:
+                journal.append(
+                    connection,
+                    Event(
+                        Kind.ALERT_ACKNOWLEDGED,
+                        now,
+                        f"operator {operator.id}",
+                        card_id=alert.card_id,
+                        user_id=alert.user_id,
+                        details={"alert_id": alert.id, "alert": alert.kind.value},
+                    ),
+                )
+            return _entry(connection, alert)
+
+
+def _entry(connection: Connection, alert: Alert) -> AlertEntry:
+    card = None if alert.card_id is None else cards.find(connection, alert.card_id)
+    user = None if alert.user_id is None else people.find_user(connection, alert.user_id)
+    return AlertEntry(
+        alert, "" if card is None else card.serial, "" if user is None else user.display_name
+    )

@@ -1,0 +1,103 @@
+"""The methods of `RegistryService` that are about organisations and policies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cloud_keystore.approval.payload import terms
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.operations import Channel
+from cloud_keystore.model.organisations import Organisation
+from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
+from cloud_keystore.registry.organisations import Organisations
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import registry_pb2 as pb
+
+
+class PolicyMethods:
+    """Mixed into the servicer, which has a door and the use cases."""
+
+    __slots__ = ()
+
+    door: Door
+    organisations: Organisations
+
+    async def CreateOrganisation(
+        self, request: pb.CreateOrganisationRequest, context: Context
+    ) -> pb.CreateOrganisationResponse:
+        made = await self.door.call(
+            context, lambda operator: self.organisations.add(request.name, operator)
+        )
+        return pb.CreateOrganisationResponse(organisation=_organisation(made))
+
+    async def ListOrganisations(
+        self, _request: pb.ListOrganisationsRequest, context: Context
+    ) -> pb.ListOrganisationsResponse:
+        found = await self.door.call(context, lambda _: self.organisations.list_all())
+        return pb.ListOrganisationsResponse(organisations=[_organisation(each) for each in found])
+
+    async def SetPolicy(
+        self, request: pb.SetPolicyRequest, context: Context
+    ) -> pb.SetPolicyResponse:
+        version = await self.door.call(
+            context,
+            lambda operator: self.organisations.set_policy(
+                request.organisation_id, request.profile, _policy(request.policy), operator
+            ),
+        )
+        return pb.SetPolicyResponse(policy=_version(version))
+
+    async def ListPolicies(
+        self, request: pb.ListPoliciesRequest, context: Context
+    ) -> pb.ListPoliciesResponse:
+        found = await self.door.call(
+            context,
+            lambda _: self.organisations.list_policies(earlier=request.include_earlier),
+        )
+        return pb.ListPoliciesResponse(policies=[_version(each) for each in found])
+
+
+def _policy(message: pb.Policy) -> Policy:
+    try:
+        channels = frozenset(Channel(each) for each in message.channels)
+    except ValueError:
+        raise InvalidInput("a channel is one that this keystore does not know") from None
+    session = None
+    if message.HasField("session"):
+        session = SessionTerms(
+            message.session.most_uses, timedelta(seconds=message.session.seconds)
+        )
+    return Policy(
+        passwordless=message.passwordless,
+        largest_batch=message.largest_batch,
+        session=session,
+        channels=channels or frozenset(Channel),
+        passkeys=message.passkeys,
+        synced_passkeys=message.synced_passkeys,
+    )
+
+
+def _version(version: PolicyVersion) -> pb.PolicyVersion:
+    policy = version.policy
+    message = pb.PolicyVersion(
+        organisation_id=version.organisation_id,
+        profile=version.profile,
+        version=version.version,
+        policy=pb.Policy(
+            passwordless=policy.passwordless,
+            largest_batch=policy.largest_batch,
+            session=None if policy.session is None else terms(policy.session),
+            channels=[approval_pb2.Channel.ValueType(each) for each in sorted(policy.channels)],
+            passkeys=policy.passkeys,
+            synced_passkeys=policy.synced_passkeys,
+        ),
+    )
+    if version.create_time is not None:
+        message.create_time.FromDatetime(version.create_time)
+    return message
+
+
+def _organisation(organisation: Organisation) -> pb.Organisation:
+    return pb.Organisation(id=organisation.id, name=organisation.name)

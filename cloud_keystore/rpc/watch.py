@@ -1,0 +1,133 @@
+"""What every call passes: it gets its trace id, is counted and timed, and leaves one log entry."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from cloud_keystore.model import tracing
+from cloud_keystore.model.tracing import TRACE_ID, TraceParent
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.observability.traces import Traces
+from cloud_keystore.rpc.calls import CALL, Call
+from cloud_keystore.rpc.refusals import Context
+
+log = structlog.get_logger()
+
+OURS = "/cloudcard."
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
+Unary: TypeAlias = Callable[[Message, Context], Awaitable[Message]]
+Streaming: TypeAlias = Callable[[Message, Context], AsyncIterator[Message]]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(grpc.aio.ServerInterceptor):
+    """Watches the services of cloudcard; others, such as health, pass as they are."""
+
+    metrics: Metrics
+    traces: Traces
+
+    async def intercept_service(  # type: ignore[override]  # the base knows no messages' types
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """The handler of a method, with the watch around it."""
+        handler = await continuation(details)
+        method = str(details.method)
+        if handler is None or not method.startswith(OURS):
+            return handler
+        parent = _parent(details) or tracing.new(os.urandom(24))
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(cast(Streaming, handler.unary_stream), method, parent),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(cast(Unary, handler.unary_unary), method, parent),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _unary(
+        self,
+        serve: Unary,
+        method: str,
+        parent: TraceParent,
+    ) -> Unary:
+        async def watched(request: Message, context: Context) -> Message:
+            with self._watched(method, parent, request):
+                started = time.perf_counter()
+                try:
+                    return await serve(request, context)
+                finally:
+                    seconds = time.perf_counter() - started
+                    self.metrics.call_seconds.labels(method).observe(seconds)
+
+        return watched
+
+    def _stream(
+        self,
+        serve: Streaming,
+        method: str,
+        parent: TraceParent,
+    ) -> Streaming:
+        async def watched(request: Message, context: Context) -> AsyncIterator[Message]:
+            with self._watched(method, parent, request):
+                async for message in serve(request, context):
+                    yield message
+
+        return watched
+
+    @contextmanager
+    def _watched(self, method: str, parent: TraceParent, request: Message) -> Iterator[None]:
+        # Each call is a task of its own: what is set here ends with it.
+        call = Call(
+            method,
+            parent.trace_id,
+            getattr(request, "card_serial", "")[:64],
+            getattr(request, "operation_id", "")[:64],
+        )
+        CALL.set(call)
+        TRACE_ID.set(call.trace_id)
+        structlog.contextvars.bind_contextvars(trace_id=call.trace_id)
+        started = time.perf_counter()
+        self.metrics.calls_under_way.inc()
+        try:
+            with self.traces.span(method, parent):
+                yield
+        except (asyncio.CancelledError, GeneratorExit):
+            call.code = "CANCELLED"
+            raise
+        except NotImplementedError:
+            call.code = "UNIMPLEMENTED"
+            raise
+        finally:
+            self.metrics.calls_under_way.dec()
+            self.metrics.calls.labels(method, call.code).inc()
+            if call.reason:
+                self.metrics.refusals.labels(call.reason).inc()
+            log.info(
+                "call",
+                method=method,
+                code=call.code,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+                **call.facts(),
+            )
+
+
+def _parent(details: grpc.HandlerCallDetails) -> TraceParent | None:
+    """The caller's span; none if it is said twice, as then it is not known (3.2)."""
+    said = [value for key, value in details.invocation_metadata or () if key == tracing.TRACEPARENT]
+    return tracing.parse(said[0]) if len(said) == 1 else None

@@ -1,0 +1,60 @@
+"""Rows of alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from cloud_keystore.model.alerts import Alert, AlertKind
+from cloud_keystore.storage import tables as t
+
+a = t.alert.c
+
+
+def add(connection: Connection, alert: Alert) -> None:
+    connection.execute(
+        insert(t.alert).values(
+            id=alert.id,
+            kind=alert.kind.value,
+            card_id=alert.card_id,
+            user_id=alert.user_id,
+            text=alert.text,
+            create_time=alert.create_time,
+        )
+    )
+
+
+def find(connection: Connection, alert_id: str) -> Alert | None:
+    row = connection.execute(select(t.alert).where(a.id == alert_id)).mappings().first()
+    return None if row is None else _to_alert(row)
+
+
+def list_all(connection: Connection, *, include_acknowledged: bool) -> list[Alert]:
+    """What nobody has seen to yet, or all, oldest first."""
+    query = select(t.alert).order_by(a.id)
+    if not include_acknowledged:
+        query = query.where(a.acknowledge_time.is_(None))
+    return [_to_alert(row) for row in connection.execute(query).mappings()]
+
+
+def is_open(connection: Connection, kind: AlertKind, card_id: str) -> bool:
+    """Whether there is such an alert of the card's that nobody has seen to."""
+    query = select(a.id).where(
+        a.kind == kind.value, a.card_id == card_id, a.acknowledge_time.is_(None)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def acknowledge(connection: Connection, alert_id: str, operator_id: str, now: datetime) -> bool:
+    """Take down who has seen to an alert; False if somebody had, or there is none."""
+    acknowledged = connection.execute(
+        update(t.alert)
+        .where(a.id == alert_id, a.acknowledge_time.is_(None))
+        .values(acknowledge_time=now, acknowledged_by=operator_id)
+    )
+    return acknowledged.rowcount == 1
+
+
+def _to_alert(row: RowMapping) -> Alert:
+    return Alert(**{**row, "kind": AlertKind(row["kind"])})

@@ -1,0 +1,78 @@
+"""Rows of the keys that devices approve by; a device without one approves by its identity's."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from cloud_keystore.model.approval_keys import (
+    ApprovalKey,
+    ApprovalKeyKind,
+    NativeKey,
+    Passkey,
+    RelyingParty,
+)
+from cloud_keystore.model.people import Identity
+from cloud_keystore.storage import tables as t
+
+k = t.approval_key.c
+
+
+def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
+    """Give a device a key of its own to approve by."""
+    row: dict[str, str | int | bytes | bool] = {
+        "identity_id": identity_id,
+        "kind": ApprovalKeyKind.NATIVE,
+        "public_key": key.public_key,
+    }
+    if isinstance(key, Passkey):
+        row |= {
+            "kind": ApprovalKeyKind.PASSKEY,
+            "credential_id": key.credential_id,
+            "sign_count": key.sign_count,
+            "backup_eligible": key.backup_eligible,
+            "backed_up": key.backed_up,
+            "transports": " ".join(key.transports),
+            "rp_id": key.relying_party.id,
+            "origin": key.relying_party.origin,
+        }
+    connection.execute(insert(t.approval_key).values(row))
+
+
+def find(connection: Connection, device: Identity) -> ApprovalKey | None:
+    """What a device approves by; None if it has no key at all."""
+    query = select(t.approval_key).where(k.identity_id == device.id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None if device.public_key is None else NativeKey(device.public_key)
+    if row["kind"] == ApprovalKeyKind.NATIVE:
+        return NativeKey(row["public_key"])
+    return Passkey(
+        public_key=row["public_key"],
+        credential_id=row["credential_id"],
+        relying_party=RelyingParty(row["rp_id"], row["origin"]),
+        sign_count=row["sign_count"],
+        backup_eligible=row["backup_eligible"],
+        backed_up=row["backed_up"],
+        transports=tuple(row["transports"].split()),
+    )
+
+
+def has_credential(connection: Connection, credential_id: bytes) -> bool:
+    """Whether any device was ever enrolled with this passkey."""
+    query = select(k.identity_id).where(k.credential_id == credential_id)
+    return connection.execute(query).first() is not None
+
+
+def count_use(
+    connection: Connection, identity_id: str, sign_count: int, *, backed_up: bool
+) -> bool:
+    """Take down a passkey's counter; False if it has not grown (WebAuthn level 3, 6.1.1), which
+    means that there is a copy. Authenticators that do not count say 0 for ever.
+    """
+    grown = or_(k.sign_count < sign_count, (k.sign_count == 0) & (sign_count == 0))
+    counted = connection.execute(
+        update(t.approval_key)
+        .where(k.identity_id == identity_id, grown)
+        .values(sign_count=sign_count, backed_up=backed_up)
+    )
+    return counted.rowcount == 1

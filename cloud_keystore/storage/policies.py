@@ -1,0 +1,73 @@
+"""Rows of policies: one for each version, and none that changes."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select
+
+from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
+from cloud_keystore.storage import tables as t
+
+p = t.policy.c
+# Made once, as each use of a session asks for it.
+_IN_FORCE = (
+    select(t.policy)
+    .where(
+        or_(p.organisation_id == bindparam("of"), p.organisation_id == ""),
+        or_(p.profile == bindparam("of_profile"), p.profile == ""),
+    )
+    .order_by((p.organisation_id == ""), (p.profile == ""), p.version.desc())
+    .limit(1)
+)
+UNSET = PolicyVersion("", "", 0, Policy())
+
+
+def add(connection: Connection, version: PolicyVersion, operator_id: str) -> None:
+    """Put a version in force."""
+    connection.execute(
+        insert(t.policy).values(
+            organisation_id=version.organisation_id,
+            profile=version.profile,
+            version=version.version,
+            document=encode(version.policy),
+            operator_id=operator_id,
+            create_time=version.create_time,
+        )
+    )
+
+
+def latest(connection: Connection, organisation_id: str, profile: str) -> int:
+    """The number of the last version that was set for exactly these; 0 if none was."""
+    query = select(func.max(p.version)).where(
+        p.organisation_id == organisation_id, p.profile == profile
+    )
+    return connection.execute(query).scalar() or 0
+
+
+def in_force(connection: Connection, organisation_id: str, profile: str) -> PolicyVersion:
+    """What holds for an organisation's cards of a profile: the most specific that was set, the
+    organisation counting for more than the profile; or else the default, version 0.
+    """
+    where = {"of": organisation_id, "of_profile": profile}
+    row = connection.execute(_IN_FORCE, where).mappings().first()
+    return UNSET if row is None else _to_version(row)
+
+
+def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:
+    """The last version of each policy, or all of them, by organisation, profile and version."""
+    rows = connection.execute(
+        select(t.policy).order_by(p.organisation_id, p.profile, p.version)
+    ).mappings()
+    versions = [_to_version(row) for row in rows]
+    if earlier:
+        return versions
+    return list({(each.organisation_id, each.profile): each for each in versions}.values())
+
+
+def _to_version(row: RowMapping) -> PolicyVersion:
+    return PolicyVersion(
+        organisation_id=row["organisation_id"],
+        profile=row["profile"],
+        version=row["version"],
+        policy=decode(row["document"]),
+        create_time=row["create_time"],
+    )

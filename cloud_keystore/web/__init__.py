@@ -1,0 +1,1 @@
+"""The keystore over plain HTTP: what machines ask that look after it."""

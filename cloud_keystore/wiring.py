@@ -1,0 +1,155 @@
+"""Builds the use cases and the services from the parts of a running keystore."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import grpc
+
+from cloud_keystore.config import Settings
+from cloud_keystore.custody.activation import Activation
+from cloud_keystore.custody.backends import Keys
+from cloud_keystore.custody.management import Management
+from cloud_keystore.custody.passcodes import Passcodes, new_hasher
+from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody.secure_messaging import SecureMessaging
+from cloud_keystore.custody.using_sessions import UsingSessions
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.people import Role
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.traces import Traces
+from cloud_keystore.operations.asking import Asking
+from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import HoldersSessions
+from cloud_keystore.registry.administration import Administration
+from cloud_keystore.registry.alerts import Alerts
+from cloud_keystore.registry.authorities import Authorities
+from cloud_keystore.registry.cards import Cards
+from cloud_keystore.registry.devices import Devices
+from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.organisations import Organisations
+from cloud_keystore.registry.people import People
+from cloud_keystore.registry.renewal import Renewal
+from cloud_keystore.rpc.administration import AdministrationServicer
+from cloud_keystore.rpc.authenticator import AuthenticatorServicer
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.enrolment import EnrolmentServicer
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.registry import RegistryServicer
+from cloud_keystore.rpc.workstation import WorkstationServicer
+from cloud_keystore.storage.engine import Database
+from cloudcard.administration.v1 import administration_pb2_grpc
+from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard.enrolment.v1 import enrolment_pb2_grpc
+from cloudcard.registry.v1 import registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What use cases are made of, each part once in a process."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    seal: Seal
+    custody: Keys
+    authorities: Authorities
+    people: People
+    limiter: Limiter
+    traces: Traces
+
+
+def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> None:
+    """What enrolled clients call: the services of the main port."""
+    database, seal, clock = parts.database, parts.seal, parts.clock
+    passcode = Passcodes(database, seal, clock, os.urandom, new_hasher())
+    cards = Cards(
+        database,
+        seal,
+        clock,
+        os.urandom,
+        parts.custody,
+        parts.authorities,
+        passcode,
+        wakeups.wake,
+        parts.settings.crl_url,
+    )
+    workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
+        WorkstationServicer(
+            Door(database, parts.limiter, Role.WORKSTATION, parts.traces),
+            cards,
+            passcode,
+            Asking(database, seal, clock, os.urandom, wakeups.wake),
+            Activation(database, seal, clock, parts.custody),
+            UsingSessions(database, seal, clock, os.urandom, parts.custody),
+            SecureMessaging(database, parts.custody),
+            wakeups,
+            clock,
+        ),
+        server,
+    )
+    renewal = Renewal(clock, os.urandom, parts.authorities, parts.settings.crl_url)
+    management = Management(database, seal, clock, os.urandom)
+    administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
+        AdministrationServicer(
+            Door(database, parts.limiter, Role.WORKSTATION, parts.traces),
+            management,
+            Administration(
+                database,
+                seal,
+                clock,
+                os.urandom,
+                parts.custody,
+                renewal,
+                management,
+                passcode,
+                wakeups.wake,
+            ),
+        ),
+        server,
+    )
+    authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(
+        AuthenticatorServicer(
+            Door(database, parts.limiter, Role.DEVICE, parts.traces),
+            cards,
+            passcode,
+            Deciding(database, seal, clock, wakeups.wake, os.urandom),
+            HoldersSessions(database, clock),
+            parts.authorities,
+            wakeups,
+            clock,
+        ),
+        server,
+    )
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(
+        RegistryServicer(
+            Door(database, parts.limiter, Role.OPERATOR, parts.traces),
+            parts.people,
+            cards,
+            Devices(database, clock, wakeups.wake),
+            Alerts(database, clock),
+            Organisations(database, clock, os.urandom),
+        ),
+        server,
+    )
+
+
+def add_enrolment(server: grpc.aio.Server, parts: Parts) -> None:
+    """What callers with nothing but a token call: the service of the enrolment port."""
+    settings = parts.settings
+    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
+        EnrolmentServicer(
+            Enrolment(
+                parts.database,
+                parts.clock,
+                parts.authorities.transport,
+                settings.relying_party,
+            ),
+            parts.authorities,
+            parts.limiter,
+            ",".join(map(str, settings.service_addresses)),
+        ),
+        server,
+    )

@@ -1,0 +1,108 @@
+"""A PostgreSQL server of the tests' own: Debian's programs, a folder, a socket, no password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from cloudcard_tools.demo.stage import free_ports
+
+PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"))
+USER = "postgres"  # initdb refuses root
+SECONDS = 60
+
+
+@dataclass
+class Server:
+    """A server that can be stopped and started again at will."""
+
+    folder: Path
+    port: int
+    _names: Iterator[int] = field(default_factory=count)
+
+    def new_database(self, template: str = "template1") -> str:
+        """Make a database, empty or like the one at an address; returns its address."""
+        name = f"keystore{next(self._names)}"
+        original = template.rpartition("/")[2]
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy")
+        return self._url(name)
+
+    def configure(self, **settings: str) -> None:
+        """Change settings of the running server."""
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            for name, value in settings.items():
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            connection.execute("SELECT pg_reload_conf()")
+
+    def drop(self, url: str) -> None:
+        """Remove a database that nobody uses any more."""
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {url.rpartition('/')[2]}")
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        log = str(self.folder / "log")
+        control("-D", str(self.folder / "data"), "-w", "-l", log, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; "immediate" is like a crash."""
+        control("-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """A new server, ended with the block."""
+    memory = Path("/dev/shm")
+    folder = Path(
+        tempfile.mkdtemp(prefix="cloudcard-postgres-", dir=memory if memory.is_dir() else None)
+    )
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, USER)
+        (port,) = free_ports(1)
+        made = Server(folder, port)
+        data = folder / "data"
+        run("initdb", "-D", str(data), "-U", USER, "--auth=trust", "-E", "UTF8", "--no-sync")
+        with (data / "postgresql.conf").open("a") as file:
+            file.write(
+                f"port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories=''\n"
+                "max_connections=200\nshared_buffers=16MB\n"
+            )
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs, as its user where we are root."""
+    command = [str(PROGRAMS / program), *arguments]
+    if os.geteuid() == 0:
+        command = ["runuser", "-u", USER, "--", *command]
+    subprocess.run(
+        command,
+        check=True,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        timeout=SECONDS,
+    )
+
+
+def control(*arguments: str) -> None:
+    run("pg_ctl", *arguments)

@@ -1,0 +1,185 @@
+"""Keys to approve by, lost phones and alerts from the command line, at a real keystore."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from cloudcard.registry.v1 import registry_pb2
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools import identity
+from cloudcard_tools.authenticator.commands import authenticator
+from cloudcard_tools.authenticator.phone import Phone, Ringing
+from cloudcard_tools.authenticator.screen import REPORTED
+from cloudcard_tools.failures import Failure, explain
+from cloudcard_tools.processes import Nursery
+from cloudcard_tools.ra import ra
+from keystore_process import KeystoreProcess, Workstation
+
+
+@dataclass
+class Town:
+    """A keystore with Ada, her first phone, her card and a workstation."""
+
+    keystore: KeystoreProcess
+    user_id: str
+    ada: identity.Identity
+    pc: identity.Identity
+
+    def workstation(self) -> Workstation:
+        """At it, a card of Ada's that nobody else has used."""
+        serial = self.keystore.card(self.user_id, self.ada)
+        stub = workstation_pb2_grpc.WorkstationServiceStub(identity.channel(self.pc))
+        return Workstation(stub, serial)
+
+    def token(self) -> str:
+        """For Ada's next phone."""
+        request = registry_pb2.CreateDeviceTokenRequest(user_id=self.user_id)
+        token: str = self.keystore.registry.CreateDeviceToken(request).device_token.text
+        return token
+
+    def ra(self, *arguments: str) -> Result:
+        own = ("--identity", str(self.keystore.operator.folder), "--json")
+        return CliRunner().invoke(ra, [*arguments, *own])
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("town")
+    with Nursery(folder / "logs") as nursery:
+        keystore = KeystoreProcess(folder, nursery)
+        user_id, ada = keystore.holder("Ada")
+        yield Town(keystore, user_id, ada, keystore.workstation("PC1"))
+
+
+def enrol(town: Town, folder: Path, *arguments: str) -> Phone:
+    done = CliRunner().invoke(
+        authenticator, ["enrol", town.token(), "--identity", str(folder), *arguments]
+    )
+    assert done.exit_code == 0, done.output
+    own = identity.load(folder)
+    return Phone(own, identity.channel(own))
+
+
+@pytest.mark.parametrize(
+    ("choice", "kind", "file"),
+    [
+        ("tls", "native", "key.pem"),
+        ("p256", "native", "approval.pem"),
+        ("ed25519", "native", "approval.pem"),
+        ("passkey", "passkey", "passkey.json"),
+    ],
+)
+def test_a_phone_approves_by_each_kind_of_key(
+    town: Town, tmp_path: Path, choice: str, kind: str, file: str
+) -> None:
+    folder = tmp_path / "phone"
+    phone = enrol(town, folder, "--approval-key", choice)
+    assert (folder / file).stat().st_mode & 0o777 == 0o600
+    pc = town.workstation()
+    for _ in range(2):  # a passkey counts from one to the next
+        operation = pc.create(os.urandom(16))
+        assert phone.approve(phone.find(operation.id), operation.number) == "approved"
+        assert pc.perform(operation.id)
+    listed = json.loads(town.ra("device", "list", town.user_id).output)
+    (own,) = [each for each in listed if each["id"] == identity.load(folder).id]
+    assert (own["kind"], own["state"], own["backed_up"]) == (kind, "active", False)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"junk", b'{"private": "00"}'])
+def test_a_passkey_that_is_broken(town: Town, tmp_path: Path, content: bytes) -> None:
+    phone = enrol(town, tmp_path / "phone", "--approval-key", "passkey")
+    (tmp_path / "phone" / "passkey.json").write_bytes(content)
+    operation = town.workstation().create(os.urandom(16))
+    with pytest.raises(Failure, match="enrol again"):
+        phone.deny(phone.find(operation.id))
+
+
+def test_a_removed_phone_is_cut_off_while_it_watches(town: Town, tmp_path: Path) -> None:
+    phone = enrol(town, tmp_path / "phone")
+    rang, ended = threading.Event(), list[grpc.RpcError]()
+
+    def watch() -> None:
+        try:
+            for event in phone.watch():
+                if isinstance(event, Ringing):
+                    rang.set()
+        except grpc.RpcError as error:
+            ended.append(error)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    operation = town.workstation().create(os.urandom(16))
+    assert rang.wait(10)
+    ringing = phone.find(operation.id)
+    device = identity.load(tmp_path / "phone").id
+    assert town.ra("device", "remove", device).exit_code == 2  # it takes a reason
+    removed = town.ra("device", "remove", device, "--reason", "lost")
+    assert json.loads(removed.output)["state"] == "removed"
+    watching.join(5)
+    assert not watching.is_alive()
+    (error,) = ended
+    assert isinstance(error, grpc.Call)
+    assert "removed" in explain(error).message
+    with pytest.raises(grpc.RpcError):
+        phone.approve(ringing, operation.number)
+    again = town.ra("device", "remove", "none", "--reason", "lost")
+    assert again.exit_code == 1
+    assert "no such device" in again.output
+
+
+def test_what_was_not_the_holder_suspends_the_card_and_tells(town: Town) -> None:
+    pc = town.workstation()
+    operation = pc.create(os.urandom(16))
+    own = ("--identity", str(town.ada.folder))
+    done = CliRunner().invoke(authenticator, ["not-me", operation.id, *own])
+    assert done.exit_code == 0, done.output
+    assert "suspended" in done.output
+    shown = json.loads(town.ra("card", "show", pc.serial).output)
+    assert shown["state"] == "suspended"
+    (alert,) = json.loads(town.ra("alerts", "list").output)
+    assert (alert["kind"], alert["card"], alert["holder"]) == ("not-me", pc.serial, "Ada")
+    assert alert["acknowledged"] is None
+    seen = json.loads(town.ra("alerts", "acknowledge", alert["id"]).output)
+    assert seen["acknowledged"]
+    assert json.loads(town.ra("alerts", "list").output) == []
+    assert json.loads(town.ra("alerts", "list", "--all").output) == [seen]
+    assert town.ra("alerts", "acknowledge", "none").exit_code == 1
+
+
+def test_the_screen_takes_a_third_answer(town: Town) -> None:
+    pc = town.workstation()
+    child = town.keystore.nursery.start_python(
+        "watch",
+        *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
+        *("--identity", str(town.ada.folder)),
+    )
+    child.wait_for_json(event="watching", timeout=20)
+    operation = pc.create(os.urandom(16))
+    child.wait_for_json(event="request", operation=operation.id)
+    child.send("n")
+    decided = child.wait_for_json(event="decided", operation=operation.id)
+    assert decided["text"] == f"Denied. {REPORTED}"
+    assert json.loads(town.ra("card", "show", pc.serial).output)["state"] == "suspended"
+
+
+def test_a_watch_ends_when_its_phone_is_removed(town: Town, tmp_path: Path) -> None:
+    enrol(town, tmp_path / "phone")
+    child = town.keystore.nursery.start_python(
+        "lost",
+        *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
+        *("--identity", str(tmp_path / "phone")),
+    )
+    child.wait_for_json(event="watching", timeout=20)
+    device = identity.load(tmp_path / "phone").id
+    assert town.ra("device", "remove", device, "--reason", "lost").exit_code == 0
+    child.wait_for_json(event="failure")
+    assert child.wait() == 0

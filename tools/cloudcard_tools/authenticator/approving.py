@@ -1,0 +1,146 @@
+"""The key that the phone approves by: its TLS key, a native key of its own, or a passkey."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from cloudcard.authenticator.v1 import authenticator_pb2
+from cloudcard.enrolment.v1 import enrolment_pb2, enrolment_pb2_grpc
+from cloudcard_tools.authenticator import passkey
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.identity import TIMEOUT_SECONDS, Files, Identity
+
+ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
+NATIVE_FILE = "approval.pem"
+PASSKEY_FILE = "passkey.json"
+
+Private: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+@unique
+class Choice(StrEnum):
+    """What `enrol --approval-key` takes."""
+
+    TLS = "tls"
+    P256 = "p256"
+    ED25519 = "ed25519"
+    PASSKEY = "passkey"
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """Makes the evidence of decisions, by whichever key the identity's folder holds."""
+
+    identity: Identity
+
+    def decide(self, request: authenticator_pb2.DecideRequest, statement: bytes) -> None:
+        """Put the evidence over a statement into the request."""
+        kept = self.identity.folder / PASSKEY_FILE
+        if not kept.exists():
+            request.device_signature = sign(self._native(), statement)
+            return
+        try:
+            answer, used = passkey.load(kept.read_bytes()).get(sha256(statement).digest())
+            _replace(kept, bytes(used))  # counted before it is sent: a counter never goes back
+        except OSError as error:
+            raise Failure(f"{kept} cannot be used: {error}") from None
+        request.passkey_assertion.CopyFrom(
+            authenticator_pb2.PasskeyAssertion(
+                credential_id=answer.credential_id,
+                authenticator_data=answer.authenticator_data,
+                client_data_json=answer.client_data,
+                signature=answer.signature,
+            )
+        )
+
+    def _native(self) -> Private:
+        own = self.identity.folder / NATIVE_FILE
+        if not own.exists():
+            return self.identity.private_key()
+        try:
+            key = load_pem_private_key(own.read_bytes(), None)
+        except (OSError, ValueError) as error:
+            raise Failure(f"{own} cannot be read ({error}): enrol again") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+            raise Failure(f"{own} is of a kind that cannot approve: enrol again")
+        return key
+
+
+def sign(private: Private, message: bytes) -> bytes:
+    """A native key's signature."""
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return private.sign(message)
+    return private.sign(message, ec.ECDSA(SHA256()))
+
+
+def register(
+    choice: Choice,
+    request: enrolment_pb2.EnrolRequest,
+    stub: enrolment_pb2_grpc.EnrolmentServiceStub,
+) -> Files:
+    """Put a new approval key into a request for enrolment; return the files that keep it."""
+    statement = (
+        ENROLMENT_DOMAIN + sha256(request.token_secret).digest() + sha256(request.csr).digest()
+    )
+    match choice:
+        case Choice.TLS:
+            return {}
+        case Choice.P256:
+            return _register_native(ec.generate_private_key(ec.SECP256R1()), request, statement)
+        case Choice.ED25519:
+            return _register_native(ed25519.Ed25519PrivateKey.generate(), request, statement)
+        case Choice.PASSKEY:
+            return _register_passkey(request, stub, statement)
+
+
+def _register_native(
+    private: Private, request: enrolment_pb2.EnrolRequest, statement: bytes
+) -> Files:
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    request.native_key.public_key = public
+    request.native_key.signature = sign(private, statement)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {NATIVE_FILE: pem}
+
+
+def _register_passkey(
+    request: enrolment_pb2.EnrolRequest,
+    stub: enrolment_pb2_grpc.EnrolmentServiceStub,
+    statement: bytes,
+) -> Files:
+    terms = stub.GetPasskeyTerms(
+        enrolment_pb2.GetPasskeyTermsRequest(token_secret=request.token_secret),
+        timeout=TIMEOUT_SECONDS,
+    )
+    made = passkey.new(terms.rp_id, terms.origin, terms.user_handle)
+    created = made.create(sha256(statement).digest())
+    request.passkey.attestation_object = created.attestation_object
+    request.passkey.client_data_json = created.client_data
+    request.passkey.transports.append("internal")
+    return {PASSKEY_FILE: bytes(made)}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file anew so that it is whole at any time."""
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,202 @@
+"""The commands. They work on the database itself, on the keystore's computer, while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from cloud_keystore.config import Settings
+from cloud_keystore.custody import destroying, rotation, sealing_keys, starting
+from cloud_keystore.custody.sealing import make_key_file
+from cloud_keystore.custody.sealing_keys import FILE, Source
+from cloud_keystore.model.clock import utc_now
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools import output
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.output import json_option
+from cloudcard_tools.place import place_options
+from cloudcard_tools.token_options import token_of, token_options
+
+ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
+
+sources_option = click.option(
+    "--sealing-key",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="SOURCE",
+    help="The key to seal under comes first; then those that are in use.",
+)
+COLUMNS = {
+    "id": "ID",
+    "kind": "KIND",
+    "state": "STATE",
+    "values": "VALUES",
+    "create_time": "CREATED",
+    "retire_time": "RETIRED",
+}
+
+
+@click.group(
+    epilog="""\b
+Another sealing key without a pause:
+  cloudcard keys add file:/etc/cloudcard/2027.key --make
+  (restart each service with --sealing-key file:OLD --sealing-key file:/etc/cloudcard/2027.key,
+   then each with both the other way round: the first is the one that seals)
+  cloudcard keys rotate --sealing-key file:/etc/cloudcard/2027.key --sealing-key file:OLD
+  cloudcard keys list
+  cloudcard keys retire ID
+
+\b
+Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key in a token.
+"""
+)
+def keys() -> None:
+    """Sealing keys: which there are, another in place of one, and the end of one."""
+
+
+@keys.command("list")
+@place_options
+@json_option
+def list_(place: Settings, as_json: bool) -> None:
+    """The keys that the database knows, and how many values need each."""
+    with _database(place) as database:
+        found = rotation.list_keys(database)
+    rows: list[output.Row] = [
+        {
+            "id": sealing_keys.key_text(each.key.id),
+            "kind": each.key.kind,
+            "state": "known" if each.key.retire_time is None else "retired",
+            "values": each.values,
+            "create_time": output.iso_time(each.key.create_time),
+            "retire_time": None
+            if each.key.retire_time is None
+            else output.iso_time(each.key.retire_time),
+        }
+        for each in found
+    ]
+    output.print_rows(rows, COLUMNS, "No keystore has run on this folder yet.", as_json=as_json)
+
+
+@keys.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
+@token_options
+@place_options
+@json_option
+def add(
+    source: str,
+    make: bool,
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    place: Settings,
+    as_json: bool,
+) -> None:
+    """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database; nothing is
+    sealed under it yet.
+    """
+    with _database(place) as database:
+        parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
+        if make:
+            if parsed.kind != FILE:
+                raise click.UsageError("--make makes the file of a file:PATH only")
+            if parsed.path.exists():
+                raise Failure(f"{parsed.path} exists: it may be in use; choose another name")
+            make_key_file(parsed.path, os.urandom)
+        key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, ACTOR)
+    facts = {"id": sealing_keys.key_text(key_id), "source": source}
+    output.print_facts(facts, {"id": "ID", "source": "Source"}, as_json=as_json)
+
+
+@keys.command()
+@sources_option
+@token_options
+@place_options
+@json_option
+def rotate(
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    place: Settings,
+    as_json: bool,
+) -> None:
+    """Bring every sealed value under the first key, while services run.
+
+    It may be stopped at any time and begun again.
+    """
+    with _database(place) as database:
+        token = token_of(hsm_module, hsm_token, hsm_pin_file)
+        parsed = [Source.parse(source, token) for source in sources]
+        seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
+        done = sum(rotation.rotate(database, seal))
+    facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}
+    output.print_facts(facts, {"id": "Sealed under", "values": "Changed"}, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@place_options
+@json_option
+def retire(key_id: str, place: Settings, as_json: bool) -> None:
+    """Retire a key that no value needs any more: from now on it is refused."""
+    with _database(place) as database:
+        rotation.retire(database, key_id, utc_now(), ACTOR)
+    output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
+
+
+@keys.command()
+@sources_option
+@token_options
+@place_options
+@json_option
+def sweep(
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    place: Settings,
+    as_json: bool,
+) -> None:
+    """Destroy this keystore's keys in the token that its database does not know.
+
+    A crash in the middle of making a card leaves such keys. Not after restoring an old backup: it
+    does not know the keys of newer cards.
+    """
+    token = token_of(hsm_module, hsm_token, hsm_pin_file)
+    if token is None:
+        raise click.UsageError("name the token: --hsm-module, --hsm-token and --hsm-pin-file")
+    with _database(place) as database:
+        parsed = [Source.parse(source, token) for source in sources]
+        seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
+        held = starting.token_keys(token, seal)
+        if held is None:
+            raise Failure("there is no token")
+        try:
+            done = destroying.sweep(database, held, utc_now())
+            done += destroying.sweep_orphans(database, held, utc_now())
+        finally:
+            held.pool.close()
+    output.print_facts({"values": done}, {"values": "Keys destroyed"}, as_json=as_json)
+
+
+@contextmanager
+def _database(place: Settings) -> Iterator[Database]:
+    if not place.database and not place.database_file.exists():
+        raise Failure(f"there is no keystore in {place.data}: give its folder with --data")
+    database = Database(place.database_url)
+    try:
+        database.migrate()
+        yield database
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{error.filename}: {error.strerror}") from None
+    finally:
+        database.close()

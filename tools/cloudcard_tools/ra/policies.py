@@ -1,0 +1,173 @@
+"""`cloudcard ra organisation` and `ra policy`: whom cards are for, and what their use asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard_tools.output import Row, json_option, print_facts, print_rows
+from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
+
+CHANNELS = {"push": approval_pb2.CHANNEL_PUSH, "qr": approval_pb2.CHANNEL_QR}
+CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
+ORGANISATION_LABELS = {"id": "Organisation", "name": "Name"}
+POLICY_LABELS = {
+    "organisation": "Organisation",
+    "profile": "Profile",
+    "version": "Version",
+    "passwordless": "Without passcode",
+    "largest_batch": "Largest batch",
+    "session_uses": "Uses in a session",
+    "session_seconds": "Seconds of a session",
+    "channels": "Ways to the holder",
+    "passkeys": "Passkeys",
+    "synced_passkeys": "Synced passkeys",
+    "set": "Set",
+}
+NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
+
+
+@click.group()
+def organisation() -> None:
+    """Organisations that cards are issued for."""
+
+
+@organisation.command("add")
+@click.argument("name")
+@identity_option
+@json_option
+def organisation_add(name: str, folder: Path, as_json: bool) -> None:
+    """Add the organisation NAME."""
+    with registry(folder) as stub:
+        request = pb.CreateOrganisationRequest(name=name)
+        made = stub.CreateOrganisation(request, timeout=TIMEOUT_SECONDS).organisation
+    print_facts(_organisation(made), ORGANISATION_LABELS, as_json=as_json)
+
+
+@organisation.command("list")
+@identity_option
+@json_option
+def organisation_list(folder: Path, as_json: bool) -> None:
+    """List organisations."""
+    with registry(folder) as stub:
+        request = pb.ListOrganisationsRequest()
+        found = stub.ListOrganisations(request, timeout=TIMEOUT_SECONDS).organisations
+    rows = [_organisation(each) for each in found]
+    print_rows(rows, ORGANISATION_LABELS, "No organisations.", as_json=as_json)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra policy set --session-uses 500 --session-minutes 480
+  cloudcard ra policy set --organisation ID --profile v2 --passwordless
+  cloudcard ra policy list --all
+"""
+)
+def policy() -> None:
+    """What the use of cards' keys asks of their holders."""
+
+
+@policy.command("set")
+@click.option("--organisation", "organisation_id", default="", help="Its ID; by default all.")
+@click.option("--profile", default="", help="Name of the card profile; by default all.")
+@click.option(
+    "--passwordless/--passcode",
+    default=False,
+    show_default=True,
+    help="Whether the approval alone is enough. Key 9C asks for the passcode all the same.",
+)
+@click.option(
+    "--largest-batch",
+    type=click.IntRange(1, 250),
+    default=250,
+    show_default=True,
+    help="How many inputs one approval may cover.",
+)
+@click.option("--session-uses", type=click.IntRange(1, 100_000), help="Most uses in a session.")
+@click.option("--session-minutes", type=click.IntRange(1, 720), help="How long a session lasts.")
+@click.option(
+    "--channel",
+    "channels",
+    type=click.Choice(list(CHANNELS)),
+    multiple=True,
+    help="A way to the holder that is allowed; by default all.",
+)
+@click.option("--passkeys/--no-passkeys", default=True, show_default=True)
+@click.option("--synced-passkeys/--no-synced-passkeys", default=False, show_default=True)
+@identity_option
+@json_option
+def policy_set(
+    organisation_id: str,
+    profile: str,
+    passwordless: bool,
+    largest_batch: int,
+    session_uses: int | None,
+    session_minutes: int | None,
+    channels: tuple[str, ...],
+    passkeys: bool,
+    synced_passkeys: bool,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Put a new version of a policy in force, at once: all of it is as said here.
+
+    The most specific policy holds: organisation and profile, organisation, profile, all.
+    """
+    if (session_uses is None) != (session_minutes is None):
+        raise click.UsageError("--session-uses and --session-minutes go together")
+    session = None
+    if session_uses is not None and session_minutes is not None:
+        session = approval_pb2.SessionTerms(most_uses=session_uses, seconds=session_minutes * 60)
+    request = pb.SetPolicyRequest(
+        organisation_id=organisation_id,
+        profile=profile,
+        policy=pb.Policy(
+            passwordless=passwordless,
+            largest_batch=largest_batch,
+            session=session,
+            channels=[CHANNELS[each] for each in channels],
+            passkeys=passkeys,
+            synced_passkeys=synced_passkeys,
+        ),
+    )
+    with registry(folder) as stub:
+        made = stub.SetPolicy(request, timeout=TIMEOUT_SECONDS).policy
+    print_facts(_policy(made), POLICY_LABELS, as_json=as_json)
+
+
+@policy.command("list")
+@click.option("--all", "earlier", is_flag=True, help="Earlier versions too.")
+@identity_option
+@json_option
+def policy_list(earlier: bool, folder: Path, as_json: bool) -> None:
+    """List the policies in force."""
+    with registry(folder) as stub:
+        request = pb.ListPoliciesRequest(include_earlier=earlier)
+        found = stub.ListPolicies(request, timeout=TIMEOUT_SECONDS).policies
+    print_rows([_policy(each) for each in found], POLICY_LABELS, NOTHING_SET, as_json=as_json)
+
+
+def _organisation(message: pb.Organisation) -> Row:
+    return {"id": message.id, "name": message.name}
+
+
+def _policy(message: pb.PolicyVersion) -> Row:
+    policy = message.policy
+    has_session = policy.HasField("session")
+    return {
+        "organisation": message.organisation_id or "*",
+        "profile": message.profile or "*",
+        "version": message.version,
+        "passwordless": policy.passwordless,
+        "largest_batch": policy.largest_batch,
+        "session_uses": policy.session.most_uses if has_session else None,
+        "session_seconds": policy.session.seconds if has_session else None,
+        "channels": " ".join(CHANNEL_NAMES.get(each, "unknown") for each in policy.channels),
+        "passkeys": policy.passkeys,
+        "synced_passkeys": policy.synced_passkeys,
+        "set": when(message.create_time),
+    }

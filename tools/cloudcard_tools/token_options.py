@@ -1,0 +1,40 @@
+"""The options that name a PKCS #11 token, the same for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from cloud_keystore.config import Token
+
+Command = Callable[..., None]
+
+
+def token_options(command: Command) -> Command:
+    """Add --hsm-module, --hsm-token and --hsm-pin-file."""
+    for option in (
+        click.option(
+            "--hsm-pin-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="File with the token's PIN, readable by its owner alone.",
+        ),
+        click.option("--hsm-token", default="", help="Label of the token."),
+        click.option(
+            "--hsm-module",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="PKCS #11 library of a token that holds keys.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def token_of(module: Path | None, label: str, pin_file: Path | None) -> Token | None:
+    """The token that was named, if any; raises click.UsageError for half a name."""
+    if module is None and not label and pin_file is None:
+        return None
+    if module is None or not label or pin_file is None:
+        raise click.UsageError("--hsm-module, --hsm-token and --hsm-pin-file go together")
+    return Token(module, label, pin_file)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from cloud_keystore.audit.reading import Reading
+from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.backends import Keys
@@ -32,6 +34,7 @@ from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
 from cloud_keystore.rpc.administration import AdministrationServicer
+from cloud_keystore.rpc.audit import AuditServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
@@ -40,6 +43,7 @@ from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2_grpc
+from cloudcard.audit.v1 import audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2_grpc
@@ -56,6 +60,7 @@ class Parts:
     seal: Seal
     custody: Keys
     authorities: Authorities
+    log: Log
     people: People
     limiter: Limiter
     traces: Traces
@@ -131,6 +136,13 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
             Devices(database, clock, wakeups.wake),
             Alerts(database, clock),
             Organisations(database, clock, os.urandom),
+        ),
+        server,
+    )
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(
+        AuditServicer(
+            Door(database, parts.limiter, Role.AUDITOR, parts.traces),
+            Reading(database, clock, parts.log),
         ),
         server,
     )

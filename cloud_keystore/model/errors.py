@@ -53,6 +53,10 @@ class KeyBackendUnavailable(KeystoreError):
     """
 
 
+class EntryNotFound(KeystoreError):
+    """The journal has no such entry, or no checkpoint covers it yet."""
+
+
 class OperationNotFound(KeystoreError):
     """No such operation, or not one of the caller's."""
 

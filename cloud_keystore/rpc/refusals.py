@@ -59,6 +59,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.JustRefused: (StatusCode.FAILED_PRECONDITION, "JUST_REFUSED"),
     errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+    errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
     errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
 

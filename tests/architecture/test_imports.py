@@ -55,6 +55,7 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config"),
+    ("owning",),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),

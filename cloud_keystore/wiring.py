@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 
 import grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.audit.sequencing import Log
@@ -42,12 +44,18 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage.engine import Database
-from cloudcard.administration.v1 import administration_pb2_grpc
+from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2_grpc
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2_grpc
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+
+SERVICES = tuple(  # of the main port, by their full names
+    service.full_name
+    for file in (workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,12 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
         ),
         server,
     )
+
+
+def add_reflection(server: grpc.aio.Server) -> None:
+    """What tools ask for the services and their messages, which are no secret."""
+    names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
 
 
 def add_enrolment(server: grpc.aio.Server, parts: Parts) -> None:

@@ -15,7 +15,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.journal import PAGE, Place, Query, Row
+from cloud_keystore.storage.journal import Place, Query, Row
 
 MOST_ENTRIES = 500  # of one answer
 MOST_PROOFS = 1000
@@ -105,9 +105,7 @@ class Reading:
         (proof,) = self._prove(size, [proofs.consistency_ranges(old_size, size)])
         return proof
 
-    def _prove(
-        self, size: int, paths: Iterable[list[proofs.Range]]
-    ) -> list[tuple[bytes, ...]]:
+    def _prove(self, size: int, paths: Iterable[list[proofs.Range]]) -> list[tuple[bytes, ...]]:
         self._check_covered(size)
         paths = list(paths)
         with self.database.read() as connection:

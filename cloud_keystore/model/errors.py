@@ -173,6 +173,10 @@ class Overloaded(ComeBack):
     """The keystore has as much to do as it can bear."""
 
 
+class Stopping(ComeBack):
+    """The process that was called ends; another one, or the next, goes on."""
+
+
 class TokenRejected(KeystoreError):
     """The enrolment token is unknown, used or expired."""
 

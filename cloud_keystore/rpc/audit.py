@@ -87,9 +87,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     ) -> pb.ProveConsistencyResponse:
         found = await self.door.call(
             context,
-            lambda auditor: self.reading.prove_consistency(
-                auditor, request.old_size, request.size
-            ),
+            lambda auditor: self.reading.prove_consistency(auditor, request.old_size, request.size),
         )
         return pb.ProveConsistencyResponse(proof=pb.Proof(hashes=found))
 

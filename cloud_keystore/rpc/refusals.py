@@ -62,6 +62,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
+    errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
     errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
 

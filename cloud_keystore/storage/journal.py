@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, insert, literal, select, tuple_, update
 
 from cloud_keystore.storage import tables as t
 
@@ -125,8 +125,15 @@ def search(connection: Connection, query: Query, before: Place | None, most: int
     if query.until is not None:
         conditions.append(j.time < query.until)
     if before is not None:
-        conditions.append(tuple_(j.time, j.id) < tuple_(*before))
-    found = select(j.id, j.leaf_index, j.entry).where(*conditions).order_by(j.id.desc()).limit(most)
+        time, number = before
+        at = tuple_(literal(time, j.time.type), literal(number, j.id.type))
+        conditions.append(tuple_(j.time, j.id) < at)
+    found = (
+        select(j.id, j.leaf_index, j.entry, j.time)
+        .where(*conditions)
+        .order_by(j.time.desc(), j.id.desc())
+        .limit(most)
+    )
     return [Row(row.id, row.leaf_index, row.entry, row.time) for row in connection.execute(found)]
 
 

@@ -143,6 +143,16 @@ class TooManyRefusals(KeystoreError):
     """
 
 
+class StorageUnavailable(KeystoreError):
+    """The database does not answer, is full or cannot be written. Whether the change was made is
+    not known: calls that may be repeated may be repeated.
+    """
+
+
+class StorageDamaged(KeystoreError):
+    """What the database holds cannot be read."""
+
+
 class ComeBack(KeystoreError):
     """Refused for now, with nothing done: the same call may be made after `retry_seconds`."""
 

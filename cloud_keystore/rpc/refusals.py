@@ -60,6 +60,8 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
+    errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
+    errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
     errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
 
@@ -71,6 +73,8 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, errors.KeystoreError) and type(error) in GRPC_STATUS:
         code, reason = GRPC_STATUS[type(error)]
         _note(code, reason)
+        if isinstance(error, errors.StorageUnavailable | errors.StorageDamaged):
+            log.error(reason, cause=_cause(error))
         await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
     _note(StatusCode.INTERNAL, "INTERNAL")
     incident = uuid.uuid4().hex
@@ -78,6 +82,12 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     text = f"the keystore failed; its log tells more under {incident}"
     await context.abort_with_status(_status(StatusCode.INTERNAL, "INTERNAL", text))
     raise AssertionError("an abort does not return")
+
+
+def _cause(error: Exception) -> str:
+    """What the driver said, without the statement."""
+    cause = error.__cause__
+    return str(getattr(cause, "orig", None) or cause)
 
 
 def _note(code: StatusCode, reason: str) -> None:

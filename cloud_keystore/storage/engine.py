@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage import postgresql, sqlite
+from cloud_keystore.storage.failures import translated
 from cloud_keystore.storage.modes import MODE, Mode
 
 
@@ -59,7 +60,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view."""
+        """One consistent view.
+
+        Raises StorageUnavailable and StorageDamaged.
+        """
         with self._transaction(Mode.READ) as connection:
             yield connection
 
@@ -70,19 +74,22 @@ class Database:
 
         No other writer is at work meanwhile; if `shared`, other shared ones may be, so such a block
         changes what it has read by conditional updates alone.
+
+        Raises StorageUnavailable and StorageDamaged.
         """
         with self._transaction(Mode.SHARED if shared else Mode.WRITE) as connection:
             yield connection
 
     @contextmanager
     def _transaction(self, mode: Mode) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             connection.info[MODE] = mode
             try:
                 with connection.begin():
                     yield connection
             finally:
-                connection.info[MODE] = Mode.READ
+                if not connection.invalidated:
+                    connection.info[MODE] = Mode.READ
 
     def migrate(self) -> None:
         """Bring the schema up to date; raise DatabaseUnusable if the database cannot be used."""

@@ -75,7 +75,7 @@ class Service:
         """
         self._settings = settings
         self._siblings = siblings
-        self._stopping = False
+        self._serving = False
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = own(settings) if siblings is None else share(settings)
@@ -107,7 +107,7 @@ class Service:
             Limiter(settings.limits, time.monotonic, self._metrics),
             from_environment(os.environ),
         )
-        self._health = Health(SERVICES, lambda: self._readiness()[0] is HTTPStatus.OK)
+        self._health = Health(SERVICES, self._database_answers)
         self._first_operator()
 
     def hand_over(self) -> Lock:
@@ -135,10 +135,12 @@ class Service:
             self._siblings.listen(wakeups)
         relaying = asyncio.create_task(self._keep_relaying(wakeups))
         servers = [self._main_server(wakeups), self._enrolment_server()]
+        probe = self._probe()
         await self._health.look()
         for server in servers:
             await server.start()
         looking = asyncio.create_task(self._health.keep_looking())
+<<<<<<< HEAD
         upkeep = asyncio.create_task(self._keep_up(wakeups))
         probe = self._probe()
         ready()
@@ -146,6 +148,15 @@ class Service:
         log.info("stopping")
         self._stopping = True
         for task in (looking, upkeep):
+=======
+        sweeper = asyncio.create_task(self._keep_sweeping(wakeups))
+        self._serving = True
+        ready()
+        await stop.wait()
+        log.info("stopping")
+        self._serving = False
+        for task in (looking, sweeper):
+>>>>>>> workers
             task.cancel()
         self._health.stop()
         wakeups.close()  # streams end, and calls under way may: clients go on elsewhere
@@ -180,15 +191,20 @@ class Service:
         return probe
 
     def _readiness(self) -> tuple[HTTPStatus, bytes]:
-        if self._stopping:
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"stopping\n"
+        if not self._serving:
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"starting or stopping\n"
+        if not self._database_answers():
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
+        return HTTPStatus.OK, b"ready\n"
+
+    def _database_answers(self) -> bool:
         try:
             with self.database.read() as connection:
                 connection.execute(select(1))
         except Exception as error:
             log.warning("not ready", error=type(error).__name__)
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
-        return HTTPStatus.OK, b"ready\n"
+            return False
+        return True
 
     def _metrics_page(self) -> tuple[HTTPStatus, bytes]:
         try:

@@ -15,14 +15,14 @@ from cloud_keystore.model.errors import KeystoreError
 
 Lock: TypeAlias = sqlite3.Connection  # given back when it is closed
 
-LAST_WORKERS_SECONDS = 5.0  # for the workers of a supervisor that was killed to end
+LAST_WORKERS_SECONDS = 5.0  # for those of a supervisor that was killed to end
 
 
 class DataInUse(KeystoreError):
     """Another keystore serves the same data folder."""
 
 
-def own(settings: Settings) -> Lock:
+def own(settings: Settings, patience: float = LAST_WORKERS_SECONDS) -> Lock:
     """Take the data folder for this keystore; raises DataInUse.
 
     Workers whose supervisor has just been killed are waited for: a use of a key that is under way
@@ -30,7 +30,7 @@ def own(settings: Settings) -> Lock:
     """
     lock = _locked(settings, settings.lock, "BEGIN EXCLUSIVE")
     try:
-        _locked(settings, settings.workers_lock, "BEGIN EXCLUSIVE", LAST_WORKERS_SECONDS).close()
+        _locked(settings, settings.workers_lock, "BEGIN EXCLUSIVE", patience).close()
     except DataInUse:
         lock.close()
         raise

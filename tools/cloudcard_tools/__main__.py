@@ -28,7 +28,10 @@ COMMANDS: Mapping[str, Row] = {
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
-    "keys": Row("cloudcard_tools.keys:keys", "Sealing keys of the keystore: list, add, rotate."),
+    "keys": Row(
+        "cloudcard_tools.keys:keys",
+        "Sealing keys: which there are, another in place of one, and the end of one.",
+    ),
     "authenticator": Row(
         "cloudcard_tools.authenticator.commands:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",

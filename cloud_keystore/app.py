@@ -140,23 +140,13 @@ class Service:
         for server in servers:
             await server.start()
         looking = asyncio.create_task(self._health.keep_looking())
-<<<<<<< HEAD
         upkeep = asyncio.create_task(self._keep_up(wakeups))
-        probe = self._probe()
-        ready()
-        await stop.wait()
-        log.info("stopping")
-        self._stopping = True
-        for task in (looking, upkeep):
-=======
-        sweeper = asyncio.create_task(self._keep_sweeping(wakeups))
         self._serving = True
         ready()
         await stop.wait()
         log.info("stopping")
         self._serving = False
-        for task in (looking, sweeper):
->>>>>>> workers
+        for task in (looking, upkeep):
             task.cancel()
         self._health.stop()
         wakeups.close()  # streams end, and calls under way may: clients go on elsewhere

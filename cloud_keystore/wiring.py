@@ -45,7 +45,7 @@ from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
-from cloudcard.audit.v1 import audit_pb2_grpc
+from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -53,7 +53,7 @@ from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 
 SERVICES = tuple(  # of the main port, by their full names
     service.full_name
-    for file in (workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2)
+    for file in (workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 

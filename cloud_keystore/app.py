@@ -21,6 +21,7 @@ from cloud_keystore.custody import journal_key
 from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.starting import new_keys, token_keys
+from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.listening import Relay
@@ -87,14 +88,17 @@ class Service:
         self._token = token_keys(settings.token, seal)
         authorities = authority.load_or_make(self.database, seal, clock())
         journal = journal_key.load_or_make(self.database, seal)
-        self._upkeep = Upkeep(self.database, clock, self._token, journal)
+        custody = new_keys(seal, os.urandom, self._token, settings.key_backend)
+        sessions = UsingSessions(self.database, seal, clock, os.urandom, custody)
+        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions)
         self._metrics = Metrics()
         self._parts = Parts(
             settings,
             clock,
             self.database,
             seal,
-            new_keys(seal, os.urandom, self._token, settings.key_backend),
+            custody,
+            sessions,
             authorities,
             journal,
             People(

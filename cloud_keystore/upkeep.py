@@ -14,6 +14,7 @@ from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody import destroying
 from cloud_keystore.custody.starting import TokenKeys
+from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyBackendUnavailable, StorageUnavailable
 from cloud_keystore.model.operations import STALLED_TIME
@@ -33,10 +34,16 @@ class Upkeep:
     clock: Clock
     token: TokenKeys | None
     journal: Log
+    sessions: UsingSessions
 
     def tasks(self, wake: Wake) -> tuple[Callable[[], object], ...]:
         """What is to be done every second, each on its own: if one fails the others go on."""
-        return (self._destroy, lambda: wake(self.sweep()), self.take_in)
+        return (
+            self._destroy,
+            self.sessions.write_results,
+            lambda: wake(self.sweep()),
+            self.take_in,
+        )
 
     def sweep_at_start(self) -> None:
         """The first sweep. Whoever owns the database alone knows: what was in use at its last end
@@ -62,11 +69,12 @@ class Upkeep:
         sequencing.take_in_all(self.database, self.journal, self.clock())
 
     def finish(self) -> None:
-        """Leave as little as possible that only the database protects."""
+        """Leave nothing behind for the next start."""
         try:
+            self.sessions.write_results()
             self.take_in()
         except StorageUnavailable:
-            log.warning("the journal's last entries wait for the next start")
+            log.warning("the last results are lost, and the journal's last entries wait")
 
     def _destroy(self) -> None:
         if self.token is not None:

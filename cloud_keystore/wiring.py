@@ -40,6 +40,7 @@ from cloud_keystore.rpc.audit import AuditServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
+from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
@@ -67,6 +68,7 @@ class Parts:
     database: Database
     seal: Seal
     custody: Keys
+    sessions: UsingSessions
     authorities: Authorities
     log: Log
     people: People
@@ -96,7 +98,8 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
             passcode,
             Asking(database, seal, clock, os.urandom, wakeups.wake),
             Activation(database, seal, clock, parts.custody),
-            UsingSessions(database, seal, clock, os.urandom, parts.custody),
+            parts.sessions,
+            Gatherer(parts.sessions.use_all, parts.sessions.write_results),
             SecureMessaging(database, parts.custody),
             wakeups,
             clock,

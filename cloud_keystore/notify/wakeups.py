@@ -88,4 +88,4 @@ class Subscription:
                 await asyncio.wait_for(self._event.wait(), seconds)
         self._event.clear()
         if self._closed.is_set():
-            raise Stopping("this part of the keystore stops: call again")
+            raise Stopping("this process of the keystore stops: another one goes on")

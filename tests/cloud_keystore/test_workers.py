@@ -35,6 +35,7 @@ from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
+from postgres import Server
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote_operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
@@ -55,9 +56,9 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class Ward:
     """A keystore of two workers, a holder with a phone, a workstation and cards."""
 
-    def __init__(self, folder: Path, nursery: Nursery) -> None:
+    def __init__(self, folder: Path, nursery: Nursery, *options: str) -> None:
         self.folder = folder
-        self.keystore = KeystoreProcess(folder, nursery, TWO)
+        self.keystore = KeystoreProcess(folder, nursery, (*TWO, *options))
         user_id, self.phone = self.keystore.holder("ada")
         self.pc = self.keystore.workstation("pc")
         self.serials = [self.keystore.card(user_id, self.phone) for _ in range(CARDS)]
@@ -221,6 +222,15 @@ def eventually(true: Callable[[], bool], seconds: float = SECONDS) -> None:
 
 
 def test_what_one_worker_changes_wakes_who_waits_at_the_other(ward: Ward) -> None:
+    ask_here_and_decide_there(ward)
+
+
+def test_workers_wake_each_other_through_postgresql_too(tmp_path: Path, postgresql: Server) -> None:
+    with Nursery(tmp_path / "logs") as nursery:
+        ask_here_and_decide_there(Ward(tmp_path, nursery, "--database", postgresql.new_database()))
+
+
+def ask_here_and_decide_there(ward: Ward) -> None:
     workers(ward.keystore)
     with (
         ward.connection(ward.pc, 0) as asking,
@@ -339,22 +349,6 @@ def test_a_folder_whose_last_workers_still_run_is_waited_for(tmp_path: Path) -> 
         owning.own(settings)
     owning.share(settings).close()
     owner.close()
-
-
-def test_a_worker_that_does_not_start_is_an_error_and_not_an_endless_try(tmp_path: Path) -> None:
-    ports = free_ports(3)
-    with socket.create_server(("127.0.0.1", ports[2])), Nursery(tmp_path / "logs") as nursery:
-        child = nursery.start_python(
-            "keystore",
-            *("-m", "cloudcard_tools", "serve", *TWO),
-            *("--data", str(tmp_path / "data"), "--listen", f"127.0.0.1:{ports[0]}"),
-            *("--enrol-listen", f"127.0.0.1:{ports[1]}"),
-            *("--http-listen", f"127.0.0.1:{ports[2]}"),
-        )
-        assert child.wait(SECONDS) == 1
-        assert f"cannot listen on 127.0.0.1:{ports[2]}" in child.log.read_text()
-        assert "worker 0 does not start" in child.tail()
-        assert "Traceback" not in child.log.read_text()
 
 
 def test_workers_end_with_their_supervisor_and_the_next_one_serves(tmp_path: Path) -> None:

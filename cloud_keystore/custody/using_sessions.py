@@ -199,23 +199,22 @@ class UsingSessions:
         if subject is None:
             return dict.fromkeys(requests, SessionNotFound(NOT_ITS_OWN))
         session = subject.session
-        ids = {(session.workstation_id, request.request_id) for request in requests.values()}
-        seen = set(session_uses.seen(connection, ids))
+        ids = {request.request_id for request in requests.values()}
+        seen = session_uses.seen(connection, session.workstation_id, ids)
         closed = self._why_closed(connection, subject, now)
         answers: Answers = {}
         left = session.uses_left
         for place, request in requests.items():
-            this = session.workstation_id, request.request_id
             try:
                 _check_caller(subject, request)
-                if this in seen:
+                if request.request_id in seen:
                     answers[place] = _Repeated(request, session)
                     continue
                 _check_request(subject, request, left, closed)
             except KeystoreError as refused:
                 answers[place] = refused
                 continue
-            seen.add(this)
+            seen.add(request.request_id)
             left -= len(request.inputs)
             use = _use(session, request, new_id(now, self.random), now)
             answers[place] = _Taken(use, subject.key, request.inputs, left)

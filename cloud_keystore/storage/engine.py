@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.resources import files
 
 from alembic import command
@@ -37,6 +38,9 @@ class Database:
             raise DatabaseUnusable(
                 "this is no address of a database: write postgresql://USER@HOST/NAME"
             ) from None
+        # SQLite's writers of one process wait here, in turn, as SQLite itself would have them sleep
+        # and look again, ever longer.
+        self._writing = threading.Lock()
         match parsed.get_backend_name():
             case "sqlite":
                 self._engine = sqlite.new_engine(parsed)
@@ -82,7 +86,8 @@ class Database:
 
     @contextmanager
     def _transaction(self, mode: Mode) -> Iterator[Connection]:
-        with translated(), self._engine.connect() as connection:
+        turn = nullcontext() if mode is Mode.READ or self.is_shared else self._writing
+        with translated(), turn, self._engine.connect() as connection:
             connection.info[MODE] = mode
             try:
                 with connection.begin():

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import CardState, Key, PinPolicy
@@ -33,13 +33,17 @@ _SUBJECT = (
     .join(t.identity, t.identity.c.id == t.session.c.workstation_id)
     .where(t.session.c.id == bindparam("of"))
 )
-_SEEN = select(o.workstation_id, o.request_id).where(
-    tuple_(o.workstation_id, o.request_id).in_(bindparam("requests", expanding=True))
+_SEEN = select(o.request_id).where(
+    o.workstation_id == bindparam("by"), o.request_id.in_(bindparam("ids", expanding=True))
 )
 _ADD = insert(t.operation)
 _END = (
     update(t.operation)
-    .where(o.id == bindparam("of"), o.state.in_(sources(Event.SUCCEED)), o.use_time.is_not(None))
+    .where(  # no IN, which cannot be executed for many rows at once
+        o.id == bindparam("of"),
+        or_(*(o.state == state for state in sources(Event.SUCCEED))),
+        o.use_time.is_not(None),
+    )
     .values(
         state=target(Event.SUCCEED),
         sealed_result=bindparam("result"),
@@ -97,12 +101,9 @@ def find(connection: Connection, session_id: str) -> Subject | None:
     )
 
 
-def seen(
-    connection: Connection, requests: Collection[tuple[str, bytes]]
-) -> frozenset[tuple[str, bytes]]:
-    """Which of these requests, (workstation, request id), were made before."""
-    rows = connection.execute(_SEEN, {"requests": list(requests)})
-    return frozenset((row.workstation_id, row.request_id) for row in rows)
+def seen(connection: Connection, workstation_id: str, ids: Collection[bytes]) -> set[bytes]:
+    """Which of these requests a workstation has made before."""
+    return set(connection.execute(_SEEN, {"by": workstation_id, "ids": list(ids)}).scalars())
 
 
 def add(connection: Connection, uses: Sequence[tuple[Operation, str]]) -> None:

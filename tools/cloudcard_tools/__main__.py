@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, Row] = {
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
+    "audit": Row(
+        "cloudcard_tools.audit:audit",
+        "Journal: what happened, with proofs that nobody has changed it.",
+    ),
     "keys": Row(
         "cloudcard_tools.keys:keys",
         "Sealing keys: which there are, another in place of one, and the end of one.",

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
@@ -122,7 +123,12 @@ class Database:
         config.attributes["connection"] = connection
         if self.is_shared:
             postgresql.check_durable(connection)
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise DatabaseUnusable(
+                f"{self._name()} was made by a newer version of cloudcard: use that version"
+            ) from None
         if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
             raise DatabaseUnusable(f"{self._name()}: {table} refers to nothing")
 

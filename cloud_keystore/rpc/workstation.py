@@ -30,7 +30,9 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 
-POLL_SECONDS = 2.0  # between looks at the row when no wake-up comes
+# Between looks at the row when no wake-up comes. Changes by this process, by other workers and by
+# replicas wake; the sweep does when time has run out; so this is for what nobody thought of.
+POLL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config"),
-    ("owning",),
+    ("owning", "steady_clock"),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cloudcard_tools import pcscd
-from cloudcard_tools.bench import apdu, card, sign
+from cloudcard_tools.bench import apdu, card, sign, waiting
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
@@ -25,6 +25,7 @@ Examples:
   cloudcard bench apdu --peer
   cloudcard bench sign
   cloudcard bench sign --json --seconds 5
+  cloudcard bench waiting --json
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
 """
 
@@ -148,6 +149,43 @@ def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> 
     Console().print(shown)
     for title, value, wanted, met in result.goals():
         click.echo(f"{title:20} {value:.3f}  goal {wanted:.2f}, {'met' if met else 'not met'}")
+    click.echo(result.machine)
+
+
+@bench.command("waiting", epilog=EXAMPLES)
+@click.option(
+    "--waiting",
+    "count",
+    type=click.IntRange(1, 15_000),
+    default=10_000,
+    show_default=True,
+    help="Operations that wait, each with its stream.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 100_000),
+    default=waiting.SAMPLES,
+    show_default=True,
+    help="Approvals among them.",
+)
+@json_option
+def waiting_command(count: int, samples: int, as_json: bool) -> None:
+    """Measure how long an approval takes to become a signature while thousands wait."""
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=3)
+        result = waiting.measure(
+            Path(name), count, samples, lambda steps: progress.advance(task, steps)
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(f"{result.waiting} operations wait at one keystore.")
+    for title, value, most in result.goals():
+        met = "met" if value <= most else "not met"
+        click.echo(f"{title:30} {value:8.1f}  goal {most:.0f}, {met}")
     click.echo(result.machine)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
-
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb
@@ -50,55 +48,68 @@ class Town:
             registry = registry_pb2_grpc.RegistryServiceStub(channel)
             user = registry.CreateUser(registry_pb2.CreateUserRequest(display_name="Ada Byron"))
             self._user_id = user.user.id
-            self._phone = identity.enrol(
+            self.phone = identity.enrol(
                 user.device_token.text, self.folder / "phone", "authenticator", "phone"
-            )
-            asked = registry_pb2.CreateWorkstationRequest(display_name="BENCH", site="")
-            made = registry.CreateWorkstation(asked)
-            self.workstation = identity.enrol(
-                made.token.text, self.folder / "workstation", "workstation"
             )
             policy = registry_pb2.Policy(session=_terms(), largest_batch=250)
             registry.SetPolicy(registry_pb2.SetPolicyRequest(policy=policy))
+        self.workstation = self.enrol_workstation("workstation")
 
-    def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
-        """An open session of a new card's authentication key; returns its identifier."""
-        with (
-            identity.channel(self._operator) as registry,
-            identity.channel(self._phone) as phone,
-            identity.channel(self.workstation) as workstation,
-        ):
-            holder = Phone(self._phone, phone)
-            serial = self._card(registry, holder, profile)
-            stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
-            verified = stub.VerifyPasscode(
-                pb.VerifyPasscodeRequest(
-                    card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
-                )
-            )
-            asked = pb.CreateOperationRequest(
-                request_id=os.urandom(16),
-                card_serial=serial,
-                key_ref=AUTHENTICATION_KEY,
-                algorithm=algorithm,
-                key_use=approval_pb2.KEY_USE_SIGN,
-                passcode_proof=verified.result.passcode_proof,
-                session=_terms(),
-            )
-            operation = stub.CreateOperation(asked).operation
-            holder.approve(holder.find(operation.id), operation.number)
-            performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
-            session_id: str = performed.session.id
-            return session_id
+    def enrol_workstation(self, name: str) -> identity.Identity:
+        """One more workstation."""
+        with identity.channel(self._operator) as channel:
+            registry = registry_pb2_grpc.RegistryServiceStub(channel)
+            asked = registry_pb2.CreateWorkstationRequest(display_name=name, site="")
+            token = registry.CreateWorkstation(asked).token.text
+        return identity.enrol(token, self.folder / name, "workstation")
 
-    def _card(self, registry: grpc.Channel, holder: Phone, profile: str) -> str:
+    def card(self, profile: str) -> str:
+        """An active card of the holder; returns its serial number."""
         request = registry_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=self._user_id, profile=profile
         )
-        issued = registry_pb2_grpc.RegistryServiceStub(registry).IssueCard(request)
+        with identity.channel(self._operator) as channel:
+            issued = registry_pb2_grpc.RegistryServiceStub(channel).IssueCard(request)
         serial: str = issued.card.serial
-        holder.set_passcode(serial, PASSCODE)
+        with identity.channel(self.phone) as channel:
+            Phone(self.phone, channel).set_passcode(serial, PASSCODE)
         return serial
+
+    def passcode_proof(self, serial: str) -> bytes:
+        """The holder gives the passcode at the workstation."""
+        request = pb.VerifyPasscodeRequest(
+            card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
+        )
+        with identity.channel(self.workstation) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
+        return proof
+
+    def ask(self, serial: str, proof: bytes) -> str:
+        """The workstation asks for a P-256 signature; returns the operation's identifier."""
+        request = _request(serial, approval_pb2.ALGORITHM_ECC_P256, proof)
+        request.inputs.append(bytes(32))
+        with identity.channel(self.workstation) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            operation_id: str = stub.CreateOperation(request).operation.id
+        return operation_id
+
+    def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
+        """An open session of a new card's authentication key; returns its identifier."""
+        serial = self.card(profile)
+        request = _request(serial, algorithm, self.passcode_proof(serial))
+        request.session.CopyFrom(_terms())
+        with (
+            identity.channel(self.phone) as phone,
+            identity.channel(self.workstation) as workstation,
+        ):
+            stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
+            operation = stub.CreateOperation(request).operation
+            holder = Phone(self.phone, phone)
+            holder.approve(holder.find(operation.id), operation.number)
+            performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
+        session_id: str = performed.session.id
+        return session_id
 
     def _start(self, number: int, address: str, enrolment: int) -> None:
         data = self._data(number)
@@ -123,3 +134,16 @@ class Town:
 
 def _terms() -> approval_pb2.SessionTerms:
     return approval_pb2.SessionTerms(most_uses=MOST_USES, seconds=HOURS * 3600)
+
+
+def _request(
+    serial: str, algorithm: approval_pb2.Algorithm.ValueType, proof: bytes
+) -> pb.CreateOperationRequest:
+    return pb.CreateOperationRequest(
+        request_id=os.urandom(16),
+        card_serial=serial,
+        key_ref=AUTHENTICATION_KEY,
+        algorithm=algorithm,
+        key_use=approval_pb2.KEY_USE_SIGN,
+        passcode_proof=proof,
+    )

@@ -8,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from hashlib import sha256
 from http import HTTPStatus
 
@@ -23,7 +22,7 @@ from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.custody.using_sessions import UsingSessions
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.clock import Clock, utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
@@ -36,8 +35,6 @@ from cloud_keystore.registry.people import People, Token
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.rpc.watch import Watch
-from cloud_keystore.steady_clock import SteadyClock
-from cloud_keystore.storage import journal as journal_rows
 from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.upkeep import Upkeep
@@ -46,7 +43,6 @@ from cloud_keystore.wiring import SERVICES, Parts, add_enrolment, add_reflection
 
 log = structlog.get_logger()
 
-CLOCK_TOLERANCE = timedelta(minutes=1)  # between the clocks of replicas
 UPKEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
@@ -63,10 +59,6 @@ SERVER_OPTIONS = (
 )
 
 
-class ClockBehind(KeystoreError):
-    """The system's clock stands before the newest entry of the journal."""
-
-
 class CannotListen(KeystoreError):
     """A port cannot be opened; says which."""
 
@@ -77,7 +69,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, siblings: Siblings | None = None
+        self, settings: Settings, clock: Clock = utc_now, siblings: Siblings | None = None
     ) -> None:
         """Open or make the data folder, or join the workers of one. Raises KeystoreError with what
         to do where it cannot be used.
@@ -85,14 +77,12 @@ class Service:
         self._settings = settings
         self._siblings = siblings
         self._serving = False
-        clock = clock or SteadyClock(time.time_ns, _monotonic_ns, _note_step)
         self._clock = clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = own(settings) if siblings is None else share(settings)
         self.database = Database(settings.database_url)
         if siblings is None:
             self.database.migrate()
-        _check_clock(self.database, clock())
         sources = _sealing_keys(settings, self.database)
         seal = open_seal(self.database, sources, clock(), os.urandom)
         self._token = token_keys(settings.token, seal)
@@ -281,30 +271,6 @@ class Service:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(token.text + "\n")
-
-
-def _monotonic_ns() -> int:
-    """A clock that nobody sets; where there is one, it goes on while the computer sleeps."""
-    boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)
-
-
-def _note_step(step: timedelta) -> None:
-    log.warning(
-        "the system's clock was set; the keystore keeps its own time until it is started again",
-        seconds=step.total_seconds(),
-    )
-
-
-def _check_clock(database: Database, now: datetime) -> None:
-    """Refuse to begin in the past: approvals that have ended would live again."""
-    with database.read() as connection:
-        newest = journal_rows.newest_time(connection)
-    if newest is not None and newest > now + CLOCK_TOLERANCE:
-        raise ClockBehind(
-            f"the clock says {now:%Y-%m-%d %H:%M:%S} UTC, but the journal's newest entry is of "
-            f"{newest:%Y-%m-%d %H:%M:%S}: set the clock right"
-        )
 
 
 def _sealing_keys(settings: Settings, database: Database) -> list[Source]:

@@ -72,12 +72,6 @@ def take_in(connection: Connection, first: int, rows: Sequence[Row]) -> None:
     connection.execute(statement, places)
 
 
-def newest_time(connection: Connection) -> datetime | None:
-    """When the newest entry was made; None as long as there is none."""
-    found: datetime | None = connection.execute(select(func.max(j.time))).scalar()
-    return found
-
-
 def count_taken_in(connection: Connection) -> int:
     """The place after the last one that is taken."""
     last = connection.execute(select(func.max(j.leaf_index))).scalar()

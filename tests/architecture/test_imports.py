@@ -55,7 +55,7 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config"),
-    ("owning", "steady_clock"),
+    ("owning",),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),

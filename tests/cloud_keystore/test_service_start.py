@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -100,24 +99,3 @@ def test_an_address_that_is_none(tmp_path: Path, address: str) -> None:
     ended = serve(tmp_path / "data", "--listen", address)
     assert ended.returncode == 1
     assert "host:port" in ended.stderr
-
-
-def test_a_clock_that_is_behind(data: Path) -> None:
-    """Approvals that have ended would live again."""
-    with sqlite3.connect(data / "keystore.db") as database:
-        database.execute("UPDATE journal SET time = time + 3600000000")
-    database.close()
-    ended = serve(data)
-    assert ended.returncode == 1
-    assert "set the clock right" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    with sqlite3.connect(data / "keystore.db") as database:
-        database.execute("UPDATE journal SET time = time - 3600000000")
-    database.close()
-    service, enrolment = (f"127.0.0.1:{port}" for port in free_ports(2))
-    with Nursery(data.parent / "again") as nursery:
-        nursery.start_python(
-            "keystore",
-            *("-m", "cloudcard_tools", "serve", "--data", str(data)),
-            *("--listen", service, "--enrol-listen", enrolment),
-        ).wait_for("Keystore ready", timeout=30)

@@ -22,7 +22,7 @@ from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.custody.using_sessions import UsingSessions
-from cloud_keystore.model.clock import Clock, utc_now
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
@@ -37,6 +37,7 @@ from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.rpc.watch import Watch
 from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.timekeeping import check_clock, start_clock
 from cloud_keystore.upkeep import Upkeep
 from cloud_keystore.web.probe import Probe
 from cloud_keystore.wiring import SERVICES, Parts, add_enrolment, add_reflection, add_services
@@ -69,7 +70,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock = utc_now, siblings: Siblings | None = None
+        self, settings: Settings, clock: Clock | None = None, siblings: Siblings | None = None
     ) -> None:
         """Open or make the data folder, or join the workers of one. Raises KeystoreError with what
         to do where it cannot be used.
@@ -77,12 +78,13 @@ class Service:
         self._settings = settings
         self._siblings = siblings
         self._serving = False
-        self._clock = clock
+        self._clock = clock = start_clock() if clock is None else clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = own(settings) if siblings is None else share(settings)
         self.database = Database(settings.database_url)
         if siblings is None:
             self.database.migrate()
+        check_clock(self.database, clock())
         sources = _sealing_keys(settings, self.database)
         seal = open_seal(self.database, sources, clock(), os.urandom)
         self._token = token_keys(settings.token, seal)

@@ -63,9 +63,6 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
     errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
-    errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
-    errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
-    errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
     errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
 

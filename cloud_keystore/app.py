@@ -6,10 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from hashlib import sha256
 from http import HTTPStatus
 
@@ -19,31 +17,34 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import select
 
 from cloud_keystore.config import Address, Settings
-from cloud_keystore.custody import destroying
+from cloud_keystore.custody import journal_key
 from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.starting import new_keys, token_keys
-from cloud_keystore.model.clock import Clock, utc_now
-from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError
-from cloud_keystore.model.operations import STALLED_TIME
+from cloud_keystore.custody.using_sessions import UsingSessions
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.listening import Relay
+from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import from_environment
-from cloud_keystore.operations import sweeping
+from cloud_keystore.owning import Lock, own, share
 from cloud_keystore.registry import authorities as authority
 from cloud_keystore.registry.people import People, Token
+from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.rpc.watch import Watch
-from cloud_keystore.storage import management as management_rows
-from cloud_keystore.storage import operations, passcodes
+from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.timekeeping import check_clock, start_clock
+from cloud_keystore.upkeep import Upkeep
 from cloud_keystore.web.probe import Probe
-from cloud_keystore.wiring import Parts, add_enrolment, add_services
+from cloud_keystore.wiring import SERVICES, Parts, add_enrolment, add_reflection, add_services
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS = 1.0
+UPKEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
 LARGEST_METADATA = 8 * 1024
@@ -53,7 +54,6 @@ SERVER_OPTIONS = (
     ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 200),  # of one connection
-    ("grpc.so_reuseport", 0),  # a second service on the port is an error, not a rival
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -64,37 +64,45 @@ class CannotListen(KeystoreError):
     """A port cannot be opened; says which."""
 
 
-class DataInUse(KeystoreError):
-    """Another process serves the same data folder."""
-
-
 class Service:
     """The keystore: its database, its use cases and its two ports. Built and run inside one event
     loop.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
-        """Open or make the data folder. Raises KeystoreError with what to do where it cannot be
-        used.
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, siblings: Siblings | None = None
+    ) -> None:
+        """Open or make the data folder, or join the workers of one. Raises KeystoreError with what
+        to do where it cannot be used.
         """
         self._settings = settings
-        self._clock = clock
+        self._siblings = siblings
+        self._serving = False
+        self._clock = clock = start_clock() if clock is None else clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _own(settings)
+        self._lock = own(settings) if siblings is None else share(settings)
         self.database = Database(settings.database_url)
-        self.database.migrate()
+        if siblings is None:
+            self.database.migrate()
+        check_clock(self.database, clock())
         sources = _sealing_keys(settings, self.database)
         seal = open_seal(self.database, sources, clock(), os.urandom)
         self._token = token_keys(settings.token, seal)
         authorities = authority.load_or_make(self.database, seal, clock())
+        journal = journal_key.load_or_make(self.database, seal)
+        custody = new_keys(seal, os.urandom, self._token, settings.key_backend)
+        sessions = UsingSessions(self.database, seal, clock, os.urandom, custody)
+        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions)
         self._metrics = Metrics()
         self._parts = Parts(
             settings,
             clock,
             self.database,
             seal,
-            new_keys(seal, os.urandom, self._token, settings.key_backend),
+            custody,
+            sessions,
             authorities,
+            journal,
             People(
                 self.database,
                 clock,
@@ -105,7 +113,16 @@ class Service:
             Limiter(settings.limits, time.monotonic, self._metrics),
             from_environment(os.environ),
         )
+        self._health = Health(SERVICES, self._database_answers)
         self._first_operator()
+
+    def hand_over(self) -> Lock:
+        """Leave the serving to workers, which find everything made; instead of `run`. They may use
+        the data folder while the lock is held.
+        """
+        self._upkeep.sweep_at_start()
+        self._close()
+        return self._lock
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; call `ready` once both ports answer."""
@@ -118,33 +135,48 @@ class Service:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
         loop.set_default_executor(Workers(self._settings.limits))
         wakeups = Wakeups(loop)
-        # Whoever owns the database alone knows: what was in use at its last end has no result.
-        self._sweep(wakeups, STALLED_TIME if self.database.is_shared else None)
+        if self._siblings is None:
+            self._upkeep.sweep_at_start()
+        else:
+            self._siblings.listen(wakeups)
         relaying = asyncio.create_task(self._keep_relaying(wakeups))
         servers = [self._main_server(wakeups), self._enrolment_server()]
+        probe = self._probe()
+        await self._health.look()
         for server in servers:
             await server.start()
-        sweeper = asyncio.create_task(self._keep_sweeping(wakeups))
-        probe = self._probe()
+        looking = asyncio.create_task(self._health.keep_looking())
+        upkeep = asyncio.create_task(self._keep_up(wakeups))
+        self._serving = True
         ready()
         await stop.wait()
         log.info("stopping")
-        sweeper.cancel()
+        self._serving = False
+        for task in (looking, upkeep):
+            task.cancel()
+        self._health.stop()
+        wakeups.close()  # streams end, and calls under way may: clients go on elsewhere
+        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         relaying.cancel()
+        self._upkeep.finish()
         if probe is not None:
             probe.stop()
-        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        self._close()
+        self._lock.close()
+
+    def _close(self) -> None:
         if self._token is not None:
             self._token.pool.close()
         self._parts.traces.close()
         self.database.close()
-        self._lock.close()
 
     def _probe(self) -> Probe | None:
         if self._settings.http_listen is None:
             return None
+        first = self._settings.http_listen
+        number = 0 if self._siblings is None else self._siblings.number
         probe = Probe(
-            self._settings.http_listen,
+            Address(first.host, first.port + number),
             {
                 "/metrics": self._metrics_page,
                 "/health/live": lambda: (HTTPStatus.OK, b"live\n"),
@@ -155,13 +187,20 @@ class Service:
         return probe
 
     def _readiness(self) -> tuple[HTTPStatus, bytes]:
+        if not self._serving:
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"starting or stopping\n"
+        if not self._database_answers():
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
+        return HTTPStatus.OK, b"ready\n"
+
+    def _database_answers(self) -> bool:
         try:
             with self.database.read() as connection:
                 connection.execute(select(1))
         except Exception as error:
             log.warning("not ready", error=type(error).__name__)
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
-        return HTTPStatus.OK, b"ready\n"
+            return False
+        return True
 
     def _metrics_page(self) -> tuple[HTTPStatus, bytes]:
         try:
@@ -174,7 +213,8 @@ class Service:
     def _server(self) -> grpc.aio.Server:
         return grpc.aio.server(
             interceptors=(Watch(self._metrics, self._parts.traces),),
-            options=SERVER_OPTIONS,
+            # but among workers a second service on the port is an error, not a rival
+            options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self._siblings is not None))),
             maximum_concurrent_rpcs=MOST_CALLS,
         )
 
@@ -192,6 +232,8 @@ class Service:
         )
         server = self._server()
         add_services(server, self._parts, wakeups)
+        self._health.add_to(server)
+        add_reflection(server)
         _listen(server, self._settings.listen, credentials)
         return server
 
@@ -211,30 +253,17 @@ class Service:
             relay = Relay(self.database.driver_url, wakeups)
             wakeups.tell_others = relay.tell
             await relay.run()
+        elif self._siblings is not None:
+            wakeups.tell_others = self._siblings.tell
 
-    async def _keep_sweeping(self, wakeups: Wakeups) -> None:
+    async def _keep_up(self, wakeups: Wakeups) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            try:
-                await asyncio.to_thread(self._sweep, wakeups)
-            except Exception:  # the next second may be better; expiry itself does not depend on it
-                log.exception("the sweep failed")
-
-    def _sweep(self, wakeups: Wakeups, stalled_time: timedelta | None = STALLED_TIME) -> None:
-        now = self._clock()
-        if self._token is not None:
-            try:
-                destroying.sweep(self.database, self._token, now)
-            except KeyBackendUnavailable as error:  # its keys are destroyed when it is back
-                log.warning("the token was not swept", reason=str(error))
-        with self.database.read() as connection:
-            if not sweeping.needs_sweep(connection, now, stalled_time):
-                return
-        with self.database.write() as connection:
-            changed = sweeping.sweep(connection, now, stalled_time)
-            passcodes.drop_expired_proofs(connection, now)
-            management_rows.drop_expired(connection, now)
-        wakeups.wake(changed)
+            await asyncio.sleep(UPKEEP_SECONDS)
+            for task in self._upkeep.tasks(wakeups.wake):
+                try:
+                    await asyncio.to_thread(task)
+                except Exception:  # the next second may be better; no decision depends on it
+                    log.exception("the upkeep failed")
 
     def _first_operator(self) -> None:
         """Invite the first operator: whoever may read the data folder may run the registry."""
@@ -244,22 +273,6 @@ class Service:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(token.text + "\n")
-
-
-def _own(settings: Settings) -> sqlite3.Connection:
-    """Take the data folder for this process; the kernel gives it back however the process ends.
-
-    A lock of SQLite's, because that is the same on every platform.
-    """
-    lock = sqlite3.connect(settings.lock, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        lock.close()
-        raise DataInUse(
-            f"{settings.data} cannot be taken ({error}): another keystore runs on it"
-        ) from None
-    return lock
 
 
 def _sealing_keys(settings: Settings, database: Database) -> list[Source]:

@@ -65,7 +65,7 @@ class Settings:
     webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
 
-    http_listen: Address | None = None  # plain HTTP, for metrics and health
+    http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -105,6 +105,10 @@ class Settings:
     @property
     def lock(self) -> Path:
         return self.data / "process.lock"
+
+    @property
+    def workers_lock(self) -> Path:
+        return self.data / "workers.lock"
 
     @property
     def sealing_key(self) -> Path:

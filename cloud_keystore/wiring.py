@@ -6,7 +6,11 @@ import os
 from dataclasses import dataclass
 
 import grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection
 
+from cloud_keystore.audit.reading import Reading
+from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.backends import Keys
@@ -32,18 +36,27 @@ from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
 from cloud_keystore.rpc.administration import AdministrationServicer
+from cloud_keystore.rpc.audit import AuditServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
+from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.registry import RegistryServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage.engine import Database
-from cloudcard.administration.v1 import administration_pb2_grpc
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
+from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
+from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2_grpc
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+
+SERVICES = tuple(  # of the main port, by their full names
+    service.full_name
+    for file in (workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,9 @@ class Parts:
     database: Database
     seal: Seal
     custody: Keys
+    sessions: UsingSessions
     authorities: Authorities
+    log: Log
     people: People
     limiter: Limiter
     traces: Traces
@@ -83,7 +98,8 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
             passcode,
             Asking(database, seal, clock, os.urandom, wakeups.wake),
             Activation(database, seal, clock, parts.custody),
-            UsingSessions(database, seal, clock, os.urandom, parts.custody),
+            parts.sessions,
+            Gatherer(parts.sessions.use_all, parts.sessions.write_results),
             SecureMessaging(database, parts.custody),
             wakeups,
             clock,
@@ -134,6 +150,19 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
         ),
         server,
     )
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(
+        AuditServicer(
+            Door(database, parts.limiter, Role.AUDITOR, parts.traces),
+            Reading(database, clock, parts.log),
+        ),
+        server,
+    )
+
+
+def add_reflection(server: grpc.aio.Server) -> None:
+    """What tools ask for the services and their messages, which are no secret."""
+    names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
 
 
 def add_enrolment(server: grpc.aio.Server, parts: Parts) -> None:

@@ -21,6 +21,9 @@ from sqlalchemy import select
 
 from cloud_keystore.approval import statement
 from cloud_keystore.approval.passkeys import Registration
+from cloud_keystore.audit import sequencing
+from cloud_keystore.audit.reading import Reading
+from cloud_keystore.custody import journal_key
 from cloud_keystore.custody.activation import Activation
 from cloud_keystore.custody.backends import SOFTWARE, Backend, Keys
 from cloud_keystore.custody.management import Management, encipher
@@ -128,6 +131,7 @@ class World:
     devices: Devices
     alerts: Alerts
     custody: Keys
+    reading: Reading
     woken: list[str] = field(default_factory=list)
 
     def enrol(self, token_text: str) -> Enrolled:
@@ -164,6 +168,14 @@ class World:
             rows = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
             events = [decode(entry) for entry in rows.scalars()]
         return [event for event in events if not kinds or event.kind in kinds]
+
+    def auditor(self) -> Identity:
+        """Somebody who reads the journal."""
+        return self.enrol(self.people.add_auditor("Aude").text).identity
+
+    def take_in(self) -> int:
+        """Take the journal's entries into its tree, as the service does every second."""
+        return sequencing.take_in_all(self.database, self.reading.log, self.clock())
 
     def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
         return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
@@ -297,11 +309,12 @@ def new_world(
     more: Mapping[str, Backend] = NO_BACKENDS,
     new: str = SOFTWARE,
     url: str = "",
+    clock: FakeClock | None = None,
 ) -> World:
     """A keystore in a folder of its own, or the one that is there, or at the address of a
     database; `new` makes new keys.
     """
-    clock, seal, woken = FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    clock, seal, woken = clock or FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
@@ -333,6 +346,7 @@ def new_world(
             database, seal, clock, os.urandom, custody, renewal, management, passcodes, woken.extend
         ),
         custody=custody,
+        reading=Reading(database, clock, journal_key.load_or_make(database, seal)),
         woken=woken,
     )
 

@@ -100,7 +100,7 @@ class Activation:
         for each in inputs:
             padding.check(operation.key_use, approved.key.algorithm, each)
         now = self.clock()
-        with self.database.write() as connection:
+        with self.database.write(shared=True) as connection:
             if not operations.start_use(connection, operation.id, now):
                 raise OperationBusy("another call has just spent the approval: ask again")
             used = _event(Kind.OPERATION_USED, operation, approved, now, {"inputs": len(inputs)})
@@ -167,7 +167,7 @@ class Activation:
             made = self.custody.use(key, operation.key_use, inputs)
             sealed_result = results.close(self.seal, operation.id, made)
         finally:
-            with self.database.write() as connection:
+            with self.database.write(shared=True) as connection:
                 now = self.clock()
                 kept = operations.end_use(connection, operation.id, sealed_result, now)
                 if sealed_result is None:

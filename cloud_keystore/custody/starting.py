@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cloud_keystore.config import Token
 from cloud_keystore.custody.backends import PKCS11, SOFTWARE, Backend, Keys
-from cloud_keystore.custody.pkcs11_keys import TokenKeys, realm
+from cloud_keystore.custody.pkcs11_keys import TokenKeys as TokenKeys  # also for callers
+from cloud_keystore.custody.pkcs11_keys import realm
 from cloud_keystore.custody.pkcs11_pool import Pool
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.software_keys import SoftwareKeys

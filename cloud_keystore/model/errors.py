@@ -53,6 +53,10 @@ class KeyBackendUnavailable(KeystoreError):
     """
 
 
+class EntryNotFound(KeystoreError):
+    """The journal has no such entry, or no checkpoint covers it yet."""
+
+
 class OperationNotFound(KeystoreError):
     """No such operation, or not one of the caller's."""
 
@@ -143,6 +147,16 @@ class TooManyRefusals(KeystoreError):
     """
 
 
+class StorageUnavailable(KeystoreError):
+    """The database does not answer, is full or cannot be written. Whether the change was made is
+    not known: calls that may be repeated may be repeated.
+    """
+
+
+class StorageDamaged(KeystoreError):
+    """What the database holds cannot be read."""
+
+
 class ComeBack(KeystoreError):
     """Refused for now, with nothing done: the same call may be made after `retry_seconds`."""
 
@@ -157,6 +171,10 @@ class TooManyCalls(ComeBack):
 
 class Overloaded(ComeBack):
     """The keystore has as much to do as it can bear."""
+
+
+class Stopping(ComeBack):
+    """The process that was called ends; another one, or the next, goes on."""
 
 
 class TokenRejected(KeystoreError):

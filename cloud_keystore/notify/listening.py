@@ -46,6 +46,11 @@ class Relay:
         self._wakeups = wakeups
         self._untold: asyncio.Queue[str] = asyncio.Queue(MOST_QUEUED)
 
+    @property
+    def untold(self) -> int:
+        """How many topics the others have not been told of yet."""
+        return self._untold.qsize()
+
     def tell(self, topics: Iterable[str]) -> None:
         """Have other replicas told, soon; called in the event loop."""
         for topic in topics:

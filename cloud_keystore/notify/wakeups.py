@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeAlias
 
+from cloud_keystore.model.errors import Stopping
+
+WOKEN_PER_SECOND = 2000  # of all, when something may have been missed
+
 Wake: TypeAlias = Callable[[Iterable[str]], None]  # what use cases are given
 
 
@@ -23,6 +27,7 @@ class Wakeups:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._closed = asyncio.Event()
         self.tell_others: Wake | None = None  # processes; called in the loop
 
     def wake(self, topics: Iterable[str]) -> None:
@@ -32,7 +37,7 @@ class Wakeups:
 
     def subscribe(self, topic: str) -> Subscription:
         """Start listening; wake-ups from now on are not missed."""
-        return Subscription(topic, self._waiting)
+        return Subscription(topic, self._waiting, self._closed)
 
     def wake_here(self, topics: Iterable[str]) -> None:
         """Wake those of this process; called in its loop."""
@@ -41,8 +46,21 @@ class Wakeups:
                 event.set()
 
     def wake_all(self) -> None:
-        """Wake all of this process, which may have missed something; called in its loop."""
-        self.wake_here(self._waiting)
+        """Wake all of this process, which may have missed something; called in its loop.
+
+        One after the other: each looks at its row, and thousands at once would be refused.
+        """
+        for number, event in enumerate(self._everybody()):
+            self._loop.call_later(number / WOKEN_PER_SECOND, event.set)
+
+    def close(self) -> None:
+        """End all waiting, now and from now on, with Stopping; called in the loop."""
+        self._closed.set()
+        for event in self._everybody():
+            event.set()
+
+    def _everybody(self) -> list[asyncio.Event]:
+        return [event for events in self._waiting.values() for event in events]
 
     def _wake(self, topics: frozenset[str]) -> None:
         self.wake_here(topics)
@@ -53,9 +71,15 @@ class Wakeups:
 class Subscription:
     """One waiter for one topic, as a context manager."""
 
-    def __init__(self, topic: str, waiting: defaultdict[str, set[asyncio.Event]]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        waiting: defaultdict[str, set[asyncio.Event]],
+        closed: asyncio.Event,
+    ) -> None:
         self._topic = topic
         self._waiting = waiting
+        self._closed = closed
         self._event = asyncio.Event()
 
     def __enter__(self) -> Subscription:
@@ -68,7 +92,10 @@ class Subscription:
             del self._waiting[self._topic]
 
     async def wait(self, seconds: float) -> None:
-        """Return at the next wake-up, or after `seconds`."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+        """Return at the next wake-up, or after `seconds`; raises Stopping once there are none."""
+        if not self._closed.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._event.wait(), seconds)
         self._event.clear()
+        if self._closed.is_set():
+            raise Stopping("this process of the keystore stops: another one goes on")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from cloud_keystore.model.errors import SessionNotFound
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces
@@ -42,6 +43,20 @@ class Door:
         try:
             fingerprint = self._admit(context)
             return await asyncio.to_thread(self._run, use_case, fingerprint)
+        except Exception as error:
+            await refuse(context, error)
+
+    async def gathered(self, context: Context, use_case: Callable[[bytes], Awaitable[R]]) -> R:
+        """Run a use case that itself knows its caller, by the certificate's SHA-256, and takes
+        threads for itself. One who is told of no session may be no workstation at all.
+        """
+        try:
+            fingerprint = self._admit(context)
+            try:
+                return await use_case(fingerprint)
+            except SessionNotFound:
+                await asyncio.to_thread(self._identify, fingerprint)
+                raise
         except Exception as error:
             await refuse(context, error)
 

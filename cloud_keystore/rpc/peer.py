@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
@@ -19,6 +20,11 @@ def certificate_sha256(context: Context) -> bytes:
     pem = b"".join(context.auth_context().get("x509_pem_cert", ()))
     if not pem:
         raise IdentityRejected("no client certificate: enrol first")
+    return _fingerprint(pem)
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(pem: bytes) -> bytes:
     return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest()
 
 

@@ -31,6 +31,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
     errors.AlertNotFound: (StatusCode.NOT_FOUND, "ALERT_NOT_FOUND"),
+    errors.EntryNotFound: (StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND"),
     errors.OperationNotFound: (StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
     errors.CardNotInUse: (StatusCode.FAILED_PRECONDITION, "CARD_NOT_IN_USE"),
     errors.IllegalCardChange: (StatusCode.FAILED_PRECONDITION, "ILLEGAL_CARD_CHANGE"),
@@ -59,6 +60,9 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.JustRefused: (StatusCode.FAILED_PRECONDITION, "JUST_REFUSED"),
     errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+    errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
+    errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
+    errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
     errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
 
@@ -70,6 +74,8 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, errors.KeystoreError) and type(error) in GRPC_STATUS:
         code, reason = GRPC_STATUS[type(error)]
         _note(code, reason)
+        if isinstance(error, errors.StorageUnavailable | errors.StorageDamaged):
+            log.error(reason, cause=_cause(error))
         await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
     _note(StatusCode.INTERNAL, "INTERNAL")
     incident = uuid.uuid4().hex
@@ -77,6 +83,12 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     text = f"the keystore failed; its log tells more under {incident}"
     await context.abort_with_status(_status(StatusCode.INTERNAL, "INTERNAL", text))
     raise AssertionError("an abort does not return")
+
+
+def _cause(error: Exception) -> str:
+    """What the driver said, without the statement."""
+    cause = error.__cause__
+    return str(getattr(cause, "orig", None) or cause)
 
 
 def _note(code: StatusCode, reason: str) -> None:

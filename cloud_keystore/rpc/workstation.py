@@ -10,25 +10,29 @@ from datetime import timedelta
 from cloud_keystore.custody.activation import Activation, Performed
 from cloud_keystore.custody.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.secure_messaging import SecureMessaging
-from cloud_keystore.custody.using_sessions import UsingSessions
+from cloud_keystore.custody.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
+from cloud_keystore.model.people import Role
 from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.registry.cards import Cards
-from cloud_keystore.rpc import cards
+from cloud_keystore.rpc import calls, cards
 from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 
-POLL_SECONDS = 2.0  # between looks at the row when no wake-up comes
+# Between looks at the row when no wake-up comes. Changes by this process, by other workers and by
+# replicas wake; the sweep does when time has run out; so this is for what nobody thought of.
+POLL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     asking: Asking
     activation: Activation
     sessions: UsingSessions
+    session_uses: Gatherer[UseRequest, Used]
     secure_messaging: SecureMessaging
     wakeups: Wakeups
     clock: Clock
@@ -154,12 +159,17 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     async def UseSession(
         self, request: pb.UseSessionRequest, context: Context
     ) -> pb.UseSessionResponse:
-        used = await self.door.call(
+        call = calls.current()
+        inputs = tuple(request.inputs)
+        used = await self.door.gathered(
             context,
-            lambda workstation: self.sessions.use(
-                request.session_id, request.request_id, request.inputs, workstation
+            lambda certificate: self.session_uses.call(
+                UseRequest(
+                    request.session_id, request.request_id, inputs, certificate, call.trace_id
+                )
             ),
         )
+        call.role, call.identity_id = Role.WORKSTATION.name.lower(), used.workstation_id
         return pb.UseSessionResponse(results=used.results, uses_left=used.uses_left)
 
     async def EndSession(

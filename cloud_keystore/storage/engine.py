@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage import postgresql, sqlite
+from cloud_keystore.storage.failures import translated
 from cloud_keystore.storage.modes import MODE, Mode
 
 
@@ -36,6 +39,9 @@ class Database:
             raise DatabaseUnusable(
                 "this is no address of a database: write postgresql://USER@HOST/NAME"
             ) from None
+        # SQLite's writers of one process wait here, in turn, as SQLite itself would have them sleep
+        # and look again, ever longer.
+        self._writing = threading.Lock()
         match parsed.get_backend_name():
             case "sqlite":
                 self._engine = sqlite.new_engine(parsed)
@@ -59,7 +65,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view."""
+        """One consistent view.
+
+        Raises StorageUnavailable and StorageDamaged.
+        """
         with self._transaction(Mode.READ) as connection:
             yield connection
 
@@ -70,19 +79,23 @@ class Database:
 
         No other writer is at work meanwhile; if `shared`, other shared ones may be, so such a block
         changes what it has read by conditional updates alone.
+
+        Raises StorageUnavailable and StorageDamaged.
         """
         with self._transaction(Mode.SHARED if shared else Mode.WRITE) as connection:
             yield connection
 
     @contextmanager
     def _transaction(self, mode: Mode) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
+        turn = nullcontext() if mode is Mode.READ or self.is_shared else self._writing
+        with translated(), turn, self._engine.connect() as connection:
             connection.info[MODE] = mode
             try:
                 with connection.begin():
                     yield connection
             finally:
-                connection.info[MODE] = Mode.READ
+                if not connection.invalidated:
+                    connection.info[MODE] = Mode.READ
 
     def migrate(self) -> None:
         """Bring the schema up to date; raise DatabaseUnusable if the database cannot be used."""
@@ -110,7 +123,12 @@ class Database:
         config.attributes["connection"] = connection
         if self.is_shared:
             postgresql.check_durable(connection)
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise DatabaseUnusable(
+                f"{self._name()} was made by a newer version of cloudcard: use that version"
+            ) from None
         if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
             raise DatabaseUnusable(f"{self._name()}: {table} refers to nothing")
 

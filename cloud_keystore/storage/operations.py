@@ -79,6 +79,12 @@ def count_waiting(connection: Connection) -> int:
     return int(connection.execute(waiting).scalar_one())
 
 
+def newest_time(connection: Connection) -> datetime | None:
+    """When the newest was asked for; ids are in the order of time."""
+    query = select(t.operation.c.create_time).order_by(t.operation.c.id.desc()).limit(1)
+    return connection.execute(query).scalar()
+
+
 def trace_id(connection: Connection, operation_id: str) -> str:
     """The trace in which an operation was asked for; empty if there is none."""
     found = connection.execute(

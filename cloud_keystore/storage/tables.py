@@ -313,10 +313,10 @@ journal = Table(  # append-only: rows are inserted, get their place in the tree 
     Column("workstation_id", String),
     Column("operation_id", String),
     Column("entry", LargeBinary, nullable=False),  # JSON; its hash is the leaf
-    Index("journal_by_time", "time"),
-    Index("journal_by_card", "card_id", "id"),
-    Index("journal_by_user", "user_id", "id"),
-    Index("journal_by_workstation", "workstation_id", "id"),
+    Index("journal_by_time", "time", "id"),
+    Index("journal_by_card", "card_id", "time", "id"),
+    Index("journal_by_user", "user_id", "time", "id"),
+    Index("journal_by_workstation", "workstation_id", "time", "id"),
     Index("journal_by_operation", "operation_id"),
     Index(
         "journal_to_take_in",

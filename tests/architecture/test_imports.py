@@ -55,11 +55,12 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config"),
+    ("owning",),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),
     ("registry", "operations"),
-    ("rpc", "web"),
+    ("rpc", "web", "upkeep", "timekeeping"),
     ("wiring",),
     ("app",),
     ("__main__",),

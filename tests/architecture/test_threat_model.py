@@ -16,7 +16,7 @@ NAMED = sorted(
 @pytest.mark.parametrize(("file", "test"), NAMED)
 def test_a_named_test_is_there(file: str, test: str) -> None:
     text = (ROOT / "tests" / file).read_text()
-    assert re.search(rf"^(async )?def {test}\(", text, re.MULTILINE), f"no {test} in {file}"
+    assert re.search(rf"^ *(async )?def {test}\(", text, re.MULTILINE), f"no {test} in {file}"
 
 
 def test_the_threat_model_names_tests() -> None:

@@ -20,6 +20,7 @@ ON_BOTH_DATABASES = {
     "test_devices",
     "test_enrolment",
     "test_management",
+    "test_journal",
 }
 
 

@@ -21,7 +21,12 @@ from sqlalchemy.exc import DBAPIError
 from cloud_keystore.custody.backends import Keys
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import Key
-from cloud_keystore.model.errors import KeystoreError, OperationBusy, SessionClosed
+from cloud_keystore.model.errors import (
+    KeystoreError,
+    OperationBusy,
+    SessionClosed,
+    StorageUnavailable,
+)
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.policies import SessionTerms
@@ -72,6 +77,27 @@ def test_no_server_and_no_database(postgresql: Server) -> None:
     ):
         with closing(Database(wrong)) as database, pytest.raises(DatabaseUnusable, match=said):
             database.migrate()
+
+
+def test_a_server_that_ends_and_comes_back(postgresql: Server, empty: Database) -> None:
+    empty.migrate()
+    postgresql.stop("immediate")
+    for transaction in (empty.read, empty.write):
+        with pytest.raises(StorageUnavailable), transaction() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    postgresql.start()
+    with empty.write() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_a_server_that_ends_within_a_transaction(postgresql: Server, empty: Database) -> None:
+    empty.migrate()
+    with pytest.raises(StorageUnavailable), empty.write() as connection:  # noqa: PT012
+        postgresql.stop("immediate")
+        connection.exec_driver_sql("SELECT 1")
+    postgresql.start()
+    with empty.read() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
 
 
 def test_a_password_is_in_no_message() -> None:
@@ -240,6 +266,8 @@ def test_an_operation_is_decided_once(replicas: list[World]) -> None:
     user, phone = replicas[0].user()
     serial = replicas[0].card(user)
     for _ in range(ROUNDS):
+        for world in replicas:
+            world.clock.forward(minutes=11)  # earlier denials are forgotten
         operation = replicas[0].ask(serial, replicas[0].workstation())
         decisions = [Decision.APPROVE, Decision.DENY] * 2
         ended = together(

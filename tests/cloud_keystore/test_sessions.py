@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import select, update
 
-from cloud_keystore.custody import software
+from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -34,7 +34,7 @@ from cloud_keystore.model.operations import QUIET_TIME, REFUSAL_LIMIT, STALLED_T
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.sessions import Session, inputs_sha256
-from cloud_keystore.storage import operations, tables
+from cloud_keystore.storage import operations, session_uses, tables
 from keystore_world import DIGEST, PASSCODE, SESSIONS, TERMS, Enrolled, World, verify
 
 OTHER = b"\x22" * 32
@@ -346,10 +346,11 @@ def test_a_use_whose_process_died_is_spent(
         def die(*_: object) -> bytes:
             raise Died
 
-        died.setattr(software, "use", die)
-        died.setattr(operations, "end_use", die)
+        died.setattr(session_uses, "end", die)
         with pytest.raises(Died):
             world.use(session, pc, request_id=request_id)
+    old = world.sessions
+    world.sessions = UsingSessions(old.database, old.seal, old.clock, old.random, old.custody)
     with pytest.raises(OperationBusy):
         world.use(session, pc, request_id=request_id)
     world.clock.forward(seconds=STALLED_TIME.total_seconds())

@@ -7,17 +7,25 @@ import os
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
+import grpc
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import IPAddress, SubjectAlternativeName
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from cloudcard_tools import identity, pcsc, pcscd
+from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.doctor import checks, command, computer, keystore
 from cloudcard_tools.doctor.checks import Check, Level
 
@@ -51,10 +59,14 @@ def enrol(role: str, address: str, begin: timedelta, end: timedelta) -> None:
         .serial_number(1)
         .not_valid_before(now + begin)
         .not_valid_after(now + end)
+        .add_extension(SubjectAlternativeName([IPAddress(ip_address("127.0.0.1"))]), False)
         .sign(key, SHA256())
     )
     pem = ssl.DER_cert_to_PEM_cert(certificate.public_bytes(Encoding.DER))
     (folder / "certificate.pem").write_text(pem)
+    (folder / "ca.pem").write_text(pem)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(private)
 
 
 def test_examining_keeps_order_and_survives_bad_checks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,13 +218,30 @@ def test_no_identity_is_only_worth_a_look_but_a_broken_one_is_a_fault() -> None:
 
 def test_the_keystore_is_tried() -> None:
     assert keystore.reachable().level is Level.WARNING
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        enrol("operator", address, timedelta(), timedelta(days=90))
+    (port,) = free_ports(1)
+    address = f"127.0.0.1:{port}"
+    enrol("operator", address, timedelta(), timedelta(days=90))
+    folder = identity.default_folder("operator")
+    pair = ((folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes())
+    server = grpc.server(ThreadPoolExecutor(2))
+    servicer = HealthServicer()  # that of gRPC itself
+    add_HealthServicer_to_server(servicer, server)
+    server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+    server.start()
+    try:
         assert keystore.reachable() == checks.ok(address)
+        servicer.set("", HealthCheckResponse.NOT_SERVING)
+        finding = keystore.reachable()
+        assert finding.level is Level.FAILED
+        assert "database" in finding.cause
+    finally:
+        server.stop(None).wait()
     finding = keystore.reachable()
     assert finding.level is Level.FAILED
     assert address in finding.cause
+    assert "cloudcard serve" in finding.fix
+    (folder / "key.pem").unlink()
+    assert "incomplete" in keystore.reachable().cause
 
 
 @pytest.mark.parametrize(

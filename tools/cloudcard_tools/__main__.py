@@ -28,7 +28,23 @@ COMMANDS: Mapping[str, Row] = {
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
-    "keys": Row("cloudcard_tools.keys:keys", "Sealing keys of the keystore: list, add, rotate."),
+    "audit": Row(
+        "cloudcard_tools.audit:audit",
+        "Journal: what happened, with proofs that nobody has changed it.",
+    ),
+    "backup": Row(
+        "cloudcard_tools.backup:backup",
+        "Copy the database into the new FILE, while the keystore runs.",
+    ),
+    "restore": Row(
+        "cloudcard_tools.backup:restore",
+        "Put the database of a backup into a place that has none; the keystore is not running "
+        "there.",
+    ),
+    "keys": Row(
+        "cloudcard_tools.keys:keys",
+        "Sealing keys: which there are, another in place of one, and the end of one.",
+    ),
     "authenticator": Row(
         "cloudcard_tools.authenticator.commands:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",

@@ -39,6 +39,7 @@ ROLES = {
     enrolment_pb2.ROLE_WORKSTATION: "workstation",
     enrolment_pb2.ROLE_DEVICE: "authenticator",
     enrolment_pb2.ROLE_OPERATOR: "operator",
+    enrolment_pb2.ROLE_AUDITOR: "auditor",
 }
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 1024 * 1024),

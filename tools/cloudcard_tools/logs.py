@@ -10,8 +10,9 @@ import structlog
 Form: TypeAlias = Literal["auto", "text", "json"]
 
 
-def configure(level: int, form: Form = "text") -> None:
+def configure(level: int, form: Form = "text", **always: int) -> None:
     """Log from `level` of the standard library on; "auto" is text on a terminal, else JSON.
+    Each entry says what is `always` so, such as which worker writes it.
 
     Tracebacks are plain: the richer kind that structlog prefers shows local variables, and a
     passcode may be one of them.
@@ -29,10 +30,13 @@ def configure(level: int, form: Form = "text") -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            lambda _logger, _method, entry: {**entry, **always},
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # one write an entry, as workers share standard error
+        # one write an entry, as workers share standard error
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )

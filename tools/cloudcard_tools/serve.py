@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
+from cloud_keystore.notify.siblings import Siblings
 from cloudcard_tools import logs
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.place import place_options
+from cloudcard_tools.supervisor import Supervisor, holding
 from cloudcard_tools.token_options import token_of, token_options
 
 
@@ -24,6 +27,7 @@ from cloudcard_tools.token_options import token_of, token_options
     epilog="""\b
 Examples:
   cloudcard serve
+  cloudcard serve --workers 4 --http-listen 127.0.0.1:7445
   cloudcard serve --data /var/lib/cloudcard --listen 0.0.0.0:7443 \\
       --enrol-listen 0.0.0.0:7444 --public-host keystore.example.org
   PGPASSFILE=/etc/cloudcard/pgpass cloudcard serve --data /var/lib/cloudcard \\
@@ -95,6 +99,15 @@ Examples:
     help="Port for /metrics and /health, plain HTTP; none unless given, such as 127.0.0.1:7445.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that serve the ports together (Linux); one that ends is started again. With "
+    "--http-listen each has a port of its own, counted from the one given.",
+)
+@click.option("--worker", type=int, hidden=True)  # its number: how a supervisor starts one
+@click.option(
     "--limit",
     "rates",
     multiple=True,
@@ -123,6 +136,8 @@ def serve(  # one argument for each option
     hsm_pin_file: Path | None,
     key_backend: str,
     http_listen: str,
+    workers: int,
+    worker: int | None,
     rates: tuple[str, ...],
     log_format: logs.Form,
 ) -> None:
@@ -131,7 +146,7 @@ def serve(  # one argument for each option
     The first start makes everything in the data folder: sealing key, database, certificate
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
-    logs.configure(logging.INFO, log_format)
+    logs.configure(logging.INFO, log_format, **({} if worker is None else {"worker": worker}))
     os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
     try:
         settings = replace(
@@ -149,7 +164,12 @@ def serve(  # one argument for each option
             http_listen=Address.parse(http_listen) if http_listen else None,
             limits=with_rates(Limits(), rates),
         )
-        asyncio.run(_serve(settings))
+        if worker is not None:
+            asyncio.run(_work(settings, Siblings.of_this_process(worker)))
+        elif workers > 1:
+            _supervise(settings, workers)
+        else:
+            asyncio.run(_serve(settings))
     except KeystoreError as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -157,11 +177,36 @@ def serve(  # one argument for each option
 
 
 async def _serve(settings: Settings) -> None:
-    service = Service(settings)
+    await Service(settings).run(lambda: _say_ready(settings))
 
-    def ready() -> None:
-        click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
-        click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
-        click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
 
-    await service.run(ready)
+def _say_ready(settings: Settings) -> None:
+    click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
+    click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
+    click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
+
+
+def _supervise(settings: Settings, count: int) -> None:
+    """Make the data folder ready and keep it, for processes that are started with the same
+    options.
+    """
+    if sys.platform != "linux":
+        raise Failure("--workers needs Linux, which spreads connections over them: leave it out")
+
+    def command(number: int) -> list[str]:
+        program = [sys.executable, "-m", "cloudcard_tools"]
+        return [*program, *sys.argv[1:], "--worker", str(number)]
+
+    async def run() -> None:
+        await Supervisor(count, command).run(lambda: _say_ready(settings))
+
+    with holding((settings.listen, settings.enrol_listen)):
+        lock = Service(settings).hand_over()
+        try:
+            asyncio.run(run())
+        finally:
+            lock.close()
+
+
+async def _work(settings: Settings, siblings: Siblings) -> None:
+    await Service(settings, siblings=siblings).run(siblings.tell_ready)

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cloudcard_tools import pcscd
-from cloudcard_tools.bench import apdu, card
+from cloudcard_tools.bench import apdu, card, sign, waiting
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
@@ -23,6 +23,10 @@ Examples:
   cloudcard bench apdu
   cloudcard bench apdu --json --count 20000
   cloudcard bench apdu --peer
+  cloudcard bench sign
+  cloudcard bench sign --json --seconds 5
+  cloudcard bench waiting --json
+  cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
 """
 
 
@@ -98,6 +102,91 @@ def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None
     else:
         Console().print(card_table(result))
         click.echo(result.machine)
+
+
+@bench.command("sign", epilog=EXAMPLES)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 600),
+    default=2.0,
+    show_default=True,
+    help="Of each kind of calls, in each of three rounds.",
+)
+@click.option(
+    "--postgres",
+    default="",
+    metavar="URL",
+    help="Two replicas on this empty PostgreSQL database instead of one keystore on SQLite.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Of each keystore."
+)
+@json_option
+def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> None:
+    """Measure signatures of a real keystore, beside OpenSSL's and beside an empty call.
+
+    Mutual TLS, a session's policy, a durable journal; the client is on the same computer.
+    """
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=sign.steps())
+        result = sign.measure(
+            Path(name), seconds, postgres, workers, lambda steps: progress.advance(task, steps)
+        )
+    if as_json:
+        click.echo(json.dumps(result.facts(), indent=2))
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("A real keystore")
+    for heading in ("Per second", "p50, ms", "p99, ms"):
+        shown.add_column(heading, justify="right")
+    for kind, each in result.calls.items():
+        shown.add_row(kind, f"{each.per_s:.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}")
+    for algorithm, per_s in result.openssl_per_s.items():
+        shown.add_row(f"openssl {algorithm}, all cores", f"{per_s:.0f}", "", "")
+    Console().print(shown)
+    for title, value, wanted, met in result.goals():
+        click.echo(f"{title:20} {value:.3f}  goal {wanted:.2f}, {'met' if met else 'not met'}")
+    click.echo(result.machine)
+
+
+@bench.command("waiting", epilog=EXAMPLES)
+@click.option(
+    "--waiting",
+    "count",
+    type=click.IntRange(1, 15_000),
+    default=10_000,
+    show_default=True,
+    help="Operations that wait, each with its stream.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 100_000),
+    default=waiting.SAMPLES,
+    show_default=True,
+    help="Approvals among them.",
+)
+@json_option
+def waiting_command(count: int, samples: int, as_json: bool) -> None:
+    """Measure how long an approval takes to become a signature while thousands wait."""
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=3)
+        result = waiting.measure(
+            Path(name), count, samples, lambda steps: progress.advance(task, steps)
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(f"{result.waiting} operations wait at one keystore.")
+    for title, value, most in result.goals():
+        met = "met" if value <= most else "not met"
+        click.echo(f"{title:30} {value:8.1f}  goal {most:.0f}, {met}")
+    click.echo(result.machine)
 
 
 def card_facts(result: card.Result) -> dict[str, str | int | float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import click
+import grpc
 from cryptography import x509
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloudcard_tools import identity
 from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
@@ -47,25 +48,34 @@ def enrolled(role: str) -> Finding:
 
 
 def reachable() -> Finding:
-    """A TCP connection to each keystore that an identity here names."""
-    addresses = {}
+    """Each keystore that an identity here names, asked whether it serves."""
+    identities = {}
     for role in ENROL:
         try:
             found = identity.load(identity.default_folder(role))
         except click.ClickException:
             continue  # said by the check of that identity
-        addresses[found.address] = role
-    if not addresses:
+        identities[found.address] = found
+    if not identities:
         return warning("no identity here names a keystore", "enrol first")
-    for address in addresses:
-        host, _, port = address.rpartition(":")
+    for address, found in identities.items():
         try:
-            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-        except (OSError, ValueError) as error:
+            with identity.channel(found) as channel:
+                asked = health_pb2.HealthCheckRequest()
+                answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=CONNECT_SECONDS)
+        except click.ClickException as error:
+            return failed(error.message, f"remove {found.folder} and enrol again")
+        except grpc.RpcError as error:
+            why = error.details() if isinstance(error, grpc.Call) else error
             return failed(
-                f"{address}: {error}", "is the keystore running (cloudcard serve), the network up?"
+                f"{address}: {why}", "is the keystore running (cloudcard serve), the network up?"
             )
-    return ok(", ".join(addresses))
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            return failed(
+                f"{address} runs, but its database does not answer",
+                "look into the keystore's log, and at its database",
+            )
+    return ok(", ".join(identities))
 
 
 CHECKS = (

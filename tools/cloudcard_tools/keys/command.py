@@ -44,7 +44,8 @@ COLUMNS = {
 
 @click.group(
     epilog="""\b
-Another sealing key without a pause:
+Examples:
+  (another sealing key without a pause)
   cloudcard keys add file:/etc/cloudcard/2027.key --make
   (restart each service with --sealing-key file:OLD --sealing-key file:/etc/cloudcard/2027.key,
    then each with both the other way round: the first is the one that seals)

@@ -9,7 +9,7 @@ import click
 from cloudcard_tools import enrolling
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import alerts, device
-from cloudcard_tools.ra.people import user, workstation
+from cloudcard_tools.ra.people import auditor, user, workstation
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE, identity_option
@@ -43,6 +43,7 @@ def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
 
 ra.add_command(user)
 ra.add_command(workstation)
+ra.add_command(auditor)
 ra.add_command(profile)
 ra.add_command(card)
 ra.add_command(device)

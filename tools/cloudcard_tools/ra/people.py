@@ -119,6 +119,25 @@ def workstation_list(folder: Path, as_json: bool) -> None:
     )
 
 
+@click.group()
+def auditor() -> None:
+    """Auditors, who read the journal."""
+
+
+@auditor.command("add", epilog='\b\nExample:\n  cloudcard ra auditor add "Grace Hopper"')
+@click.argument("name")
+@identity_option
+@json_option
+def auditor_add(name: str, folder: Path, as_json: bool) -> None:
+    """Invite an auditor by a one-time token (`cloudcard audit enrol`)."""
+    with registry(folder) as stub:
+        asked = pb.CreateAuditorRequest(display_name=name)
+        made = stub.CreateAuditor(asked, timeout=TIMEOUT_SECONDS)
+    facts = _token(made.token)
+    labels = {"token": "Token", "token_expires": "Token expires"}
+    print_facts(facts, labels, as_json=as_json)
+
+
 def _user(message: pb.User) -> dict[str, Value]:
     return {
         "id": message.id,

@@ -113,9 +113,9 @@ def _journal() -> None:
         sa.Column("operation_id", sa.String()),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
     )
-    op.create_index("journal_by_time", "journal", ["time"])
+    op.create_index("journal_by_time", "journal", ["time", "id"])
     for what in ("card", "user", "workstation"):
-        op.create_index(f"journal_by_{what}", "journal", [f"{what}_id", "id"])
+        op.create_index(f"journal_by_{what}", "journal", [f"{what}_id", "time", "id"])
     op.create_index("journal_by_operation", "journal", ["operation_id"])
     op.create_index(
         "journal_to_take_in",

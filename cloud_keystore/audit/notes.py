@@ -1,0 +1,100 @@
+"""Checkpoints of the journal as signed notes: C2SP's tlog-checkpoint and signed-note, so that any
+tool for transparency logs reads them.
+
+    cloudcard.example/journal
+    1234
+    qINS1GRFhWHwdkUeqLEoP4yEMkTBBzxBkGwGQlVlVcs=
+
+    — cloudcard.example/journal Yzs8…
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from cloud_keystore.model.errors import InvalidInput
+
+ED25519 = b"\x01"  # algorithm of a signed note's key
+KEY_ID_BYTES = 4
+LONGEST_NOTE = 4096
+ORIGIN = re.compile(r"[!-*,-~]{1,128}")  # no blanks, and no plus, which separates parts of a key
+NOTE = re.compile(
+    rf"(?P<origin>{ORIGIN.pattern})\n(?P<size>0|[1-9][0-9]{{0,17}})\n(?P<root>[A-Za-z0-9+/]{{43}}=)\n"
+    "\n(?P<signatures>(\u2014 [!-~]+ [!-~]+\n)+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The head of a log: so many entries, with this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> str:
+        """What is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def check_origin(origin: str) -> str:
+    """The name of a log; raises InvalidInput for one that a note cannot carry."""
+    if not ORIGIN.fullmatch(origin):
+        raise InvalidInput(f"{origin!r} cannot name a journal: use 1 to 128 visible characters")
+    return origin
+
+
+def key_id(origin: str, public_key: bytes) -> bytes:
+    """How a note names its key: the first bytes of a hash (signed-note, "Signatures")."""
+    return sha256(origin.encode() + b"\n" + ED25519 + public_key).digest()[:KEY_ID_BYTES]
+
+
+def close(checkpoint: Checkpoint, public_key: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    """The signed note of a checkpoint; `public_key` is the raw Ed25519 key of `sign`."""
+    signature = sign(checkpoint.text.encode())
+    blob = base64.b64encode(key_id(checkpoint.origin, public_key) + signature).decode()
+    return f"{checkpoint.text}\n\u2014 {checkpoint.origin} {blob}\n".encode()
+
+
+def open_(note: bytes, public_key: bytes) -> Checkpoint:
+    """The checkpoint of a note that this key has signed; raises InvalidInput for any other."""
+    checkpoint, blobs = _parse(note)
+    wanted = key_id(checkpoint.origin, public_key)
+    key = Ed25519PublicKey.from_public_bytes(public_key)
+    for blob in blobs:
+        if blob[:KEY_ID_BYTES] == wanted:
+            try:
+                key.verify(blob[KEY_ID_BYTES:], checkpoint.text.encode())
+            except InvalidSignature:
+                break
+            return checkpoint
+    raise InvalidInput("the checkpoint is not signed by the journal's key")
+
+
+def _parse(note: bytes) -> tuple[Checkpoint, list[bytes]]:
+    """A checkpoint and the log's own signatures; those of witnesses are left out."""
+    found = NOTE.fullmatch(note.decode(errors="replace")) if len(note) <= LONGEST_NOTE else None
+    if found is None:
+        raise InvalidInput("this is no signed checkpoint of a journal")
+    checkpoint = Checkpoint(found["origin"], int(found["size"]), base64.b64decode(found["root"]))
+    if not note.startswith(checkpoint.text.encode()):  # a root in another spelling
+        raise InvalidInput("this is no signed checkpoint of a journal")
+    lines = (line.split(" ") for line in found["signatures"].splitlines())
+    own = [_decode(blob) for _, name, blob in lines if name == checkpoint.origin]
+    return checkpoint, own
+
+
+def _decode(blob: str) -> bytes:
+    try:
+        return base64.b64decode(blob, validate=True)
+    except binascii.Error:
+        return b""

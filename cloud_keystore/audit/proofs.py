@@ -1,0 +1,98 @@
+"""Making proofs for the journal's tree (RFC 9162, 2.1.3 and 2.1.4): which ranges of leaves a proof
+is made of, and the roots of many ranges in one pass over the leaves, in little memory.
+
+A range is (first, end), of the leaves first to end - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from cloud_keystore.audit.tree import node_hash
+
+Range: TypeAlias = tuple[int, int]
+
+
+def inclusion_ranges(index: int, size: int) -> list[Range]:
+    """The ranges whose roots prove that the leaf at `index` is in a tree of `size` (2.1.3.1)."""
+    if not 0 <= index < size:
+        raise ValueError("there is no such leaf")
+    first, end = 0, size
+    path: list[Range] = []
+    while end - first > 1:
+        middle = first + _split(end - first)
+        if index < middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((first, middle))
+            first = middle
+    return path[::-1]
+
+
+def consistency_ranges(old_size: int, size: int) -> list[Range]:
+    """The ranges whose roots prove that a tree of `size` begins with one of `old_size`
+    (2.1.4.1).
+    """
+    if not 0 < old_size <= size:
+        raise ValueError("there is no such tree")
+    first, end, whole = 0, size, True
+    path: list[Range] = []
+    while end != old_size:
+        middle = first + _split(end - first)
+        if old_size <= middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((first, middle))
+            first, whole = middle, False
+    if not whole:
+        path.append((first, end))
+    return path[::-1]
+
+
+def range_roots(leaves: Iterable[bytes], ranges: Iterable[Range]) -> Mapping[Range, bytes]:
+    """The root of each range, from the hashes of all leaves in order.
+
+    The ranges are those of proofs: each begins where a complete subtree as large as its largest
+    does. Raises ValueError if the leaves end too early.
+    """
+    pieces = {each: _complete(*each) for each in ranges}
+    wanted = {piece for parts in pieces.values() for piece in parts}
+    found: dict[Range, bytes] = {}
+    stack: list[bytes] = []
+    for index, leaf in enumerate(leaves):
+        end, width, root = index + 1, 1, leaf
+        if (index, end) in wanted:
+            found[index, end] = root
+        while end % (2 * width) == 0:
+            root, width = node_hash(stack.pop(), root), 2 * width
+            if (end - width, end) in wanted:
+                found[end - width, end] = root
+        stack.append(root)
+    if len(found) != len(wanted):
+        raise ValueError("there are too few leaves")
+    return {each: _join([found[piece] for piece in parts]) for each, parts in pieces.items()}
+
+
+def _complete(first: int, end: int) -> Sequence[Range]:
+    """The complete subtrees of a range, from the largest to the smallest."""
+    parts: list[Range] = []
+    while first < end:
+        width = 1 << ((end - first).bit_length() - 1)
+        parts.append((first, first + width))
+        first += width
+    return parts
+
+
+def _join(roots: list[bytes]) -> bytes:
+    root = roots.pop()
+    while roots:
+        root = node_hash(roots.pop(), root)
+    return root
+
+
+def _split(size: int) -> int:
+    """The largest power of two below `size`."""
+    return 1 << ((size - 1).bit_length() - 1)

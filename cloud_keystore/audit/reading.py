@@ -1,0 +1,147 @@
+"""What auditors read. Whoever reads is in the journal too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from cloud_keystore.audit import journal, proofs
+from cloud_keystore.audit.sequencing import Log
+from cloud_keystore.audit.tree import leaf_hash
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import CardNotFound, EntryNotFound, InvalidInput
+from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.people import Identity
+from cloud_keystore.storage import cards
+from cloud_keystore.storage import journal as rows
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.journal import Place, Query, Row
+
+MOST_ENTRIES = 500  # of one answer
+MOST_PROOFS = 1000
+MOST_KINDS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The use cases of auditors."""
+
+    database: Database
+    clock: Clock
+    log: Log
+
+    def head(self, auditor: Identity) -> bytes:
+        """The newest checkpoint; empty as long as there is none."""
+        self._note(auditor, "head")
+        with self.database.read() as connection:
+            found = rows.head(connection)
+        return b"" if found is None else found.note
+
+    def search(
+        self, auditor: Identity, query: Query, card_serial: str, before: Place | None, most: int
+    ) -> list[Row]:
+        """Entries that match, the newest first, after those before; one more than `most` if there
+        are more.
+
+        Raises CardNotFound, InvalidInput.
+        """
+        if not 1 <= most <= MOST_ENTRIES or len(query.kinds) > MOST_KINDS:
+            raise InvalidInput(f"ask for 1 to {MOST_ENTRIES} entries and {MOST_KINDS} kinds")
+        with self.database.read() as connection:
+            card = cards.find_by_serial(connection, card_serial) if card_serial else None
+        if card_serial and card is None:
+            raise CardNotFound(f"there is no card {card_serial}")
+        if card is not None:
+            query = replace(query, card_id=card.id)
+        self._note(auditor, "search", **_words(query))
+        with self.database.read() as connection:
+            return rows.search(connection, query, before, most + 1)
+
+    def begin_export(self, auditor: Identity, first: int, end: int) -> None:
+        """Note that entries are read; raises EntryNotFound for places that no checkpoint covers."""
+        self._check_covered(end)
+        if not 0 <= first <= end:
+            raise InvalidInput("the first place comes before the last")
+        self._note(auditor, "export", first=first, end=end)
+
+    def export(self, first: int, end: int) -> Sequence[Row]:
+        """The next entries of an export that has begun, in order; at least one if any is left."""
+        with self.database.read() as connection:
+            return rows.between(connection, first, end)
+
+    def checkpoints(self, auditor: Identity, after_size: int, most: int) -> list[bytes]:
+        """Checkpoints of more entries, the smallest first."""
+        if not 1 <= most <= MOST_ENTRIES:
+            raise InvalidInput(f"ask for 1 to {MOST_ENTRIES} checkpoints")
+        if after_size == 0:  # the pages after the first are of the same reading
+            self._note(auditor, "checkpoints")
+        with self.database.read() as connection:
+            return rows.list_notes(connection, after_size, most)
+
+    def prove_inclusion(
+        self, auditor: Identity, size: int, indices: Sequence[int]
+    ) -> list[tuple[bytes, ...]]:
+        """A proof for each entry, by its place. Reads the whole journal once.
+
+        Raises EntryNotFound, InvalidInput.
+        """
+        if not 1 <= len(indices) <= MOST_PROOFS:
+            raise InvalidInput(f"ask for 1 to {MOST_PROOFS} proofs")
+        if not all(0 <= index < size for index in indices):
+            raise EntryNotFound(f"a journal of {size} entries has places from 0 to {size - 1}")
+        paths = [proofs.inclusion_ranges(index, size) for index in indices]
+        self._note(auditor, "inclusion", size=size, entries=len(indices))
+        return self._prove(size, paths)
+
+    def prove_consistency(self, auditor: Identity, old_size: int, size: int) -> tuple[bytes, ...]:
+        """The proof that the journal of `size` begins with that of `old_size`. Reads the whole
+        journal once.
+
+        Raises EntryNotFound.
+        """
+        if not 0 < old_size <= size:
+            raise EntryNotFound(f"a journal of {size} entries has no beginning of {old_size}")
+        self._note(auditor, "consistency", old_size=old_size, size=size)
+        (proof,) = self._prove(size, [proofs.consistency_ranges(old_size, size)])
+        return proof
+
+    def _prove(self, size: int, paths: Iterable[list[proofs.Range]]) -> list[tuple[bytes, ...]]:
+        self._check_covered(size)
+        paths = list(paths)
+        with self.database.read() as connection:
+            leaves = (leaf_hash(entry) for entry in rows.entries(connection, size))
+            roots = proofs.range_roots(leaves, {each for path in paths for each in path})
+        return [tuple(roots[each] for each in path) for path in paths]
+
+    def _check_covered(self, size: int) -> None:
+        with self.database.read() as connection:
+            head = rows.head(connection)
+        if head is None or not 0 <= size <= head.size:
+            covered = 0 if head is None else head.size
+            raise EntryNotFound(f"checkpoints cover {covered} entries so far, not {size}")
+
+    def _note(self, auditor: Identity, call: str, **details: Detail) -> None:
+        event = Event(
+            Kind.JOURNAL_READ,
+            self.clock(),
+            f"auditor {auditor.id}",
+            details={"call": call, **details},
+        )
+        with self.database.write(shared=True) as connection:
+            journal.append(connection, event)
+
+
+def _words(query: Query) -> dict[str, Detail]:
+    """What was looked for."""
+    said: dict[str, Detail] = {
+        name: value
+        for name in ("card_id", "user_id", "workstation_id", "operation_id")
+        if (value := getattr(query, name)) is not None
+    }
+    if query.kinds:
+        said["kinds"] = " ".join(query.kinds)
+    if query.since is not None:
+        said["since"] = query.since.isoformat()
+    if query.until is not None:
+        said["until"] = query.until.isoformat()
+    return said

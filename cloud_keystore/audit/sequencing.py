@@ -1,0 +1,64 @@
+"""Giving the journal's entries their places in the tree, under checkpoints that are signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloud_keystore.audit import notes
+from cloud_keystore.audit.tree import Frontier, leaf_hash
+from cloud_keystore.model.errors import StorageDamaged
+from cloud_keystore.storage import journal
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.journal import Head
+
+MOST_AT_ONCE = 2000  # in one transaction, beside which nobody else writes
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Which journal this is, and how its checkpoints are signed."""
+
+    origin: str
+    public_key: bytes  # Ed25519, raw
+    sign: Callable[[bytes], bytes]
+
+
+def take_in(database: Database, log: Log, now: datetime) -> int:
+    """Take entries into the tree, under a new checkpoint; return how many, 0 if there are none.
+
+    Of several processes that do so each takes what the others have left. An entry that is in no
+    tree yet, because it is new, is kept by the database alone.
+
+    Raises StorageDamaged where entries have gone that an earlier checkpoint covers.
+    """
+    with database.read() as connection:
+        if not journal.has_to_take_in(connection):
+            return 0
+    with database.write() as connection:
+        last = journal.head(connection)
+        tree = Frontier() if last is None else Frontier.decode(last.size, last.frontier)
+        taken = journal.count_taken_in(connection)
+        if taken != tree.size:
+            raise StorageDamaged(
+                f"the journal has {taken} entries where its last checkpoint tells of {tree.size}: "
+                "somebody has changed the database; keep it as evidence and restore a backup"
+            )
+        rows = journal.to_take_in(connection, MOST_AT_ONCE)
+        if not rows:
+            return 0
+        journal.take_in(connection, tree.size, rows)
+        tree = tree.extend(leaf_hash(row.entry) for row in rows)
+        checkpoint = notes.Checkpoint(log.origin, tree.size, tree.root)
+        note = notes.close(checkpoint, log.public_key, log.sign)
+        journal.add_head(connection, Head(tree.size, note, tree.encode()), now)
+    return len(rows)
+
+
+def take_in_all(database: Database, log: Log, now: datetime) -> int:
+    """Take in all entries that there are; return how many."""
+    taken = 0
+    while some := take_in(database, log, now):
+        taken += some
+    return taken

@@ -1,0 +1,142 @@
+"""`AuditService`: what auditors call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cloud_keystore.audit.reading import Reading
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.journal import EPOCH, MICROSECOND
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.storage.journal import Place, Query, Row
+from cloudcard.audit.v1 import audit_pb2 as pb
+from cloudcard.audit.v1 import audit_pb2_grpc
+
+DEFAULT_PAGE = 100
+LAST_ID = 2**63 - 1
+CHUNK_BYTES = 128 * 1024  # of entries in one message of an export
+
+
+@dataclass(frozen=True, slots=True)
+class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    reading: Reading
+
+    async def GetJournal(
+        self, request: pb.GetJournalRequest, context: Context
+    ) -> pb.GetJournalResponse:
+        note = await self.door.call(context, self.reading.head)
+        log = self.reading.log
+        return pb.GetJournalResponse(origin=log.origin, public_key=log.public_key, checkpoint=note)
+
+    async def SearchEntries(
+        self, request: pb.SearchEntriesRequest, context: Context
+    ) -> pb.SearchEntriesResponse:
+        most = request.page_size or DEFAULT_PAGE
+        found = await self.door.call(
+            context,
+            lambda auditor: self.reading.search(
+                auditor, _query(request), request.card_serial, _place(request.page_token), most
+            ),
+        )
+        more = len(found) > most
+        return pb.SearchEntriesResponse(
+            entries=[_entry(row) for row in found[:most]],
+            next_page_token=_token(found[most - 1]) if more else "",
+        )
+
+    async def ExportEntries(
+        self, request: pb.ExportEntriesRequest, context: Context
+    ) -> AsyncIterator[pb.ExportEntriesResponse]:
+        first, end = request.from_index, request.end_index
+        async with self.door.stream(context) as auditor:
+            await asyncio.to_thread(self.reading.begin_export, auditor, first, end)
+            while rows := await asyncio.to_thread(self.reading.export, first, end):
+                for some in _chunks(rows):
+                    yield pb.ExportEntriesResponse(entries=[_entry(row) for row in some])
+                first += len(rows)
+
+    async def ListCheckpoints(
+        self, request: pb.ListCheckpointsRequest, context: Context
+    ) -> pb.ListCheckpointsResponse:
+        most = request.page_size or DEFAULT_PAGE
+        found = await self.door.call(
+            context, lambda auditor: self.reading.checkpoints(auditor, request.after_size, most)
+        )
+        return pb.ListCheckpointsResponse(checkpoints=found)
+
+    async def ProveInclusion(
+        self, request: pb.ProveInclusionRequest, context: Context
+    ) -> pb.ProveInclusionResponse:
+        found = await self.door.call(
+            context,
+            lambda auditor: self.reading.prove_inclusion(auditor, request.size, request.indices),
+        )
+        return pb.ProveInclusionResponse(proofs=[pb.Proof(hashes=each) for each in found])
+
+    async def ProveConsistency(
+        self, request: pb.ProveConsistencyRequest, context: Context
+    ) -> pb.ProveConsistencyResponse:
+        found = await self.door.call(
+            context,
+            lambda auditor: self.reading.prove_consistency(auditor, request.old_size, request.size),
+        )
+        return pb.ProveConsistencyResponse(proof=pb.Proof(hashes=found))
+
+
+def _query(request: pb.SearchEntriesRequest) -> Query:
+    return Query(
+        user_id=request.user_id or None,
+        workstation_id=request.workstation_id or None,
+        operation_id=request.operation_id or None,
+        kinds=tuple(request.kinds),
+        since=_time(request.since) if request.HasField("since") else None,
+        until=_time(request.until) if request.HasField("until") else None,
+    )
+
+
+def _time(stamp: Timestamp) -> datetime:
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput("since and until are times from year 1 to 9999") from None
+
+
+def _token(row: Row) -> str:
+    return f"{(row.time - EPOCH) // MICROSECOND}-{row.id}"
+
+
+def _place(token: str) -> Place | None:
+    if not token:
+        return None
+    try:
+        time, number = (int(part) for part in token.split("-"))
+        return EPOCH + time * MICROSECOND, min(number, LAST_ID)
+    except (ValueError, OverflowError):
+        raise InvalidInput("page_token is not one of a response") from None
+
+
+def _entry(row: Row) -> pb.Entry:
+    return pb.Entry(id=row.id, index=row.index, entry=row.entry)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Rows in messages of a bounded size."""
+    some: list[Row] = []
+    size = 0
+    for row in rows:
+        if some and size + len(row.entry) > CHUNK_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += len(row.entry)
+    if some:
+        yield some

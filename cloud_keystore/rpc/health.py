@@ -1,0 +1,115 @@
+"""gRPC's health service: whether this process serves, to whoever has a certificate.
+
+It asks for no role and writes no log entry a call: balancers and monitors ask every second. (The
+servicer that comes with the protocol has no limit of watchers, and keeps them when the service
+stops.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1 import health_pb2_grpc
+
+from cloud_keystore.rpc.refusals import Context
+
+log = structlog.get_logger()
+
+WHOLE_SERVER = ""  # its name in the protocol
+CHECK_SECONDS = 1.0
+ANSWER_SECONDS = 3.0  # a database that takes longer does not answer
+MOST_WATCHES = 100  # at once
+
+SERVING = pb.HealthCheckResponse.SERVING
+NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Health:
+    """Serves what the last check found, the same for all services. Used from one event loop."""
+
+    def __init__(self, services: Iterable[str], check: Callable[[], bool]) -> None:
+        """`check` may block; it is called on a thread of its own, one call at a time."""
+        self._names = frozenset({WHOLE_SERVER, *services})
+        self._check = check
+        self._thread = ThreadPoolExecutor(1, "health")  # use cases' threads may all be at work
+        self._serving = False
+        self._stopped = False
+        self._changed = asyncio.Event()  # another one after each change
+        self._watches = 0
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve on a server that has not been started."""
+        health_pb2_grpc.add_HealthServicer_to_server(self, server)
+
+    async def look(self) -> None:
+        """Check, and tell those who watch of a change."""
+        checked = asyncio.get_running_loop().run_in_executor(self._thread, self._check)
+        try:
+            serving = await asyncio.wait_for(checked, ANSWER_SECONDS)
+        except TimeoutError:
+            serving = False
+        if serving is not self._serving:
+            log.info("health", serving=serving)
+            self._serving = serving
+            self._tell()
+
+    async def keep_looking(self) -> None:
+        """Check every second until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await self.look()
+
+    def stop(self) -> None:
+        """Say that nothing is served any more, and end the streams of those who watch."""
+        self._stopped = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._tell()
+
+    async def Check(
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> pb.HealthCheckResponse:
+        if request.service not in self._names:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+        return pb.HealthCheckResponse(status=self._status)
+
+    async def List(
+        self, _request: pb.HealthListRequest, _context: Context
+    ) -> pb.HealthListResponse:
+        status = pb.HealthCheckResponse(status=self._status)
+        return pb.HealthListResponse(statuses=dict.fromkeys(self._names, status))
+
+    async def Watch(
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> AsyncIterator[pb.HealthCheckResponse]:
+        if self._watches >= MOST_WATCHES:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
+        self._watches += 1
+        try:
+            known = request.service in self._names
+            said = None
+            while True:
+                changed, stopped = self._changed, self._stopped
+                status = self._status if known else SERVICE_UNKNOWN
+                if status != said:
+                    yield pb.HealthCheckResponse(status=status)
+                    said = status
+                if stopped:
+                    break
+                await changed.wait()
+        finally:
+            self._watches -= 1
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "this process stops: call again")
+
+    @property
+    def _status(self) -> pb.HealthCheckResponse.ServingStatus.ValueType:
+        return SERVING if self._serving and not self._stopped else NOT_SERVING
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,5 @@
+"""`cloudcard audit`: what auditors do with the journal."""
+
+from cloudcard_tools.audit.command import audit
+
+__all__ = ["audit"]

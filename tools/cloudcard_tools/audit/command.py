@@ -1,0 +1,285 @@
+"""The commands of auditors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from cloud_keystore.audit import notes
+from cloud_keystore.audit.notes import Checkpoint
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.journal import decode
+from cloudcard.audit.v1 import audit_pb2 as pb
+from cloudcard_tools import enrolling, output
+from cloudcard_tools.audit import lines, pack
+from cloudcard_tools.audit.checking import Checked, check, check_pack
+from cloudcard_tools.audit.filters import filter_options
+from cloudcard_tools.audit.lines import End, Entry, Header, Note
+from cloudcard_tools.audit.service import ROLE, identity_option, journal
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.output import json_option
+
+FOUND_SOMETHING = 1  # exit code of `verify`
+KEY_BYTES = 32
+COLUMNS = {"index": "#", "time": "TIME", "kind": "WHAT", "actor": "WHO", "details": "DETAILS"}
+WHOLE = 10**9
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard audit enrol --token-file auditor.token
+  cloudcard audit show --card 1500000000000017 --since 2026-11-01
+  cloudcard audit show --kind operation.denied --json
+  cloudcard audit export journal.jsonl
+  cloudcard audit verify journal.jsonl --journal-key journal.key \\
+      --since-checkpoint october.checkpoint --keep november.checkpoint
+  cloudcard audit pack evidence.zip --card 1500000000000017
+"""
+)
+def audit() -> None:
+    """Journal: what happened, with proofs that nobody has changed it."""
+
+
+@audit.command()
+@enrolling.token_argument
+@enrolling.token_file_option
+@identity_option
+def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+    """Make this computer an auditor's, by a one-time TOKEN (`cloudcard ra auditor add`)."""
+    enrolling.enrol(token, token_file, folder, ROLE)
+
+
+@audit.command()
+@identity_option
+@json_option
+def key(folder: Path, as_json: bool) -> None:
+    """Show which journal this is, and its key: keep it, and compare it with what others keep."""
+    with journal(folder) as service:
+        head = service.head()
+    facts: output.Row = {
+        "origin": head.origin,
+        "journal_key": base64.b64encode(head.public_key).decode(),
+        "size": head.checkpoint.size,
+        "checkpoint": head.note.decode(),
+    }
+    labels = {"origin": "Journal", "journal_key": "Key", "size": "Entries"}
+    output.print_facts(facts, labels, as_json=as_json)
+
+
+@audit.command()
+@filter_options
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@identity_option
+@json_option
+def show(query: pb.SearchEntriesRequest, limit: int, folder: Path, as_json: bool) -> None:
+    """Show entries, the newest first. Times are UTC."""
+    with journal(folder) as service:
+        found = list(service.search(query, limit))
+    rows = [_row(each, as_json=as_json) for each in found]
+    output.print_rows(rows, COLUMNS, "No entry matches.", as_json=as_json)
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@identity_option
+@json_option
+def export(file: Path, folder: Path, as_json: bool) -> None:
+    """Write the whole journal to FILE, with its checkpoints, to be verified elsewhere."""
+    draft = file.with_name(file.name + ".part")
+    with (
+        journal(folder) as service,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+        _writing(draft) as out,
+    ):
+        head = service.head()
+        size = head.checkpoint.size
+        task = progress.add_task("Exporting", total=size)
+        out.write(lines.write(Header(head.origin, head.public_key, size)))
+        checkpoints, written = service.checkpoints(size), 0
+        note = next(checkpoints, None)
+        for entry in service.entries(size):
+            out.write(lines.write(Entry(entry.index, entry.entry)))
+            while note is not None and int(note.split(b"\n")[1]) == entry.index + 1:
+                out.write(lines.write(Note(note)))
+                written += 1
+                note = next(checkpoints, None)
+            progress.advance(task)
+        out.write(lines.write(End(size, written)))
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)
+    facts: output.Row = {"file": str(file), "entries": size, "checkpoints": written}
+    labels = {"file": "Exported to", "entries": "Entries", "checkpoints": "Checkpoints"}
+    output.print_facts(facts, labels, as_json=as_json)
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--journal-key",
+    metavar="KEY",
+    help="The journal's key from somewhere you trust: base64, or a file that holds it.",
+)
+@click.option(
+    "--since-checkpoint",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A checkpoint that you kept: history up to it must be the same.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write the newest checkpoint, if nothing is wrong.",
+)
+@json_option
+def verify(
+    file: Path,
+    journal_key: str | None,
+    since_checkpoint: Path | None,
+    keep: Path | None,
+    as_json: bool,
+) -> None:
+    """Check an exported journal or an evidence pack, without the keystore.
+
+    Exit code 0: nothing is wrong; 1: something is; 2: the command was wrong.
+    """
+    public_key = None if journal_key is None else _key(journal_key)
+    kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
+    if zipfile.is_zipfile(file):
+        with pack.opened(file) as entries:
+            result = check_pack(lines.read(entries), public_key, kept)
+    else:
+        with file.open("rb") as entries:
+            result = check(lines.read(entries), public_key, kept)
+    if keep is not None and result.newest:
+        keep.write_bytes(result.newest)
+    _report(result, pinned=public_key is not None, as_json=as_json)
+    if result.findings:
+        raise SystemExit(FOUND_SOMETHING)
+
+
+@audit.command("pack")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@filter_options
+@identity_option
+@json_option
+def pack_command(file: Path, query: pb.SearchEntriesRequest, folder: Path, as_json: bool) -> None:
+    """Write an evidence pack: the entries that match, with proofs, as one zip."""
+    if file.exists():
+        raise Failure(f"{file} exists: choose another name")
+    with journal(folder) as service:
+        head = service.head()
+        found = [
+            each
+            for each in service.search(query, WHOLE)
+            if each.HasField("index") and each.index < head.checkpoint.size
+        ]
+        found.sort(key=lambda each: each.index)
+        proofs = service.proofs(head.checkpoint.size, [each.index for each in found])
+        entries = [
+            Entry(each.index, each.entry, proof) for each, proof in zip(found, proofs, strict=True)
+        ]
+    pack.pack(file, head, entries)
+    facts: output.Row = {"file": str(file), "entries": len(entries)}
+    output.print_facts(facts, {"file": "Packed into", "entries": "Entries"}, as_json=as_json)
+
+
+def _row(entry: pb.Entry, *, as_json: bool) -> output.Row:
+    event = decode(entry.entry)
+    details: output.Value = dict(event.details)
+    if not as_json:
+        subjects = {"card": event.card_id, "operation": event.operation_id}
+        shown = {name: value for name, value in subjects.items() if value} | dict(event.details)
+        details = "  ".join(f"{name}={value}" for name, value in shown.items())
+    return {
+        "id": entry.id,
+        "index": entry.index if entry.HasField("index") else None,
+        "time": event.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
+        "kind": event.kind.value,
+        "actor": event.actor,
+        "card_id": event.card_id,
+        "user_id": event.user_id,
+        "workstation_id": event.workstation_id,
+        "device_id": event.device_id,
+        "operation_id": event.operation_id,
+        "key_id": event.key_id,
+        "trace_id": event.trace_id,
+        "details": details,
+        "evidence": {
+            name: base64.b64encode(value).decode() for name, value in event.evidence.items()
+        },
+    }
+
+
+def _report(result: Checked, *, pinned: bool, as_json: bool) -> None:
+    facts: output.Row = {
+        "valid": not result.findings,
+        "entries": result.entries,
+        "checkpoints": result.checkpoints,
+        "key_pinned": pinned,
+        "checkpoint": result.newest.decode(),
+        "findings": [{"line": each.line, "wrong": each.wrong} for each in result.findings],
+    }
+    if as_json:
+        output.print_json(facts)
+        return
+    for each in result.findings:
+        where = f"line {each.line}: " if each.line else ""
+        click.secho(f"{where}{each.wrong}", fg="red")
+    if result.findings:
+        return
+    click.echo(
+        f"{result.entries} entries under {result.checkpoints} checkpoints: nothing is wrong."
+    )
+    if not pinned:
+        click.echo(
+            "The file's own key was believed: give --journal-key to know whose journal it is."
+        )
+    click.echo("Keep this checkpoint, or --keep it; the next check shows that history stayed:\n")
+    click.echo(result.newest.decode(), nl=False)
+
+
+def _key(text: str) -> bytes:
+    """A public key from the command line or a file."""
+    with suppress(OSError):
+        text = Path(text).read_text()
+    try:
+        found = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        found = b""
+    if len(found) != KEY_BYTES:
+        raise click.UsageError("--journal-key is no Ed25519 key: see `cloudcard audit key`")
+    return found
+
+
+def _kept(path: Path, public_key: bytes | None) -> Checkpoint:
+    if public_key is None:
+        raise click.UsageError("--since-checkpoint needs --journal-key, which has signed it")
+    try:
+        return notes.open_(path.read_bytes(), public_key)
+    except InvalidInput as error:
+        raise Failure(f"{path}: {error}") from None
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[IO[str]]:
+    """A new file, which is removed if writing it fails."""
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise Failure(f"{path} cannot be written: {error.strerror}") from None
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

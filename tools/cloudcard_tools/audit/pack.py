@@ -1,0 +1,129 @@
+"""An auditor's evidence pack: entries with their proofs in one zip, for people and programs."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO
+
+from cloud_keystore.model.journal import decode
+from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note, write
+from cloudcard_tools.audit.service import Head
+from cloudcard_tools.failures import Failure
+
+ENTRIES, TABLE, NOTE, README, MANIFEST = (
+    "entries.jsonl",
+    "entries.csv",
+    "checkpoint.txt",
+    "README.txt",
+    "manifest.json",
+)
+FILES = {ENTRIES, TABLE, NOTE, README, MANIFEST}
+LARGEST_FILE = 1 << 30  # of a pack, unpacked
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # which spreadsheets would run
+WHEN = (1980, 1, 1, 0, 0, 0)  # of every file, so that equal packs have equal bytes
+COLUMNS = (
+    "index", "time", "kind", "actor", "card", "user", "workstation", "device", "operation", "key",
+    "details", "evidence_sha256",
+)  # fmt: skip
+WORDS = """\
+Evidence pack of the journal {origin}
+with {entries} of its {size} entries.
+
+entries.jsonl   the entries, each with its proof that it is in the journal of the checkpoint
+entries.csv     the same for spreadsheets
+checkpoint.txt  the checkpoint, signed by the journal's key (C2SP signed note)
+manifest.json   SHA-256 of each file
+
+To check it without the keystore, with the journal's key from somewhere you trust:
+
+    cloudcard audit verify --journal-key {key} PACK.zip
+
+Documents and passcodes are not in a journal. What was signed can be recognised by its SHA-256.
+"""
+
+
+def pack(path: Path, head: Head, entries: Sequence[Entry]) -> None:
+    """Write a pack; the entries have their proofs. Raises OSError."""
+    size = head.checkpoint.size
+    header = Header(head.origin, head.public_key, size)
+    lines: list[Line] = [header, Note(head.note), *entries, End(len(entries), 1)]
+    words = WORDS.format(
+        origin=head.origin,
+        entries=len(entries),
+        size=size,
+        key=base64.b64encode(head.public_key).decode(),
+    )
+    files = {
+        ENTRIES: "".join(write(line) for line in lines).encode(),
+        TABLE: _table(entries).encode(),
+        NOTE: head.note,
+        README: words.encode(),
+    }
+    hashes = {name: sha256(value).hexdigest() for name, value in sorted(files.items())}
+    files[MANIFEST] = json.dumps(hashes, indent=2).encode() + b"\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, WHEN), value, zipfile.ZIP_DEFLATED)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The entries of a pack whose files are those of its manifest; raises Failure otherwise."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if sorted(names) != sorted(FILES):
+                raise Failure(f"{path} has other files than an evidence pack")
+            if any(archive.getinfo(name).file_size > LARGEST_FILE for name in names):
+                raise Failure(f"{path} is larger than any evidence pack")
+            _check_manifest(archive, path)
+            with archive.open(ENTRIES) as file:
+                yield file
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise Failure(f"{path} is no evidence pack, or was cut: {error}") from None
+
+
+def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
+    try:
+        said = json.loads(archive.read(MANIFEST))
+    except ValueError:
+        said = None
+    for name in sorted(FILES - {MANIFEST}):
+        digest = sha256()
+        with archive.open(name) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        if not isinstance(said, dict) or said.get(name) != digest.hexdigest():
+            raise Failure(f"{name} in {path} is not the one of its manifest: it was changed")
+
+
+def _table(entries: Iterable[Entry]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\r\n")
+    table.writerow(COLUMNS)
+    for each in entries:
+        event = decode(each.entry)
+        details = "; ".join(f"{name}={value}" for name, value in sorted(event.details.items()))
+        evidence = "; ".join(
+            f"{name}={sha256(value).hexdigest()}" for name, value in sorted(event.evidence.items())
+        )
+        row = (
+            each.index, event.time.isoformat(), event.kind.value, event.actor, event.card_id,
+            event.user_id, event.workstation_id, event.device_id, event.operation_id,
+            event.key_id, details, evidence,
+        )  # fmt: skip
+        table.writerow(_safe(cell) for cell in row)
+    return text.getvalue()
+
+
+def _safe(cell: object) -> str:
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,0 +1,99 @@
+"""The keystore's journal under the auditor's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud_keystore.audit import notes
+from cloud_keystore.audit.notes import Checkpoint
+from cloud_keystore.model.errors import InvalidInput
+from cloudcard.audit.v1 import audit_pb2 as pb
+from cloudcard.audit.v1 import audit_pb2_grpc
+from cloudcard_tools import enrolling, identity
+from cloudcard_tools.failures import Failure, failures
+
+ROLE = "auditor"
+TIMEOUT_SECONDS = 15.0
+PROOF_SECONDS = 600.0  # a proof reads the whole journal
+PAGE = 500
+MOST_PROOFS = 1000
+
+identity_option = enrolling.identity_option(ROLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Which journal this is, and how far its newest checkpoint reaches."""
+
+    origin: str
+    public_key: bytes
+    note: bytes
+    checkpoint: Checkpoint
+
+
+class Journal:
+    """The journal as the service tells it."""
+
+    def __init__(self, stub: audit_pb2_grpc.AuditServiceStub) -> None:
+        self._stub = stub
+
+    def head(self) -> Head:
+        """The newest checkpoint; raises Failure as long as there is none."""
+        said = self._stub.GetJournal(pb.GetJournalRequest(), timeout=TIMEOUT_SECONDS)
+        if not said.checkpoint:
+            raise Failure("the journal has no checkpoint yet: try again in a few seconds")
+        try:
+            checkpoint = notes.open_(said.checkpoint, said.public_key)
+        except InvalidInput as error:
+            raise Failure(str(error)) from None
+        return Head(said.origin, said.public_key, said.checkpoint, checkpoint)
+
+    def search(self, query: pb.SearchEntriesRequest, most: int) -> Iterator[pb.Entry]:
+        """Entries that match, the newest first, at most so many."""
+        asked = pb.SearchEntriesRequest()
+        asked.CopyFrom(query)
+        while most > 0:
+            asked.page_size = min(most, PAGE)
+            page = self._stub.SearchEntries(asked, timeout=TIMEOUT_SECONDS)
+            yield from page.entries
+            most -= len(page.entries)
+            asked.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
+    def entries(self, end: int) -> Iterator[pb.Entry]:
+        """All entries up to a place, in order."""
+        for message in self._stub.ExportEntries(pb.ExportEntriesRequest(end_index=end)):
+            yield from message.entries
+
+    def checkpoints(self, end: int) -> Iterator[bytes]:
+        """All checkpoints up to a size, the smallest first."""
+        after = 0
+        while after < end:
+            asked = pb.ListCheckpointsRequest(after_size=after, page_size=PAGE)
+            page = self._stub.ListCheckpoints(asked, timeout=TIMEOUT_SECONDS).checkpoints
+            for note in page:
+                after = int(note.split(b"\n")[1])
+                if after <= end:
+                    yield note
+            if not page:
+                return
+
+    def proofs(self, size: int, indices: list[int]) -> Iterator[tuple[bytes, ...]]:
+        """A proof for each entry that it is in the journal of a checkpoint."""
+        for start in range(0, len(indices), MOST_PROOFS):
+            asked = pb.ProveInclusionRequest(
+                size=size, indices=indices[start : start + MOST_PROOFS]
+            )
+            for proof in self._stub.ProveInclusion(asked, timeout=PROOF_SECONDS).proofs:
+                yield tuple(proof.hashes)
+
+
+@contextmanager
+def journal(folder: Path) -> Iterator[Journal]:
+    """The service under the auditor's identity; its failures become Failures."""
+    with failures(), identity.channel(identity.load(folder)) as channel:
+        yield Journal(audit_pb2_grpc.AuditServiceStub(channel))

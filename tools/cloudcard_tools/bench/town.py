@@ -1,0 +1,149 @@
+"""A real keystore with people, cards and open sessions, for benches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools import identity
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.demo.stage import PASSCODE, free_ports
+from cloudcard_tools.processes import Child, Nursery
+
+AUTHENTICATION_KEY = 0x9A
+MOST_USES = 100_000
+HOURS = 8
+LIMITS = tuple(
+    part
+    for name in ("workstation", "card", "device", "operator", "passcode")
+    for part in ("--limit", f"{name}=1000000/1000000")
+)
+
+
+@dataclass
+class Town:
+    """One holder with a phone, one workstation, and as many cards as a bench wants."""
+
+    folder: Path
+    nursery: Nursery
+    options: Sequence[str] = ()
+    replicas: int = 1
+    addresses: list[str] = field(init=False)
+    keystores: list[Child] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        ports = free_ports(2 * self.replicas)
+        self.addresses = [f"127.0.0.1:{port}" for port in ports[: self.replicas]]
+        for number, address in enumerate(self.addresses):
+            self._start(number, address, ports[self.replicas + number])
+        token = (self._data(0) / "operator.token").read_text()
+        self._operator = identity.enrol(token, self.folder / "operator", "operator")
+        with identity.channel(self._operator) as channel:
+            registry = registry_pb2_grpc.RegistryServiceStub(channel)
+            user = registry.CreateUser(registry_pb2.CreateUserRequest(display_name="Ada Byron"))
+            self._user_id = user.user.id
+            self.phone = identity.enrol(
+                user.device_token.text, self.folder / "phone", "authenticator", "phone"
+            )
+            policy = registry_pb2.Policy(session=_terms(), largest_batch=250)
+            registry.SetPolicy(registry_pb2.SetPolicyRequest(policy=policy))
+        self.workstation = self.enrol_workstation("workstation")
+
+    def enrol_workstation(self, name: str) -> identity.Identity:
+        """One more workstation."""
+        with identity.channel(self._operator) as channel:
+            registry = registry_pb2_grpc.RegistryServiceStub(channel)
+            asked = registry_pb2.CreateWorkstationRequest(display_name=name, site="")
+            token = registry.CreateWorkstation(asked).token.text
+        return identity.enrol(token, self.folder / name, "workstation")
+
+    def card(self, profile: str) -> str:
+        """An active card of the holder; returns its serial number."""
+        request = registry_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=self._user_id, profile=profile
+        )
+        with identity.channel(self._operator) as channel:
+            issued = registry_pb2_grpc.RegistryServiceStub(channel).IssueCard(request)
+        serial: str = issued.card.serial
+        with identity.channel(self.phone) as channel:
+            Phone(self.phone, channel).set_passcode(serial, PASSCODE)
+        return serial
+
+    def passcode_proof(self, serial: str) -> bytes:
+        """The holder gives the passcode at the workstation."""
+        request = pb.VerifyPasscodeRequest(
+            card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
+        )
+        with identity.channel(self.workstation) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
+        return proof
+
+    def ask(self, serial: str, proof: bytes) -> str:
+        """The workstation asks for a P-256 signature; returns the operation's identifier."""
+        request = _request(serial, approval_pb2.ALGORITHM_ECC_P256, proof)
+        request.inputs.append(bytes(32))
+        with identity.channel(self.workstation) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            operation_id: str = stub.CreateOperation(request).operation.id
+        return operation_id
+
+    def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
+        """An open session of a new card's authentication key; returns its identifier."""
+        serial = self.card(profile)
+        request = _request(serial, algorithm, self.passcode_proof(serial))
+        request.session.CopyFrom(_terms())
+        with (
+            identity.channel(self.phone) as phone,
+            identity.channel(self.workstation) as workstation,
+        ):
+            stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
+            operation = stub.CreateOperation(request).operation
+            holder = Phone(self.phone, phone)
+            holder.approve(holder.find(operation.id), operation.number)
+            performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
+        session_id: str = performed.session.id
+        return session_id
+
+    def _start(self, number: int, address: str, enrolment: int) -> None:
+        data = self._data(number)
+        data.mkdir(parents=True, mode=0o700)
+        if number:
+            key = (self._data(0) / "sealing.key").read_bytes()
+            descriptor = os.open(data / "sealing.key", os.O_WRONLY | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(key)
+        child = self.nursery.start_python(
+            f"keystore-{number}",
+            *("-m", "cloudcard_tools", "serve", "--data", str(data), *LIMITS, *self.options),
+            *("--listen", address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
+            *(part for each in self.addresses for part in ("--public-address", each)),
+        )
+        child.wait_for("Keystore ready", timeout=60)
+        self.keystores.append(child)
+
+    def _data(self, number: int) -> Path:
+        return self.folder / f"keystore-{number}"
+
+
+def _terms() -> approval_pb2.SessionTerms:
+    return approval_pb2.SessionTerms(most_uses=MOST_USES, seconds=HOURS * 3600)
+
+
+def _request(
+    serial: str, algorithm: approval_pb2.Algorithm.ValueType, proof: bytes
+) -> pb.CreateOperationRequest:
+    return pb.CreateOperationRequest(
+        request_id=os.urandom(16),
+        card_serial=serial,
+        key_ref=AUTHENTICATION_KEY,
+        algorithm=algorithm,
+        key_use=approval_pb2.KEY_USE_SIGN,
+        passcode_proof=proof,
+    )

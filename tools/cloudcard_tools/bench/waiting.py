@@ -1,0 +1,126 @@
+"""How long an approval takes to become a signature while thousands of other operations wait, each
+with its open stream, at one keystore process; and the memory of that.
+
+The operations that wait are copies of a real one's row, so that they need not be asked for one by
+one; those that are approved are asked for, decided and performed by the real calls.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from sqlalchemy import insert, select
+
+from cloud_keystore.model.clock import new_id, utc_now
+from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools.bench import waiter
+from cloudcard_tools.bench.timing import machine
+from cloudcard_tools.bench.town import Town
+from cloudcard_tools.bench.waiter import Task
+from cloudcard_tools.processes import Nursery
+
+PER_WORKSTATION = 400  # below what one identity may hold open
+SAMPLES = 200
+PAUSE_SECONDS = 0.02
+OPEN_SECONDS = 300.0
+GOALS = {"p50": 50.0, "p99": 250.0, "rss": 1024.0}
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured. Times are at the client, from the phone's decision to the signature."""
+
+    waiting: int
+    rss_mib: float
+    approve_to_signature_p50_ms: float
+    approve_to_signature_p99_ms: float
+    machine: str
+
+    def goals(self) -> list[tuple[str, float, float]]:
+        """Each goal: its name, what was measured, what is wanted at most."""
+        return [
+            ("approve to signature, p50 ms", self.approve_to_signature_p50_ms, GOALS["p50"]),
+            ("approve to signature, p99 ms", self.approve_to_signature_p99_ms, GOALS["p99"]),
+            ("memory of the keystore, MiB", self.rss_mib, GOALS["rss"]),
+        ]
+
+
+def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None]) -> Result:
+    """Measure with so many waiting; logs go to `folder`. Raises ClickException."""
+    with Nursery(folder) as nursery:
+        town = Town(folder, nursery)
+        serial = town.card("p256")
+        proof = town.passcode_proof(serial)
+        template = town.ask(serial, proof)
+        count = -(-waiting // PER_WORKSTATION)
+        places = [town.enrol_workstation(f"waiting-{number}") for number in range(count)]
+        done(1)
+        nursery["keystore-0"].stop()
+        shares = [waiting // count + (number < waiting % count) for number in range(count)]
+        with_operations = {
+            str(place.folder): _copy(folder / "keystore-0" / "keystore.db", template, place.id, n)
+            for place, n in zip(places, shares, strict=True)
+        }
+        keystore = nursery.restart("keystore-0")
+        keystore.wait_for("Keystore ready", timeout=60)
+        done(1)
+        task = Task(
+            with_operations,
+            str(town.workstation.folder),
+            str(town.phone.folder),
+            serial,
+            proof.hex(),
+            samples,
+            PAUSE_SECONDS,
+        )
+        client = nursery.start_python(
+            "waiter", "-c", "from cloudcard_tools.bench.waiter import main; main()"
+        )
+        client.send(waiter.encode(task))
+        client.wait_for_json(timeout=OPEN_SECONDS, waiting=waiting)
+        done(1)
+        client.send("")
+        said = client.wait_for_json(timeout=OPEN_SECONDS)
+        numbers = {name: value for name, value in said.items() if isinstance(value, int | float)}
+        if numbers["still_waiting"] != waiting:
+            raise click.ClickException("some operations waited no longer when it ended")
+        return Result(
+            waiting,
+            round(_rss_mib(keystore.pid), 1),
+            round(numbers["p50_ms"], 2),
+            round(numbers["p99_ms"], 2),
+            machine(),
+        )
+
+
+def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[str]:
+    """Put copies of an operation's row into the database, for a workstation; returns their ids."""
+    database = Database(f"sqlite:///{path}")
+    now = utc_now()
+    try:
+        with database.write() as connection:
+            query = select(t.operation).where(t.operation.c.id == template)
+            row = dict(connection.execute(query).mappings().one())
+            row |= {"workstation_id": workstation_id, "expire_time": now + timedelta(hours=1)}
+            ids = [new_id(now, os.urandom) for _ in range(count)]
+            copies = [row | {"id": each, "request_id": os.urandom(16)} for each in ids]
+            for start in range(0, count, BATCH):
+                connection.execute(insert(t.operation), copies[start : start + BATCH])
+    finally:
+        database.close()
+    return ids
+
+
+def _rss_mib(pid: int) -> float:
+    """The memory that a process holds (Linux: proc(5), VmRSS)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise click.ClickException("this system does not tell a process's memory")

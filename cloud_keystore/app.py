@@ -60,6 +60,10 @@ SERVER_OPTIONS = (
 )
 
 
+class DatabaseGone(KeystoreError):
+    """The data folder has a keystore's other files."""
+
+
 class CannotListen(KeystoreError):
     """A port cannot be opened; says which."""
 
@@ -81,6 +85,8 @@ class Service:
         self._clock = clock = start_clock() if clock is None else clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = own(settings) if siblings is None else share(settings)
+        if siblings is None:
+            _check_there(settings)
         self.database = Database(settings.database_url)
         if siblings is None:
             self.database.migrate()
@@ -273,6 +279,16 @@ class Service:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(token.text + "\n")
+
+
+def _check_there(settings: Settings) -> None:
+    """Refuse to make a new keystore where there was one: its cards would all be unknown."""
+    was_one = settings.sealing_key.exists() or settings.operator_token.exists()
+    if not settings.database and was_one and not settings.database_file.exists():
+        raise DatabaseGone(
+            f"{settings.database_file} is gone, though {settings.data} is a keystore's: restore it "
+            "from a backup, name another with --database, or make a new keystore in a new folder"
+        )
 
 
 def _sealing_keys(settings: Settings, database: Database) -> list[Source]:

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cloudcard_tools import pcscd
-from cloudcard_tools.bench import apdu, card, sign
+from cloudcard_tools.bench import apdu, card, sign, waiting
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
@@ -26,6 +26,8 @@ Examples:
   cloudcard bench sign
   cloudcard bench sign --json --seconds 5
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
+  cloudcard bench waiting
+  cloudcard bench waiting --json --waiting 1000 --samples 100
 """
 
 
@@ -149,6 +151,52 @@ def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> 
     for title, value, wanted, met in result.goals():
         click.echo(f"{title:20} {value:.3f}  goal {wanted:.2f}, {'met' if met else 'not met'}")
     click.echo(result.machine)
+
+
+@bench.command("waiting", epilog=EXAMPLES)
+@click.option(
+    "--waiting",
+    "count",
+    type=click.IntRange(1, 14_000),
+    default=10_000,
+    show_default=True,
+    help="Operations that wait for approval to the end.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 1000),
+    default=300,
+    show_default=True,
+    help="Further ones, which are approved meanwhile.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 1000),
+    default=10.0,
+    show_default=True,
+    help="Approvals a second.",
+)
+@json_option
+def waiting_command(count: int, samples: int, rate: float, as_json: bool) -> None:
+    """Measure a keystore at which thousands wait for an approval, each with an open stream.
+
+    Mutual TLS; the client is on the same computer. Linux alone.
+    """
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=waiting.STEPS)
+        result = waiting.measure(
+            Path(name), count, samples, rate, lambda steps: progress.advance(task, steps)
+        )
+    if as_json:
+        click.echo(json.dumps(result.facts(), indent=2))
+        return
+    for title, fact in result.facts().items():
+        click.echo(f"{title:28} {fact}")
+    for title, value, wanted, met in result.goals():
+        click.echo(f"{title:28} {value:.1f}  goal {wanted:g}, {'met' if met else 'not met'}")
 
 
 def card_facts(result: card.Result) -> dict[str, str | int | float]:

@@ -23,7 +23,7 @@ MOST_USES = 100_000
 HOURS = 8
 LIMITS = tuple(
     part
-    for name in ("workstation", "card", "device", "operator", "passcode")
+    for name in ("workstation", "card", "device", "operator", "passcode", "enrolment")
     for part in ("--limit", f"{name}=1000000/1000000")
 )
 
@@ -50,14 +50,10 @@ class Town:
             registry = registry_pb2_grpc.RegistryServiceStub(channel)
             user = registry.CreateUser(registry_pb2.CreateUserRequest(display_name="Ada Byron"))
             self._user_id = user.user.id
-            self._phone = identity.enrol(
+            self.phone = identity.enrol(
                 user.device_token.text, self.folder / "phone", "authenticator", "phone"
             )
-            asked = registry_pb2.CreateWorkstationRequest(display_name="BENCH", site="")
-            made = registry.CreateWorkstation(asked)
-            self.workstation = identity.enrol(
-                made.token.text, self.folder / "workstation", "workstation"
-            )
+            self.workstation = self._workstation(registry, "workstation")
             policy = registry_pb2.Policy(session=_terms(), largest_batch=250)
             registry.SetPolicy(registry_pb2.SetPolicyRequest(policy=policy))
 
@@ -65,10 +61,10 @@ class Town:
         """An open session of a new card's authentication key; returns its identifier."""
         with (
             identity.channel(self._operator) as registry,
-            identity.channel(self._phone) as phone,
+            identity.channel(self.phone) as phone,
             identity.channel(self.workstation) as workstation,
         ):
-            holder = Phone(self._phone, phone)
+            holder = Phone(self.phone, phone)
             serial = self._card(registry, holder, profile)
             stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
             verified = stub.VerifyPasscode(
@@ -90,6 +86,36 @@ class Town:
             performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
             session_id: str = performed.session.id
             return session_id
+
+    def without_passcodes(self) -> None:
+        """Have the approval alone be enough from now on."""
+        with identity.channel(self._operator) as channel:
+            policy = registry_pb2.Policy(passwordless=True, largest_batch=1)
+            registry_pb2_grpc.RegistryServiceStub(channel).SetPolicy(
+                registry_pb2.SetPolicyRequest(policy=policy)
+            )
+
+    def workstations(self, count: int) -> list[identity.Identity]:
+        """So many further workstations."""
+        with identity.channel(self._operator) as channel:
+            registry = registry_pb2_grpc.RegistryServiceStub(channel)
+            return [self._workstation(registry, f"workstation-{each}") for each in range(count)]
+
+    def cards(self, count: int, profile: str) -> list[str]:
+        """So many cards in use, all of the one holder; returns their serial numbers."""
+        with (
+            identity.channel(self._operator) as registry,
+            identity.channel(self.phone) as phone,
+        ):
+            holder = Phone(self.phone, phone)
+            return [self._card(registry, holder, profile) for _ in range(count)]
+
+    def _workstation(
+        self, registry: registry_pb2_grpc.RegistryServiceStub, name: str
+    ) -> identity.Identity:
+        asked = registry_pb2.CreateWorkstationRequest(display_name=name, site="")
+        token = registry.CreateWorkstation(asked).token.text
+        return identity.enrol(token, self.folder / name, "workstation")
 
     def _card(self, registry: grpc.Channel, holder: Phone, profile: str) -> str:
         request = registry_pb2.IssueCardRequest(

@@ -1,0 +1,169 @@
+"""How a keystore bears many who wait: its memory, and the time from an approval on a phone to the
+signature at the workstation while thousands of others wait on.
+
+All is real: each operation is asked for over mutual TLS and has its own open stream. To have many
+operations with few cards, every workstation asks for the key of every card; each workstation has
+one connection. The client is on the same computer and takes its share of it, which an empty call
+under the same conditions shows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+
+from cloudcard_tools.bench import waiting_client
+from cloudcard_tools.bench.timing import machine
+from cloudcard_tools.bench.town import Town
+from cloudcard_tools.bench.waiting_client import Task
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.processes import Child, Nursery
+
+Done: TypeAlias = Callable[[int], None]
+Facts: TypeAlias = "dict[str, float | int | str]"
+
+STEPS = 4
+DECISION_SECONDS = 120.0  # after which an operation expires
+SPARE_SECONDS = 15.0
+STREAMS = re.compile(r"^cloudcard_rpc_streams (\S+)$", re.MULTILINE)
+OPERATIONS = re.compile(r"^cloudcard_operations_waiting (\S+)$", re.MULTILINE)
+GOALS: Mapping[str, float] = {
+    "approve_to_signature_p50_ms": 50,
+    "approve_to_signature_p99_ms": 250,
+    "rss_mib": 1024,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured; the keystore's own counts where it keeps them."""
+
+    waiting: int  # operations, at the end, when the approved ones had gone
+    streams: int  # of them, at the keystore
+    connections: int
+    rss_mib: float  # of the keystore with all of them waiting
+    peak_rss_mib: float
+    client_rss_mib: float
+    samples: int
+    approve_to_signature_p50_ms: float
+    approve_to_signature_p99_ms: float
+    noop_p50_ms: float  # an empty call, while all wait
+    noop_p99_ms: float
+    asked_per_s: float
+    machine: str
+
+    def facts(self) -> Facts:
+        """The result for programs."""
+        return {
+            name: round(value, 2) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
+
+    def goals(self) -> list[tuple[str, float, float, bool]]:
+        """Each goal: its name, what was measured, what is wanted, and whether that is met."""
+        measured: Mapping[str, float] = {name: getattr(self, name) for name in GOALS}
+        return [
+            (name, measured[name], most, measured[name] <= most) for name, most in GOALS.items()
+        ]
+
+
+def measure(folder: Path, waiting: int, samples: int, per_second: float, done: Done) -> Result:
+    """Have so many operations wait, and further ones, `samples` of them, approved meanwhile. Logs
+    go to `folder`. Raises ClickException.
+    """
+    (port,) = free_ports(1)
+    http = f"127.0.0.1:{port}"
+    total = waiting + samples
+    side = math.ceil(math.sqrt(total))
+    with Nursery(folder) as nursery:
+        town = Town(folder, nursery, ("--http-listen", http))
+        town.without_passcodes()
+        workstations = town.workstations(side)
+        done(1)
+        serials = town.cards(math.ceil(total / side), "p256")
+        done(1)
+        task = Task(
+            town.addresses[0],
+            tuple(str(each.folder) for each in workstations),
+            str(town.phone.folder),
+            tuple(serials),
+            total,
+            samples,
+            per_second,
+        )
+        keystore = town.keystores[0]
+        client = nursery.start_python("client", "-m", "cloudcard_tools.bench.waiting_client")
+        client.send(waiting_client.encode(task))
+        asked = _numbers(client, DECISION_SECONDS)
+        rss, _ = _memory(keystore)
+        seconds = 1.5 * samples / per_second + SPARE_SECONDS
+        if asked["seconds"] + seconds > DECISION_SECONDS:
+            raise click.ClickException(
+                f"{total} operations took {asked['seconds']:.0f} s to ask for, so they would "
+                "expire before the end: use a smaller --waiting or fewer --samples"
+            )
+        done(1)
+        client.send("")
+        measured = _numbers(client, seconds + DECISION_SECONDS)
+        streams, operations = _counted(http)
+        later, peak = _memory(keystore)
+        client_rss, _ = _memory(client)
+        client.send("")
+        done(1)
+    if min(measured["waiting"], streams, operations) < waiting:
+        raise click.ClickException(
+            f"only {min(measured['waiting'], streams, operations):.0f} operations still waited at "
+            "the end: use a smaller --waiting or fewer --samples"
+        )
+    return Result(
+        waiting=int(operations),
+        streams=int(streams),
+        connections=side,
+        rss_mib=max(rss, later),
+        peak_rss_mib=peak,
+        client_rss_mib=client_rss,
+        samples=samples,
+        approve_to_signature_p50_ms=measured["p50_ms"],
+        approve_to_signature_p99_ms=measured["p99_ms"],
+        noop_p50_ms=measured["noop_p50_ms"],
+        noop_p99_ms=measured["noop_p99_ms"],
+        asked_per_s=total / asked["seconds"],
+        machine=machine(),
+    )
+
+
+def _numbers(client: Child, timeout: float) -> dict[str, float]:
+    """The next thing that the client has measured."""
+    said = client.wait_for_json(timeout=timeout)
+    return {name: value for name, value in said.items() if isinstance(value, int | float)}
+
+
+def _counted(http: str) -> tuple[float, float]:
+    """Open streams and waiting operations, as the keystore counts them."""
+    with urllib.request.urlopen(f"http://{http}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    streams, operations = STREAMS.search(text), OPERATIONS.search(text)
+    if streams is None or operations is None:
+        raise click.ClickException("the keystore's metrics do not tell how many wait")
+    return float(streams[1]), float(operations[1])
+
+
+def _memory(process: Child) -> tuple[float, float]:
+    """Resident memory of a process in MiB: now, and at most until now."""
+    try:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    except OSError:
+        raise click.ClickException("the memory of a process is measured on Linux alone") from None
+    kib = {
+        name: int(rest.split()[0])
+        for name, _, rest in (x.partition(":") for x in lines)
+        if name in ("VmRSS", "VmHWM")
+    }
+    return kib["VmRSS"] / 1024, kib["VmHWM"] / 1024

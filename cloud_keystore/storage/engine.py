@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage import postgresql, sqlite
-from cloud_keystore.storage.failures import translated
+from cloud_keystore.storage.failures import advice, translated
 from cloud_keystore.storage.modes import MODE, Mode
 
 
@@ -109,7 +109,8 @@ class Database:
                 finally:
                     connection.info[MODE] = Mode.READ
         except (OperationalError, DatabaseError) as error:
-            raise DatabaseUnusable(f"{self._name()}: {error.orig}") from None
+            said = str(error.orig)
+            raise DatabaseUnusable(f"{self._name()}: {said}: {advice(said)}") from None
 
     def close(self) -> None:
         """Close all connections."""

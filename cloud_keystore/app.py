@@ -29,6 +29,7 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import from_environment
+from cloud_keystore.operations.changes import Changes
 from cloud_keystore.owning import Lock, own, share
 from cloud_keystore.registry import authorities as authority
 from cloud_keystore.registry.people import People, Token
@@ -48,7 +49,7 @@ UPKEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
 LARGEST_METADATA = 8 * 1024
-MOST_CALLS = 20_000  # under way at once, waiting ones included; further ones are refused
+SPARE_CALLS = 1000  # above the limit, to be told so; still further ones are cut off by gRPC
 SERVER_OPTIONS = (
     ("grpc.max_metadata_size", LARGEST_METADATA),
     ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
@@ -98,8 +99,10 @@ class Service:
         journal = journal_key.load_or_make(self.database, seal)
         custody = new_keys(seal, os.urandom, self._token, settings.key_backend)
         sessions = UsingSessions(self.database, seal, clock, os.urandom, custody)
-        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions)
+        changes = Changes(self.database, time.monotonic)
+        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions, changes)
         self._metrics = Metrics()
+        self._limiter = Limiter(settings.limits, time.monotonic, self._metrics)
         self._parts = Parts(
             settings,
             clock,
@@ -116,7 +119,7 @@ class Service:
                 str(Address(settings.public_host, settings.enrol_listen.port)),
                 sha256(authorities.enrolment.der).digest(),
             ),
-            Limiter(settings.limits, time.monotonic, self._metrics),
+            self._limiter,
             from_environment(os.environ),
         )
         self._health = Health(SERVICES, self._database_answers)
@@ -218,10 +221,10 @@ class Service:
 
     def _server(self) -> grpc.aio.Server:
         return grpc.aio.server(
-            interceptors=(Watch(self._metrics, self._parts.traces),),
+            interceptors=(Watch(self._metrics, self._parts.traces, self._limiter),),
             # but among workers a second service on the port is an error, not a rival
             options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self._siblings is not None))),
-            maximum_concurrent_rpcs=MOST_CALLS,
+            maximum_concurrent_rpcs=self._settings.limits.under_way + SPARE_CALLS,
         )
 
     def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
@@ -265,7 +268,7 @@ class Service:
     async def _keep_up(self, wakeups: Wakeups) -> None:
         while True:
             await asyncio.sleep(UPKEEP_SECONDS)
-            for task in self._upkeep.tasks(wakeups.wake):
+            for task in self._upkeep.tasks(wakeups.wake, wakeups.wake_own):
                 try:
                     await asyncio.to_thread(task)
                 except Exception:  # the next second may be better; no decision depends on it

@@ -15,11 +15,13 @@ import structlog
 from google.protobuf.message import Message
 
 from cloud_keystore.model import tracing
+from cloud_keystore.model.errors import Overloaded
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.refusals import Context, refuse
 
 log = structlog.get_logger()
 
@@ -36,6 +38,7 @@ class Watch(grpc.aio.ServerInterceptor):
 
     metrics: Metrics
     traces: Traces
+    limiter: Limiter
 
     async def intercept_service(  # type: ignore[override]  # the base knows no messages' types
         self,
@@ -70,7 +73,10 @@ class Watch(grpc.aio.ServerInterceptor):
             with self._watched(method, parent, request):
                 started = time.perf_counter()
                 try:
-                    return await serve(request, context)
+                    with self.limiter.call():
+                        return await serve(request, context)
+                except Overloaded as error:
+                    await refuse(context, error)
                 finally:
                     seconds = time.perf_counter() - started
                     self.metrics.call_seconds.labels(method).observe(seconds)
@@ -85,8 +91,12 @@ class Watch(grpc.aio.ServerInterceptor):
     ) -> Streaming:
         async def watched(request: Message, context: Context) -> AsyncIterator[Message]:
             with self._watched(method, parent, request):
-                async for message in serve(request, context):
-                    yield message
+                try:
+                    with self.limiter.call():
+                        async for message in serve(request, context):
+                            yield message
+                except Overloaded as error:
+                    await refuse(context, error)
 
         return watched
 

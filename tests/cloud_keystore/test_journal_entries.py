@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
 
+from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.algorithms import Algorithm, Cipher
 from cloud_keystore.model.cards import PIN, PUK
-from cloud_keystore.model.errors import CardNotInUse, IllegalCardChange, PasscodeAlreadySet
+from cloud_keystore.model.errors import (
+    CardNotInUse,
+    ChallengeRejected,
+    IllegalCardChange,
+    KeyNotFound,
+    PasscodeAlreadySet,
+)
 from cloud_keystore.model.journal import Kind, encode
 from cloud_keystore.model.passcodes import Mismatch
 from keystore_world import PASSCODE, World
@@ -16,6 +25,8 @@ from keystore_world import PASSCODE, World
 OLGA = "operator 0192"
 NEW = b"246802"
 WRONG = b"999999"
+KEY = bytes(range(101, 125))
+SCALAR = bytes(range(1, 33))
 
 MOVES: dict[Kind, Callable[[World, str], object]] = {
     Kind.CARD_SUSPENDED: lambda world, serial: world.cards.suspend(serial, actor=OLGA),
@@ -134,3 +145,49 @@ def test_no_secret_is_in_any_entry(world: World) -> None:
     assert len(said) > 8
     secrets = (puk, "731964", "582046", "640285", "917350")
     assert not [each for each in secrets for text in said if each in text]
+
+
+def test_what_administrators_do(world: World) -> None:
+    user, _ = world.user()
+    serial, pc = world.card(user, "developer"), world.workstation()
+    at = (serial, Cipher.AES_192, pc.identity.id)
+    world.management.request_challenge(*at, enciphered=False)
+    with pytest.raises(ChallengeRejected):
+        world.management.answer_challenge(*at, bytes(16), b"")
+    admin = world.administrator(serial, pc)
+    use = world.administration
+    use.generate_key(admin, 0x9A, Algorithm.ECC_P256, Policies())
+    use.import_key(admin, 0x9C, Algorithm.ECC_P256, SCALAR, Policies())
+    use.move_key(admin, 0x9C, 0x82)
+    use.write_object(admin, 0x5FC105, b"contents")
+    use.set_management_key(admin, Cipher.AES_192, KEY)
+    for key_ref in (PIN, PUK):
+        while world.passcodes.change(serial, key_ref, WRONG, NEW, pc.identity.id) != Mismatch(0):
+            pass
+    use.reset_card(serial)
+    kinds = (
+        Kind.ADMINISTRATOR_WRONG,
+        Kind.ADMINISTRATOR_RIGHT,
+        Kind.KEY_MADE,
+        Kind.KEY_IMPORTED,
+        Kind.KEY_MOVED,
+        Kind.CARD_WRITTEN,
+        Kind.MANAGEMENT_KEY_SET,
+        Kind.CARD_RESET,
+    )
+    told = world.journal(*kinds)
+    assert [event.kind for event in told] == list(kinds)
+    assert {event.workstation_id for event in told[:-1]} == {pc.identity.id}
+    everything = [str(event.details) + str(event.evidence) for event in world.journal()]
+    for secret in (KEY, SCALAR):
+        assert not [each for each in everything if secret.hex() in each or str(secret) in each]
+        assert not [each for each in world.journal() if b64encode(secret) in encode(each)]
+
+
+def test_a_change_that_is_refused_is_not_told(world: World) -> None:
+    user, _ = world.user()
+    serial, pc = world.card(user, "developer"), world.workstation()
+    admin = world.administrator(serial, pc)
+    with pytest.raises(KeyNotFound):
+        world.administration.move_key(admin, 0x82, 0x83)
+    assert not world.journal(Kind.KEY_MOVED)

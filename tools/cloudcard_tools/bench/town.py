@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,13 +88,13 @@ class Town:
             session_id: str = performed.session.id
             return session_id
 
-    def without_passcodes(self) -> None:
-        """Have the approval alone be enough from now on."""
-        with identity.channel(self._operator) as channel:
-            policy = registry_pb2.Policy(passwordless=True, largest_batch=1)
-            registry_pb2_grpc.RegistryServiceStub(channel).SetPolicy(
-                registry_pb2.SetPolicyRequest(policy=policy)
-            )
+    @contextmanager
+    def stopped(self) -> Iterator[Path]:
+        """Stop the only keystore for a while; gives its data folder."""
+        self.keystores[0].stop()
+        yield self._data(0)
+        self.keystores[0] = self.nursery.restart("keystore-0")
+        self.keystores[0].wait_for("Keystore ready", timeout=60)
 
     def workstations(self, count: int) -> list[identity.Identity]:
         """So many further workstations."""

@@ -1,16 +1,15 @@
 """Many workstations that wait at once, in a process of its own.
 
-`python -m cloudcard_tools.bench.waiting_client` reads what to do as JSON from standard input, asks
-for all operations and opens their streams, says so in a line of JSON, waits for a line, has some of
-them approved while the others wait, and prints what it measured as JSON. It keeps its streams until
-the next line.
+`python -m cloudcard_tools.bench.waiting_client` reads what to do as JSON from standard input, opens
+a stream for each operation, says so in a line of JSON, waits for a line, has some of them approved
+while the others wait, and prints what it measured as JSON. It keeps its streams until the next
+line.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,11 +24,11 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.bench.waiting_seed import INPUT, NUMBER, Seeded
 
 Stream: TypeAlias = "grpc.aio.UnaryStreamCall[pb.WatchOperationRequest, pb.WatchOperationResponse]"
 
-AUTHENTICATION_KEY = 0x9A
-ASKING_AT_ONCE = 24
+OPENING_AT_ONCE = 16
 PENDING = approval_pb2.OPERATION_STATE_PENDING
 APPROVED = approval_pb2.OPERATION_STATE_APPROVED
 OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # each workstation has a connection of its own
@@ -41,13 +40,12 @@ class NotAsExpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to ask for, and how many of it to have approved."""
+    """What to wait for, and how many of it to have approved."""
 
     address: str
     workstations: tuple[str, ...]  # folders of their identities
     phone: str  # folder of the holder's identity
-    serials: tuple[str, ...]  # each workstation asks for the key of each card, until there is all
-    operations: int
+    operations: str  # a file with a JSON list of `Seeded`
     samples: int
     per_second: float
 
@@ -57,8 +55,7 @@ class Waiting:
     """An operation that waits, and the stream that will tell."""
 
     stub: workstation_pb2_grpc.WorkstationServiceAsyncStub
-    operation: pb.Operation
-    digest: bytes
+    operation_id: str
     stream: Stream
 
     async def signature(self) -> float:
@@ -68,7 +65,7 @@ class Waiting:
             raise NotAsExpected(f"a stream ended early: {await self.stream.details()}")
         if message.operation.state != APPROVED:
             raise NotAsExpected(f"an operation came to state {message.operation.state}")
-        request = pb.PerformOperationRequest(operation_id=self.operation.id, inputs=[self.digest])
+        request = pb.PerformOperationRequest(operation_id=self.operation_id, inputs=[INPUT])
         performed = await self.stub.PerformOperation(request)
         if not performed.results or not performed.results[0]:
             raise NotAsExpected("an approved use has brought no signature")
@@ -78,8 +75,7 @@ class Waiting:
 def read(text: str) -> Task:
     """A task from the JSON of `asdict`."""
     said = json.loads(text)
-    lists = {name: tuple(said[name]) for name in ("workstations", "serials")}
-    return Task(**{**said, **lists})
+    return Task(**{**said, "workstations": tuple(said["workstations"])})
 
 
 def encode(task: Task) -> str:
@@ -92,22 +88,23 @@ async def run(task: Task) -> None:
     channels = [_channel(task.address, Path(folder)) for folder in task.workstations]
     stubs = [workstation_pb2_grpc.WorkstationServiceStub(channel) for channel in channels]
     begun = time.perf_counter()
-    waiting = await _ask(task, stubs)
-    _say({"asked": len(waiting), "seconds": time.perf_counter() - begun})
+    listed = json.loads(Path(task.operations).read_text())
+    waiting = await _open([Seeded(**each) for each in listed], stubs)
+    _say({"opened": len(waiting), "seconds": time.perf_counter() - begun})
     await asyncio.to_thread(sys.stdin.readline)
     phone = identity.load(Path(task.phone))
     with identity.channel(phone) as channel:
         holder = Phone(phone, channel)
         step = len(waiting) / task.samples
         chosen = [waiting[int(step * number)] for number in range(task.samples)]
-        asked = [await asyncio.to_thread(holder.find, each.operation.id) for each in chosen]
+        asked = [await asyncio.to_thread(holder.find, each.operation_id) for each in chosen]
 
         async def approve(number: int) -> float:
             signature = asyncio.create_task(chosen[number].signature())
 
             def decide() -> float:
                 started = time.perf_counter()
-                holder.approve(asked[number], chosen[number].operation.number)
+                holder.approve(asked[number], NUMBER)
                 return started
 
             started = await asyncio.to_thread(decide)
@@ -135,40 +132,31 @@ async def run(task: Task) -> None:
         await each.close()
 
 
-async def _ask(
-    task: Task, stubs: Sequence[workstation_pb2_grpc.WorkstationServiceAsyncStub]
+async def _open(
+    operations: Sequence[Seeded],
+    stubs: Sequence[workstation_pb2_grpc.WorkstationServiceAsyncStub],
 ) -> list[Waiting]:
-    pairs = ((stub, serial) for serial in task.serials for stub in stubs)
-    wanted = [pair for _, pair in zip(range(task.operations), pairs, strict=False)]
-    left = iter(wanted)
+    left = iter(operations)
     waiting: list[Waiting] = []
 
-    async def asker() -> None:
-        for stub, serial in left:
-            waiting.append(await _wait(stub, serial))
+    async def opener() -> None:
+        for each in left:
+            waiting.append(await _watch(stubs[each.workstation], each.operation_id))
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(ASKING_AT_ONCE):
-            tasks.create_task(asker())
+        for _ in range(OPENING_AT_ONCE):
+            tasks.create_task(opener())
     return waiting
 
 
-async def _wait(stub: workstation_pb2_grpc.WorkstationServiceAsyncStub, serial: str) -> Waiting:
-    digest = os.urandom(32)
-    request = pb.CreateOperationRequest(
-        request_id=os.urandom(16),
-        card_serial=serial,
-        key_ref=AUTHENTICATION_KEY,
-        algorithm=approval_pb2.ALGORITHM_ECC_P256,
-        key_use=approval_pb2.KEY_USE_SIGN,
-        inputs=[digest],
-    )
-    operation = (await stub.CreateOperation(request)).operation
-    stream = stub.WatchOperation(pb.WatchOperationRequest(operation_id=operation.id))
+async def _watch(
+    stub: workstation_pb2_grpc.WorkstationServiceAsyncStub, operation_id: str
+) -> Waiting:
+    stream = stub.WatchOperation(pb.WatchOperationRequest(operation_id=operation_id))
     first = await stream.read()
     if not isinstance(first, pb.WatchOperationResponse) or first.operation.state != PENDING:
         raise NotAsExpected(f"an operation does not wait: {await stream.details()}")
-    return Waiting(stub, operation, digest, stream)
+    return Waiting(stub, operation_id, stream)
 
 
 async def _paced(

@@ -22,7 +22,7 @@ from cloud_keystore.custody.sealing import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.starting import new_keys, token_keys
 from cloud_keystore.custody.using_sessions import UsingSessions
-from cloud_keystore.model.clock import Clock, utc_now
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
@@ -38,6 +38,7 @@ from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.rpc.watch import Watch
 from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.timekeeping import check_clock, start_clock
 from cloud_keystore.upkeep import Upkeep
 from cloud_keystore.web.probe import Probe
 from cloud_keystore.wiring import SERVICES, Parts, add_enrolment, add_reflection, add_services
@@ -60,6 +61,10 @@ SERVER_OPTIONS = (
 )
 
 
+class DatabaseGone(KeystoreError):
+    """The data folder has a keystore's other files."""
+
+
 class CannotListen(KeystoreError):
     """A port cannot be opened; says which."""
 
@@ -70,7 +75,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock = utc_now, siblings: Siblings | None = None
+        self, settings: Settings, clock: Clock | None = None, siblings: Siblings | None = None
     ) -> None:
         """Open or make the data folder, or join the workers of one. Raises KeystoreError with what
         to do where it cannot be used.
@@ -78,12 +83,15 @@ class Service:
         self._settings = settings
         self._siblings = siblings
         self._serving = False
-        self._clock = clock
+        self._clock = clock = start_clock() if clock is None else clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = own(settings) if siblings is None else share(settings)
+        if siblings is None:
+            _check_there(settings)
         self.database = Database(settings.database_url)
         if siblings is None:
             self.database.migrate()
+        check_clock(self.database, clock())
         sources = _sealing_keys(settings, self.database)
         seal = open_seal(self.database, sources, clock(), os.urandom)
         self._token = token_keys(settings.token, seal)
@@ -274,6 +282,16 @@ class Service:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(token.text + "\n")
+
+
+def _check_there(settings: Settings) -> None:
+    """Refuse to make a new keystore where there was one: its cards would all be unknown."""
+    was_one = settings.sealing_key.exists() or settings.operator_token.exists()
+    if not settings.database and was_one and not settings.database_file.exists():
+        raise DatabaseGone(
+            f"{settings.database_file} is gone, though {settings.data} is a keystore's: restore it "
+            "from a backup, name another with --database, or make a new keystore in a new folder"
+        )
 
 
 def _sealing_keys(settings: Settings, database: Database) -> list[Source]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import structlog
 
+from cloud_keystore.audit import journal as entries
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody import destroying
@@ -17,6 +18,7 @@ from cloud_keystore.custody.starting import TokenKeys
 from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyBackendUnavailable, StorageUnavailable
+from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
@@ -52,6 +54,9 @@ class Upkeep:
         """The first sweep. Whoever owns the database alone knows: what was in use at its last end
         has no result.
         """
+        started = Event(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
+        with self.database.write() as connection:
+            entries.append(connection, started)
         self._destroy()
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 

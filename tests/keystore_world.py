@@ -309,11 +309,12 @@ def new_world(
     more: Mapping[str, Backend] = NO_BACKENDS,
     new: str = SOFTWARE,
     url: str = "",
+    clock: FakeClock | None = None,
 ) -> World:
     """A keystore in a folder of its own, or the one that is there, or at the address of a
     database; `new` makes new keys.
     """
-    clock, seal, woken = FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    clock, seal, woken = clock or FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)

@@ -6,6 +6,7 @@ Whoever answers a challenge rightly gets a proof, which goes with each change of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from sqlalchemy import Connection
 
+from cloud_keystore.audit import journal
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import Card, CardState
@@ -28,6 +30,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     TooManyGuesses,
 )
+from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.management import (
     BLOCK_BYTES,
     CHALLENGE_TIME,
@@ -96,6 +99,8 @@ class Management:
             raise ChallengeRejected("there is no challenge to answer: request one")
         challenge_id, expected = spent
         if not compare_digest(sha256(response).digest(), expected):
+            with self.database.write() as connection:
+                _tell(connection, Kind.ADMINISTRATOR_WRONG, card, workstation_id, now)
             raise ChallengeRejected("the answer is wrong: another management key made it")
         proof = self.random(PROOF_BYTES)
         with self.database.write() as connection:
@@ -105,6 +110,7 @@ class Management:
             management.add_proof(
                 connection, sha256(proof).digest(), card.id, workstation_id, now + PROOF_TIME
             )
+            _tell(connection, Kind.ADMINISTRATOR_RIGHT, card, workstation_id, now)
         return Granted(proof, encipher(cipher, key, own) if own else b"")
 
     def check(self, connection: Connection, card: Card, proof: bytes, workstation_id: str) -> None:
@@ -154,6 +160,16 @@ def put_key(
     sealed = seal.close(key, management_context(card.id, cipher))
     management.set_key(connection, card.id, cipher, sealed)
     management.drop_proofs(connection, card.id, kept_sha256)
+
+
+def _tell(
+    connection: Connection, kind: Kind, card: Card, workstation_id: str, now: datetime
+) -> None:
+    actor = f"workstation {workstation_id}"
+    event = Event(
+        kind, now, actor, card_id=card.id, user_id=card.user_id, workstation_id=workstation_id
+    )
+    journal.append(connection, event)
 
 
 def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:

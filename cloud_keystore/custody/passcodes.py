@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 from typing import TypeAlias
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from cloud_keystore.audit import journal
 from cloud_keystore.custody.closing import KEYSTORE, end_sessions
 from cloud_keystore.custody.hashing import Hashing
 from cloud_keystore.custody.sealing import Seal
@@ -21,7 +23,9 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     KeyNotFound,
     PasscodeAlreadySet,
+    RecordDamaged,
 )
+from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
     PROOF_TIME,
@@ -73,7 +77,7 @@ class Passcodes:
         card = self._active(serial, key_ref)
         if key_ref == PUK:
             raise KeyNotFound("the PUK is not verified on its own")
-        wrong = self._check(card, key_ref, passcode)
+        wrong = self._check(card, key_ref, passcode, workstation_id)
         return wrong or self._prove(card, workstation_id)
 
     def change(
@@ -83,11 +87,11 @@ class Passcodes:
         does not have.
         """
         card = self._active(serial, key_ref)
-        if wrong := self._check(card, key_ref, old):
+        if wrong := self._check(card, key_ref, old, workstation_id):
             return wrong
         if rule := violated_rule(key_ref, new):
             return PolicyViolation(rule)
-        self._replace(card, key_ref, new)
+        self._replace(card, key_ref, new, Kind.PASSCODE_SET, workstation_id)
         return self._prove(card, workstation_id)
 
     def reset(self, serial: str, puk: bytes, new: bytes, workstation_id: str) -> Outcome:
@@ -96,11 +100,11 @@ class Passcodes:
         A wrong PUK is told before a bad new PIN: ykman blocks a PUK by two that are neither.
         """
         card = self._active(serial, PUK)
-        if wrong := self._check(card, PUK, puk):
+        if wrong := self._check(card, PUK, puk, workstation_id):
             return wrong
         if rule := violated_rule(PIN, new):
             return PolicyViolation(rule)
-        self._replace(card, PIN, new)
+        self._replace(card, PIN, new, Kind.PASSCODE_UNBLOCKED, workstation_id)
         return self._prove(card, workstation_id)
 
     def set_first(self, serial: str, passcode: bytes, user_id: str | None) -> str:
@@ -125,6 +129,12 @@ class Passcodes:
                 )
             for key_ref, hashed in hashes.items():
                 passcodes.put(connection, card.id, key_ref, hashed, TRIES)
+            now, actor = self.clock(), f"user {user_id}"
+            told = [
+                _event(Kind.PASSCODE_SET, card, now, actor, key_ref=f"{key_ref:02X}")
+                for key_ref in hashes
+            ]
+            journal.append(connection, *told, _event(Kind.CARD_ACTIVATED, card, now, actor))
         return puk
 
     def factory(self, card_id: str) -> Mapping[int, str]:
@@ -144,33 +154,69 @@ class Passcodes:
             raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card
 
-    def _check(self, card: Card, key_ref: int, passcode: bytes) -> Mismatch | None:
+    def _check(
+        self, card: Card, key_ref: int, passcode: bytes, workstation_id: str
+    ) -> Mismatch | None:
         """Compare in turn: who gets none, as others log in, has spent no try."""
         with self.hashing.turn():
-            return self._compare(card, key_ref, passcode)
+            return self._compare(card, key_ref, passcode, workstation_id)
 
-    def _compare(self, card: Card, key_ref: int, passcode: bytes) -> Mismatch | None:
+    def _compare(
+        self, card: Card, key_ref: int, passcode: bytes, workstation_id: str
+    ) -> Mismatch | None:
         """Spend a try, then compare; None if the passcode is right, its tries being restored."""
         with self.database.write() as connection:
             spent = passcodes.spend_try(connection, card.id, key_ref)
         if spent is None:
+            with self.database.write() as connection:
+                blocked = self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation_id)
+                journal.append(connection, blocked)
             return Mismatch(0)
         hashed, tries = spent
         try:
             self.hasher.verify(hashed, self._pepper(card.id, key_ref, passcode))
         except VerifyMismatchError:
+            wrong = [self._tried(Kind.PASSCODE_WRONG, card, key_ref, workstation_id, tries)]
+            if not tries:
+                wrong.append(self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation_id))
+            with self.database.write() as connection:
+                journal.append(connection, *wrong)
             return Mismatch(tries)
+        except (InvalidHashError, VerificationError) as error:
+            raise RecordDamaged(
+                f"passcode {key_ref:02X} of card {card.id} ({type(error).__name__}): restore the "
+                "database from a backup"
+            ) from None
         with self.database.write() as connection:
             passcodes.restore_tries(connection, card.id, key_ref)
+            right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation_id, TRIES)
+            journal.append(connection, right)
         return None
 
-    def _replace(self, card: Card, key_ref: int, new: bytes) -> None:
+    def _tried(
+        self, kind: Kind, card: Card, key_ref: int, workstation_id: str, tries_left: int = 0
+    ) -> Event:
+        event = _event(
+            kind,
+            card,
+            self.clock(),
+            f"workstation {workstation_id}",
+            key_ref=f"{key_ref:02X}",
+            tries_left=tries_left,
+        )
+        return replace(event, workstation_id=workstation_id)
+
+    def _replace(
+        self, card: Card, key_ref: int, new: bytes, kind: Kind, workstation_id: str
+    ) -> None:
         hashed = self._hash(card.id, key_ref, new)
         factory = PROFILES[card.profile].factory_passcodes and FACTORY_PASSCODES.get(key_ref) == new
         with self.database.write() as connection:
             passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
             end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
+            told = self._tried(kind, card, key_ref, workstation_id, TRIES)
+            journal.append(connection, told)
 
     def _prove(self, card: Card, workstation_id: str) -> Verified:
         proof = self.random(PROOF_BYTES)
@@ -195,3 +241,7 @@ class Passcodes:
         # Six digits are soon tried through: without the sealing key a stolen database does not
         # allow it.
         return self.seal.derive("passcode", f"{card_id}/{key_ref:02x}/".encode() + passcode)
+
+
+def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str | int) -> Event:
+    return Event(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)

@@ -3,17 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
 Clock: TypeAlias = Callable[[], datetime]
 Random: TypeAlias = Callable[[int], bytes]
+Nanoseconds: TypeAlias = Callable[[], int]
+
+SLEW = 2000  # one part in so many: as fast as kernels correct a clock without setting it
+STEP = 1_000_000_000  # ns; whoever differs by more has been set, not corrected
+PAUSE = 50_000_000  # ns; readings that far apart are not of the same moment
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """The server's clock; the only one that decides."""
+    """The machine's clock, which may be set at any time."""
     return datetime.now(UTC)
+
+
+class SteadyClock:
+    """Time that goes on evenly, whatever is done to the machine's clock; the only one that decides.
+
+    It begins with the wall clock and goes on with a monotonic one. Where the wall clock is
+    corrected little by little it follows, at most 0.5 ms a second. Where the wall clock is set,
+    forward or back, it does not follow: what has ended would live again, and what lives would
+    end. `on_step` is told of each step. One thread at a time.
+    """
+
+    def __init__(
+        self, wall: Nanoseconds, monotonic: Nanoseconds, on_step: Callable[[timedelta], None]
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._on_step = on_step
+        self._read = monotonic()
+        self._now = wall()
+        self._ignored = 0  # the sum of all steps
+        self._rest = 0  # of the allowance for corrections, in parts of a nanosecond
+
+    def __call__(self) -> datetime:
+        """What time it is."""
+        if step := self._advance():
+            self._on_step(timedelta(microseconds=step // 1000))
+        return EPOCH + timedelta(microseconds=self._now // 1000)
+
+    def _advance(self) -> int:
+        """Go on to this moment; returns the size of a step of the wall clock, or 0."""
+        before, wall, read = self._monotonic(), self._wall(), self._monotonic()
+        passed = max(0, read - self._read)
+        self._read += passed
+        self._now += passed
+        allowed, self._rest = divmod(self._rest + passed, SLEW)
+        if read - before > PAUSE:
+            return 0  # the process slept between the readings: the next ones tell
+        behind = wall - self._ignored - self._now
+        correction = max(-allowed, min(behind, allowed))
+        if abs(behind - correction) > STEP:
+            self._ignored += behind
+            return behind
+        self._now += correction
+        return 0
 
 
 def new_id(now: datetime, random: Random) -> str:

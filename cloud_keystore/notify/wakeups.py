@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 from cloud_keystore.model.errors import Stopping
 
+WOKEN_PER_SECOND = 2000  # of all, when something may have been missed
+
 Wake: TypeAlias = Callable[[Iterable[str]], None]  # what use cases are given
 
 
@@ -49,13 +51,21 @@ class Wakeups:
                 event.set()
 
     def wake_all(self) -> None:
-        """Wake all of this process, which may have missed something; called in its loop."""
-        self.wake_here(self._waiting)
+        """Wake all of this process, which may have missed something; called in its loop.
+
+        One after the other: each looks at its row, and thousands at once would be refused.
+        """
+        for number, event in enumerate(self._everybody()):
+            self._loop.call_later(number / WOKEN_PER_SECOND, event.set)
 
     def close(self) -> None:
         """End all waiting, now and from now on, with Stopping; called in the loop."""
         self._closed.set()
-        self.wake_all()
+        for event in self._everybody():
+            event.set()
+
+    def _everybody(self) -> list[asyncio.Event]:
+        return [event for events in self._waiting.values() for event in events]
 
     def _wake(self, topics: frozenset[str]) -> None:
         self.wake_here(topics)

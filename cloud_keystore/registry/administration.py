@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from cloud_keystore.audit import journal
 from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.custody.importing import import_key
@@ -33,6 +34,7 @@ from cloud_keystore.model.errors import (
     NotAttested,
     PasscodeNeeded,
 )
+from cloud_keystore.model.journal import Detail, Event, Kind
 from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.passcodes import MOST_TRIES, TRIES
 from cloud_keystore.model.people import Identity
@@ -82,7 +84,7 @@ class Administration:
             allowed.check_object(PROFILES[card.profile], tag, contents, there)
             return self.renewal.write_object(connection, card, tag, contents)
 
-        return self._change(who, write)
+        return self._change(who, Kind.CARD_WRITTEN, write, tag=f"{tag:X}", removed=not contents)
 
     def generate_key(
         self, who: Administrator, key_ref: int, algorithm: int, policies: Policies
@@ -136,7 +138,9 @@ class Administration:
                 raise KeyReferenceTaken(f"there is a key {destination:02X} already: erase it first")
             return self.renewal.move_key(connection, card, source, destination)
 
-        return self._change(who, move, extension=True)
+        to = "none" if destination is None else f"{destination:02X}"
+        moved = {"key_ref": f"{source:02X}", "to": to}
+        return self._change(who, Kind.KEY_MOVED, move, extension=True, **moved)
 
     def set_management_key(self, who: Administrator, algorithm: int, key: bytes) -> Changes:
         """Replace the management key; raises InvalidInput for one that may be none.
@@ -149,7 +153,9 @@ class Administration:
             self.management.set_key(connection, card, cipher, key, who.proof)
             return Changes(management=cipher)
 
-        return self._change(who, set_key, extension=True)
+        return self._change(
+            who, Kind.MANAGEMENT_KEY_SET, set_key, extension=True, algorithm=algorithm
+        )
 
     def set_tries(
         self, who: Administrator, passcode_proof: bytes, pin_tries: int, puk_tries: int
@@ -181,7 +187,8 @@ class Administration:
             end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
             return Changes()
 
-        return self._change(who, set_both, extension=True)
+        tries = {"pin_tries": pin_tries, "puk_tries": puk_tries}
+        return self._change(who, Kind.PASSCODE_SET, set_both, extension=True, **tries)
 
     def reset_card(self, serial: str) -> Changes:
         """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
@@ -203,6 +210,9 @@ class Administration:
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher)
+            now = self.clock()
+            told = Event(Kind.CARD_RESET, now, KEYSTORE, card_id=card.id, user_id=card.user_id)
+            journal.append(connection, told)
         self.wake([card.user_id, *withdrawn])
         return changes
 
@@ -223,9 +233,11 @@ class Administration:
     def _change(
         self,
         who: Administrator,
+        kind: Kind,
         change: Callable[[Connection, Card], Changes],
         *,
         extension: bool = False,
+        **details: Detail,
     ) -> Changes:
         """Make a change in one transaction; what waits for the holder with a key that is another
         now is withdrawn.
@@ -235,6 +247,16 @@ class Administration:
             card = _card(connection, who.card_serial)
             before = cards.keys(connection, card.id)
             changes = change(connection, card)
+            told = Event(
+                kind=kind,
+                time=self.clock(),
+                actor=f"workstation {who.workstation.id}",
+                card_id=card.id,
+                user_id=card.user_id,
+                workstation_id=who.workstation.id,
+                details=details,
+            )
+            journal.append(connection, told)
             touched = [key for key in before if key.key_ref in changes.keys]
             withdrawn = self._withdraw(connection, touched)
         if withdrawn:
@@ -245,7 +267,9 @@ class Administration:
         def put(connection: Connection, card: Card) -> Changes:
             return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
 
-        return self._change(who, put, extension=key.imported)
+        kind = Kind.KEY_IMPORTED if key.imported else Kind.KEY_MADE
+        said = {"key_ref": f"{key.key_ref:02X}", "algorithm": key.algorithm.name, "key": key.id}
+        return self._change(who, kind, put, extension=key.imported, **said)
 
     def _key(
         self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies

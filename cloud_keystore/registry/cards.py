@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore.audit import journal
 from cloud_keystore.custody import destroying
 from cloud_keystore.custody.backends import Keys
 from cloud_keystore.custody.closing import KEYSTORE, close_card
@@ -42,6 +43,7 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     UserNotFound,
 )
+from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.management import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
@@ -57,6 +59,11 @@ from cloud_keystore.storage.engine import Database
 
 SERIAL_DIGITS = 16
 SERIAL_DRAWS = 3
+MOVED = {
+    CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
+    CardEvent.RESUME: Kind.CARD_RESUMED,
+    CardEvent.REVOKE: Kind.CARD_REVOKED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,13 @@ class Cards:
     crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
 
     def issue(
-        self, request_id: bytes, user_id: str, profile_name: str, organisation_id: str = ""
+        self,
+        request_id: bytes,
+        user_id: str,
+        profile_name: str,
+        organisation_id: str = "",
+        *,
+        actor: str = KEYSTORE,
     ) -> CardEntry:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
 
@@ -131,8 +144,8 @@ class Cards:
             raise UserNotFound(f"there is no user {user_id}")
         for _ in range(SERIAL_DRAWS - 1):
             with suppress(IntegrityError):  # a number that another card has: draw again
-                return self._issue(request_id, user, profile, organisation_id)
-        return self._issue(request_id, user, profile, organisation_id)
+                return self._issue(request_id, user, profile, organisation_id, actor)
+        return self._issue(request_id, user, profile, organisation_id, actor)
 
     def list_all(self) -> list[CardEntry]:
         """All cards, oldest first."""
@@ -178,7 +191,7 @@ class Cards:
             policy=in_force.policy,
         )
 
-    def unlock(self, serial: str) -> CardEntry:
+    def unlock(self, serial: str, *, actor: str = KEYSTORE) -> CardEntry:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = self._card(connection, serial)
@@ -188,24 +201,25 @@ class Cards:
                 )
             for key_ref in (PIN, PUK, GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref)
+            now = self.clock()
+            journal.append(connection, _event(Kind.PASSCODE_UNBLOCKED, card, now, actor))
             return self._entry(connection, card)
 
-    def suspend(self, serial: str) -> CardEntry:
+    def suspend(self, serial: str, *, actor: str = KEYSTORE) -> CardEntry:
         """Take a card out of use; what waits for its holder is withdrawn, its sessions end."""
-        return self._move(serial, CardEvent.SUSPEND, "")
+        return self._move(serial, CardEvent.SUSPEND, "", actor)
 
-    def resume(self, serial: str) -> CardEntry:
+    def resume(self, serial: str, *, actor: str = KEYSTORE) -> CardEntry:
         """Put a suspended card back in use. A locked passcode stays locked."""
-        return self._move(serial, CardEvent.RESUME, "")
+        return self._move(serial, CardEvent.RESUME, "", actor)
 
-    def revoke(self, serial: str, reason: str) -> CardEntry:
+    def revoke(self, serial: str, reason: str, *, actor: str = KEYSTORE) -> CardEntry:
         """Take a card out of use for ever and erase its keys."""
-        return self._move(
-            serial, CardEvent.REVOKE, text_field("reason", reason, LONGEST_DISPLAY_NAME)
-        )
+        reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
+        return self._move(serial, CardEvent.REVOKE, reason, actor)
 
     def _issue(
-        self, request_id: bytes, user: User, profile: CardProfile, organisation_id: str
+        self, request_id: bytes, user: User, profile: CardProfile, organisation_id: str, actor: str
     ) -> CardEntry:
         card = self._new_card(user, profile, organisation_id)
         keys = self._new_keys(profile, card, user)
@@ -220,10 +234,15 @@ class Cards:
                 if profile.management is not None:
                     key = factory_key(profile.management)
                     put_key(connection, card, profile.management, key, self.seal)
+                details = {"profile": profile.name, "organisation": organisation_id}
+                journal.append(
+                    connection,
+                    _event(Kind.CARD_ISSUED, card, card.create_time, actor, **details),
+                )
                 made = card
             return self._entry(connection, made)
 
-    def _move(self, serial: str, event: CardEvent, reason: str) -> CardEntry:
+    def _move(self, serial: str, event: CardEvent, reason: str, actor: str) -> CardEntry:
         now = self.clock()
         withdrawn: list[str] = []
         with self.database.write() as connection:
@@ -232,8 +251,10 @@ class Cards:
                 raise IllegalCardChange(
                     f"card {serial} is {card.state}: it cannot {event.name.lower()}"
                 )
+            details = {"reason": reason} if reason else {}
+            journal.append(connection, _event(MOVED[event], card, now, actor, **details))
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
-                withdrawn = close_card(connection, card.id, now, KEYSTORE, event.name.lower())
+                withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
             if event is CardEvent.REVOKE:
                 destroying.destroy_keys(connection, card.id, now)
             entry = self._entry(connection, self._card(connection, serial))
@@ -290,6 +311,10 @@ class Cards:
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         return card
+
+
+def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str) -> Event:
+    return Event(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)
 
 
 def _without_private(keys: list[Key]) -> tuple[Key, ...]:

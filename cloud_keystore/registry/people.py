@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from cloud_keystore.audit import journal
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
+from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.people import (
     LONGEST_DISPLAY_NAME,
     LONGEST_LABEL,
@@ -23,6 +25,7 @@ from cloud_keystore.model.people import (
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 
+KEYSTORE = "keystore"
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
 TOKEN_PREFIX = "cc1"  # noqa: S105 (a format's name)
@@ -57,7 +60,13 @@ class People:
     enrolment_sha256: bytes  # of its certificate
 
     def add_user(
-        self, display_name: str, email: str, upn: str = "", sid: str = ""
+        self,
+        display_name: str,
+        email: str,
+        upn: str = "",
+        sid: str = "",
+        *,
+        actor: str = KEYSTORE,
     ) -> tuple[User, Token]:
         """Add a person and invite the first device.
 
@@ -78,7 +87,8 @@ class People:
         )
         with self.database.write() as connection:
             people.add_user(connection, user)
-        return user, self.invite_device(user.id)
+            journal.append(connection, Event(Kind.USER_ADDED, now, actor, user_id=user.id))
+        return user, self.invite_device(user.id, actor=actor)
 
     def list_users(self) -> list[UserEntry]:
         """All people, oldest first."""
@@ -94,27 +104,29 @@ class People:
             for user in users
         ]
 
-    def invite_device(self, user_id: str) -> Token:
+    def invite_device(self, user_id: str, *, actor: str = KEYSTORE) -> Token:
         """A token for one more device of a person; raises UserNotFound."""
         with self.database.read() as connection:
             if people.find_user(connection, user_id) is None:
                 raise UserNotFound(f"there is no user {user_id}")
-        return self._invite(Role.DEVICE, "device", "", user_id)[1]
+        return self._invite(Role.DEVICE, "device", "", user_id, actor)[1]
 
-    def add_workstation(self, display_name: str, site: str) -> tuple[Identity, Token]:
+    def add_workstation(
+        self, display_name: str, site: str, *, actor: str = KEYSTORE
+    ) -> tuple[Identity, Token]:
         """Add a workstation and a token for it."""
         name = text_field("name", display_name, LONGEST_LABEL)
         place = text_field("site", site, LONGEST_LABEL, required=False)
-        return self._invite(Role.WORKSTATION, name, place, None)
+        return self._invite(Role.WORKSTATION, name, place, None, actor)
 
-    def add_operator(self, display_name: str) -> Token:
+    def add_operator(self, display_name: str, *, actor: str = KEYSTORE) -> Token:
         """A token for an operator of the registration authority."""
-        return self._invite(Role.OPERATOR, display_name, "", None)[1]
+        return self._invite(Role.OPERATOR, display_name, "", None, actor)[1]
 
-    def add_auditor(self, display_name: str) -> Token:
+    def add_auditor(self, display_name: str, *, actor: str = KEYSTORE) -> Token:
         """A token for somebody who reads the journal."""
         name = text_field("name", display_name, LONGEST_LABEL)
-        return self._invite(Role.AUDITOR, name, "", None)[1]
+        return self._invite(Role.AUDITOR, name, "", None, actor)[1]
 
     def list_workstations(self) -> list[Identity]:
         """All workstations, oldest first."""
@@ -127,7 +139,7 @@ class People:
             return bool(people.list_identities(connection, Role.OPERATOR))
 
     def _invite(
-        self, role: Role, display_name: str, site: str, user_id: str | None
+        self, role: Role, display_name: str, site: str, user_id: str | None, actor: str
     ) -> tuple[Identity, Token]:
         now = self.clock()
         identity = Identity(
@@ -146,6 +158,16 @@ class People:
         with self.database.write() as connection:
             people.add_identity(connection, identity)
             people.add_token(connection, sha256(secret).digest(), identity.id, token.expire_time)
+            invited = Event(
+                kind=Kind.IDENTITY_INVITED,
+                time=now,
+                actor=actor,
+                user_id=user_id,
+                workstation_id=identity.id if role is Role.WORKSTATION else None,
+                device_id=identity.id if role is Role.DEVICE else None,
+                details={"identity": identity.id, "role": role.name.lower()},
+            )
+            journal.append(connection, invited)
         return identity, token
 
     def _token_text(self, secret: bytes) -> str:

@@ -45,8 +45,12 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
     ) -> pb.CreateUserResponse:
         user, token = await self.door.call(
             context,
-            lambda _: self.people.add_user(
-                request.display_name, request.email, request.upn, request.sid
+            lambda caller: self.people.add_user(
+                request.display_name,
+                request.email,
+                request.upn,
+                request.sid,
+                actor=_actor(caller),
             ),
         )
         return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=_token(token))
@@ -62,14 +66,19 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
     async def CreateDeviceToken(
         self, request: pb.CreateDeviceTokenRequest, context: Context
     ) -> pb.CreateDeviceTokenResponse:
-        token = await self.door.call(context, lambda _: self.people.invite_device(request.user_id))
+        token = await self.door.call(
+            context, lambda caller: self.people.invite_device(request.user_id, actor=_actor(caller))
+        )
         return pb.CreateDeviceTokenResponse(device_token=_token(token))
 
     async def CreateWorkstation(
         self, request: pb.CreateWorkstationRequest, context: Context
     ) -> pb.CreateWorkstationResponse:
         workstation, token = await self.door.call(
-            context, lambda _: self.people.add_workstation(request.display_name, request.site)
+            context,
+            lambda caller: self.people.add_workstation(
+                request.display_name, request.site, actor=_actor(caller)
+            ),
         )
         return pb.CreateWorkstationResponse(
             workstation=_workstation(workstation), token=_token(token)
@@ -85,7 +94,8 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         self, request: pb.CreateAuditorRequest, context: Context
     ) -> pb.CreateAuditorResponse:
         token = await self.door.call(
-            context, lambda _: self.people.add_auditor(request.display_name)
+            context,
+            lambda caller: self.people.add_auditor(request.display_name, actor=_actor(caller)),
         )
         return pb.CreateAuditorResponse(token=_token(token))
 
@@ -98,9 +108,13 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
     async def IssueCard(
         self, request: pb.IssueCardRequest, context: Context
     ) -> pb.IssueCardResponse:
-        def issue(_: Identity) -> pb.Card:
+        def issue(caller: Identity) -> pb.Card:
             made = self.cards.issue(
-                request.request_id, request.user_id, request.profile, request.organisation_id
+                request.request_id,
+                request.user_id,
+                request.profile,
+                request.organisation_id,
+                actor=_actor(caller),
             )
             return self._whole_card(made.card.serial)
 
@@ -119,26 +133,35 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
     async def UnlockCard(
         self, request: pb.UnlockCardRequest, context: Context
     ) -> pb.UnlockCardResponse:
-        entry = await self.door.call(context, lambda _: self.cards.unlock(request.card_serial))
+        entry = await self.door.call(
+            context, lambda caller: self.cards.unlock(request.card_serial, actor=_actor(caller))
+        )
         return pb.UnlockCardResponse(card=_card(entry))
 
     async def SuspendCard(
         self, request: pb.SuspendCardRequest, context: Context
     ) -> pb.SuspendCardResponse:
-        entry = await self.door.call(context, lambda _: self.cards.suspend(request.card_serial))
+        entry = await self.door.call(
+            context, lambda caller: self.cards.suspend(request.card_serial, actor=_actor(caller))
+        )
         return pb.SuspendCardResponse(card=_card(entry))
 
     async def ResumeCard(
         self, request: pb.ResumeCardRequest, context: Context
     ) -> pb.ResumeCardResponse:
-        entry = await self.door.call(context, lambda _: self.cards.resume(request.card_serial))
+        entry = await self.door.call(
+            context, lambda caller: self.cards.resume(request.card_serial, actor=_actor(caller))
+        )
         return pb.ResumeCardResponse(card=_card(entry))
 
     async def RevokeCard(
         self, request: pb.RevokeCardRequest, context: Context
     ) -> pb.RevokeCardResponse:
         entry = await self.door.call(
-            context, lambda _: self.cards.revoke(request.card_serial, request.reason)
+            context,
+            lambda caller: self.cards.revoke(
+                request.card_serial, request.reason, actor=_actor(caller)
+            ),
         )
         return pb.RevokeCardResponse(card=_card(entry))
 
@@ -147,6 +170,10 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         card.keys.extend(_key(key) for key in self.cards.keys(serial))
         card.issuer_certificate = self.cards.authorities.cards.der
         return card
+
+
+def _actor(caller: Identity) -> str:
+    return f"operator {caller.id}"
 
 
 def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.User:

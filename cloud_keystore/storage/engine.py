@@ -9,13 +9,14 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage import postgresql, sqlite
-from cloud_keystore.storage.failures import translated
+from cloud_keystore.storage.failures import advice, translated
 from cloud_keystore.storage.modes import MODE, Mode
 
 
@@ -108,7 +109,8 @@ class Database:
                 finally:
                     connection.info[MODE] = Mode.READ
         except (OperationalError, DatabaseError) as error:
-            raise DatabaseUnusable(f"{self._name()}: {error.orig}") from None
+            said = str(error.orig)
+            raise DatabaseUnusable(f"{self._name()}: {said}: {advice(said)}") from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -122,7 +124,12 @@ class Database:
         config.attributes["connection"] = connection
         if self.is_shared:
             postgresql.check_durable(connection)
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise DatabaseUnusable(
+                f"{self._name()} was made by a newer version of cloudcard: use that version"
+            ) from None
         if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
             raise DatabaseUnusable(f"{self._name()}: {table} refers to nothing")
 

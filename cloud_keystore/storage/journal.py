@@ -167,6 +167,11 @@ def between(connection: Connection, first: int, end: int) -> list[Row]:
     return [Row(row.id, row.leaf_index, row.entry, row.time) for row in connection.execute(query)]
 
 
+def newest_time(connection: Connection) -> datetime | None:
+    """The latest time of an entry."""
+    return connection.execute(select(j.time).order_by(j.time.desc()).limit(1)).scalar()
+
+
 def entries(connection: Connection, size: int) -> Iterator[bytes]:
     """The first `size` entries, in order, read page by page."""
     first = 0

@@ -29,6 +29,7 @@ from cloud_keystore.model.operations import (
     target,
 )
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 o = t.operation.c
 
@@ -77,6 +78,12 @@ def count_waiting(connection: Connection) -> int:
     """How many operations wait for their holder, those that nobody has swept yet included."""
     waiting = select(func.count()).where(t.operation.c.state == State.PENDING)
     return int(connection.execute(waiting).scalar_one())
+
+
+def newest_time(connection: Connection) -> datetime | None:
+    """When the newest was asked for; ids are in the order of time."""
+    query = select(t.operation.c.create_time).order_by(t.operation.c.id.desc()).limit(1)
+    return connection.execute(query).scalar()
 
 
 def trace_id(connection: Connection, operation_id: str) -> str:
@@ -324,6 +331,7 @@ def _channel_bits(channels: frozenset[Channel]) -> int:
     return sum(1 << (channel - 1) for channel in channels)
 
 
+@record("operation")
 def _to_operation(row: RowMapping) -> Operation:
     approval = None
     if row["decision"] is not None:

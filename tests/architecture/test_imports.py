@@ -60,7 +60,7 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
     ("audit",),
     ("custody",),
     ("registry", "operations"),
-    ("rpc", "web", "upkeep"),
+    ("rpc", "web", "upkeep", "timekeeping"),
     ("wiring",),
     ("app",),
     ("__main__",),

@@ -21,7 +21,10 @@ from cloud_keystore.model.people import User
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.journal import Query, Row
+from crashing import Crash, crashing
 from keystore_world import Enrolled, World
+
+LEAST_STATEMENTS = 5  # of taking in
 
 
 def write(world: World, count: int) -> None:
@@ -84,7 +87,8 @@ class TestSequencing:
         write(world, MOST_AT_ONCE + 1)
         assert take_in(world.database, world.reading.log, world.clock()) == MOST_AT_ONCE
         assert world.take_in() >= 1
-        assert len({row.index for row in everything(world)}) == 500
+        assert [row.index for row in entries(world)][:500] == list(range(500))
+        assert head(world).size == len(world.journal())
 
     def test_a_log_that_has_lost_entries_is_not_gone_on_with(self, world: World) -> None:
         """Somebody deletes the newest entries, in the hope that new ones take their places."""
@@ -95,6 +99,24 @@ class TestSequencing:
         write(world, 1)
         with pytest.raises(StorageDamaged, match="keep it as evidence"):
             world.take_in()
+
+    def test_death_at_any_statement_leaves_a_whole_log(self, world: World) -> None:
+        """Taking in goes on where it was, whatever was lost."""
+        step, crashed = 1, True
+        while crashed:
+            write(world, 2)
+            crashed = False
+            try:
+                with crashing(world.database, step):
+                    world.take_in()
+            except Crash:
+                crashed = True
+            world.take_in()
+            found = entries(world)
+            assert [row.index for row in found] == list(range(len(found)))
+            assert head(world).root == tree.root_of(tree.leaf_hash(row.entry) for row in found)
+            step += 1
+        assert step > LEAST_STATEMENTS
 
     def test_the_key_stays_the_same(self, world: World) -> None:
         from cloud_keystore.custody import journal_key

@@ -32,6 +32,15 @@ COMMANDS: Mapping[str, Row] = {
         "cloudcard_tools.audit:audit",
         "Journal: what happened, with proofs that nobody has changed it.",
     ),
+    "backup": Row(
+        "cloudcard_tools.backup:backup",
+        "Copy the database into the new FILE, while the keystore runs.",
+    ),
+    "restore": Row(
+        "cloudcard_tools.backup:restore",
+        "Put the database of a backup into a place that has none; the keystore is not running "
+        "there.",
+    ),
     "keys": Row(
         "cloudcard_tools.keys:keys",
         "Sealing keys: which there are, another in place of one, and the end of one.",

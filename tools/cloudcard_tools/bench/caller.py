@@ -1,6 +1,6 @@
 """One client of the keystore that calls one method again and again, in a process of its own.
 
-`python -m cloudcard_tools.bench.caller` reads what to do as JSON from standard input, says `ready`
+`main` reads what to do as JSON from standard input, says `ready`
 when it is connected, waits for a line, and prints what it measured as JSON.
 """
 
@@ -92,5 +92,6 @@ def encode(task: Task) -> str:
     return json.dumps(asdict(task))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do the task on standard input."""
     print(json.dumps(asyncio.run(run(read(sys.stdin.readline())))))

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cloudcard_tools import pcscd
-from cloudcard_tools.bench import apdu, card, sign, waiting
+from cloudcard_tools.bench import apdu, card, journal, sign, waiting
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
@@ -25,9 +25,9 @@ Examples:
   cloudcard bench apdu --peer
   cloudcard bench sign
   cloudcard bench sign --json --seconds 5
+  cloudcard bench waiting --json
+  cloudcard bench journal --rows 10000000
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
-  cloudcard bench waiting
-  cloudcard bench waiting --json --waiting 1000 --samples 100
 """
 
 
@@ -157,46 +157,67 @@ def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> 
 @click.option(
     "--waiting",
     "count",
-    type=click.IntRange(1, 14_000),
+    type=click.IntRange(1, 15_000),
     default=10_000,
     show_default=True,
-    help="Operations that wait for approval to the end.",
+    help="Operations that wait, each with its stream.",
 )
 @click.option(
     "--samples",
-    type=click.IntRange(1, 1000),
-    default=300,
+    type=click.IntRange(1, 100_000),
+    default=waiting.SAMPLES,
     show_default=True,
-    help="Further ones, which are approved meanwhile.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 1000),
-    default=10.0,
-    show_default=True,
-    help="Approvals a second.",
+    help="Approvals among them.",
 )
 @json_option
-def waiting_command(count: int, samples: int, rate: float, as_json: bool) -> None:
-    """Measure a keystore at which thousands wait for an approval, each with an open stream.
-
-    Mutual TLS; the client is on the same computer. Linux alone.
-    """
+def waiting_command(count: int, samples: int, as_json: bool) -> None:
+    """Measure how long an approval takes to become a signature while thousands wait."""
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):
-        task = progress.add_task("Measuring", total=waiting.STEPS)
+        task = progress.add_task("Measuring", total=3)
         result = waiting.measure(
-            Path(name), count, samples, rate, lambda steps: progress.advance(task, steps)
+            Path(name), count, samples, lambda steps: progress.advance(task, steps)
         )
     if as_json:
-        click.echo(json.dumps(result.facts(), indent=2))
+        click.echo(json.dumps(asdict(result), indent=2))
         return
-    for title, fact in result.facts().items():
-        click.echo(f"{title:28} {fact}")
-    for title, value, wanted, met in result.goals():
-        click.echo(f"{title:28} {value:.1f}  goal {wanted:g}, {'met' if met else 'not met'}")
+    click.echo(f"{result.waiting} operations wait at one keystore.")
+    for title, value, most in result.goals():
+        met = "met" if value <= most else "not met"
+        click.echo(f"{title:30} {value:8.1f}  goal {most:.0f}, {met}")
+    click.echo(result.machine)
+
+
+@bench.command("journal", epilog=EXAMPLES)
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Entries.",
+)
+@json_option
+def journal_command(rows: int, as_json: bool) -> None:
+    """Measure how fast the journal takes in entries, and finds them again among so many."""
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=2 * rows)
+        result = journal.measure(Path(name), rows, lambda done: progress.advance(task, done))
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(
+        f"{result.rows} entries: {result.insert_per_s:.0f} written and "
+        f"{result.take_in_per_s:.0f} taken into the tree a second."
+    )
+    for what, p50 in result.search_p50_ms.items():
+        p99 = result.search_p99_ms[what]
+        click.echo(f"A page by {what:12} p50 {p50:8.2f} ms   p99 {p99:8.2f} ms")
+    click.echo(result.machine)
 
 
 def card_facts(result: card.Result) -> dict[str, str | int | float]:

@@ -139,12 +139,14 @@ class Result:
         ]
 
 
-def steps() -> int:
+def steps(rounds: int = ROUNDS) -> int:
     """How many parts a measurement reports as done."""
-    return ROUNDS * (len(KINDS) + 1) + 1
+    return rounds * (len(KINDS) + 1) + 1
 
 
-def measure(folder: Path, seconds: float, postgres: str, workers: int, done: Done) -> Result:
+def measure(
+    folder: Path, seconds: float, postgres: str, workers: int, done: Done, rounds: int = ROUNDS
+) -> Result:
     """Measure all, each kind for so many seconds in each round; logs go to `folder`. With the
     address of an empty PostgreSQL database, two replicas share it. Raises ClickException.
     """
@@ -157,18 +159,18 @@ def measure(folder: Path, seconds: float, postgres: str, workers: int, done: Don
             for profile, algorithm in ALGORITHMS.items()
         }
         done(1)
-        rounds: list[dict[str, Measured]] = []
+        turns: list[dict[str, Measured]] = []
         speeds: list[tuple[dict[str, float], float, float]] = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             measured = {}
             for name, kind in KINDS.items():
                 measured[name] = _call(nursery, town, sessions, kind, seconds)
                 done(1)
-            rounds.append(measured)
+            turns.append(measured)
             speeds.append((_openssl(seconds), _openssl_ms(seconds), _commit_ms(folder)))
             done(1)
     return Result(
-        {name: _middle([each[name] for each in rounds]) for name in KINDS},
+        {name: _middle([each[name] for each in turns]) for name in KINDS},
         {name: median(each[0][name] for each in speeds) for name in SPEEDS},
         median(each[1] for each in speeds),
         median(each[2] for each in speeds),
@@ -192,7 +194,9 @@ def _call(
         kind.in_flight,
         seconds,
     )
-    child = nursery.start_python("caller", "-m", "cloudcard_tools.bench.caller")
+    child = nursery.start_python(
+        "caller", "-c", "from cloudcard_tools.bench.caller import main; main()"
+    )
     child.send(caller.encode(task))
     child.wait_for("ready", timeout=30)
     child.send("")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import grpc
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -24,7 +21,7 @@ MOST_USES = 100_000
 HOURS = 8
 LIMITS = tuple(
     part
-    for name in ("workstation", "card", "device", "operator", "passcode", "enrolment")
+    for name in ("workstation", "card", "device", "operator", "passcode")
     for part in ("--limit", f"{name}=1000000/1000000")
 )
 
@@ -54,78 +51,65 @@ class Town:
             self.phone = identity.enrol(
                 user.device_token.text, self.folder / "phone", "authenticator", "phone"
             )
-            self.workstation = self._workstation(registry, "workstation")
             policy = registry_pb2.Policy(session=_terms(), largest_batch=250)
             registry.SetPolicy(registry_pb2.SetPolicyRequest(policy=policy))
+        self.workstation = self.enrol_workstation("workstation")
 
-    def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
-        """An open session of a new card's authentication key; returns its identifier."""
-        with (
-            identity.channel(self._operator) as registry,
-            identity.channel(self.phone) as phone,
-            identity.channel(self.workstation) as workstation,
-        ):
-            holder = Phone(self.phone, phone)
-            serial = self._card(registry, holder, profile)
-            stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
-            verified = stub.VerifyPasscode(
-                pb.VerifyPasscodeRequest(
-                    card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
-                )
-            )
-            asked = pb.CreateOperationRequest(
-                request_id=os.urandom(16),
-                card_serial=serial,
-                key_ref=AUTHENTICATION_KEY,
-                algorithm=algorithm,
-                key_use=approval_pb2.KEY_USE_SIGN,
-                passcode_proof=verified.result.passcode_proof,
-                session=_terms(),
-            )
-            operation = stub.CreateOperation(asked).operation
-            holder.approve(holder.find(operation.id), operation.number)
-            performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
-            session_id: str = performed.session.id
-            return session_id
-
-    @contextmanager
-    def stopped(self) -> Iterator[Path]:
-        """Stop the only keystore for a while; gives its data folder."""
-        self.keystores[0].stop()
-        yield self._data(0)
-        self.keystores[0] = self.nursery.restart("keystore-0")
-        self.keystores[0].wait_for("Keystore ready", timeout=60)
-
-    def workstations(self, count: int) -> list[identity.Identity]:
-        """So many further workstations."""
+    def enrol_workstation(self, name: str) -> identity.Identity:
+        """One more workstation."""
         with identity.channel(self._operator) as channel:
             registry = registry_pb2_grpc.RegistryServiceStub(channel)
-            return [self._workstation(registry, f"workstation-{each}") for each in range(count)]
-
-    def cards(self, count: int, profile: str) -> list[str]:
-        """So many cards in use, all of the one holder; returns their serial numbers."""
-        with (
-            identity.channel(self._operator) as registry,
-            identity.channel(self.phone) as phone,
-        ):
-            holder = Phone(self.phone, phone)
-            return [self._card(registry, holder, profile) for _ in range(count)]
-
-    def _workstation(
-        self, registry: registry_pb2_grpc.RegistryServiceStub, name: str
-    ) -> identity.Identity:
-        asked = registry_pb2.CreateWorkstationRequest(display_name=name, site="")
-        token = registry.CreateWorkstation(asked).token.text
+            asked = registry_pb2.CreateWorkstationRequest(display_name=name, site="")
+            token = registry.CreateWorkstation(asked).token.text
         return identity.enrol(token, self.folder / name, "workstation")
 
-    def _card(self, registry: grpc.Channel, holder: Phone, profile: str) -> str:
+    def card(self, profile: str) -> str:
+        """An active card of the holder; returns its serial number."""
         request = registry_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=self._user_id, profile=profile
         )
-        issued = registry_pb2_grpc.RegistryServiceStub(registry).IssueCard(request)
+        with identity.channel(self._operator) as channel:
+            issued = registry_pb2_grpc.RegistryServiceStub(channel).IssueCard(request)
         serial: str = issued.card.serial
-        holder.set_passcode(serial, PASSCODE)
+        with identity.channel(self.phone) as channel:
+            Phone(self.phone, channel).set_passcode(serial, PASSCODE)
         return serial
+
+    def passcode_proof(self, serial: str) -> bytes:
+        """The holder gives the passcode at the workstation."""
+        request = pb.VerifyPasscodeRequest(
+            card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
+        )
+        with identity.channel(self.workstation) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
+        return proof
+
+    def ask(self, serial: str, proof: bytes) -> str:
+        """The workstation asks for a P-256 signature; returns the operation's identifier."""
+        request = _request(serial, approval_pb2.ALGORITHM_ECC_P256, proof)
+        request.inputs.append(bytes(32))
+        with identity.channel(self.workstation) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            operation_id: str = stub.CreateOperation(request).operation.id
+        return operation_id
+
+    def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
+        """An open session of a new card's authentication key; returns its identifier."""
+        serial = self.card(profile)
+        request = _request(serial, algorithm, self.passcode_proof(serial))
+        request.session.CopyFrom(_terms())
+        with (
+            identity.channel(self.phone) as phone,
+            identity.channel(self.workstation) as workstation,
+        ):
+            stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
+            operation = stub.CreateOperation(request).operation
+            holder = Phone(self.phone, phone)
+            holder.approve(holder.find(operation.id), operation.number)
+            performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
+        session_id: str = performed.session.id
+        return session_id
 
     def _start(self, number: int, address: str, enrolment: int) -> None:
         data = self._data(number)
@@ -150,3 +134,16 @@ class Town:
 
 def _terms() -> approval_pb2.SessionTerms:
     return approval_pb2.SessionTerms(most_uses=MOST_USES, seconds=HOURS * 3600)
+
+
+def _request(
+    serial: str, algorithm: approval_pb2.Algorithm.ValueType, proof: bytes
+) -> pb.CreateOperationRequest:
+    return pb.CreateOperationRequest(
+        request_id=os.urandom(16),
+        card_serial=serial,
+        key_ref=AUTHENTICATION_KEY,
+        algorithm=algorithm,
+        key_use=approval_pb2.KEY_USE_SIGN,
+        passcode_proof=proof,
+    )

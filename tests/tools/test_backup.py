@@ -1,0 +1,260 @@
+"""Backups of a keystore at work, and what a restored one no longer does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.identity import Identity, channel
+from cloudcard_tools.processes import Nursery
+from keystore_process import KeystoreProcess, Workstation, code
+from postgres import PROGRAMS, Server, server
+
+
+def cloudcard(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cloudcard_tools", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PATH": f"{os.environ['PATH']}:{PROGRAMS}"},
+    )
+
+
+@dataclass
+class Place:
+    """A keystore with a holder, a card and a workstation."""
+
+    keystore: KeystoreProcess
+    phone: Identity
+    pc: Identity
+    serial: str
+
+    @property
+    def data(self) -> Path:
+        return self.keystore.folder / "keystore"
+
+    def workstation(self) -> Workstation:
+        stub = workstation_pb2_grpc.WorkstationServiceStub(channel(self.pc))
+        return Workstation(stub, self.serial)
+
+    def approve(self, operation_id: str, number: str) -> None:
+        with channel(self.phone) as connection:
+            holder = Phone(self.phone, connection)
+            holder.approve(holder.find(operation_id), number)
+
+    def sign(self) -> bytes:
+        workstation = self.workstation()
+        operation = workstation.create(os.urandom(16))
+        self.approve(operation.id, operation.number)
+        return workstation.perform(operation.id)
+
+
+def place_in(folder: Path, nursery: Nursery, *options: str) -> Place:
+    keystore = KeystoreProcess(folder, nursery, options)
+    user_id, phone = keystore.holder("ada")
+    return Place(keystore, phone, keystore.workstation("pc"), keystore.card(user_id, phone))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with Nursery(tmp_path / "logs") as nursery:
+        yield place_in(tmp_path, nursery)
+
+
+def lose(place: Place) -> None:
+    """The database is gone; the sealing key is kept."""
+    place.keystore.child.stop()
+    for file in place.data.glob("keystore.db*"):
+        file.unlink()
+
+
+def test_a_backup_under_load_is_whole_and_signs_again(place: Place, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            place.sign()
+
+    signing = threading.Thread(target=load)
+    signing.start()
+    try:
+        time.sleep(0.3)
+        made = cloudcard("backup", str(tmp_path / "b"), "--data", str(place.data), "--json")
+    finally:
+        stop.set()
+        signing.join()
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["bytes"] > 0
+    assert (tmp_path / "b").stat().st_mode & 0o077 == 0
+    lose(place)
+    back = cloudcard("restore", str(tmp_path / "b"), "--data", str(place.data), "--json")
+    assert back.returncode == 0, back.stderr
+    assert json.loads(back.stdout)["sealing_key"] == "opens it"
+    place.keystore.restart()
+    assert place.sign()
+
+
+def test_what_was_open_at_the_backup_is_not_usable_again(place: Place, tmp_path: Path) -> None:
+    """An approval that has been used since would otherwise be used twice."""
+    workstation = place.workstation()
+    proof = workstation.proof()
+    approved = workstation.create(os.urandom(16), proof=proof)
+    place.approve(approved.id, approved.number)
+    assert cloudcard("backup", str(tmp_path / "b"), "--data", str(place.data)).returncode == 0
+    assert workstation.perform(approved.id)
+    lose(place)
+    back = cloudcard("restore", str(tmp_path / "b"), "--data", str(place.data), "--json")
+    assert json.loads(back.stdout)["withdrawn"] == 1
+    place.keystore.restart()
+    again = place.workstation()
+    with pytest.raises(grpc.RpcError) as refused:
+        again.perform(approved.id)
+    assert code(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
+    with pytest.raises(grpc.RpcError) as unproved:
+        again.create(os.urandom(16), proof=proof)
+    assert code(unproved.value) is grpc.StatusCode.FAILED_PRECONDITION
+    with closing(sqlite3.connect(place.data / "keystore.db")) as database:
+        (tries,) = database.execute("SELECT max(tries_left) FROM passcode").fetchone()
+        told = database.execute(
+            "SELECT count(*) FROM journal WHERE kind = 'keystore.restored'"
+        ).fetchone()
+    assert (tries, told) == (1, (1,))
+    assert place.sign()  # the right passcode gives the tries back
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a stopped keystore's data and a backup of it."""
+    folder = tmp_path_factory.mktemp("kept")
+    with Nursery(folder / "logs") as nursery:
+        keystore = KeystoreProcess(folder, nursery)
+        made = cloudcard("backup", str(folder / "backup"), "--data", str(folder / "keystore"))
+        assert made.returncode == 0, made.stderr
+        keystore.child.stop()
+    return folder
+
+
+@pytest.fixture
+def backup(kept: Path, tmp_path: Path) -> Path:
+    """A backup, a test's own."""
+    return Path(shutil.copy(kept / "backup", tmp_path / "backup"))
+
+
+def test_nothing_is_written_over(kept: Path, backup: Path) -> None:
+    data = kept / "keystore"
+    before = backup.read_bytes(), (data / "keystore.db").read_bytes()
+    again = cloudcard("backup", str(backup), "--data", str(data))
+    onto = cloudcard("restore", str(backup), "--data", str(data))
+    for ended in (again, onto):
+        assert ended.returncode == 1
+        assert "exists" in ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert before == (backup.read_bytes(), (data / "keystore.db").read_bytes())
+
+
+def test_a_running_keystore_is_not_restored_into(place: Place, tmp_path: Path) -> None:
+    made = tmp_path / "b"
+    assert cloudcard("backup", str(made), "--data", str(place.data)).returncode == 0
+    ended = cloudcard("restore", str(made), "--data", str(place.data))
+    assert ended.returncode == 1
+    assert "another keystore runs" in ended.stderr
+
+
+@pytest.mark.parametrize("damage", ["cut", "turned", "another file"])
+def test_a_damaged_backup_is_refused(backup: Path, tmp_path: Path, damage: str) -> None:
+    contents = bytearray(backup.read_bytes())
+    match damage:
+        case "cut":
+            del contents[len(contents) // 2 :]
+        case "turned":
+            middle = len(contents) // 2
+            contents[middle : middle + 5000] = bytes(5000)
+        case _:
+            contents[:] = b"not a database"
+    backup.write_bytes(contents)
+    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"))
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "new" / "keystore.db").exists()
+
+
+def test_a_backup_of_a_newer_version(backup: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(backup)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"))
+    assert ended.returncode == 1
+    assert "newer version" in ended.stderr
+    assert not (tmp_path / "new" / "keystore.db").exists()
+
+
+def test_another_sealing_key(backup: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir(mode=0o700)
+    (new / "sealing.key").write_bytes(os.urandom(32))
+    (new / "sealing.key").chmod(0o600)
+    ended = cloudcard("restore", str(backup), "--data", str(new))
+    assert ended.returncode == 1
+    assert "not a sealing key of this database" in ended.stderr
+    assert not (new / "keystore.db").exists()
+
+
+def test_killed_while_it_restores(backup: Path, tmp_path: Path) -> None:
+    """There is nothing afterwards, or a whole one; the next try goes through."""
+    new = tmp_path / "new"
+    command = [sys.executable, "-m", "cloudcard_tools", "restore", str(backup), "--data", str(new)]
+    for delay in (0.5, 0.6, 0.7, 0.8):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as restoring:
+            time.sleep(delay)
+            restoring.send_signal(signal.SIGKILL)
+        if (new / "keystore.db").exists():
+            break
+    else:
+        assert subprocess.run(command, check=True, capture_output=True).returncode == 0
+    with closing(sqlite3.connect(new / "keystore.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        told = "SELECT count(*) FROM journal WHERE kind = 'keystore.restored'"
+        assert database.execute(told).fetchone() == (1,)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Server]:
+    with server() as running:
+        yield running
+
+
+def test_a_postgresql_database(postgresql: Server, tmp_path: Path) -> None:
+    url, empty = postgresql.new_database(), postgresql.new_database()
+    with Nursery(tmp_path / "logs") as nursery:
+        place = place_in(tmp_path, nursery, "--database", url)
+        workstation = place.workstation()
+        approved = workstation.create(os.urandom(16))
+        place.approve(approved.id, approved.number)
+        made = str(tmp_path / "b")
+        at = ("--data", str(tmp_path / "elsewhere"))
+        ended = cloudcard("backup", made, "--database", url, *at)
+        assert ended.returncode == 0, ended.stderr
+        place.keystore.child.stop()
+        back = cloudcard("restore", made, "--database", empty, *at, "--json")
+        assert back.returncode == 0, back.stderr
+        assert json.loads(back.stdout)["withdrawn"] == 1
+        onto = cloudcard("restore", made, "--database", empty, *at)
+        assert onto.returncode == 1
+        assert "already exists" in onto.stderr

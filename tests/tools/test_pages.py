@@ -1,0 +1,81 @@
+"""Commands, options and limits in the pages for people exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cloud_keystore.model.limits import RATES
+from cloudcard_tools.__main__ import cloudcard
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(page.name for page in DOCS.glob("*.md"))
+# Within `…` a command may go on in the next line; in a block only after a backslash
+CODE = re.compile(r"^```(\w*)\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\S*/)?cloudcard (.+)")
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """The words after each "cloudcard" in what is written as code."""
+    lines = []
+    for language, block, span in CODE.findall(text):
+        if block and not language:  # a drawing
+            continue
+        joined = re.sub(r"\\\n\s*", " ", block) if block else span.replace("\n", " ")
+        for line in joined.splitlines():
+            if found := COMMAND.match(line.partition("#")[0].strip()):
+                lines.append(found[1].split())
+    return lines
+
+
+def options(command: click.Command) -> set[str]:
+    """All that a command takes."""
+    return {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+
+
+def problem(words: list[str]) -> str:
+    """What is wrong with a command line, if anything."""
+    command: click.Command = cloudcard
+    rest = list(words)
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        name = rest.pop(0)
+        found = command.get_command(click.Context(command), name)
+        if found is None:
+            return f"there is no {name} in {' '.join(words)!r}"
+        command = found
+    known = {"--help"} | options(command)
+    unknown = {word for word in rest if re.fullmatch(r"--[a-z-]+", word)} - known
+    return f"there is no {', '.join(sorted(unknown))} in {' '.join(words)!r}" if unknown else ""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_tells_people_to_type(page: str) -> None:
+    lines = command_lines((DOCS / page).read_text())
+    assert [said for words in lines if (said := problem(words))] == []
+
+
+def test_what_does_not_exist_is_found() -> None:
+    lines = command_lines(
+        "`cloudcard keys melt`\n```sh\ncloudcard keys list \\\n  --loud --json\n```\n"
+    )
+    assert [problem(words).split(" in ")[0] for words in lines] == [
+        "there is no melt",
+        "there is no --loud",
+    ]
+
+
+def test_options_of_the_service_by_themselves() -> None:
+    serve = cloudcard.get_command(click.Context(cloudcard), "serve")
+    assert serve is not None
+    named = re.findall(r"`(--[a-z-]+[a-z])\b(?!-)", (DOCS / "operations.md").read_text())
+    assert len(named) > 10
+    assert set(named) <= options(serve)
+
+
+def test_all_limits_with_their_defaults() -> None:
+    text = (DOCS / "operations.md").read_text().split("\n## Limits\n")[1].split("\n## ")[0]
+    said = re.findall(r"^\| `(\w+)` \| .* \| ([\d./]+) \|$", text, re.MULTILINE)
+    assert dict(said) == {name: f"{rate.per_second}/{rate.burst}" for name, rate in RATES.items()}

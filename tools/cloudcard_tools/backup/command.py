@@ -1,0 +1,173 @@
+"""The commands. They work beside a running keystore (backup) or without one (restore)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from cloud_keystore import owning
+from cloud_keystore.config import Settings
+from cloud_keystore.custody import restoring
+from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.model.clock import utc_now
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools import output
+from cloudcard_tools.backup import postgresql, sqlite
+from cloudcard_tools.failures import Failure
+from cloudcard_tools.output import json_option
+from cloudcard_tools.place import place_options
+
+EXAMPLES = """\b
+Examples:
+  cloudcard backup /backup/keystore-2026-11-23
+  cloudcard restore /backup/keystore-2026-11-23 --data /var/lib/cloudcard
+  cloudcard restore /backup/keystore-2026-11-23 --database postgresql://cloudcard@db/empty
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@place_options
+@json_option
+def backup(file: Path, place: Settings, as_json: bool) -> None:
+    """Copy the database into the new FILE, while the keystore runs.
+
+    The sealing key is not in it: keep that apart, as whoever has both has all software keys.
+    """
+    if file.exists():
+        raise Failure(f"{file} exists: choose another name")
+    draft = file.with_name(file.name + ".part")
+    draft.unlink(missing_ok=True)
+    os.umask(0o077)
+    if place.database:
+        postgresql.dump(place.database_url, draft)
+    else:
+        if not place.database_file.exists():
+            raise Failure(f"there is no keystore in {place.data}: give its folder with --data")
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("Copying", total=None)
+            sqlite.copy(
+                place.database_file,
+                draft,
+                lambda left, total: progress.update(task, total=total, completed=total - left),
+            )
+    sqlite.put_in_place(draft, file)
+    facts: output.Row = {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "sha256": _sha256(file),
+        "keep_too": "the sealing key, and the token if keys are in one",
+    }
+    labels = {"file": "Backup", "bytes": "Bytes", "sha256": "SHA-256", "keep_too": "Keep too"}
+    output.print_facts(facts, labels, as_json=as_json)
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@place_options
+@json_option
+def restore(file: Path, place: Settings, as_json: bool) -> None:
+    """Put the database of a backup into a place that has none; the keystore is not running there.
+
+    What was open when the backup was made has ended: requests, approvals, sessions, tokens. Each
+    passcode has one try until it is given right. Cards, people and devices of later than the backup
+    are not in it.
+    """
+    magic = _magic(file)
+    with _owned(place):
+        if place.database:
+            if not magic.startswith(postgresql.MAGIC):
+                raise Failure(f"{file} is no backup of a PostgreSQL database")
+            postgresql.load(place.database_url, file)
+            facts = _finish(place.database_url, file, place)
+        else:
+            facts = _restore_sqlite(file, magic, place)
+    labels = {
+        "database": "Restored",
+        "newest_entry": "Journal up to",
+        "withdrawn": "Requests withdrawn",
+        "sessions": "Sessions ended",
+        "tokens": "Tokens void",
+        "sealing_key": "Sealing key",
+    }
+    output.print_facts(facts, labels, as_json=as_json)
+
+
+def _restore_sqlite(file: Path, magic: bytes, place: Settings) -> output.Row:
+    if not magic.startswith(sqlite.MAGIC):
+        raise Failure(f"{file} is no backup of an SQLite database")
+    if place.database_file.exists():
+        raise Failure(f"{place.database_file} exists: nothing was changed")
+    draft = place.database_file.with_suffix(".restored")
+    for rest in place.data.glob(f"{draft.name}*"):
+        rest.unlink()
+    sqlite.check(file)
+    sqlite.copy(file, draft, lambda _left, _total: None)
+    facts = _finish(f"sqlite:///{draft}", file, place)
+    sqlite.settle(draft)
+    sqlite.put_in_place(draft, place.database_file)
+    return facts
+
+
+def _finish(url: str, file: Path, place: Settings) -> output.Row:
+    """End the past in a restored database, if the sealing key that is there opens it."""
+    database = Database(url)
+    try:
+        database.migrate()
+        newest = restoring.newest_entry(database)
+        known = place.sealing_key.exists()
+        if known:
+            source = Source(FILE, str(place.sealing_key))
+            open_seal(database, [source], utc_now(), os.urandom)
+        details = {
+            "file_sha256": _sha256(file),
+            "newest_entry": "" if newest is None else newest.isoformat(),
+        }
+        ended = restoring.end_the_past(database, utc_now(), dict(details))
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    finally:
+        database.close()
+    return {
+        "database": "PostgreSQL" if place.database else str(place.database_file),
+        "newest_entry": details["newest_entry"],
+        "withdrawn": ended.operations,
+        "sessions": ended.sessions,
+        "tokens": ended.tokens,
+        "sealing_key": "opens it" if known else f"not there: put it at {place.sealing_key}",
+    }
+
+
+@contextmanager
+def _owned(place: Settings) -> Iterator[None]:
+    """Nobody else uses the data folder meanwhile."""
+    os.umask(0o077)
+    try:
+        place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = owning.own(place)
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{place.data} cannot be used: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+def _magic(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(16)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,81 @@
+"""Backups of SQLite databases: whole, consistent files, made while the keystore runs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from cloudcard_tools.failures import Failure
+
+MAGIC = b"SQLite format 3\0"
+PAGES = 2000  # copied between two looks at what others write
+
+
+def copy(source: Path, target: Path, done: Callable[[int, int], object]) -> None:
+    """Copy a database that may be in use into a new file, durably; `done` hears of how many pages
+    are left of how many. Raises Failure; leaves no half-made file.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reading,
+            closing(sqlite3.connect(target)) as writing,
+        ):
+            reading.backup(writing, pages=PAGES, progress=lambda _, left, total: done(left, total))
+            writing.execute("PRAGMA journal_mode=DELETE")
+        check(target)
+        _make_durable(target)
+    except (sqlite3.Error, OSError) as error:
+        target.unlink(missing_ok=True)
+        raise Failure(f"{source} cannot be copied to {target}: {error}") from None
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def check(path: Path) -> None:
+    """Raise Failure for a file that is no whole database of a keystore."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            (said,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+            dangling = database.execute("PRAGMA foreign_key_check").fetchone()
+            version = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise Failure(f"{path} is no backup of a keystore, or is damaged: {error}") from None
+    if said != "ok" or dangling is not None or version is None:
+        raise Failure(f"{path} is damaged: use another backup")
+
+
+def settle(path: Path) -> None:
+    """Make one whole, durable file of a database that was changed and closed; raises Failure."""
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("PRAGMA journal_mode=DELETE")
+        _make_durable(path)
+    except (sqlite3.Error, OSError) as error:
+        raise Failure(f"{path} cannot be written: {error}") from None
+
+
+def put_in_place(draft: Path, target: Path) -> None:
+    """Give a file its name durably, and never over another; raises Failure."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise Failure(f"{target} exists: nothing was changed") from None
+    except OSError as error:
+        raise Failure(f"{target} cannot be made: {error.strerror}") from None
+    draft.unlink()
+    _make_durable(target.parent)
+
+
+def _make_durable(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return  # Windows has no such call, and needs none
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

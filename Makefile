@@ -62,11 +62,13 @@ bench: setup ## Measure a command through pcscd, and in the card alone
 	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
 
-fuzz: setup ## Send the card what nobody meant, FUZZ_SECONDS a target; finds stay in .cache/fuzz
+fuzz: setup ## Send card and keystore what nobody meant, FUZZ_SECONDS a target; finds stay in .cache/fuzz
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $(BIN)/python tests/fuzz/run.py $$target $(FUZZ_SECONDS) .cache/fuzz || exit 1; \
 	done
+	@echo "fuzzing the keystore's calls for $(FUZZ_SECONDS) s"; \
+	$(BIN)/python tests/fuzz/rpc.py $(FUZZ_SECONDS)
 
 proto: setup ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen

@@ -29,6 +29,7 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import from_environment
+from cloud_keystore.operations.changes import Changes
 from cloud_keystore.owning import Lock, own, share
 from cloud_keystore.registry import authorities as authority
 from cloud_keystore.registry.people import People, Token
@@ -48,7 +49,7 @@ UPKEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
 LARGEST_METADATA = 8 * 1024
-MOST_CALLS = 20_000  # under way at once, waiting ones included; further ones are refused
+SPARE_CALLS = 1000  # above the limit, to be told so; still further ones are cut off by gRPC
 SERVER_OPTIONS = (
     ("grpc.max_metadata_size", LARGEST_METADATA),
     ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
@@ -58,6 +59,10 @@ SERVER_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
+
+
+class DatabaseGone(KeystoreError):
+    """The data folder has a keystore's other files."""
 
 
 class CannotListen(KeystoreError):
@@ -81,6 +86,8 @@ class Service:
         self._clock = clock = start_clock() if clock is None else clock
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = own(settings) if siblings is None else share(settings)
+        if siblings is None:
+            _check_there(settings)
         self.database = Database(settings.database_url)
         if siblings is None:
             self.database.migrate()
@@ -92,8 +99,10 @@ class Service:
         journal = journal_key.load_or_make(self.database, seal)
         custody = new_keys(seal, os.urandom, self._token, settings.key_backend)
         sessions = UsingSessions(self.database, seal, clock, os.urandom, custody)
-        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions)
+        changes = Changes(self.database, time.monotonic)
+        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions, changes)
         self._metrics = Metrics()
+        self._limiter = Limiter(settings.limits, time.monotonic, self._metrics)
         self._parts = Parts(
             settings,
             clock,
@@ -110,7 +119,7 @@ class Service:
                 str(Address(settings.public_host, settings.enrol_listen.port)),
                 sha256(authorities.enrolment.der).digest(),
             ),
-            Limiter(settings.limits, time.monotonic, self._metrics),
+            self._limiter,
             from_environment(os.environ),
         )
         self._health = Health(SERVICES, self._database_answers)
@@ -212,10 +221,10 @@ class Service:
 
     def _server(self) -> grpc.aio.Server:
         return grpc.aio.server(
-            interceptors=(Watch(self._metrics, self._parts.traces),),
+            interceptors=(Watch(self._metrics, self._parts.traces, self._limiter),),
             # but among workers a second service on the port is an error, not a rival
             options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self._siblings is not None))),
-            maximum_concurrent_rpcs=MOST_CALLS,
+            maximum_concurrent_rpcs=self._settings.limits.under_way + SPARE_CALLS,
         )
 
     def _main_server(self, wakeups: Wakeups) -> grpc.aio.Server:
@@ -259,7 +268,7 @@ class Service:
     async def _keep_up(self, wakeups: Wakeups) -> None:
         while True:
             await asyncio.sleep(UPKEEP_SECONDS)
-            for task in self._upkeep.tasks(wakeups.wake):
+            for task in self._upkeep.tasks(wakeups.wake, wakeups.wake_own):
                 try:
                     await asyncio.to_thread(task)
                 except Exception:  # the next second may be better; no decision depends on it
@@ -273,6 +282,16 @@ class Service:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(token.text + "\n")
+
+
+def _check_there(settings: Settings) -> None:
+    """Refuse to make a new keystore where there was one: its cards would all be unknown."""
+    was_one = settings.sealing_key.exists() or settings.operator_token.exists()
+    if not settings.database and was_one and not settings.database_file.exists():
+        raise DatabaseGone(
+            f"{settings.database_file} is gone, though {settings.data} is a keystore's: restore it "
+            "from a backup, name another with --database, or make a new keystore in a new folder"
+        )
 
 
 def _sealing_keys(settings: Settings, database: Database) -> list[Source]:

@@ -19,7 +19,7 @@ LAST_WORKERS_SECONDS = 5.0  # for those of a supervisor that was killed to end
 
 
 class DataInUse(KeystoreError):
-    """Another keystore serves the same data folder."""
+    """Another keystore serves the same data folder, or it cannot be told whether one does."""
 
 
 def own(settings: Settings, patience: float = LAST_WORKERS_SECONDS) -> Lock:
@@ -45,12 +45,17 @@ def share(settings: Settings) -> Lock:
 
 
 def _locked(settings: Settings, file: Path, begin: str, seconds: float = 0) -> Lock:
-    lock = sqlite3.connect(file, timeout=seconds, isolation_level=None, check_same_thread=False)
+    lock: Lock | None = None
     try:
+        lock = sqlite3.connect(file, timeout=seconds, isolation_level=None, check_same_thread=False)
         lock.execute(begin)
     except sqlite3.Error as error:
-        lock.close()
-        raise DataInUse(
-            f"{settings.data} cannot be taken ({error}): another keystore runs on it"
-        ) from None
+        if lock is not None:
+            lock.close()
+        why = (
+            "another keystore runs on it"
+            if "is locked" in str(error)
+            else f"look whether {file} may be written and its disk has room"
+        )
+        raise DataInUse(f"{settings.data} cannot be taken ({error}): {why}") from None
     return lock

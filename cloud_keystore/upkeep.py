@@ -22,6 +22,7 @@ from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.changes import Changes
 from cloud_keystore.storage import management, passcodes
 from cloud_keystore.storage.engine import Database
 
@@ -37,13 +38,15 @@ class Upkeep:
     token: TokenKeys | None
     journal: Log
     sessions: UsingSessions
+    changes: Changes
 
-    def tasks(self, wake: Wake) -> tuple[Callable[[], object], ...]:
+    def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """What is to be done every second, each on its own: if one fails the others go on."""
         return (
             self._destroy,
             self.sessions.write_results,
             lambda: wake(self.sweep()),
+            lambda: wake_here(self.changes.topics()),
             self.take_in,
         )
 

@@ -6,6 +6,7 @@ and started again in between loses nothing.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
@@ -46,6 +47,13 @@ OUTCOMES: Mapping[Refusal, Outcome] = {
     Refusal.CANCELLED: Outcome.CANCELLED,
     Refusal.UNAVAILABLE: Outcome.UNAVAILABLE,
 }
+
+
+def spread(seconds: float) -> float:
+    """At random from this up to twice as long: readers that were cut off together, or told together
+    when to come back, do not come back together.
+    """
+    return seconds * random.uniform(1, 2)  # noqa: S311 (no secret)
 
 
 class Stopped(Exception):
@@ -184,7 +192,7 @@ class RemoteOperation:
             raise error
         if asked is not None and asked >= left:
             raise Stopped(Refusal.UNAVAILABLE)
-        if self._cancellation.wait(max(0.0, asked or 0.0)):
+        if self._cancellation.wait(min(spread(max(0.0, asked or 0.0)), left)):
             raise Stopped(Refusal.CANCELLED)
 
     def _tries(self, patience: float = DEADLINE_SECONDS) -> Iterator[float]:
@@ -195,7 +203,7 @@ class RemoteOperation:
             if self._cancellation.requested:
                 raise Stopped(Refusal.CANCELLED)
             yield left
-            if self._cancellation.wait(min(pause, left)):
+            if self._cancellation.wait(min(spread(pause), left)):
                 raise Stopped(Refusal.CANCELLED)
             pause = min(2 * pause, LONGEST_PAUSE)
 

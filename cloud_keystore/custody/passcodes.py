@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TypeAlias
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.closing import KEYSTORE, end_sessions
@@ -23,6 +23,7 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     KeyNotFound,
     PasscodeAlreadySet,
+    RecordDamaged,
 )
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.passcodes import (
@@ -181,6 +182,11 @@ class Passcodes:
             with self.database.write() as connection:
                 journal.append(connection, *wrong)
             return Mismatch(tries)
+        except (InvalidHashError, VerificationError) as error:
+            raise RecordDamaged(
+                f"passcode {key_ref:02X} of card {card.id} ({type(error).__name__}): restore the "
+                "database from a backup"
+            ) from None
         with self.database.write() as connection:
             passcodes.restore_tries(connection, card.id, key_ref)
             right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation_id, TRIES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, MetaData, Table, delete, func, inspect, select, update
+from sqlalchemy.schema import CreateTable, DropTable
 
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.closing import end_sessions, withdraw
@@ -14,8 +15,9 @@ from cloud_keystore.model.operations import Event as OperationEvent
 from cloud_keystore.model.operations import sources
 from cloud_keystore.storage import operations
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 
+_MARK = Table(RESTORING, MetaData())
 WHY = "restored from a backup"
 ACTOR = "operator of this computer"  # who may write the data folder; no identity of the registry
 
@@ -27,6 +29,16 @@ class Ended:
     operations: int
     sessions: int
     tokens: int
+
+
+def begin(database: Database) -> None:
+    """Keep everybody else out of a shared database, until `end_the_past` has been; raises
+    DatabaseUnusable for one that is not empty.
+    """
+    with database.write() as connection:
+        if tables := inspect(connection).get_table_names():
+            raise DatabaseUnusable(f"the database is not empty: it has {', '.join(tables[:3])} …")
+        connection.execute(CreateTable(_MARK))
 
 
 def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) -> Ended:
@@ -56,6 +68,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
         connection.execute(
             update(t.passcode).where(t.passcode.c.tries_left > 1).values(tries_left=1)
         )
+        connection.execute(DropTable(_MARK, if_exists=True))
         journal.append(connection, Event(Kind.KEYSTORE_RESTORED, now, ACTOR, details=details))
     return Ended(len(withdrawn), len(ended), tokens)
 

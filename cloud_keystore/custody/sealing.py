@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cloud_keystore.custody import envelope
 from cloud_keystore.custody.envelope import KEY_BYTES, NONCE_BYTES, KeyEncryptionKey, WillNotOpen
 from cloud_keystore.model.clock import Random
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.errors import KeystoreError, RecordDamaged
 
 
-class SealBroken(KeystoreError):
+class SealBroken(RecordDamaged):
     """A sealed value does not open: another sealing key, or the database was altered."""
 
 

@@ -31,6 +31,7 @@ from cloud_keystore.model.errors import (
     KeystoreError,
     OperationBusy,
     OperationClosed,
+    RecordDamaged,
     RequestIdReused,
     SessionClosed,
     SessionNotFound,
@@ -195,13 +196,16 @@ class UsingSessions:
         now: datetime,
     ) -> Answers:
         """The part of `_take` that is about one session."""
-        subject = session_uses.find(connection, session_id)
-        if subject is None:
-            return dict.fromkeys(requests, SessionNotFound(NOT_ITS_OWN))
+        try:
+            subject = session_uses.find(connection, session_id)
+            if subject is None:
+                return dict.fromkeys(requests, SessionNotFound(NOT_ITS_OWN))
+            closed = self._why_closed(connection, subject, now)
+        except RecordDamaged as damaged:  # of this one: others in the transaction go on
+            return dict.fromkeys(requests, damaged)
         session = subject.session
         ids = {request.request_id for request in requests.values()}
         seen = session_uses.seen(connection, session.workstation_id, ids)
-        closed = self._why_closed(connection, subject, now)
         answers: Answers = {}
         left = session.uses_left
         for place, request in requests.items():

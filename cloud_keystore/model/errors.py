@@ -157,6 +157,10 @@ class StorageDamaged(KeystoreError):
     """What the database holds cannot be read."""
 
 
+class RecordDamaged(KeystoreError):
+    """One record makes no sense; says which, for the log alone. Others are not concerned."""
+
+
 class ComeBack(KeystoreError):
     """Refused for now, with nothing done: the same call may be made after `retry_seconds`."""
 

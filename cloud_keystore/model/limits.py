@@ -38,10 +38,12 @@ class Limits:
     """What one process takes on; what is above is refused at once, and told when to come back."""
 
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
+    under_way: int = 20_000  # calls, waiting ones included
     streams: int = 15_000  # waiting ones, of all callers
     streams_of_one: int = 500  # and of one identity
     calls: int = 1_000  # use cases that wait for a thread
     threads: int = 32  # on which use cases run
+    looks: int = 8  # of streams at the database at once: the other threads are for calls
 
 
 def with_rates(limits: Limits, texts: Iterable[str]) -> Limits:

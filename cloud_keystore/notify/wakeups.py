@@ -35,6 +35,11 @@ class Wakeups:
         with suppress(RuntimeError):  # the loop has closed: nobody waits
             self._loop.call_soon_threadsafe(self._wake, frozenset(topics))
 
+    def wake_own(self, topics: Iterable[str]) -> None:
+        """Wake those of this process alone, from any thread."""
+        with suppress(RuntimeError):  # the loop has closed: nobody waits
+            self._loop.call_soon_threadsafe(self.wake_here, frozenset(topics))
+
     def subscribe(self, topic: str) -> Subscription:
         """Start listening; wake-ups from now on are not missed."""
         return Subscription(topic, self._waiting, self._closed)
@@ -95,7 +100,8 @@ class Subscription:
         """Return at the next wake-up, or after `seconds`; raises Stopping once there are none."""
         if not self._closed.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._event.wait(), seconds)
+                async with asyncio.timeout(seconds):  # without a task of its own: there are many
+                    await self._event.wait()
         self._event.clear()
         if self._closed.is_set():
             raise Stopping("this process of the keystore stops: another one goes on")

@@ -11,7 +11,6 @@ from cloud_keystore.audit import journal
 from cloud_keystore.custody.closing import KEYSTORE
 from cloud_keystore.model import operations as model
 from cloud_keystore.model.journal import Event, Kind
-from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import operations, sessions
 
 KINDS: Mapping[model.Event, Kind] = {
@@ -52,7 +51,7 @@ def _of_operation(swept: operations.Swept, now: datetime) -> Event:
     )
 
 
-def _of_session(session: Session, now: datetime) -> Event:
+def _of_session(session: sessions.Swept, now: datetime) -> Event:
     return Event(
         kind=Kind.SESSION_ENDED,
         time=now,

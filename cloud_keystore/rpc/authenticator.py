@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -16,9 +15,8 @@ from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
 from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.cards import Cards
-from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
-from cloud_keystore.rpc.workstation import POLL_SECONDS
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
@@ -44,14 +42,14 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             ringing: set[str] = set()
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
-                    found = await asyncio.to_thread(self.deciding.waiting, device)
+                    found = await self.door.look(lambda: self.deciding.waiting(device))
                     waiting = {each.id: each for each in found}
                     for gone in sorted(ringing - waiting.keys()):
                         yield pb.WatchRequestsResponse(closed=await self._closed(gone, device))
                     for new in sorted(waiting.keys() - ringing):
                         yield pb.WatchRequestsResponse(request=self._request(waiting[new]))
                     ringing = set(waiting)
-                    await subscription.wait(POLL_SECONDS)
+                    await subscription.wait(patience())
 
     async def GetRequest(
         self, request: pb.GetRequestRequest, context: Context
@@ -129,7 +127,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
 
     async def _closed(self, operation_id: str, device: Identity) -> pb.ClosedRequest:
-        operation = await asyncio.to_thread(self.deciding.find, operation_id, device)
+        operation = await self.door.look(lambda: self.deciding.find(operation_id, device))
         state = operation.state_at(self.clock())
         return pb.ClosedRequest(
             operation_id=operation_id, state=approval_pb2.OperationState.ValueType(state)

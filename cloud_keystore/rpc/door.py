@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from cloud_keystore.model.errors import SessionNotFound
+from cloud_keystore.model.errors import Overloaded, SessionNotFound
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces
@@ -21,10 +22,20 @@ from cloud_keystore.storage.engine import Database
 
 R = TypeVar("R")
 
+BUSY_SECONDS = 0.1  # before a stream tries again to get a thread
+PATIENCE_SECONDS = (45.0, 75.0)  # at random, so that streams opened at once do not look at once
+
 PASSCODE_METHODS = frozenset(
     f"/cloudcard.workstation.v1.WorkstationService/{verb}Passcode"
     for verb in ("Verify", "Change", "Reset")
 )
+
+
+def patience() -> float:
+    """Seconds after which a stream that nobody has woken looks for itself. Rarely, as wake-ups and
+    the process's look at all changes come long before.
+    """
+    return random.uniform(*PATIENCE_SECONDS)  # noqa: S311 (no secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +84,22 @@ class Door:
         try:
             fingerprint = self._admit(context)
             with self.limiter.stream(fingerprint):
-                yield await asyncio.to_thread(self._identify, fingerprint)
+                async with self.limiter.looks:
+                    identity = await asyncio.to_thread(self._identify, fingerprint)
+                yield identity
         except Exception as error:
             await refuse(context, error)
+
+    async def look(self, use_case: Callable[[], R]) -> R:
+        """Run what a stream wants to know on a thread. Of many at once most wait for their turn, so
+        that calls are served in between; and while there is no place they wait on.
+        """
+        async with self.limiter.looks:
+            while True:
+                try:
+                    return await asyncio.to_thread(use_case)
+                except Overloaded:
+                    await asyncio.sleep(BUSY_SECONDS)
 
     def _admit(self, context: Context) -> bytes:
         fingerprint = certificate_sha256(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -59,6 +60,8 @@ class Limiter:
             for name, rate in limits.rates.items()
         }
         self._streams: Counter[Hashable] = Counter()
+        self._under_way = 0
+        self.looks = asyncio.Semaphore(limits.looks)
 
     def admit(self, name: str, caller: Hashable) -> None:
         """Count one call against a limit of the table; raises TooManyCalls."""
@@ -67,6 +70,18 @@ class Limiter:
         except TooManyCalls:
             self._metrics.limited(name)
             raise
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Hold a place for a call or a stream; raises Overloaded if there is none."""
+        if self._under_way >= self._limits.under_way:
+            self._metrics.limited("under way")
+            raise Overloaded("the keystore holds as many calls as it can", STREAM_SECONDS)
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     @contextmanager
     def stream(self, caller: Hashable) -> Iterator[None]:

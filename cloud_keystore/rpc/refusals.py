@@ -62,6 +62,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
+    errors.RecordDamaged: (StatusCode.DATA_LOSS, "RECORD_DAMAGED"),
     errors.Stopping: (StatusCode.UNAVAILABLE, "STOPPING"),
     errors.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
 }
@@ -71,6 +72,13 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     """End the call: a refusal with its reason, a bug with nothing but the id of its log entry."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    incident = uuid.uuid4().hex
+    if isinstance(error, errors.RecordDamaged):  # a broken seal is one, too; which is for the log
+        code, reason = GRPC_STATUS[errors.RecordDamaged]
+        _note(code, reason)
+        log.error(reason, incident=incident, cause=str(error))
+        text = f"a record of the keystore is damaged; its log tells which under {incident}"
+        await context.abort_with_status(_status(code, reason, text))
     if isinstance(error, errors.KeystoreError) and type(error) in GRPC_STATUS:
         code, reason = GRPC_STATUS[type(error)]
         _note(code, reason)
@@ -78,7 +86,6 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
             log.error(reason, cause=_cause(error))
         await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
     _note(StatusCode.INTERNAL, "INTERNAL")
-    incident = uuid.uuid4().hex
     log.error("internal error", incident=incident, exc_info=error)
     text = f"the keystore failed; its log tells more under {incident}"
     await context.abort_with_status(_status(StatusCode.INTERNAL, "INTERNAL", text))

@@ -12,20 +12,25 @@ from typing import TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError, Message
 
 from cloud_keystore.model import tracing
+from cloud_keystore.model.errors import InvalidInput, Overloaded
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.refusals import Context, refuse
 
 log = structlog.get_logger()
 
 OURS = "/cloudcard."
+UNREAD = Empty()  # in place of a request that cannot be read
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
+Read: TypeAlias = Callable[[bytes], Message]
 Unary: TypeAlias = Callable[[Message, Context], Awaitable[Message]]
 Streaming: TypeAlias = Callable[[Message, Context], AsyncIterator[Message]]
 
@@ -36,6 +41,7 @@ class Watch(grpc.aio.ServerInterceptor):
 
     metrics: Metrics
     traces: Traces
+    limiter: Limiter
 
     async def intercept_service(  # type: ignore[override]  # the base knows no messages' types
         self,
@@ -51,12 +57,12 @@ class Watch(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(cast(Streaming, handler.unary_stream), method, parent),
-                handler.request_deserializer,
+                _reading(handler.request_deserializer),
                 handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(cast(Unary, handler.unary_unary), method, parent),
-            handler.request_deserializer,
+            _reading(handler.request_deserializer),
             handler.response_serializer,
         )
 
@@ -70,7 +76,10 @@ class Watch(grpc.aio.ServerInterceptor):
             with self._watched(method, parent, request):
                 started = time.perf_counter()
                 try:
-                    return await serve(request, context)
+                    with self.limiter.call():
+                        return await serve(_read(request), context)
+                except (Overloaded, InvalidInput) as error:
+                    await refuse(context, error)
                 finally:
                     seconds = time.perf_counter() - started
                     self.metrics.call_seconds.labels(method).observe(seconds)
@@ -85,8 +94,12 @@ class Watch(grpc.aio.ServerInterceptor):
     ) -> Streaming:
         async def watched(request: Message, context: Context) -> AsyncIterator[Message]:
             with self._watched(method, parent, request):
-                async for message in serve(request, context):
-                    yield message
+                try:
+                    with self.limiter.call():
+                        async for message in serve(_read(request), context):
+                            yield message
+                except (Overloaded, InvalidInput) as error:
+                    await refuse(context, error)
 
         return watched
 
@@ -131,3 +144,23 @@ def _parent(details: grpc.HandlerCallDetails) -> TraceParent | None:
     """The caller's span; none if it is said twice, as then it is not known (3.2)."""
     said = [value for key, value in details.invocation_metadata or () if key == tracing.TRACEPARENT]
     return tracing.parse(said[0]) if len(said) == 1 else None
+
+
+def _reading(read: Read | None) -> Read:
+    """A deserializer that gives UNREAD for bytes that are no message: gRPC would call an exception
+    its own error, and the caller would not know whose it is.
+    """
+
+    def reading(raw: bytes) -> Message:
+        try:
+            return UNREAD if read is None else read(raw)
+        except DecodeError:
+            return UNREAD
+
+    return reading
+
+
+def _read(request: Message) -> Message:
+    if request is UNREAD:
+        raise InvalidInput("the request is no message of this method: check the client's version")
+    return request

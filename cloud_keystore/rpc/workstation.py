@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,16 +22,12 @@ from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.rpc import calls, cards
-from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-
-# Between looks at the row when no wake-up comes. Changes by this process, by other workers and by
-# replicas wake; the sweep does when time has run out; so this is for what nobody thought of.
-POLL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +122,12 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
             sent: State | None = None
             with self.wakeups.subscribe(request.operation_id) as subscription:
                 while sent not in FINAL and sent is not State.APPROVED:
-                    found = await asyncio.to_thread(
-                        self.asking.find, request.operation_id, workstation
+                    found = await self.door.look(
+                        lambda: self.asking.find(request.operation_id, workstation)
                     )
                     state = found.state_at(self.clock())
                     if state is sent:
-                        await subscription.wait(POLL_SECONDS)
+                        await subscription.wait(patience())
                         continue
                     sent = state
                     yield pb.WatchOperationResponse(operation=self._operation(found))

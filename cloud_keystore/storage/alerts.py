@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from cloud_keystore.model.alerts import Alert, AlertKind
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 a = t.alert.c
 
@@ -56,5 +57,6 @@ def acknowledge(connection: Connection, alert_id: str, operator_id: str, now: da
     return acknowledged.rowcount == 1
 
 
+@record("alert")
 def _to_alert(row: RowMapping) -> Alert:
     return Alert(**{**row, "kind": AlertKind(row["kind"])})

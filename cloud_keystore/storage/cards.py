@@ -16,7 +16,9 @@ from cloud_keystore.model.cards import (
     Key,
     PinPolicy,
 )
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 CARD_COLUMNS = tuple(t.card.c[name] for name in Card.__dataclass_fields__)
 KEY_COLUMNS = tuple(t.key.c[name] for name in Key.__dataclass_fields__)
@@ -203,10 +205,14 @@ def _one(row: RowMapping | None) -> Card | None:
     return None if row is None else _to_card(row)
 
 
+@record("card")
 def _to_card(row: RowMapping) -> Card:
+    if row["profile"] not in PROFILES:
+        raise ValueError("no such profile")
     return Card(**{**row, "state": CardState(row["state"])})
 
 
+@record("key")
 def _to_key(row: RowMapping) -> Key:
     return Key(
         **{

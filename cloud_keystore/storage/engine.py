@@ -10,14 +10,16 @@ from importlib.resources import files
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage import postgresql, sqlite
-from cloud_keystore.storage.failures import translated
+from cloud_keystore.storage.failures import advice, translated
 from cloud_keystore.storage.modes import MODE, Mode
+
+RESTORING = "restoring"  # a table that is there while a backup is restored into a shared database
 
 
 class DatabaseUnusable(KeystoreError):
@@ -97,25 +99,29 @@ class Database:
                 if not connection.invalidated:
                     connection.info[MODE] = Mode.READ
 
-    def migrate(self) -> None:
-        """Bring the schema up to date; raise DatabaseUnusable if the database cannot be used."""
+    def migrate(self, *, restored: bool = False) -> None:
+        """Bring the schema up to date; raise DatabaseUnusable if the database cannot be used.
+
+        One into which a backup is being restored is refused to all but who restores it.
+        """
         try:
             with self._engine.connect() as connection:
                 connection.info[MODE] = Mode.WRITE
                 migrating = postgresql.migrating if self.is_shared else sqlite.migrating
                 try:
                     with migrating(connection), connection.begin():
-                        self._upgrade(connection)
+                        self._upgrade(connection, restored=restored)
                 finally:
                     connection.info[MODE] = Mode.READ
         except (OperationalError, DatabaseError) as error:
-            raise DatabaseUnusable(f"{self._name()}: {error.orig}") from None
+            said = str(error.orig)
+            raise DatabaseUnusable(f"{self._name()}: {said}: {advice(said)}") from None
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
-    def _upgrade(self, connection: Connection) -> None:
+    def _upgrade(self, connection: Connection, *, restored: bool) -> None:
         config = Config()
         config.set_main_option(
             "script_location", str(files("cloud_keystore.storage") / "migrations")
@@ -123,6 +129,11 @@ class Database:
         config.attributes["connection"] = connection
         if self.is_shared:
             postgresql.check_durable(connection)
+            if not restored and inspect(connection).has_table(RESTORING):
+                raise DatabaseUnusable(
+                    f"{self._name()}: a backup was not restored to its end: empty the database, "
+                    "and restore it again"
+                )
         try:
             command.upgrade(config, "head")
         except CommandError:

@@ -1,15 +1,36 @@
-"""Errors of the database's driver as refusals: what may be repeated, and what is damaged."""
+"""What is wrong with a database or with one of its records, as refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
+from typing import TypeVar
 
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cloud_keystore.model.errors import StorageDamaged, StorageUnavailable
+from cloud_keystore.model.errors import (
+    InvalidInput,
+    RecordDamaged,
+    StorageDamaged,
+    StorageUnavailable,
+)
 
+Read = TypeVar("Read")
+
+# What to do, by words of the driver's
+ADVICE: Mapping[str, str] = {
+    "disk is full": "make room on the disk",
+    "No space left": "make room on the disk",
+    "readonly database": "make its file and folder writable again",
+    "read-only": "make it writable again",
+    "disk I/O error": "look whether its disk is full, failing or gone",
+    "unable to open": "look whether its folder is there and writable, and files may be opened",
+    "is locked": "end the other program that uses it",
+}
+RESTORE = "restore it from a backup"
 DAMAGED = ("malformed", "not a database", "invalid page", "could not read block")
 
 
@@ -26,11 +47,41 @@ def translated() -> Iterator[None]:
     except DBAPIError as error:
         said = str(error.orig)
         if any(word in said for word in DAMAGED):
-            raise StorageDamaged("the database is damaged: restore it from a backup") from error
+            raise StorageDamaged(f"the database is damaged: {RESTORE}") from error
         if isinstance(error, OperationalError) or error.connection_invalidated:
             raise StorageUnavailable(
-                "the database cannot be used at the moment: try again"
+                f"the database cannot be used at the moment: {advice(said)}"
             ) from error
         raise
     except PoolTimeout as error:
         raise StorageUnavailable("the database is busy: try again") from error
+
+
+def advice(said: str) -> str:
+    """What to do about an error of the driver's."""
+    if any(word in said for word in DAMAGED):
+        return RESTORE
+    return next((advice for word, advice in ADVICE.items() if word in said), "try again")
+
+
+def record(
+    kind: str, id_column: str = "id"
+) -> Callable[[Callable[[RowMapping], Read]], Callable[[RowMapping], Read]]:
+    """Make a reader of rows raise RecordDamaged, with the record's name, for a row that holds what
+    was never written. What it holds instead is not told: it may be anything.
+    """
+
+    def reading(read: Callable[[RowMapping], Read]) -> Callable[[RowMapping], Read]:
+        @wraps(read)
+        def reader(row: RowMapping) -> Read:
+            try:
+                return read(row)
+            except (ValueError, TypeError, KeyError, InvalidInput) as error:
+                name = str(row.get(id_column, ""))
+                raise RecordDamaged(
+                    f"{kind} {name} ({type(error).__name__}): restore the database from a backup"
+                ) from None
+
+        return reader
+
+    return reading

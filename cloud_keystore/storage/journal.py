@@ -49,6 +49,25 @@ class Query:
     until: datetime | None = None
 
 
+def last(connection: Connection) -> int:
+    """The newest entry's id; 0 if there is none."""
+    return connection.execute(select(func.max(j.id))).scalar() or 0
+
+
+def subjects(
+    connection: Connection, after: int, last: int, kinds: Sequence[str]
+) -> list[tuple[str, str | None, str | None]]:
+    """Kind, operation and user of the entries of some kinds, from the one after `after` to `last`;
+    each combination once.
+    """
+    query = (
+        select(j.kind, j.operation_id, j.user_id)
+        .where(j.id > after, j.id <= last, j.kind.in_(kinds))
+        .distinct()
+    )
+    return [(row.kind, row.operation_id, row.user_id) for row in connection.execute(query)]
+
+
 def to_take_in(connection: Connection, most: int) -> list[Row]:
     """Entries that have no place in the tree, in the order of their making."""
     query = select(j.id, j.entry, j.time).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)

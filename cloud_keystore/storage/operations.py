@@ -29,6 +29,7 @@ from cloud_keystore.model.operations import (
     target,
 )
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 o = t.operation.c
 
@@ -330,6 +331,7 @@ def _channel_bits(channels: frozenset[Channel]) -> int:
     return sum(1 << (channel - 1) for channel in channels)
 
 
+@record("operation")
 def _to_operation(row: RowMapping) -> Operation:
     approval = None
     if row["decision"] is not None:

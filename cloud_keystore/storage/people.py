@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, sele
 
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 
 def add_user(connection: Connection, user: User) -> None:
@@ -157,5 +158,6 @@ def _identity(connection: Connection, condition: ColumnElement[bool]) -> Identit
     return None if row is None else _to_identity(row)
 
 
+@record("identity")
 def _to_identity(row: RowMapping) -> Identity:
     return Identity(**{**row, "role": Role(row["role"]), "state": IdentityState(row["state"])})

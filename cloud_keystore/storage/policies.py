@@ -6,6 +6,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, sel
 
 from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 p = t.policy.c
 # Made once, as each use of a session asks for it.
@@ -63,6 +64,7 @@ def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:
     return list({(each.organisation_id, each.profile): each for each in versions}.values())
 
 
+@record("policy")
 def _to_version(row: RowMapping) -> PolicyVersion:
     return PolicyVersion(
         organisation_id=row["organisation_id"],

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select, update
 
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import CardState, Key, PinPolicy
@@ -15,6 +15,7 @@ from cloud_keystore.model.people import IdentityState
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 o = t.operation.c
 # Made once: in each use, making them anew would take longer than the database does.
@@ -77,8 +78,12 @@ class Ended:
 def find(connection: Connection, session_id: str) -> Subject | None:
     """A session with its card, key and workstation."""
     row = connection.execute(_SUBJECT, {"of": session_id}).mappings().first()
-    if row is None:
-        return None
+    return None if row is None else _to_subject(row)
+
+
+@record("session", "session_id")
+def _to_subject(row: RowMapping) -> Subject:
+    """With its card, key and workstation: where one of these is damaged, the session is told."""
     return Subject(
         session=Session(
             **{

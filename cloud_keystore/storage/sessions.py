@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, or_, select, update
@@ -9,8 +10,24 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert,
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.failures import record
 
 s = t.session.c
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A session that time or its uses have ended. No more than is needed to tell: a damaged one
+    does not keep the others open.
+    """
+
+    id: str
+    card_id: str
+    user_id: str
+    workstation_id: str
+    key_id: str
+    uses_left: int
+
 
 # Made once: in each use of a session, making them anew would take longer than the database does.
 _FIND = select(t.session).where(s.id == bindparam("session_id"))
@@ -98,14 +115,17 @@ def end(
     return [_to_session(row) for row in ended.mappings()]
 
 
-def sweep(connection: Connection, now: datetime) -> list[Session]:
+def sweep(connection: Connection, now: datetime) -> list[Swept]:
     """Write down which sessions have run out of time or uses, so that no clock set back opens one
     again; return them.
     """
     ended = connection.execute(
-        update(t.session).where(_run_out(now)).values(end_time=now).returning(*t.session.c)
+        update(t.session)
+        .where(_run_out(now))
+        .values(end_time=now)
+        .returning(*(t.session.c[name] for name in Swept.__dataclass_fields__))
     )
-    return [_to_session(row) for row in ended.mappings()]
+    return [Swept(**row) for row in ended.mappings()]
 
 
 def needs_sweep(connection: Connection, now: datetime) -> bool:
@@ -117,5 +137,6 @@ def _run_out(now: datetime) -> ColumnElement[bool]:
     return s.end_time.is_(None) & or_(s.expire_time <= now, s.uses_left == 0)
 
 
+@record("session")
 def _to_session(row: RowMapping) -> Session:
     return Session(**{**row, "key_use": KeyUse(row["key_use"])})

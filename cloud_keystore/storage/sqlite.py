@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.storage.modes import MODE, Mode
 
 BUSY_MILLISECONDS = 10_000
@@ -20,7 +22,34 @@ def new_engine(url: URL) -> Engine:
     engine = create_engine(url, hide_parameters=True)  # not in errors' texts either
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
+    if url.database:
+        event.listen(engine, "begin", SameFile(Path(url.database)))
     return engine
+
+
+class SameFile:
+    """Sees to it that the file which is open is the one under its name. SQLite itself would go on
+    with one that was deleted, and confirm what nobody finds any more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[int, int] | None = None  # since the first transaction
+
+    def __call__(self, _connection: Connection) -> None:
+        """Raise StorageUnavailable if it is not."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            found = None
+        name = None if found is None else (found.st_dev, found.st_ino)
+        if self._known is None:
+            self._known = name
+        if name is None or name != self._known:
+            raise StorageUnavailable(
+                "the database's file was deleted or exchanged under the keystore: stop it, put the "
+                "file back from a backup, and start it"
+            )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.tracing import TRACE_ID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +41,10 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else (value - EPOCH) // MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return None if value is None else EPOCH + value * MICROSECOND
+        try:
+            return None if value is None else EPOCH + value * MICROSECOND
+        except (TypeError, OverflowError):  # SQLite keeps text in a column of numbers, too
+            raise RecordDamaged("a point in time: restore the database from a backup") from None
 
 
 metadata = MetaData()

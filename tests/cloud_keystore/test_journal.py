@@ -21,7 +21,10 @@ from cloud_keystore.model.people import User
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.journal import Query, Row
+from crashing import Crash, crashing
 from keystore_world import Enrolled, World
+
+LEAST_STATEMENTS = 5  # of taking in
 
 
 def write(world: World, count: int) -> None:
@@ -96,6 +99,24 @@ class TestSequencing:
         write(world, 1)
         with pytest.raises(StorageDamaged, match="keep it as evidence"):
             world.take_in()
+
+    def test_death_at_any_statement_leaves_a_whole_log(self, world: World) -> None:
+        """Taking in goes on where it was, whatever was lost."""
+        step, crashed = 1, True
+        while crashed:
+            write(world, 2)
+            crashed = False
+            try:
+                with crashing(world.database, step):
+                    world.take_in()
+            except Crash:
+                crashed = True
+            world.take_in()
+            found = entries(world)
+            assert [row.index for row in found] == list(range(len(found)))
+            assert head(world).root == tree.root_of(tree.leaf_hash(row.entry) for row in found)
+            step += 1
+        assert step > LEAST_STATEMENTS
 
     def test_the_key_stays_the_same(self, world: World) -> None:
         from cloud_keystore.custody import journal_key

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
 from cloud_keystore.storage.tables import EPOCH, metadata
+from crashing import Crash, crashing
 
 
 def open_database(path: Path) -> Database:
@@ -116,8 +119,7 @@ def first_schema(path: Path, certificate: bytes) -> None:
     engine.dispose()
 
 
-def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
+def self_signed(private: ec.EllipticCurvePrivateKey) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ada")])
     certificate = (
         x509.CertificateBuilder(name, name, private.public_key(), 1)
@@ -125,7 +127,42 @@ def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
         .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
         .sign(private, SHA256())
     )
-    first_schema(tmp_path / "keystore.db", certificate.public_bytes(Encoding.DER))
+    return certificate.public_bytes(Encoding.DER)
+
+
+def test_a_migration_that_dies_at_any_statement_is_begun_again(tmp_path: Path) -> None:
+    first, path = tmp_path / "first.db", tmp_path / "keystore.db"
+    first_schema(first, self_signed(ec.generate_private_key(ec.SECP256R1())))
+    for step in count(1):
+        shutil.copy(first, path)
+        database = open_database(path)
+        try:
+            with crashing(database, step):
+                database.migrate()
+        except Crash:
+            died = True
+        else:
+            died = False
+        database.close()
+        again = open_database(path)
+        with again.read() as connection:
+            version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        assert (version == "0001") == died  # all of it, or nothing
+        again.migrate()
+        with again.read() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            assert connection.execute(text("SELECT display_name FROM user")).scalars().all() == [
+                "Ada"
+            ]
+        again.close()
+        if not died:
+            break
+    assert step > 40  # statements to die at
+
+
+def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    first_schema(tmp_path / "keystore.db", self_signed(private))
     database = open_database(tmp_path / "keystore.db")
     database.migrate()
     with database.read() as connection:

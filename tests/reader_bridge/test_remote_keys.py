@@ -404,3 +404,9 @@ def test_a_passcode_that_was_not_tried_is_sent_again(world: World) -> None:
 def test_a_keystore_that_is_busy_for_long_is_not_waited_for(world: World) -> None:
     world.script.passcode = [come_back(60)]
     assert world.ask(VERIFY) is Refusal.DENIED  # as RESOURCE_EXHAUSTED comes without a reason
+
+
+def test_readers_that_are_cut_off_together_do_not_come_back_together() -> None:
+    pauses = [remote_operation.spread(1.0) for _ in range(200)]
+    assert 1.0 <= min(pauses) < max(pauses) <= 2.0  # never before the time that was told
+    assert max(pauses) - min(pauses) > 0.5

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -216,17 +217,17 @@ def test_another_sealing_key(backup: Path, tmp_path: Path) -> None:
     assert not (new / "keystore.db").exists()
 
 
-def test_killed_while_it_restores(backup: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.3])
+def test_killed_while_it_restores(backup: Path, tmp_path: Path, delay: float) -> None:
     """There is nothing afterwards, or a whole one; the next try goes through."""
     new = tmp_path / "new"
     command = [sys.executable, "-m", "cloudcard_tools", "restore", str(backup), "--data", str(new)]
-    for delay in (0.5, 0.6, 0.7, 0.8):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as restoring:
-            time.sleep(delay)
-            restoring.send_signal(signal.SIGKILL)
-        if (new / "keystore.db").exists():
-            break
-    else:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as restoring:
+        while not (new / "keystore.restored").exists() and restoring.poll() is None:
+            time.sleep(0.005)
+        time.sleep(delay)
+        restoring.send_signal(signal.SIGKILL)
+    if not (new / "keystore.db").exists():
         assert subprocess.run(command, check=True, capture_output=True).returncode == 0
     with closing(sqlite3.connect(new / "keystore.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -257,4 +258,33 @@ def test_a_postgresql_database(postgresql: Server, tmp_path: Path) -> None:
         assert json.loads(back.stdout)["withdrawn"] == 1
         onto = cloudcard("restore", made, "--database", empty, *at)
         assert onto.returncode == 1
-        assert "already exists" in onto.stderr
+        assert "not empty" in onto.stderr
+        with psycopg.connect(empty) as database:
+            tries = database.execute("SELECT max(tries_left) FROM passcode").fetchone()
+            proofs = database.execute("SELECT count(*) FROM passcode_proof").fetchone()
+        assert (tries, proofs) == ((1,), (0,))
+
+
+def test_a_restore_that_does_not_end_leaves_nothing_to_use(
+    postgresql: Server, tmp_path: Path
+) -> None:
+    """The approvals of the backup would be good again: nobody may serve them."""
+    url, empty = postgresql.new_database(), postgresql.new_database()
+    at = ("--data", str(tmp_path / "keystore"))
+    with Nursery(tmp_path / "logs") as nursery:
+        KeystoreProcess(tmp_path, nursery, ("--database", url))
+        made = str(tmp_path / "b")
+        assert (
+            cloudcard("backup", made, "--database", f"{url}?sslmode=disable", *at).returncode == 0
+        )
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    (other / "sealing.key").write_bytes(os.urandom(32))
+    (other / "sealing.key").chmod(0o600)
+    ended = cloudcard("restore", made, "--database", empty, "--data", str(other))
+    assert ended.returncode == 1
+    assert "not a sealing key of this database" in ended.stderr
+    shutil.copy(tmp_path / "keystore" / "sealing.key", other)
+    served = cloudcard("serve", "--database", empty, "--data", str(other))
+    assert served.returncode == 1
+    assert "not restored to its end" in served.stderr

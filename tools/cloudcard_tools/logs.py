@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Literal, TypeAlias
+from contextlib import suppress
+from typing import Literal, TextIO, TypeAlias, cast
 
 import structlog
 
 Form: TypeAlias = Literal["auto", "text", "json"]
+
+
+class Losing(io.TextIOBase):
+    """Where entries go, and are lost while there is no room for them: whoever logs an error on a
+    full disk must not fail for the log.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def write(self, text: str, /) -> int:
+        """Write an entry, or lose it."""
+        with suppress(OSError):
+            return self._file.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Hand on what is written, or lose it."""
+        with suppress(OSError, ValueError):  # ValueError: closed, at the end of a program
+            self._file.flush()
 
 
 def configure(level: int, form: Form = "text", **always: int) -> None:
@@ -37,6 +60,5 @@ def configure(level: int, form: Form = "text", **always: int) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # one write an entry, as workers share standard error
-        # one write an entry, as workers share standard error
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Losing(sys.stderr))),
     )

@@ -86,6 +86,7 @@ def restore(file: Path, place: Settings, as_json: bool) -> None:
         if place.database:
             if not magic.startswith(postgresql.MAGIC):
                 raise Failure(f"{file} is no backup of a PostgreSQL database")
+            _keep_others_out(place.database_url)
             postgresql.load(place.database_url, file)
             facts = _finish(place.database_url, file, place)
         else:
@@ -117,11 +118,22 @@ def _restore_sqlite(file: Path, magic: bytes, place: Settings) -> output.Row:
     return facts
 
 
+def _keep_others_out(url: str) -> None:
+    """Until all is done: after a crash, or with a wrong sealing key, nobody may use it."""
+    database = Database(url)
+    try:
+        restoring.begin(database)
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    finally:
+        database.close()
+
+
 def _finish(url: str, file: Path, place: Settings) -> output.Row:
     """End the past in a restored database, if the sealing key that is there opens it."""
     database = Database(url)
     try:
-        database.migrate()
+        database.migrate(restored=True)
         newest = restoring.newest_entry(database)
         known = place.sealing_key.exists()
         if known:
@@ -142,7 +154,7 @@ def _finish(url: str, file: Path, place: Settings) -> output.Row:
         "withdrawn": ended.operations,
         "sessions": ended.sessions,
         "tokens": ended.tokens,
-        "sealing_key": "opens it" if known else f"not there: put it at {place.sealing_key}",
+        "sealing_key": "opens it" if known else f"not checked: {place.sealing_key} is not there",
     }
 
 

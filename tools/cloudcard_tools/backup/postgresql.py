@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -13,7 +12,6 @@ from sqlalchemy.engine import make_url
 from cloudcard_tools.failures import Failure
 
 MAGIC = b"PGDMP"
-VARIABLES = {"host": "PGHOST", "port": "PGPORT", "username": "PGUSER", "password": "PGPASSWORD"}
 
 
 def dump(url: str, target: Path) -> None:
@@ -26,23 +24,21 @@ def dump(url: str, target: Path) -> None:
 
 
 def load(url: str, source: Path) -> None:
-    """Read a copy into an empty database, all or nothing; raises Failure."""
-    name = make_url(url).database or ""
-    _run(
-        "pg_restore",
-        url,
-        *("--single-transaction", "--exit-on-error", "--no-owner", "--dbname", name, str(source)),
-    )
+    """Read a copy into a database, all or nothing; raises Failure."""
+    _run("pg_restore", url, "--single-transaction", "--exit-on-error", "--no-owner", str(source))
 
 
 def _run(program: str, url: str, *arguments: str) -> None:
-    """Run a program; where the database is, and the password, go by the environment."""
+    """Run a program on a database; the password goes by the environment, out of others' sight."""
     path = shutil.which(program) or _newest(program)
     if path is None:
         raise Failure(f"{program} is not on this computer: install PostgreSQL's client programs")
+    address = make_url(url)
+    where = address.set(drivername="postgresql", password=None).render_as_string()
+    secret = {} if address.password is None else {"PGPASSWORD": str(address.password)}
     ended = subprocess.run(  # noqa: S603 (PostgreSQL's own program)
-        [path, *arguments],
-        env={**os.environ, **_environment(url)},
+        [path, f"--dbname={where}", *arguments],
+        env={**os.environ, **secret},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -56,10 +52,3 @@ def _newest(program: str) -> str | None:
     """Where Debian has it."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
     return str(found[-1]) if found else None
-
-
-def _environment(url: str) -> Mapping[str, str]:
-    parsed = make_url(url)
-    values = {name: getattr(parsed, part) for part, name in VARIABLES.items()}
-    values["PGDATABASE"] = parsed.database
-    return {name: str(value) for name, value in values.items() if value is not None}

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cloudcard_tools import pcscd
-from cloudcard_tools.bench import apdu, card, sign, waiting
+from cloudcard_tools.bench import apdu, card, journal, sign, waiting
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
@@ -26,6 +26,7 @@ Examples:
   cloudcard bench sign
   cloudcard bench sign --json --seconds 5
   cloudcard bench waiting --json
+  cloudcard bench journal --rows 10000000
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
 """
 
@@ -186,6 +187,36 @@ def waiting_command(count: int, samples: int, as_json: bool) -> None:
     for title, value, most in result.goals():
         met = "met" if value <= most else "not met"
         click.echo(f"{title:30} {value:8.1f}  goal {most:.0f}, {met}")
+    click.echo(result.machine)
+
+
+@bench.command("journal", epilog=EXAMPLES)
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Entries.",
+)
+@json_option
+def journal_command(rows: int, as_json: bool) -> None:
+    """Measure how fast the journal takes in entries, and finds them again among so many."""
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=2 * rows)
+        result = journal.measure(Path(name), rows, lambda done: progress.advance(task, done))
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(
+        f"{result.rows} entries: {result.insert_per_s:.0f} written and "
+        f"{result.take_in_per_s:.0f} taken into the tree a second."
+    )
+    for what, p50 in result.search_p50_ms.items():
+        p99 = result.search_p99_ms[what]
+        click.echo(f"A page by {what:12} p50 {p50:8.2f} ms   p99 {p99:8.2f} ms")
     click.echo(result.machine)
 
 

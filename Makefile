@@ -19,7 +19,7 @@ FUZZ_TARGETS ?= apdu tlv frames chaining card
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz proto lock clean
+.PHONY: help setup demo test lint format bench fuzz traces proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ fuzz: setup ## Send card and keystore what nobody meant, FUZZ_SECONDS a target; 
 	done
 	@echo "fuzzing the keystore's calls for $(FUZZ_SECONDS) s"; \
 	$(BIN)/python tests/fuzz/rpc.py $(FUZZ_SECONDS)
+
+traces: setup clients ## Record tests/traces anew with the real programs; SESSIONS: only these
+	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
 
 proto: setup ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen

@@ -27,6 +27,7 @@ from reader_bridge.local import card as local_card
 from reader_bridge.local.making import plain_card
 from reader_bridge.local_keys import LocalKeys
 from reader_bridge.serve import Slot
+from reader_bridge.slot import Tape
 from reader_bridge.tasks import CancellableKeys, Cancellation
 from reader_bridge.vpcd import PORT
 
@@ -103,22 +104,31 @@ def inserted(
 ) -> Iterator[LocalCard]:
     """A new card, certified by the authority, in the reader for the time of the block."""
     keys = LocalKeys(plain_card(algorithm, os.urandom, datetime.now(UTC)), os.urandom)
-    certificates = {
-        key_ref: _certify(authority, key_ref, keys.image.objects[tag])
-        for key_ref, tag in CERTIFICATE_OF_KEY.items()
-        if tag in keys.image.objects
-    }
-    image = _with(keys.image, certificates)
+    image, certificates = certified(keys.image, authority)
     recorded = Recorded(keys)
     with in_slot(client, new_card(image, os.urandom), recorded, slot):
         yield LocalCard(slot, image, algorithm, certificates, recorded.used)
 
 
+def certified(
+    image: CardImage, authority: Authority
+) -> tuple[CardImage, Mapping[int, x509.Certificate]]:
+    """A card's image with certificates of the authority instead of its own, and these by key."""
+    certificates = {
+        key_ref: _certify(authority, key_ref, image.objects[tag])
+        for key_ref, tag in CERTIFICATE_OF_KEY.items()
+        if tag in image.objects
+    }
+    return _with(image, certificates), certificates
+
+
 @contextmanager
-def in_slot(client: pcsc.Client, card: Card, keys: CancellableKeys, slot: int) -> Iterator[None]:
+def in_slot(
+    client: pcsc.Client, card: Card, keys: CancellableKeys, slot: int, tape: Tape | None = None
+) -> Iterator[None]:
     """A card in the reader for the time of the block."""
     seen = threading.Event()
-    place = Slot(PORT + slot, card, keys, lambda _: seen.set())
+    place = Slot(PORT + slot, card, keys, lambda _: seen.set(), tape=tape)
     place.start()
     try:
         assert seen.wait(timeout=10), "the reader has not seen the card"

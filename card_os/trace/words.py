@@ -133,13 +133,12 @@ class Words:
 
 def from_hex(text: str) -> bytes:
     """Bytes of hexadecimal digits, without blanks."""
-    problem = TraceError(f"{shown(text)} is not an even number of hexadecimal digits")
-    if not (text.isascii() and text.isalnum()):  # fromhex would skip blanks
-        raise problem
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise problem from None
+    if text.isascii() and text.isalnum():  # fromhex would skip blanks
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            pass
+    raise TraceError(f"{shown(text)} is not an even number of hexadecimal digits")
 
 
 def shown(word: str) -> str:

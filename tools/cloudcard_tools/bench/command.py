@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cloudcard_tools import pcscd
 from cloudcard_tools.bench import apdu, card, journal, sign, waiting
+from cloudcard_tools.bench import trace as traces
 from cloudcard_tools.output import json_option
 
 EXAMPLES = """\b
@@ -28,6 +29,7 @@ Examples:
   cloudcard bench waiting --json
   cloudcard bench journal --rows 10000000
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
+  cloudcard bench trace --json
 """
 
 
@@ -217,6 +219,42 @@ def journal_command(rows: int, as_json: bool) -> None:
     for what, p50 in result.search_p50_ms.items():
         p99 = result.search_p99_ms[what]
         click.echo(f"A page by {what:12} p50 {p50:8.2f} ms   p99 {p99:8.2f} ms")
+    click.echo(result.machine)
+
+
+@bench.command("trace", epilog=EXAMPLES)
+@click.argument(
+    "folder",
+    default=traces.CORPUS,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 10_000),
+    default=15,
+    show_default=True,
+    help="Of the folder, and of the short trace.",
+)
+@json_option
+def trace_command(folder: Path, runs: int, as_json: bool) -> None:
+    """Measure replays: of all traces in FOLDER, and of 50 commands by the command line.
+
+    FOLDER is tests/traces, where this runs from a checkout.
+    """
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("Measuring", total=2 * runs)
+        result = traces.measure(
+            folder, Path(name), runs, lambda steps: progress.advance(task, steps)
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    click.echo(f"{result.traces} traces, {result.commands} commands.")
+    for title, value, wanted, met in result.goals():
+        click.echo(f"{title:20} {value:10.3f}  goal {wanted:g}, {'met' if met else 'not met'}")
     click.echo(result.machine)
 
 

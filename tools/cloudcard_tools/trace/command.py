@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import click
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference
 from cloudcard_tools.failure import Failure
-from cloudcard_tools.trace import junit
 from cloudcard_tools.trace.replaying import Outcome, bless, replay
 from cloudcard_tools.trace.report import report
 
@@ -80,6 +78,8 @@ def replay_command(
             click.echo("\n".join(report(each)))
         click.echo(_summary(outcomes))
     if junit_path is not None:
+        from cloudcard_tools.trace import junit
+
         junit.write(outcomes, junit_path)
     if blesses:
         _bless(outcomes, cards)
@@ -92,6 +92,8 @@ def _replay_all(files: Sequence[Path], cards: Path | None, jobs: int) -> list[Ou
     one = partial(replay, folder=cards)
     if jobs == 1 or len(files) < 2:
         return list(_with_bar(map(one, files), len(files)))
+    from concurrent.futures import ProcessPoolExecutor  # 20 ms that one process does not need
+
     with ProcessPoolExecutor(min(jobs, len(files))) as pool:
         return list(_with_bar(pool.map(one, files), len(files)))
 

@@ -46,12 +46,11 @@ def of_cards(cards: Iterable[Kept]) -> dict[str, str]:
 
 
 def passcode_forms(passcode: str) -> Iterator[str]:
-    """A passcode as its characters' hexadecimal digits (padding only follows), reversed, as UTF-16,
-    as BCD, as a PIN block.
+    """A passcode as its characters' hexadecimal digits (padding only follows), as UTF-16, as BCD,
+    as a PIN block.
     """
     octets = passcode.encode()
     yield octets.hex()
-    yield octets[::-1].hex()
     yield passcode.encode("utf-16-le").hex()
     yield passcode.encode("utf-16-be").hex()
     padded = passcode.ljust(2 * PASSCODE_BYTES, "f")

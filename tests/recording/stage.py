@@ -123,9 +123,9 @@ class Tape:
 
 
 class Studio:
-    """Records sessions, one after the other, into a folder."""
+    """Records sessions, one after the other, into a folder. Visits need no client of pcscd."""
 
-    def __init__(self, client: pcsc.Client, folder: Path, scratch: Path) -> None:
+    def __init__(self, client: pcsc.Client | None, folder: Path, scratch: Path) -> None:
         self._client = client
         self._folder = folder
         self._scratch = scratch
@@ -137,6 +137,7 @@ class Studio:
 
         Raises what the session raises, and AssertionError where the trace is not fit to be kept.
         """
+        assert self._client is not None
         keys, seen = self._cards.take(session.profile, session.algorithm)
         own = self._scratch / session.name
         with self._taped(session.name, keys, seen) as tape, Nursery(own / "logs") as nursery:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -19,15 +21,18 @@ from cloudcard_tools.trace.cards import FOLDER
 from cloudcard_tools.trace.command import SUFFIX
 from cloudcard_tools.trace.replaying import replay
 from cloudcard_tools.trace.report import report
+from probes import Probe
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from recording.secrecy import found, key_forms, of_everybody, passcode_forms
 from recording.sessions import PROBES, SESSIONS
+from recording.stage import Studio
 
 CORPUS = Path(__file__).parent.parent / "traces"
 TRACES = sorted(CORPUS.rglob(f"*{SUFFIX}"))
+MORE_TO_FETCH = 0x61
 LARGEST = 1024 * 1024  # bytes, of all together
 EACH = pytest.mark.parametrize(
-    "path", TRACES, ids=[str(each.relative_to(CORPUS).with_suffix("")) for each in TRACES]
+    "path", TRACES, ids=[each.relative_to(CORPUS).with_suffix("").as_posix() for each in TRACES]
 )
 
 
@@ -38,9 +43,11 @@ def test_a_trace_of_the_corpus_replays(path: Path) -> None:
     assert outcome.commands > 0
 
 
-def test_every_session_has_its_trace_and_every_trace_its_session() -> None:
+def test_every_session_has_its_trace_and_its_folder_no_others() -> None:
     sessions = {*(each.name for each in SESSIONS), *(f"probes/{name}" for name in PROBES)}
-    assert {str(each.relative_to(CORPUS).with_suffix("")) for each in TRACES} == sessions
+    folders = {name.split("/")[0] for name in sessions}
+    names = {path.relative_to(CORPUS).with_suffix("").as_posix() for path in TRACES}
+    assert {name for name in names if name.split("/")[0] in folders} == sessions
 
 
 @EACH
@@ -107,6 +114,21 @@ def test_a_change_of_a_status_word_fails_exactly_the_traces_that_have_it(
         assert told[3].startswith(f"  actual    {said[1]}")
 
 
+def errors() -> list[int]:
+    """Every status word of the corpus by which a command fails."""
+    words = frozenset[int]().union(*status_words().values())
+    return sorted(word for word in words if word != SW.OK and word >> 8 != MORE_TO_FETCH)
+
+
+@pytest.mark.parametrize("now", errors(), ids=lambda now: f"{now:04X}")
+def test_every_failure_of_the_corpus_is_noticed_where_it_is(
+    now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    concerned = {path for path, words in status_words().items() if now in words}
+    change_status_word(now, SW.EXECUTION_ERROR, monkeypatch)
+    assert {path for path in TRACES if not replay(path).passed} == concerned
+
+
 def change_status_word(now: int, then: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the card end with another status word wherever it ended with this one."""
     made = CardError.__init__
@@ -165,6 +187,41 @@ def test_no_secret_is_in_a_card_image() -> None:
 )
 def test_a_secret_would_be_found(form: str) -> None:
     assert found(f"> 0020008008{form}", of_everybody())
+
+
+def test_a_recording_with_a_secret_in_it_is_not_kept(tmp_path: Path) -> None:
+    """GET DATA with a PIN in its data: no program does that, and no redaction looks there."""
+    leak = Probe("a leak", "00CB3FFF 08 313233343536FFFF 00", "6A80")
+    with pytest.raises(AssertionError, match="passcode 123456"):
+        Studio(None, tmp_path / "kept", tmp_path / "scratch").visit("leak", [leak])
+    assert list((tmp_path / "kept").rglob(f"*{SUFFIX}")) == []
+
+
+def test_what_is_recorded_anew_is_the_same(tmp_path: Path) -> None:
+    """But for who the card is, and when it was."""
+    name = "probes/windows-plug-and-play"
+    new = Studio(None, tmp_path / "kept", tmp_path / "scratch").visit(
+        name, PROBES["windows-plug-and-play"]
+    )
+    old = CORPUS / f"{name}{SUFFIX}"
+    assert replay(new).passed
+    own = re.compile("@ (card|clock) .*")
+    assert own.sub("", new.read_text()) == own.sub("", old.read_text())
+
+
+def test_the_plugin_replays_the_corpus() -> None:
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
+            *("-p", "cloudcard_tools.trace.pytest_plugin"),
+            *("--apdu-traces", str(CORPUS), "--rootdir", str(CORPUS), str(CORPUS)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert f"{len(TRACES)} passed" in ended.stdout
 
 
 @given(

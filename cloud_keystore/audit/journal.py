@@ -10,11 +10,13 @@ from cloud_keystore.model.journal import Event, encode
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import tables as t
 
+_ADD = insert(t.journal)
+
 
 def append(connection: Connection, *events: Event) -> None:
     """Add entries; they are durable when the transaction is, and if they are not, it is not."""
     connection.execute(
-        insert(t.journal),
+        _ADD,
         [
             {
                 "time": event.time,

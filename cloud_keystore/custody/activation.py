@@ -81,11 +81,7 @@ class Activation:
         """
         with self.database.read() as connection:
             operation = operations.find(connection, operation_id)
-        if (
-            operation is None
-            or operation.workstation_id != workstation.id
-            or operation.session_id is not None
-        ):
+        if operation is None or operation.workstation_id != workstation.id:
             raise OperationNotFound("this workstation has no such operation")
         if (made := self._made_before(operation, inputs)) is not None:
             return made

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.audit import journal
 from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import management, operations, passcodes, sessions
 
 KEYSTORE = "keystore"
@@ -83,6 +84,21 @@ def end_sessions(
             ),
         )
     return [session.id for session in ended]
+
+
+def use_failed(use_id: str, session: Session, now: datetime, actor: str) -> Event:
+    """What the journal says of a use that has made nothing."""
+    return Event(
+        kind=Kind.OPERATION_FAILED,
+        time=now,
+        actor=actor,
+        card_id=session.card_id,
+        user_id=session.user_id,
+        workstation_id=session.workstation_id,
+        operation_id=use_id,
+        key_id=session.key_id,
+        details={"session": session.id},
+    )
 
 
 def close_card(

@@ -11,12 +11,12 @@ LENGTH_BYTES = 4
 
 def close(seal: Seal, operation_id: str, results: Sequence[bytes]) -> bytes:
     """Seal the results of an operation."""
-    return seal.close(encode(results), _context(operation_id))
+    return seal.close(encode(results), context(operation_id))
 
 
 def open_(seal: Seal, operation_id: str, sealed: bytes) -> list[bytes]:
     """The results of an operation; raises SealBroken."""
-    return decode(seal.open(sealed, _context(operation_id)))
+    return decode(seal.open(sealed, context(operation_id)))
 
 
 def encode(results: Sequence[bytes]) -> bytes:
@@ -36,5 +36,6 @@ def decode(encoded: bytes) -> list[bytes]:
     return results
 
 
-def _context(operation_id: str) -> str:
+def context(operation_id: str) -> str:
+    """That under which they are sealed."""
     return f"results {operation_id}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloud_keystore.audit import journal
-from cloud_keystore.custody import envelope
+from cloud_keystore.custody import envelope, results
 from cloud_keystore.custody.making import key_context
 from cloud_keystore.custody.management import management_context
 from cloud_keystore.custody.sealing import Seal, SealingKeyError
@@ -37,7 +37,12 @@ SEALED = (  # every sealed value there is
         lambda row: management_context(row.key, Cipher(row.also)),
         t.management_key.c.algorithm,
     ),
-    SealedColumn(t.operation.c.id, t.operation.c.sealed_result, lambda row: f"result {row.key}"),
+    SealedColumn(
+        t.operation.c.id, t.operation.c.sealed_result, lambda row: results.context(row.key)
+    ),
+    SealedColumn(
+        t.session_use.c.id, t.session_use.c.sealed_result, lambda row: results.context(row.key)
+    ),
 )
 
 

@@ -144,8 +144,6 @@ class Operation:
     sealed_result: bytes | None = field(default=None, repr=False)
     kind: OperationKind = OperationKind.USES
     policy: str = ""  # the name of the one in force, as in the payload
-    session_id: str | None = None  # of a use in a session: it has no payload and no approval
-    input_sha256: bytes | None = None  # of such a use: over its inputs
 
     @property
     def approve_time(self) -> datetime:

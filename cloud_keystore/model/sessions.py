@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
@@ -34,6 +34,19 @@ class Session:
     def in_time(self, now: datetime) -> bool:
         """Whether `now` lies between its beginning and its end."""
         return self.create_time <= now < self.expire_time
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use of a session: so many inputs under one request."""
+
+    id: str
+    session_id: str
+    request_id: bytes
+    input_sha256: bytes  # see `inputs_sha256`
+    create_time: datetime  # when it was taken from the session; its key is used after this
+    end_time: datetime | None = None  # None: the key is in use
+    sealed_result: bytes | None = field(default=None, repr=False)  # kept for a while
 
 
 def within(asked: SessionTerms, allowed: SessionTerms | None) -> bool:

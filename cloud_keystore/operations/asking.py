@@ -32,7 +32,6 @@ from cloud_keystore.model.errors import (
     MalformedKeyInput,
     OperationNotFound,
     PasscodeNeeded,
-    RequestIdReused,
     SessionRefused,
     TooManyRefusals,
 )
@@ -111,7 +110,7 @@ class Asking:
         with self.database.write() as connection:
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:
-                return _not_of_a_session(made)
+                return made
             card, key, user = self._look_up(connection, ask)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
             _check_terms(ask, key, in_force.policy)
@@ -287,12 +286,6 @@ def _check_patience(connection: Connection, key: Key, workstation: Identity, now
             f"{refused} requests of this card came to nothing within {minutes} minutes: "
             "wait, and if you did not make them, tell your registration authority"
         )
-
-
-def _not_of_a_session(made: Operation) -> Operation:
-    if made.session_id is not None:
-        raise RequestIdReused("request_id was used in a session: make another one")
-    return made
 
 
 def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: str) -> Event:

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import journal
-from cloud_keystore.custody.closing import KEYSTORE
+from cloud_keystore.custody.closing import KEYSTORE, use_failed
 from cloud_keystore.model import operations as model
 from cloud_keystore.model.journal import Event, Kind
-from cloud_keystore.storage import operations, sessions
+from cloud_keystore.storage import operations, session_uses, sessions
 
 KINDS: Mapping[model.Event, Kind] = {
     model.Event.EXPIRE: Kind.OPERATION_EXPIRED,
@@ -21,8 +21,10 @@ KINDS: Mapping[model.Event, Kind] = {
 
 def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
     """Whether `sweep` would find anything; keeps an idle service from writing."""
-    return operations.needs_sweep(connection, now, stalled_time) or sessions.needs_sweep(
-        connection, now
+    return (
+        operations.needs_sweep(connection, now, stalled_time)
+        or session_uses.needs_sweep(connection, now, stalled_time)
+        or sessions.needs_sweep(connection, now)
     )
 
 
@@ -32,6 +34,8 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     """
     swept = operations.sweep(connection, now, stalled_time)
     events = [_of_operation(each, now) for each in swept]
+    stalled = session_uses.sweep(connection, now, stalled_time)
+    events += [use_failed(each.id, each.session, now, KEYSTORE) for each in stalled]
     events += [_of_session(each, now) for each in sessions.sweep(connection, now)]
     if events:
         journal.append(connection, *events)

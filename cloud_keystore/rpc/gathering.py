@@ -5,6 +5,7 @@ transaction and one commit serve many.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
@@ -22,7 +23,32 @@ log = structlog.get_logger()
 MOST_TOGETHER = 64
 MOST_WAITING = 2000
 IDLE_SECONDS = 0.02
+HELD_SECONDS = 0.002  # for which an outcome may wait for others
 GROUPS = 1  # under way at once: with more they would be smaller, and so would be the gain
+
+
+class _Hand(Generic[Response]):
+    """Hands outcomes over to the event loop, some at a time, as each time both have to stop and let
+    the other in. Used on one thread.
+    """
+
+    def __init__(self, futures: Sequence[asyncio.Future[Response]]) -> None:
+        self._futures = futures
+        self._loop = futures[0].get_loop()
+        self._full: list[tuple[asyncio.Future[Response], Response | Exception]] = []
+        self._due = time.monotonic() + HELD_SECONDS
+
+    def take(self, place: int, outcome: Response | Exception) -> None:
+        """One more outcome, for the call at this place in the group."""
+        self._full.append((self._futures[place], outcome))
+        if time.monotonic() >= self._due:
+            self.over()
+
+    def over(self) -> None:
+        """Hand over what there is."""
+        if self._full:
+            self._loop.call_soon_threadsafe(_settle, self._full)
+        self._full, self._due = [], time.monotonic() + HELD_SECONDS
 
 
 class Gatherer(Generic[Request, Response]):
@@ -62,16 +88,15 @@ class Gatherer(Generic[Request, Response]):
             running.add_done_callback(self._ended)
 
     def _serve(self, group: Sequence[tuple[Request, asyncio.Future[Response]]]) -> None:
-        def done(place: int, outcome: Response | Exception) -> None:
-            future = group[place][1]
-            future.get_loop().call_soon_threadsafe(_settle, future, outcome)
-
+        hand = _Hand([future for _, future in group])
         try:
-            self._run([request for request, _ in group], done)
+            self._run([request for request, _ in group], hand.take)
         except BaseException as error:
             for place in range(len(group)):
-                done(place, RuntimeError(f"a group of calls failed: {type(error).__name__}"))
+                hand.take(place, RuntimeError(f"a group of calls failed: {type(error).__name__}"))
             raise
+        finally:
+            hand.over()
 
     def _ended(self, running: asyncio.Future[None]) -> None:
         self._groups -= 1
@@ -91,10 +116,11 @@ def _note(tidying: asyncio.Future[None]) -> None:
         log.warning("not tidied up", error=type(error).__name__)
 
 
-def _settle(future: asyncio.Future[Response], outcome: Response | Exception) -> None:
-    if future.done():
-        return  # the caller waits no longer
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+def _settle(full: Sequence[tuple[asyncio.Future[Response], Response | Exception]]) -> None:
+    for future, outcome in full:
+        if future.done():
+            continue  # the caller waits no longer
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -68,8 +68,6 @@ def add(connection: Connection, operation: Operation) -> None:
             use_time=operation.use_time,
             kind=operation.kind,
             policy=operation.policy,
-            session_id=operation.session_id,
-            input_sha256=operation.input_sha256,
         )
     )
 
@@ -363,8 +361,6 @@ def _to_operation(row: RowMapping) -> Operation:
         sealed_result=row["sealed_result"],
         kind=OperationKind(row["kind"]),
         policy=row["policy"],
-        session_id=row["session_id"],
-        input_sha256=row["input_sha256"],
     )
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select
+from functools import lru_cache
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    ScalarSelect,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record
 
 p = t.policy.c
-# Made once, as each use of a session asks for it.
-_IN_FORCE = (
-    select(t.policy)
-    .where(
-        or_(p.organisation_id == bindparam("of"), p.organisation_id == ""),
-        or_(p.profile == bindparam("of_profile"), p.profile == ""),
-    )
-    .order_by((p.organisation_id == ""), (p.profile == ""), p.version.desc())
-    .limit(1)
-)
+_MOST_SPECIFIC = (p.organisation_id == "", p.profile == "", p.version.desc())
 UNSET = PolicyVersion("", "", 0, Policy())
 
 
@@ -48,9 +51,27 @@ def in_force(connection: Connection, organisation_id: str, profile: str) -> Poli
     """What holds for an organisation's cards of a profile: the most specific that was set, the
     organisation counting for more than the profile; or else the default, version 0.
     """
-    where = {"of": organisation_id, "of_profile": profile}
-    row = connection.execute(_IN_FORCE, where).mappings().first()
+    query = select(t.policy).where(_holds(organisation_id, profile))
+    row = connection.execute(query.order_by(*_MOST_SPECIFIC).limit(1)).mappings().first()
     return UNSET if row is None else _to_version(row)
+
+
+def document_in_force(organisation_id: Column[str], profile: Column[str]) -> ScalarSelect[str]:
+    """The document of what is in force, as a part of a query about cards; NULL: the default."""
+    query = select(p.document).where(_holds(organisation_id, profile))
+    return query.order_by(*_MOST_SPECIFIC).limit(1).scalar_subquery()
+
+
+@lru_cache(maxsize=256)
+def of_document(document: str | None) -> Policy:
+    """The policy of a document; raises InvalidInput for one that was never written."""
+    return UNSET.policy if document is None else decode(document)
+
+
+def _holds(organisation_id: str | Column[str], profile: str | Column[str]) -> ColumnElement[bool]:
+    return or_(p.organisation_id == organisation_id, p.organisation_id == "") & or_(
+        p.profile == profile, p.profile == ""
+    )
 
 
 def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:

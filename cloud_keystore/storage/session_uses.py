@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import CardState, Key, PinPolicy
-from cloud_keystore.model.operations import Event, Operation, State, sources, target
+from cloud_keystore.model.errors import RecordDamaged
+from cloud_keystore.model.operations import RESULT_TIME
 from cloud_keystore.model.people import IdentityState
-from cloud_keystore.model.sessions import Session
-from cloud_keystore.storage import cards
+from cloud_keystore.model.policies import Policy
+from cloud_keystore.model.sessions import Session, Use
+from cloud_keystore.storage import cards, policies
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record
 
-o = t.operation.c
+u = t.session_use.c
 # Made once: in each use, making them anew would take longer than the database does.
-_SUBJECT = (
+_SUBJECTS = (
     select(
         *(column.label(f"session_{column.name}") for column in t.session.c),
         t.card.c.state.label("card_state"),
-        t.card.c.organisation_id,
-        t.card.c.profile,
         t.identity.c.state.label("identity_state"),
         t.identity.c.certificate_sha256.label("identity_certificate"),
         *(column.label(f"key_{column.name}") for column in cards.KEY_COLUMNS),
+        policies.document_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy"),
     )
     .join(t.card, t.card.c.id == t.session.c.card_id)
     .join(t.key, t.key.c.id == t.session.c.key_id)
     .join(t.identity, t.identity.c.id == t.session.c.workstation_id)
-    .where(t.session.c.id == bindparam("of"))
+    .where(t.session.c.id.in_(bindparam("ids", expanding=True)))
 )
-_SEEN = select(o.request_id).where(
-    o.workstation_id == bindparam("by"), o.request_id.in_(bindparam("ids", expanding=True))
+_SEEN = select(u.session_id, u.request_id).where(
+    tuple_(u.session_id, u.request_id).in_(bindparam("requests", expanding=True))
 )
-_ADD = insert(t.operation)
+_ADD = insert(t.session_use)
 _END = (
-    update(t.operation)
-    .where(  # no IN, which cannot be executed for many rows at once
-        o.id == bindparam("of"),
-        or_(*(o.state == state for state in sources(Event.SUCCEED))),
-        o.use_time.is_not(None),
-    )
-    .values(
-        state=target(Event.SUCCEED),
-        sealed_result=bindparam("result"),
-        end_time=bindparam("at"),
-    )
+    update(t.session_use)
+    .where(u.id == bindparam("of"), u.end_time.is_(None))
+    .values(end_time=bindparam("at"), sealed_result=bindparam("result"))
 )
+_TO_SWEEP = or_(u.end_time.is_(None), u.sealed_result.is_not(None))  # as in the index, to use it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +65,47 @@ class Subject:
     session: Session
     key: Key
     card_state: CardState
-    organisation_id: str
-    profile: str
+    policy: Policy  # in force
     workstation_state: IdentityState
     certificate_sha256: bytes | None  # of the workstation
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A use and its sealed result."""
+    """A use and its sealed result; one without a result failed."""
 
     id: str
-    sealed_result: bytes
+    sealed_result: bytes | None
     time: datetime
 
 
-def find(connection: Connection, session_id: str) -> Subject | None:
-    """A session with its card, key and workstation."""
-    row = connection.execute(_SUBJECT, {"of": session_id}).mappings().first()
-    return None if row is None else _to_subject(row)
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A use that lost its process."""
+
+    id: str
+    session: Session
+
+
+def find(
+    connection: Connection, session_ids: Collection[str]
+) -> Mapping[str, Subject | RecordDamaged]:
+    """Sessions with their cards, keys, workstations and policies; those that there are."""
+    try:
+        rows = connection.execute(_SUBJECTS, {"ids": list(session_ids)}).mappings()
+        return {row["session_id"]: _to_subject(row) for row in rows}
+    except RecordDamaged as damaged:  # one of them: which, shows when each is read alone
+        if len(session_ids) == 1:
+            return dict.fromkeys(session_ids, damaged)
+        alone = [find(connection, [each]) for each in session_ids]
+        return {name: subject for each in alone for name, subject in each.items()}
 
 
 @record("session", "session_id")
 def _to_subject(row: RowMapping) -> Subject:
-    """With its card, key and workstation: where one of these is damaged, the session is told."""
+    """Where the card, key or workstation is damaged, the session is told."""
     return Subject(
-        session=Session(
-            **{
-                **{name: row[f"session_{name}"] for name in Session.__dataclass_fields__},
-                "key_use": KeyUse(row["session_key_use"]),
-            }
-        ),
+        session=_to_session(row),
         key=Key(
             **{
                 **{name: row[f"key_{name}"] for name in Key.__dataclass_fields__},
@@ -99,54 +114,92 @@ def _to_subject(row: RowMapping) -> Subject:
             }
         ),
         card_state=CardState(row["card_state"]),
-        organisation_id=row["organisation_id"],
-        profile=row["profile"],
+        policy=policies.of_document(row["policy"]),
         workstation_state=IdentityState(row["identity_state"]),
         certificate_sha256=row["identity_certificate"],
     )
 
 
-def seen(connection: Connection, workstation_id: str, ids: Collection[bytes]) -> set[bytes]:
-    """Which of these requests a workstation has made before."""
-    return set(connection.execute(_SEEN, {"by": workstation_id, "ids": list(ids)}).scalars())
+def seen(connection: Connection, requests: Collection[tuple[str, bytes]]) -> set[tuple[str, bytes]]:
+    """Which of these requests, each of a session, were made before."""
+    return {
+        (row.session_id, row.request_id)
+        for row in connection.execute(_SEEN, {"requests": list(requests)})
+    }
 
 
-def add(connection: Connection, uses: Sequence[tuple[Operation, str]]) -> None:
-    """Write down uses, each with its trace id; raises IntegrityError for a request that was made
-    before.
-    """
+def find_by_request(connection: Connection, session_id: str, request_id: bytes) -> Use | None:
+    """The use that a request made."""
+    query = select(t.session_use).where(u.session_id == session_id, u.request_id == request_id)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Use(**row)
+
+
+def add(connection: Connection, uses: Sequence[Use]) -> None:
+    """Write down uses; raises IntegrityError for a request that was made before."""
     connection.execute(
         _ADD,
         [
             {
                 "id": use.id,
-                "request_id": use.request_id,
-                "workstation_id": use.workstation_id,
-                "card_id": use.card_id,
-                "key_id": use.key_id,
-                "user_id": use.user_id,
-                "key_use": use.key_use,
-                "state": State.APPROVED,
-                "payload": b"",
-                "number": "",
-                "channels": 0,
-                "create_time": use.create_time,
-                "expire_time": use.expire_time,
-                "qr_expire_time": use.qr_expire_time,
-                "use_time": use.use_time,
-                "kind": use.kind,
-                "policy": use.policy,
                 "session_id": use.session_id,
+                "request_id": use.request_id,
                 "input_sha256": use.input_sha256,
-                "trace_id": trace_id,
+                "create_time": use.create_time,
             }
-            for use, trace_id in uses
+            for use in uses
         ],
     )
 
 
-def end(connection: Connection, ended: Sequence[Ended]) -> None:
-    """Keep results for repeated requests."""
-    connection.execute(
+def end(connection: Connection, ended: Sequence[Ended]) -> int:
+    """Keep results for repeated requests; return how many uses had not ended."""
+    return connection.execute(
         _END, [{"of": each.id, "result": each.sealed_result, "at": each.time} for each in ended]
+    ).rowcount
+
+
+def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Stalled]:
+    """End the uses that run for `stalled_time` (None: all that run) without a result, and return
+    them; erase old results.
+    """
+    query = (
+        select(
+            u.id.label("use_id"),
+            *(column.label(f"session_{column.name}") for column in t.session.c),
+        )
+        .join(t.session, t.session.c.id == u.session_id)
+        .where(_stalled(now, stalled_time))
+    )
+    stalled = [
+        Stalled(row["use_id"], _to_session(row)) for row in connection.execute(query).mappings()
+    ]
+    if stalled:
+        end(connection, [Ended(each.id, None, now) for each in stalled])
+    connection.execute(update(t.session_use).where(_old(now)).values(sealed_result=None))
+    return stalled
+
+
+def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
+    """Whether `sweep` would find anything."""
+    due = or_(_stalled(now, stalled_time), _old(now))
+    query = select(u.id).where(_TO_SWEEP, due).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _stalled(now: datetime, stalled_time: timedelta | None) -> ColumnElement[bool]:
+    begun = u.create_time <= now if stalled_time is None else u.create_time <= now - stalled_time
+    return and_(_TO_SWEEP, u.end_time.is_(None), begun)
+
+
+def _old(now: datetime) -> ColumnElement[bool]:
+    return and_(_TO_SWEEP, u.sealed_result.is_not(None), u.create_time <= now - RESULT_TIME)
+
+
+def _to_session(row: RowMapping) -> Session:
+    return Session(
+        **{
+            **{name: row[f"session_{name}"] for name in Session.__dataclass_fields__},
+            "key_use": KeyUse(row["session_key_use"]),
+        }
     )

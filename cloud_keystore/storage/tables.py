@@ -29,6 +29,7 @@ from cloud_keystore.model.tracing import TRACE_ID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+TO_SWEEP = "end_time IS NULL OR sealed_result IS NOT NULL"  # of a use in a session
 
 
 class Instant(TypeDecorator[datetime]):
@@ -273,8 +274,6 @@ operation = Table(
     Column("end_time", Instant),
     Column("kind", Integer, nullable=False, server_default=text("1")),  # 1 uses, 2 a session
     Column("policy", String, nullable=False, server_default=""),  # in force, as in the payload
-    Column("session_id", String),  # of a use in a session; it has no approval of its own
-    Column("input_sha256", LargeBinary),  # of such a use: over its inputs, as it has no payload
     Column("authenticator_data", LargeBinary),  # of a passkey's approval
     Column("client_data", LargeBinary),  # of a passkey's approval
     Column(  # 32 hex digits, or empty: that of the call which asks
@@ -303,6 +302,26 @@ session = Table(
     Index("session_by_card", "card_id", "end_time"),
     Index("session_by_user", "user_id", "end_time"),
     Index("session_by_expiry", "end_time", "expire_time"),
+)
+
+session_use = Table(  # what a repeated request needs, and who finds a use that lost its process
+    "session_use",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False),
+    Column("request_id", LargeBinary, nullable=False),
+    Column("input_sha256", LargeBinary, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("end_time", Instant),  # None while the key is in use; with no result the use failed
+    Column("sealed_result", LargeBinary),
+    UniqueConstraint("session_id", "request_id"),
+    Index(
+        "session_use_to_sweep",
+        "create_time",
+        sqlite_where=text(TO_SWEEP),
+        postgresql_where=text(TO_SWEEP),
+    ),
+    sqlite_with_rowid=False,
 )
 
 journal = Table(  # append-only: rows are inserted, get their place in the tree once, and stay

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.storage import cards, people
+from cloud_keystore.model.sessions import Use
+from cloud_keystore.storage import cards, people, session_uses
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
 from cloud_keystore.storage.tables import EPOCH, metadata
 from crashing import Crash, crashing
@@ -87,16 +88,18 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     database.close()
 
 
+def upgrade(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files("cloud_keystore.storage") / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
 def first_schema(path: Path, certificate: bytes) -> None:
     """A database as the first release left it, with a card, its key, and an operation of it."""
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option(
-            "script_location", str(files("cloud_keystore.storage") / "migrations")
-        )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        upgrade(connection, "0001")
         for statement in (
             "INSERT INTO user VALUES ('u', 'Ada', '', 0)",
             "INSERT INTO card VALUES ('c', '100', X'00', 'u', 'p256', 'active', '', X'01', 0, 0)",
@@ -158,6 +161,40 @@ def test_a_migration_that_dies_at_any_statement_is_begun_again(tmp_path: Path) -
         if not died:
             break
     assert step > 40  # statements to die at
+
+
+def test_uses_of_sessions_get_their_own_table(tmp_path: Path) -> None:
+    path = tmp_path / "keystore.db"
+    first_schema(path, self_signed(ec.generate_private_key(ec.SECP256R1())))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        upgrade(connection, "0004")
+        connection.execute(
+            text(
+                "INSERT INTO session (id, card_id, key_id, user_id, workstation_id, key_use,"
+                " policy, uses_left, create_time, expire_time) VALUES"
+                " ('s', 'c', 'k', 'u', 'w', 1, '', 5, 0, 9)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO operation (id, request_id, workstation_id, card_id, key_id, user_id,"
+                " key_use, state, payload, number, channels, create_time, expire_time,"
+                " qr_expire_time, end_time, sealed_result, session_id, input_sha256) VALUES"
+                " ('o2', X'07', 'w', 'c', 'k', 'u', 1, 5, X'', '', 0, 1, 2, 1, 2, X'08', 's',"
+                " X'09')"
+            )
+        )
+    engine.dispose()
+    database = open_database(path)
+    database.migrate()
+    with database.read() as connection:
+        use = session_uses.find_by_request(connection, "s", b"\x07")
+        left = connection.execute(text("SELECT id FROM operation")).scalars().all()
+    database.close()
+    at = [EPOCH + timedelta(microseconds=each) for each in (1, 2)]
+    assert use == Use("o2", "s", b"\x07", b"\x09", *at, b"\x08")
+    assert left == ["o"]
 
 
 def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:

@@ -11,9 +11,13 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from cloud_keystore.custody.using_sessions import UsingSessions
+from cloud_keystore.custody import rotation
+from cloud_keystore.custody.envelope import KeyEncryptionKey
+from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody.unwritten import LONGEST
+from cloud_keystore.custody.using_sessions import UseRequest, UsingSessions
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -34,7 +38,7 @@ from cloud_keystore.model.operations import QUIET_TIME, REFUSAL_LIMIT, STALLED_T
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.sessions import Session, inputs_sha256
-from cloud_keystore.storage import operations, session_uses, tables
+from cloud_keystore.storage import session_uses, tables
 from keystore_world import DIGEST, PASSCODE, SESSIONS, TERMS, Enrolled, World, verify
 
 OTHER = b"\x22" * 32
@@ -106,15 +110,6 @@ def test_a_request_id_is_not_taken_for_other_inputs(
         world.sessions.use(session.id, request_id, inputs, pc.identity)
     if inputs:
         assert isinstance(refused.value, RequestIdReused)
-
-
-def test_an_operation_is_not_asked_for_by_the_id_of_a_use(
-    world: World, pc: Enrolled, serial: str, session: Session
-) -> None:
-    request_id = os.urandom(16)
-    world.use(session, pc, request_id=request_id)
-    with pytest.raises(RequestIdReused):
-        world.ask(serial, pc, request_id=request_id)
 
 
 def test_an_approved_session_is_opened_once(
@@ -190,7 +185,7 @@ def test_a_use_is_no_operation_to_perform(world: World, pc: Enrolled, session: S
     request_id = os.urandom(16)
     world.use(session, pc, request_id=request_id)
     with world.database.read() as connection:
-        use = operations.find_by_request(connection, pc.identity.id, request_id)
+        use = session_uses.find_by_request(connection, session.id, request_id)
     assert use is not None
     with pytest.raises(OperationNotFound):
         world.activation.perform(use.id, [DIGEST], pc.identity)
@@ -332,6 +327,50 @@ def test_a_new_session_replaces_the_one_of_that_key_there(
         world.use(session, pc)
     world.use(newer, pc)
     world.use(elsewhere, other_pc)
+
+
+def test_results_are_kept_through_a_rotation_of_the_sealing_key(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str, session: Session
+) -> None:
+    request_id = os.urandom(16)
+    operation = world.ask(serial, pc)
+    world.decide(operation, ada[1])
+    made = world.perform(operation, pc), world.use(session, pc, request_id=request_id)
+    keys = (KeyEncryptionKey.of(b"\x08" * 32), KeyEncryptionKey.of(b"\x07" * 32))
+    renewed = sum(rotation.rotate(world.database, Seal(b"\x07" * 32, os.urandom, keys)))
+    assert renewed > 2
+    only_new = Seal(b"\x07" * 32, os.urandom, keys[:1])
+    world.activation = replace(world.activation, seal=only_new)
+    world.sessions = replace(world.sessions, seal=only_new)
+    again = world.perform(operation, pc), world.use(session, pc, request_id=request_id)
+    assert again == made
+
+
+def test_results_wait_for_no_more_than_a_few_uses(
+    world: World, pc: Enrolled, session: Session
+) -> None:
+    certificate = pc.identity.certificate_sha256
+
+    def kept() -> int:
+        with world.database.read() as connection:
+            ended = select(func.count()).where(tables.session_use.c.end_time.is_not(None))
+            return connection.execute(ended).scalar_one()
+
+    def use() -> None:
+        request = UseRequest(session.id, os.urandom(16), (DIGEST,), certificate)
+        world.sessions.use_all([request], lambda *_: None)
+
+    use()
+    use()
+    assert kept() == 0
+    world.clock.forward(seconds=LONGEST.total_seconds())
+    use()
+    assert kept() == 2
+    for _ in range(2):
+        use()
+    assert kept() == 2
+    world.sessions.write_results()
+    assert kept() == 5
 
 
 def test_a_use_whose_process_died_is_spent(

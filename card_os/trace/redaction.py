@@ -13,7 +13,7 @@ from card_os.apdu import Command
 from card_os.keys import KeyResult, KeyUse, UseKey, Verified
 from card_os.management import Administrator, Changed
 from card_os.piv.generation import POLICY_TAGS
-from card_os.piv.names import Extension, Ins, ObjectTag
+from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag
 from card_os.status import CardError
 from card_os.trace.words import HIDDEN_OCTET
 
@@ -22,6 +22,8 @@ NOT_A_DIGIT = ord("x")
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
 KEY_PREFIX = 3  # of SET MANAGEMENT KEY: algorithm, 9B, length
 CHAINED = 0x10  # of CLA: more parts follow
+GET_RESPONSE = 0xC0
+DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
 PRINTED_INFORMATION = bytes((0x5C, 3)) + int(ObjectTag.PRINTED_INFORMATION).to_bytes(3)
 
 
@@ -109,6 +111,50 @@ class Redaction:
 
     def _name(self, proof: bytes) -> bytes:
         return self._proofs.setdefault(proof, f"#{len(self._proofs) + 1}".encode())
+
+
+class ResponseRedaction:
+    """What a card says, without what belongs to its holder. For who hears a card and not what it
+    asks: a response may come in several parts.
+    """
+
+    def __init__(self) -> None:
+        self._hides = False
+        self._data = b""  # of a chained command, so far
+        self._left = 0  # of the header before what is hidden
+
+    def response(self, apdu: bytes, response: bytes) -> bytes:
+        """The response APDU of the same length; what a key deciphered or agreed on is zeros, and
+        so are the contents of the object in which tools keep a secret.
+        """
+        if len(apdu) < 2 or apdu[1] != GET_RESPONSE:
+            self._begin(apdu, response)
+        if not self._hides:
+            return response
+        data = response[:-2]
+        kept = data[: self._left]
+        self._left -= len(kept)
+        return kept + bytes(len(data) - len(kept)) + response[-2:]
+
+    def _begin(self, apdu: bytes, response: bytes) -> None:
+        data = self._data + apdu[_data(apdu)] if len(apdu) > SHORT_DATA else b""
+        self._data = data if apdu[:1] and apdu[0] & CHAINED else b""
+        self._hides = len(apdu) > 3 and (
+            (apdu[1] == Ins.GENERAL_AUTHENTICATE and apdu[3] in DECIPHERING)
+            or (apdu[1] == Ins.GET_DATA and data.startswith(PRINTED_INFORMATION))
+        )
+        self._left = _headers(response[:-2])
+
+
+def _headers(data: bytes) -> int:
+    """How many bytes tag and length of a data object have, and of the one that begins it."""
+    at = 0
+    for _ in range(2):
+        if len(data) < at + 2:
+            return at
+        long = data[at + 1] & 0x7F if data[at + 1] & 0x80 else 0
+        at += 2 + long
+    return at
 
 
 def hide_passcode(data: bytes) -> bytes:

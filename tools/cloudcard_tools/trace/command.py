@@ -13,6 +13,7 @@ import click
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference
 from cloudcard_tools.failure import Failure
+from cloudcard_tools.trace.reader_command import passcode_options, record, replay_at
 from cloudcard_tools.trace.replaying import Outcome, bless, replay
 from cloudcard_tools.trace.report import report
 
@@ -27,10 +28,15 @@ Examples:
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace replay tests/traces --bless       take what the card says now as right
+  cloudcard trace replay login.trace --reader Yubico --other-card --pin-file pin.txt
+  cloudcard trace record --reader Yubico --script look.txt --output look.trace
 """
 )
 def trace() -> None:
     """Record what a card was told, and replay it exactly."""
+
+
+trace.add_command(record)
 
 
 @trace.command("replay")
@@ -54,6 +60,18 @@ def trace() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write JUnit XML to this file too.",
 )
+@click.option("--reader", help="Tell them to the card in this PC/SC reader; part of its name does.")
+@passcode_options
+@click.option(
+    "--writes",
+    is_flag=True,
+    help="With --reader: also send what changes the card, and wrong passcodes, which cost tries.",
+)
+@click.option(
+    "--other-card",
+    is_flag=True,
+    help="With --reader: it is not the card that was recorded; its data objects may differ.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
 def replay_command(
@@ -63,14 +81,30 @@ def replay_command(
     blesses: bool,
     jobs: int,
     junit_path: Path | None,
+    reader: str | None,
+    pin_file: Path | None,
+    puk_file: Path | None,
+    writes: bool,
+    other_card: bool,
     as_json: bool,
 ) -> None:
     """Tell the card the traces once more, and compare every answer.
 
-    PATHS are traces, or folders of them. Exit status: 0 all the same, 1 something differs or
-    cannot be read, 2 wrong usage.
+    PATHS are traces, or folders of them. The card is one in this process, made from the image that
+    a trace names, and has to answer byte for byte the same. With --reader it is a real one: then
+    signatures are verified, and random numbers and tries left may differ.
+
+    Exit status: 0 all the same, 1 something differs or cannot be read, 2 wrong usage.
     """
-    outcomes = _replay_all(list(_files(paths)), cards, jobs)
+    files = list(_files(paths))
+    if reader is None:
+        if pin_file or puk_file or writes or other_card:
+            raise click.UsageError("--pin-file, --puk-file, --writes, --other-card need --reader")
+        outcomes = _replay_all(files, cards, jobs)
+    else:
+        if blesses or jobs > 1:
+            raise click.UsageError("--reader goes with neither --bless nor --jobs")
+        outcomes = replay_at(reader, files, pin_file, puk_file, writes, other_card)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
     else:
@@ -131,7 +165,9 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
         return f"No traces found: their files end in {SUFFIX}."
     same = sum(each.passed for each in outcomes)
     commands = sum(each.commands for each in outcomes)
-    return f"{same} of {len(outcomes)} traces the same, {commands} commands."
+    left_out = sum(each.left_out for each in outcomes)
+    more = f" {left_out} that would change the card were left out." if left_out else ""
+    return f"{same} of {len(outcomes)} traces the same, {commands} commands.{more}"
 
 
 def _document(outcome: Outcome) -> dict[str, object]:
@@ -139,6 +175,7 @@ def _document(outcome: Outcome) -> dict[str, object]:
         "path": str(outcome.path),
         "passed": outcome.passed,
         "commands": outcome.commands,
+        "left_out": outcome.left_out,
         "problem": outcome.problem,
         "step": outcome.step,
         "differences": [_difference(each) for each in outcome.differences],

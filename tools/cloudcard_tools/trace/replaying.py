@@ -28,6 +28,7 @@ class Outcome:
     seconds: float = 0.0
     step: str = ""  # in which the first difference is
     problem: str = ""
+    left_out: int = 0  # commands that were not told to a card in a reader
 
     @property
     def passed(self) -> bool:
@@ -60,7 +61,7 @@ def replay(path: Path, folder: Path | None = None) -> Outcome:
     step = ""
     problem = ""
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             lines = watched.watch(read_all(file))
             for difference in _differences(path, folder, lines):
                 step = step if differences else watched.step
@@ -79,7 +80,7 @@ def bless(path: Path, folder: Path | None = None) -> None:
     """Write the trace anew, with what the card says now. Raises TraceError where it cannot be."""
     draft = path.with_name(path.name + ".new")
     try:
-        with _opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
+        with opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
             new.write(HEADER + "\n")
             lines = read_all(file)
             for line in _until_card(lines):
@@ -92,7 +93,8 @@ def bless(path: Path, folder: Path | None = None) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _opened(path: Path) -> TextIO:
+def opened(path: Path) -> TextIO:
+    """A trace's file. What is no ASCII is told with its line's number; raises OSError."""
     return path.open(encoding="ascii", errors="surrogateescape", newline="\n")
 
 
@@ -108,7 +110,10 @@ def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
         if isinstance(line, Image):
             return
         if isinstance(line, Sent):
-            raise TraceError(f"line {number}: no card is named before this command (@ card …)")
+            raise TraceError(
+                f"line {number}: no card is named before this command (@ card …): if "
+                "a card in a reader was recorded, replay it with --reader"
+            )
     raise TraceError("the trace names no card: add a line @ card sha256:…")
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from card_os.apdu import Command
 from card_os.keys import Exchange
+from card_os.secure_messaging import SecureMessaging
 
 
 class Selection(Protocol):
@@ -26,6 +27,10 @@ class Selection(Protocol):
 
         Keys of secure messaging stay with the one they were made for.
         """
+
+    @property
+    def secure_messaging(self) -> SecureMessaging | None:
+        """The session under which the next command may be protected."""
 
     def end_secure_messaging(self) -> None:
         """Forget the session keys: a command that claimed to be protected has failed."""

@@ -10,6 +10,7 @@ from card_os.chaining import Chain, Rest
 from card_os.channels import Channel, Channels
 from card_os.commands import PARSERS, CloseChannel, GetResponse, OpenChannel, Select
 from card_os.keys import Exchange, KeyRequest, KeyResult, KeyService, drive
+from card_os.secure_messaging import SecureMessaging
 from card_os.status import SW, CardError
 
 _OK = SW.OK.to_bytes(2)
@@ -37,6 +38,13 @@ class Card:
         self._close_exchange()
         self._channels.reset()
         self._number = 0
+
+    def secure_messaging(self, apdu: bytes) -> SecureMessaging | None:
+        """The session under which this command, which has not come yet, may be protected."""
+        try:
+            return self._channels[channel_of(apdu)].selection.secure_messaging
+        except CardError:
+            return None
 
     def transmit(self, apdu: bytes, keys: KeyService) -> bytes:
         """Answer one APDU, waiting for `keys` where it needs them."""

@@ -64,6 +64,21 @@ class SecureMessaging:
         plain = replace(command, cla=0x00, data=data, ne=0 if le is None else _ne(le))
         return plain, replace(self, command_chaining=checksum)
 
+    def protect(self, command: Command, le: bytes | None) -> bytes:
+        """The data field of a protected command, as the other end makes it; `le` is what stands in
+        its 97, if there is one.
+        """
+        protected = b""
+        if command.data:
+            cipher = self._cipher(self.counter).encryptor()
+            blocks = cipher.update(_pad(command.data)) + cipher.finalize()
+            protected = tlv.encode(CRYPTOGRAM, PADDED, blocks)
+        if le is not None:
+            protected += tlv.encode(LE, le)
+        header = bytes((PROTECTED_CLA, command.ins, command.p1, command.p2))
+        checksum = _cmac(self.keys.mac, self.command_chaining, _pad(header), protected)
+        return protected + tlv.encode(CHECKSUM, checksum[:CHECKSUM_BYTES])
+
     def wrap(self, data: bytes, sw: int) -> tuple[bytes, SecureMessaging]:
         """The data field that carries response data and status word."""
         protected = tlv.encode(CRYPTOGRAM, PADDED, self._encipher(data)) if data else b""

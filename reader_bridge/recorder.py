@@ -7,14 +7,17 @@ A shadow that answers otherwise than the card is noticed at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 import structlog
 
+from card_os.apdu import is_secured
 from card_os.card import Card
 from card_os.keys import Exchange, KeyResult, UseKey
+from card_os.status import SW
+from card_os.trace import protected
 from card_os.trace.lines import (
     HEADER,
     Abandoned,
@@ -35,18 +38,24 @@ from card_os.trace.redaction import Redaction
 
 log = structlog.get_logger()
 
+CHAINED = 0x10  # of CLA: more parts follow
+OK = SW.OK.to_bytes(2)
+
 Write: TypeAlias = Callable[[str], object]  # of a line, without its end
 
 
 class Recorder:
     """Writes the trace of one card. Used from the thread of its slot.
 
-    `shadow` is a card like the one that is recorded, whose random source began with `seed` as that
-    one's did. `monotonic` counts seconds.
+    `shadow` is a card like `card`, the one that is recorded, whose random source began with `seed`
+    as that one's did. `monotonic` counts seconds.
+
+    Parts of a protected command wait for the last one: they are opened together.
     """
 
     def __init__(
         self,
+        card: Card,
         shadow: Card,
         image_sha256: bytes,
         seed: bytes,
@@ -54,7 +63,9 @@ class Recorder:
         now: datetime,
         monotonic: Callable[[], float],
     ) -> None:
+        self._card = card
         self._shadow = shadow
+        self._held: list[bytes] = []  # parts of a protected command
         self._write = write_line
         self._monotonic = monotonic
         self._last = monotonic()
@@ -75,11 +86,17 @@ class Recorder:
         self._reset(Abandoned())
 
     def sent(self, apdu: bytes) -> None:
-        """A command has come."""
-        redacted = self._redaction.command(apdu)
-        self._say(Sent(redacted))
-        self._exchange = self._shadow.exchange(redacted)
-        self._advance(None)
+        """A command has come, and the card has not been told."""
+        if not is_secured(apdu):
+            self._drop()
+            self._tell(self._redaction.command(apdu))
+        elif apdu[0] & CHAINED:
+            self._held.append(apdu)
+            self._exchange = self._word = None
+        else:
+            parts, self._held = [*self._held, apdu], []
+            own, other = (card.secure_messaging(apdu) for card in (self._card, self._shadow))
+            self._tell_all(protected.renew(parts, own, other, Redaction().command))
 
     def asked(self) -> None:
         """The card asks its key service."""
@@ -99,11 +116,37 @@ class Recorder:
 
     def received(self, response: bytes) -> None:
         """The card has answered."""
+        if self._held:
+            if response != OK:
+                self._drop()
+            return
         if isinstance(self._word, Received):
             self._say(self._word)
             if self._word.apdu[-2:] == response[-2:] and len(self._word.apdu) == len(response):
                 return
         self._differs(f"{len(response)} bytes and status word {response[-2:].hex()}")
+
+    def _drop(self) -> None:
+        """Write parts of a protected command that will not be opened."""
+        held, self._held = self._held, []
+        if held:
+            self._tell_all([protected.hide(part) for part in held])
+            self._say_word()
+
+    def _tell_all(self, parts: Sequence[bytes]) -> None:
+        for number, part in enumerate(parts):
+            if number:
+                self._say_word()
+            self._tell(part)
+
+    def _tell(self, redacted: bytes) -> None:
+        self._say(Sent(redacted))
+        self._exchange = self._shadow.exchange(redacted)
+        self._advance(None)
+
+    def _say_word(self) -> None:
+        if self._word is not None:
+            self._say(self._word)
 
     def _advance(self, result: KeyResult | None) -> None:
         if self._exchange is None:
@@ -116,6 +159,7 @@ class Recorder:
             self._word = Received(done.value)
 
     def _reset(self, line: Line) -> None:
+        self._drop()
         self._say(line)
         self._shadow.reset()
         self._exchange = self._word = None

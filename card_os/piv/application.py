@@ -33,6 +33,7 @@ from card_os.piv.names import AID, Extension, Ins, KeyRef
 from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
 from card_os.piv.session import Session
+from card_os.secure_messaging import SecureMessaging
 from card_os.status import SW, CardError
 
 Parsed = TypeVar("Parsed")
@@ -123,6 +124,11 @@ class PivSelection:
         context = self._context
         session = replace(context.session, awaited=None)
         return PivSelection(Context(context.shared, context.random, session))
+
+    @property
+    def secure_messaging(self) -> SecureMessaging | None:
+        """The session under which the next command may be protected."""
+        return self._context.secure_messaging
 
     def end_secure_messaging(self) -> None:
         """Forget the session keys (part 2, 4.3)."""

@@ -1,90 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from card_os import piv
-from card_os.card import Card
-from card_os.keys import KeyService
-from card_os.trace.lines import Power, read_all
-from card_os.trace.replay import Replay, SeededRandom
 from fakes import (
     ADMIN_PROOF,
-    DEVELOPER,
     MANAGEMENT_KEY,
     PIN,
     PUK,
-    RSA_KEYS,
     CannedKeys,
-    DrivenCard,
     ScriptedKeys,
     administer,
-    sample_image,
 )
-from reader_bridge.recorder import Recorder
-
-SEED = b"\x05" * 16
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-DIGEST = b"\x07" * 32
-
-
-class Ticks:
-    """Ten microseconds from one look to the next."""
-
-    def __init__(self) -> None:
-        self.ticks = 0
-
-    def __call__(self) -> float:
-        self.ticks += 1
-        return self.ticks * 1e-5
-
-
-class RecordedCard(DrivenCard):
-    """A card driven as a slot drives it, with a recorder listening."""
-
-    def __init__(self, keys: KeyService, *, rsa: bool = False, developer: bool = False) -> None:
-        image = (
-            sample_image(RSA_KEYS, DEVELOPER)
-            if rsa
-            else sample_image(features=DEVELOPER if developer else None)
-        )
-        super().__init__(piv.new_card(image, SeededRandom(SEED)), keys)
-        self.image = image
-        self.lines: list[str] = []
-        shadow = piv.new_card(image, SeededRandom(SEED))
-        self.recorder = Recorder(shadow, DIGEST, SEED, self.lines.append, NOW, Ticks())
-
-    def transmit(self, apdu: bytes) -> bytes:
-        self.recorder.sent(apdu)
-        exchange = self.card.exchange(apdu)
-        try:
-            request = next(exchange)
-            while True:
-                self.recorder.asked()
-                result = self.keys.perform(request)
-                self.recorder.answered(result)
-                request = exchange.send(result)
-        except StopIteration as done:
-            response: bytes = done.value
-        self.recorder.received(response)
-        return response
-
-    def reset(self) -> None:
-        self.card.reset()
-        self.recorder.power(Power.RESET)
-
-    def replays(self) -> bool:
-        random = SeededRandom()
-        card: Card = piv.new_card(self.image, random)
-        return list(Replay(card, random).run(read_all(self.lines))) == []
-
-    def text(self) -> str:
-        return "\n".join(self.lines)
+from recorded_card import DIGEST, SEED, RecordedCard
 
 
 def test_a_signature_and_a_reset() -> None:

@@ -187,7 +187,7 @@ def tape(image: CardImage, digest: bytes, name: str, paper: Paper) -> Tape:
     shadow, card = (new_card(image, SeededRandom(seed)) for _ in range(2))
     return Tape(
         card,
-        Recorder(shadow, digest, seed, paper.line, datetime.now(UTC), lambda: 0.0),
+        Recorder(card, shadow, digest, seed, paper.line, datetime.now(UTC), lambda: 0.0),
         paper,
     )
 

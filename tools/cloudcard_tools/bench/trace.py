@@ -111,7 +111,7 @@ def write_short(folder: Path) -> Path:
     digest = cards.save(image, folder)
     shadow, card = (new_card(image, SeededRandom(SEED)) for _ in range(2))
     lines: list[str] = []
-    recorder = Recorder(shadow, digest, SEED, lines.append, datetime.now(UTC), perf_counter)
+    recorder = Recorder(card, shadow, digest, SEED, lines.append, datetime.now(UTC), perf_counter)
     for command in islice(cycle(COMMANDS), SHORT_COMMANDS):
         recorder.sent(command)
         exchange = card.exchange(command)

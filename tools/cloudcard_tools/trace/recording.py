@@ -49,7 +49,9 @@ def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
             file.write(line + "\n")
             file.flush()
 
+        card = new_card(image, SeededRandom(seed))
         recorder = Recorder(
+            card,
             new_card(image, SeededRandom(seed)),
             digest,
             seed,
@@ -57,4 +59,4 @@ def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
             datetime.now(UTC),
             time.monotonic,
         )
-        yield Recorded(new_card(image, SeededRandom(seed)), recorder)
+        yield Recorded(card, recorder)

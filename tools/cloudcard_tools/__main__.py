@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Row] = {
     "trace": Row(
         "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
     ),
+    "fixture": Row("cloudcard_tools.fixture:fixture", "Make a card for traces, from a seed."),
     "demo": Row(
         "cloudcard_tools.demo.command:demo",
         "Show the whole product at work with OpenSC's pkcs11-tool, and end.",

@@ -15,6 +15,7 @@ from card_os.trace.lines import write
 from card_os.trace.replay import Difference
 from cloudcard_tools.failure import Failure
 from cloudcard_tools.trace import junit
+from cloudcard_tools.trace.minimise import minimise_command
 from cloudcard_tools.trace.replaying import Outcome, bless, replay
 from cloudcard_tools.trace.report import report
 
@@ -29,10 +30,14 @@ Examples:
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace replay tests/traces --bless       take what the card says now as right
+  cloudcard trace minimise login.trace -o short.trace
 """
 )
 def trace() -> None:
     """Record what a card was told, and replay it exactly."""
+
+
+trace.add_command(minimise_command)
 
 
 @trace.command("replay")

@@ -10,7 +10,16 @@ from typing import TextIO
 
 from card_os import piv
 from card_os.card import Card
-from card_os.trace.lines import HEADER, Image, Line, Sent, Step, read_all, write
+from card_os.trace.lines import (
+    HEADER,
+    LONGEST_LINE,
+    Image,
+    Line,
+    Sent,
+    Step,
+    read_all,
+    write,
+)
 from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
 from cloudcard_tools.trace import cards
@@ -60,8 +69,8 @@ def replay(path: Path, folder: Path | None = None) -> Outcome:
     step = ""
     problem = ""
     try:
-        with _opened(path) as file:
-            lines = watched.watch(read_all(file))
+        with opened(path) as file:
+            lines = watched.watch(read_all(texts(file)))
             for difference in _differences(path, folder, lines):
                 step = step if differences else watched.step
                 differences.append(difference)
@@ -79,9 +88,9 @@ def bless(path: Path, folder: Path | None = None) -> None:
     """Write the trace anew, with what the card says now. Raises TraceError where it cannot be."""
     draft = path.with_name(path.name + ".new")
     try:
-        with _opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
+        with opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
             new.write(HEADER + "\n")
-            lines = read_all(file)
+            lines = read_all(texts(file))
             for line in _until_card(lines):
                 new.write(write(line) + "\n")
                 if isinstance(line, Image):
@@ -92,8 +101,14 @@ def bless(path: Path, folder: Path | None = None) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _opened(path: Path) -> TextIO:
+def opened(path: Path) -> TextIO:
+    """The file of a trace: what is not ASCII comes to the reader of lines, who refuses it."""
     return path.open(encoding="ascii", errors="surrogateescape", newline="\n")
+
+
+def texts(file: TextIO) -> Iterator[str]:
+    """The lines of a file; of one that is too long no more than shows it, whatever its length."""
+    return iter(lambda: file.readline(LONGEST_LINE + len("\r\n") + 1), "")
 
 
 def _card(image: Image, path: Path, folder: Path | None) -> tuple[Card, SeededRandom]:

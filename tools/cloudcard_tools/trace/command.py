@@ -15,6 +15,7 @@ from card_os.trace.lines import write
 from card_os.trace.replay import Difference
 from cloudcard_tools.failure import Failure
 from cloudcard_tools.trace import junit
+from cloudcard_tools.trace.fuzz import fuzz_command
 from cloudcard_tools.trace.minimise import minimise_command
 from cloudcard_tools.trace.replaying import Outcome, bless, replay
 from cloudcard_tools.trace.report import report
@@ -38,6 +39,7 @@ def trace() -> None:
 
 
 trace.add_command(minimise_command)
+trace.add_command(fuzz_command)
 
 
 @trace.command("replay")

@@ -1,19 +1,21 @@
 """Certificates of a local card: self-signed ones, attestations, and those of secure messaging.
 
-All DER. None of them means anything to anybody: whoever has the card has its keys.
+All DER. None of them means anything to anybody: whoever has the card has its keys. Nothing here is
+random, so that the same keys have the same certificates: ECDSA as in RFC 6979.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from card_os import tlv
@@ -23,6 +25,7 @@ from reader_bridge.local.private_keys import CURVES, PrivateKey, load, point
 
 LIFETIME = timedelta(days=365)
 CLOCK_SKEW = timedelta(minutes=5)
+SERIAL_BYTES = 20  # at most, of a positive number (RFC 5280, 4.1.2.2)
 ESTABLISHMENT = frozenset({"key_encipherment", "key_agreement"})
 KEY_USAGES: Mapping[int, frozenset[str]] = {
     KeyRef.AUTHENTICATION: frozenset({"digital_signature"}),
@@ -118,7 +121,7 @@ def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own:
     covered = encode_keys.verifiable_covered(
         identifier[: encode_keys.ISSUER_BYTES], guid, CURVE_OID[suite], point(key)
     )
-    signature = signer.sign(covered, ec.ECDSA(HASHES[suite]))
+    signature = signer.sign(covered, ec.ECDSA(HASHES[suite], deterministic_signing=True))
     digital_signature = tlv.encode(
         0x30,
         tlv.encode(0x30, tlv.encode(0x06, SIGNATURE_OID[suite])),
@@ -146,13 +149,20 @@ def _builder(
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public)
-        .serial_number(x509.random_serial_number())
+        .serial_number(_serial(subject, key))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
         .add_extension(
             x509.KeyUsage(**{bit: bit in usages for bit in KEY_USAGE_BITS}), critical=True
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
+
+
+def _serial(subject: x509.Name, key: PrivateKey) -> int:
+    """A number of its own for each subject and key."""
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    number = int.from_bytes(sha256(subject.public_bytes() + public).digest()[:SERIAL_BYTES])
+    return number >> 1 | 1  # neither negative nor zero
 
 
 def _valid(builder: x509.CertificateBuilder, now: datetime) -> x509.CertificateBuilder:
@@ -165,4 +175,6 @@ def _sign(
     if isinstance(signer, X25519PrivateKey):
         raise TypeError("X25519 signs nothing")
     chosen = None if isinstance(signer, Ed25519PrivateKey) else digest or SHA256()
-    return builder.sign(signer, chosen).public_bytes(Encoding.DER)
+    repeatable = True if isinstance(signer, ec.EllipticCurvePrivateKey) else None
+    signed = builder.sign(signer, chosen, ecdsa_deterministic=repeatable)
+    return signed.public_bytes(Encoding.DER)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeAlias
 
 from card_os.piv import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, KeyRef, ObjectTag
@@ -19,6 +20,8 @@ from reader_bridge.local.card import (
 from reader_bridge.local.private_keys import Random
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES, Profile
 
+Generate: TypeAlias = Callable[[int], bytes]  # a private key of an algorithm
+
 MADE_KEYS = (
     KeyRef.AUTHENTICATION,
     KeyRef.SIGNATURE,
@@ -31,7 +34,12 @@ NOT_VENDORS = 0x8000_0000  # serials from here on are on no vendor's card
 
 
 def new_card(
-    profile: Profile, algorithm: Algorithm, random: Random, now: datetime, retired: int = 0
+    profile: Profile,
+    algorithm: Algorithm,
+    random: Random,
+    now: datetime,
+    retired: int = 0,
+    generate: Generate = private_keys.generate,
 ) -> LocalCard:
     """A card of its own kind. Keys of 25519 sign by Ed25519 and establish keys by X25519.
 
@@ -48,15 +56,15 @@ def new_card(
         keys={},
         management_algorithm=profile.features.management_algorithm,
         management_key=FACTORY_MANAGEMENT_KEY if profile.features.management_algorithm else b"",
-        attester=_attester(now) if profile.features.extensions else None,
+        attester=_attester(now, generate) if profile.features.extensions else None,
     )
     card = replace(blank, objects=factory_objects(blank))
     if profile.keys:
-        card = _with_keys(card, algorithm, (*MADE_KEYS, *RETIRED[:retired]))
+        card = _with_keys(card, algorithm, (*MADE_KEYS, *RETIRED[:retired]), generate)
         if retired:
             card = card.with_object(ObjectTag.KEY_HISTORY, encode.key_history(on_card=retired))
     if profile.suite is not None:
-        card = _with_secure_messaging(card, profile.suite)
+        card = _with_secure_messaging(card, profile.suite, generate)
     return card
 
 
@@ -65,11 +73,13 @@ def plain_card(algorithm: Algorithm, random: Random, now: datetime) -> LocalCard
     return new_card(PROFILES["plain"], algorithm, random, now)
 
 
-def _with_keys(card: LocalCard, algorithm: Algorithm, key_refs: tuple[int, ...]) -> LocalCard:
+def _with_keys(
+    card: LocalCard, algorithm: Algorithm, key_refs: tuple[int, ...], generate: Generate
+) -> LocalCard:
     made: dict[int, LocalKey] = {}
     for key_ref in key_refs:
         chosen = _fitting(key_ref, algorithm)
-        made[key_ref] = LocalKey(chosen, private_keys.generate(chosen))
+        made[key_ref] = LocalKey(chosen, generate(chosen))
     return replace(
         card,
         keys={**card.keys, **made},
@@ -88,11 +98,11 @@ def _certificates(keys: Mapping[int, LocalKey], now: datetime) -> dict[int, byte
     return objects
 
 
-def _with_secure_messaging(card: LocalCard, suite: int) -> LocalCard:
+def _with_secure_messaging(card: LocalCard, suite: int, generate: Generate) -> LocalCard:
     """With key 04, its certificate, and that of who has signed it."""
-    signer = private_keys.load(suite, private_keys.generate(suite))
+    signer = private_keys.load(suite, generate(suite))
     own = certificates.of_content_signer(suite, signer, card.made)
-    private = private_keys.generate(suite)
+    private = generate(suite)
     return replace(
         card.with_key(KeyRef.SECURE_MESSAGING, LocalKey(suite, private)).with_object(
             ObjectTag.SECURE_MESSAGING_SIGNER, encode.certificate(own)
@@ -101,8 +111,8 @@ def _with_secure_messaging(card: LocalCard, suite: int) -> LocalCard:
     )
 
 
-def _attester(now: datetime) -> Attester:
-    private = private_keys.generate(Algorithm.ECC_P256)
+def _attester(now: datetime, generate: Generate) -> Attester:
+    private = generate(Algorithm.ECC_P256)
     key = private_keys.load(Algorithm.ECC_P256, private)
     return Attester(
         LocalKey(Algorithm.ECC_P256, private), certificates.of_attestation_key(key, now)

@@ -26,7 +26,7 @@ from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Ended, must, run
 from cloudcard_tools.processes import Nursery
 from cloudcard_tools.trace import cards
-from cloudcard_tools.trace.command import SUFFIX
+from cloudcard_tools.trace.replaying import SUFFIX
 from probes import Probe
 from reader_bridge.local import making
 from reader_bridge.local.card import LocalCard as Kept

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from cloudcard_tools import __main__ as root
+from cloudcard_tools.lazy import Row
+from cloudcard_tools.trace.command import COMMANDS as TRACE_COMMANDS
+from cloudcard_tools.trace.command import trace
 
 
-@pytest.mark.parametrize("name", root.COMMANDS)
-def test_each_row_leads_to_a_command_that_says_the_same(name: str) -> None:
-    command = root.cloudcard.get_command(click.Context(root.cloudcard), name)
+@pytest.mark.parametrize(
+    ("group", "rows", "name"),
+    [
+        (group, rows, name)
+        for group, rows in ((root.cloudcard, root.COMMANDS), (trace, TRACE_COMMANDS))
+        for name in rows
+    ],
+)
+def test_each_row_leads_to_a_command_that_says_the_same(
+    group: click.Group, rows: Mapping[str, Row], name: str
+) -> None:
+    command = group.get_command(click.Context(group), name)
     assert command is not None
-    assert command.get_short_help_str(limit=200) == root.COMMANDS[name].help
-    shown = CliRunner().invoke(root.cloudcard, [name, "--help"])
+    assert command.get_short_help_str(limit=200) == rows[name].help
+    shown = CliRunner().invoke(group, [name, "--help"])
     assert shown.exit_code == 0
     assert "Examples:" in shown.output
 

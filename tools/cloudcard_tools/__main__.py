@@ -5,20 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from importlib import import_module
-from typing import NamedTuple
 
 import click
 
+from cloudcard_tools.lazy import LazyGroup, Row
+
 DEBUG = "CLOUDCARD_DEBUG"
 EXTRAS = {"smartcard": "pcsc"}  # modules that an extra of the distribution brings
-
-
-class Row(NamedTuple):
-    """A sub-command: where it is, and its line in the help, so that the help imports nothing."""
-
-    target: str
-    help: str
 
 
 COMMANDS: Mapping[str, Row] = {
@@ -52,6 +45,7 @@ COMMANDS: Mapping[str, Row] = {
     "trace": Row(
         "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
     ),
+    "fixture": Row("cloudcard_tools.fixture:fixture", "Make a card for traces, from a seed."),
     "demo": Row(
         "cloudcard_tools.demo.command:demo",
         "Show the whole product at work with OpenSC's pkcs11-tool, and end.",
@@ -63,32 +57,9 @@ COMMANDS: Mapping[str, Row] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands stand in COMMANDS."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """The names, in the order in which a newcomer meets them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command; None for an unknown name."""
-        row = COMMANDS.get(cmd_name)
-        if row is None:
-            return None
-        module, _, attribute = row.target.partition(":")
-        command: object = getattr(import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{row.target} is not a command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list of the help, from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, row.help) for name, row in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    rows=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"""\b
 Examples:

@@ -37,7 +37,7 @@ from card_os.trace.replay import Difference
 from card_os.trace.words import TraceError, from_hex
 from cloudcard_tools.trace.agreement import Exchange, PublicKey, agrees
 from cloudcard_tools.trace.passcodes import OK, Passcodes
-from cloudcard_tools.trace.replaying import MOST_DIFFERENCES, Outcome, opened
+from cloudcard_tools.trace.replaying import MOST_DIFFERENCES, Outcome, opened, texts
 
 SELECT_PIV = bytes.fromhex("00A4040005A000000308")
 GET_RESPONSE = 0xC0
@@ -92,10 +92,10 @@ def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
     telling = Telling(reader, terms, {})
     try:
         with opened(path) as file:
-            keys = certified_keys(reader, _used(read_all(file)))
+            keys = certified_keys(reader, _used(read_all(texts(file))))
         telling = Telling(reader, terms, keys)
         with opened(path) as file:
-            for difference in telling.run(read_all(file)):
+            for difference in telling.run(read_all(texts(file))):
                 step = step if differences else telling.step
                 differences.append(difference)
                 if len(differences) == MOST_DIFFERENCES:

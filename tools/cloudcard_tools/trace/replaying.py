@@ -10,11 +10,21 @@ from typing import TextIO
 
 from card_os import piv
 from card_os.card import Card
-from card_os.trace.lines import HEADER, Image, Line, Sent, Step, read_all, write
+from card_os.trace.lines import (
+    HEADER,
+    LONGEST_LINE,
+    Image,
+    Line,
+    Sent,
+    Step,
+    read_all,
+    write,
+)
 from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
 from cloudcard_tools.trace import cards
 
+SUFFIX = ".trace"  # of a trace's file
 MOST_DIFFERENCES = 100  # of one file; what follows the first is often its consequence
 
 
@@ -62,7 +72,7 @@ def replay(path: Path, folder: Path | None = None) -> Outcome:
     problem = ""
     try:
         with opened(path) as file:
-            lines = watched.watch(read_all(file))
+            lines = watched.watch(read_all(texts(file)))
             for difference in _differences(path, folder, lines):
                 step = step if differences else watched.step
                 differences.append(difference)
@@ -82,7 +92,7 @@ def bless(path: Path, folder: Path | None = None) -> None:
     try:
         with opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
             new.write(HEADER + "\n")
-            lines = read_all(file)
+            lines = read_all(texts(file))
             for line in _until_card(lines):
                 new.write(write(line) + "\n")
                 if isinstance(line, Image):
@@ -94,8 +104,15 @@ def bless(path: Path, folder: Path | None = None) -> None:
 
 
 def opened(path: Path) -> TextIO:
-    """A trace's file. What is no ASCII is told with its line's number; raises OSError."""
+    """The file of a trace: what is not ASCII comes to the reader of lines, who refuses it. Raises
+    OSError.
+    """
     return path.open(encoding="ascii", errors="surrogateescape", newline="\n")
+
+
+def texts(file: TextIO) -> Iterator[str]:
+    """The lines of a file; of one that is too long no more than shows it, whatever its length."""
+    return iter(lambda: file.readline(LONGEST_LINE + len("\r\n") + 1), "")
 
 
 def _card(image: Image, path: Path, folder: Path | None) -> tuple[Card, SeededRandom]:

@@ -97,8 +97,8 @@ def test_an_object_is_shown_as_a_tree(recorded: Path, tmp_path: Path) -> None:
     lines[at] = lines[at].replace("4f", "50", 1)
     result = run("replay", copy(recorded, tmp_path, "".join(lines)))
     assert result.exit_code == 1
-    assert "61, " in result.output
-    assert "  4F, " in result.output
+    assert "61 application properties, " in result.output
+    assert "  4F AID, " in result.output
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import click
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference
 from cloudcard_tools.failure import Failure
-from cloudcard_tools.trace import junit
+from cloudcard_tools.trace import exchange, junit
 from cloudcard_tools.trace.replaying import Outcome, bless, replay
 from cloudcard_tools.trace.report import report
 
@@ -33,6 +33,10 @@ Examples:
 )
 def trace() -> None:
     """Record what a card was told, and replay it exactly."""
+
+
+trace.add_command(exchange.import_command)
+trace.add_command(exchange.export_command)
 
 
 @trace.command("replay")

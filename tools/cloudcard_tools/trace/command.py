@@ -17,6 +17,11 @@ COMMANDS: Mapping[str, Row] = {
     "record": Row(
         f"{HERE}.reader_command:record", "Record what a card in a PC/SC reader says to a script."
     ),
+    "import": Row(
+        f"{HERE}.exchange:import_command",
+        "Make a trace of what another program has written down.",
+    ),
+    "export": Row(f"{HERE}.exchange:export_command", "Write a trace for other programs."),
     "minimise": Row(
         f"{HERE}.minimise:minimise_command",
         "Shorten a trace that differs to what still differs in the same way.",
@@ -38,6 +43,8 @@ Examples:
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace record --reader Yubico --script look.txt --output look.trace
+  cloudcard trace import pcscd.log -o login.trace
+  cloudcard trace export --to pcap login.trace -o login.pcap
   cloudcard trace minimise login.trace -o short.trace
 """,
 )

@@ -26,6 +26,7 @@ INSTRUCTIONS: Mapping[int, str] = {
     SELECT: "SELECT",
     GET_RESPONSE: "GET RESPONSE",
     MANAGE_CHANNEL: "MANAGE CHANNEL",
+    0xCA: "GET DATA (of one tag)",
 }
 STATUS_WORDS: Mapping[int, str] = {int(each): each.name.lower().replace("_", " ") for each in SW}
 ALGORITHMS: Mapping[int, str] = {
@@ -40,7 +41,11 @@ KEYS: Mapping[int, str] = {
     int(KeyRef.GLOBAL_PIN): "global PIN",
     **{key_ref: f"retired key {number}" for number, key_ref in enumerate(RETIRED, 1)},
 }
-OBJECTS: Mapping[int, str] = {int(each): each.name.lower().replace("_", " ") for each in ObjectTag}
+OBJECTS: Mapping[int, str] = {
+    **{int(each): each.name.lower().replace("_", " ") for each in ObjectTag},
+    int(ObjectTag.CHUID): "CHUID",
+    int(ObjectTag.CCC): "CCC",
+}
 
 DISCOVERY, PROPERTIES, CONTENTS, PUBLIC_KEY, AUTHENTICATION = 0x7E, 0x61, 0x53, 0x7F49, 0x7C
 PARTS: Mapping[int, Mapping[int, str]] = {  # of data objects, by the one around them
@@ -79,6 +84,7 @@ PARTS: Mapping[int, Mapping[int, str]] = {  # of data objects, by the one around
     0xAC: {0x80: "algorithm"},
 }
 NESTING = frozenset({CONTENTS})  # primitive by their tag, and yet of data objects
+CERTIFICATE = 0x70  # inside 53
 MOST_OCTETS = 24  # of a value that is shown
 DEEPEST = 8
 
@@ -131,18 +137,36 @@ def status(apdu: bytes) -> str:
     return f"{sw:04X} ({STATUS_WORDS.get(sw, 'not one of this card')})"
 
 
-def tree(data: bytes, depth: int = 0, around: int = 0) -> Iterator[str]:
-    """Data objects, one a line, those inside others indented; nothing for what is none."""
+def tree(
+    data: bytes, depth: int = 0, around: int = 0, *, certificates: bool = False
+) -> Iterator[str]:
+    """Data objects, one a line, those inside others indented; nothing for what is none. On demand
+    with the names in certificates.
+    """
     try:
         objects = list(tlv.decode(data))
     except tlv.TlvError:
         return
     for tag, value in objects:
-        nests = (_constructed(tag) or tag in NESTING) and depth < DEEPEST
-        inner = list(tree(value, depth + 1, tag)) if nests else []
-        shown = "" if inner else f" {octets(value)}"
+        named = around == CONTENTS and tag in PARTS[CONTENTS]  # primitive, whatever their tags say
+        nests = (_constructed(tag) or tag in NESTING) and not named and depth < DEEPEST
+        inner = list(tree(value, depth + 1, tag, certificates=certificates)) if nests else []
+        shown = f" {octets(value)}" if value and not inner else ""
+        if certificates and (around, tag) == (CONTENTS, CERTIFICATE):
+            shown = f" {certificate(value)}"
         yield f"{'  ' * depth}{_tag(tag, around)}, {len(value)} bytes{shown}"
         yield from inner
+
+
+def certificate(der: bytes) -> str:
+    """Whom a certificate names; its bytes where it is compressed, or none."""
+    from cryptography import x509  # as only who looks for names waits for it
+
+    try:
+        found = x509.load_der_x509_certificate(der)
+        return f"of {found.subject.rfc4514_string()}, by {found.issuer.rfc4514_string()}"
+    except ValueError:
+        return octets(der)
 
 
 def octets(value: bytes) -> str:

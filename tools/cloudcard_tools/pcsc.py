@@ -45,6 +45,8 @@ class Scard(Protocol):
     ) -> tuple[int, int]: ...
     def SCardDisconnect(self, card: int, disposition: int, /) -> int: ...
     def SCardStatus(self, card: int, /) -> tuple[int, str, int, int, list[int]]: ...
+    def SCardBeginTransaction(self, card: int, /) -> int: ...
+    def SCardEndTransaction(self, card: int, disposition: int, /) -> int: ...
     def SCardTransmit(self, card: int, pci: int, apdu: list[int], /) -> tuple[int, list[int]]: ...
     def SCardGetStatusChange(
         self, context: int, timeout: int, states: list[tuple[str, int]], /
@@ -83,6 +85,15 @@ class Card:
             scard.SCARD_RESET_CARD,
         )
         _require(scard, result)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Other programs wait until the block has ended. Raises PcscError."""
+        _require(self._scard, self._scard.SCardBeginTransaction(self._handle))
+        try:
+            yield
+        finally:
+            self._scard.SCardEndTransaction(self._handle, self._scard.SCARD_LEAVE_CARD)
 
 
 class Client:

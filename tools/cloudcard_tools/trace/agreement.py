@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.piv.names import Extension, Ins
+from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins
 
 TEMPLATE, CHALLENGE, RESPONSE = 0x7C, 0x81, 0x82  # of GENERAL AUTHENTICATE (part 2, table 7)
 TRIES, MORE = 0x63C0, 0x61
@@ -57,6 +57,15 @@ def agrees(exchange: Exchange, public_key: PublicKey, *, other_card: bool) -> bo
     return exchange.expected[:-2] == exchange.actual[:-2]
 
 
+def is_signature(exchange: Exchange) -> bool:
+    """Whether the card has signed what the command gave; or deciphered it, which verifies too."""
+    command = exchange.command
+    if command.ins != Ins.GENERAL_AUTHENTICATE or command.p2 not in CERTIFICATE_OF_KEY:
+        return False
+    asked, actual = _template(command.data), _template(exchange.actual[:-2])
+    return bool(asked and asked.get(CHALLENGE) and actual and RESPONSE in actual)
+
+
 def verifies(key: PublicKeyTypes, data: bytes, signature: bytes) -> bool:
     """Whether a signature is one of `data`, which the command gave: a padded block for RSA, a
     digest for ECDSA, the message for EdDSA.
@@ -69,6 +78,8 @@ def verifies(key: PublicKeyTypes, data: bytes, signature: bytes) -> bool:
                 return made == int.from_bytes(data)
             case ec.EllipticCurvePublicKey():
                 size = (key.curve.key_size + 7) // 8
+                if size not in HASHES:
+                    return False
                 fitted = data[:size].rjust(size, b"\0")
                 key.verify(signature, fitted, ec.ECDSA(Prehashed(HASHES[size])))
             case Ed25519PublicKey():
@@ -91,7 +102,7 @@ def _authentication(exchange: Exchange, public_key: PublicKey) -> bool:
     if expected.keys() != actual.keys():
         return False
     signed = None if asked is None else asked.get(CHALLENGE)
-    if signed and RESPONSE in actual:
+    if signed and is_signature(exchange):
         return public_key is None or verifies(public_key, signed, actual[RESPONSE])
     return all(len(expected[tag]) == len(actual[tag]) for tag in expected)
 

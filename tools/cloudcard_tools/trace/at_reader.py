@@ -1,76 +1,54 @@
-"""Replays a trace at a card in any PC/SC reader, and records such a card by a script.
+"""Replays a trace at a card in any PC/SC reader.
 
-What such a card asks nobody sees: key requests and results of a trace are passed over, and a
-trace recorded so has none.
+What such a card asks nobody sees: key requests and results of a trace are passed over. Only what is
+known to read is sent, unless the terms say otherwise: traces come from other people and cards.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from card_os import tlv
-from card_os.apdu import Command
-from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins
+from card_os.apdu import Command, is_secured
+from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins, KeyRef, Tag
 from card_os.status import CardError
-from card_os.trace.lines import (
-    HEADER,
-    Abandoned,
-    Comment,
-    Line,
-    Power,
-    Received,
-    Sent,
-    Step,
-    read,
-    read_all,
-    write,
-)
-from card_os.trace.redaction import Redaction, ResponseRedaction
+from card_os.trace.lines import Abandoned, Image, Line, Power, Received, Sent, Step, read_all
 from card_os.trace.replay import Difference
-from card_os.trace.words import TraceError, from_hex
-from cloudcard_tools.trace.agreement import Exchange, PublicKey, agrees
-from cloudcard_tools.trace.passcodes import OK, Passcodes
+from card_os.trace.words import TraceError
+from cloudcard_tools.trace import card_keys, cards
+from cloudcard_tools.trace.agreement import Exchange, agrees, is_signature
+from cloudcard_tools.trace.passcodes import OK, TAKES_PASSCODES, Passcodes, is_refused
+from cloudcard_tools.trace.reader import (
+    GET_RESPONSE,
+    Reader,
+    check_count,
+    fetch,
+    has_more,
+    joined,
+    next_piece,
+)
 from cloudcard_tools.trace.replaying import MOST_DIFFERENCES, Outcome, opened, texts
 
 SELECT_PIV = bytes.fromhex("00A4040005A000000308")
-GET_RESPONSE = 0xC0
-MORE = 0x61  # first byte of the status word where there is more to fetch
 CHAINED = 0x10  # of CLA
-CERTIFICATE, CERTIFICATE_INFO = 0x70, 0x71  # in a certificate object (SP 800-73-5 part 1, table 10)
-COMPRESSED = b"\x01"
-LONGEST_SCRIPT_LINE = 200_000
 
-CHANGING = frozenset(
+READING = frozenset(
     {
-        Ins.CHANGE_REFERENCE_DATA,
-        Ins.RESET_RETRY_COUNTER,
-        Ins.GENERATE_ASYMMETRIC_KEY_PAIR,
-        Ins.PUT_DATA,
-        Extension.IMPORT_KEY,
-        Extension.MOVE_KEY,
-        Extension.SET_MANAGEMENT_KEY,
-        Extension.SET_TRIES,
-        Extension.RESET,
+        *(0xA4, GET_RESPONSE, 0x70),  # SELECT, MANAGE CHANNEL
+        *(0xCA, 0xB0, 0xB2, 0x84),  # GET DATA, READ BINARY, READ RECORD, GET CHALLENGE
+        *(Ins.GET_DATA, Ins.VERIFY, Ins.GENERAL_AUTHENTICATE),
+        Extension.GET_METADATA,
+        Extension.GET_SERIAL,
+        Extension.GET_VERSION,
+        Extension.ATTEST,
     }
 )
-
-
-class Reader(Protocol):
-    """A card in a reader."""
-
-    @property
-    def atr(self) -> bytes: ...
-
-    def transmit(self, command: bytes, /) -> bytes: ...
-
-    def reset(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +56,9 @@ class Terms:
     """How a trace is told to a card in a reader."""
 
     passcodes: Passcodes
-    writes: bool = False  # send what changes the card or costs tries, too
+    writes: bool = False  # send what may change the card or cost tries, too
     other_card: bool = False  # it is not the one that was recorded: its data may differ
+    images: Path | None = None  # a folder of card images, beside those where the trace is
 
 
 def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
@@ -91,9 +70,7 @@ def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
     step = problem = ""
     telling = Telling(reader, terms, {})
     try:
-        with opened(path) as file:
-            keys = certified_keys(reader, _used(read_all(texts(file))))
-        telling = Telling(reader, terms, keys)
+        telling = Telling(reader, terms, public_keys(path, reader, terms))
         with opened(path) as file:
             for difference in telling.run(read_all(texts(file))):
                 step = step if differences else telling.step
@@ -111,6 +88,7 @@ def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
         step=step,
         problem=problem,
         left_out=telling.left_out,
+        unverified=telling.unverified,
     )
 
 
@@ -144,6 +122,7 @@ def groups(lines: Iterable[tuple[int, Line]]) -> Iterator[Group | Line]:
                 if group and not _goes_on(group[-1], sending):
                     yield group
                     group = []
+                check_count(len(group))
                 group.append(sending)
                 sent = None
             case Step() | Power() | Abandoned():
@@ -158,11 +137,13 @@ def groups(lines: Iterable[tuple[int, Line]]) -> Iterator[Group | Line]:
 class Telling:
     """One trace, told to a card. `keys` verify what the card signs."""
 
-    def __init__(self, reader: Reader, terms: Terms, keys: Mapping[int, PublicKey]) -> None:
+    def __init__(
+        self, reader: Reader, terms: Terms, keys: MutableMapping[int, PublicKeyTypes]
+    ) -> None:
         self._reader = reader
         self._terms = terms
         self._keys = keys
-        self.commands = self.left_out = 0
+        self.commands = self.left_out = self.unverified = 0
         self.step = ""
 
     def run(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Difference]:
@@ -184,157 +165,176 @@ class Telling:
     def _tell(self, group: Group) -> Iterator[Difference]:
         *parts, last = [each for each in group if each.instruction != GET_RESPONSE] or group[:1]
         fetches = [each for each in group if each.instruction == GET_RESPONSE and each is not last]
-        if not self._terms.writes and _changes(last):
+        given = self._given(last)
+        if self._leaves_out(group, given, in_parts=bool(parts)):
             self.left_out += len(group)
             return
         data = b""
         for part in parts:
-            actual = self._send(part)
+            actual = self._send(part.apdu)
             if actual != part.expected:
                 yield Difference(part.number, Received(part.expected), Received(actual), part.apdu)
                 return
             data += _parsed(part.apdu).data
         command = _parsed(last.apdu)
         whole = Command(command.cla, command.ins, command.p1, command.p2, data + command.data)
-        expected = _joined([last.expected, *(each.expected for each in fetches)])
-        exchange = Exchange(whole, expected, self._whole_response(last, fetches, expected))
-        key = self._keys.get(whole.p2) if whole.ins == Ins.GENERAL_AUTHENTICATE else None
-        if not agrees(exchange, key, other_card=self._terms.other_card):
+        expected = joined([last.expected, *(each.expected for each in fetches)])
+        actual = self._whole_response(given or last.apdu, fetches, expected)
+        if given is not None:
+            self._see_passcode(last, actual)
+        exchange = Exchange(whole, expected, actual)
+        if not self._agrees(exchange):
             number = (fetches or [last])[-1].number
-            actual = exchange.actual
             yield Difference(number, Received(expected), Received(actual), last.apdu)
 
-    def _whole_response(self, last: Sending, fetches: Group, expected: bytes) -> bytes:
+    def _given(self, sending: Sending) -> bytes | None:
+        """The command with the card's own passcode, where the trace says that one was right."""
+        if sending.instruction not in TAKES_PASSCODES or sending.expected != OK:
+            return None
+        if sending.instruction != Ins.VERIFY and not self._terms.writes:
+            return None
+        try:
+            return self._terms.passcodes.put_into(sending.apdu)
+        except TraceError as error:
+            raise TraceError(f"line {sending.number}: {error}") from None
+
+    def _leaves_out(self, group: Group, given: bytes | None, *, in_parts: bool) -> bool:
+        """Whether a command is not sent: it may change the card or cost tries, or the trace does
+        not have what the card would take.
+        """
+        if any(is_secured(each.apdu) for each in group):
+            return True  # the session keys of a trace are no card's
+        command = _parsed(group[0].apdu)
+        takes = command.ins in TAKES_PASSCODES and any(_parsed(each.apdu).data for each in group)
+        if takes and group[0].expected == OK and (given is None or in_parts):
+            return True  # the card's passcode has no place in it
+        if self._terms.writes:
+            return False
+        wrong = takes and given is None
+        return wrong or command.ins not in READING or _answers_challenge(group)
+
+    def _see_passcode(self, sending: Sending, actual: bytes) -> None:
+        """Raises TraceError where the card has refused its own passcode."""
+        if is_refused(actual):
+            self._terms.passcodes.refused = True
+            raise TraceError(
+                f"line {sending.number}: the card refuses the passcode from the file "
+                f"({actual[-2:].hex().upper()}): nothing more is sent, as that costs tries"
+            )
+        if actual == OK:
+            self._terms.passcodes.accepted(sending.apdu)
+
+    def _agrees(self, exchange: Exchange) -> bool:
+        command = exchange.command
+        key = self._keys.get(command.p2)
+        if not agrees(exchange, key, other_card=self._terms.other_card):
+            return False
+        if is_signature(exchange):
+            self.unverified += key is None
+        elif exchange.actual[-2:] == OK:
+            self._learn(command, exchange.actual[:-2])
+        return True
+
+    def _learn(self, command: Command, answer: bytes) -> None:
+        """The card has another key now."""
+        match command.ins:
+            case Ins.GENERATE_ASYMMETRIC_KEY_PAIR:
+                self._keys.pop(command.p2, None)
+                made = card_keys.of_answer(_mechanism(command.data), answer)
+                if made is not None:
+                    self._keys[command.p2] = made
+            case Extension.IMPORT_KEY | Extension.MOVE_KEY:
+                for key_ref in (command.p1, command.p2):
+                    self._keys.pop(key_ref, None)
+            case Extension.RESET:
+                self._keys.clear()
+
+    def _whole_response(self, apdu: bytes, fetches: Group, expected: bytes) -> bytes:
         """What the card says, fetched as far as the trace fetched it, or further if the card takes
         more pieces for the same.
         """
-        responses = [self._send(last)]
-        for fetch in fetches:
-            if not _more(responses[-1]):
+        responses = [self._send(apdu)]
+        for piece in fetches:
+            if not has_more(responses[-1]):
                 break
-            responses.append(self._send(fetch))
-        while _more(responses[-1]) and not _more(expected):
-            channel = last.apdu[0] & 0x03
-            fetch_rest = bytes((channel, GET_RESPONSE, 0, 0, responses[-1][-1]))
-            responses.append(self._reader.transmit(fetch_rest))
-        return _joined(responses)
+            responses.append(self._send(piece.apdu))
+        while has_more(responses[-1]) and not has_more(expected):
+            check_count(len(responses))
+            responses.append(next_piece(self._reader, responses[-1], apdu[0] & 0x03))
+        return joined(responses)
 
-    def _send(self, sending: Sending) -> bytes:
+    def _send(self, apdu: bytes) -> bytes:
         self.commands += 1
-        try:
-            apdu = self._terms.passcodes.put_into(sending.apdu, sending.expected)
-        except TraceError as error:
-            raise TraceError(f"line {sending.number}: {error}") from None
         return self._reader.transmit(apdu)
 
 
-def certified_keys(reader: Reader, key_refs: Iterable[int]) -> Mapping[int, PublicKey]:
+def public_keys(path: Path, reader: Reader, terms: Terms) -> MutableMapping[int, PublicKeyTypes]:
+    """The keys that verify what is signed in a trace: those of the card that was recorded; where
+    they are not known, or it is another card, those of the certificates on the card in the reader.
+
+    Raises TraceError.
+    """
+    with opened(path) as file:
+        used, image = _used(read_all(texts(file)))
+    keys = dict(certified_keys(reader, used))
+    if image is not None and not terms.other_card:
+        with suppress(TraceError):  # the image is needed to replay without a reader
+            keys |= card_keys.of_image(cards.find(image.sha256, path, terms.images))
+    return keys
+
+
+def certified_keys(reader: Reader, key_refs: Iterable[int]) -> Mapping[int, PublicKeyTypes]:
     """The public keys of the certificates on a card, as far as there are any."""
     reader.transmit(SELECT_PIV)
     found = {}
     for key_ref in sorted(set(key_refs) & CERTIFICATE_OF_KEY.keys()):
-        tag = tlv.encode_tag(CERTIFICATE_OF_KEY[key_ref])
-        response = _fetch(reader, b"\x00\xcb\x3f\xff" + _lc(tlv.encode(0x5C, tag)) + b"\x00")
-        with suppress(tlv.TlvError, KeyError, ValueError):
-            contents = dict(tlv.decode(tlv.decode_one(0x53, response[:-2])))
-            certificate = contents[CERTIFICATE]
-            if contents.get(CERTIFICATE_INFO, b"\0") == COMPRESSED:
-                certificate = zlib.decompress(certificate, wbits=31)
-            found[key_ref] = x509.load_der_x509_certificate(certificate).public_key()
+        tag_list = tlv.encode(Tag.TAG_LIST, tlv.encode_tag(CERTIFICATE_OF_KEY[key_ref]))
+        response = fetch(reader, bytes(Command(0, Ins.GET_DATA, 0x3F, 0xFF, tag_list, 256)))
+        key = card_keys.of_certificate(response[:-2])
+        if key is not None:
+            found[key_ref] = key
     return found
 
 
-def record(
-    script: Iterable[str], reader: Reader, name: str, passcodes: Mapping[str, bytes]
-) -> Iterator[str]:
-    """The lines of a trace of what a card says to a script. Each line of the script is a command in
-    hexadecimal digits, `= name of a step`, `# comment` or `@ reset`. {pin} and {puk} in a command
-    are a passcode.
-
-    Raises TraceError with the line's number; PcscError where the card has gone.
-    """
-    yield HEADER
-    yield write(Comment(f"recorded at {name}, ATR {reader.atr.hex()}"))
-    yield write(Comment("what the card asked is not known: replay this with --reader"))
-    redaction, responses = Redaction(), ResponseRedaction()
-    reader.reset()
-    for number, text in enumerate(script, 1):
-        try:
-            line = _script_line(text.strip(), passcodes)
-        except TraceError as error:
-            raise TraceError(f"line {number}: {error}") from None
-        match line:
-            case Sent(apdu):
-                yield write(Sent(redaction.command(apdu)))
-                response = reader.transmit(apdu)
-                redaction.answered(response)
-                yield write(Received(responses.response(apdu, response)))
-            case Comment() | Step():
-                yield write(line)
-            case Power():
-                reader.reset()
-                redaction.reset()
-                yield write(line)
-
-
-def _script_line(text: str, passcodes: Mapping[str, bytes]) -> Line | None:
-    if len(text) > LONGEST_SCRIPT_LINE or not text.isprintable():
-        raise TraceError("this is no line of a script: it is too long, or not plain text")
-    if not text or text.startswith("cloudcard trace "):
-        return None
-    if text == write(Power.RESET):
-        return Power.RESET
-    if text[0] in "#=":
-        return read(text)
-    for name, value in passcodes.items():
-        text = text.replace("{" + name + "}", value.hex())
-    if "{" in text:
-        raise TraceError("name the file of the passcode with --pin-file or --puk-file")
-    return Sent(from_hex("".join(text.removeprefix(">").split())))
-
-
-def _used(lines: Iterable[tuple[int, Line]]) -> Iterator[int]:
-    """The key references that a trace uses."""
+def _used(lines: Iterable[tuple[int, Line]]) -> tuple[set[int], Image | None]:
+    """The key references that a trace uses, and the card that it names."""
+    used, image = set(), None
     for _, line in lines:
         match line:
             case Sent(apdu) if len(apdu) > 3 and apdu[1] == Ins.GENERAL_AUTHENTICATE:
-                yield apdu[3]
+                used.add(apdu[3])
+            case Image():
+                image = line
+    return used, image
 
 
-def _changes(sending: Sending) -> bool:
-    """Whether a command changes the card, or costs a try."""
-    if sending.instruction in CHANGING:
-        return True
-    if sending.instruction != Ins.VERIFY:
+def _answers_challenge(group: Group) -> bool:
+    """Whether somebody proves to know the management key: the card's challenge is another one than
+    the recorded one, so that it is a wrong answer, which some cards count.
+    """
+    command = _parsed(group[0].apdu)
+    if command.ins != Ins.GENERAL_AUTHENTICATE or command.p2 != KeyRef.MANAGEMENT:
         return False
-    return bool(_parsed(sending.apdu).data) and sending.expected != OK
+    if command.is_chained:
+        return True
+    with suppress(tlv.TlvError):
+        objects = dict(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, command.data)))
+        return bool(objects.get(Tag.RESPONSE) or objects.get(Tag.WITNESS))
+    return bool(command.data)
+
+
+def _mechanism(data: bytes) -> int:
+    with suppress(tlv.TlvError, KeyError):
+        return int.from_bytes(dict(tlv.decode(tlv.decode_one(0xAC, data)))[0x80])
+    return 0
 
 
 def _goes_on(before: Sending, sending: Sending) -> bool:
     """Whether a command belongs to the one before it."""
     if sending.instruction == GET_RESPONSE:
-        return _more(before.expected)
+        return has_more(before.expected)
     chained = before.apdu[0] & CHAINED and before.instruction == sending.instruction
     return bool(chained) and before.expected == OK
-
-
-def _more(response: bytes) -> bool:
-    return len(response) >= 2 and response[-2] == MORE
-
-
-def _joined(responses: Sequence[bytes]) -> bytes:
-    return b"".join(each[:-2] for each in responses) + responses[-1][-2:]
-
-
-def _fetch(reader: Reader, apdu: bytes) -> bytes:
-    responses = [reader.transmit(apdu)]
-    while _more(responses[-1]):
-        responses.append(reader.transmit(bytes((0, GET_RESPONSE, 0, 0, responses[-1][-1]))))
-    return _joined(responses)
-
-
-def _lc(data: bytes) -> bytes:
-    return bytes((len(data),)) + data
 
 
 def _parsed(apdu: bytes) -> Command:

@@ -1,4 +1,4 @@
-"""Passcodes that a trace does not hold: put into its commands for a card that checks them."""
+"""Passcodes for a card in a reader: a trace has others in their place, so they come from files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from card_os.trace.words import TraceError
 
 PASSCODE_BYTES = 8
 PADDING = b"\xff"
+SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
 OK = int(SW.OK).to_bytes(2)
+TAKES_PASSCODES = frozenset({Ins.VERIFY, Ins.CHANGE_REFERENCE_DATA, Ins.RESET_RETRY_COUNTER})
+REFUSED = frozenset({0x6300, 0x6982, 0x6983})  # of a passcode, beside 63CX
 
 
 def read(path: Path) -> bytes:
     """The passcode in a file, padded as commands have it. Raises TraceError."""
     try:
-        text = path.read_bytes().strip()
+        with path.open("rb") as file:
+            text = file.read(1024).strip()
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from None
     if not 1 <= len(text) <= PASSCODE_BYTES:
@@ -25,39 +29,44 @@ def read(path: Path) -> bytes:
     return text.ljust(PASSCODE_BYTES, PADDING)
 
 
+def is_refused(response: bytes) -> bool:
+    """Whether a response says that the passcode was wrong, or is blocked."""
+    sw = int.from_bytes(response[-2:])
+    return sw in REFUSED or sw & 0xFFF0 == 0x63C0
+
+
 class Passcodes:
     """The passcodes of the card, as far as they are known. A trace that changes one makes it the
     one in the trace.
+
+    Once the card has refused one, `refused` says so: who goes on spends the tries that are left.
     """
 
     def __init__(self, pin: bytes | None, puk: bytes | None) -> None:
         self._known = {int(KeyRef.PIN): pin, int(KeyRef.PUK): puk}
+        self.refused = False
 
-    def put_into(self, apdu: bytes, expected: bytes) -> bytes:
-        """The command with the card's passcodes where the trace says that they were right.
+    def put_into(self, apdu: bytes) -> bytes | None:
+        """The command with the card's passcode in place of the first one that it gives; None if it
+        gives none as it should: in one part, of the usual length, of the PIN or PUK.
 
-        Raises TraceError for one that is not known.
+        Raises TraceError for a passcode that is not known.
         """
         try:
             command = Command.parse(apdu)
         except CardError:
-            return apdu
-        if expected != OK or len(command.data) < PASSCODE_BYTES or command.is_chained:
-            return apdu
-        new = command.data[PASSCODE_BYTES:]
-        match command.ins:
-            case Ins.VERIFY if not new:
-                given = self._passcode(command.p2)
-            case Ins.CHANGE_REFERENCE_DATA if len(new) == PASSCODE_BYTES:
-                given = self._passcode(command.p2)
-                self._known[command.p2] = new
-            case Ins.RESET_RETRY_COUNTER if len(new) == PASSCODE_BYTES:
-                given = self._passcode(KeyRef.PUK)
-                self._known[KeyRef.PIN] = new
-            case _:
-                return apdu
-        start = len(apdu) - len(command.data) - (1 if command.ne else 0)
-        return apdu[:start] + given + apdu[start + PASSCODE_BYTES :]
+            return None
+        key_ref = _given(command)
+        if key_ref is None:
+            return None
+        start = SHORT_DATA if apdu[4] else EXTENDED_DATA
+        return apdu[:start] + self._passcode(key_ref) + apdu[start + PASSCODE_BYTES :]
+
+    def accepted(self, apdu: bytes) -> None:
+        """The card has taken this command of the trace: a new passcode in it is the card's now."""
+        command = Command.parse(apdu)
+        if command.ins in (Ins.CHANGE_REFERENCE_DATA, Ins.RESET_RETRY_COUNTER):
+            self._known[command.p2] = command.data[PASSCODE_BYTES:]
 
     def _passcode(self, key_ref: int) -> bytes:
         found = self._known.get(key_ref)
@@ -68,3 +77,19 @@ class Passcodes:
                 f"that does with {option}"
             )
         return found
+
+
+def _given(command: Command) -> int | None:
+    """Which passcode a command gives first."""
+    if command.is_chained or command.p1 != 0:
+        return None
+    match command.ins, command.p2, len(command.data) // PASSCODE_BYTES:
+        case Ins.VERIFY, KeyRef.PIN, 1:
+            given = KeyRef.PIN
+        case Ins.CHANGE_REFERENCE_DATA, KeyRef.PIN | KeyRef.PUK, 2:
+            given = KeyRef(command.p2)
+        case Ins.RESET_RETRY_COUNTER, KeyRef.PIN, 2:
+            given = KeyRef.PUK
+        case _:
+            return None
+    return given if len(command.data) % PASSCODE_BYTES == 0 else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from cloudcard_tools.trace.replaying import Outcome
 
 F = TypeVar("F", bound=Callable[..., object])
 
+NOT_TOLD = "not told to the card, which has refused a passcode before"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -50,8 +52,14 @@ A script has a command a line:
     help="The trace; it must not be there yet.",
 )
 @passcode_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def record(
-    reader: str, script: Path, output: Path, pin_file: Path | None, puk_file: Path | None
+    reader: str,
+    script: Path,
+    output: Path,
+    pin_file: Path | None,
+    puk_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Record what a card in a PC/SC reader says to a script.
 
@@ -60,50 +68,65 @@ def record(
 
     Each line of the script is a command in hexadecimal digits, `= name of a step`, `# comment` or
     `@ reset`; {pin} and {puk} in a command stand for the passcodes in the files. Passcodes, and
-    what a key deciphers, are replaced before anything is written. Exit status: 0 recorded, 1 not,
-    2 wrong usage.
+    what a key deciphers, are replaced before anything is written. A script with a wrong line is not
+    begun, and one whose passcode the card refuses ends there. Exit status: 0 recorded, 1 not, 2
+    wrong usage.
     """
-    from cloudcard_tools.trace import at_reader  # for whom cryptography has to be loaded
+    from cloudcard_tools.trace import scripted
 
     files = {"pin": pin_file, "puk": puk_file}
+    commands = 0
     try:
         known = {name: read(path) for name, path in files.items() if path is not None}
-        with (
-            script.open(encoding="ascii", errors="surrogateescape") as lines,
-            _connected(reader) as (name, card),
-            output.open("x", encoding="ascii", newline="\n") as trace,
-        ):
-            trace.writelines(line + "\n" for line in at_reader.record(lines, card, name, known))
+        with script.open(encoding="ascii", errors="surrogateescape") as lines:
+            commands = sum(
+                isinstance(line, scripted.Command) for _, line in scripted.parse(lines, known)
+            )
+            lines.seek(0)
+            with (
+                _connected(reader) as (name, card),
+                output.open("x", encoding="ascii", newline="\n") as trace,
+            ):
+                told = scripted.record(scripted.parse(lines, known), card, name)
+                trace.writelines(line + "\n" for line in told)
     except FileExistsError:
         raise Failure(f"{output} is there already: name another file, or remove it") from None
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}") from None
     except TraceError as error:
         raise Failure(f"{script}: {error}") from None
-    click.echo(f"Recorded: {output}", err=True)
+    if as_json:
+        document = {"path": str(output), "reader": name, "commands": commands}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(f"Recorded: {output}, {commands} commands", err=True)
 
 
 def replay_at(
     reader: str,
     files: Sequence[Path],
+    images: Path | None,
     pin_file: Path | None,
     puk_file: Path | None,
     writes: bool,
     other_card: bool,
 ) -> list[Outcome]:
     """Replay files, one after the other, at the card in a reader. Raises Failure."""
-    from cloudcard_tools.trace import at_reader
+    from cloudcard_tools.trace import at_reader  # for whom cryptography has to be loaded
 
     try:
         pin, puk = (None if path is None else read(path) for path in (pin_file, puk_file))
     except TraceError as error:
         raise Failure(str(error)) from None
-    outcomes = []
+    # One for all files: what a trace changes stays changed, and what was refused stays wrong.
+    terms = at_reader.Terms(Passcodes(pin, puk), writes, other_card, images)
     with _connected(reader) as (_, card):
-        for path in files:
-            terms = at_reader.Terms(Passcodes(pin, puk), writes, other_card)
-            outcomes.append(at_reader.replay(path, card, terms))
-    return outcomes
+        return [
+            Outcome(path, 0, (), problem=NOT_TOLD)
+            if terms.passcodes.refused
+            else at_reader.replay(path, card, terms)
+            for path in files
+        ]
 
 
 @contextmanager
@@ -119,8 +142,12 @@ def _connected(reader: str) -> Iterator[tuple[str, Card]]:
                 there = ", ".join(found or names) or "there are none"
                 problem = "more than one reader" if found else "no reader"
                 raise Failure(f"{problem} is called {reader!r}: {there}")
-            with own.connect(found[0]) as card:
-                yield found[0], card
+            with own.connect(found[0]) as card, card.alone():
+                try:
+                    yield found[0], card
+                finally:
+                    with suppress(PcscError):  # it may have gone
+                        card.reset()  # else whoever comes next finds it logged in
     except PcscError as error:
         raise Failure(f"PC/SC: {error}") from None
     except ImportError:

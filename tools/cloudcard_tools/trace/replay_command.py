@@ -94,7 +94,7 @@ def replay_command(
     else:
         if blesses or jobs > 1:
             raise click.UsageError("--reader goes with neither --bless nor --jobs")
-        outcomes = replay_at(reader, files, pin_file, puk_file, writes, other_card)
+        outcomes = replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
     else:
@@ -156,7 +156,10 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     same = sum(each.passed for each in outcomes)
     commands = sum(each.commands for each in outcomes)
     left_out = sum(each.left_out for each in outcomes)
-    more = f" {left_out} that would change the card were left out." if left_out else ""
+    unverified = sum(each.unverified for each in outcomes)
+    more = f" {left_out} that a card in a reader is not told were left out." if left_out else ""
+    if unverified:
+        more += f" {unverified} signatures without a known public key were not verified."
     return f"{same} of {len(outcomes)} traces the same, {commands} commands.{more}"
 
 
@@ -166,6 +169,7 @@ def _document(outcome: Outcome) -> dict[str, object]:
         "passed": outcome.passed,
         "commands": outcome.commands,
         "left_out": outcome.left_out,
+        "unverified": outcome.unverified,
         "problem": outcome.problem,
         "step": outcome.step,
         "differences": [_difference(each) for each in outcome.differences],

@@ -39,6 +39,7 @@ class Outcome:
     step: str = ""  # in which the first difference is
     problem: str = ""
     left_out: int = 0  # commands that were not told to a card in a reader
+    unverified: int = 0  # signatures of such a card for which no public key was known
 
     @property
     def passed(self) -> bool:

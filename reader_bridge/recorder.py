@@ -120,6 +120,7 @@ class Recorder:
             if response != OK:
                 self._drop()
             return
+        self._redaction.answered(response)
         if isinstance(self._word, Received):
             self._say(self._word)
             if self._word.apdu[-2:] == response[-2:] and len(self._word.apdu) == len(response):
@@ -160,6 +161,7 @@ class Recorder:
 
     def _reset(self, line: Line) -> None:
         self._drop()
+        self._redaction.reset()
         self._say(line)
         self._shadow.reset()
         self._exchange = self._word = None

@@ -29,6 +29,23 @@ class Ticks:
         return self.ticks * 1e-5
 
 
+def drive(card: Card, keys: KeyService, recorder: Recorder, apdu: bytes) -> bytes:
+    """The card's response, with the recorder listening."""
+    recorder.sent(apdu)
+    exchange = card.exchange(apdu)
+    try:
+        request = next(exchange)
+        while True:
+            recorder.asked()
+            result = keys.perform(request)
+            recorder.answered(result)
+            request = exchange.send(result)
+    except StopIteration as done:
+        response: bytes = done.value
+    recorder.received(response)
+    return response
+
+
 class RecordedCard(DrivenCard):
     """A card driven as a slot drives it, with a recorder listening."""
 
@@ -52,19 +69,7 @@ class RecordedCard(DrivenCard):
         self.recorder = Recorder(self.card, shadow, DIGEST, SEED, self.lines.append, NOW, Ticks())
 
     def transmit(self, apdu: bytes) -> bytes:
-        self.recorder.sent(apdu)
-        exchange = self.card.exchange(apdu)
-        try:
-            request = next(exchange)
-            while True:
-                self.recorder.asked()
-                result = self.keys.perform(request)
-                self.recorder.answered(result)
-                request = exchange.send(result)
-        except StopIteration as done:
-            response: bytes = done.value
-        self.recorder.received(response)
-        return response
+        return drive(self.card, self.keys, self.recorder, apdu)
 
     def reset(self) -> None:
         self.card.reset()

@@ -7,89 +7,62 @@ a card that is told the replaced commands answers as the real one did.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from card_os import tlv
 from card_os.apdu import Command
 from card_os.keys import KeyResult, KeyUse, UseKey, Verified
 from card_os.management import Administrator, Changed
-from card_os.piv.generation import POLICY_TAGS
+from card_os.piv.image import CardImage
 from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag
-from card_os.status import CardError
-from card_os.trace.words import HIDDEN_OCTET
+from card_os.status import SW, CardError
+from card_os.trace import hiding
+from card_os.trace.hiding import Hide
 
-PADDING = 0xFF
-NOT_A_DIGIT = ord("x")
+HEADER_BYTES = 4
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
-KEY_PREFIX = 3  # of SET MANAGEMENT KEY: algorithm, 9B, length
 CHAINED = 0x10  # of CLA: more parts follow
+OK = int(SW.OK).to_bytes(2)
 GET_RESPONSE = 0xC0
+PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # of what the standard has there
 DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
-PRINTED_INFORMATION = bytes((0x5C, 3)) + int(ObjectTag.PRINTED_INFORMATION).to_bytes(3)
-
-
-@dataclass(slots=True)
-class KeyParts:
-    """The data objects of an imported key, which may come in several parts; policies are kept."""
-
-    _header: bytes = b""  # of a data object, as far as it has come
-    _left: int = 0  # of its value
-    _secret: bool = False
-
-    def hide(self, part: bytes) -> bytes:
-        """A part of the same length, the private key replaced."""
-        hidden = bytearray()
-        for octet in part:
-            if self._left:
-                self._left -= 1
-                hidden.append(HIDDEN_OCTET[0] if self._secret else octet)
-            else:
-                hidden.append(octet)
-                self._begin(octet)
-        return bytes(hidden)
-
-    def _begin(self, octet: int) -> None:
-        """One more byte of tag and length."""
-        self._header += bytes((octet,))
-        lengths = self._header[1:]
-        if not lengths or (lengths[0] & 0x80 and len(lengths) <= lengths[0] & 0x7F):
-            return
-        coded = lengths[1:] if lengths[0] & 0x80 else lengths
-        self._left = int.from_bytes(coded)
-        self._secret = self._header[0] not in POLICY_TAGS
-        self._header = b""
-
-
-@dataclass(slots=True)
-class Contents:
-    """PUT DATA of the one object in which tools keep a secret; it may come in several parts."""
-
-    _secret: bool = False
-
-    def hide(self, part: bytes) -> bytes:
-        """A part of the same length; ykman keeps a card's management key behind the PIN there."""
-        kept = 0
-        if part.startswith(PRINTED_INFORMATION):
-            self._secret = True
-            kept = len(PRINTED_INFORMATION) + 2  # tag and length of the contents
-        return part[:kept] + hide_octets(part[kept:]) if self._secret else part
 
 
 class Redaction:
-    """What has been replaced so far: a command may come in parts, and a proof comes back later."""
+    """What has been replaced so far: a command may come in parts, and a proof comes back later.
+
+    Who knows what the card answers says so with `answered`, and that it was reset with `reset`:
+    then a command that comes once more from its beginning is not taken for more of the last one.
+    """
 
     def __init__(self) -> None:
         self._proofs: dict[bytes, bytes] = {}
-        self._hide: Callable[[bytes], bytes] | None = None  # of the parts that follow
+        self._chains: dict[int, tuple[bytes, Hide]] = {}  # by class: header, and what follows it
+        self._last = 0  # class of the last command
 
     def command(self, apdu: bytes) -> bytes:
         """A command APDU of the same length without secrets; any bytes are taken."""
-        if len(apdu) <= SHORT_DATA or apdu[1] not in SECRETIVE:
-            self._hide = None
+        if not apdu:
             return apdu
-        hide = self._hide or SECRETIVE[apdu[1]]()
-        self._hide = hide if apdu[0] & CHAINED else None
+        self._last = apdu[0] & ~CHAINED
+        header, hide = self._chains.pop(self._last, (b"", None))
+        if len(apdu) < HEADER_BYTES or apdu[1] not in SECRETIVE:
+            return apdu
+        if hide is None or header != apdu[1:HEADER_BYTES]:  # anything else ends a chain
+            hide = SECRETIVE[apdu[1]]()
+        if apdu[0] & CHAINED:
+            self._chains[self._last] = apdu[1:HEADER_BYTES], hide
         data = _data(apdu)
         return apdu[: data.start] + hide(apdu[data]) + apdu[data.stop :]
+
+    def answered(self, response: bytes) -> None:
+        """The card's response to the last command: a part that it refuses has none to follow."""
+        if response[-2:] != OK:
+            self._chains.pop(self._last, None)
+
+    def reset(self) -> None:
+        """The card has forgotten the parts that it had."""
+        self._chains.clear()
 
     def result(self, result: KeyResult, use: UseKey | None = None) -> KeyResult:
         """A result without secrets. `use` is the request, where it was one for a key's use: what
@@ -100,10 +73,8 @@ class Redaction:
                 return Verified(self._name(proof))
             case Administrator(proof):
                 return replace(result, proof=self._name(proof))
-            case Changed(objects) if ObjectTag.PRINTED_INFORMATION in objects:
-                contents = objects[ObjectTag.PRINTED_INFORMATION]
-                hidden = None if contents is None else hide_octets(contents)
-                return replace(result, objects={**objects, ObjectTag.PRINTED_INFORMATION: hidden})
+            case Changed(objects):
+                return replace(result, objects=_hide_objects(objects))
             case bytes() if use is not None and use.use is not KeyUse.SIGN:
                 return bytes(len(result))
             case _:
@@ -141,7 +112,7 @@ class ResponseRedaction:
         self._data = data if apdu[:1] and apdu[0] & CHAINED else b""
         self._hides = len(apdu) > 3 and (
             (apdu[1] == Ins.GENERAL_AUTHENTICATE and apdu[3] in DECIPHERING)
-            or (apdu[1] == Ins.GET_DATA and data.startswith(PRINTED_INFORMATION))
+            or (apdu[1] == Ins.GET_DATA and data[: hiding.NAME_BYTES] in hiding.NAMES)
         )
         self._left = _headers(response[:-2])
 
@@ -157,24 +128,28 @@ def _headers(data: bytes) -> int:
     return at
 
 
-def hide_passcode(data: bytes) -> bytes:
-    """Passcodes of the same lengths; what is no digit stays none."""
-    return bytes(_hide_one(octet) for octet in data)
+def image(image: CardImage) -> CardImage:
+    """A card image without what tools and people keep in its objects as a secret."""
+    return replace(image, objects={tag: _shown(tag, value) for tag, value in image.objects.items()})
 
 
-def hide_octets(data: bytes) -> bytes:
-    """So many other bytes."""
-    return HIDDEN_OCTET * len(data)
+def _shown(tag: int, contents: bytes) -> bytes:
+    """Contents of an object, unless they may be a secret: the usual printed information is none."""
+    if tag not in hiding.SECRET_OBJECTS:
+        return contents
+    try:
+        tags = {found for found, _ in tlv.decode(contents)}
+    except tlv.TlvError:
+        return hiding.octets(contents)
+    usual = tag == ObjectTag.PRINTED_INFORMATION and tags <= PRINTED_TAGS
+    return contents if usual else hiding.octets(contents)
 
 
-def _hide_one(octet: int) -> int:
-    if octet == PADDING:
-        return PADDING
-    return HIDDEN_OCTET[0] if 0x30 <= octet <= 0x39 else NOT_A_DIGIT
-
-
-def _hide_management_key(data: bytes) -> bytes:
-    return data[:KEY_PREFIX] + hide_octets(data[KEY_PREFIX:])
+def _hide_objects(objects: Mapping[int, bytes | None]) -> Mapping[int, bytes | None]:
+    return {
+        tag: hiding.octets(value) if value and tag in hiding.SECRET_OBJECTS else value
+        for tag, value in objects.items()
+    }
 
 
 def _data(apdu: bytes) -> slice:
@@ -183,15 +158,15 @@ def _data(apdu: bytes) -> slice:
         size = len(Command.parse(apdu).data)
     except CardError:
         return slice(SHORT_DATA, len(apdu))
-    at = SHORT_DATA if apdu[4] else EXTENDED_DATA
+    at = EXTENDED_DATA if size and not apdu[4] else min(SHORT_DATA, len(apdu))
     return slice(at, at + size)
 
 
-SECRETIVE: Mapping[int, Callable[[], Callable[[bytes], bytes]]] = {
-    Ins.VERIFY: lambda: hide_passcode,
-    Ins.CHANGE_REFERENCE_DATA: lambda: hide_passcode,
-    Ins.RESET_RETRY_COUNTER: lambda: hide_passcode,
-    Ins.PUT_DATA: lambda: Contents().hide,
-    Extension.IMPORT_KEY: lambda: KeyParts().hide,
-    Extension.SET_MANAGEMENT_KEY: lambda: _hide_management_key,
+SECRETIVE: Mapping[int, Callable[[], Hide]] = {
+    Ins.VERIFY: lambda: hiding.passcode,
+    Ins.CHANGE_REFERENCE_DATA: lambda: hiding.passcode,
+    Ins.RESET_RETRY_COUNTER: lambda: hiding.passcode,
+    Ins.PUT_DATA: lambda: hiding.Contents().hide,
+    Extension.IMPORT_KEY: lambda: hiding.KeyParts().hide,
+    Extension.SET_MANAGEMENT_KEY: lambda: hiding.ManagementKey().hide,
 }

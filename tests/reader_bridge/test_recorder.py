@@ -116,3 +116,31 @@ def test_the_factory_passcodes_are_not_written_either() -> None:
     card.transmit(b"\x00\x2c\x00\x80\x10" + PUK + PIN + b"\xff\xff")
     assert PIN.hex() not in card.text()
     assert PUK.hex() not in card.text()
+
+
+def test_a_chain_that_was_broken_off_hides_no_less() -> None:
+    card = RecordedCard(ScriptedKeys(), developer=True)
+    for part in ("10DB3FFF055C035FC102", "10FE119A02AA7F", "10FFFFFF030A9B10"):
+        card.send(part)
+        assert card.send("0020008008313335373930FFFF") == "63C2"
+        assert card.send("0020008008313233343536FFFF") == "9000"
+    for passcode in (b"135790", PIN):
+        assert passcode.hex() not in card.text()
+    assert card.replays()
+    assert "otherwise" not in card.text()
+
+
+def test_a_key_that_is_refused_and_sent_again_stays_unknown() -> None:
+    card = RecordedCard(ScriptedKeys(), developer=True)
+    scalar = bytes(range(0x81, 0xA1))
+    imported = b"\x06\x20" + scalar
+    parts = (b"\x10\xfe\xaa\x9a\x12" + imported[:18], b"\x00\xfe\x11\x9a\x10" + imported[18:])
+    whole = b"\x00\xfe\x11\x9a\x22" + imported
+    for apdu in (*parts, whole, parts[0]):
+        card.transmit(apdu)
+    card.reset()
+    card.transmit(whole)
+    written = card.text()
+    assert not any(scalar[at : at + 3].hex() in written for at in range(30))
+    assert card.replays()
+    assert "otherwise" not in written

@@ -266,11 +266,14 @@ def record(
         match line:
             case Sent(apdu):
                 yield write(Sent(redaction.command(apdu)))
-                yield write(Received(responses.response(apdu, reader.transmit(apdu))))
+                response = reader.transmit(apdu)
+                redaction.answered(response)
+                yield write(Received(responses.response(apdu, response)))
             case Comment() | Step():
                 yield write(line)
             case Power():
                 reader.reset()
+                redaction.reset()
                 yield write(line)
 
 

@@ -18,6 +18,7 @@ from card_os.trace.lines import (
     Image,
     Line,
     Pause,
+    Power,
     Received,
     Sent,
     read_all,
@@ -136,7 +137,11 @@ def _redacted(lines: Iterable[Line]) -> Iterator[Line]:
                 command = apdu
                 yield Sent(redaction.command(apdu))
             case Received(apdu):
+                redaction.answered(apdu)
                 yield Received(responses.response(command, apdu))
+            case Power():
+                redaction.reset()
+                yield line
             case _:
                 yield line
 

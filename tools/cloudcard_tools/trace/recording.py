@@ -12,6 +12,7 @@ from pathlib import Path
 
 from card_os.card import Card
 from card_os.piv import CardImage, new_card
+from card_os.trace import redaction
 from card_os.trace.replay import SeededRandom
 from cloudcard_tools.failure import Failure
 from cloudcard_tools.trace import cards
@@ -37,7 +38,8 @@ def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
     """
     try:
         file = path.open("x", encoding="ascii", newline="\n")
-        digest = cards.save(image, path.parent)
+        shown = redaction.image(image)  # of the second card too, which says what is written
+        digest = cards.save(shown, path.parent)
     except FileExistsError:
         raise Failure(f"{path} is there already: name another file, or remove it") from None
     except OSError as error:
@@ -52,7 +54,7 @@ def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
         card = new_card(image, SeededRandom(seed))
         recorder = Recorder(
             card,
-            new_card(image, SeededRandom(seed)),
+            new_card(shown, SeededRandom(seed)),
             digest,
             seed,
             write_line,

@@ -1,0 +1,126 @@
+"""What takes a secret's place in a command that may come in several parts: each of these is told
+the parts one after the other, and gives back as many bytes.
+
+What is kept is what is known to be no secret. So parts that are none of such a command, or that
+begin anew in the middle, are hidden rather than written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from card_os.piv.generation import POLICY_TAGS
+from card_os.piv.importing import CRT, ED25519_SEED, PRIMES, SCALAR, X25519_SCALAR
+from card_os.piv.names import ObjectTag, Tag
+from card_os.trace.words import HIDDEN_OCTET
+
+Hide: TypeAlias = Callable[[bytes], bytes]
+
+PADDING = 0xFF
+NOT_A_DIGIT = ord("x")
+KEY_TAGS = frozenset({*PRIMES, *CRT, SCALAR, ED25519_SEED, X25519_SCALAR})
+KEY_PREFIX = 3  # of SET MANAGEMENT KEY: algorithm, 9B, length
+SECRET_OBJECTS = frozenset({ObjectTag.PRINTED_INFORMATION, ObjectTag.PAIRING_CODE})
+"""ykman keeps a card's management key in the first, behind the PIN; the second is a passcode."""
+NAMES = frozenset(bytes((Tag.TAG_LIST, 3)) + int(tag).to_bytes(3) for tag in SECRET_OBJECTS)
+NAME_BYTES = 5  # of tag list and tag, before the contents
+
+
+def passcode(part: bytes) -> bytes:
+    """Passcodes of the same lengths; what is no digit stays none."""
+    return bytes(_hide_one(octet) for octet in part)
+
+
+def octets(part: bytes) -> bytes:
+    """So many other bytes."""
+    return HIDDEN_OCTET * len(part)
+
+
+@dataclass(slots=True)
+class ManagementKey:
+    """SET MANAGEMENT KEY: all but the algorithm, and what the key is for."""
+
+    _kept: int = KEY_PREFIX
+
+    def hide(self, part: bytes) -> bytes:
+        """A part of the same length."""
+        kept, self._kept = part[: self._kept], max(self._kept - len(part), 0)
+        return kept + octets(part[len(kept) :])
+
+
+@dataclass(slots=True)
+class KeyParts:
+    """The data objects of an imported key; policies are kept."""
+
+    _header: bytes = b""  # of a data object, as far as it has come
+    _left: int = 0  # of its value
+    _secret: bool = False
+    _lost: bool = False  # these are no data objects of a key: all may be one
+
+    def hide(self, part: bytes) -> bytes:
+        """A part of the same length, the private key replaced."""
+        hidden = bytearray()
+        for octet in part:
+            if self._left:
+                self._left -= 1
+                hidden.append(HIDDEN_OCTET[0] if self._secret else octet)
+            else:
+                self._begin(octet)
+                hidden.append(HIDDEN_OCTET[0] if self._lost else octet)
+        return bytes(hidden)
+
+    def _begin(self, octet: int) -> None:
+        """One more byte of tag and length."""
+        self._header += bytes((octet,))
+        tag, lengths = self._header[0], self._header[1:]
+        self._lost = self._lost or tag not in KEY_TAGS.union(POLICY_TAGS) or len(lengths) > 3
+        if self._lost:
+            self._header = self._header[:1]
+            return
+        if not lengths or (lengths[0] & 0x80 and len(lengths) <= lengths[0] & 0x7F):
+            return
+        coded = lengths[1:] if lengths[0] & 0x80 else lengths
+        self._left = int.from_bytes(coded)
+        self._secret = tag not in POLICY_TAGS or self._left != 1
+        self._header = b""
+
+
+@dataclass(slots=True)
+class Contents:
+    """PUT DATA: the contents of the objects in which there are secrets.
+
+    Their names are looked for everywhere: a command may begin anew among the parts of another.
+    """
+
+    _name: bytes = b""  # the last bytes, as many as a name has
+    _lengths: bytes | None = None  # tag and length of secret contents, as far as they have come
+
+    def hide(self, part: bytes) -> bytes:
+        """A part of the same length."""
+        return bytes(self._hide_next(octet) for octet in part)
+
+    def _hide_next(self, octet: int) -> int:
+        self._name = (self._name + bytes((octet,)))[-NAME_BYTES:]
+        if self._name in NAMES:
+            self._lengths = b""
+            return octet
+        if self._lengths is None:
+            return octet
+        if self._has_lengths():
+            return HIDDEN_OCTET[0]
+        self._lengths += bytes((octet,))
+        return octet
+
+    def _has_lengths(self) -> bool:
+        coded = (self._lengths or b"")[1:]
+        if not coded:
+            return False
+        return len(coded) > (coded[0] & 0x7F if coded[0] in (0x81, 0x82) else 0)
+
+
+def _hide_one(octet: int) -> int:
+    if octet == PADDING:
+        return PADDING
+    return HIDDEN_OCTET[0] if 0x30 <= octet <= 0x39 else NOT_A_DIGIT

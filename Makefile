@@ -11,7 +11,7 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 
 # The programs that the tests try the card with; the demo does without.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
-	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2
+	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 tshark
 
 # Of make fuzz: how long, and what.
 FUZZ_SECONDS ?= 30

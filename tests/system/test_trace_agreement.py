@@ -19,6 +19,7 @@ from card_os.piv.names import Algorithm
 from card_os.trace.lines import Received, Sent, read_all
 from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must
+from cloudcard_tools.demo.programs import run as programs_run
 from cloudcard_tools.trace import trace
 from cloudcard_tools.trace.recording import recorded
 from reader_bridge.local.making import plain_card
@@ -26,6 +27,7 @@ from reader_bridge.local_keys import LocalKeys
 from system_cards import PIN, certified, in_slot
 
 READER = "Virtual PCD 00 00"
+Talk = (Sent, Received)
 SCRIPT = """\
 = select
 00A4040005A000000308
@@ -129,3 +131,24 @@ def test_a_card_is_recorded_by_a_script(virtual_readers: pcsc.Client, tmp_path: 
     assert in_process.exit_code == 1
     assert "replay it with --reader" in in_process.output
     assert run("replay", bench.trace, "--reader", "Nobody's").exit_code == 1
+
+
+def test_the_log_of_a_program_is_what_the_reader_has_recorded(
+    virtual_readers: pcsc.Client, tmp_path: Path
+) -> None:
+    bench = Bench(virtual_readers, tmp_path, Algorithm.ECC_P256)
+    with bench.recorded():
+        ended = programs_run(
+            ["pkcs15-tool", "--reader", "0", "--verify-pin", "--pin", PIN, "--list-certificates"],
+            OPENSC_DEBUG="9",
+        )
+    log, made = tmp_path / "opensc.log", tmp_path / "imported.trace"
+    log.write_text(ended.errors)
+    result = run("import", log, "-o", made)
+    assert result.exit_code == 0, result.output
+    told = [
+        [line for _, line in read_all(path.read_text().splitlines()) if isinstance(line, Talk)]
+        for path in (made, bench.trace)
+    ]
+    assert len(told[0]) > 40
+    assert told[0] == told[1]

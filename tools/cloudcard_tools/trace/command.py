@@ -17,6 +17,15 @@ COMMANDS: Mapping[str, Row] = {
     "record": Row(
         f"{HERE}.reader_command:record", "Record what a card in a PC/SC reader says to a script."
     ),
+    "show": Row(
+        f"{HERE}.show:show_command",
+        "Show a trace in words: commands, keys, objects, status words, data objects, times.",
+    ),
+    "import": Row(
+        f"{HERE}.exchange:import_command",
+        "Make a trace of what another program has written down.",
+    ),
+    "export": Row(f"{HERE}.exchange:export_command", "Write a trace for other programs."),
     "minimise": Row(
         f"{HERE}.minimise:minimise_command",
         "Shorten a trace that differs to what still differs in the same way.",
@@ -38,6 +47,9 @@ Examples:
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace record --reader Yubico --script look.txt --output look.trace
+  cloudcard trace show login.trace --html login.html
+  cloudcard trace import pcscd.log -o login.trace
+  cloudcard trace export --to pcap login.trace -o login.pcap
   cloudcard trace minimise login.trace -o short.trace
 """,
 )

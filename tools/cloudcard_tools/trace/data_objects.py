@@ -67,10 +67,10 @@ def _decode(data: bytes, parts: Parts, depth: int, left: list[int]) -> tuple[Dat
             if not left[0]:
                 break
             left[0] -= 1
-            part = parts.get(tag, UNKNOWN)
+            part = parts.get(tag, UNKNOWN)  # PIV's tags do not tell whether they are constructed
             meaning = part.meaning(value)
             inside: tuple[DataObject, ...] = ()
-            nests = not meaning and (bool(part.inside) or _constructed(tag))
+            nests = bool(part.inside) or (part is UNKNOWN and _constructed(tag))
             if nests and depth < DEEPEST:
                 inside = _decode(value, part.inside, depth + 1, left)
             found.append(DataObject(tag, part.name, value, meaning, inside))

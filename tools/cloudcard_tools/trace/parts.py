@@ -160,8 +160,9 @@ IMPORTED: Parts = {
 }
 PLAIN: Meaning = lambda _: ""  # noqa: E731 (a row of the tables below)
 SENT: Mapping[int, Meaning] = {  # of command data that is no data object
-    names.SELECT: values.application,
+    names.SELECT: PLAIN,  # its title says which application
     names.GET_RESPONSE: PLAIN,
+    Ins.GET_DATA: PLAIN,
     Ins.VERIFY: lambda _: "a passcode, hidden",
     Ins.CHANGE_REFERENCE_DATA: lambda _: "two passcodes, hidden",
     Ins.RESET_RETRY_COUNTER: lambda _: "PUK and PIN, hidden",

@@ -119,7 +119,8 @@ def pin_usage(value: bytes) -> str:
     allowed = [name for bit, name in UNIVERSAL_PIN if value[0] & bit]
     if value[0] & VIRTUAL_CONTACT:
         allowed.append("virtual contact interface")
-    return ", ".join(allowed + [PREFERENCES[value[1]]] * (value[1] in PREFERENCES))
+    preferred = [PREFERENCES[value[1]]] if value[1] in PREFERENCES else []
+    return ", ".join(allowed + preferred)
 
 
 def compression(value: bytes) -> str:

@@ -24,26 +24,19 @@ def parsed(apdu: bytes) -> Command | None:
 
 
 def command(apdu: bytes) -> str:
-    """A command in one line."""
+    """A command in one line, with its data."""
     found = parsed(apdu)
     if found is None:
         return f"{instruction(apdu)}, lengths wrong: {octets(apdu)}"
     data = f" data {octets(found.data)}" if found.data else ""
+    return title(found) + data
+
+
+def title(found: Command) -> str:
+    """A command's name, parameters and what it is about, without its data."""
+    name = instruction(bytes((found.cla, found.ins)))
     about = f" ({said})" if (said := subject(found)) else ""
-    return f"{instruction(apdu)}{_apart(found)} P1-P2 {found.p1:02X}{found.p2:02X}{about}{data}"
-
-
-def title(apdu: bytes) -> str:
-    """A command's name and what it is about, without its bytes."""
-    found = parsed(apdu)
-    if found is None:
-        return f"{instruction(apdu)}, lengths wrong"
-    return title_of(found)
-
-
-def title_of(found: Command) -> str:
-    """The name of a command that was put together, and what it is about."""
-    return f"{instruction(bytes((found.cla, found.ins)))}{_apart(found)} {subject(found)}".rstrip()
+    return f"{name}{_apart(found)} P1-P2 {found.p1:02X}{found.p2:02X}{about}"
 
 
 def instruction(apdu: bytes) -> str:

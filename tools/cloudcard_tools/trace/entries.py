@@ -1,4 +1,4 @@
-"""A trace as people read it: its lines one at a time, decoded, with their times."""
+"""A trace as people read it: what each line says, in words, and how long it took."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from card_os.trace.lines import (
     Step,
 )
 from cloudcard_tools.trace import key_words, names, words
-from cloudcard_tools.trace.data_objects import DataObject, count, octets
+from cloudcard_tools.trace.data_objects import DataObject, count, octets, row, rows
 
-SLOW_MS = 100
+SECOND = 1_000_000  # microseconds
 MORE = 0x61  # SW1 of a response that goes on
 MOST_JOINED = 200_000  # bytes of pieces that are put together: more than an APDU or object has
+FINE = frozenset({int(SW.OK), int(SW.ALREADY_CLOSED)})
 POWER = {
-    Power.ON: "power on",
-    Power.OFF: "power off",
-    Power.RESET: "reset",
+    Power.ON: "the card gets power",
+    Power.OFF: "the card loses power",
+    Power.RESET: "the card is reset",
 }
 
 
@@ -75,10 +76,22 @@ class Entry:
     took: int = 0  # since the line before
     who: Who = Who.READER  # took that time
     slow: bool = False
-    data: bytes = b""  # the APDU as it is
-    objects: tuple[DataObject, ...] = ()
-    note: str = ""  # what the data is, where it is no data objects or not all of them
-    good: bool = True  # not a refusal, and no error's status word
+    apdu: bytes = b""
+    data: bytes = b""  # of it, or of all that it completes
+    objects: tuple[DataObject, ...] = ()  # in that data
+    note: str = ""  # about that data
+    fine: bool = True  # not a refusal, and no error's status word
+
+    @property
+    def details(self) -> Iterator[str]:
+        """What is in its data, a line for each data object."""
+        note = f"({self.note})" if self.note else ""
+        if self.objects and note:
+            yield note
+        for depth, each in rows(self.objects):
+            yield f"{'  ' * depth}{row(each)}"
+        if self.data and not self.objects:
+            yield f"{octets(self.data)} {note}".rstrip()
 
 
 class _Words(NamedTuple):
@@ -86,10 +99,11 @@ class _Words(NamedTuple):
 
     kind: Kind
     text: str
+    apdu: bytes = b""
     data: bytes = b""
     objects: tuple[DataObject, ...] = ()
     note: str = ""
-    good: bool = True
+    fine: bool = True
 
 
 @dataclass(slots=True)
@@ -118,9 +132,11 @@ class Total:
             self.took[entry.who] = self.took.get(entry.who, 0) + entry.took
 
 
-def tell(lines: Iterable[tuple[int, Line]], slow_ms: int = SLOW_MS) -> Iterator[Entry]:
-    """Each line in words, with totals after each step and at the end. Raises TraceError."""
-    return _Story(slow_ms * 1000).tell(lines)
+def read(lines: Iterable[tuple[int, Line]], slow: int) -> Iterator[Entry]:
+    """Each line in words, with totals after each step and at the end; answers that took `slow`
+    microseconds or longer are marked. Raises TraceError.
+    """
+    return _Reading(slow).read(lines)
 
 
 def duration(microseconds: int) -> str:
@@ -136,7 +152,7 @@ def duration(microseconds: int) -> str:
     return f"{minutes:,} min {rest:02} s"
 
 
-class _Story:
+class _Reading:
     """What has to be known of the lines before, to tell the next one."""
 
     def __init__(self, slow: int) -> None:
@@ -150,7 +166,7 @@ class _Story:
         self._sent = b""  # data of a chain so far
         self._fetched = b""  # data of an answer so far
 
-    def tell(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Entry]:
+    def read(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Entry]:
         number = 1
         steps = 0
         for number, line in lines:
@@ -176,16 +192,15 @@ class _Story:
         return Entry(number, Kind.TOTAL, f"{whole}{total}", self._step, self._at)
 
     def _entry(self, number: int, line: Line) -> Entry:
-        kind, text, data, objects, note, good = self._words(line)
+        said = self._words(line)
+        kind = said.kind
         took, who = self._took, self._who
-        slow = took >= self._slow and took > 0
+        slow = who is not Who.READER and took >= self._slow and took > 0
         if kind not in (Kind.COMMENT, Kind.STEP, Kind.SETTING):
             self._took, self._who = 0, NEXT.get(kind, Who.READER)
         else:  # the time goes on
             took, slow = 0, False
-        entry = Entry(
-            number, kind, text, self._step, self._at, took, who, slow, data, objects, note, good
-        )
+        entry = Entry(number, kind, said.text, self._step, self._at, took, who, slow, *said[2:])
         self._all.add(entry)
         self._of_step.add(entry)
         return entry
@@ -205,7 +220,7 @@ class _Story:
                 wrong = isinstance(result, Refusal) or (
                     isinstance(result, TriesLeft) and not isinstance(asked, PasscodeStatus)
                 )
-                return _Words(Kind.RESULT, said, good=not wrong)
+                return _Words(Kind.RESULT, said, fine=not wrong)
             case Comment(text):
                 return _Words(Kind.COMMENT, text)
             case Step(name):
@@ -215,7 +230,7 @@ class _Story:
                 return _Words(Kind.POWER, POWER[line])
             case Abandoned():
                 self._forget()
-                return _Words(Kind.POWER, "the reader left while the card waited", good=False)
+                return _Words(Kind.POWER, "the reader hangs up while the card waits", fine=False)
             case Image(sha256):
                 return _Words(Kind.SETTING, f"card {sha256.hex()}")
             case Seed(value):
@@ -227,45 +242,52 @@ class _Story:
 
     def _sent_words(self, apdu: bytes) -> _Words:
         command = words.parsed(apdu)
-        title = words.title(apdu)
         if command is None:
             self._forget()
-            return _Words(Kind.COMMAND, title, apdu)
+            return _Words(Kind.COMMAND, words.command(apdu), apdu)
+        title = words.title(command)
         if command.ins == names.GET_RESPONSE and not command.data:
             return _Words(Kind.COMMAND, title, apdu)
+        if self._command is None or _header(self._command) != _header(command):
+            self._sent = b""  # no part of that chain
         self._fetched = b""
         self._command = command
         self._sent = _joined(self._sent, command.data)
         if command.is_chained:
-            return _Words(Kind.COMMAND, title, apdu, note=f"{count(len(command.data))} of more")
+            return _Words(Kind.COMMAND, title, apdu, command.data, note="a part")
         whole, self._sent = self._sent, b""
         self._command = replace(command, data=whole)
         objects, meaning = words.sent(self._command, whole)
         parts = f"{count(len(whole))} in all" if len(whole) > len(command.data) else ""
         if parts:
-            title = words.title_of(self._command)
-        return _Words(Kind.COMMAND, title, apdu, objects, ", ".join(filter(None, (parts, meaning))))
+            title = words.title(self._command)
+        note = ", ".join(filter(None, (parts, meaning)))
+        return _Words(Kind.COMMAND, title, apdu, whole, objects, note)
 
     def _received_words(self, apdu: bytes) -> _Words:
         sw, data = apdu[-2:], apdu[:-2]
-        good = sw == SW.OK.to_bytes(2) or sw[0] == MORE
+        fine = int.from_bytes(sw) in FINE or sw[0] == MORE
         said = words.status(apdu)
         if data:
             said += f", {count(len(data))}"
         before = self._fetched
         self._fetched = _joined(before, data)
         if sw[0] == MORE:
-            return _Words(Kind.RESPONSE, said, apdu, note="a part" if data else "")
+            return _Words(Kind.RESPONSE, said, apdu, data, note="a part" if data else "")
         whole, self._fetched = self._fetched, b""
         objects, meaning = words.received(self._command, whole) if whole else ((), "")
         parts = f"{count(len(whole))} in all" if before else ""
         note = ", ".join(filter(None, (parts, meaning)))
-        return _Words(Kind.RESPONSE, said, apdu, objects, note, good)
+        return _Words(Kind.RESPONSE, said, apdu, whole, objects, note, fine)
 
     def _forget(self) -> None:
         """What a command, a chain or an answer was: it ends here."""
         self._command, self._request = None, None
         self._sent = self._fetched = b""
+
+
+def _header(command: Command) -> tuple[int, int, int]:
+    return command.ins, command.p1, command.p2
 
 
 def _joined(before: bytes, more: bytes) -> bytes:

@@ -212,7 +212,6 @@ def test_the_plugin_replays_the_corpus() -> None:
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
-            *("-p", "cloudcard_tools.trace.pytest_plugin"),
             *("--apdu-traces", str(CORPUS), "--rootdir", str(CORPUS), str(CORPUS)),
         ],
         capture_output=True,

@@ -56,7 +56,7 @@ def certificate(subject: str, issuer: str = "An authority") -> bytes:
         ("00700001", "MANAGE CHANNEL P1-P2 0001 (open 1)"),
         ("00708000", "MANAGE CHANNEL P1-P2 8000 (close this one)"),
         ("0020ff80", "VERIFY P1-P2 FF80 (80 PIN, log out)"),
-        ("00200080", "VERIFY P1-P2 0080 (80 PIN, whether it is needed)"),
+        ("00200080", "VERIFY P1-P2 0080 (80 PIN, its status)"),
         ("00cb3fff055c035fc10d00", "GET DATA P1-P2 3FFF (retired certificate 1)"),
         ("00cb3fff055c035fffff00", "GET DATA P1-P2 3FFF (notes of Yubico's tools 5FFFFF)"),
         ("00cb3fff055c0301020300", "GET DATA P1-P2 3FFF (object 10203)"),

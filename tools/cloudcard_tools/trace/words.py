@@ -115,7 +115,7 @@ def _of_key(found: Command) -> str:
 def _verify(found: Command) -> str:
     if found.p1 == LOG_OUT:
         return f"{key(found.p2)}, log out"
-    return key(found.p2) + ("" if found.data else ", whether it is needed")
+    return key(found.p2) + ("" if found.data else ", its status")
 
 
 def _move(found: Command) -> str:

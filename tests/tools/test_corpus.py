@@ -86,7 +86,7 @@ def status_words() -> Mapping[Path, frozenset[int]]:
         (SW.NOT_FOUND, SW.REFERENCE_DATA_NOT_FOUND, ("6A82 (not found)", "6A88 (reference data")),
         (SW.SECURITY_STATUS_NOT_SATISFIED, SW.CONDITIONS_NOT_SATISFIED, ("6982", "6985")),
         (SW.AUTHENTICATION_METHOD_BLOCKED, 0x63C0, ("6983 (authentication", "63C0 (0 tries left)")),
-        (0x63C2, 0x6300, ("63C2 (2 tries left)", "6300 (not one of this card)")),
+        (0x63C2, 0x6300, ("63C2 (2 tries left)", "6300 (verification failed)")),
         (SW.CLA_NOT_SUPPORTED, SW.INS_NOT_SUPPORTED, ("6E00 (cla not", "6D00 (ins not")),
         (SW.INS_NOT_SUPPORTED, SW.CLA_NOT_SUPPORTED, ("6D00 (ins not", "6E00 (cla not")),
     ],
@@ -212,7 +212,6 @@ def test_the_plugin_replays_the_corpus() -> None:
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
-            *("-p", "cloudcard_tools.trace.pytest_plugin"),
             *("--apdu-traces", str(CORPUS), "--rootdir", str(CORPUS), str(CORPUS)),
         ],
         capture_output=True,

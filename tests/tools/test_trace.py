@@ -196,7 +196,7 @@ def test_several_at_once_and_as_junit(recorded: Path, tmp_path: Path) -> None:
 
 
 def pytest_run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    plugin = ("-p", "no:cacheprovider", "-p", "cloudcard_tools.trace.pytest_plugin")
+    plugin = ("-p", "no:cacheprovider")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-v", *plugin, *map(str, arguments)],
         capture_output=True,

@@ -19,7 +19,7 @@ from fakes import sample_image
 
 MEGABYTE = 1024 * 1024
 MOST_MEMORY = 400 * MEGABYTE  # of addresses, the interpreter and its libraries included
-COMMANDS = ("replay", "minimise")
+COMMANDS = ("replay", "minimise", "show")
 SECONDS = 20.0
 
 

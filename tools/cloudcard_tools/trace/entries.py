@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import NamedTuple
 
 from card_os.apdu import Command
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
-    Administrator,
-    AttestKey,
-    Changed,
-    GenerateKey,
-    ImportKey,
-    MoveKey,
-    WriteObject,
-)
-from card_os.piv.names import Ins
-from card_os.status import SW, CardError
+from card_os.keys import KeyRequest, PasscodeStatus, Refusal, TriesLeft
+from card_os.status import SW
 from card_os.trace.lines import (
     Abandoned,
     Answered,
@@ -45,174 +25,271 @@ from card_os.trace.lines import (
     Sent,
     Step,
 )
-from cloudcard_tools.trace import words
+from cloudcard_tools.trace import key_words, names, words
+from cloudcard_tools.trace.data_objects import DataObject, count, octets, row, rows
 
-GET_RESPONSE, MORE = b"\xc0", b"\x61"  # an instruction; the first byte of a status word
-LONGEST = 1 << 17  # bytes of a whole response
-MICROSECONDS = 1_000_000
+SECOND = 1_000_000  # microseconds
+MORE = 0x61  # SW1 of a response that goes on
+MOST_JOINED = 200_000  # bytes of pieces that are put together: more than an APDU or object has
 FINE = frozenset({int(SW.OK), int(SW.ALREADY_CLOSED)})
+POWER = {
+    Power.ON: "the card gets power",
+    Power.OFF: "the card loses power",
+    Power.RESET: "the card is reset",
+}
+
+
+class Kind(Enum):
+    """What a line is."""
+
+    COMMENT = "comment"
+    STEP = "step"
+    SETTING = "setting"
+    POWER = "power"
+    COMMAND = "command"
+    RESPONSE = "response"
+    REQUEST = "request"
+    RESULT = "result"
+    TOTAL = "total"  # no line of the file: what a step, or all of it, came to
+
+
+class Who(Enum):
+    """Whose turn it was."""
+
+    READER = "reader"
+    CARD = "card"
+    KEYS = "key service"
+
+
+NEXT = {Kind.COMMAND: Who.CARD, Kind.REQUEST: Who.KEYS, Kind.RESULT: Who.CARD}  # else the reader
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a trace. `kind` is one of step, comment, setting, power, command, response,
-    request and result.
-    """
+    """A line in words."""
 
-    number: int  # of the line
-    kind: str
+    number: int  # of the line; of the last one for a total
+    kind: Kind
     text: str
-    details: tuple[str, ...] = ()  # what is in it, one data object a line
-    raw: str = ""  # the APDU in hexadecimal digits
-    at: float = 0.0  # seconds since the beginning
-    seconds: float = 0.0  # since the line before
+    step: str = ""
+    at: int = 0  # microseconds since the beginning
+    took: int = 0  # since the line before
+    who: Who = Who.READER  # took that time
     slow: bool = False
-    fine: bool = True  # of a response: no error
-    step: str = field(default="")
+    apdu: bytes = b""
+    data: bytes = b""  # of it, or of all that it completes
+    objects: tuple[DataObject, ...] = ()  # in that data
+    note: str = ""  # about that data
+    fine: bool = True  # not a refusal, and no error's status word
+
+    @property
+    def details(self) -> Iterator[str]:
+        """What is in its data, a line for each data object."""
+        note = f"({self.note})" if self.note else ""
+        if self.objects and note:
+            yield note
+        for depth, each in rows(self.objects):
+            yield f"{'  ' * depth}{row(each)}"
+        if self.data and not self.objects:
+            yield f"{octets(self.data)} {note}".rstrip()
 
 
-def read(lines: Iterable[tuple[int, Line]], slow: float) -> Iterator[Entry]:
-    """The entries of a trace, one at a time; what took `slow` seconds or longer is marked."""
-    at = seconds = 0.0
-    step = ""
-    pieces = b""  # of a response that goes on
-    for number, line in lines:
-        if isinstance(line, Pause):
-            seconds += line.microseconds / MICROSECONDS
-            continue
-        at += seconds
-        if isinstance(line, Step):
-            step = line.name
-        kind, text, details, raw, fine = _told(line)
+class _Words(NamedTuple):
+    """A line in words, without its time."""
+
+    kind: Kind
+    text: str
+    apdu: bytes = b""
+    data: bytes = b""
+    objects: tuple[DataObject, ...] = ()
+    note: str = ""
+    fine: bool = True
+
+
+@dataclass(slots=True)
+class Total:
+    """What some lines came to."""
+
+    commands: int = 0
+    slow: int = 0
+    took: dict[Who, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        commands = f"{self.commands:,} command{'s' * (self.commands != 1)}"
+        if not any(self.took.values()):
+            return commands
+        each = ", ".join(
+            f"{who.value} {duration(self.took[who])}" for who in Who if who in self.took
+        )
+        slow = f"; {self.slow:,} slow" if self.slow else ""
+        return f"{commands} in {duration(sum(self.took.values()))}: {each}{slow}"
+
+    def add(self, entry: Entry) -> None:
+        """Count a line."""
+        self.commands += entry.kind is Kind.COMMAND
+        self.slow += entry.slow
+        if entry.took:
+            self.took[entry.who] = self.took.get(entry.who, 0) + entry.took
+
+
+def read(lines: Iterable[tuple[int, Line]], slow: int) -> Iterator[Entry]:
+    """Each line in words, with totals after each step and at the end; answers that took `slow`
+    microseconds or longer are marked. Raises TraceError.
+    """
+    return _Reading(slow).read(lines)
+
+
+def duration(microseconds: int) -> str:
+    """A time as people say it."""
+    if microseconds < 1000:
+        return f"{microseconds} µs"
+    if microseconds < 1_000_000:
+        return f"{microseconds / 1000:.3g} ms" if microseconds < 999_500 else "1 s"
+    seconds = microseconds / 1_000_000
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:,} min {rest:02} s"
+
+
+class _Reading:
+    """What has to be known of the lines before, to tell the next one."""
+
+    def __init__(self, slow: int) -> None:
+        self._slow = slow
+        self._at = self._took = 0
+        self._who = Who.READER
+        self._step = ""
+        self._all, self._of_step = Total(), Total()
+        self._command: Command | None = None  # whose answer is being fetched
+        self._request: KeyRequest | None = None
+        self._sent = b""  # data of a chain so far
+        self._fetched = b""  # data of an answer so far
+
+    def read(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Entry]:
+        number = 1
+        steps = 0
+        for number, line in lines:
+            match line:
+                case Pause(microseconds):
+                    self._at += microseconds
+                    self._took += microseconds
+                    continue
+                case Step(name):
+                    if self._of_step.commands:
+                        yield self._total(number, self._of_step)
+                    self._of_step = Total()
+                    self._step = name
+                    steps += 1
+            yield self._entry(number, line)
+        if steps and self._of_step.commands:
+            yield self._total(number, self._of_step)
+        self._step = ""
+        yield self._total(number, self._all)
+
+    def _total(self, number: int, total: Total) -> Entry:
+        whole = "in all: " if total is self._all else ""
+        return Entry(number, Kind.TOTAL, f"{whole}{total}", self._step, self._at)
+
+    def _entry(self, number: int, line: Line) -> Entry:
+        said = self._words(line)
+        kind = said.kind
+        took, who = self._took, self._who
+        slow = who is not Who.READER and took >= self._slow and took > 0
+        if kind not in (Kind.COMMENT, Kind.STEP, Kind.SETTING):
+            self._took, self._who = 0, NEXT.get(kind, Who.READER)
+        else:  # the time goes on
+            took, slow = 0, False
+        entry = Entry(number, kind, said.text, self._step, self._at, took, who, slow, *said[2:])
+        self._all.add(entry)
+        self._of_step.add(entry)
+        return entry
+
+    def _words(self, line: Line) -> _Words:
         match line:
-            case Received(apdu) if _goes_on(apdu):
-                pieces = (pieces + apdu[:-2])[:LONGEST]
+            case Sent(apdu):
+                return self._sent_words(apdu)
             case Received(apdu):
-                details, pieces = _tree(pieces + apdu[:-2]), b""
-            case Sent(apdu) if apdu[1:2] != GET_RESPONSE:
-                pieces = b""
-        is_slow = seconds >= slow and kind in ("response", "request", "result")
-        yield Entry(number, kind, text, details, raw, at, seconds, is_slow, fine, step)
-        seconds = 0.0
+                return self._received_words(apdu)
+            case Asked(request):
+                self._request = request
+                return _Words(Kind.REQUEST, key_words.asked(request))
+            case Answered(result):
+                asked, self._request = self._request, None
+                said = key_words.answered(result, asked)
+                wrong = isinstance(result, Refusal) or (
+                    isinstance(result, TriesLeft) and not isinstance(asked, PasscodeStatus)
+                )
+                return _Words(Kind.RESULT, said, fine=not wrong)
+            case Comment(text):
+                return _Words(Kind.COMMENT, text)
+            case Step(name):
+                return _Words(Kind.STEP, name)
+            case Power():
+                self._forget()
+                return _Words(Kind.POWER, POWER[line])
+            case Abandoned():
+                self._forget()
+                return _Words(Kind.POWER, "the reader hangs up while the card waits", fine=False)
+            case Image(sha256):
+                return _Words(Kind.SETTING, f"card {sha256.hex()}")
+            case Seed(value):
+                return _Words(Kind.SETTING, f"random bytes from seed {octets(value)}")
+            case Clock(time):
+                return _Words(Kind.SETTING, f"recorded {time}")
+            case Pause(microseconds):
+                return _Words(Kind.COMMENT, duration(microseconds))
+
+    def _sent_words(self, apdu: bytes) -> _Words:
+        command = words.parsed(apdu)
+        if command is None:
+            self._forget()
+            return _Words(Kind.COMMAND, words.command(apdu), apdu)
+        title = words.title(command)
+        if command.ins == names.GET_RESPONSE and not command.data:
+            return _Words(Kind.COMMAND, title, apdu)
+        if self._command is None or _header(self._command) != _header(command):
+            self._sent = b""  # no part of that chain
+        self._fetched = b""
+        self._command = command
+        self._sent = _joined(self._sent, command.data)
+        if command.is_chained:
+            return _Words(Kind.COMMAND, title, apdu, command.data, note="a part")
+        whole, self._sent = self._sent, b""
+        self._command = replace(command, data=whole)
+        objects, meaning = words.sent(self._command, whole)
+        parts = f"{count(len(whole))} in all" if len(whole) > len(command.data) else ""
+        if parts:
+            title = words.title(self._command)
+        note = ", ".join(filter(None, (parts, meaning)))
+        return _Words(Kind.COMMAND, title, apdu, whole, objects, note)
+
+    def _received_words(self, apdu: bytes) -> _Words:
+        sw, data = apdu[-2:], apdu[:-2]
+        fine = int.from_bytes(sw) in FINE or sw[0] == MORE
+        said = words.status(apdu)
+        if data:
+            said += f", {count(len(data))}"
+        before = self._fetched
+        self._fetched = _joined(before, data)
+        if sw[0] == MORE:
+            return _Words(Kind.RESPONSE, said, apdu, data, note="a part" if data else "")
+        whole, self._fetched = self._fetched, b""
+        objects, meaning = words.received(self._command, whole) if whole else ((), "")
+        parts = f"{count(len(whole))} in all" if before else ""
+        note = ", ".join(filter(None, (parts, meaning)))
+        return _Words(Kind.RESPONSE, said, apdu, whole, objects, note, fine)
+
+    def _forget(self) -> None:
+        """What a command, a chain or an answer was: it ends here."""
+        self._command, self._request = None, None
+        self._sent = self._fetched = b""
 
 
-def _told(line: Line) -> tuple[str, str, tuple[str, ...], str, bool]:
-    """Kind, text, details, APDU, and whether all is well."""
-    match line:
-        case Sent(apdu):
-            return "command", words.command(apdu), _inside(apdu), apdu.hex(), True
-        case Received(apdu):
-            status = int.from_bytes(apdu[-2:])
-            data = apdu[:-2]
-            more = f", {len(data)} bytes" if data else ""
-            fine = status in FINE or _goes_on(apdu)
-            return "response", words.status(apdu) + more, (), apdu.hex(), fine
-        case Asked(request):
-            return "request", asked(request), (), "", True
-        case Answered(result):
-            return "result", answered(result), (), "", not isinstance(result, Refusal)
-        case Step(name):
-            return "step", name, (), "", True
-        case Comment(text):
-            return "comment", text, (), "", True
-        case Power():
-            return "power", line.value, (), "", True
-        case Abandoned():
-            return "power", "the reader hangs up while the card waits", (), "", False
-        case Image(sha256):
-            return "setting", f"card {sha256.hex()}", (), "", True
-        case Seed(value):
-            return "setting", f"random bytes from seed {words.octets(value)}", (), "", True
-        case Clock(time):
-            return "setting", f"recorded at {time}", (), "", True
-        case Pause(microseconds):
-            return "setting", f"{microseconds / MICROSECONDS:g} s pass", (), "", True
+def _header(command: Command) -> tuple[int, int, int]:
+    return command.ins, command.p1, command.p2
 
 
-def duration(seconds: float) -> str:
-    """A time that people read."""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-
-
-def asked(request: KeyRequest) -> str:
-    """A key request in words."""
-    if isinstance(request, UseKey):
-        name = words.algorithm(request.algorithm)
-        return f"{USES[request.use]} with {words.key(request.key_ref)}, {name}"
-    tell = REQUESTS.get(type(request))
-    return tell(request) if tell else _named(request)
-
-
-def answered(result: KeyResult) -> str:
-    """A key result in words."""
-    match result:
-        case bytes():
-            return f"{len(result)} bytes {words.octets(result)}"
-        case Verified(proof):
-            return f"right, proof {proof.decode('ascii', 'replace')}"
-        case TriesLeft(tries, most, factory):
-            known = ", the factory's" if factory else ""
-            return f"{tries} of {most} tries left{known}"
-        case Administrator():
-            return "the administrator's answer is right"
-        case Changed(objects, keys, management):
-            parts = [f"object {words.OBJECTS.get(tag, f'{tag:02X}')}" for tag in objects]
-            parts += [f"key {words.key(key_ref)}" for key_ref in keys]
-            parts += [] if management is None else ["management key"]
-            return f"changed: {', '.join(parts) or 'nothing'}"
-        case Refusal():
-            return f"refused: {result.name.lower().replace('_', ' ')}"
-
-
-def _passcode(verb: str) -> Callable[[KeyRequest], str]:
-    def tell(request: KeyRequest) -> str:
-        key_ref = getattr(request, "key_ref", 0)
-        return f"{verb} {words.key(key_ref)}"
-
-    return tell
-
-
-def _named(request: KeyRequest) -> str:
-    """The name of a request, from its type's."""
-    name = type(request).__name__
-    spaced = "".join(f" {each.lower()}" if each.isupper() else each for each in name).strip()
-    key_ref = getattr(request, "key_ref", None)
-    return spaced if key_ref is None else f"{spaced} {words.key(key_ref)}"
-
-
-USES: Mapping[KeyUse, str] = {
-    KeyUse.SIGN: "sign",
-    KeyUse.DECRYPT: "decrypt",
-    KeyUse.AGREE: "agree on a secret",
-}
-REQUESTS: Mapping[type, Callable[[KeyRequest], str]] = {
-    VerifyPasscode: _passcode("check the passcode"),
-    ChangePasscode: _passcode("change the passcode"),
-    ResetPasscode: _passcode("unblock the passcode"),
-    PasscodeStatus: _passcode("how many tries has"),
-    GenerateKey: _passcode("make key"),
-    ImportKey: _passcode("import key"),
-    AttestKey: _passcode("attest key"),
-    MoveKey: lambda request: f"move key {words.key(getattr(request, 'source', 0))}",
-    WriteObject: lambda request: (
-        f"write object {words.OBJECTS.get(getattr(request, 'tag', 0), 'of another kind')}"
-    ),
-}
-
-
-def _goes_on(response: bytes) -> bool:
-    """Whether there is more to fetch."""
-    return response[-2:-1] == MORE
-
-
-def _inside(apdu: bytes) -> tuple[str, ...]:
-    try:
-        command = Command.parse(apdu)
-    except CardError:
-        return ()
-    told = command.is_chained or command.ins == Ins.GET_DATA  # in the command's words
-    return () if told else _tree(command.data)
-
-
-def _tree(data: bytes) -> tuple[str, ...]:
-    return tuple(words.tree(data, certificates=True)) if data else ()
+def _joined(before: bytes, more: bytes) -> bytes:
+    """Pieces together; without those before where they would be too many."""
+    return before + more if len(before) + len(more) <= MOST_JOINED else more

@@ -7,18 +7,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
+from itertools import islice
 from typing import TypeAlias
 
-from cloudcard_tools.trace.entries import Entry, duration
+from cloudcard_tools.trace.entries import SECOND, Entry, Kind, Total, Who, duration
 
 Read: TypeAlias = Callable[[], Iterable[Entry]]  # the entries, from the first on
 
 WIDTH, LANE = 1000, 22  # of the timeline's picture, in its own units
 FINEST = WIDTH * 2  # parts of the whole time that are drawn: what is shorter joins its neighbour
 LANES = ("Reader", "Card", "Key service")
-LANE_OF: Mapping[str, int] = {"command": 0, "response": 1, "request": 1, "result": 2}
-BUSY: Mapping[str, int] = {"command": 0, "request": 1, "response": 1, "result": 2}  # before it
+LANE_OF: Mapping[Kind, int] = {
+    Kind.COMMAND: 0,
+    Kind.RESPONSE: 1,
+    Kind.REQUEST: 1,
+    Kind.RESULT: 2,
+}
+BUSY: Mapping[Who, int] = {Who.READER: 0, Who.CARD: 1, Who.KEYS: 2}
+TIMED = "Who was busy when; red: slow."
+UNTIMED = "Who spoke, one after the other, as no times were recorded; red: refused."
 MOST_STEPS = 400  # named in the timeline
+MOST_ROWS = 20_000  # of the list: a browser shows no more with pleasure
+MOST_TITLE = 200  # characters that the timeline tells of a line
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --reader: #3b6ea5; --card: #2e8b57;
@@ -29,12 +39,16 @@ h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; overflow-wrap: anywhere; }
 .sum, .note { color: var(--dim); margin: .2rem 0; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; margin: .6rem 0; }
 svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
+:target { outline: 2px solid var(--reader); outline-offset: 2px; scroll-margin-top: 5rem; }
+figure { margin: .6rem 0; } figcaption { color: var(--dim); font-size: .85rem; }
+a:hover rect, a:focus-visible rect { stroke: currentColor; stroke-width: 2; }
+.m { fill: currentColor; }
 .l0 { fill: var(--reader); } .l1 { fill: var(--card); } .l2 { fill: var(--service); }
 .s { fill: var(--slow); } .g { stroke: var(--line); stroke-width: 1; }
 ol { list-style: none; margin: 0; padding: 0; }
-li { display: grid; grid-template-columns: 4.5rem 5rem repeat(3, 1fr); gap: .5rem;
+li, .row { display: grid; grid-template-columns: 4.5rem 5rem repeat(3, 1fr); gap: .5rem;
   border-top: 1px solid var(--line); padding: .12rem 0; }
-li > * { min-width: 0; overflow-wrap: anywhere; }
+li > *, .row > * { min-width: 0; overflow-wrap: anywhere; }
 .n, .t { color: var(--dim); text-align: right; font-variant-numeric: tabular-nums; }
 .lane0 { grid-column: 3 / 6; } .lane1 { grid-column: 4 / 6; } .lane2 { grid-column: 5; }
 .wide { grid-column: 3 / 6; color: var(--dim); }
@@ -58,22 +72,24 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Somebody was busy, from one time to another, in seconds."""
+    """Somebody was busy, from one place of the timeline to another, up to this line."""
 
     lane: int
-    begin: float
+    begin: float  # in the picture's units
     end: float
-    slow: bool
+    entry: Entry
+    red: bool  # slow; or refused, where no times were recorded
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """What stands above the list."""
 
-    commands: int
-    slow: int
-    seconds: float
-    steps: tuple[tuple[float, str], ...]  # when each begins
+    total: Total
+    length: int  # of the timeline: microseconds, or messages where no times were recorded
+    timed: bool
+    steps: tuple[tuple[int, str], ...]  # where each begins, up to MOST_STEPS
+    rows: int
 
 
 def render(title: str, read: Read) -> Iterator[str]:
@@ -83,97 +99,135 @@ def render(title: str, read: Read) -> Iterator[str]:
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{STYLE}</style></head><body>
+<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>
 <h1>{escape(title)}</h1>
-<p class="sum">{over.commands} commands in {duration(over.seconds)}, {over.slow} slow answers</p>
+<p class="sum">{escape(str(over.total))}</p>
 """
-    if over.seconds > 0:
+    if over.length:
         yield from _timeline(over, read())
-    yield '<ol><li class="head"><span class="n">Line</span><span class="t">Time</span>'
+    yield '<div class="row head"><span class="n">Line</span><span class="t">Time</span>'
     yield "".join(f'<span class="c{lane}">{name}</span>' for lane, name in enumerate(LANES))
-    yield "</li></ol>\n<ol>\n"
+    yield "</div>\n<ol>\n"
     steps = 0
-    for entry in read():
-        if entry.kind == "step":
+    for entry in islice(read(), MOST_ROWS):
+        if entry.kind is Kind.STEP:
             steps += 1
             yield f'</ol>\n<h2 id="step-{steps}">{escape(entry.text)}</h2>\n<ol>\n'
         else:
             yield _row(entry)
-    yield "</ol>\n</body></html>\n"
+    yield "</ol>\n"
+    if over.rows > MOST_ROWS:
+        yield (
+            f'<p class="bad">The first {MOST_ROWS:,} lines are shown of {over.rows:,}: '
+            "make a page of one step with --step.</p>\n"
+        )
+    yield "</main></body></html>\n"
 
 
 def overview(entries: Iterable[Entry]) -> Overview:
     """Sums over all entries, in little memory."""
-    commands = slow = 0
-    seconds = 0.0
-    steps: list[tuple[float, str]] = []
+    total = Total()
+    steps: list[tuple[int, int, str]] = []
+    at = messages = rows = 0
     for entry in entries:
-        commands += entry.kind == "command"
-        slow += entry.slow
-        seconds = entry.at
-        if entry.kind == "step" and len(steps) < MOST_STEPS:
-            steps.append((entry.at, entry.text))
-    return Overview(commands, slow, seconds, tuple(steps))
+        rows += 1
+        total.add(entry)
+        at = entry.at
+        if entry.kind is Kind.STEP and len(steps) < MOST_STEPS:
+            steps.append((at, messages, entry.text))
+        messages += entry.kind in LANE_OF
+    timed = at > 0
+    begins = tuple((at if timed else count, name) for at, count, name in steps)
+    return Overview(total, at if timed else messages, timed, begins, rows)
 
 
-def bars(entries: Iterable[Entry], shortest: float) -> Iterator[Bar]:
-    """Who was busy when. What is shorter than `shortest` seconds joins what comes after it."""
-    begin = 0.0
+def bars(entries: Iterable[Entry], over: Overview) -> Iterator[Bar]:
+    """Who was busy when; without times, who said something. What is too short for the picture joins
+    what comes after it.
+    """
+    begin = messages = 0
     for entry in entries:
-        lane = BUSY.get(entry.kind)
-        if lane is None or entry.at - begin < shortest:
+        lane = BUSY[entry.who] if over.timed else LANE_OF.get(entry.kind)
+        if entry.kind not in LANE_OF or lane is None:
             continue
-        yield Bar(lane, begin, entry.at, entry.slow)
-        begin = entry.at
+        messages += 1
+        end = entry.at if over.timed else messages
+        if (end - begin) * FINEST < over.length:
+            continue
+        red = entry.slow if over.timed else not entry.fine
+        yield Bar(lane, begin * WIDTH / over.length, end * WIDTH / over.length, entry, red)
+        begin = end
 
 
 def _timeline(over: Overview, entries: Iterable[Entry]) -> Iterator[str]:
-    """A picture of who was busy when, with a mark where each step begins that leads to it."""
-    scale = WIDTH / over.seconds
+    """A picture of who was busy when; what is in it leads to its place in the list."""
+    scale = WIDTH / over.length
     height = LANE * (len(LANES) + 2)
-    yield f'<svg viewBox="-90 0 {WIDTH + 100} {height}" role="img" aria-label="Timeline">\n'
+    what = TIMED if over.timed else UNTIMED
+    yield f'<figure><svg viewBox="-90 0 {WIDTH + 100} {height}" role="group" aria-label="{what}">\n'
     for lane, name in enumerate(LANES):
         y = LANE * (lane + 1)
         yield f'<text x="-8" y="{y + 14}" text-anchor="end">{name}</text>'
         yield f'<line class="g" x1="0" x2="{WIDTH}" y1="{y + LANE}" y2="{y + LANE}"/>\n'
-    for bar in bars(entries, over.seconds / FINEST):
-        x, y = bar.begin * scale, LANE * (bar.lane + 1) + 3
-        width = max((bar.end - bar.begin) * scale, 0.5)
-        kind = "s" if bar.slow else f"l{bar.lane}"
-        yield f'<rect class="{kind}" x="{x:.2f}" y="{y}" width="{width:.2f}" height="{LANE - 6}">'
-        yield f"<title>{LANES[bar.lane]}: {duration(bar.end - bar.begin)}</title></rect>\n"
+    for bar in bars(entries, over):
+        yield _bar(bar)
     for number, (at, name) in enumerate(over.steps, 1):
         x = at * scale
         yield f'<a href="#step-{number}"><title>{escape(name)}</title>'
-        yield f'<path class="l0" d="M{x:.2f} {LANE - 4} l-5 -9 h10 z"/></a>\n'
+        yield f'<path class="m" d="M{x:.2f} {LANE - 4} l-5 -9 h10 z"/></a>\n'
     base = LANE * (len(LANES) + 1) + 16
-    for part in range(5):
+    for part in range(5 if over.timed else 0):
         x = WIDTH * part // 4
         anchor = "start" if part == 0 else "end" if part == 4 else "middle"
-        said = duration(over.seconds * part / 4)
+        said = duration(over.length * part // 4) if part else "0"
         yield f'<text x="{x}" y="{base}" text-anchor="{anchor}">{said}</text>\n'
-    yield "</svg>\n"
+    yield f"</svg><figcaption>{what} A triangle is the beginning of a step.</figcaption></figure>\n"
+
+
+def _bar(bar: Bar) -> str:
+    entry = bar.entry
+    kind = "s" if bar.red else f"l{bar.lane}"
+    took = f", {duration(entry.took)}" if entry.took else ""
+    said = escape(f"Line {entry.number}: {ARROWS[entry.kind]}{_short(entry.text)}{took}")
+    return (
+        f'<a href="#line-{entry.number}"><title>{said}</title>'
+        f'<rect class="{kind}" x="{bar.begin:.2f}" y="{LANE * (bar.lane + 1) + 3}" '
+        f'width="{max(bar.end - bar.begin, 0.5):.2f}" height="{LANE - 6}"/></a>\n'
+    )
 
 
 def _row(entry: Entry) -> str:
     lane = LANE_OF.get(entry.kind)
     place = "wide" if lane is None else f"lane{lane} c{lane}"
     bad = "" if entry.fine else " bad"
-    time = f"+{duration(entry.seconds)}" if entry.seconds >= 0.001 else ""
+    time = f"+{duration(entry.took)}" if entry.took >= SECOND // 1000 else ""
+    time += " slow" if entry.slow else ""  # not by its colour alone
     slow = ' class="slow"' if entry.slow else ""
+    # Where a link leads is inside of what can be opened: browsers open it on the way there.
+    line = entry.number if entry.kind in LANE_OF else 0
     return (
-        f'<li{slow} id="line-{entry.number}"><span class="n">{entry.number}</span>'
-        f'<span class="t">{time}</span><div class="{place}{bad}">{_content(entry)}</div></li>\n'
+        f'<li{slow}><span class="n">{entry.number}</span><span class="t">{time}</span>'
+        f'<div class="{place}{bad}">{_content(entry, line)}</div></li>\n'
     )
 
 
-def _content(entry: Entry) -> str:
+def _content(entry: Entry, line: int) -> str:
     text = escape(ARROWS.get(entry.kind, "") + entry.text)
-    inside = [*entry.details, *([entry.raw] if entry.raw else [])]
+    place = f' id="line-{line}"' if line else ""
+    inside = [*entry.details, *([entry.apdu.hex()] if entry.apdu else [])]
     if not inside:
-        return text
+        return f"<span{place}>{text}</span>"
     shown = escape("\n".join(inside))
-    return f"<details><summary>{text}</summary><pre>{shown}</pre></details>"
+    return f"<details><summary>{text}</summary><pre{place}>{shown}</pre></details>"
 
 
-ARROWS: Mapping[str, str] = {"command": "→ ", "response": "← ", "request": "→ ", "result": "← "}
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_TITLE else text[:MOST_TITLE] + "…"
+
+
+ARROWS: Mapping[Kind, str] = {
+    Kind.COMMAND: "→ ",
+    Kind.RESPONSE: "← ",
+    Kind.REQUEST: "→ ",
+    Kind.RESULT: "← ",
+}

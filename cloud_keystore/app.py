@@ -123,7 +123,9 @@ class Service:
             from_environment(os.environ),
         )
         self._health = Health(SERVICES, self._database_answers)
-        self._first_operator()
+        self.has_operators = self._parts.people.has_operators()
+        if not self.has_operators and not self._parts.people.awaits_operator():
+            self._first_operator()
 
     def hand_over(self) -> Lock:
         """Leave the serving to workers, which find everything made; instead of `run`. They may use
@@ -276,12 +278,11 @@ class Service:
 
     def _first_operator(self) -> None:
         """Invite the first operator: whoever may read the data folder may run the registry."""
-        if not self._parts.people.has_operators():
-            token: Token = self._parts.people.add_operator("first operator")
-            path = self._settings.operator_token
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(token.text + "\n")
+        token: Token = self._parts.people.add_operator("first operator")
+        path = self._settings.operator_token
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(token.text + "\n")
 
 
 def _check_there(settings: Settings) -> None:

@@ -32,6 +32,7 @@ from cloud_keystore.registry.authorities import Authorities
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.enrolment import Enrolment
+from cloud_keystore.registry.identities import Identities
 from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
@@ -145,6 +146,7 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
             parts.people,
             cards,
             Devices(database, clock, wakeups.wake),
+            Identities(database, clock, wakeups.wake),
             Alerts(database, clock),
             Organisations(database, clock, os.urandom),
         ),

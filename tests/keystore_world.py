@@ -59,6 +59,7 @@ from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import Cards
 from cloud_keystore.registry.devices import Devices
 from cloud_keystore.registry.enrolment import Enrolment, NativeRegistration
+from cloud_keystore.registry.identities import Identities
 from cloud_keystore.registry.organisations import Organisations
 from cloud_keystore.registry.people import People
 from cloud_keystore.registry.renewal import Renewal
@@ -129,6 +130,7 @@ class World:
     management: Management
     administration: Administration
     devices: Devices
+    identities: Identities
     alerts: Alerts
     custody: Keys
     reading: Reading
@@ -336,6 +338,7 @@ def new_world(
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
         devices=Devices(database, clock, woken.extend),
+        identities=Identities(database, clock, woken.extend),
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, custody),
         sessions=UsingSessions(database, seal, clock, os.urandom, custody),

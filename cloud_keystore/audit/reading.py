@@ -9,10 +9,15 @@ from cloud_keystore.audit import journal, proofs
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import CardNotFound, EntryNotFound, InvalidInput
+from cloud_keystore.model.errors import (
+    CardNotFound,
+    EntryNotFound,
+    IdentityRejected,
+    InvalidInput,
+)
 from cloud_keystore.model.journal import Detail, Event, Kind
 from cloud_keystore.model.people import Identity
-from cloud_keystore.storage import cards
+from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Place, Query, Row
@@ -64,9 +69,14 @@ class Reading:
             raise InvalidInput("the first place comes before the last")
         self._note(auditor, "export", first=first, end=end)
 
-    def export(self, first: int, end: int) -> Sequence[Row]:
-        """The next entries of an export that has begun, in order; at least one if any is left."""
+    def export(self, auditor: Identity, first: int, end: int) -> Sequence[Row]:
+        """The next entries of an export that has begun, in order; at least one if any is left.
+
+        Raises IdentityRejected once the auditor has been removed.
+        """
         with self.database.read() as connection:
+            if not people.is_active(connection, auditor.id):
+                raise IdentityRejected("this auditor was removed: enrol again")
             return rows.between(connection, first, end)
 
     def checkpoints(self, auditor: Identity, after_size: int, most: int) -> list[bytes]:

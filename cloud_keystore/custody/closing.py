@@ -114,6 +114,20 @@ def close_card(
     return withdraw(connection, waiting, now, actor, why)
 
 
+def close_workstation(
+    connection: Connection, workstation_id: str, now: datetime, actor: str, why: str
+) -> set[str]:
+    """End all that was asked for at a workstation, and forget what was proved there; returns the
+    topics of those who wait: operations that were withdrawn, and their holders.
+    """
+    passcodes.drop_proofs_at(connection, workstation_id)
+    management.drop_proofs_at(connection, workstation_id)
+    end_sessions(connection, now, actor, why, workstation_id=workstation_id)
+    holders = operations.open_from(connection, workstation_id)
+    withdrawn = withdraw(connection, holders, now, actor, why)
+    return {*withdrawn, *(holders[each] for each in withdrawn)}
+
+
 def close_device(
     connection: Connection, device_id: str, now: datetime, actor: str, why: str
 ) -> list[str]:

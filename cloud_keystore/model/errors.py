@@ -43,6 +43,14 @@ class DeviceNotFound(KeystoreError):
     """No such device."""
 
 
+class IdentityNotFound(KeystoreError):
+    """No such workstation, operator or auditor."""
+
+
+class LastOperator(KeystoreError):
+    """Without this operator nobody could invite another."""
+
+
 class AlertNotFound(KeystoreError):
     """No such alert."""
 

@@ -26,6 +26,7 @@ from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotFound,
     CardNotInUse,
+    IdentityRejected,
     InvalidInput,
     JustRefused,
     KeyNotFound,
@@ -95,7 +96,8 @@ class Asking:
         """Make an operation, or return the one made before for the same request id.
 
         Raises CardNotFound, CardNotInUse, KeyNotFound, MalformedKeyInput, InvalidInput,
-        SessionRefused, PasscodeNeeded, JustRefused, TooManyRefusals, RequestIdReused.
+        SessionRefused, PasscodeNeeded, JustRefused, TooManyRefusals, RequestIdReused;
+        IdentityRejected where the workstation was removed since it called.
         """
         try:
             return self._create(ask, workstation)
@@ -108,6 +110,8 @@ class Asking:
         application = text_field("application", ask.application, LONGEST_LABEL, required=False)
         now = self.clock()
         with self.database.write() as connection:
+            if not people.is_active(connection, workstation.id):
+                raise IdentityRejected("this workstation was removed: enrol it again")
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:
                 return made

@@ -121,22 +121,23 @@ class People:
 
     def add_operator(self, display_name: str, *, actor: str = KEYSTORE) -> Token:
         """A token for an operator of the registration authority."""
-        return self._invite(Role.OPERATOR, display_name, "", None, actor)[1]
+        name = text_field("name", display_name, LONGEST_LABEL)
+        return self._invite(Role.OPERATOR, name, "", None, actor)[1]
 
     def add_auditor(self, display_name: str, *, actor: str = KEYSTORE) -> Token:
         """A token for somebody who reads the journal."""
         name = text_field("name", display_name, LONGEST_LABEL)
         return self._invite(Role.AUDITOR, name, "", None, actor)[1]
 
-    def list_workstations(self) -> list[Identity]:
-        """All workstations, oldest first."""
-        with self.database.read() as connection:
-            return people.list_identities(connection, Role.WORKSTATION)
-
     def has_operators(self) -> bool:
-        """Whether anybody was ever invited to operate the registry."""
+        """Whether anybody has enrolled to operate the registry."""
         with self.database.read() as connection:
-            return bool(people.list_identities(connection, Role.OPERATOR))
+            return people.count_active(connection, Role.OPERATOR) > 0
+
+    def awaits_operator(self) -> bool:
+        """Whether somebody who was invited to operate the registry may still enrol."""
+        with self.database.read() as connection:
+            return people.is_invited(connection, Role.OPERATOR, self.clock())
 
     def _invite(
         self, role: Role, display_name: str, site: str, user_id: str | None, actor: str

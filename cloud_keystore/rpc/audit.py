@@ -59,7 +59,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         first, end = request.from_index, request.end_index
         async with self.door.stream(context) as auditor:
             await asyncio.to_thread(self.reading.begin_export, auditor, first, end)
-            while rows := await asyncio.to_thread(self.reading.export, first, end):
+            while rows := await asyncio.to_thread(self.reading.export, auditor, first, end):
                 for some in _chunks(rows):
                     yield pb.ExportEntriesResponse(entries=[_entry(row) for row in some])
                 first += len(rows)

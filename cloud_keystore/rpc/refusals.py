@@ -30,6 +30,8 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
+    errors.IdentityNotFound: (StatusCode.NOT_FOUND, "IDENTITY_NOT_FOUND"),
+    errors.LastOperator: (StatusCode.FAILED_PRECONDITION, "LAST_OPERATOR"),
     errors.AlertNotFound: (StatusCode.NOT_FOUND, "ALERT_NOT_FOUND"),
     errors.EntryNotFound: (StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND"),
     errors.OperationNotFound: (StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
-from cloud_keystore.model.people import Identity, IdentityState, User
+from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.registry.alerts import Alerts
 from cloud_keystore.registry.cards import CardEntry, Cards
 from cloud_keystore.registry.devices import Devices
+from cloud_keystore.registry.identities import Identities
 from cloud_keystore.registry.organisations import Organisations
-from cloud_keystore.registry.people import People, Token
+from cloud_keystore.registry.people import People
 from cloud_keystore.rpc.devices import DeviceMethods
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.features import features
+from cloud_keystore.rpc.identities import IdentityMethods, actor, token_message
 from cloud_keystore.rpc.policies import PolicyMethods
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
@@ -30,13 +32,16 @@ CARD_STATE = {
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryServiceServicer):
+class RegistryServicer(
+    DeviceMethods, IdentityMethods, PolicyMethods, registry_pb2_grpc.RegistryServiceServicer
+):
     """Translates between messages and use cases."""
 
     door: Door
     people: People
     cards: Cards
     devices: Devices
+    identities: Identities
     alerts: Alerts
     organisations: Organisations
 
@@ -50,10 +55,10 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
                 request.email,
                 request.upn,
                 request.sid,
-                actor=_actor(caller),
+                actor=actor(caller),
             ),
         )
-        return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=_token(token))
+        return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=token_message(token))
 
     async def ListUsers(
         self, request: pb.ListUsersRequest, context: Context
@@ -67,37 +72,9 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         self, request: pb.CreateDeviceTokenRequest, context: Context
     ) -> pb.CreateDeviceTokenResponse:
         token = await self.door.call(
-            context, lambda caller: self.people.invite_device(request.user_id, actor=_actor(caller))
+            context, lambda caller: self.people.invite_device(request.user_id, actor=actor(caller))
         )
-        return pb.CreateDeviceTokenResponse(device_token=_token(token))
-
-    async def CreateWorkstation(
-        self, request: pb.CreateWorkstationRequest, context: Context
-    ) -> pb.CreateWorkstationResponse:
-        workstation, token = await self.door.call(
-            context,
-            lambda caller: self.people.add_workstation(
-                request.display_name, request.site, actor=_actor(caller)
-            ),
-        )
-        return pb.CreateWorkstationResponse(
-            workstation=_workstation(workstation), token=_token(token)
-        )
-
-    async def ListWorkstations(
-        self, request: pb.ListWorkstationsRequest, context: Context
-    ) -> pb.ListWorkstationsResponse:
-        found = await self.door.call(context, lambda _: self.people.list_workstations())
-        return pb.ListWorkstationsResponse(workstations=[_workstation(each) for each in found])
-
-    async def CreateAuditor(
-        self, request: pb.CreateAuditorRequest, context: Context
-    ) -> pb.CreateAuditorResponse:
-        token = await self.door.call(
-            context,
-            lambda caller: self.people.add_auditor(request.display_name, actor=_actor(caller)),
-        )
-        return pb.CreateAuditorResponse(token=_token(token))
+        return pb.CreateDeviceTokenResponse(device_token=token_message(token))
 
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, context: Context
@@ -114,7 +91,7 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
                 request.user_id,
                 request.profile,
                 request.organisation_id,
-                actor=_actor(caller),
+                actor=actor(caller),
             )
             return self._whole_card(made.card.serial)
 
@@ -134,7 +111,7 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         self, request: pb.UnlockCardRequest, context: Context
     ) -> pb.UnlockCardResponse:
         entry = await self.door.call(
-            context, lambda caller: self.cards.unlock(request.card_serial, actor=_actor(caller))
+            context, lambda caller: self.cards.unlock(request.card_serial, actor=actor(caller))
         )
         return pb.UnlockCardResponse(card=_card(entry))
 
@@ -142,7 +119,7 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         self, request: pb.SuspendCardRequest, context: Context
     ) -> pb.SuspendCardResponse:
         entry = await self.door.call(
-            context, lambda caller: self.cards.suspend(request.card_serial, actor=_actor(caller))
+            context, lambda caller: self.cards.suspend(request.card_serial, actor=actor(caller))
         )
         return pb.SuspendCardResponse(card=_card(entry))
 
@@ -150,7 +127,7 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         self, request: pb.ResumeCardRequest, context: Context
     ) -> pb.ResumeCardResponse:
         entry = await self.door.call(
-            context, lambda caller: self.cards.resume(request.card_serial, actor=_actor(caller))
+            context, lambda caller: self.cards.resume(request.card_serial, actor=actor(caller))
         )
         return pb.ResumeCardResponse(card=_card(entry))
 
@@ -160,7 +137,7 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         entry = await self.door.call(
             context,
             lambda caller: self.cards.revoke(
-                request.card_serial, request.reason, actor=_actor(caller)
+                request.card_serial, request.reason, actor=actor(caller)
             ),
         )
         return pb.RevokeCardResponse(card=_card(entry))
@@ -170,10 +147,6 @@ class RegistryServicer(DeviceMethods, PolicyMethods, registry_pb2_grpc.RegistryS
         card.keys.extend(_key(key) for key in self.cards.keys(serial))
         card.issuer_certificate = self.cards.authorities.cards.der
         return card
-
-
-def _actor(caller: Identity) -> str:
-    return f"operator {caller.id}"
 
 
 def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.User:
@@ -187,23 +160,6 @@ def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.Us
         sid=user.sid,
     )
     message.create_time.FromDatetime(user.create_time)
-    return message
-
-
-def _workstation(identity: Identity) -> pb.Workstation:
-    message = pb.Workstation(
-        id=identity.id,
-        display_name=identity.display_name,
-        site=identity.site,
-        enrolled=identity.state is IdentityState.ACTIVE,
-    )
-    message.create_time.FromDatetime(identity.create_time)
-    return message
-
-
-def _token(token: Token) -> pb.Token:
-    message = pb.Token(text=token.text)
-    message.expire_time.FromDatetime(token.expire_time)
     return message
 
 

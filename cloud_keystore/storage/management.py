@@ -116,6 +116,16 @@ def drop_proofs(connection: Connection, card_id: str, kept_sha256: bytes = b"") 
     )
 
 
+def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
+    """Nobody administers a card from a workstation any more. Guesses still count."""
+    connection.execute(delete(t.administrator_proof).where(p.workstation_id == workstation_id))
+    connection.execute(
+        delete(t.management_challenge).where(
+            c.workstation_id == workstation_id, c.spend_time.is_(None)
+        )
+    )
+
+
 def drop_expired(connection: Connection, now: datetime) -> None:
     """Forget what counts no more."""
     connection.execute(delete(t.administrator_proof).where(p.expire_time <= now))

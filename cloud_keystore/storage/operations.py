@@ -156,6 +156,18 @@ def open_with(connection: Connection, key_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def open_from(connection: Connection, workstation_id: str) -> dict[str, str]:
+    """Operations of a workstation that have not ended and whose key is not in use, with whose card
+    they are for.
+    """
+    query = select(o.id, o.user_id).where(
+        o.workstation_id == workstation_id,
+        o.state.in_(sources(Event.CANCEL)),
+        o.use_time.is_(None),
+    )
+    return {row.id: row.user_id for row in connection.execute(query)}
+
+
 def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
     """Requests of a card that lately rang for nothing: refused, ignored or withdrawn."""
     query = select(func.count()).where(

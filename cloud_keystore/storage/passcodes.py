@@ -77,6 +77,13 @@ def replace(
     )
 
 
+def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
+    """No passcode that was given at a workstation counts any more."""
+    connection.execute(
+        delete(t.passcode_proof).where(t.passcode_proof.c.workstation_id == workstation_id)
+    )
+
+
 def add_proof(
     connection: Connection,
     sha256: bytes,

@@ -73,6 +73,36 @@ def find_identity_by_certificate(
     return _identity(connection, t.identity.c.certificate_sha256 == certificate_sha256)
 
 
+def is_active(connection: Connection, identity_id: str) -> bool:
+    """Whether an identity may act, in this transaction: one that called may be removed by now."""
+    state = select(t.identity.c.state).where(t.identity.c.id == identity_id)
+    return connection.execute(state).scalar() == IdentityState.ACTIVE
+
+
+def count_active(connection: Connection, role: Role) -> int:
+    """How many identities of a role may act."""
+    query = select(func.count()).where(
+        t.identity.c.role == role, t.identity.c.state == IdentityState.ACTIVE
+    )
+    return connection.execute(query).scalar_one()
+
+
+def is_invited(connection: Connection, role: Role, now: datetime) -> bool:
+    """Whether somebody may still enrol in a role."""
+    invited = t.token.join(t.identity, t.token.c.identity_id == t.identity.c.id)
+    query = (
+        select(t.token.c.identity_id)
+        .select_from(invited)
+        .where(
+            t.identity.c.role == role,
+            t.identity.c.state == IdentityState.INVITED,
+            t.token.c.use_time.is_(None),
+            t.token.c.expire_time > now,
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def list_identities(connection: Connection, role: Role) -> list[Identity]:
     """All identities of a role, oldest first."""
     query = select(t.identity).where(t.identity.c.role == role).order_by(t.identity.c.id)

@@ -18,6 +18,7 @@ ON_BOTH_DATABASES = {
     "test_passcodes",
     "test_cards",
     "test_devices",
+    "test_identities",
     "test_enrolment",
     "test_management",
     "test_journal",

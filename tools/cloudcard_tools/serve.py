@@ -177,13 +177,15 @@ def serve(  # one argument for each option
 
 
 async def _serve(settings: Settings) -> None:
-    await Service(settings).run(lambda: _say_ready(settings))
+    service = Service(settings)
+    await service.run(lambda: _say_ready(settings, service.has_operators))
 
 
-def _say_ready(settings: Settings) -> None:
+def _say_ready(settings: Settings, has_operators: bool) -> None:
     click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
     click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
-    click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
+    if not has_operators and settings.operator_token.exists():  # not at another replica
+        click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
 
 
 def _supervise(settings: Settings, count: int) -> None:
@@ -197,13 +199,14 @@ def _supervise(settings: Settings, count: int) -> None:
         program = [sys.executable, "-m", "cloudcard_tools"]
         return [*program, *sys.argv[1:], "--worker", str(number)]
 
-    async def run() -> None:
-        await Supervisor(count, command).run(lambda: _say_ready(settings))
+    async def run(has_operators: bool) -> None:
+        await Supervisor(count, command).run(lambda: _say_ready(settings, has_operators))
 
     with holding((settings.listen, settings.enrol_listen)):
-        lock = Service(settings).hand_over()
+        service = Service(settings)
+        lock = service.hand_over()
         try:
-            asyncio.run(run())
+            asyncio.run(run(service.has_operators))
         finally:
             lock.close()
 

@@ -9,7 +9,8 @@ import click
 from cloudcard_tools import enrolling
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import alerts, device
-from cloudcard_tools.ra.people import auditor, user, workstation
+from cloudcard_tools.ra.identities import auditor, operator, workstation
+from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE, identity_option
@@ -24,6 +25,8 @@ Examples:
   cloudcard ra card issue USER_ID --profile v2
   cloudcard ra card list --json
   cloudcard ra device remove DEVICE_ID --reason lost
+  cloudcard ra workstation remove WORKSTATION_ID --reason stolen
+  cloudcard ra operator invite "Olga Hopper"
   cloudcard ra alerts list
   cloudcard ra policy set --session-uses 500 --session-minutes 480
 """
@@ -43,6 +46,7 @@ def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
 
 ra.add_command(user)
 ra.add_command(workstation)
+ra.add_command(operator)
 ra.add_command(auditor)
 ra.add_command(profile)
 ra.add_command(card)

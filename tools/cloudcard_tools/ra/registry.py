@@ -9,10 +9,10 @@ from pathlib import Path
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2_grpc
+from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard_tools import enrolling, identity
 from cloudcard_tools.failures import failures
-from cloudcard_tools.output import iso_time
+from cloudcard_tools.output import Value, iso_time
 
 ROLE = "operator"
 TIMEOUT_SECONDS = 15.0
@@ -40,3 +40,8 @@ def registry(folder: Path) -> Iterator[registry_pb2_grpc.RegistryServiceStub]:
 def when(stamp: Timestamp) -> str:
     """A time as it is printed."""
     return iso_time(stamp.ToDatetime())
+
+
+def token_facts(message: registry_pb2.Token) -> dict[str, Value]:
+    """A one-time token as it is printed."""
+    return {"token": message.text, "token_expires": when(message.expire_time)}

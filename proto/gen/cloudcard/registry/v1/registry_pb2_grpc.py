@@ -60,6 +60,11 @@ class RegistryServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsResponse.FromString,
                 _registered_method=True)
+        self.RemoveWorkstation = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/RemoveWorkstation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveWorkstationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveWorkstationResponse.FromString,
+                _registered_method=True)
         self.ListProfiles = channel.unary_unary(
                 '/cloudcard.registry.v1.RegistryService/ListProfiles',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListProfilesRequest.SerializeToString,
@@ -145,6 +150,31 @@ class RegistryServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorResponse.FromString,
                 _registered_method=True)
+        self.ListAuditors = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListAuditors',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAuditorsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAuditorsResponse.FromString,
+                _registered_method=True)
+        self.RemoveAuditor = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/RemoveAuditor',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveAuditorRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveAuditorResponse.FromString,
+                _registered_method=True)
+        self.CreateOperator = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/CreateOperator',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOperatorRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOperatorResponse.FromString,
+                _registered_method=True)
+        self.ListOperators = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/ListOperators',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOperatorsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOperatorsResponse.FromString,
+                _registered_method=True)
+        self.RemoveOperator = channel.unary_unary(
+                '/cloudcard.registry.v1.RegistryService/RemoveOperator',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveOperatorRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveOperatorResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -180,7 +210,15 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkstations(self, request, context):
-        """ListWorkstations lists workstations, oldest first.
+        """ListWorkstations lists workstations, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveWorkstation(self, request, context):
+        """RemoveWorkstation takes a workstation out of use for ever. What it asked for is withdrawn, its sessions end, and
+        passcodes given there count no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -306,6 +344,41 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditors(self, request, context):
+        """ListAuditors lists auditors, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveAuditor(self, request, context):
+        """RemoveAuditor takes an auditor's identity out of use for ever.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateOperator(self, request, context):
+        """CreateOperator returns a one-time token to enrol one more operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperators(self, request, context):
+        """ListOperators lists operators, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveOperator(self, request, context):
+        """RemoveOperator takes an operator's identity out of use for ever; the last operator's it does not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -333,6 +406,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListWorkstations,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsResponse.SerializeToString,
+            ),
+            'RemoveWorkstation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveWorkstation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveWorkstationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveWorkstationResponse.SerializeToString,
             ),
             'ListProfiles': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProfiles,
@@ -418,6 +496,31 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.CreateAuditor,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorResponse.SerializeToString,
+            ),
+            'ListAuditors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditors,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAuditorsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAuditorsResponse.SerializeToString,
+            ),
+            'RemoveAuditor': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveAuditor,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveAuditorRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveAuditorResponse.SerializeToString,
+            ),
+            'CreateOperator': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOperator,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOperatorRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOperatorResponse.SerializeToString,
+            ),
+            'ListOperators': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperators,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOperatorsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOperatorsResponse.SerializeToString,
+            ),
+            'RemoveOperator': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveOperator,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveOperatorRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveOperatorResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -556,6 +659,33 @@ class RegistryService:
             '/cloudcard.registry.v1.RegistryService/ListWorkstations',
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListWorkstationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveWorkstation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/RemoveWorkstation',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveWorkstationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveWorkstationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1015,6 +1145,141 @@ class RegistryService:
             '/cloudcard.registry.v1.RegistryService/CreateAuditor',
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateAuditorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListAuditors',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAuditorsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListAuditorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveAuditor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/RemoveAuditor',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveAuditorRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveAuditorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOperator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/CreateOperator',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOperatorRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.CreateOperatorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperators(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/ListOperators',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOperatorsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.ListOperatorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveOperator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RegistryService/RemoveOperator',
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveOperatorRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_registry__pb2.RemoveOperatorResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,7 +42,11 @@ class RegistryServiceStub:
     CreateWorkstation: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateWorkstationRequest, _registry_pb2.CreateWorkstationResponse]
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListWorkstationsRequest, _registry_pb2.ListWorkstationsResponse]
-    """ListWorkstations lists workstations, oldest first."""
+    """ListWorkstations lists workstations, oldest first, removed ones included."""
+    RemoveWorkstation: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RemoveWorkstationRequest, _registry_pb2.RemoveWorkstationResponse]
+    """RemoveWorkstation takes a workstation out of use for ever. What it asked for is withdrawn, its sessions end, and
+    passcodes given there count no longer.
+    """
     ListProfiles: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListProfilesRequest, _registry_pb2.ListProfilesResponse]
     """ListProfiles lists what cards can be made of."""
     IssueCard: _grpc.UnaryUnaryMultiCallable[_registry_pb2.IssueCardRequest, _registry_pb2.IssueCardResponse]
@@ -79,6 +83,16 @@ class RegistryServiceStub:
     """ListPolicies lists the policies in force, or all versions."""
     CreateAuditor: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateAuditorRequest, _registry_pb2.CreateAuditorResponse]
     """CreateAuditor returns a one-time token to enrol somebody who reads the journal."""
+    ListAuditors: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditorsRequest, _registry_pb2.ListAuditorsResponse]
+    """ListAuditors lists auditors, oldest first, removed ones included."""
+    RemoveAuditor: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RemoveAuditorRequest, _registry_pb2.RemoveAuditorResponse]
+    """RemoveAuditor takes an auditor's identity out of use for ever."""
+    CreateOperator: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateOperatorRequest, _registry_pb2.CreateOperatorResponse]
+    """CreateOperator returns a one-time token to enrol one more operator."""
+    ListOperators: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListOperatorsRequest, _registry_pb2.ListOperatorsResponse]
+    """ListOperators lists operators, oldest first, removed ones included."""
+    RemoveOperator: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RemoveOperatorRequest, _registry_pb2.RemoveOperatorResponse]
+    """RemoveOperator takes an operator's identity out of use for ever; the last operator's it does not."""
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -94,7 +108,11 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     CreateWorkstation: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateWorkstationRequest, _registry_pb2.CreateWorkstationResponse]  # type: ignore[assignment]
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListWorkstationsRequest, _registry_pb2.ListWorkstationsResponse]  # type: ignore[assignment]
-    """ListWorkstations lists workstations, oldest first."""
+    """ListWorkstations lists workstations, oldest first, removed ones included."""
+    RemoveWorkstation: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveWorkstationRequest, _registry_pb2.RemoveWorkstationResponse]  # type: ignore[assignment]
+    """RemoveWorkstation takes a workstation out of use for ever. What it asked for is withdrawn, its sessions end, and
+    passcodes given there count no longer.
+    """
     ListProfiles: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListProfilesRequest, _registry_pb2.ListProfilesResponse]  # type: ignore[assignment]
     """ListProfiles lists what cards can be made of."""
     IssueCard: _aio.UnaryUnaryMultiCallable[_registry_pb2.IssueCardRequest, _registry_pb2.IssueCardResponse]  # type: ignore[assignment]
@@ -131,6 +149,16 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """ListPolicies lists the policies in force, or all versions."""
     CreateAuditor: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateAuditorRequest, _registry_pb2.CreateAuditorResponse]  # type: ignore[assignment]
     """CreateAuditor returns a one-time token to enrol somebody who reads the journal."""
+    ListAuditors: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditorsRequest, _registry_pb2.ListAuditorsResponse]  # type: ignore[assignment]
+    """ListAuditors lists auditors, oldest first, removed ones included."""
+    RemoveAuditor: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveAuditorRequest, _registry_pb2.RemoveAuditorResponse]  # type: ignore[assignment]
+    """RemoveAuditor takes an auditor's identity out of use for ever."""
+    CreateOperator: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateOperatorRequest, _registry_pb2.CreateOperatorResponse]  # type: ignore[assignment]
+    """CreateOperator returns a one-time token to enrol one more operator."""
+    ListOperators: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListOperatorsRequest, _registry_pb2.ListOperatorsResponse]  # type: ignore[assignment]
+    """ListOperators lists operators, oldest first, removed ones included."""
+    RemoveOperator: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveOperatorRequest, _registry_pb2.RemoveOperatorResponse]  # type: ignore[assignment]
+    """RemoveOperator takes an operator's identity out of use for ever; the last operator's it does not."""
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """RegistryService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -173,7 +201,17 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ListWorkstationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListWorkstationsResponse, _abc.Awaitable[_registry_pb2.ListWorkstationsResponse]]:
-        """ListWorkstations lists workstations, oldest first."""
+        """ListWorkstations lists workstations, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def RemoveWorkstation(
+        self,
+        request: _registry_pb2.RemoveWorkstationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RemoveWorkstationResponse, _abc.Awaitable[_registry_pb2.RemoveWorkstationResponse]]:
+        """RemoveWorkstation takes a workstation out of use for ever. What it asked for is withdrawn, its sessions end, and
+        passcodes given there count no longer.
+        """
 
     @_abc_1.abstractmethod
     def ListProfiles(
@@ -312,5 +350,45 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.CreateAuditorResponse, _abc.Awaitable[_registry_pb2.CreateAuditorResponse]]:
         """CreateAuditor returns a one-time token to enrol somebody who reads the journal."""
+
+    @_abc_1.abstractmethod
+    def ListAuditors(
+        self,
+        request: _registry_pb2.ListAuditorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListAuditorsResponse, _abc.Awaitable[_registry_pb2.ListAuditorsResponse]]:
+        """ListAuditors lists auditors, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def RemoveAuditor(
+        self,
+        request: _registry_pb2.RemoveAuditorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RemoveAuditorResponse, _abc.Awaitable[_registry_pb2.RemoveAuditorResponse]]:
+        """RemoveAuditor takes an auditor's identity out of use for ever."""
+
+    @_abc_1.abstractmethod
+    def CreateOperator(
+        self,
+        request: _registry_pb2.CreateOperatorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CreateOperatorResponse, _abc.Awaitable[_registry_pb2.CreateOperatorResponse]]:
+        """CreateOperator returns a one-time token to enrol one more operator."""
+
+    @_abc_1.abstractmethod
+    def ListOperators(
+        self,
+        request: _registry_pb2.ListOperatorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListOperatorsResponse, _abc.Awaitable[_registry_pb2.ListOperatorsResponse]]:
+        """ListOperators lists operators, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def RemoveOperator(
+        self,
+        request: _registry_pb2.RemoveOperatorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RemoveOperatorResponse, _abc.Awaitable[_registry_pb2.RemoveOperatorResponse]]:
+        """RemoveOperator takes an operator's identity out of use for ever; the last operator's it does not."""
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

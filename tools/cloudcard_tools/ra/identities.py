@@ -1,0 +1,201 @@
+"""`cloudcard ra workstation`, `operator` and `auditor`: who else has an identity, until it is taken
+away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard_tools.output import Row, json_option, print_facts, print_rows
+from cloudcard_tools.ra.registry import (
+    TIMEOUT_SECONDS,
+    identity_option,
+    registry,
+    token_facts,
+    when,
+)
+
+WORKSTATION_LABELS = {"id": "Workstation", "name": "Name", "site": "Site", "state": "State"}
+OPERATOR_LABELS = {"id": "Operator", "name": "Name", "state": "State", "invited": "Invited"}
+AUDITOR_LABELS = {"id": "Auditor", "name": "Name", "state": "State", "invited": "Invited"}
+TOKEN_LABELS = {"token": "Token", "token_expires": "Token expires"}
+
+reason_option = click.option("--reason", required=True, help="Why; kept in the journal.")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra workstation add WARD7-PC3 --site "Ward 7"
+  cloudcard ra workstation list --json
+  cloudcard ra workstation remove WORKSTATION_ID --reason stolen
+"""
+)
+def workstation() -> None:
+    """Computers with a reader."""
+
+
+@workstation.command("add")
+@click.argument("name")
+@click.option("--site", default="", help="Place, shown on the phone.")
+@identity_option
+@json_option
+def workstation_add(name: str, site: str, folder: Path, as_json: bool) -> None:
+    """Add a workstation called NAME; prints a one-time token for `cloudcard reader enrol`."""
+    with registry(folder) as stub:
+        made = stub.CreateWorkstation(
+            pb.CreateWorkstationRequest(display_name=name, site=site), timeout=TIMEOUT_SECONDS
+        )
+    facts = {**_workstation(made.workstation), **token_facts(made.token)}
+    labels = {"id": "Workstation", "name": "Name", "site": "Site", **TOKEN_LABELS}
+    print_facts(facts, labels, as_json=as_json)
+
+
+@workstation.command("list")
+@identity_option
+@json_option
+def workstation_list(folder: Path, as_json: bool) -> None:
+    """List workstations, removed ones included."""
+    with registry(folder) as stub:
+        found = stub.ListWorkstations(
+            pb.ListWorkstationsRequest(), timeout=TIMEOUT_SECONDS
+        ).workstations
+    print_rows(
+        [_workstation(each) for each in found],
+        WORKSTATION_LABELS,
+        "No workstations yet: cloudcard ra workstation add NAME",
+        as_json=as_json,
+    )
+
+
+@workstation.command("remove")
+@click.argument("workstation_id")
+@reason_option
+@identity_option
+@json_option
+def workstation_remove(workstation_id: str, reason: str, folder: Path, as_json: bool) -> None:
+    """Take WORKSTATION_ID out of use for ever, with its requests and sessions."""
+    request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
+    with registry(folder) as stub:
+        removed = stub.RemoveWorkstation(request, timeout=TIMEOUT_SECONDS).workstation
+    print_facts(_workstation(removed), WORKSTATION_LABELS, as_json=as_json)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra operator invite "Olga Hopper"
+  cloudcard ra operator list
+  cloudcard ra operator remove OPERATOR_ID --reason "left the trust"
+"""
+)
+def operator() -> None:
+    """Operators of the registration authority."""
+
+
+@operator.command("invite")
+@click.argument("name")
+@identity_option
+@json_option
+def operator_invite(name: str, folder: Path, as_json: bool) -> None:
+    """Invite an operator called NAME by a one-time token (`cloudcard ra enrol`)."""
+    with registry(folder) as stub:
+        asked = pb.CreateOperatorRequest(display_name=name)
+        made = stub.CreateOperator(asked, timeout=TIMEOUT_SECONDS)
+    print_facts(token_facts(made.token), TOKEN_LABELS, as_json=as_json)
+
+
+@operator.command("list")
+@identity_option
+@json_option
+def operator_list(folder: Path, as_json: bool) -> None:
+    """List operators, invited and removed ones included."""
+    with registry(folder) as stub:
+        found = stub.ListOperators(pb.ListOperatorsRequest(), timeout=TIMEOUT_SECONDS).operators
+    rows = [_officer(each) for each in found]
+    print_rows(rows, OPERATOR_LABELS, "No operators.", as_json=as_json)
+
+
+@operator.command("remove")
+@click.argument("operator_id")
+@reason_option
+@identity_option
+@json_option
+def operator_remove(operator_id: str, reason: str, folder: Path, as_json: bool) -> None:
+    """Take the identity or invitation of OPERATOR_ID away for ever; not the last operator's."""
+    request = pb.RemoveOperatorRequest(operator_id=operator_id, reason=reason)
+    with registry(folder) as stub:
+        removed = stub.RemoveOperator(request, timeout=TIMEOUT_SECONDS).operator
+    print_facts(_officer(removed), OPERATOR_LABELS, as_json=as_json)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra auditor add "Grace Hopper"
+  cloudcard ra auditor list --json
+  cloudcard ra auditor remove AUDITOR_ID --reason "the audit has ended"
+"""
+)
+def auditor() -> None:
+    """Auditors, who read the journal."""
+
+
+@auditor.command("add", epilog='\b\nExample:\n  cloudcard ra auditor add "Grace Hopper"')
+@click.argument("name")
+@identity_option
+@json_option
+def auditor_add(name: str, folder: Path, as_json: bool) -> None:
+    """Invite an auditor by a one-time token (`cloudcard audit enrol`)."""
+    with registry(folder) as stub:
+        asked = pb.CreateAuditorRequest(display_name=name)
+        made = stub.CreateAuditor(asked, timeout=TIMEOUT_SECONDS)
+    print_facts(token_facts(made.token), TOKEN_LABELS, as_json=as_json)
+
+
+@auditor.command("list")
+@identity_option
+@json_option
+def auditor_list(folder: Path, as_json: bool) -> None:
+    """List auditors, invited and removed ones included."""
+    with registry(folder) as stub:
+        found = stub.ListAuditors(pb.ListAuditorsRequest(), timeout=TIMEOUT_SECONDS).auditors
+    rows = [_officer(each) for each in found]
+    nobody = "No auditors yet: cloudcard ra auditor add NAME"
+    print_rows(rows, AUDITOR_LABELS, nobody, as_json=as_json)
+
+
+@auditor.command("remove")
+@click.argument("auditor_id")
+@reason_option
+@identity_option
+@json_option
+def auditor_remove(auditor_id: str, reason: str, folder: Path, as_json: bool) -> None:
+    """Take the identity or invitation of AUDITOR_ID away for ever."""
+    request = pb.RemoveAuditorRequest(auditor_id=auditor_id, reason=reason)
+    with registry(folder) as stub:
+        removed = stub.RemoveAuditor(request, timeout=TIMEOUT_SECONDS).auditor
+    print_facts(_officer(removed), AUDITOR_LABELS, as_json=as_json)
+
+
+def _workstation(message: pb.Workstation) -> Row:
+    return {
+        "id": message.id,
+        "name": message.display_name,
+        "site": message.site,
+        "state": message.state,
+        "enrolled": message.enrolled,
+        "created": when(message.create_time),
+    }
+
+
+def _officer(message: pb.Operator | pb.Auditor) -> Row:
+    return {
+        "id": message.id,
+        "name": message.display_name,
+        "state": message.state,
+        "invited": when(message.create_time),
+    }

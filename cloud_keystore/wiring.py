@@ -101,7 +101,7 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
             Activation(database, seal, clock, parts.custody),
             parts.sessions,
             Gatherer(parts.sessions.use_all, parts.sessions.write_results),
-            SecureMessaging(database, parts.custody),
+            SecureMessaging(database, clock, parts.custody),
             wakeups,
             clock,
         ),

@@ -342,7 +342,7 @@ def new_world(
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, custody),
         sessions=UsingSessions(database, seal, clock, os.urandom, custody),
-        secure_messaging=SecureMessaging(database, custody),
+        secure_messaging=SecureMessaging(database, clock, custody),
         renewal=renewal,
         management=management,
         administration=Administration(

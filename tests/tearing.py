@@ -70,7 +70,7 @@ def changes(world: World, serial: str, pc: Enrolled) -> dict[str, Change]:
         ),
         "move": lambda _, who: administration.move_key(who, 0x9C, 0x82),
         "tries": lambda _, who: administration.set_tries(who, proof, 4, 5),
-        "reset": lambda _, who: administration.reset_card(who.card_serial),
+        "reset": lambda _, who: administration.reset_card(who.card_serial, who.workstation.id),
     }
 
 

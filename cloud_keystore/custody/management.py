@@ -30,7 +30,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     TooManyGuesses,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Detail, Event, Kind
 from cloud_keystore.model.management import (
     BLOCK_BYTES,
     CHALLENGE_TIME,
@@ -89,12 +89,20 @@ class Management:
             card, cipher, key = self._key(connection, serial, algorithm)
             if own and len(own) != BLOCK_BYTES[cipher]:
                 raise InvalidInput(f"challenge has {len(own)} bytes: give one cipher block")
-            if management.count_guesses(connection, card.id, now) >= GUESS_LIMIT:
-                minutes = int(GUESS_WINDOW.total_seconds() // 60)
-                raise TooManyGuesses(
-                    f"card {serial} got {GUESS_LIMIT} wrong answers within {minutes} minutes: wait"
-                )
-            spent = management.spend_challenge(connection, card.id, workstation_id, now)
+            guessed = management.count_guesses(connection, card.id, now) >= GUESS_LIMIT
+            spent = (
+                None
+                if guessed
+                else management.spend_challenge(connection, card.id, workstation_id, now)
+            )
+            if spent is None:
+                why = "too many wrong answers" if guessed else "no challenge"
+                _tell(connection, Kind.ADMINISTRATOR_REFUSED, card, workstation_id, now, why=why)
+        if guessed:
+            minutes = int(GUESS_WINDOW.total_seconds() // 60)
+            raise TooManyGuesses(
+                f"card {serial} got {GUESS_LIMIT} wrong answers within {minutes} minutes: wait"
+            )
         if spent is None:
             raise ChallengeRejected("there is no challenge to answer: request one")
         challenge_id, expected = spent
@@ -163,11 +171,21 @@ def put_key(
 
 
 def _tell(
-    connection: Connection, kind: Kind, card: Card, workstation_id: str, now: datetime
+    connection: Connection,
+    kind: Kind,
+    card: Card,
+    workstation_id: str,
+    now: datetime,
+    **details: Detail,
 ) -> None:
-    actor = f"workstation {workstation_id}"
     event = Event(
-        kind, now, actor, card_id=card.id, user_id=card.user_id, workstation_id=workstation_id
+        kind,
+        now,
+        f"workstation {workstation_id}",
+        card_id=card.id,
+        user_id=card.user_id,
+        workstation_id=workstation_id,
+        details=details,
     )
     journal.append(connection, event)
 

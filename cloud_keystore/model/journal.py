@@ -51,11 +51,13 @@ class Kind(StrEnum):
     CARD_RESET = "card.reset"
     ADMINISTRATOR_RIGHT = "administrator.right"
     ADMINISTRATOR_WRONG = "administrator.wrong"
+    ADMINISTRATOR_REFUSED = "administrator.refused"  # whatever the answer was
     MANAGEMENT_KEY_SET = "management-key.set"
     KEY_MADE = "key.made"
     KEY_IMPORTED = "key.imported"
     KEY_MOVED = "key.moved"
     KEY_DESTROYED = "key.destroyed"
+    KEY_ATTESTED = "key.attested"
     SECURE_MESSAGING_AGREED = "secure-messaging.agreed"
     USER_ADDED = "user.added"
     IDENTITY_INVITED = "identity.invited"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 
 from sqlalchemy import Connection
@@ -190,7 +191,7 @@ class Administration:
         tries = {"pin_tries": pin_tries, "puk_tries": puk_tries}
         return self._change(who, Kind.PASSCODE_SET, set_both, extension=True, **tries)
 
-    def reset_card(self, serial: str) -> Changes:
+    def reset_card(self, serial: str, workstation_id: str) -> Changes:
         """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
 
         No proof is asked for; instead PIN and PUK must be blocked, else CardNotBlocked.
@@ -210,25 +211,27 @@ class Administration:
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher)
-            now = self.clock()
-            told = Event(Kind.CARD_RESET, now, KEYSTORE, card_id=card.id, user_id=card.user_id)
-            journal.append(connection, told)
+            journal.append(connection, _event(Kind.CARD_RESET, card, self.clock(), workstation_id))
         self.wake([card.user_id, *withdrawn])
         return changes
 
-    def attest_key(self, serial: str, key_ref: int) -> bytes:
-        """A certificate that the keystore made a key, DER; raises KeyNotFound, NotAttested."""
-        with self.database.read() as connection:
+    def attest_key(self, serial: str, key_ref: int, workstation_id: str) -> bytes:
+        """A certificate that the keystore made a key, DER. Its entry is in the journal before it is
+        signed. Raises KeyNotFound, NotAttested.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
             card = _card(connection, serial)
             allowed.check_changeable(PROFILES[card.profile], extension=True)
-            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-        key = keys.get(key_ref)
-        if key is None or key_ref == SECURE_MESSAGING:
-            raise KeyNotFound(f"card {serial} has no key {key_ref:02X} to attest")
-        if key.imported:
-            raise NotAttested(f"key {key_ref:02X} was made elsewhere")
-        issuer = self.renewal.authorities.attestation
-        return attestation.attest(card, key, issuer, self.clock())
+            key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(key_ref)
+            if key is None or key_ref == SECURE_MESSAGING:
+                raise KeyNotFound(f"card {serial} has no key {key_ref:02X} to attest")
+            if key.imported:
+                raise NotAttested(f"key {key_ref:02X} was made elsewhere")
+            said = {"key_ref": f"{key_ref:02X}", "key": key.id}
+            attested = _event(Kind.KEY_ATTESTED, card, now, workstation_id, **said)
+            journal.append(connection, attested)
+        return attestation.attest(card, key, self.renewal.authorities.attestation, now)
 
     def _change(
         self,
@@ -247,15 +250,7 @@ class Administration:
             card = _card(connection, who.card_serial)
             before = cards.keys(connection, card.id)
             changes = change(connection, card)
-            told = Event(
-                kind=kind,
-                time=self.clock(),
-                actor=f"workstation {who.workstation.id}",
-                card_id=card.id,
-                user_id=card.user_id,
-                workstation_id=who.workstation.id,
-                details=details,
-            )
+            told = _event(kind, card, self.clock(), who.workstation.id, **details)
             journal.append(connection, told)
             touched = [key for key in before if key.key_ref in changes.keys]
             withdrawn = self._withdraw(connection, touched)
@@ -323,3 +318,15 @@ def _card(connection: Connection, serial: str) -> Card:
     if card.state is not CardState.ACTIVE:
         raise CardNotInUse(f"card {serial} is {card.state}")
     return card
+
+
+def _event(kind: Kind, card: Card, now: datetime, workstation_id: str, **details: Detail) -> Event:
+    return Event(
+        kind,
+        now,
+        f"workstation {workstation_id}",
+        card_id=card.id,
+        user_id=card.user_id,
+        workstation_id=workstation_id,
+        details=details,
+    )

@@ -150,7 +150,8 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
         self, request: pb.ResetCardRequest, context: Context
     ) -> pb.ResetCardResponse:
         changes = await self.door.call(
-            context, lambda _: self.administration.reset_card(request.card_serial)
+            context,
+            lambda workstation: self.administration.reset_card(request.card_serial, workstation.id),
         )
         return pb.ResetCardResponse(changes=cards.changes(changes))
 
@@ -159,7 +160,9 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.AttestKeyResponse:
         certificate = await self.door.call(
             context,
-            lambda _: self.administration.attest_key(request.card_serial, request.key_ref),
+            lambda workstation: self.administration.attest_key(
+                request.card_serial, request.key_ref, workstation.id
+            ),
         )
         return pb.AttestKeyResponse(certificate=certificate)
 

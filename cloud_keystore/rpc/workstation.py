@@ -101,8 +101,8 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     ) -> pb.AgreeOnSessionResponse:
         secret = await self.door.call(
             context,
-            lambda _: self.secure_messaging.agree_on_session(
-                request.card_serial, request.cipher_suite, request.point
+            lambda workstation: self.secure_messaging.agree_on_session(
+                request.card_serial, request.cipher_suite, request.point, workstation.id
             ),
         )
         return pb.AgreeOnSessionResponse(secret=secret)

@@ -130,9 +130,9 @@ class TestAttacks:
         with pytest.raises(AdministrationRefused):
             CHANGES[change](world, who)
         with pytest.raises(AdministrationRefused):
-            world.administration.reset_card(serial)
+            world.administration.reset_card(serial, "pc")
         with pytest.raises(AdministrationRefused):
-            world.administration.attest_key(serial, 0x9A)
+            world.administration.attest_key(serial, 0x9A, "pc")
         assert world.cards.image(serial) == before
 
     @pytest.mark.parametrize("change", CHANGES)
@@ -143,9 +143,9 @@ class TestAttacks:
         with pytest.raises(CardNotInUse):
             CHANGES[change](world, admin)
         with pytest.raises(CardNotInUse):
-            world.administration.reset_card(serial)
+            world.administration.reset_card(serial, "pc")
         with pytest.raises(CardNotInUse):
-            world.administration.attest_key(serial, 0x9A)
+            world.administration.attest_key(serial, 0x9A, "pc")
 
     def test_no_card(self, world: World, admin: Administrator) -> None:
         with pytest.raises(CardNotFound):
@@ -486,11 +486,11 @@ class TestTries:
 class TestReset:
     def test_a_card_that_is_not_blocked(self, world: World, serial: str, pc: Enrolled) -> None:
         with pytest.raises(CardNotBlocked):
-            world.administration.reset_card(serial)
+            world.administration.reset_card(serial, "pc")
         for _ in range(3):
             world.passcodes.verify(serial, PIN, b"999999", pc.identity.id)
         with pytest.raises(CardNotBlocked):
-            world.administration.reset_card(serial)
+            world.administration.reset_card(serial, "pc")
 
     def test_a_blocked_card(self, world: World, serial: str, pc: Enrolled) -> None:
         admin = world.administrator(serial, pc)
@@ -498,7 +498,7 @@ class TestReset:
         CHANGES["management key"](world, admin)
         before, waiting = world.cards.image(serial), world.ask(serial, pc)
         block(world, serial, pc)
-        made = world.administration.reset_card(serial)
+        made = world.administration.reset_card(serial, "pc")
         after = world.cards.image(serial)
         assert after.keys == ()
         assert set(after.objects) == {
@@ -524,7 +524,7 @@ class TestReset:
 
     def test_and_then_used_again(self, world: World, serial: str, pc: Enrolled) -> None:
         block(world, serial, pc)
-        world.administration.reset_card(serial)
+        world.administration.reset_card(serial, "pc")
         admin = world.administrator(serial, pc)
         world.administration.generate_key(admin, 0x9A, P256, STANDARD)
         assert world.ask(serial, pc).state is State.PENDING
@@ -537,7 +537,7 @@ class TestAttestation:
         world.administration.generate_key(
             admin, 0x9A, P256, Policies(PinPolicy.ALWAYS, TouchPolicy.ALWAYS)
         )
-        der = world.administration.attest_key(serial, 0x9A)
+        der = world.administration.attest_key(serial, 0x9A, "pc")
         certificate = x509.load_der_x509_certificate(der)
         contents = world.cards.image(serial).objects[ATTESTATION_CERTIFICATE]
         issuer = world.cards.authorities.attestation
@@ -556,16 +556,16 @@ class TestAttestation:
             admin, 0x9D if algorithm is Algorithm.X25519 else 0x9A, algorithm, STANDARD
         )
         for key_ref, key in keys(world, admin.card_serial).items():
-            der = world.administration.attest_key(admin.card_serial, key_ref)
+            der = world.administration.attest_key(admin.card_serial, key_ref, "pc")
             found = x509.load_der_x509_certificate(der).public_key()
             assert found == load_der_public_key(key.public_key)
 
     def test_a_key_from_elsewhere(self, world: World, admin: Administrator) -> None:
         world.administration.import_key(admin, 0x9A, P256, SCALAR, STANDARD)
         with pytest.raises(NotAttested):
-            world.administration.attest_key(admin.card_serial, 0x9A)
+            world.administration.attest_key(admin.card_serial, 0x9A, "pc")
 
     @pytest.mark.parametrize("key_ref", [0x04, 0x82, 0x9B, 0])
     def test_no_key(self, world: World, serial: str, key_ref: int) -> None:
         with pytest.raises(KeyNotFound):
-            world.administration.attest_key(serial, key_ref)
+            world.administration.attest_key(serial, key_ref, "pc")

@@ -164,7 +164,7 @@ def test_what_administrators_do(world: World) -> None:
     for key_ref in (PIN, PUK):
         while world.passcodes.change(serial, key_ref, WRONG, NEW, pc.identity.id) != Mismatch(0):
             pass
-    use.reset_card(serial)
+    use.reset_card(serial, "pc")
     kinds = (
         Kind.ADMINISTRATOR_WRONG,
         Kind.ADMINISTRATOR_RIGHT,

@@ -26,6 +26,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     TooManyGuesses,
 )
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management import (
     BLOCK_BYTES,
     GUESS_LIMIT,
@@ -102,6 +103,12 @@ def test_a_block_under_each_cipher(cipher: Cipher) -> None:
     assert Mode(algorithm, ECB()).decryptor().update(encipher(cipher, key, block)) == block
 
 
+def refused(world: World) -> list[object]:
+    """Why answers were refused whatever they were, as the journal tells it."""
+    told = world.journal(Kind.ADMINISTRATOR_REFUSED)
+    return [event.details["why"] for event in told]
+
+
 class TestAttacks:
     def test_a_wrong_answer(self, world: World, serial: str, pc: Enrolled) -> None:
         right = aes(challenge(world, serial, pc))
@@ -109,6 +116,8 @@ class TestAttacks:
             answer(world, serial, pc, WRONG)
         with pytest.raises(ChallengeRejected):  # it was spent by that
             answer(world, serial, pc, right)
+        assert len(world.journal(Kind.ADMINISTRATOR_WRONG)) == 1
+        assert refused(world) == ["no challenge"]
 
     def test_a_replayed_answer(self, world: World, serial: str, pc: Enrolled) -> None:
         right = aes(challenge(world, serial, pc))
@@ -186,6 +195,7 @@ class TestAttacks:
         right = aes(challenge(world, serial, pc))
         with pytest.raises(TooManyGuesses):
             answer(world, serial, pc, right)
+        assert refused(world) == ["too many wrong answers"]
         world.clock.forward(minutes=10)
         assert world.administrator(serial, pc)
 

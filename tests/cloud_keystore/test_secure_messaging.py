@@ -87,7 +87,7 @@ def test_card_and_client_agree(world: World, ada: tuple[User, Enrolled], profile
     card_key = verified(world, serial, profile)
     suite, curve, *_ = SUITES[profile]
     client = ec.generate_private_key(curve)
-    secret = world.secure_messaging.agree_on_session(serial, suite, point_of(client))
+    secret = world.secure_messaging.agree_on_session(serial, suite, point_of(client), "pc")
     assert secret == client.exchange(ec.ECDH(), card_key)
 
 
@@ -107,7 +107,7 @@ def test_points_that_are_refused(world: World, ada: tuple[User, Enrolled], profi
         point_of(ec.generate_private_key(other)),
     ):
         with pytest.raises(MalformedKeyInput):
-            world.secure_messaging.agree_on_session(serial, suite, point)
+            world.secure_messaging.agree_on_session(serial, suite, point, "pc")
 
 
 def test_cards_that_do_not_agree(world: World, ada: tuple[User, Enrolled]) -> None:
@@ -116,17 +116,17 @@ def test_cards_that_do_not_agree(world: World, ada: tuple[User, Enrolled]) -> No
     plain, cs7 = world.card(ada[0], "p256"), world.card(ada[0], "sm-cs7")
     for serial, suite in ((plain, 0x27), (plain, 0x11), (cs7, 0x27), (cs7, 0)):
         with pytest.raises(KeyNotFound):
-            agree(serial, suite, point)
+            agree(serial, suite, point, "pc")
     with pytest.raises(CardNotFound):
-        agree("1", 0x27, point)
+        agree("1", 0x27, point, "pc")
     serial = world.card(ada[0], "sm-cs2")
-    agree(serial, 0x27, point)
+    agree(serial, 0x27, point, "pc")
     world.cards.suspend(serial)
     with pytest.raises(CardNotInUse):
-        agree(serial, 0x27, point)
+        agree(serial, 0x27, point, "pc")
     pending = world.cards.issue(os.urandom(16), ada[0].id, "sm-cs2").card.serial
     with pytest.raises(CardNotInUse):
-        agree(pending, 0x27, point)
+        agree(pending, 0x27, point, "pc")
 
 
 def test_key_04_is_in_no_operation(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -140,4 +140,4 @@ def test_a_revoked_card_agrees_no_more(world: World, ada: tuple[User, Enrolled])
     serial = world.card(ada[0], "sm-cs2")
     world.cards.revoke(serial, "lost")
     with pytest.raises(CardNotInUse):
-        world.secure_messaging.agree_on_session(serial, 0x27, b"\4" * 65)
+        world.secure_messaging.agree_on_session(serial, 0x27, b"\4" * 65, "pc")

@@ -100,7 +100,7 @@ class Service:
         custody = new_keys(seal, os.urandom, self._token, settings.key_backend)
         sessions = UsingSessions(self.database, seal, clock, os.urandom, custody)
         changes = Changes(self.database, time.monotonic)
-        self._upkeep = Upkeep(self.database, clock, self._token, journal, sessions, changes)
+        self._upkeep = Upkeep(self.database, clock, seal, self._token, journal, sessions, changes)
         self._metrics = Metrics()
         self._limiter = Limiter(settings.limits, time.monotonic, self._metrics)
         self._parts = Parts(

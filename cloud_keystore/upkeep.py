@@ -13,7 +13,8 @@ import structlog
 from cloud_keystore.audit import journal as entries
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.sequencing import Log
-from cloud_keystore.custody import destroying
+from cloud_keystore.custody import destroying, rotation
+from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.custody.starting import TokenKeys
 from cloud_keystore.custody.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock
@@ -35,6 +36,7 @@ class Upkeep:
 
     database: Database
     clock: Clock
+    seal: Seal
     token: TokenKeys | None
     journal: Log
     sessions: UsingSessions
@@ -43,6 +45,7 @@ class Upkeep:
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """What is to be done every second, each on its own: if one fails the others go on."""
         return (
+            self._forget_retired,
             self._destroy,
             self.sessions.write_results,
             lambda: wake(self.sweep()),
@@ -83,6 +86,10 @@ class Upkeep:
             self.take_in()
         except StorageUnavailable:
             log.warning("the last results are lost, and the journal's last entries wait")
+
+    def _forget_retired(self) -> None:
+        if rotation.forget_retired(self.database, self.seal):
+            log.warning("a sealing key was retired and is used no more")
 
     def _destroy(self) -> None:
         if self.token is not None:

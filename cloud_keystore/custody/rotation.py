@@ -5,9 +5,11 @@ whoever is stopped half-way starts again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from sqlalchemy import Row
 
 from cloud_keystore.audit import journal
 from cloud_keystore.custody import envelope, results
@@ -60,13 +62,7 @@ def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
     May be stopped at any point and begun again. Raises SealBroken.
     """
     for where in SEALED:
-        after = ""
-        while True:
-            with database.read() as connection:
-                rows = sealing_keys.page(connection, where, after, batch)
-            if not rows:
-                break
-            after = rows[-1].key
+        for rows in _pages(database, where, batch):
             renewed = [
                 (row.key, row.sealed, seal.renew(row.sealed, where.context(row))) for row in rows
             ]
@@ -76,6 +72,23 @@ def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
                     done = sealing_keys.exchange(connection, where, changes)
                 yield done
     _forget_bare(database)
+
+
+def check(database: Database, seal: Seal) -> Iterator[int]:
+    """Open every value, yielding the number of each batch. Raises SealBroken for one that does not
+    open.
+    """
+    for where in SEALED:
+        for rows in _pages(database, where):
+            for row in rows:
+                seal.open(row.sealed, where.context(row))
+            yield len(rows)
+
+
+def forget_retired(database: Database, seal: Seal) -> bool:
+    """Use what was retired no more in a service that runs; whether there was such a key."""
+    with database.read() as connection:
+        return seal.forget(sealing_keys.retired(connection))
 
 
 def list_keys(database: Database) -> list[KeyInUse]:
@@ -112,17 +125,25 @@ def _count(database: Database) -> Mapping[bytes | None, int]:
     """How many values there are by key-encryption key; None: sealed before envelopes."""
     found: dict[bytes | None, int] = {}
     for where in SEALED:
-        after = ""
-        while True:
-            with database.read() as connection:
-                rows = sealing_keys.page(connection, where, after, BATCH)
-            if not rows:
-                break
-            after = rows[-1].key
+        for rows in _pages(database, where):
             for row in rows:
                 key_id = envelope.key_id(row.sealed)
                 found[key_id] = found.get(key_id, 0) + 1
     return found
+
+
+def _pages(
+    database: Database, where: SealedColumn, size: int = BATCH
+) -> Iterator[Sequence[Row[tuple[str, bytes, int]]]]:
+    """The rows that have a value, some at a time: none is held while others are changed."""
+    after = ""
+    while True:
+        with database.read() as connection:
+            rows = sealing_keys.page(connection, where, after, size)
+        if not rows:
+            return
+        yield rows
+        after = rows[-1].key
 
 
 def _forget_bare(database: Database) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cloud_keystore.custody import envelope
 from cloud_keystore.custody.envelope import KEY_BYTES, NONCE_BYTES, KeyEncryptionKey, WillNotOpen
 from cloud_keystore.model.clock import Random
-from cloud_keystore.model.errors import KeystoreError, RecordDamaged
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError, RecordDamaged
 
 
 class SealBroken(RecordDamaged):
@@ -43,8 +43,8 @@ class Seal:
         self._root = root
         self._random = random
         self._keys = {key.id: key for key in keys or (KeyEncryptionKey.of(root),)}
-        self._current = next(iter(self._keys.values()))
         self._bare = None if bare is None else AESGCM(bare)
+        self._bare_id = None if bare is None else KeyEncryptionKey.of(bare).id
 
     @property
     def key_ids(self) -> tuple[bytes, ...]:
@@ -52,8 +52,10 @@ class Seal:
         return tuple(self._keys)
 
     def close(self, value: bytes, context: str) -> bytes:
-        """Return the envelope of `value` under the current key."""
-        return envelope.close(value, context, self._current, self._random)
+        """Return the envelope of `value` under the current key; raises KeyBackendUnavailable where
+        all keys are retired.
+        """
+        return envelope.close(value, context, self._current(), self._random)
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Return the value; raise SealBroken if key, context or a byte is not the right one."""
@@ -70,15 +72,15 @@ class Seal:
     def renew(self, sealed: bytes, context: str) -> bytes:
         """The same value under the current key: the very same bytes if that is so already.
 
-        Raises SealBroken.
+        Raises SealBroken; KeyBackendUnavailable where all keys are retired.
         """
-        key = self._key(sealed)
-        if key is self._current:
+        key, current = self._key(sealed), self._current()
+        if key is current:
             return sealed
         if key is None:
             return self.close(self.open(sealed, context), context)
         try:
-            return envelope.rewrap(sealed, context, key, self._current, self._random)
+            return envelope.rewrap(sealed, context, key, current, self._random)
         except WillNotOpen:
             raise _broken(context) from None
 
@@ -89,6 +91,25 @@ class Seal:
         mac = HMAC(self._root, SHA256())
         mac.update(label.encode() + b"\0" + data)
         return mac.finalize()
+
+    def forget(self, retired: Collection[bytes]) -> bool:
+        """Use these keys no more, by identifier; the next one is current then. Whether there was
+        one of them.
+        """
+        kept = {key_id: key for key_id, key in self._keys.items() if key_id not in retired}
+        if len(kept) == len(self._keys):
+            return False
+        self._keys = kept
+        if self._bare_id in retired:
+            self._bare = None
+        return True
+
+    def _current(self) -> KeyEncryptionKey:
+        for key in self._keys.values():
+            return key
+        raise KeyBackendUnavailable(
+            "this keystore's sealing keys are all retired: restart it with the one in use"
+        )
 
     def _key(self, sealed: bytes) -> KeyEncryptionKey | None:
         return self._keys.get(envelope.key_id(sealed) or b"")

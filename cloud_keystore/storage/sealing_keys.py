@@ -47,6 +47,12 @@ def retire(connection: Connection, key_id: bytes, now: datetime) -> None:
     connection.execute(query.values(retire_time=now))
 
 
+def retired(connection: Connection) -> set[bytes]:
+    """Identifiers of those that are refused."""
+    query = select(t.sealing_key.c.id).where(t.sealing_key.c.retire_time.is_not(None))
+    return set(connection.execute(query).scalars())
+
+
 def find_secret(connection: Connection, name: str) -> bytes | None:
     """A sealed secret."""
     return connection.execute(select(t.secret.c.sealed).where(t.secret.c.name == name)).scalar()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cloud_keystore.custody import envelope
 from cloud_keystore.custody.envelope import HEADER_BYTES, WRAPPED_BYTES, KeyEncryptionKey
 from cloud_keystore.custody.sealing import Seal, SealBroken
+from cloud_keystore.model.errors import KeyBackendUnavailable
 
 ROOT = b"\1" * 32
 OLD, NEW = KeyEncryptionKey.of(b"\2" * 32), KeyEncryptionKey.of(b"\3" * 32)
@@ -32,6 +33,29 @@ def test_renewing_what_is_under_the_current_key_changes_no_byte() -> None:
     seal = Seal(ROOT, os.urandom, [NEW, OLD])
     sealed = seal.close(b"value", "context")
     assert seal.renew(sealed, "context") == sealed
+
+
+def test_a_retired_key_seals_and_opens_no_more() -> None:
+    seal = Seal(ROOT, os.urandom, [NEW, OLD])
+    under_new = seal.close(b"value", "context")
+    assert not seal.forget({b"of another service"})
+    assert seal.forget({NEW.id})
+    with pytest.raises(SealBroken):
+        seal.open(under_new, "context")
+    assert Seal(ROOT, os.urandom, [OLD]).open(seal.close(b"value", "context"), "context")
+    assert seal.forget({NEW.id, OLD.id})
+    with pytest.raises(KeyBackendUnavailable, match="restart"):
+        seal.close(b"value", "context")
+
+
+def test_values_of_before_envelopes_open_no_more_when_their_key_is_retired() -> None:
+    nonce = bytes(12)
+    bare = nonce + AESGCM(ROOT).encrypt(nonce, b"value", b"context")
+    seal = Seal(ROOT, os.urandom, [NEW, KeyEncryptionKey.of(ROOT)], bare=ROOT)
+    assert seal.open(bare, "context") == b"value"
+    assert seal.forget({KeyEncryptionKey.of(ROOT).id})
+    with pytest.raises(SealBroken):
+        seal.open(bare, "context")
 
 
 def test_a_data_key_of_another_value_is_refused() -> None:

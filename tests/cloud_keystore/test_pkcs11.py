@@ -47,9 +47,8 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.keys import keys
 from keystore_world import FakeClock, World, new_world
+from softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
-MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-LABEL, PIN = "cards", "648219"
 SEAL = Seal(b"\x07" * 32, os.urandom)
 DIGEST = sha256(b"document").digest()
 UNCOMPRESSED = (Encoding.X962, PublicFormat.UncompressedPoint)
@@ -59,12 +58,7 @@ UNCOMPRESSED = (Encoding.X962, PublicFormat.UncompressedPoint)
 def token_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new token."""
     folder = tmp_path / "tokens"
-    folder.mkdir()
-    conf = tmp_path / "softhsm2.conf"
-    conf.write_text(f"directories.tokendir = {folder}\nobjectstore.backend = file\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
-    command = ["softhsm2-util", "--init-token", "--free", "--label", LABEL, "--pin", PIN]
-    subprocess.run([*command, "--so-pin", "12345678"], check=True, capture_output=True)
+    monkeypatch.setenv(CONFIGURATION, str(new_token(folder)))
     return folder
 
 

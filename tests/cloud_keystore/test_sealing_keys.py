@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import insert, select, update
 
+from cloud_keystore.app import Service
+from cloud_keystore.config import Settings
 from cloud_keystore.custody import rotation
 from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing_keys import Source, add_key, key_text, open_seal
@@ -21,7 +23,9 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.keys import keys
+from cloudcard_tools.processes import Nursery
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 NAMES = [f"authority {number}" for number in range(7)]
@@ -228,6 +232,26 @@ def test_the_commands_change_the_key(database: Database, tmp_path: Path) -> None
     assert run(tmp_path, "retire", listed[1]["id"]).exit_code == 1
     assert run(tmp_path, "retire", listed[0]["id"]).exit_code == 0
     assert json.loads(run(tmp_path, "list", "--json").output)[0]["state"] == "retired"
+
+
+def test_a_service_that_runs_forgets_a_retired_key(tmp_path: Path) -> None:
+    folder, new = tmp_path / "keystore", tmp_path / "new"
+    Service(Settings(folder)).hand_over().close()
+    old = folder / "sealing.key"
+    both = ["--sealing-key", f"file:{new}", "--sealing-key", f"file:{old}"]
+    assert run(folder, "add", f"file:{new}", "--make").exit_code == 0
+    with Nursery(tmp_path / "logs") as nursery:
+        service, enrolment = (f"127.0.0.1:{port}" for port in free_ports(2))
+        keystore = nursery.start_python(
+            "keystore",
+            *("-m", "cloudcard_tools", "serve", "--data", str(folder), *both),
+            *("--listen", service, "--enrol-listen", enrolment),
+        )
+        keystore.wait_for("Keystore ready", timeout=30)
+        assert run(folder, "rotate", *both).exit_code == 0
+        listed = json.loads(run(folder, "list", "--json").output)
+        assert run(folder, "retire", listed[0]["id"]).exit_code == 0
+        keystore.wait_for("a sealing key was retired", timeout=10)
 
 
 def test_a_folder_without_a_keystore(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from cloudcard_tools.identity import Identity, channel
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from postgres import PROGRAMS, Server, server
+from softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 
 def cloudcard(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +81,16 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place_in(tmp_path, nursery)
 
 
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A new token, as the options that name it."""
+    monkeypatch.setenv(CONFIGURATION, str(new_token(tmp_path / "tokens")))
+    pin_file = tmp_path / "pin"
+    pin_file.write_text(PIN)
+    pin_file.chmod(0o600)
+    return ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
+
+
 def lose(place: Place) -> None:
     """The database is gone; the sealing key is kept."""
     place.keystore.child.stop()
@@ -108,7 +119,7 @@ def test_a_backup_under_load_is_whole_and_signs_again(place: Place, tmp_path: Pa
     lose(place)
     back = cloudcard("restore", str(tmp_path / "b"), "--data", str(place.data), "--json")
     assert back.returncode == 0, back.stderr
-    assert json.loads(back.stdout)["sealing_key"] == "opens it"
+    assert json.loads(back.stdout)["sealing_key"].startswith("opens all ")
     place.keystore.restart()
     assert place.sign()
 
@@ -215,6 +226,42 @@ def test_another_sealing_key(backup: Path, tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "not a sealing key of this database" in ended.stderr
     assert not (new / "keystore.db").exists()
+
+
+def test_a_value_that_does_not_open(backup: Path, tmp_path: Path, kept: Path) -> None:
+    with closing(sqlite3.connect(backup)) as damaged:
+        damaged.execute("update authority set sealed_private = substr(sealed_private, 1, 90)")
+        damaged.commit()
+    ended = cloudcard(
+        *("restore", str(backup), "--data", str(tmp_path / "new")),
+        *("--sealing-key", f"file:{kept / 'keystore' / 'sealing.key'}"),
+    )
+    assert ended.returncode == 1
+    assert "does not open" in ended.stderr
+    assert not (tmp_path / "new" / "keystore.db").exists()
+
+
+@pytest.mark.parametrize("kind", ["passphrase", "pkcs11"])
+def test_the_sealing_key_is_no_file(kind: str, tmp_path: Path, token: list[str]) -> None:
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery staple\n")
+    passphrase.chmod(0o600)
+    named = "pkcs11:sealing" if kind == "pkcs11" else f"passphrase:{passphrase}"
+    options = ["--sealing-key", named, *(token if kind == "pkcs11" else [])]
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    with Nursery(tmp_path / "logs") as nursery:
+        place = place_in(tmp_path, nursery, *options)
+        made = cloudcard("backup", str(copy), "--data", str(place.data))
+        assert made.returncode == 0, made.stderr
+    for refused in ("pkcs11:other", f"file:{passphrase}", "passphrase:/nowhere", "pkcs11:"):
+        given = ["--data", str(new), "--sealing-key", refused, *token]
+        ended = cloudcard("restore", str(copy), *given)
+        assert ended.returncode == 1
+        assert "Traceback" not in ended.stderr
+        assert not (new / "keystore.db").exists()
+    ended = cloudcard("restore", str(copy), "--data", str(new), *options, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["sealing_key"].startswith("opens all ")
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.3])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cloud_keystore import owning
-from cloud_keystore.config import Settings
-from cloud_keystore.custody import restoring
+from cloud_keystore.config import Settings, Token
+from cloud_keystore.custody import restoring, rotation
 from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
@@ -24,12 +24,14 @@ from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.output import json_option
 from cloudcard_tools.place import place_options
+from cloudcard_tools.token_options import token_of, token_options
 
 EXAMPLES = """\b
 Examples:
   cloudcard backup /backup/keystore-2026-11-23
   cloudcard restore /backup/keystore-2026-11-23 --data /var/lib/cloudcard
-  cloudcard restore /backup/keystore-2026-11-23 --database postgresql://cloudcard@db/empty
+  cloudcard restore /backup/keystore-2026-11-23 --database postgresql://cloudcard@db/empty \\
+    --sealing-key passphrase:/etc/cloudcard/passphrase
 """
 
 
@@ -72,9 +74,26 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--sealing-key",
+    "sources",
+    multiple=True,
+    metavar="SOURCE",
+    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key, repeatable: every sealed "
+    "value has to open. Default: sealing.key in the data folder, if it is there.",
+)
+@token_options
 @place_options
 @json_option
-def restore(file: Path, place: Settings, as_json: bool) -> None:
+def restore(
+    file: Path,
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    place: Settings,
+    as_json: bool,
+) -> None:
     """Put the database of a backup into a place that has none; the keystore is not running there.
 
     What was open when the backup was made has ended: requests, approvals, sessions, tokens. Each
@@ -82,15 +101,16 @@ def restore(file: Path, place: Settings, as_json: bool) -> None:
     are not in it.
     """
     magic = _magic(file)
+    keys = _sealing_keys(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
     with _owned(place):
         if place.database:
             if not magic.startswith(postgresql.MAGIC):
                 raise Failure(f"{file} is no backup of a PostgreSQL database")
             _keep_others_out(place.database_url)
             postgresql.load(place.database_url, file)
-            facts = _finish(place.database_url, file, place)
+            facts = _finish(place.database_url, file, place, keys)
         else:
-            facts = _restore_sqlite(file, magic, place)
+            facts = _restore_sqlite(file, magic, place, keys)
     labels = {
         "database": "Restored",
         "newest_entry": "Journal up to",
@@ -102,7 +122,19 @@ def restore(file: Path, place: Settings, as_json: bool) -> None:
     output.print_facts(facts, labels, as_json=as_json)
 
 
-def _restore_sqlite(file: Path, magic: bytes, place: Settings) -> output.Row:
+def _sealing_keys(sources: tuple[str, ...], place: Settings, token: Token | None) -> list[Source]:
+    """Those that were named, or else the usual one if it is there."""
+    try:
+        named = [Source.parse(each, token) for each in sources]
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    usual = [Source(FILE, str(place.sealing_key))] if place.sealing_key.exists() else []
+    return named or usual
+
+
+def _restore_sqlite(
+    file: Path, magic: bytes, place: Settings, keys: Sequence[Source]
+) -> output.Row:
     if not magic.startswith(sqlite.MAGIC):
         raise Failure(f"{file} is no backup of an SQLite database")
     if place.database_file.exists():
@@ -112,7 +144,7 @@ def _restore_sqlite(file: Path, magic: bytes, place: Settings) -> output.Row:
         rest.unlink()
     sqlite.check(file)
     sqlite.copy(file, draft, lambda _left, _total: None)
-    facts = _finish(f"sqlite:///{draft}", file, place)
+    facts = _finish(f"sqlite:///{draft}", file, place, keys)
     sqlite.settle(draft)
     sqlite.put_in_place(draft, place.database_file)
     return facts
@@ -129,16 +161,13 @@ def _keep_others_out(url: str) -> None:
         database.close()
 
 
-def _finish(url: str, file: Path, place: Settings) -> output.Row:
-    """End the past in a restored database, if the sealing key that is there opens it."""
+def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> output.Row:
+    """End the past in a restored database, if the sealing keys that are there open it."""
     database = Database(url)
     try:
         database.migrate(restored=True)
         newest = restoring.newest_entry(database)
-        known = place.sealing_key.exists()
-        if known:
-            source = Source(FILE, str(place.sealing_key))
-            open_seal(database, [source], utc_now(), os.urandom)
+        opened = _open_all(database, keys) if keys else None
         details = {
             "file_sha256": _sha256(file),
             "newest_entry": "" if newest is None else newest.isoformat(),
@@ -154,8 +183,22 @@ def _finish(url: str, file: Path, place: Settings) -> output.Row:
         "withdrawn": ended.operations,
         "sessions": ended.sessions,
         "tokens": ended.tokens,
-        "sealing_key": "opens it" if known else f"not checked: {place.sealing_key} is not there",
+        "sealing_key": "not checked: name it with --sealing-key"
+        if opened is None
+        else f"opens all {opened} sealed values",
     }
+
+
+def _open_all(database: Database, keys: Sequence[Source]) -> int:
+    """How many sealed values there are, each of which opens; raises KeystoreError."""
+    seal = open_seal(database, keys, utc_now(), os.urandom)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Opening sealed values", total=None)
+        opened = 0
+        for count in rotation.check(database, seal):
+            opened += count
+            progress.update(task, advance=count)
+    return opened
 
 
 @contextmanager

@@ -151,7 +151,7 @@ class TestAttacks:
         with pytest.raises(CardNotFound):
             CHANGES["write"](world, replace(admin, card_serial="1"))
 
-    @pytest.mark.parametrize("change", set(CHANGES) - {"tries", "management key"})
+    @pytest.mark.parametrize("change", sorted(CHANGES.keys() - {"tries", "management key"}))
     def test_a_refused_change_leaves_the_card_alone(
         self, world: World, serial: str, admin: Administrator, change: str
     ) -> None:

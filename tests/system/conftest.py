@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,24 +14,32 @@ from cloudcard_tools.processes import Nursery
 from system_cards import LocalCard, inserted
 
 HERE = Path(__file__).parent
+RESERVED = pytest.StashKey[ExitStack]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder."""
+    """Mark what is in this folder; one process runs all of it."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.system)
+            item.add_marker(pytest.mark.xdist_group("pcscd"))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Wait for other users of pcscd before any test's time limit runs."""
-    if session.config.option.collectonly or not any(
-        item.get_closest_marker("system") for item in session.items
-    ):
-        return (yield)
-    with pcscd.reserved(lambda: print("Another program uses pcscd: waiting for it to end.")):
-        return (yield)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for other users of pcscd before the first test's time limit runs."""
+    if item.get_closest_marker("system") and RESERVED not in item.session.stash:
+        item.session.stash[RESERVED] = reserved = ExitStack()
+        reserved.enter_context(
+            pcscd.reserved(lambda: print("Another program uses pcscd: waiting for it to end."))
+        )
+    return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave pcscd to others."""
+    if RESERVED in session.stash:
+        session.stash[RESERVED].close()
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ class Card:
 
     def transmit(self, apdu: bytes, keys: KeyService) -> bytes:
         """Answer one APDU, waiting for `keys` where it needs them."""
-        return drive(self.exchange(apdu), keys)
+        return drive(self.exchange(apdu), keys.perform)
 
     def exchange(self, apdu: bytes) -> Exchange:
         """Answer one APDU, pausing at each key request.

@@ -7,7 +7,7 @@ both are values, so a trace of commands, requests and results is the whole input
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
@@ -121,12 +121,21 @@ class KeyService(Protocol):
     def perform(self, request: KeyRequest) -> KeyResult: ...
 
 
-def drive(exchange: Exchange, keys: KeyService) -> bytes:
-    """Run one exchange to its end, asking `keys` whenever the card needs one."""
+def advance(exchange: Exchange, result: KeyResult | None = None) -> KeyRequest | bytes:
+    """Tell an exchange the result that it waits for, or begin it.
+
+    Returns what the card says next: a request, or the response, with which the exchange has ended.
+    """
     try:
-        request = next(exchange)
-        while True:
-            request = exchange.send(keys.perform(request))
+        return next(exchange) if result is None else exchange.send(result)
     except StopIteration as done:
         response: bytes = done.value
         return response
+
+
+def drive(exchange: Exchange, perform: Callable[[KeyRequest], KeyResult]) -> bytes:
+    """Run an exchange to its end; `perform` answers what the card asks. Returns the response."""
+    said = advance(exchange)
+    while not isinstance(said, bytes):
+        said = advance(exchange, perform(said))
+    return said

@@ -15,7 +15,7 @@ import structlog
 
 from card_os.apdu import is_secured
 from card_os.card import Card
-from card_os.keys import Exchange, KeyResult, UseKey
+from card_os.keys import Exchange, KeyResult, UseKey, advance
 from card_os.status import SW
 from card_os.trace import protected
 from card_os.trace.lines import (
@@ -152,12 +152,12 @@ class Recorder:
     def _advance(self, result: KeyResult | None) -> None:
         if self._exchange is None:
             return
-        try:
-            request = next(self._exchange) if result is None else self._exchange.send(result)
-            self._word = Asked(request)
-        except StopIteration as done:
+        said = advance(self._exchange, result)
+        if isinstance(said, bytes):
             self._exchange = None
-            self._word = Received(done.value)
+            self._word = Received(said)
+        else:
+            self._word = Asked(said)
 
     def _reset(self, line: Line) -> None:
         self._drop()

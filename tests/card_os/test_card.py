@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from card_os.apdu import Command
 from card_os.card import Card
-from card_os.keys import Exchange, PasscodeStatus, Refusal, UseKey, Verified, VerifyPasscode
+from card_os.keys import (
+    Exchange,
+    PasscodeStatus,
+    Refusal,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+    advance,
+)
 from card_os.piv import PivApplication
 from card_os.status import SW, CardError
 from fakes import PROOF, CannedKeys, CountedRandom, DrivenCard, ScriptedKeys, new_card, sample_image
@@ -278,9 +286,9 @@ def test_one_exchange_at_a_time() -> None:
     first = card.exchange(bytes.fromhex(VERIFY))
     assert isinstance(next(first), VerifyPasscode)
     second = card.exchange(bytes.fromhex(DISCOVERY))
-    with pytest.raises(StopIteration) as answered:
-        next(second)
-    assert answered.value.value.endswith(b"\x90\x00")
+    answer = advance(second)
+    assert isinstance(answer, bytes)
+    assert answer.endswith(b"\x90\x00")
     with pytest.raises(StopIteration) as closed:
         first.send(Verified(PROOF))
     assert closed.value.value is None

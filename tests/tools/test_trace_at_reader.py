@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from card_os import tlv
-from card_os.keys import KeyRequest, KeyResult
+from card_os.keys import KeyRequest, KeyResult, drive
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm
 from card_os.trace.lines import HEADER, Received, Sent, write
@@ -50,15 +50,10 @@ class Reader:
 
     def transmit(self, command: bytes) -> bytes:
         self.sent.append(command)
-        exchange = self._card.exchange(command)
-        try:
-            request: KeyRequest = next(exchange)
-            while True:
-                result = self._keys.perform(request, Cancellation())
-                request = exchange.send(self._spoil(result))
-        except StopIteration as done:
-            answer: bytes = done.value
-            return answer
+        return drive(self._card.exchange(command), self._perform)
+
+    def _perform(self, request: KeyRequest) -> KeyResult:
+        return self._spoil(self._keys.perform(request, Cancellation()))
 
     def reset(self) -> None:
         self._card.reset()

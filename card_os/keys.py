@@ -1,5 +1,5 @@
 """What the card asks of the world: the passcode's check and the use of private keys; what an
-administrator changes stands in `management`.
+administrator changes stands in `administration`.
 
 The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`;
 both are values, so a trace of commands, requests and results is the whole input of the card.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
-from card_os.management import Administrator, Changed, ManagementRequest
+from card_os.administration import AdministrationRequest, Administrator, Changed
 
 
 class KeyUse(Enum):
@@ -110,7 +110,7 @@ class Refusal(Enum):
 
 
 PasscodeRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode
-KeyRequest: TypeAlias = PasscodeRequest | UseKey | ManagementRequest
+KeyRequest: TypeAlias = PasscodeRequest | UseKey | AdministrationRequest
 KeyResult: TypeAlias = bytes | Verified | TriesLeft | Administrator | Changed | Refusal
 Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 

@@ -12,6 +12,15 @@ from typing import TypeAlias
 
 import structlog
 
+from card_os.administration import (
+    Administrator,
+    AnswerChallenge,
+    AttestKey,
+    PinPolicy,
+    RequestChallenge,
+    ResetCard,
+    SetTries,
+)
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
@@ -23,15 +32,6 @@ from card_os.keys import (
     UseKey,
     Verified,
     VerifyPasscode,
-)
-from card_os.management import (
-    Administrator,
-    AnswerChallenge,
-    AttestKey,
-    PinPolicy,
-    RequestChallenge,
-    ResetCard,
-    SetTries,
 )
 from card_os.piv import CardImage
 from card_os.piv.names import KeyRef

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import grpc
 import structlog
 
+from card_os.administration import CardKey
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
@@ -23,7 +24,6 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.management import CardKey
 from card_os.piv import CardImage, Features
 from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2

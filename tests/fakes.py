@@ -11,21 +11,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from card_os import piv, tlv
-from card_os.card import Card
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyService,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -39,6 +25,20 @@ from card_os.management import (
     SetManagementKey,
     SetTries,
     WriteObject,
+)
+from card_os.card import Card
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    KeyService,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
 )
 from card_os.piv import CardImage, Features, encode
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -33,6 +20,19 @@ from card_os.management import (
     SetTries,
     TouchPolicy,
     WriteObject,
+)
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    KeyUse,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
 )
 from card_os.trace.lines import (
     Abandoned,

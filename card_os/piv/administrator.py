@@ -1,4 +1,5 @@
-"""The card's administrator: who knows the management key, 9B (SP 800-73-5 part 2, 3.2.4 and A).
+"""The card's administrator: who has proved to know the management key, 9B (SP 800-73-5 part 2,
+3.2.4 and A), and what he has changed.
 
 The card does not know that key: it asks for challenges, and whether an answer is right.
 """
@@ -10,15 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from card_os import tlv
-from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
+    AdministrationRequest,
     Administrator,
     AnswerChallenge,
     Changed,
-    ManagementRequest,
     RequestChallenge,
 )
-from card_os.piv import changes
+from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import Tag
@@ -71,7 +71,7 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
 
     Raises 6A86 for a card without that key or of another algorithm, 6700 without a template, 6A80
     for a template that does not fit the step, 6982 for a wrong answer, and what stands in
-    `refusals` for a refusal. A step that fails leaves nobody administrator (part 2, 2.4.2).
+    `refusals` for a refusal. A step that fails leaves no administrator (part 2, 2.4.2).
 
     A card without that key gives challenges all the same, which nothing answers: OpenSC has its
     random numbers from them.
@@ -88,7 +88,7 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
     objects = _decoded(template)
     shape = _shape(objects)
     if (opening := OPENINGS.get(shape)) is not None:
-        context.session = replace(before, awaited=None)  # who is administrator stays it
+        context.session = replace(before, awaited=None)  # an administrator remains one
         return (yield from _open(context, own, opening))
     if (tag := ANSWERS.get((before.awaited, shape))) is not None:
         return (yield from _answer(context, own, objects[tag], objects.get(Tag.CHALLENGE, b"")))
@@ -104,7 +104,7 @@ def proof(context: Context) -> bytes:
 
 def change(
     context: Context,
-    request: ManagementRequest,
+    request: AdministrationRequest,
     unknown_key: SW,
     malformed: SW = SW.WRONG_DATA,
 ) -> Change:
@@ -115,7 +115,7 @@ def change(
     result = yield request
     match result:
         case Changed():
-            context.shared.image = changes.apply(context.image, result)
+            context.shared.image = context.image.after(result)
             return result
         case Refusal.PASSCODE_NEEDED:
             context.session = replace(context.session, administrator=None)

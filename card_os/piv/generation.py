@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from card_os import tlv
+from card_os.administration import CardKey, GenerateKey, PinPolicy, TouchPolicy
 from card_os.apdu import Command
 from card_os.keys import Exchange
-from card_os.management import CardKey, GenerateKey, PinPolicy, TouchPolicy
 from card_os.piv import access, administrator
 from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.context import Context
@@ -45,7 +45,7 @@ class GenerateKeyPair:
 def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
     """Ask for a new key and return its public part.
 
-    Raises 6982 for who is no administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
+    Raises 6982 without an administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
     malformed template and a mechanism which the card does not have; 6A86 for one that the key
     reference does not have, and for retired keys where the card has no extensions.
     """

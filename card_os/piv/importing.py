@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from card_os import tlv
+from card_os.administration import ImportKey
 from card_os.apdu import Command
 from card_os.keys import Exchange
-from card_os.management import ImportKey
 from card_os.piv import administrator
 from card_os.piv.algorithms import CURVE25519_BYTES, FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.context import Context
@@ -49,7 +49,7 @@ class ImportPrivateKey:
 def import_key(context: Context, command: ImportPrivateKey) -> Exchange:
     """Ask for the key to be put in place of the one before.
 
-    Raises 6982 for who is no administrator, 6A86 for an algorithm that the card or the key
+    Raises 6982 without an administrator, 6A86 for an algorithm that the card or the key
     reference does not have, 6A80 for parts or policies that do not fit.
     """
     proof = administrator.proof(context)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from card_os import tlv
+from card_os.administration import WriteObject
 from card_os.apdu import Command
 from card_os.keys import Exchange
-from card_os.management import WriteObject
 from card_os.piv import access, administrator
 from card_os.piv.context import Context
 from card_os.piv.names import ObjectTag, Tag
@@ -86,7 +86,7 @@ def get_data(context: Context, command: GetData) -> bytes:
 def put_data(context: Context, command: PutData) -> Exchange:
     """Ask for other contents of a data object; without contents it is there no more.
 
-    Raises 6982 for who is no administrator, 6A80 for malformed data, 6A81 for an object that no PIV
+    Raises 6982 without an administrator, 6A80 for malformed data, 6A81 for an object that no PIV
     card has, 6A84 where there is no room.
     """
     proof = administrator.proof(context)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from card_os import tlv
+from card_os.administration import Administrator, Changed
 from card_os.apdu import Command
 from card_os.keys import KeyResult, KeyUse, UseKey, Verified
-from card_os.management import Administrator, Changed
 from card_os.piv.image import CardImage
 from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag
 from card_os.status import SW, CardError

@@ -8,16 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyUse,
-    PasscodeStatus,
-    ResetPasscode,
-    UseKey,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     AnswerChallenge,
     AttestKey,
     GenerateKey,
@@ -30,6 +21,15 @@ from card_os.management import (
     SetTries,
     TouchPolicy,
     WriteObject,
+)
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyUse,
+    PasscodeStatus,
+    ResetPasscode,
+    UseKey,
+    VerifyPasscode,
 )
 from card_os.trace.words import (
     ABSENT,

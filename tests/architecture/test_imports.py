@@ -27,7 +27,7 @@ RULES = (
     Rule(  # which makes the objects of a card, and asks whether one can be so
         "cloud_keystore.registry",
         frozenset({"card_os"}),
-        except_for=frozenset({"card_os.management", "card_os.piv"}),
+        except_for=frozenset({"card_os.administration", "card_os.piv"}),
     ),
     Rule(  # the only door to private keys
         "cloud_keystore",

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_os.administration import CardKey
 from card_os.apdu import Command
 from card_os.keys import KeyRequest, KeyResult, KeyUse, Refusal, UseKey, advance
-from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys

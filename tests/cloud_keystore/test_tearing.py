@@ -15,8 +15,8 @@ import grpc
 import pytest
 
 import tearing
+from card_os.administration import Changed, GenerateKey, WriteObject
 from card_os.keys import Refusal
-from card_os.management import Changed, GenerateKey, WriteObject
 from card_os.piv.names import Algorithm, ObjectTag
 from cloud_keystore.custody.sealing import Seal
 from cloud_keystore.storage.engine import Database

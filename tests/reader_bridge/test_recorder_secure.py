@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import strategies
 from card_os import piv
+from card_os.administration import CardKey
 from card_os.keys import Exchange, KeyRequest, KeyResult, UseKey, VerifyPasscode, advance
-from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.trace.lines import Answered, Seed, Sent, read_all
 from card_os.trace.replay import SeededRandom

@@ -15,6 +15,7 @@ from time import perf_counter
 
 import click
 
+from card_os.administration import CardKey
 from card_os.keys import (
     KeyRequest,
     KeyResult,
@@ -24,7 +25,6 @@ from card_os.keys import (
     VerifyPasscode,
     drive,
 )
-from card_os.management import CardKey
 from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from card_os.trace.replay import SeededRandom

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -33,6 +20,19 @@ from card_os.management import (
     SetTries,
     TouchPolicy,
     WriteObject,
+)
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    KeyUse,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
 )
 from cloudcard_tools.trace.data_objects import count, octets
 from cloudcard_tools.trace.names import KEYS, algorithm, key

@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from card_os.application import Application, Selection
+from card_os.application import Application, Selected
 from card_os.chaining import Chain, Rest
 from card_os.commands import CloseChannel, OpenChannel, Select
 from card_os.status import SW, CardError
 
 BASIC = 0  # the channel that is always open
 CHANNELS = 4  # as the ATR's card capabilities say
-RID_BYTES = 5  # the shortest part of an AID by which an application can be selected
+SHORTEST_AID, LONGEST_AID = 5, 16  # ISO/IEC 7816-4, 8.2.1.2; also of a part that selects
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Channel:
     """What is selected on a channel, and what is half sent or half fetched there."""
 
     application: Application
-    selection: Selection
+    selection: Selected
     chain: Chain | None = None
     rest: Rest | None = None
 
@@ -36,6 +36,9 @@ class Channels:
     def __init__(self, applications: Sequence[Application]) -> None:
         if not applications:
             raise ValueError("a card has at least one application")
+        for application in applications:
+            if not SHORTEST_AID <= len(application.aid) <= LONGEST_AID:
+                raise ValueError(f"AID {application.aid.hex().upper()} has not 5 to 16 bytes")
         self._applications = tuple(applications)
         self._channels: list[Channel | None] = []
         self.reset()
@@ -52,19 +55,15 @@ class Channels:
         return channel
 
     def select(self, channel: Channel, command: Select) -> bytes:
-        """SELECT by AID (ISO/IEC 7816-4, 11.2.2).
+        """SELECT by AID (ISO/IEC 7816-4, 11.2.2), or by its first bytes.
 
-        An application selected again keeps its security status; an unknown AID, which raises 6A82,
-        changes nothing.
+        A whole AID comes before one that only begins so. An application selected again keeps its
+        security status; an unknown AID, which raises 6A82, changes nothing.
         """
         applications = self._applications
         if command.next:
             applications = applications[applications.index(channel.application) + 1 :]
-        for application in applications:
-            if len(command.aid) >= RID_BYTES and application.aid.startswith(command.aid):
-                break
-        else:
-            raise CardError(SW.NOT_FOUND, "unknown AID")
+        application = _named(command.aid, applications)
         template = application.template()
         if application is not channel.application:
             channel.application, channel.selection = application, application.open()
@@ -110,3 +109,15 @@ class Channels:
 
     def _new(self) -> Channel:
         return Channel(self._applications[0], self._applications[0].open())
+
+
+def _named(aid: bytes, applications: Sequence[Application]) -> Application:
+    """The application of an AID, else the first whose AID begins so. Raises 6A82."""
+    if len(aid) >= SHORTEST_AID:
+        begins_so = [each for each in applications if each.aid.startswith(aid)]
+        for application in begins_so:
+            if application.aid == aid:
+                return application
+        if begins_so:
+            return begins_so[0]
+    raise CardError(SW.NOT_FOUND, "no application has this AID")

@@ -18,6 +18,7 @@ from card_os.administration import (
     Changed,
     RequestChallenge,
 )
+from card_os.data_objects import parse_one, parse_unique
 from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.context import Context
@@ -85,7 +86,7 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
         raise CardError(SW.WRONG_LENGTH)
     before = context.session
     context.session = replace(before, awaited=None, administrator=None)  # spent, whatever comes
-    objects = _decoded(template)
+    objects = parse_unique(parse_one(Tag.DYNAMIC_AUTHENTICATION, template))
     shape = _shape(objects)
     if (opening := OPENINGS.get(shape)) is not None:
         context.session = replace(before, awaited=None)  # an administrator remains one
@@ -155,18 +156,6 @@ def _answer(context: Context, algorithm: int, response: bytes, challenge: bytes)
             raise refused(result, SW.INCORRECT_P1P2)
         case _:
             raise unexpected(result)
-
-
-def _decoded(template: bytes) -> Objects:
-    """The data objects in a template, each tag once. Raises 6A80."""
-    try:
-        pairs = list(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, template)))
-    except tlv.TlvError as error:
-        raise CardError(SW.WRONG_DATA, "template is malformed") from error
-    objects = dict(pairs)
-    if len(objects) != len(pairs):
-        raise CardError(SW.WRONG_DATA, "a tag comes twice")
-    return objects
 
 
 def _template(tag: Tag, value: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from card_os import tlv
+from card_os import data_objects
 from card_os.administration import (
     AttestKey,
     MoveKey,
@@ -94,10 +94,7 @@ class SetKey:
     def content(self) -> tuple[int, bytes]:
         """Algorithm and key. Raises 6A80."""
         algorithm, coded = self.data[:1], self.data[1:]
-        try:
-            key = tlv.decode_one(KeyRef.MANAGEMENT, coded)
-        except tlv.TlvError as error:
-            raise CardError(SW.WRONG_DATA, "no key") from error
+        key = data_objects.parse_one(KeyRef.MANAGEMENT, coded)
         if MANAGEMENT_KEY_BYTES.get(algorithm[0]) != len(key):
             raise CardError(SW.WRONG_DATA, "no such algorithm, or key of another length")
         return algorithm[0], key

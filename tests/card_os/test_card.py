@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os.apdu import Command
+from card_os.application import Application
 from card_os.card import Card
+from card_os.dispatch import Selection, Table
 from card_os.keys import (
     Exchange,
     PasscodeStatus,
@@ -33,37 +36,25 @@ SIGN_9C = "0087119C 0A 7C08 8200 8104DEADBEEF 00"
 DISCOVERY = "00CB3FFF 03 5C017E 00"
 
 
-class Counting:
-    """A selected `Counter`: counts what it is sent, and has a bug behind INS 66."""
+@dataclass
+class Count:
+    """How many commands there were."""
 
-    def __init__(self, count: int = 0) -> None:
-        self.count = count
-        self._before = 0
+    value: int = 0
 
-    def begin(self) -> None:
-        self._before = self.count
 
-    def roll_back(self) -> None:
-        self.count = self._before
-
-    def duplicate(self) -> Counting:
-        return Counting(self.count)
-
-    def end_secure_messaging(self) -> None:
-        """There is none."""
-
-    def check_protection(self, header: Command) -> None:
-        raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+class Counting(Selection[Count]):
+    """Counts its commands, whatever they are; those of an odd kind fail."""
 
     def check(self, header: Command) -> None:
         if header.p1:
             raise CardError(SW.INCORRECT_P1P2)
 
-    def can_chain(self, ins: int) -> bool:
-        return ins == 0x01
+    def can_chain(self, header: Command) -> bool:
+        return header.ins == 0x01
 
     def process(self, command: Command, number: int) -> bytes | Exchange:
-        self.count += 1
+        self.state.value += 1
         match command.ins:
             case 0x66:
                 raise ZeroDivisionError
@@ -71,15 +62,15 @@ class Counting:
                 return self._fail_after_asking()
             case 0x68:
                 raise CardError(SW.CONDITIONS_NOT_SATISFIED)
-        return bytes((self.count, number))
+        return bytes((self.state.value, number))
 
     def _fail_after_asking(self) -> Exchange:
-        self.count += 10
+        self.state.value += 10
         yield PasscodeStatus(bytes(16), 0x80)
         raise ZeroDivisionError
 
 
-class Counter:
+class Counter(Application):
     """A second application."""
 
     aid = bytes.fromhex("A000000397425446 59")
@@ -88,7 +79,7 @@ class Counter:
         return b"counter"
 
     def open(self) -> Counting:
-        return Counting()
+        return Counting(Table({}), Count())
 
 
 @pytest.fixture

@@ -90,11 +90,6 @@ def channel_of(apdu: bytes) -> int:
     return apdu[0] & _CHANNEL if len(apdu) >= HEADER_BYTES and not apdu[0] & _OTHER else 0
 
 
-def is_chained(apdu: bytes) -> bool:
-    """Whether any bytes claim to be a part of a chain, other than the last one."""
-    return bool(apdu) and apdu[0] & (_OTHER | _CHAINED) == _CHAINED
-
-
 def is_secured(apdu: bytes) -> bool:
     """Whether any bytes claim to be protected by secure messaging."""
     first = len(apdu) >= HEADER_BYTES and apdu[0] & (_PROPRIETARY | _OTHER) == 0

@@ -8,7 +8,9 @@ from typing import Protocol, Self, TypeAlias
 
 from card_os import tlv
 from card_os.apdu import Command
+from card_os.explanation import Explanation
 from card_os.keys import Exchange
+from card_os.secrets import Secrets
 from card_os.secure_messaging import SecureMessaging
 
 Random: TypeAlias = Callable[[int], bytes]  # so many random bytes
@@ -67,10 +69,17 @@ class Application(ABC):
 
     aid: bytes
     """Its full application identifier, of 5 to 16 bytes."""
+    secrets: Secrets = Secrets()
+    """What traces do not have of it."""
 
     def template(self) -> bytes:
         """What SELECT returns; unless an application says otherwise, its identifier."""
         return tlv.encode(FILE_CONTROL_INFORMATION, tlv.encode(DF_NAME, self.aid))
+
+    def explain(self, command: Command) -> Explanation:
+        """A command in words, its data joined where it came in parts; nothing is known of it."""
+        del command
+        return Explanation()
 
     @abstractmethod
     def open(self) -> Selected:

@@ -10,6 +10,7 @@ from card_os.chaining import Chain, Rest
 from card_os.channels import Channel, Channels
 from card_os.commands import PARSERS, CardCommand, CloseChannel, GetResponse, OpenChannel, Select
 from card_os.keys import Exchange, KeyRequest, KeyResult, KeyService, drive
+from card_os.secrets import Secrets
 from card_os.secure_messaging import SecureMessaging
 from card_os.status import SW, CardError
 
@@ -25,6 +26,9 @@ class Card:
     def __init__(self, applications: Sequence[Application], atr: bytes) -> None:
         self.atr = atr
         self.fault: Exception | None = None  # the bug behind a 6F00, until the next command
+        self.last_error = ""
+        """Why the last command ended with another status word than 9000; empty where nobody says.
+        What has failed under secure messaging is not told."""
         self._exchange: Exchange | None = None
         self._channels = Channels(applications)
         self._number = 0  # of the command
@@ -45,6 +49,12 @@ class Card:
             return self._channels[channel_of(apdu)].selection.secure_messaging
         except CardError:
             return None
+
+    def secrets(self, header: Command) -> Secrets:
+        """What is secret in a command that has not come yet: what the selected application says,
+        or any of them where that one does not have the instruction. It was meant for another.
+        """
+        return self._channels.secrets(header)
 
     def transmit(self, apdu: bytes, keys: KeyService) -> bytes:
         """Answer one APDU, waiting for `keys` where it needs them."""
@@ -67,13 +77,13 @@ class Card:
     def _answer(self, apdu: bytes) -> Exchange:
         """The one place where status words are made, and where an error ends."""
         self._number += 1
-        self.fault = None
+        self.fault, self.last_error = None, ""
         try:
             channel = self._channels[channel_of(apdu)]
         except CardError as error:
             # No application is selected there that could have a proprietary class.
             sw = SW.CLA_NOT_SUPPORTED if Command.header(apdu).is_proprietary else error.sw
-            return sw.to_bytes(2)
+            return self._failed(CardError(sw, error.why))
         chain, channel.chain = channel.chain, None  # all but the next part abort the chain,
         rest, channel.rest = channel.rest, None  # and drop what has not been fetched
         selection = channel.selection
@@ -93,13 +103,17 @@ class Card:
         except CardError as error:
             if is_secured(apdu):
                 selection.end_secure_messaging()
-            return error.sw.to_bytes(2)
+            return self._failed(error)
         except Exception as bug:
             selection.roll_back()
             self.fault = bug
             return SW.UNKNOWN.to_bytes(2)
         response, channel.rest = rest.cut(command.ne)
         return response
+
+    def _failed(self, error: CardError) -> bytes:
+        self.last_error = error.why
+        return error.sw.to_bytes(2)
 
     def _with_part(self, chain: Chain | None, channel: Channel, part: Command) -> Chain:
         """The chain with one more part, which may be its first."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from card_os.apdu import Command
 from card_os.application import Application, Selected
 from card_os.chaining import Chain, Rest
 from card_os.commands import CloseChannel, OpenChannel, Select
+from card_os.secrets import AllSecrets, Secrets
 from card_os.status import SW, CardError
 
 BASIC = 0  # the channel that is always open
@@ -107,8 +109,24 @@ class Channels:
             raise CardError(SW.ALREADY_CLOSED)
         self._channels[number] = None
 
+    def secrets(self, header: Command) -> Secrets:
+        """Of the application that a command goes to; of all where that one does not have it."""
+        channel = self._channels[header.channel]
+        if channel is None or not _knows(channel.selection, header):
+            return AllSecrets([each.secrets for each in self._applications])
+        return channel.application.secrets
+
     def _new(self) -> Channel:
         return Channel(self._applications[0], self._applications[0].open())
+
+
+def _knows(selection: Selected, header: Command) -> bool:
+    """Whether a selected application has an instruction, be it with other parameters."""
+    try:
+        selection.check(header)
+    except CardError as error:
+        return error.sw not in (SW.CLA_NOT_SUPPORTED, SW.INS_NOT_SUPPORTED)
+    return True
 
 
 def _named(aid: bytes, applications: Sequence[Application]) -> Application:

@@ -80,6 +80,21 @@ class UseKey:
     """Of `Verified`; empty where the key needs no passcode."""
 
 
+class ApplicationRequest:
+    """A request of an application's own type, for a key service that knows it. Its application
+    takes whatever `KeyResult` it is answered by.
+    """
+
+    __slots__ = ()
+
+    name: str
+    """How traces call it: lower-case letters, digits, hyphens and dots."""
+
+    def told(self) -> tuple[bytes, ...]:
+        """What traces tell of it, no secrets among it: nothing, unless its type says otherwise."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """The passcode was right. `proof` goes with each later `UseKey` of the same session."""
@@ -110,7 +125,7 @@ class Refusal(Enum):
 
 
 PasscodeRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode
-KeyRequest: TypeAlias = PasscodeRequest | UseKey | AdministrationRequest
+KeyRequest: TypeAlias = PasscodeRequest | UseKey | AdministrationRequest | ApplicationRequest
 KeyResult: TypeAlias = bytes | Verified | TriesLeft | Administrator | Changed | Refusal
 Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 

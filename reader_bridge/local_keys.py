@@ -22,6 +22,7 @@ from card_os.administration import (
     SetTries,
 )
 from card_os.keys import (
+    ApplicationRequest,
     ChangePasscode,
     KeyRequest,
     KeyResult,
@@ -119,6 +120,8 @@ class LocalKeys:
                 return self._request_challenge(request)
             case AnswerChallenge():
                 return self._answer_challenge(request)
+            case ApplicationRequest():
+                return Refusal.UNKNOWN_KEY  # this card has PIV alone
             case AttestKey(key_ref=key_ref):
                 return changes.attestation(self._card, key_ref)
             case _:

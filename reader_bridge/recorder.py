@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import structlog
 
-from card_os.apdu import is_secured
+from card_os.apdu import Command, is_secured
 from card_os.card import Card
-from card_os.keys import Exchange, KeyResult, UseKey, advance
+from card_os.keys import Exchange, KeyResult, advance
 from card_os.status import SW
 from card_os.trace import protected
 from card_os.trace.lines import (
@@ -69,7 +69,7 @@ class Recorder:
         self._write = write_line
         self._monotonic = monotonic
         self._last = monotonic()
-        self._redaction = Redaction()
+        self._redaction = Redaction(card.secrets)
         self._exchange: Exchange | None = None
         self._word: Asked | Received | None = None  # what the shadow has said, not yet written
         write_line(HEADER)
@@ -96,7 +96,9 @@ class Recorder:
         else:
             parts, self._held = [*self._held, apdu], []
             own, other = (card.secure_messaging(apdu) for card in (self._card, self._shadow))
-            self._tell_all(protected.renew(parts, own, other, Redaction().command))
+            secrets = self._card.secrets(Command.header(apdu))
+            redaction = Redaction(lambda _: secrets)
+            self._tell_all(protected.renew(parts, own, other, redaction.command))
 
     def asked(self) -> None:
         """The card asks its key service."""
@@ -108,8 +110,7 @@ class Recorder:
     def answered(self, result: KeyResult) -> None:
         """The key service has answered."""
         request = self._word.request if isinstance(self._word, Asked) else None
-        use = request if isinstance(request, UseKey) else None
-        redacted = self._redaction.result(result, use)
+        redacted = self._redaction.result(result, request)
         self._say(Answered(redacted))
         if request is not None:
             self._advance(redacted)
@@ -123,6 +124,8 @@ class Recorder:
         self._redaction.answered(response)
         if isinstance(self._word, Received):
             self._say(self._word)
+            if self._shadow.last_error:
+                self._write(write(Comment(self._shadow.last_error)))
             if self._word.apdu[-2:] == response[-2:] and len(self._word.apdu) == len(response):
                 return
         self._differs(f"{len(response)} bytes and status word {response[-2:].hex()}")

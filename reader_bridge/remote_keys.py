@@ -12,6 +12,7 @@ import structlog
 
 from card_os.administration import CardKey
 from card_os.keys import (
+    ApplicationRequest,
     ChangePasscode,
     KeyRequest,
     KeyResult,
@@ -107,6 +108,8 @@ class RemoteKeys:
                 return self._use(request, cancellation)
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
                 return self._check(request, cancellation)
+            case ApplicationRequest():
+                return Refusal.UNKNOWN_KEY  # the keystore has keys of PIV alone
             case _:
                 return self._management.perform(request)
 

@@ -32,6 +32,7 @@ from card_os.piv.metadata import GetMetadata, NoParameters
 from card_os.piv.names import AID, Extension, Ins, KeyRef
 from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
+from card_os.piv.secrets import SECRETS
 from card_os.piv.session import Session
 from card_os.protection import ProtectedSelection
 from card_os.status import SW, CardError
@@ -125,6 +126,7 @@ class PivApplication(Application):
     """The application of one card; `random` makes nonces, and the ids of its key requests."""
 
     aid = AID
+    secrets = SECRETS
 
     def __init__(self, image: CardImage, random: Random) -> None:
         self._shared = Shared(image)

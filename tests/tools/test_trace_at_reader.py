@@ -13,6 +13,7 @@ from card_os import tlv
 from card_os.keys import KeyRequest, KeyResult, drive
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm
+from card_os.piv.secrets import secrets_of
 from card_os.trace.lines import HEADER, Received, Sent, write
 from card_os.trace.redaction import ResponseRedaction
 from card_os.trace.words import TraceError
@@ -190,7 +191,7 @@ def test_what_a_key_deciphers_is_not_recorded(pieces: int) -> None:
     plain = os.urandom(256)
     whole = tlv.encode(0x7C, tlv.encode(0x82, plain))
     decipher = bytes.fromhex("0087079D067C048200810100")
-    redaction = ResponseRedaction()
+    redaction = ResponseRedaction(secrets_of)
     parts = [whole + OK] if pieces == 1 else [whole[:100] + b"\x61\xac", whole[100:] + OK]
     commands = [decipher, bytes.fromhex("00C00000AC")]
     hidden = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from card_os.card import Card
 from card_os.piv import CardImage, new_card
-from card_os.trace import redaction
+from card_os.piv.secrets import without_secrets
 from card_os.trace.replay import SeededRandom
 from cloudcard_tools.failure import Failure
 from cloudcard_tools.trace import cards
@@ -38,7 +38,7 @@ def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
     """
     try:
         file = path.open("x", encoding="ascii", newline="\n")
-        shown = redaction.image(image)  # of the second card too, which says what is written
+        shown = without_secrets(image)  # of the second card too, which says what is written
         digest = cards.save(shown, path.parent)
     except FileExistsError:
         raise Failure(f"{path} is there already: name another file, or remove it") from None

@@ -23,20 +23,23 @@ from cloud_keystore.approval import statement
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
-from cloud_keystore.custody import journal_key
-from cloud_keystore.custody.activation import Activation
-from cloud_keystore.custody.backends import SOFTWARE, Backend, Keys
-from cloud_keystore.custody.management import Management, encipher
-from cloud_keystore.custody.passcodes import Passcodes
-from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.custody.secure_messaging import SecureMessaging
-from cloud_keystore.custody.software_keys import SoftwareKeys
-from cloud_keystore.custody.using_sessions import UsingSessions
+from cloud_keystore.cards.administration import Administration, Administrator
+from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.custody.backends.keys import SOFTWARE, Backend, Keys
+from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.credentials.management_keys import Management, encipher
+from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
+from cloud_keystore.custody.sealing import journal_key
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.activation import Activation
+from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import PIN, CardState
 from cloud_keystore.model.journal import Event, Kind, decode
-from cloud_keystore.model.management import factory_key
+from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
     STALLED_TIME,
     Assertion,
@@ -53,16 +56,13 @@ from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
-from cloud_keystore.registry import authorities
-from cloud_keystore.registry.administration import Administration, Administrator
-from cloud_keystore.registry.alerts import Alerts
-from cloud_keystore.registry.cards import Cards
-from cloud_keystore.registry.devices import Devices
-from cloud_keystore.registry.enrolment import Enrolment, NativeRegistration
-from cloud_keystore.registry.identities import Identities
-from cloud_keystore.registry.organisations import Organisations
-from cloud_keystore.registry.people import People
-from cloud_keystore.registry.renewal import Renewal
+from cloud_keystore.people.alerts import Alerts
+from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
+from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.people import People
+from cloud_keystore.pki import authorities
 from cloud_keystore.storage import operations, tables
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator import passkey

@@ -16,10 +16,10 @@ from pathlib import Path
 from sqlalchemy import event
 
 from card_os.piv.names import ObjectTag
+from cloud_keystore.cards.administration import Administrator
 from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.model.cards import PIN, PUK
-from cloud_keystore.registry.administration import Administrator
 from keystore_world import Enrolled, World, new_world
 from whole_cards import faults
 

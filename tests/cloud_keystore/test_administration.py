@@ -19,7 +19,9 @@ from sqlalchemy import text
 from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
-from cloud_keystore.custody.management import encipher
+from cloud_keystore.cards.administration import Administrator
+from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
+from cloud_keystore.custody.credentials.management_keys import encipher
 from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies, TouchPolicy
 from cloud_keystore.model.algorithms import Algorithm, Cipher, KeyUse
 from cloud_keystore.model.cards import PIN, PUK, Key, PinPolicy
@@ -43,9 +45,7 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
-from cloud_keystore.registry.administration import Administrator
-from cloud_keystore.registry.attestation import POLICIES
-from cloud_keystore.registry.objects import ATTESTATION_CERTIFICATE
+from cloud_keystore.pki.attestation import POLICIES
 from cloud_keystore.storage import cards
 from keystore_world import PASSCODE, Enrolled, World
 from whole_cards import faults

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody import results
+from cloud_keystore.custody.use import results
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.errors import (
     ApprovalRejected,

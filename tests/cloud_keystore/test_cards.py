@@ -22,7 +22,7 @@ from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput, UserNotFound
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
-from cloud_keystore.registry.signed_data import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
+from cloud_keystore.pki.cms import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
 from keystore_world import PASSCODE, Enrolled, FakeClock, World
 
 

@@ -22,7 +22,7 @@ from cloud_keystore.model.cards import Key
 from cloud_keystore.model.certificates import SIGNATURE_POLICY
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import User
-from cloud_keystore.registry.certificates import cut
+from cloud_keystore.pki.certificates import cut
 from keystore_world import Enrolled, FakeClock, World
 
 UPN, SID = "ada@corp.example", "S-1-5-21-1004336348-1177238915-682003330-512"

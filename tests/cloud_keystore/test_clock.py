@@ -21,8 +21,8 @@ from cloud_keystore.model.errors import KeystoreError, OperationClosed, SessionC
 from cloud_keystore.model.operations import DECISION_TIME, USE_TIME, State
 from cloud_keystore.model.passcodes import PROOF_TIME
 from cloud_keystore.model.people import User
+from cloud_keystore.run.timekeeping import ClockBehind, check_clock, start_clock
 from cloud_keystore.storage import tables
-from cloud_keystore.timekeeping import ClockBehind, check_clock, start_clock
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess
 from keystore_world import DATABASE, SESSIONS, TERMS, Enrolled, FakeClock, World, new_world

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from card_os.keys import Refusal
-from cloud_keystore.custody.using_sessions import Outcome, Used, UseRequest
+from cloud_keystore.custody.use.using_sessions import Outcome, Used, UseRequest
 from cloud_keystore.model.cards import PIN
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import Decision, State

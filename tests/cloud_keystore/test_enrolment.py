@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
 from cloud_keystore.model.people import IdentityState, Role
-from cloud_keystore.registry.enrolment import _csr_key
+from cloud_keystore.people.enrolment import _csr_key
 from cloud_keystore.rpc.peer import identify
 from keystore_world import World, csr, secret_of
 

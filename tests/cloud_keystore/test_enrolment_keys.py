@@ -14,8 +14,8 @@ from cloud_keystore.model.approval_keys import NativeKey, Passkey
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import IdentityState, User
-from cloud_keystore.registry.enrolment import NativeRegistration
-from cloud_keystore.registry.enrolment import Registration as Registered
+from cloud_keystore.people.enrolment import NativeRegistration
+from cloud_keystore.people.enrolment import Registration as Registered
 from cloud_keystore.storage import approval_keys
 from cloudcard_tools.authenticator.approving import Private, sign
 from cloudcard_tools.authenticator.passkey import SoftwarePasskey

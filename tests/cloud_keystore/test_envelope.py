@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody import envelope
-from cloud_keystore.custody.envelope import HEADER_BYTES, WRAPPED_BYTES, KeyEncryptionKey
-from cloud_keystore.custody.sealing import Seal, SealBroken
+from cloud_keystore.custody.sealing import envelope
+from cloud_keystore.custody.sealing.envelope import HEADER_BYTES, WRAPPED_BYTES, KeyEncryptionKey
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.model.errors import KeyBackendUnavailable
 
 ROOT = b"\1" * 32

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cloud_keystore.app import Service
 from cloud_keystore.config import Settings
+from cloud_keystore.run.service import Service
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloud_keystore.custody.hashing import Hashing
+from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.model.cards import PIN
 from cloud_keystore.model.errors import Overloaded
 from cloud_keystore.model.passcodes import Verified

@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
-from cloud_keystore.wiring import SERVICES
+from cloud_keystore.run.wiring import SERVICES
 from cloudcard.registry.v1 import registry_pb2
 from cloudcard_tools import identity
 from cloudcard_tools.demo.stage import free_ports

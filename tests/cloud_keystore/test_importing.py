@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.importing import import_key
-from cloud_keystore.custody.making import key_context
-from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody.backends.importing import import_key
+from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.algorithms import FIELD_BYTES, Algorithm
 from cloud_keystore.model.errors import MalformedKeyInput
 

@@ -119,7 +119,7 @@ class TestSequencing:
         assert step > LEAST_STATEMENTS
 
     def test_the_key_stays_the_same(self, world: World) -> None:
-        from cloud_keystore.custody import journal_key
+        from cloud_keystore.custody.sealing import journal_key
 
         assert journal_key.load_or_make(world.database, world.seal).public_key == (
             world.reading.log.public_key

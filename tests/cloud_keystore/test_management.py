@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.management import encipher
+from cloud_keystore.custody.credentials.management_keys import encipher
 from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import (
@@ -27,7 +27,7 @@ from cloud_keystore.model.errors import (
     TooManyGuesses,
 )
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.management import (
+from cloud_keystore.model.management_keys import (
     BLOCK_BYTES,
     GUESS_LIMIT,
     KEY_BYTES,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody import padding
+from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 

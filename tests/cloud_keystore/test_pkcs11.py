@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
 from cloud_keystore.config import Token
-from cloud_keystore.custody import destroying, padding, pkcs11_pool
-from cloud_keystore.custody.backends import PKCS11
-from cloud_keystore.custody.pkcs11_keys import TokenKeys, realm
-from cloud_keystore.custody.pkcs11_pool import Pool
-from cloud_keystore.custody.pkcs11_worker import TokenAddress
-from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError, make_key_file
-from cloud_keystore.custody.sealing_keys import Source, open_seal
+from cloud_keystore.custody.backends import destroying, pkcs11_pool
+from cloud_keystore.custody.backends.keys import PKCS11
+from cloud_keystore.custody.backends.pkcs11 import TokenKeys, realm
+from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
+from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
+from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import (
@@ -355,8 +356,8 @@ def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> Non
 
 SERVICE = """
 import json, sys, time
-from cloud_keystore.custody.pkcs11_pool import Pool
-from cloud_keystore.custody.pkcs11_worker import TokenAddress
+from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 if __name__ == "__main__":
     pool = Pool(TokenAddress(*sys.argv[1:]), 1)
     print(json.dumps(pool.process_ids), flush=True)

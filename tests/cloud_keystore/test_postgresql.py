@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
-from cloud_keystore.custody.backends import Keys
+from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import (

@@ -28,7 +28,7 @@ from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput, Passcode
 from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
-from cloud_keystore.registry import public_keys
+from cloud_keystore.pki import public_keys
 from keystore_world import PASSCODE, Enrolled, World
 
 SIGNATURE_PREFIX = "150"

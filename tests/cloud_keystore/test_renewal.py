@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from card_os import tlv
 from card_os.piv.names import ObjectTag
-from cloud_keystore.custody.making import make_key
+from cloud_keystore.cards.contents import COVERED
+from cloud_keystore.cards.renewal import Changes, new_guid
+from cloud_keystore.custody.backends.making import make_key
 from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.people import User
-from cloud_keystore.registry.objects import COVERED
-from cloud_keystore.registry.renewal import Changes, new_guid
 from cloud_keystore.storage import cards
 from keystore_world import Enrolled, World
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, load_or_make_key
 
 SEAL = Seal(b"\1" * 32, os.urandom)
 

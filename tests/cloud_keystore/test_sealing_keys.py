@@ -14,13 +14,13 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import insert, select, update
 
-from cloud_keystore.app import Service
 from cloud_keystore.config import Settings
-from cloud_keystore.custody import rotation
-from cloud_keystore.custody.sealing import Seal, SealBroken, SealingKeyError, make_key_file
-from cloud_keystore.custody.sealing_keys import Source, add_key, key_text, open_seal
+from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
+from cloud_keystore.custody.sealing.sealing_keys import Source, add_key, key_text, open_seal
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.run.service import Service
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database

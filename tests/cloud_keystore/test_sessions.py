@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import func, select, update
 
-from cloud_keystore.custody import rotation
-from cloud_keystore.custody.envelope import KeyEncryptionKey
-from cloud_keystore.custody.sealing import Seal
-from cloud_keystore.custody.unwritten import LONGEST
-from cloud_keystore.custody.using_sessions import UseRequest, UsingSessions
+from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.unwritten import LONGEST
+from cloud_keystore.custody.use.using_sessions import UseRequest, UsingSessions
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,

@@ -15,16 +15,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody import software
+from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
-RSA = software.generate(Algorithm.RSA_2048)
+RSA = arithmetic.generate(Algorithm.RSA_2048)
 CURVES = {
     Algorithm.ECC_P256: (ec.SECP256R1(), 32),
     Algorithm.ECC_P384: (ec.SECP384R1(), 48),
 }
-EC = {algorithm: software.generate(algorithm) for algorithm in CURVES}
+EC = {algorithm: arithmetic.generate(algorithm) for algorithm in CURVES}
 both_curves = pytest.mark.parametrize("algorithm", CURVES, ids=lambda each: each.name)
 
 
@@ -37,13 +37,13 @@ def rsa_public() -> rsa.RSAPublicKey:
 def test_raw_rsa_signs() -> None:
     digest_info = bytes.fromhex("3031300d060960864801650304020105000420") + b"\x42" * 32
     block = b"\0\1" + b"\xff" * (253 - len(digest_info)) + b"\0" + digest_info
-    signature = software.use(RSA.pkcs8, KeyUse.SIGN, block, os.urandom)
+    signature = arithmetic.use(RSA.pkcs8, KeyUse.SIGN, block, os.urandom)
     rsa_public().verify(signature, b"\x42" * 32, rsa_padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
 def test_raw_rsa_decrypts() -> None:
     cryptogram = rsa_public().encrypt(b"for Ada", rsa_padding.PKCS1v15())
-    block = software.use(RSA.pkcs8, KeyUse.DECRYPT, cryptogram, os.urandom)
+    block = arithmetic.use(RSA.pkcs8, KeyUse.DECRYPT, cryptogram, os.urandom)
     assert block.startswith(b"\0\2")
     assert block.endswith(b"\0for Ada")
 
@@ -51,23 +51,23 @@ def test_raw_rsa_decrypts() -> None:
 @pytest.mark.parametrize("algorithm", MODULUS_BYTES, ids=lambda each: each.name)
 def test_raw_rsa_of_every_size(algorithm: Algorithm) -> None:
     size = MODULUS_BYTES[algorithm]
-    key = software.generate(algorithm)
+    key = arithmetic.generate(algorithm)
     public = key.private.public_key()
     assert isinstance(public, rsa.RSAPublicKey)
     assert public.public_numbers().e == 65537
     digest_info = bytes.fromhex("3041300d060960864801650304020205000430") + b"\x42" * 48
     block = b"\0\1" + b"\xff" * (size - 3 - len(digest_info)) + b"\0" + digest_info
-    signature = software.use(key.pkcs8, KeyUse.SIGN, block, os.urandom)
+    signature = arithmetic.use(key.pkcs8, KeyUse.SIGN, block, os.urandom)
     assert len(signature) == size
     public.verify(signature, b"\x42" * 48, rsa_padding.PKCS1v15(), Prehashed(hashes.SHA384()))
     cryptogram = public.encrypt(b"for Ada", rsa_padding.PKCS1v15())
-    plain = software.use(key.pkcs8, KeyUse.DECRYPT, cryptogram, os.urandom)
+    plain = arithmetic.use(key.pkcs8, KeyUse.DECRYPT, cryptogram, os.urandom)
     assert plain.endswith(b"\0for Ada")
 
 
 def test_a_block_beyond_the_modulus_is_refused() -> None:
     with pytest.raises(MalformedKeyInput):
-        software.use(RSA.pkcs8, KeyUse.DECRYPT, b"\xff" * 256, os.urandom)
+        arithmetic.use(RSA.pkcs8, KeyUse.DECRYPT, b"\xff" * 256, os.urandom)
 
 
 @both_curves
@@ -82,7 +82,7 @@ def test_openssl_verifies_digests_of_any_length(algorithm: Algorithm, tmp_path: 
     for size in range(1, 65):
         digest = os.urandom(size)
         signed.write_bytes(digest)
-        signature.write_bytes(software.use(EC[algorithm].pkcs8, KeyUse.SIGN, digest, os.urandom))
+        signature.write_bytes(arithmetic.use(EC[algorithm].pkcs8, KeyUse.SIGN, digest, os.urandom))
         done = subprocess.run(
             [
                 *("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public)),
@@ -98,7 +98,7 @@ def test_openssl_verifies_digests_of_any_length(algorithm: Algorithm, tmp_path: 
 @both_curves
 @given(digest=st.binary(min_size=1, max_size=64))
 def test_a_digest_counts_by_its_leftmost_bits(algorithm: Algorithm, digest: bytes) -> None:
-    signature = software.use(EC[algorithm].pkcs8, KeyUse.SIGN, digest, os.urandom)
+    signature = arithmetic.use(EC[algorithm].pkcs8, KeyUse.SIGN, digest, os.urandom)
     public = EC[algorithm].private.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     size = CURVES[algorithm][1]
@@ -113,25 +113,25 @@ def test_ecdh_agrees_with_the_peer(algorithm: Algorithm) -> None:
     point = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     public = EC[algorithm].private.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
-    secret = software.use(EC[algorithm].pkcs8, KeyUse.AGREE, point, os.urandom)
+    secret = arithmetic.use(EC[algorithm].pkcs8, KeyUse.AGREE, point, os.urandom)
     assert secret == peer.exchange(ec.ECDH(), public)
     off_the_curve = point[:-1] + bytes((point[-1] ^ 1,))
     with pytest.raises(MalformedKeyInput):
-        software.use(EC[algorithm].pkcs8, KeyUse.AGREE, off_the_curve, os.urandom)
+        arithmetic.use(EC[algorithm].pkcs8, KeyUse.AGREE, off_the_curve, os.urandom)
 
 
 def test_ed25519_signs_the_message_itself() -> None:
-    key = software.generate(Algorithm.ED25519)
+    key = arithmetic.generate(Algorithm.ED25519)
     public = key.private.public_key()
     assert isinstance(public, ed25519.Ed25519PublicKey)
     for message in (b"m", os.urandom(32), os.urandom(5000)):
-        public.verify(software.use(key.pkcs8, KeyUse.SIGN, message, os.urandom), message)
+        public.verify(arithmetic.use(key.pkcs8, KeyUse.SIGN, message, os.urandom), message)
 
 
 def test_ed25519_follows_rfc_8032() -> None:  # 7.1, test 2
     seed = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
     private = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
-    signature = software.use(software.new_key(private).pkcs8, KeyUse.SIGN, b"\x72", os.urandom)
+    signature = arithmetic.use(arithmetic.new_key(private).pkcs8, KeyUse.SIGN, b"\x72", os.urandom)
     assert signature.hex() == (
         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
@@ -139,19 +139,19 @@ def test_ed25519_follows_rfc_8032() -> None:  # 7.1, test 2
 
 
 def test_x25519_agrees_with_the_peer() -> None:
-    key, peer = software.generate(Algorithm.X25519), x25519.X25519PrivateKey.generate()
+    key, peer = arithmetic.generate(Algorithm.X25519), x25519.X25519PrivateKey.generate()
     public = key.private.public_key()
     assert isinstance(public, x25519.X25519PublicKey)
     point = peer.public_key().public_bytes_raw()
-    secret = software.use(key.pkcs8, KeyUse.AGREE, point, os.urandom)
+    secret = arithmetic.use(key.pkcs8, KeyUse.AGREE, point, os.urandom)
     assert secret == peer.exchange(public)
 
 
 @pytest.mark.parametrize("point", [b"\0" * 32, b"\1" + b"\0" * 31])
 def test_x25519_refuses_points_of_small_order(point: bytes) -> None:
-    key = software.generate(Algorithm.X25519)
+    key = arithmetic.generate(Algorithm.X25519)
     with pytest.raises(MalformedKeyInput):
-        software.use(key.pkcs8, KeyUse.AGREE, point, os.urandom)
+        arithmetic.use(key.pkcs8, KeyUse.AGREE, point, os.urandom)
 
 
 def test_no_secret_in_a_repr() -> None:
@@ -161,4 +161,4 @@ def test_no_secret_in_a_repr() -> None:
 
 def test_a_key_is_not_used_for_what_it_cannot_do() -> None:
     with pytest.raises(MalformedKeyInput):
-        software.use(EC[Algorithm.ECC_P256].pkcs8, KeyUse.DECRYPT, b"\1" * 32, os.urandom)
+        arithmetic.use(EC[Algorithm.ECC_P256].pkcs8, KeyUse.DECRYPT, b"\1" * 32, os.urandom)

@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from cloud_keystore.custody import padding, software, software_keys
-from cloud_keystore.custody.backends import SOFTWARE, Keys
-from cloud_keystore.custody.making import key_context
-from cloud_keystore.custody.sealing import Seal, SealBroken
-from cloud_keystore.custody.software_keys import SoftwareKeys
+from cloud_keystore.custody.backends import arithmetic
+from cloud_keystore.custody.backends import software as software_keys
+from cloud_keystore.custody.backends.keys import SOFTWARE, Keys
+from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken
+from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
@@ -125,6 +127,6 @@ def test_both_ways_to_sign_a_block_agree(name: str) -> None:
     prefix, size = padding.DIGEST_INFO[name]
     info = prefix + os.urandom(size)
     padded = b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
-    made = software.generate(Algorithm.RSA_2048)
-    raw = software.use(made.pkcs8, KeyUse.DECRYPT, padded, os.urandom)
-    assert software.use(made.pkcs8, KeyUse.SIGN, padded, os.urandom) == raw
+    made = arithmetic.generate(Algorithm.RSA_2048)
+    raw = arithmetic.use(made.pkcs8, KeyUse.DECRYPT, padded, os.urandom)
+    assert arithmetic.use(made.pkcs8, KeyUse.SIGN, padded, os.urandom) == raw

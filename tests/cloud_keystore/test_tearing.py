@@ -18,7 +18,7 @@ import tearing
 from card_os.keys import Refusal
 from card_os.management import Changed, GenerateKey, WriteObject
 from card_os.piv.names import Algorithm, ObjectTag
-from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools import identity
 from cloudcard_tools.processes import Nursery

@@ -23,7 +23,7 @@ from cloud_keystore.model.people import Role, User
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
-from cloud_keystore.operations.changes import LOOK_SECONDS, Changes
+from cloud_keystore.operations.watching import LOOK_SECONDS, Changes
 from cloud_keystore.rpc.door import PATIENCE_SECONDS, Door, patience
 from cloud_keystore.rpc.limits import STREAM_SECONDS, Limiter, Workers
 from cloud_keystore.rpc.refusals import Context

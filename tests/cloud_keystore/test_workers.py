@@ -24,8 +24,8 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from card_os.keys import KeyResult
-from cloud_keystore import owning
 from cloud_keystore.config import Settings
+from cloud_keystore.run import owning
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_keystore.app import CannotListen
 from cloud_keystore.config import Address
+from cloud_keystore.run.service import CannotListen
 from cloudcard_tools import supervisor
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.supervisor import Supervisor, WorkerFailed, holding

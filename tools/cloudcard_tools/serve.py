@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from cloud_keystore.app import Service
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
 from cloud_keystore.notify.siblings import Siblings
+from cloud_keystore.run.service import Service
 from cloudcard_tools import logs
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.place import place_options

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import structlog
 
-from cloud_keystore.app import CannotListen
 from cloud_keystore.config import Address
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.siblings import READY
+from cloud_keystore.run.service import CannotListen
 
 log = structlog.get_logger()
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from cloud_keystore.config import Settings
-from cloud_keystore.custody import destroying, rotation, sealing_keys, starting
-from cloud_keystore.custody.sealing import make_key_file
-from cloud_keystore.custody.sealing_keys import FILE, Source
+from cloud_keystore.custody.backends import destroying, starting
+from cloud_keystore.custody.sealing import rotation, sealing_keys
+from cloud_keystore.custody.sealing.seal import make_key_file
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.engine import Database

@@ -11,9 +11,9 @@ from card_os.management import Administrator, AnswerChallenge, RequestChallenge
 from card_os.piv.names import Algorithm
 from reader_bridge.local import management_key
 from reader_bridge.local.card import PIN, LocalCard
+from reader_bridge.local.keys import LocalKeys, Save
 from reader_bridge.local.making import new_card
 from reader_bridge.local.profiles import PROFILES
-from reader_bridge.local_keys import LocalKeys, Save
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ID = bytes(16)

@@ -24,7 +24,7 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.processes import Child, Nursery
 from keystore_process import PASSCODE, Workstation
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_operation import RemoteOperation
+from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 
 DIGEST = b"\x11" * 32

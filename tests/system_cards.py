@@ -23,11 +23,11 @@ from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
 from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Pkcs11
+from reader_bridge.connection import Tape
 from reader_bridge.local import card as local_card
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
-from reader_bridge.local_keys import LocalKeys
-from reader_bridge.serve import Slot
-from reader_bridge.slot import Tape
+from reader_bridge.slot import Slot
 from reader_bridge.tasks import CancellableKeys, Cancellation
 from reader_bridge.vpcd import PORT
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, KeyService
-from reader_bridge import slot
+from reader_bridge import connection
 from reader_bridge.tasks import CancellableKeys, Cancellation
 from reader_bridge.vpcd import encode
 
@@ -59,7 +59,7 @@ class Served:
     def _run(self) -> None:
         try:
             with self._sock:
-                slot.serve(self._sock, self.card, self._keys)
+                connection.serve(self._sock, self.card, self._keys)
         except BaseException as error:
             self.error = error
 

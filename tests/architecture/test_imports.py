@@ -152,7 +152,7 @@ def imports(module: str, other: str) -> bool:
         ("card_os.secure_messaging", "import grpc", "imports grpc"),
         ("card_os.piv.pin", "def f():\n    import random", "imports random"),
         ("card_os.piv.pin", "__import__('socket')", "imports socket"),
-        ("reader_bridge.serve", "import cloud_keystore.model", "imports cloud_keystore.model"),
+        ("reader_bridge.slot", "import cloud_keystore.model", "imports cloud_keystore.model"),
         (
             "cloud_keystore.run.service",
             "from reader_bridge import vpcd",
@@ -167,7 +167,7 @@ def imports(module: str, other: str) -> bool:
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
         ("cloud_keystore.rpc.door", "from cloud_keystore.run import service", "higher layer"),
-        ("reader_bridge.serve", "from cloudcard_tools import home", "imports cloudcard_tools.home"),
+        ("reader_bridge.slot", "from cloudcard_tools import home", "imports cloudcard_tools.home"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> None:

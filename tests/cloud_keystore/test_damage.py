@@ -24,7 +24,7 @@ from cloudcard_tools import identity
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from keystore_world import DIGEST, PASSCODE, SESSIONS, Enrolled, World
-from reader_bridge.refusals import reason, refusal
+from reader_bridge.remote.refusals import reason, refusal
 
 JUNK = "junk-from-the-disk"
 

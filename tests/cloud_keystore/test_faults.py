@@ -31,7 +31,7 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from keystore_world import Enrolled, World
-from reader_bridge.refusals import reason
+from reader_bridge.remote.refusals import reason
 
 resource = pytest.importorskip("resource", reason="this system has no limits of processes")
 SMALL = 4096  # bytes: no file of a keystore grows beyond, if this is the most

@@ -24,7 +24,7 @@ from cloudcard_tools import identity
 from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, administrator
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_keys import RemoteKeys
+from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 from whole_cards import faults
 

@@ -36,7 +36,7 @@ from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation
 from keystore_world import Enrolled, World
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_operation import RemoteOperation
+from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 
 UNDER_WAY = 5

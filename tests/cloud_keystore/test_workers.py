@@ -37,7 +37,7 @@ from cloudcard_tools.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from postgres import Server
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_operation import RemoteOperation
+from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 
 SECONDS = 20.0

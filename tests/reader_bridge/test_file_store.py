@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from reader_bridge.file_store import LARGEST, FileRefused, FileStore
+from reader_bridge.local.file_store import LARGEST, FileRefused, FileStore
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
 HOLD = """
 import sys
 from pathlib import Path
-from reader_bridge.file_store import FileStore
+from reader_bridge.local.file_store import FileStore
 store = FileStore(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

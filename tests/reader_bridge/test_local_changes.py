@@ -47,10 +47,10 @@ from card_os.management import (
 from card_os.piv.names import Algorithm, Cipher, ObjectTag
 from local_world import ID, NOW, administrator_proof, card, keys, passcode_proof
 from reader_bridge.local import private_keys
+from reader_bridge.local.administration import LARGEST_OBJECT, ROOM
 from reader_bridge.local.card import PIN, PUK
-from reader_bridge.local.changes import LARGEST_OBJECT, ROOM
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
-from reader_bridge.local_keys import LocalKeys
 from reader_bridge.tasks import Cancellation
 
 PRINTED = ObjectTag.PRINTED_INFORMATION

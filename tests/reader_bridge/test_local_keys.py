@@ -29,8 +29,8 @@ from card_os.keys import (
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
 from local_world import ID, card, keys, passcode_proof, use
 from reader_bridge.local.card import GLOBAL_PIN, PIN, PUK
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.private_keys import FIELD_HASH, MODULUS_BITS
-from reader_bridge.local_keys import LocalKeys
 from reader_bridge.tasks import Cancellation
 
 RSA = (Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.RSA_4096)

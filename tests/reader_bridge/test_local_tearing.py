@@ -37,12 +37,11 @@ from card_os.management import (
     WriteObject,
 )
 from local_world import ID, administrator_proof, card, passcode_proof
-from reader_bridge import file_store
-from reader_bridge.file_store import FileStore
-from reader_bridge.local import passcodes
+from reader_bridge.local import file_store, passcodes
 from reader_bridge.local.card import PIN, PUK, LocalCard, Passcode
 from reader_bridge.local.encoding import Damaged, decode, encode
-from reader_bridge.local_keys import LocalKeys
+from reader_bridge.local.file_store import FileStore
+from reader_bridge.local.keys import LocalKeys
 from torn_disk import CUTS, ERRORS, Disk, Fault, PowerCut
 
 WRONG = b"000000"
@@ -224,9 +223,9 @@ from pathlib import Path
 from card_os.keys import ChangePasscode, VerifyPasscode
 from card_os.management import WriteObject
 from local_world import ID, administrator_proof
-from reader_bridge.file_store import FileStore
+from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.encoding import Damaged, decode, encode
-from reader_bridge.local_keys import LocalKeys
+from reader_bridge.local.keys import LocalKeys
 
 store = FileStore(Path(sys.argv[1]))
 card = decode(store.load())

@@ -53,7 +53,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.processes import Nursery
 from keystore_process import AES_192, MANAGEMENT_KEY, KeystoreProcess, administrator
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_keys import RemoteKeys
+from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 from secure_host import CS2, CS7, Host, fetch
 

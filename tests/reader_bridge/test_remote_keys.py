@@ -29,9 +29,9 @@ from card_os.management import CardKey
 from card_os.piv import encode
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from reader_bridge import remote_operation
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_keys import PUSH, QR, RemoteKeys
+from reader_bridge.remote import operation as remote_operation
+from reader_bridge.remote.keys import PUSH, QR, RemoteKeys
 from reader_bridge.tasks import Cancellation
 from scripted_keystore import (
     APPROVED,

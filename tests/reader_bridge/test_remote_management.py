@@ -34,7 +34,7 @@ from card_os.management import (
 )
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2
-from reader_bridge.remote_management import RemoteManagement
+from reader_bridge.remote.administration import RemoteManagement
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdministrationService"]
 Reply = Message | tuple[grpc.StatusCode, str]

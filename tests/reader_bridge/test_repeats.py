@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from card_os.keys import KeyUse, UseKey
-from reader_bridge.repeats import RETRY_SECONDS, Repeats
+from reader_bridge.remote.repeats import RETRY_SECONDS, Repeats
 
 ASKED = UseKey(bytes(16), KeyUse.SIGN, 0x9A, 0x11, b"digest", b"proof")
 

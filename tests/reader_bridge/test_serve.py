@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from card_os.keys import Refusal
 from fakes import CannedKeys, ScriptedKeys, new_card
-from reader_bridge import serve
-from reader_bridge.serve import Slot, SlotState
+from reader_bridge import slot as serve
+from reader_bridge.slot import Slot, SlotState
 from reader_bridge.tasks import CancellableKeys
 from vpcd_end import GET_ATR, OK, SECONDS, VERIFY, Person, Reader, Ready
 

@@ -18,7 +18,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.processes import Nursery
 from keystore_process import PASSCODE, KeystoreProcess
 from reader_bridge.prompter import Outcome, Prompt
-from reader_bridge.remote_keys import RemoteKeys
+from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 
 DIGEST = b"\x11" * 32

@@ -11,7 +11,7 @@ from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey
 from fakes import ScriptedKeys, new_card
 from reader_bridge import tasks
-from reader_bridge.slot import ReaderGone
+from reader_bridge.connection import ReaderGone
 from reader_bridge.tasks import Cancellation
 from reader_bridge.vpcd import encode
 from vpcd_end import (

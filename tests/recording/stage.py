@@ -30,8 +30,8 @@ from cloudcard_tools.trace.replaying import SUFFIX
 from probes import Probe
 from reader_bridge.local import making
 from reader_bridge.local.card import LocalCard as Kept
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import PROFILES
-from reader_bridge.local_keys import LocalKeys
 from reader_bridge.recorder import Recorder
 from reader_bridge.tasks import Cancellation
 from recording.secrecy import found, of_cards, of_everybody

@@ -22,8 +22,8 @@ from cloudcard_tools.demo.programs import must
 from cloudcard_tools.demo.programs import run as programs_run
 from cloudcard_tools.trace import trace
 from cloudcard_tools.trace.recording import recorded
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
-from reader_bridge.local_keys import LocalKeys
 from system_cards import PIN, certified, in_slot
 
 READER = "Virtual PCD 00 00"

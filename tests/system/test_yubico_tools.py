@@ -24,9 +24,9 @@ from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.processes import Nursery
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import new_card as new_local_card
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
-from reader_bridge.local_keys import LocalKeys
 from system_cards import PIN, PUK, in_slot
 
 Tool: TypeAlias = Callable[..., str]

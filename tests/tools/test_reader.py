@@ -20,7 +20,7 @@ from cloudcard_tools import reader
 from cloudcard_tools.failures import Failure
 from cloudcard_tools.processes import Child, Nursery
 from keystore_process import PASSCODE, KeystoreProcess
-from reader_bridge.remote_keys import RemoteKeys
+from reader_bridge.remote.keys import RemoteKeys
 from scripted_keystore import Keystore, Reply, Script
 from vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
 

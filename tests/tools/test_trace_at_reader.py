@@ -19,8 +19,8 @@ from card_os.trace.words import TraceError
 from cloudcard_tools.trace import at_reader, scripted
 from cloudcard_tools.trace.at_reader import Terms
 from cloudcard_tools.trace.passcodes import Passcodes
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
-from reader_bridge.local_keys import LocalKeys
 from reader_bridge.tasks import Cancellation
 
 PIN, PUK = b"123456\xff\xff", b"12345678"

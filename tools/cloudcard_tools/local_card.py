@@ -14,12 +14,12 @@ import click
 
 from card_os.piv.names import RETIRED, Algorithm, KeyRef
 from cloudcard_tools.failures import Failure
-from reader_bridge.file_store import FileRefused, FileStore
 from reader_bridge.local import encoding
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
+from reader_bridge.local.file_store import FileRefused, FileStore
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import new_card
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
-from reader_bridge.local_keys import LocalKeys
 
 FC = TypeVar("FC", bound=Callable[..., None])
 

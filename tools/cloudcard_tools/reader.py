@@ -23,11 +23,11 @@ from cloudcard_tools import enrolling, identity, local_card, logs
 from cloudcard_tools.failures import Failure, Refused, explain
 from cloudcard_tools.output import json_option
 from cloudcard_tools.trace.recording import recorded
-from reader_bridge.local_keys import LocalKeys
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.pcscd import Hold
 from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
-from reader_bridge.remote_keys import PUSH, QR, Channel, RemoteKeys
-from reader_bridge.serve import Slot, SlotState
+from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
+from reader_bridge.slot import Slot, SlotState
 from reader_bridge.tasks import CancellableKeys
 from reader_bridge.vpcd import PORT
 

@@ -18,8 +18,8 @@ from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from reader_bridge.refusals import reason, refusal
-from reader_bridge.remote_operation import WITHDRAW_SECONDS, RemoteOperation, Stopped
+from reader_bridge.remote.operation import WITHDRAW_SECONDS, RemoteOperation, Stopped
+from reader_bridge.remote.refusals import reason, refusal
 from reader_bridge.tasks import Cancellation
 
 REQUEST_ID_BYTES = 16

@@ -33,8 +33,8 @@ from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.administration.v1 import administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2
-from reader_bridge.refusals import refusal
-from reader_bridge.remote_operation import CALL_SECONDS
+from reader_bridge.remote.operation import CALL_SECONDS
+from reader_bridge.remote.refusals import refusal
 
 # RSA keys of 4096 bits take seconds to make, and the keystore makes few at once.
 MAKING_SECONDS = 60.0

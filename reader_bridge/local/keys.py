@@ -35,9 +35,9 @@ from card_os.management import (
 )
 from card_os.piv import CardImage
 from card_os.piv.names import KeyRef
-from reader_bridge.local import changes, management_key, passcodes, private_keys
+from reader_bridge.local import administration, management_key, passcodes, private_keys
+from reader_bridge.local.administration import Change, ChangeRefused
 from reader_bridge.local.card import LocalCard
-from reader_bridge.local.changes import Change, ChangeRefused
 from reader_bridge.local.private_keys import Random
 from reader_bridge.tasks import Cancellation
 
@@ -120,7 +120,7 @@ class LocalKeys:
             case AnswerChallenge():
                 return self._answer_challenge(request)
             case AttestKey(key_ref=key_ref):
-                return changes.attestation(self._card, key_ref)
+                return administration.attestation(self._card, key_ref)
             case _:
                 return (yield from self._change(request))
 
@@ -181,7 +181,7 @@ class LocalKeys:
             self._require(request.proof, self._administrator_proof())
         if isinstance(request, SetTries):
             self._require(request.passcode_proof, self._passcode_proof())
-        state, changed = changes.apply(self._card, request)
+        state, changed = administration.apply(self._card, request)
         yield state
         if isinstance(request, ResetCard):
             self._secret = self._random(SECRET_BYTES)

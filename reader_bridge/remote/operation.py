@@ -19,7 +19,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Outcome, Prompt, Prompter
-from reader_bridge.refusals import TRANSIENT, code, refusal, retry_seconds
+from reader_bridge.remote.refusals import TRANSIENT, code, refusal, retry_seconds
 from reader_bridge.tasks import Cancellation
 
 Clock: TypeAlias = Callable[[], float]

@@ -30,11 +30,11 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
-from reader_bridge.refusals import refusal, retry_seconds
-from reader_bridge.remote_management import RemoteManagement, card_key
-from reader_bridge.remote_operation import CALL_SECONDS, Clock, RemoteOperation
-from reader_bridge.remote_session import KEY_USES, RemoteSession
-from reader_bridge.repeats import Repeats
+from reader_bridge.remote.administration import RemoteManagement, card_key
+from reader_bridge.remote.operation import CALL_SECONDS, Clock, RemoteOperation
+from reader_bridge.remote.refusals import refusal, retry_seconds
+from reader_bridge.remote.repeats import Repeats
+from reader_bridge.remote.session import KEY_USES, RemoteSession
 from reader_bridge.tasks import Cancellation
 
 Channel: TypeAlias = approval_pb2.Channel.ValueType

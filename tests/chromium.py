@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 PIN_DIALOG = "Unlock Security Device"  # the title of its window
 LOOK_SECONDS = 0.2  # between two looks at the screen

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Child, Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Child, Nursery
 
 PASSCODE = "135790"
 AES_192 = 0x0A

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from authority import Authority
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 PROGRAM = "/usr/sbin/nginx"
 START_SECONDS = 10.0

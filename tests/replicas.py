@@ -18,10 +18,10 @@ from cloud_keystore.model.journal import Event, Kind, decode
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Child, Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Child, Nursery
 from keystore_process import PASSCODE, Workstation
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 PROGRAM = "/usr/sbin/sshd"
 EMPTY = Path("/run/sshd")  # where root's sshd locks up the part of it that strangers talk to

@@ -21,8 +21,8 @@ from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, UseKey
 from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Pkcs11
+from cloudcard_tools.shared import pcsc
 from reader_bridge.connection import Tape
 from reader_bridge.local import card as local_card
 from reader_bridge.local.keys import LocalKeys

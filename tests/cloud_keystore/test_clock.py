@@ -23,7 +23,7 @@ from cloud_keystore.model.passcodes import PROOF_TIME
 from cloud_keystore.model.people import User
 from cloud_keystore.run.timekeeping import ClockBehind, check_clock, start_clock
 from cloud_keystore.storage import tables
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess
 from keystore_world import DATABASE, SESSIONS, TERMS, Enrolled, FakeClock, World, new_world
 

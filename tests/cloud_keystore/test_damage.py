@@ -20,8 +20,8 @@ from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.people import User
 from cloud_keystore.model.sessions import Session
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from keystore_world import DIGEST, PASSCODE, SESSIONS, Enrolled, World
 from reader_bridge.remote.refusals import reason, refusal

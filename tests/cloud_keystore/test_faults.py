@@ -25,10 +25,10 @@ from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.model.operations import Operation, State
 from cloud_keystore.model.people import User
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from keystore_world import Enrolled, World
 from reader_bridge.remote.refusals import reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloud_keystore.config import Settings
 from cloud_keystore.run.service import Service
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)

@@ -26,9 +26,9 @@ from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.run.wiring import SERVICES
 from cloudcard.registry.v1 import registry_pb2
-from cloudcard_tools import identity
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, code
 
 SERVING = pb.HealthCheckResponse.SERVING

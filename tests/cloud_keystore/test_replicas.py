@@ -13,7 +13,7 @@ import pytest
 
 from card_os.keys import Refusal
 from cloud_keystore.model.journal import Kind
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 from postgres import Server
 from replicas import Replicas, Ward
 

@@ -25,10 +25,10 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.failures import Failure, reason
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.failures import Failure, reason
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, administrator, code
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 
 def serve(data: Path, *options: str) -> subprocess.CompletedProcess[str]:

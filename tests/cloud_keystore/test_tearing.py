@@ -20,8 +20,8 @@ from card_os.management import Changed, GenerateKey, WriteObject
 from card_os.piv.names import Algorithm, ObjectTag
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools import identity
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, administrator
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.keys import RemoteKeys

@@ -30,9 +30,9 @@ from cloud_keystore.rpc.refusals import Context
 from cloud_keystore.rpc.watch import Watch
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation
 from keystore_world import Enrolled, World
 from reader_bridge.prompter import Outcome, Prompt

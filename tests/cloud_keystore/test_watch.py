@@ -22,10 +22,10 @@ from grpc_status import rpc_status
 
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import PASSCODE, KeystoreProcess, Workstation, code
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -48,9 +48,9 @@ from card_os.management import (
 from card_os.piv import encode
 from card_os.piv.image import CardImage, Features
 from card_os.piv.names import Algorithm, CipherSuite, ObjectTag
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import AES_192, MANAGEMENT_KEY, KeystoreProcess, administrator
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.keys import RemoteKeys

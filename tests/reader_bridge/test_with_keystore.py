@@ -17,9 +17,9 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import PASSCODE, KeystoreProcess
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.keys import RemoteKeys

@@ -22,11 +22,11 @@ from card_os.piv import CardImage, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
 from card_os.trace.lines import Power, Step, write
 from card_os.trace.replay import SeededRandom
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Ended, must, run
-from cloudcard_tools.processes import Nursery
-from cloudcard_tools.trace import cards
-from cloudcard_tools.trace.replaying import SUFFIX
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.trace.replay import cards
+from cloudcard_tools.trace.replay.replaying import SUFFIX
 from probes import Probe
 from reader_bridge.local import making
 from reader_bridge.local.card import LocalCard as Kept

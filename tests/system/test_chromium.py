@@ -12,8 +12,8 @@ import nss
 from authority import Authority
 from card_os.piv.names import KeyRef
 from chromium import Person
-from cloudcard_tools import pcsc
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
 from nginx import Nginx
 from system_cards import ALGORITHMS, PIN, LocalCard, on_cards
 

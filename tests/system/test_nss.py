@@ -12,7 +12,7 @@ import nss
 from authority import Authority
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import must, run
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 from nss import Database, nickname
 from system_cards import ALGORITHMS, PIN, RSA, LocalCard, on_cards
 

@@ -13,10 +13,10 @@ import nss
 import pdf_signer
 from authority import Authority
 from card_os.piv.names import Algorithm, KeyRef
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
 from system_cards import ALGORITHMS, OPENSC_IDS, PIN, inserted
 
 GOOD = ("Signature Validation: Signature is Valid.", "Total document signed")

@@ -13,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificate
 import pkcs11_signer
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 SIGNATURES = 4
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import sshd
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import module, must, run
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 from sshd import Sshd
 from system_cards import ALGORITHMS, PIN, LocalCard, on_cards
 

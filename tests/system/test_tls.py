@@ -10,7 +10,7 @@ import nginx
 from authority import Authority
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import Ended, run
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 from nginx import Nginx
 from openssl_engine import configure, openssl, uri
 from system_cards import ALGORITHMS, PIN, LocalCard, on_cards

@@ -22,8 +22,8 @@ import pytest
 
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.identity import Identity, channel
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.identity import Identity, channel
+from cloudcard_tools.shared.processes import Nursery
 from keystore_process import KeystoreProcess, Workstation, code
 from postgres import PROGRAMS, Server, server
 from softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token

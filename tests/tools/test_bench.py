@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcard_tools import pcscd
 from cloudcard_tools.bench import apdu, command, echo, peer, timing
+from cloudcard_tools.shared import pcscd
 
 RESULT = apdu.Result(
     echo_us=100.0,

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloudcard_tools.bench import command, trace
-from cloudcard_tools.trace.replaying import replay
+from cloudcard_tools.trace.replay.replaying import replay
 
 RESULT = trace.Result(
     apdus_per_s=25_000.0,

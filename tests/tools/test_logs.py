@@ -5,7 +5,7 @@ import logging
 import pytest
 import structlog
 
-from cloudcard_tools import logs
+from cloudcard_tools.shared import logs
 
 
 def fail(passcode: str) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools import pcscd
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared.processes import Nursery
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 
@@ -91,7 +91,7 @@ def test_a_pcscd_that_dies_at_once_is_reported_in_time(
 HOLDER = """
 import sys
 from pathlib import Path
-from cloudcard_tools import pcscd
+from cloudcard_tools.shared import pcscd
 pcscd.LOCK = Path(sys.argv[1])
 with pcscd.reserved(lambda: print("waits")):
     print("holds")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools.lines import Lines
-from cloudcard_tools.processes import Nursery, ProcessFailed
+from cloudcard_tools.shared.lines import Lines
+from cloudcard_tools.shared.processes import Nursery, ProcessFailed
 
 REPEAT = "import sys\nfor line in sys.stdin: print('got', line, end='', flush=True)"
 DEAF = """
@@ -126,7 +126,7 @@ def test_children_are_stopped_in_reverse_order_whatever_happens(tmp_path: Path) 
 def test_a_child_that_ignores_the_request_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudcard_tools.processes.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("cloudcard_tools.shared.processes.GRACE_SECONDS", 0.2)
     with Nursery(tmp_path) as nursery:
         child = nursery.start_python("deaf", "-c", DEAF)
         child.wait_for("deaf")
@@ -136,7 +136,7 @@ def test_a_child_that_ignores_the_request_is_killed(
 PARENT = """
 import sys, time
 from pathlib import Path
-from cloudcard_tools import processes
+from cloudcard_tools.shared import processes
 processes.GRACE_SECONDS = 0.2
 with processes.Nursery(Path(sys.argv[1])) as nursery:
     child = nursery.start_python("deaf", "-c", sys.argv[2])

@@ -15,9 +15,9 @@ import pytest
 
 from cloud_keystore.config import Address
 from cloud_keystore.run.service import CannotListen
-from cloudcard_tools import supervisor
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.supervisor import Supervisor, WorkerFailed, holding
+from cloudcard_tools.serve import supervisor
+from cloudcard_tools.serve.supervisor import Supervisor, WorkerFailed, holding
 
 READY = "import os, sys, time; print('ready', flush=True);"
 LASTS = READY + "sys.stdin.read()"

@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from card_os.trace.lines import HEADER
-from cloudcard_tools.processes import Nursery
-from cloudcard_tools.trace import cards, trace
+from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.replay import cards
 from fakes import sample_image
 from vpcd_end import GET_ATR, OK, RESET, SIGN, VERIFY, Reader
 

@@ -16,9 +16,10 @@ from card_os.piv.names import Algorithm
 from card_os.trace.lines import HEADER, Received, Sent, write
 from card_os.trace.redaction import ResponseRedaction
 from card_os.trace.words import TraceError
-from cloudcard_tools.trace import at_reader, scripted
-from cloudcard_tools.trace.at_reader import Terms
-from cloudcard_tools.trace.passcodes import Passcodes
+from cloudcard_tools.trace.record import scripted
+from cloudcard_tools.trace.replay import at_reader
+from cloudcard_tools.trace.replay.at_reader import Terms
+from cloudcard_tools.trace.replay.passcodes import Passcodes
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
 from reader_bridge.tasks import Cancellation

@@ -19,7 +19,8 @@ from card_os.trace import image as images
 from card_os.trace.lines import HEADER, Line, Received, Sent, read_all, write
 from card_os.trace.words import TraceError
 from cloudcard_tools.demo.programs import must
-from cloudcard_tools.trace import logs, pcap, trace
+from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.formats import logs, pcap
 from fakes import sample_image
 from trace_lines import lines as any_lines
 

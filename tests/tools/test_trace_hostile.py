@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from card_os.trace.lines import HEADER
-from cloudcard_tools.trace import cards, trace
+from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.replay import cards
 from fakes import sample_image
 
 MEGABYTE = 1024 * 1024

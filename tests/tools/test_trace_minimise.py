@@ -26,8 +26,9 @@ from card_os.trace.lines import (
     write,
 )
 from card_os.trace.replay import SeededRandom, retell
-from cloudcard_tools.trace import cards, trace
-from cloudcard_tools.trace.minimising import shortest
+from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.minimise.minimising import shortest
+from cloudcard_tools.trace.replay import cards
 from fakes import sample_image
 
 SELECT = Sent(bytes([0x00, 0xA4, 0x04, 0x00, len(AID), *AID]))

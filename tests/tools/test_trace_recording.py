@@ -7,8 +7,8 @@ from pathlib import Path
 
 from card_os import tlv
 from card_os.piv.names import ObjectTag
-from cloudcard_tools.trace.recording import recorded
-from cloudcard_tools.trace.replaying import replay
+from cloudcard_tools.trace.record.recording import recorded
+from cloudcard_tools.trace.replay.replaying import replay
 from fakes import ScriptedKeys, sample_image
 from recorded_card import drive
 

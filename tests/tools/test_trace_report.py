@@ -7,8 +7,8 @@ from pathlib import Path
 from card_os.keys import KeyUse, Refusal, UseKey
 from card_os.trace.lines import Answered, Asked, Line, Received
 from card_os.trace.replay import Difference
-from cloudcard_tools.trace.replaying import Outcome
-from cloudcard_tools.trace.report import report
+from cloudcard_tools.trace.replay.replaying import Outcome
+from cloudcard_tools.trace.replay.report import report
 
 GET_CHUID = bytes.fromhex("00CB3FFF055C035FC10200")
 SIGN = bytes.fromhex("0087119A0A7C0882008104CAFEBABE00")

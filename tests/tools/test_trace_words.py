@@ -17,8 +17,15 @@ from hypothesis import strategies as st
 from card_os import tlv
 from card_os.keys import KeyRequest
 from card_os.trace.lines import HEADER, Line, read_all
-from cloudcard_tools.trace import certificates, data_objects, entries, key_words, names, words
-from cloudcard_tools.trace.entries import Entry, Kind
+from cloudcard_tools.trace.explain import (
+    certificates,
+    data_objects,
+    entries,
+    key_words,
+    names,
+    words,
+)
+from cloudcard_tools.trace.explain.entries import Entry, Kind
 from trace_lines import key_requests, lines
 
 HOSTILE = "\x1b[2J\u202e</title><script>"

@@ -20,12 +20,12 @@ from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools import output
 from cloudcard_tools.backup import postgresql, sqlite
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.output import json_option
-from cloudcard_tools.place import place_options
-from cloudcard_tools.token_options import token_of, token_options
+from cloudcard_tools.shared import output
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import json_option
+from cloudcard_tools.shared.place import place_options
+from cloudcard_tools.shared.token_options import token_of, token_options
 
 EXAMPLES = """\b
 Examples:

@@ -17,11 +17,11 @@ from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools import output
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.output import json_option
-from cloudcard_tools.place import place_options
-from cloudcard_tools.token_options import token_of, token_options
+from cloudcard_tools.shared import output
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import json_option
+from cloudcard_tools.shared.place import place_options
+from cloudcard_tools.shared.token_options import token_of, token_options
 
 ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
 

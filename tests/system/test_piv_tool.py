@@ -16,7 +16,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from authority import Authority
 from card_os import tlv
 from card_os.piv import encode, new_card
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
@@ -25,7 +24,8 @@ from cloudcard_tools.shared import pcsc
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import new_card as new_local_card
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
-from system_cards import in_slot
+from support.authority import Authority
+from support.system_cards import in_slot
 
 SLOT = 1
 CURVES: Mapping[Algorithm, ec.EllipticCurve] = {

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from authority import Authority
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm
 from card_os.trace.lines import Received, Sent, read_all
@@ -24,7 +23,8 @@ from cloudcard_tools.trace import trace
 from cloudcard_tools.trace.record.recording import recorded
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
-from system_cards import PIN, certified, in_slot
+from support.authority import Authority
+from support.system_cards import PIN, certified, in_slot
 
 READER = "Virtual PCD 00 00"
 Talk = (Sent, Received)

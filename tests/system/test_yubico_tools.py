@@ -27,7 +27,7 @@ from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import new_card as new_local_card
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
-from system_cards import PIN, PUK, in_slot
+from support.system_cards import PIN, PUK, in_slot
 
 Tool: TypeAlias = Callable[..., str]
 

@@ -34,8 +34,8 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import channel
 from cloudcard_tools.shared.processes import Nursery
-from keystore_process import KeystoreProcess, Workstation
-from keystore_world import SESSIONS, TERMS, World, new_world
+from support.keystore_process import KeystoreProcess, Workstation
+from support.keystore_world import SESSIONS, TERMS, World, new_world
 
 Export = list[Line]
 

@@ -22,7 +22,7 @@ from cloudcard_tools.ra import ra
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure, explain
 from cloudcard_tools.shared.processes import Nursery
-from keystore_process import KeystoreProcess, Workstation
+from support.keystore_process import KeystoreProcess, Workstation
 
 
 @dataclass

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
 from cloudcard_tools.ra import ra
 from cloudcard_tools.shared.processes import Nursery
-from keystore_process import KeystoreProcess
+from support.keystore_process import KeystoreProcess
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader import command
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
-from keystore_process import PASSCODE, KeystoreProcess
 from reader_bridge.remote.keys import RemoteKeys
-from scripted_keystore import Keystore, Reply, Script
-from vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
+from support.keystore_process import PASSCODE, KeystoreProcess
+from support.scripted_keystore import Keystore, Reply, Script
+from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
 
 SECONDS = 20.0
 

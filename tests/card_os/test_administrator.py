@@ -17,7 +17,7 @@ from card_os.administration import (
 )
 from card_os.keys import KeyRequest, KeyResult, Refusal
 from card_os.piv.names import Cipher
-from fakes import (
+from support.fakes import (
     ADMIN_PROOF,
     ADMINISTERED,
     MANAGEMENT_KEY,

@@ -12,7 +12,7 @@ from card_os.application import Application
 from card_os.card import Card
 from card_os.dispatch import Selection, Table, row
 from card_os.status import SW, CardError
-from fakes import CannedKeys, DrivenCard
+from support.fakes import CannedKeys, DrivenCard
 
 AID = bytes.fromhex("F0 01 02 03 04")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from card_os.piv import CardImage, image_file
 from card_os.trace.words import TraceError
-from fakes import DEVELOPER, RSA_KEYS, WITH_GLOBAL_PIN, sample_image
+from support.fakes import DEVELOPER, RSA_KEYS, WITH_GLOBAL_PIN, sample_image
 
 
 @pytest.mark.parametrize(

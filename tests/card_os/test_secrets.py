@@ -17,7 +17,7 @@ from card_os.status import SW, CardError
 from card_os.trace.lines import Answered, Asked, read, write
 from card_os.trace.redaction import Redaction
 from card_os.trace.requests import TracedRequest
-from fakes import CannedKeys, CountedRandom, DrivenCard, sample_image
+from support.fakes import CannedKeys, CountedRandom, DrivenCard, sample_image
 
 OWN = bytes.fromhex("F0 5345435245")
 SELECT_OWN = "00A40400 06 F05345435245"

@@ -120,6 +120,9 @@ def _answer(
         exchange.close()
     if card.fault is not None:
         log.error("card failed", ins=f"{raw[1]:02X}", exc_info=card.fault)
+    if card.last_error:
+        sw = response[-2:].hex().upper()
+        log.info("command refused", ins=f"{raw[1:2].hex().upper()}", sw=sw, why=card.last_error)
     tape.received(response)
     return response
 

@@ -48,7 +48,8 @@ class Recorder:
     """Writes the trace of one card. Used from the thread of its slot.
 
     `shadow` is a card like `card`, the one that is recorded, whose random source began with `seed`
-    as that one's did. `monotonic` counts seconds.
+    as that one's did. `image_sha256` names the image of a PIV card; other cards have none.
+    `monotonic` counts seconds.
 
     Parts of a protected command wait for the last one: they are opened together.
     """
@@ -57,7 +58,7 @@ class Recorder:
         self,
         card: Card,
         shadow: Card,
-        image_sha256: bytes,
+        image_sha256: bytes | None,
         seed: bytes,
         write_line: Write,
         now: datetime,
@@ -74,7 +75,9 @@ class Recorder:
         self._word: Asked | Received | None = None  # what the shadow has said, not yet written
         write_line(HEADER)
         time = now.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
-        for line in (Image(image_sha256), Seed(seed), Clock(time)):
+        if image_sha256 is not None:
+            write_line(write(Image(image_sha256)))
+        for line in (Seed(seed), Clock(time)):
             write_line(write(line))
 
     def power(self, power: Power) -> None:

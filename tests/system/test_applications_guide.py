@@ -6,6 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.trace.replay.replaying import replay
@@ -21,13 +23,14 @@ def command(program: str) -> list[str]:
     return shlex.split(found[0])[1:]
 
 
-def test_the_example_in_the_reader(nursery: Nursery, tmp_path: Path) -> None:
+def test_the_example_in_the_reader(
+    nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "hello.trace"
     options = [str(path) if each == "hello.trace" else each for each in command("cloudcard reader")]
-    before = str(ROOT / "examples")
-    reader = nursery.start_python(
-        "reader", "-m", "cloudcard_tools", "reader", *options, "--verbose", PYTHONPATH=before
-    )
+    monkeypatch.chdir(ROOT / "examples")
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    reader = nursery.start_python("reader", "-m", "cloudcard_tools", *options, "--verbose")
     reader.wait_for("Card hello_card:new_card is in the reader")
     said = must(["opensc-tool", *command("opensc-tool")])
     assert "Hello, Ada! You" in said

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import grpc
 
-from card_os.keys import KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
+    AdministrationRequest,
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -19,7 +19,6 @@ from card_os.management import (
     Changed,
     GenerateKey,
     ImportKey,
-    ManagementRequest,
     MoveKey,
     PinPolicy,
     RequestChallenge,
@@ -29,6 +28,7 @@ from card_os.management import (
     TouchPolicy,
     WriteObject,
 )
+from card_os.keys import KeyResult, Refusal
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.administration.v1 import administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
@@ -47,7 +47,7 @@ class RemoteAdministration:
         self._service = administration_pb2_grpc.AdministrationServiceStub(channel)
         self._stub = Stub(card_serial)
 
-    def perform(self, request: ManagementRequest) -> KeyResult:
+    def perform(self, request: AdministrationRequest) -> KeyResult:
         """Bring a request to the keystore."""
         try:
             return self._perform(request)
@@ -56,7 +56,7 @@ class RemoteAdministration:
         except ValueError:  # a number that no message can hold
             return Refusal.MALFORMED
 
-    def _perform(self, request: ManagementRequest) -> KeyResult:
+    def _perform(self, request: AdministrationRequest) -> KeyResult:
         call, service = self._stub.call_once, self._service
         match request:
             case RequestChallenge():

@@ -10,7 +10,9 @@ from typing import TypeAlias
 import grpc
 import structlog
 
+from card_os.administration import CardKey
 from card_os.keys import (
+    ApplicationRequest,
     ChangePasscode,
     KeyRequest,
     KeyResult,
@@ -23,7 +25,6 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.management import CardKey
 from card_os.piv import CardImage, Features
 from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
@@ -107,6 +108,8 @@ class RemoteKeys:
                 return self._use(request, cancellation)
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
                 return self._check(request, cancellation)
+            case ApplicationRequest():
+                return Refusal.UNKNOWN_KEY  # the keystore has keys of PIV alone
             case _:
                 return self._administration.perform(request)
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,12 +18,19 @@ from typing import TextIO
 import click
 import grpc
 
+from card_os.card import Card
 from card_os.piv import CardImage, new_card
 from cloudcard_tools.reader import local_card
 from cloudcard_tools.shared import enrolling, identity, logs
+from cloudcard_tools.shared.application import (
+    CardFactory,
+    application_option,
+    card_factory,
+    key_service,
+)
 from cloudcard_tools.shared.failures import Failure, Refused, explain
 from cloudcard_tools.shared.output import json_option
-from cloudcard_tools.trace.record.recording import recorded
+from cloudcard_tools.trace.record.recording import Recorded, recorded, recorded_application
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.pcscd import Hold
 from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
@@ -70,8 +77,21 @@ class Inserted:
     """A card that is ready to be put into a slot."""
 
     slot: int
-    image: CardImage
+    name: str
+    made_from: CardImage | CardFactory
     keys: CancellableKeys
+
+    def make(self) -> Card:
+        """A card in use."""
+        if isinstance(self.made_from, CardImage):
+            return new_card(self.made_from, os.urandom)
+        return self.made_from(os.urandom)
+
+    def recorded(self, path: Path) -> AbstractContextManager[Recorded]:
+        """A card that is recorded. Raises Failure where the file cannot be made."""
+        if isinstance(self.made_from, CardImage):
+            return recorded(self.made_from, path)
+        return recorded_application(self.made_from, path)
 
 
 @click.group(
@@ -85,6 +105,7 @@ Examples:
   cloudcard reader --local --algorithm p384 --profile sm-cs7
   cloudcard reader --local --profile developer --state card.json
   cloudcard reader --local --record login.trace
+  cloudcard reader --application hello_card:new_card --record hello.trace
 
 \b
 The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl-C takes them out.
@@ -99,7 +120,7 @@ docs/reader.md tells of pcscd, ports and firewalls.
     show_default=True,
     help="How the holder's phone is reached.",
 )
-@click.option("--application", default="", help="What the phone shows as the asking program.")
+@click.option("--program", default="", help="What the phone shows as the asking program.")
 @click.option(
     "--session/--no-session",
     default=True,
@@ -116,6 +137,12 @@ docs/reader.md tells of pcscd, ports and firewalls.
     help="vpcd's port for the first card.",
 )
 @local_card.options
+@application_option
+@click.option(
+    "--keys",
+    metavar="MODULE:FACTORY",
+    help="The key service for the card of --application; without it, key requests are refused.",
+)
 @click.option(
     "--hold-pcscd/--no-hold-pcscd",
     default=True,
@@ -127,13 +154,14 @@ docs/reader.md tells of pcscd, ports and firewalls.
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what the card is told, without secrets, as a trace to this new file.",
 )
+@click.option("--verbose", is_flag=True, help="Log why the card refuses a command.")
 @json_option
 @click.pass_context
 def reader(
     context: click.Context,
     serials: tuple[str, ...],
     approval: str,
-    application: str,
+    program: str,
     session: bool,
     folder: Path,
     port: int,
@@ -142,15 +170,20 @@ def reader(
     algorithm: str | None,
     retired: int | None,
     state: Path | None,
+    application: str | None,
+    keys: str | None,
     hold_pcscd: bool,
     record: Path | None,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Put cards into this computer's virtual reader, until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
-    if local == bool(serials):
-        raise click.UsageError("give --card SERIAL, or --local")
+    if local + bool(serials) + (application is not None) != 1:
+        raise click.UsageError("give --card SERIAL, or --local, or --application MODULE:FACTORY")
+    if keys is not None and application is None:
+        raise click.UsageError("--keys goes with --application")
     wanted = local_card.Wanted(profile, algorithm, retired, state)
     if not local and wanted != local_card.Wanted():
         raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
@@ -158,18 +191,21 @@ def reader(
         raise click.UsageError("--record is for one card")
     if port + len(serials) - 1 > 0xFFFF:
         raise click.UsageError(f"there is no port for each card from {port} on")
-    logs.configure(logging.WARNING)
+    logs.configure(logging.INFO if verbose else logging.WARNING)
     screen = Screen(sys.stdout, as_json)
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if local:
             inserted = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
+        elif application is not None:
+            own = key_service(keys)
+            inserted = [Inserted(0, application, card_factory(application), own)]
         else:
             channel = stack.enter_context(identity.channel(identity.load(folder)))
             prompter = screen.prompter()
             asked = [
                 RemoteKeys(
-                    channel, serial, prompter, APPROVALS[approval], application, sessions=session
+                    channel, serial, prompter, APPROVALS[approval], program, sessions=session
                 )
                 for serial in serials
             ]
@@ -199,9 +235,10 @@ def _run(
     with ExitStack() as stack:
         for each in inserted:
             place = port + each.slot
-            card, tape = new_card(each.image, os.urandom), None
-            if record is not None:
-                taped = stack.enter_context(recorded(each.image, record))
+            if record is None:
+                card, tape = each.make(), None
+            else:
+                taped = stack.enter_context(each.recorded(record))
                 card, tape = taped.card, taped.recorder
             slot = Slot(place, card, each.keys, _teller(screen, each, place), hold, tape)
             slot.start()
@@ -211,11 +248,9 @@ def _run(
 
 
 def _teller(screen: Screen, inserted: Inserted, port: int) -> Callable[[SlotState], None]:
-    serial = inserted.image.serial
-
     def tell(state: SlotState) -> None:
-        text = SAYINGS[state].format(card=serial, port=port)
-        screen.say(state.value, text, slot=inserted.slot, port=port, card=serial)
+        text = SAYINGS[state].format(card=inserted.name, port=port)
+        screen.say(state.value, text, slot=inserted.slot, port=port, card=inserted.name)
 
     return tell
 
@@ -223,7 +258,7 @@ def _teller(screen: Screen, inserted: Inserted, port: int) -> Callable[[SlotStat
 def _local_card(keys: LocalKeys, screen: Screen) -> Inserted:
     if not screen.as_json:
         print(local_card.description(keys), file=screen.out, flush=True)
-    return Inserted(0, keys.image, keys)
+    return Inserted(0, keys.image.serial, keys.image, keys)
 
 
 def _fetch(
@@ -244,7 +279,7 @@ def _fetch(
             continue
         if image is None:
             return []
-        found.append(Inserted(slot, image, keys))
+        found.append(Inserted(slot, image.serial, image, keys))
     if not found:
         raise Failure(f"no card to insert: {refused[-1].message}")
     return found

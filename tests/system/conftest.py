@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import namespaces
 from authority import Authority
 from cloudcard_tools import pcsc, pcscd
 from cloudcard_tools.processes import Nursery
@@ -18,11 +19,12 @@ RESERVED = pytest.StashKey[ExitStack]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder; one process runs all of it."""
+    """Mark what is in this folder; one process runs all of it, unless each has a pcscd."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.system)
-            item.add_marker(pytest.mark.xdist_group("pcscd"))
+            if not namespaces.here():
+                item.add_marker(pytest.mark.xdist_group("pcscd"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -53,7 +53,7 @@ demo: setup ## Show everything at work, in a minute or two; INTERACTIVE=1: you a
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
 test: lint clients ## Lint, then every test, through real pcscd and vpcd with real programs
-	$(BIN)/pytest --numprocesses auto --dist loadgroup
+	$(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 lint: workshop ## Style, types, schema, and whether the generated code is the schema's
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ processes share the tests.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import execnet
@@ -15,7 +15,9 @@ from hypothesis import settings
 import namespaces
 
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
-SYSTEM = Path(__file__).parent / "system"
+TESTS = Path(__file__).parent
+SYSTEM = TESTS / "system"
+BEGUN: Mapping[str, int] = {"system": -1, "architecture": 1, "card_os": 2}  # among other folders
 
 settings.register_profile("default", deadline=None)  # a busy computer is no fault of the code
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -28,11 +30,11 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
-def roomy(folder: Path) -> bool:
-    """Whether a folder takes the files of a whole run, and lets programs run from it."""
-    if not folder.is_dir():
+def roomy(place: Path) -> bool:
+    """Whether a place takes the files of a whole run, and lets programs run from it."""
+    if not place.is_dir():
         return False
-    found = os.statvfs(folder)
+    found = os.statvfs(place)
     return found.f_bavail * found.f_frsize > ROOM and not found.f_flag & os.ST_NOEXEC
 
 
@@ -48,8 +50,15 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[execnet.XSpec
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file stay in one process, as they share services; so do all system tests where
-    the processes share a pcscd.
+    the processes share a pcscd. The longest are begun first, lest one process works on alone.
     """
     for item in items:
         if namespaces.here() or not item.path.is_relative_to(SYSTEM):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: BEGUN.get(folder(item), 0))
+
+
+def folder(item: pytest.Item) -> str:
+    """The folder of `tests` in which a test is."""
+    return item.path.relative_to(TESTS).parts[0]

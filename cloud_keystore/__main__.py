@@ -6,8 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from cloud_keystore.app import Service
 from cloud_keystore.config import Settings
+from cloud_keystore.run.service import Service
 
 
 async def serve(settings: Settings) -> None:

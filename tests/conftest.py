@@ -12,7 +12,7 @@ import execnet
 import pytest
 from hypothesis import settings
 
-import namespaces
+from support import namespaces
 
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
 TESTS = Path(__file__).parent

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import payload, qr
 from cloud_keystore.audit import alerts, journal
-from cloud_keystore.custody import padding
-from cloud_keystore.custody.closing import withdraw
-from cloud_keystore.custody.commitment import commits
-from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use import padding
+from cloud_keystore.custody.use.closing import withdraw
+from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
     SECURE_MESSAGING,

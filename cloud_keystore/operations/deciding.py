@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, qr, statement
 from cloud_keystore.audit import alerts, journal
-from cloud_keystore.custody.closing import close_card
-from cloud_keystore.custody.sealing import Seal
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey
 from cloud_keystore.model.cards import Card, CardEvent

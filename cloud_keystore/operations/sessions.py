@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from cloud_keystore.custody.closing import end_sessions
+from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import SessionNotFound
 from cloud_keystore.model.people import Identity

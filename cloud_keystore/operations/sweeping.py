@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import journal
-from cloud_keystore.custody.closing import KEYSTORE, use_failed
+from cloud_keystore.custody.use.closing import KEYSTORE, use_failed
 from cloud_keystore.model import operations as model
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.storage import operations, session_uses, sessions

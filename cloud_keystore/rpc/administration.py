@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cloud_keystore.custody.management import Management
+from cloud_keystore.cards.administration import Administration, Administrator
+from cloud_keystore.cards.renewal import Changes
+from cloud_keystore.custody.credentials.management_keys import Management
 from cloud_keystore.model.administration import Policies, TouchPolicy
 from cloud_keystore.model.cards import PinPolicy
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
-from cloud_keystore.registry.administration import Administration, Administrator
-from cloud_keystore.registry.renewal import Changes
 from cloud_keystore.rpc import cards
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloud_keystore.approval.payload import terms
-from cloud_keystore.custody.commitment import commits
+from cloud_keystore.cards.cards import CardImage
+from cloud_keystore.cards.renewal import Changes
+from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.cards import AUTHENTICATION, SECURE_MESSAGING, Key, PinPolicy
 from cloud_keystore.model.policies import Policy
-from cloud_keystore.registry import public_keys
-from cloud_keystore.registry.cards import CardImage
-from cloud_keystore.registry.renewal import Changes
+from cloud_keystore.pki import public_keys
 from cloud_keystore.rpc.features import features
 from cloudcard.administration.v1 import administration_pb2
 from cloudcard.approval.v1 import approval_pb2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.people import IdentityState
-from cloud_keystore.registry.alerts import AlertEntry, Alerts
-from cloud_keystore.registry.devices import DeviceEntry, Devices
+from cloud_keystore.people.alerts import AlertEntry, Alerts
+from cloud_keystore.people.devices import DeviceEntry, Devices
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import registry_pb2 as pb

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cloud_keystore.model.people import Identity, IdentityState, Role
-from cloud_keystore.registry.identities import Identities
-from cloud_keystore.registry.people import People, Token
+from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.people import People, Token
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import registry_pb2 as pb

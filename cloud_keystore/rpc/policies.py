@@ -9,7 +9,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.organisations import Organisation
 from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
-from cloud_keystore.registry.organisations import Organisations
+from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cloud_keystore.cards.cards import CardEntry, Cards
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
-from cloud_keystore.registry.alerts import Alerts
-from cloud_keystore.registry.cards import CardEntry, Cards
-from cloud_keystore.registry.devices import Devices
-from cloud_keystore.registry.identities import Identities
-from cloud_keystore.registry.organisations import Organisations
-from cloud_keystore.registry.people import People
+from cloud_keystore.people.alerts import Alerts
+from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.people import People
 from cloud_keystore.rpc.devices import DeviceMethods
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.features import features

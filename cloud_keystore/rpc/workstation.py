@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cloud_keystore.custody.activation import Activation, Performed
-from cloud_keystore.custody.passcodes import Outcome, Passcodes
-from cloud_keystore.custody.secure_messaging import SecureMessaging
-from cloud_keystore.custody.using_sessions import Used, UseRequest, UsingSessions
+from cloud_keystore.cards.cards import Cards
+from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
+from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
+from cloud_keystore.custody.use.activation import Activation, Performed
+from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -20,7 +21,6 @@ from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
-from cloud_keystore.registry.cards import Cards
 from cloud_keystore.rpc import calls, cards
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer

@@ -21,27 +21,32 @@ RULES = (
     Rule("cloud_keystore.approval", IO),
     Rule("reader_bridge", frozenset({"cloud_keystore"})),  # they meet in proto/
     Rule("cloud_keystore", frozenset({"reader_bridge"})),
-    Rule(
-        "cloud_keystore", frozenset({"card_os"}), except_by=frozenset({"cloud_keystore.registry"})
-    ),
-    Rule(  # which makes the objects of a card, and asks whether one can be so
-        "cloud_keystore.registry",
+    Rule(  # the objects of a card are made in these two rooms, in the card's own encoding
+        "cloud_keystore",
         frozenset({"card_os"}),
-        except_for=frozenset({"card_os.management", "card_os.piv"}),
+        except_by=frozenset({"cloud_keystore.cards", "cloud_keystore.pki"}),
+    ),
+    *(
+        Rule(
+            f"cloud_keystore.{room}",
+            frozenset({"card_os"}),
+            except_for=frozenset({"card_os.management", "card_os.piv"}),
+        )
+        for room in ("cards", "pki")
     ),
     Rule(  # the only door to private keys
         "cloud_keystore",
-        frozenset({"cloud_keystore.custody.software"}),
+        frozenset({"cloud_keystore.custody.backends.arithmetic"}),
         except_by=frozenset({"cloud_keystore.custody"}),
     ),
     Rule(  # nor does anybody else talk to a backend, but by its table
         "cloud_keystore",
         frozenset(
             {
-                "cloud_keystore.custody.software_keys",
-                "cloud_keystore.custody.pkcs11_keys",
-                "cloud_keystore.custody.pkcs11_pool",
-                "cloud_keystore.custody.pkcs11_worker",
+                "cloud_keystore.custody.backends.software",
+                "cloud_keystore.custody.backends.pkcs11",
+                "cloud_keystore.custody.backends.pkcs11_pool",
+                "cloud_keystore.custody.backends.pkcs11_worker",
                 "pkcs11",
             }
         ),
@@ -55,14 +60,14 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config"),
-    ("owning",),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),
-    ("registry", "operations"),
-    ("rpc", "web", "upkeep", "timekeeping"),
-    ("wiring",),
-    ("app",),
+    ("pki",),
+    ("operations", "people"),
+    ("cards",),
+    ("rpc", "web"),
+    ("run",),
     ("__main__",),
 )
 
@@ -147,18 +152,26 @@ def home(name: str) -> str | None:
         ("card_os.secure_messaging", "import grpc", "imports grpc"),
         ("card_os.piv.pin", "def f():\n    import random", "imports random"),
         ("card_os.piv.pin", "__import__('socket')", "imports socket"),
-        ("reader_bridge.serve", "import cloud_keystore.model", "imports cloud_keystore.model"),
-        ("cloud_keystore.app", "from reader_bridge import vpcd", "imports reader_bridge.vpcd"),
-        ("cloud_keystore.app", "from card_os import tlv", "imports card_os.tlv"),
-        ("cloud_keystore.registry.cards", "from card_os import card", "imports card_os.card"),
-        ("cloud_keystore.rpc.registry", "from ..custody import software", "custody.software"),
+        ("reader_bridge.slot", "import cloud_keystore.model", "imports cloud_keystore.model"),
+        (
+            "cloud_keystore.run.service",
+            "from reader_bridge import vpcd",
+            "imports reader_bridge.vpcd",
+        ),
+        ("cloud_keystore.run.service", "from card_os import tlv", "imports card_os.tlv"),
+        ("cloud_keystore.cards.cards", "from card_os import card", "imports card_os.card"),
+        ("cloud_keystore.rpc.registry", "from ..custody.backends import arithmetic", "arithmetic"),
         ("cloud_keystore.operations.asking", "import pkcs11", "imports pkcs11"),
-        ("cloud_keystore.app", "from .custody import pkcs11_pool", "custody.pkcs11_pool"),
+        ("cloud_keystore.run.wiring", "from ..custody.backends import pkcs11_pool", "pkcs11_pool"),
         ("cloud_keystore.model.cards", "from time import time", "imports time.time"),
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
-        ("cloud_keystore.rpc.door", "from cloud_keystore import app", "higher layer"),
-        ("reader_bridge.serve", "from cloudcard_tools import home", "imports cloudcard_tools.home"),
+        ("cloud_keystore.rpc.door", "from cloud_keystore.run import service", "higher layer"),
+        (
+            "reader_bridge.slot",
+            "from cloudcard_tools.shared import home",
+            "imports cloudcard_tools.shared.home",
+        ),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> None:
@@ -171,10 +184,13 @@ def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> Non
         ("card_os.card", "from card_os import tlv\nfrom dataclasses import dataclass"),
         ("card_os.piv.pin", "from . import names"),
         ("card_os.secure_messaging", "from cryptography.hazmat.primitives import cmac"),
-        ("cloud_keystore.registry.cards", "from card_os.piv import encode"),
+        ("cloud_keystore.cards.cards", "from card_os.piv import encode"),
         ("cloud_keystore.rpc.door", "from cloud_keystore.operations.asking import Asking"),
-        ("cloud_keystore.custody.activation", "from cloud_keystore.custody import software"),
-        ("cloudcard_tools.serve", "import cloud_keystore.app, reader_bridge, time"),
+        (
+            "cloud_keystore.custody.use.activation",
+            "from cloud_keystore.custody.backends import arithmetic",
+        ),
+        ("cloudcard_tools.serve.command", "import cloud_keystore.run.service, reader_bridge, time"),
     ],
 )
 def test_an_allowed_import_is_left_alone(module: str, source: str) -> None:

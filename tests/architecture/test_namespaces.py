@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import namespaces
+from support import namespaces
 
 
 def test_nothing_is_changed_where_others_are() -> None:

@@ -17,7 +17,7 @@ from card_os.management import (
     WriteObject,
 )
 from card_os.piv.names import Cipher
-from fakes import (
+from support.fakes import (
     ADMIN_PROOF,
     ADMINISTERED,
     MANAGEMENT_KEY,

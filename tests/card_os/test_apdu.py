@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from card_os.apdu import Command, channel_of, check_class, is_secured
 from card_os.status import SW, CardError
-from strategies import byte, commands
+from support.strategies import byte, commands
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from card_os import atr
 from card_os.atr import InterfaceBytes
 from card_os.piv.image import INTEROPERABLE, Features
 from card_os.piv.names import Algorithm
-from fakes import new_card, sample_image
+from support.fakes import new_card, sample_image
 
 
 def test_the_piv_card() -> None:

@@ -13,8 +13,16 @@ from card_os.card import Card
 from card_os.keys import Exchange, PasscodeStatus, Refusal, UseKey, Verified, VerifyPasscode
 from card_os.piv import PivApplication
 from card_os.status import SW, CardError
-from fakes import PROOF, CannedKeys, CountedRandom, DrivenCard, ScriptedKeys, new_card, sample_image
-from strategies import commands, likely_apdus
+from support.fakes import (
+    PROOF,
+    CannedKeys,
+    CountedRandom,
+    DrivenCard,
+    ScriptedKeys,
+    new_card,
+    sample_image,
+)
+from support.strategies import commands, likely_apdus
 
 APT = (
     "6122 4F06 000010000100 7907 4F05 A000000308AC0F 800105 800107 800111 800114 060100"

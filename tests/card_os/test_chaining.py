@@ -15,7 +15,7 @@ from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, Rest
 from card_os.keys import UseKey
 from card_os.piv.names import ObjectTag
 from card_os.status import SW
-from fakes import DrivenCard, ScriptedKeys, new_card, sample_image
+from support.fakes import DrivenCard, ScriptedKeys, new_card, sample_image
 
 BLOCK = bytes(range(256))
 TEMPLATE = tlv.encode(0x7C, tlv.encode(0x82), tlv.encode(0x81, BLOCK))

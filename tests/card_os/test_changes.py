@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from card_os.management import CardKey, Changed
 from card_os.piv import changes
 from card_os.piv.names import CONTAINER_ID, KeyRef
-from fakes import sample_image
+from support.fakes import sample_image
 
 tags = st.sampled_from(list(CONTAINER_ID))
 key_refs = st.sampled_from([0x82, 0x83, 0x95, 0x9A, 0x9C, 0x9D, 0x9E])

@@ -12,7 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from card_os.card import Card
 from card_os.keys import Refusal
 from card_os.piv import PivApplication
-from fakes import CannedKeys, CountedRandom, DrivenCard, ScriptedKeys, new_card, sample_image
+from support.fakes import (
+    CannedKeys,
+    CountedRandom,
+    DrivenCard,
+    ScriptedKeys,
+    new_card,
+    sample_image,
+)
 
 VERIFY = "{:02X}200080 08 313233343536FFFF"
 SIGN_9A = "{:02X}87119A 0A 7C08 8200 8104DEADBEEF 00"

@@ -14,7 +14,7 @@ from card_os.keys import KeyResult, KeyUse, Refusal, UseKey, Verified
 from card_os.management import CardKey
 from card_os.piv import Features, access
 from card_os.status import SW
-from fakes import PROOF, CannedKeys, DrivenCard, ScriptedKeys, new_card, sample_image
+from support.fakes import PROOF, CannedKeys, DrivenCard, ScriptedKeys, new_card, sample_image
 
 RSA, ECC = 0x07, 0x11
 VERIFY = "00200080 08 313233343536FFFF"

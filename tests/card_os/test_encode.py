@@ -9,7 +9,7 @@ import pytest
 from card_os import tlv
 from card_os.piv import encode
 from card_os.piv.names import ObjectTag
-from fakes import GUID
+from support.fakes import GUID
 
 
 def elements(contents: bytes) -> dict[int, bytes]:

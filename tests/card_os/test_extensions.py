@@ -26,7 +26,7 @@ from card_os.management import (
 from card_os.piv import CardImage, Features
 from card_os.piv.application import EXTENSIONS
 from card_os.piv.names import Algorithm, Cipher
-from fakes import (
+from support.fakes import (
     ADMIN_PROOF,
     DEVELOPER,
     GUID,
@@ -40,7 +40,7 @@ from fakes import (
     new_card,
     sample_image,
 )
-from strategies import likely_apdus
+from support.strategies import likely_apdus
 
 VERIFY = "00200080 08 313233343536FFFF"
 STATUS = "00200080"

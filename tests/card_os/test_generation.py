@@ -22,7 +22,7 @@ from card_os.management import (
 )
 from card_os.piv import encode_keys
 from card_os.piv.names import Algorithm
-from fakes import (
+from support.fakes import (
     ADMIN_PROOF,
     ADMINISTERED,
     DEVELOPER,

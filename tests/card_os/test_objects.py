@@ -13,7 +13,7 @@ from card_os.management import Administrator, CardKey, WriteObject
 from card_os.piv import CardImage, Features
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, RETIRED_CERTIFICATES, ObjectTag
 from card_os.piv.objects import BARE
-from fakes import (
+from support.fakes import (
     ADMINISTERED,
     DEVELOPER,
     ECC_KEYS,

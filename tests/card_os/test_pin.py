@@ -26,7 +26,7 @@ from card_os.piv import Features, PivApplication, encode
 from card_os.piv.names import ObjectTag
 from card_os.piv.refusals import REFUSAL_SW
 from card_os.status import SW
-from fakes import (
+from support.fakes import (
     GLOBAL_PROOF,
     PROOF,
     WITH_GLOBAL_PIN,

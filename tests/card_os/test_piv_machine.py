@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from card_os.keys import UseKey, VerifyPasscode
 from card_os.piv import Features
 from card_os.piv.names import Cipher
-from fakes import MANAGEMENT_KEY, ScriptedKeys, decipher, encipher, new_card
+from support.fakes import MANAGEMENT_KEY, ScriptedKeys, decipher, encipher, new_card
 
 RIGHT = {0x80: "313233343536FFFF", 0x00: "3131323233333434", 0x81: "3132333435363738"}
 WRONG = "3636363636363636"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from fakes import ScriptedKeys, new_card
-from probes import VISITS, Probe
+from support.fakes import ScriptedKeys, new_card
+from support.probes import VISITS, Probe
 
 
 @pytest.mark.parametrize("visit", VISITS.values(), ids=VISITS)

@@ -17,9 +17,9 @@ from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import CardError
-from fakes import GUID, RSA_KEYS, DrivenCard, ScriptedKeys, new_card, sample_image
-from secure_host import CS2, CS7, CURVE, Broken, Host, certificate, fetch, secret_of, tlv
-from strategies import likely_apdus
+from support.fakes import GUID, RSA_KEYS, DrivenCard, ScriptedKeys, new_card, sample_image
+from support.secure_host import CS2, CS7, CURVE, Broken, Host, certificate, fetch, secret_of, tlv
+from support.strategies import likely_apdus
 
 GET_CHUID = bytes.fromhex("5C035FC102")
 GET_LARGE = bytes.fromhex("5C035FC108")

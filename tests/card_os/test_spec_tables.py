@@ -10,7 +10,7 @@ import pytest
 
 from card_os.piv import Features
 from card_os.piv.names import ObjectTag
-from fakes import (
+from support.fakes import (
     ADMINISTERED,
     DEVELOPER,
     WITH_GLOBAL_PIN,

@@ -10,7 +10,7 @@ from card_os import tlv
 from card_os.piv.image import INTEROPERABLE, Features
 from card_os.piv.names import Algorithm, Cipher
 from card_os.piv.template import of_card
-from fakes import sample_image
+from support.fakes import sample_image
 
 USUAL = {0x05, 0x07, 0x11, 0x14}
 

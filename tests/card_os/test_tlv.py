@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from strategies import tags, tlvs
+from support.strategies import tags, tlvs
 
 
 @pytest.mark.parametrize(

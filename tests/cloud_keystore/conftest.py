@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloud_keystore.model.people import User
-from keystore_world import DATABASE, Enrolled, World, new_world
-from postgres import Server, server
+from support.keystore_world import DATABASE, Enrolled, World, new_world
+from support.postgres import Server, server
 
 ON_BOTH_DATABASES = {
     "test_operations",

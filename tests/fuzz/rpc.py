@@ -31,9 +31,9 @@ from cloudcard.authenticator.v1 import authenticator_pb2  # noqa: E402
 from cloudcard.enrolment.v1 import enrolment_pb2  # noqa: E402
 from cloudcard.registry.v1 import registry_pb2  # noqa: E402
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc  # noqa: E402
-from cloudcard_tools import identity  # noqa: E402
-from cloudcard_tools.processes import Nursery  # noqa: E402
-from keystore_process import KeystoreProcess, Workstation, administrator, code  # noqa: E402
+from cloudcard_tools.shared import identity  # noqa: E402
+from cloudcard_tools.shared.processes import Nursery  # noqa: E402
+from support.keystore_process import KeystoreProcess, Workstation, administrator, code  # noqa: E402
 
 FILES = (
     workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2, enrolment_pb2,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import strategies
-from fakes import (
+from support import strategies
+from support.fakes import (
     ADMIN_PROOF,
     MANAGEMENT_KEY,
     PIN,
@@ -16,7 +16,7 @@ from fakes import (
     ScriptedKeys,
     administer,
 )
-from recorded_card import DIGEST, SEED, RecordedCard
+from support.recorded_card import DIGEST, SEED, RecordedCard
 
 
 def test_a_signature_and_a_reset() -> None:

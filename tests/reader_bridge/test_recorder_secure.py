@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-import strategies
 from card_os import piv
 from card_os.keys import Exchange, KeyRequest, KeyResult, UseKey, VerifyPasscode
 from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.trace.lines import Answered, Seed, Sent, read_all
 from card_os.trace.replay import SeededRandom
-from fakes import GUID, RSA_KEYS, ScriptedKeys, sample_image
-from recorded_card import RecordedCard
-from secure_host import CS2, CS7, CURVE, Broken, Host, certificate, secret_of, tlv
+from support import strategies
+from support.fakes import GUID, RSA_KEYS, ScriptedKeys, sample_image
+from support.recorded_card import RecordedCard
+from support.secure_host import CS2, CS7, CURVE, Broken, Host, certificate, secret_of, tlv
 
 PIN = b"834761\xff\xff"
 NEW_PIN = b"52907733"

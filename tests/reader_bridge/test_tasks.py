@@ -9,9 +9,9 @@ import time
 from structlog.testing import capture_logs
 
 from card_os.keys import KeyRequest, KeyResult, PasscodeStatus, Refusal, TriesLeft
-from fakes import ScriptedKeys
 from reader_bridge.tasks import Cancellation, KeyTask
-from vpcd_end import Person, Ready
+from support.fakes import ScriptedKeys
+from support.vpcd_end import Person, Ready
 
 ASK = PasscodeStatus(bytes(16), 0x80)
 SECONDS = 10.0

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from card_os.trace.lines import Image, read_all
-from cloudcard_tools import pcsc, pcscd
-from cloudcard_tools.trace.cards import FOLDER
-from cloudcard_tools.trace.replaying import SUFFIX
+from cloudcard_tools.shared import pcsc, pcscd
+from cloudcard_tools.trace.replay.cards import FOLDER
+from cloudcard_tools.trace.replay.replaying import SUFFIX
 from recording.sessions import PROBES, SESSIONS
 from recording.stage import Studio
 

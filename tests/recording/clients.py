@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-import chromium
-import nginx
-import nss
-import sshd
 from card_os.piv.names import Algorithm, KeyRef
-from chromium import Person
 from cloudcard_tools.demo.programs import module, must
-from nss import nickname
-from openssl_engine import configure, openssl, uri
 from recording.stage import Session, Stage
-from system_cards import PIN
+from support import chromium, nginx, nss, sshd
+from support.chromium import Person
+from support.nss import nickname
+from support.openssl_engine import configure, openssl, uri
+from support.system_cards import PIN
 
 DOCUMENT = b"At one?\r\n"
 ENGINE = ("-engine", "pkcs11", "-keyform", "engine")

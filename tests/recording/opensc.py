@@ -13,7 +13,7 @@ from cloudcard_tools.demo.programs import module
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from recording.secrecy import NEW_PIN, WRONG_PIN, WRONG_PUK
 from recording.stage import SLOT, Session, Stage
-from system_cards import OPENSC_IDS, PIN, PUK, RSA
+from support.system_cards import OPENSC_IDS, PIN, PUK, RSA
 
 DOCUMENT = b"One signature, end to end.\n"
 PKCS15 = ("pkcs15-tool", "--reader", SLOT)

@@ -15,27 +15,27 @@ from typing import TextIO
 
 from cryptography import x509
 
-from authority import Authority
 from card_os import tlv
 from card_os.card import Card
 from card_os.piv import CardImage, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
 from card_os.trace.lines import Power, Step, write
 from card_os.trace.replay import SeededRandom
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Ended, must, run
-from cloudcard_tools.processes import Nursery
-from cloudcard_tools.trace import cards
-from cloudcard_tools.trace.replaying import SUFFIX
-from probes import Probe
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.trace.replay import cards
+from cloudcard_tools.trace.replay.replaying import SUFFIX
 from reader_bridge.local import making
 from reader_bridge.local.card import LocalCard as Kept
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import PROFILES
-from reader_bridge.local_keys import LocalKeys
 from reader_bridge.recorder import Recorder
 from reader_bridge.tasks import Cancellation
 from recording.secrecy import found, of_cards, of_everybody
-from system_cards import LocalCard, Recorded, certified, in_slot
+from support.authority import Authority
+from support.probes import Probe
+from support.system_cards import LocalCard, Recorded, certified, in_slot
 
 SLOT = 0
 READER = "Virtual PCD 00 00"

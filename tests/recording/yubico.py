@@ -11,7 +11,7 @@ from cloudcard_tools.demo.programs import must
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from recording.secrecy import NEW_PIN, NEW_PUK, OTHER_KEY, WRONG_PIN, WRONG_PUK
 from recording.stage import READER, Session, Stage
-from system_cards import PIN, PUK
+from support.system_cards import PIN, PUK
 
 YKMAN = (str(Path(sys.executable).with_name("ykman")), "--reader", READER, "piv")
 PIV_TOOL = ("yubico-piv-tool", "-r", READER)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import namespaces
-from authority import Authority
-from cloudcard_tools import pcsc, pcscd
-from cloudcard_tools.processes import Nursery
-from system_cards import LocalCard, inserted
+from cloudcard_tools.shared import pcsc, pcscd
+from cloudcard_tools.shared.processes import Nursery
+from support import namespaces
+from support.authority import Authority
+from support.system_cards import LocalCard, inserted
 
 HERE = Path(__file__).parent
 RESERVED = pytest.StashKey[ExitStack]()

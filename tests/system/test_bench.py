@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from cloudcard_tools import pcsc, pcscd
+from cloudcard_tools.shared import pcsc, pcscd
 
 COMMAND = [sys.executable, "-m", "cloudcard_tools", "bench", "apdu", "--json", "--count", "300"]
 

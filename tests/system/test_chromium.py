@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-import chromium
-import nginx
-import nss
-from authority import Authority
 from card_os.piv.names import KeyRef
-from chromium import Person
-from cloudcard_tools import pcsc
-from cloudcard_tools.processes import Nursery
-from nginx import Nginx
-from system_cards import ALGORITHMS, PIN, LocalCard, on_cards
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
+from support import chromium, nginx, nss
+from support.authority import Authority
+from support.chromium import Person
+from support.nginx import Nginx
+from support.system_cards import ALGORITHMS, PIN, LocalCard, on_cards
 
 
 @pytest.fixture

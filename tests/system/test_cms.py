@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from authority import Authority
 from card_os.piv.names import KeyRef
-from openssl_engine import openssl, uri
-from system_cards import ALGORITHMS, PIN, LocalCard, on_cards
+from support.authority import Authority
+from support.openssl_engine import openssl, uri
+from support.system_cards import ALGORITHMS, PIN, LocalCard, on_cards
 
 MAIL = b"To: ada@example.org\r\nSubject: lunch\r\n\r\nAt one?\r\n"
 ENGINE = ("-engine", "pkcs11", "-keyform", "engine")

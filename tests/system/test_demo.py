@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cloudcard_tools import pcsc
+from cloudcard_tools.shared import pcsc
 
 
 def processes_naming(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 
 def exchange(connection: socket.socket, body: bytes) -> bytes:

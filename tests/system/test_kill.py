@@ -13,7 +13,7 @@ import pytest
 
 from cloudcard_tools.demo.programs import Ended, Pkcs11
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 SUCCEEDED = 6
 

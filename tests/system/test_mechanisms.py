@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import Pkcs11
-from system_cards import ALGORITHMS, ECC, OPENSC_IDS, PIN, RSA, LocalCard, on_cards
+from support.system_cards import ALGORITHMS, ECC, OPENSC_IDS, PIN, RSA, LocalCard, on_cards
 
 DOCUMENT = b"One signature, end to end.\n"
 HASHES: dict[str, hashes.HashAlgorithm] = {

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import nginx
-import nss
-from authority import Authority
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import must, run
-from cloudcard_tools.processes import Nursery
-from nss import Database, nickname
-from system_cards import ALGORITHMS, PIN, RSA, LocalCard, on_cards
+from cloudcard_tools.shared.processes import Nursery
+from support import nginx, nss
+from support.authority import Authority
+from support.nss import Database, nickname
+from support.system_cards import ALGORITHMS, PIN, RSA, LocalCard, on_cards
 
 DOCUMENT = b"At one?\n"
 

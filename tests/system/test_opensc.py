@@ -10,12 +10,21 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from authority import Authority
 from card_os import atr
 from card_os.piv.names import AID, Algorithm
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must, run
-from system_cards import ALGORITHMS, OPENSC_IDS, PIN, PUK, RSA, LocalCard, inserted, on_cards
+from cloudcard_tools.shared import pcsc
+from support.authority import Authority
+from support.system_cards import (
+    ALGORITHMS,
+    OPENSC_IDS,
+    PIN,
+    PUK,
+    RSA,
+    LocalCard,
+    inserted,
+    on_cards,
+)
 
 NEW_PIN, WRONG_PIN, WRONG_PUK = "654321", "000000", "00000000"
 

@@ -9,15 +9,14 @@ import pytest
 from pyhanko.pdf_utils.generic import StreamObject
 from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
-import nss
-import pdf_signer
-from authority import Authority
 from card_os.piv.names import Algorithm, KeyRef
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
-from system_cards import ALGORITHMS, OPENSC_IDS, PIN, inserted
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
+from support import nss, pdf_signer
+from support.authority import Authority
+from support.system_cards import ALGORITHMS, OPENSC_IDS, PIN, inserted
 
 GOOD = ("Signature Validation: Signature is Valid.", "Total document signed")
 PROFILES = ("rsa2048", "p256")  # of the keystore's cards: a row is a card more

@@ -16,16 +16,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from authority import Authority
 from card_os import tlv
 from card_os.piv import encode, new_card
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must, run
+from cloudcard_tools.shared import pcsc
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import new_card as new_local_card
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
-from reader_bridge.local_keys import LocalKeys
-from system_cards import in_slot
+from support.authority import Authority
+from support.system_cards import in_slot
 
 SLOT = 1
 CURVES: Mapping[Algorithm, ec.EllipticCurve] = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from card_os.trace.lines import Step, read_all
-from cloudcard_tools import pcsc
-from cloudcard_tools.trace.replaying import replay
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.trace.replay.replaying import replay
 from recording.sessions import SESSIONS
 from recording.stage import Studio
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
-import pkcs11_signer
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
+from support import pkcs11_signer
 
 SIGNATURES = 4
 

@@ -8,12 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-import sshd
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import module, must, run
-from cloudcard_tools.processes import Nursery
-from sshd import Sshd
-from system_cards import ALGORITHMS, PIN, LocalCard, on_cards
+from cloudcard_tools.shared.processes import Nursery
+from support import sshd
+from support.sshd import Sshd
+from support.system_cards import ALGORITHMS, PIN, LocalCard, on_cards
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-import nginx
-from authority import Authority
 from card_os.piv.names import KeyRef
 from cloudcard_tools.demo.programs import Ended, run
-from cloudcard_tools.processes import Nursery
-from nginx import Nginx
-from openssl_engine import configure, openssl, uri
-from system_cards import ALGORITHMS, PIN, LocalCard, on_cards
+from cloudcard_tools.shared.processes import Nursery
+from support import nginx
+from support.authority import Authority
+from support.nginx import Nginx
+from support.openssl_engine import configure, openssl, uri
+from support.system_cards import ALGORITHMS, PIN, LocalCard, on_cards
 
 KEY = KeyRef.AUTHENTICATION
 VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])

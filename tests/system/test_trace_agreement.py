@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from authority import Authority
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm
 from card_os.trace.lines import Received, Sent, read_all
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.demo.programs import run as programs_run
+from cloudcard_tools.shared import pcsc
 from cloudcard_tools.trace import trace
-from cloudcard_tools.trace.recording import recorded
+from cloudcard_tools.trace.record.recording import recorded
+from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
-from reader_bridge.local_keys import LocalKeys
-from system_cards import PIN, certified, in_slot
+from support.authority import Authority
+from support.system_cards import PIN, certified, in_slot
 
 READER = "Virtual PCD 00 00"
 Talk = (Sent, Received)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools import pcsc
 from cloudcard_tools.demo.programs import Pkcs11
 from cloudcard_tools.demo.stage import PASSCODE, Stage
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import Nursery
 
 WAIT_SECONDS = 60.0
 DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")

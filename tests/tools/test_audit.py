@@ -31,11 +31,11 @@ from cloudcard_tools.audit.checking import Checked, check, check_pack
 from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note
 from cloudcard_tools.audit.service import Head
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.identity import channel
-from cloudcard_tools.processes import Nursery
-from keystore_process import KeystoreProcess, Workstation
-from keystore_world import SESSIONS, TERMS, World, new_world
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.identity import channel
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess, Workstation
+from support.keystore_world import SESSIONS, TERMS, World, new_world
 
 Export = list[Line]
 

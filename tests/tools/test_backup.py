@@ -22,11 +22,11 @@ import pytest
 
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.identity import Identity, channel
-from cloudcard_tools.processes import Nursery
-from keystore_process import KeystoreProcess, Workstation, code
-from postgres import PROGRAMS, Server, server
-from softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
+from cloudcard_tools.shared.identity import Identity, channel
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess, Workstation, code
+from support.postgres import PROGRAMS, Server, server
+from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 
 def cloudcard(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,14 +15,14 @@ from click.testing import CliRunner, Result
 
 from cloudcard.registry.v1 import registry_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.commands import authenticator
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.screen import REPORTED
-from cloudcard_tools.failures import Failure, explain
-from cloudcard_tools.processes import Nursery
 from cloudcard_tools.ra import ra
-from keystore_process import KeystoreProcess, Workstation
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.failures import Failure, explain
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess, Workstation
 
 
 @dataclass

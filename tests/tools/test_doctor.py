@@ -24,10 +24,10 @@ from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from cloudcard_tools import identity, pcsc, pcscd
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.doctor import checks, command, computer, keystore
 from cloudcard_tools.doctor.checks import Check, Level
+from cloudcard_tools.shared import identity, pcsc, pcscd
 
 LIBRARY = "LIBPATH {}/libifdvpcd.so\nDEVICENAME {}\n"
 

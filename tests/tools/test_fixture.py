@@ -12,7 +12,7 @@ from cryptography import x509
 
 from card_os import tlv
 from card_os.piv.names import ObjectTag
-from cloudcard_tools.fixture import RECIPES, fixture, make
+from cloudcard_tools.fixture.command import RECIPES, fixture, make
 from cloudcard_tools.trace import trace
 from reader_bridge.local.private_keys import check, load
 

@@ -16,13 +16,13 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.audit.command import audit
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.failures import explain
-from cloudcard_tools.processes import Nursery
 from cloudcard_tools.ra import ra
-from keystore_process import KeystoreProcess, Workstation
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.failures import explain
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess, Workstation
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from card_os.keys import ChangePasscode, TriesLeft, VerifyPasscode
 from card_os.piv.names import Algorithm
-from cloudcard_tools import local_card, reader
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.local_card import Wanted
+from cloudcard_tools.reader import command, local_card
+from cloudcard_tools.reader.local_card import Wanted
+from cloudcard_tools.shared.failures import Failure
 
 P256 = "p256"
 ID = bytes(16)
@@ -137,6 +137,6 @@ def test_secrets_of_ones_own_are_not_told(path: Path) -> None:
     ],
 )
 def test_options_of_a_local_card_alone(arguments: list[str]) -> None:
-    done = CliRunner().invoke(reader.reader, ["--card", "1", *arguments])
+    done = CliRunner().invoke(command.reader, ["--card", "1", *arguments])
     assert done.exit_code == 2
     assert "go with --local" in done.output

@@ -25,8 +25,8 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.identity import Identity
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.identity import Identity
 
 KEYSTORE = ec.generate_private_key(ec.SECP256R1())
 OPERATION = "01a20703-afa0-75f0-bfb4-7f5b93cf92d7"

@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
-from cloudcard_tools.processes import Nursery
 from cloudcard_tools.ra import ra
-from keystore_process import KeystoreProcess
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess
 
 
 @pytest.fixture(scope="module")

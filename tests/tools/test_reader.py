@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner
 
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from cloudcard_tools import reader
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.processes import Child, Nursery
-from keystore_process import PASSCODE, KeystoreProcess
-from reader_bridge.remote_keys import RemoteKeys
-from scripted_keystore import Keystore, Reply, Script
-from vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
+from cloudcard_tools.reader import command
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.processes import Child, Nursery
+from reader_bridge.remote.keys import RemoteKeys
+from support.keystore_process import PASSCODE, KeystoreProcess
+from support.scripted_keystore import Keystore, Reply, Script
+from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
 
 SECONDS = 20.0
 
@@ -116,29 +116,29 @@ def test_a_keystore_that_goes_and_comes(bench: Bench) -> None:
     ],
 )
 def test_wrong_usage(arguments: list[str], words: str) -> None:
-    done = CliRunner().invoke(reader.reader, arguments)
+    done = CliRunner().invoke(command.reader, arguments)
     assert done.exit_code == 2
     assert words in done.output
 
 
 def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
-    done = CliRunner().invoke(reader.reader, ["--card", "1", "--identity", str(tmp_path)])
+    done = CliRunner().invoke(command.reader, ["--card", "1", "--identity", str(tmp_path)])
     assert done.exit_code == 1
     assert "enrol" in done.output
 
 
-def fetch(replies: list[Reply]) -> tuple[list[reader.Inserted], list[str]]:
+def fetch(replies: list[Reply]) -> tuple[list[command.Inserted], list[str]]:
     """Get a card per reply; what was inserted, and the events."""
     out = io.StringIO()
     keystore = Keystore(Script(card=replies))
     try:
         with keystore.channel() as channel:
-            screen = reader.Screen(out, as_json=True)
+            screen = command.Screen(out, as_json=True)
             keys = {
                 str(number): RemoteKeys(channel, str(number), screen.prompter())
                 for number in range(len(replies))
             }
-            found = reader._fetch(keys, screen, threading.Event())
+            found = command._fetch(keys, screen, threading.Event())
     finally:
         keystore.stop()
     return found, [json.loads(line)["event"] for line in out.getvalue().splitlines()]
@@ -162,4 +162,4 @@ def test_all_cards_refused() -> None:
 def test_a_card_stays_in_use_when_nobody_reads() -> None:
     out = io.StringIO()
     out.close()
-    reader.Screen(out, as_json=True).say("inserted", "text")
+    command.Screen(out, as_json=True).say("inserted", "text")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cloud_keystore.approval import qr
 from cloudcard_tools.authenticator.scanning import read_code
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 TEXT = qr.text("01a20703-afa0-75f0-bfb4-7f5b93cf92d7", bytes(range(16)))
 

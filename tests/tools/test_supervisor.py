@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud_keystore.app import CannotListen
 from cloud_keystore.config import Address
-from cloudcard_tools import supervisor
+from cloud_keystore.run.service import CannotListen
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.supervisor import Supervisor, WorkerFailed, holding
+from cloudcard_tools.serve import supervisor
+from cloudcard_tools.serve.supervisor import Supervisor, WorkerFailed, holding
 
 READY = "import os, sys, time; print('ready', flush=True);"
 LASTS = READY + "sys.stdin.read()"

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 
 import click
 
-from cloudcard_tools.lazy import LazyGroup, Row
+from cloudcard_tools.shared.lazy import LazyGroup, Row
 
 DEBUG = "CLOUDCARD_DEBUG"
 EXTRAS = {"smartcard": "pcsc"}  # modules that an extra of the distribution brings
 
 
 COMMANDS: Mapping[str, Row] = {
-    "serve": Row("cloudcard_tools.serve:serve", "Run the keystore."),
+    "serve": Row("cloudcard_tools.serve.command:serve", "Run the keystore."),
     "reader": Row(
-        "cloudcard_tools.reader:reader",
+        "cloudcard_tools.reader.command:reader",
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
@@ -45,7 +45,9 @@ COMMANDS: Mapping[str, Row] = {
     "trace": Row(
         "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
     ),
-    "fixture": Row("cloudcard_tools.fixture:fixture", "Make a card for traces, from a seed."),
+    "fixture": Row(
+        "cloudcard_tools.fixture.command:fixture", "Make a card for traces, from a seed."
+    ),
     "demo": Row(
         "cloudcard_tools.demo.command:demo",
         "Show the whole product at work with OpenSC's pkcs11-tool, and end.",

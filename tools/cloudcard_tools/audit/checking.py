@@ -13,7 +13,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Event, decode
 from cloudcard_tools.audit.evidence import DECISIONS, History, check_decision
 from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 CLOCK_TOLERANCE = timedelta(minutes=1)  # between replicas
 

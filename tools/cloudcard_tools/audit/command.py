@@ -20,14 +20,14 @@ from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import decode
 from cloudcard.audit.v1 import audit_pb2 as pb
-from cloudcard_tools import enrolling, output
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
 from cloudcard_tools.audit.filters import filter_options
 from cloudcard_tools.audit.lines import End, Entry, Header, Note
 from cloudcard_tools.audit.service import ROLE, identity_option, journal
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.output import json_option
+from cloudcard_tools.shared import enrolling, output
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import json_option
 
 FOUND_SOMETHING = 1  # exit code of `verify`
 KEY_BYTES = 32

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TypeAlias
 
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 FORMAT = "cloudcard-journal-1"
 LONGEST_LINE = 1 << 20

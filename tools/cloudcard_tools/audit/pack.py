@@ -16,7 +16,7 @@ from typing import IO
 from cloud_keystore.model.journal import decode
 from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note, write
 from cloudcard_tools.audit.service import Head
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 ENTRIES, TABLE, NOTE, README, MANIFEST = (
     "entries.jsonl",

@@ -12,8 +12,8 @@ from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard.audit.v1 import audit_pb2_grpc
-from cloudcard_tools import enrolling, identity
-from cloudcard_tools.failures import Failure, failures
+from cloudcard_tools.shared import enrolling, identity
+from cloudcard_tools.shared.failures import Failure, failures
 
 ROLE = "auditor"
 TIMEOUT_SECONDS = 15.0

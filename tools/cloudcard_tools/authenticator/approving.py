@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.enrolment.v1 import enrolment_pb2, enrolment_pb2_grpc
 from cloudcard_tools.authenticator import passkey
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.identity import TIMEOUT_SECONDS, Files, Identity
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.identity import TIMEOUT_SECONDS, Files, Identity
 
 ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
 NATIVE_FILE = "approval.pem"

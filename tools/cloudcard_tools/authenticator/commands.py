@@ -10,15 +10,15 @@ from pathlib import Path
 
 import click
 
-from cloudcard_tools import enrolling, identity
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
 from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
-from cloudcard_tools.failures import Failure, failures
-from cloudcard_tools.output import json_option, print_facts, print_json, print_rows
+from cloudcard_tools.shared import enrolling, identity
+from cloudcard_tools.shared.failures import Failure, failures
+from cloudcard_tools.shared.output import json_option, print_facts, print_json, print_rows
 
 ROLE = "authenticator"
 CARD_COLUMNS = {"serial": "Card", "state": "State", "passcode_state": "Passcode"}

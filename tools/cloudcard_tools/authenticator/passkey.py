@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 # Flags of the authenticator data (6.1)
 USER_PRESENT = 0x01

@@ -17,8 +17,8 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard_tools.authenticator.approving import Approver
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.identity import Identity
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.identity import Identity
 
 TIMEOUT_SECONDS = 10.0
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"

@@ -7,7 +7,7 @@ from pathlib import Path
 import zxingcpp
 from PIL import Image, UnidentifiedImageError
 
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 LARGEST_PICTURE = 40_000_000  # pixels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
-from cloudcard_tools.output import Row, iso_time
+from cloudcard_tools.shared.output import Row, iso_time
 
 REPORTED = "The card is suspended, and your registration authority knows."
 KEY_USE = {

@@ -8,11 +8,11 @@ import click
 
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-from cloudcard_tools import enrolling, identity
 from cloudcard_tools.authenticator.phone import TIMEOUT_SECONDS
 from cloudcard_tools.authenticator.screen import KEY_NAME, KEY_USE
-from cloudcard_tools.failures import failures
-from cloudcard_tools.output import Row, iso_time, json_option, print_json, print_rows
+from cloudcard_tools.shared import enrolling, identity
+from cloudcard_tools.shared.failures import failures
+from cloudcard_tools.shared.output import Row, iso_time, json_option, print_json, print_rows
 
 COLUMNS = {
     "id": "Session",

@@ -14,8 +14,8 @@ import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
-from cloudcard_tools.failures import Failure, Refused, explain, failures
-from cloudcard_tools.output import print_facts
+from cloudcard_tools.shared.failures import Failure, Refused, explain, failures
+from cloudcard_tools.shared.output import print_facts
 
 RETRY_SECONDS = 0.5
 HINT = "Type the number shown at the workstation to approve, d to deny, n if it was not you: "

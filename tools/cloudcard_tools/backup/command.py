@@ -12,19 +12,20 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from cloud_keystore import owning
 from cloud_keystore.config import Settings, Token
-from cloud_keystore.custody import restoring, rotation
-from cloud_keystore.custody.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.custody.use import restoring
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools import output
 from cloudcard_tools.backup import postgresql, sqlite
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.output import json_option
-from cloudcard_tools.place import place_options
-from cloudcard_tools.token_options import token_of, token_options
+from cloudcard_tools.shared import output
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import json_option
+from cloudcard_tools.shared.place import place_options
+from cloudcard_tools.shared.token_options import token_of, token_options
 
 EXAMPLES = """\b
 Examples:

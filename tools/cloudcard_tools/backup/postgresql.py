@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 MAGIC = b"PGDMP"
 

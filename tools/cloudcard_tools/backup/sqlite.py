@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from cloudcard_tools.failures import Failure
+from cloudcard_tools.shared.failures import Failure
 
 MAGIC = b"SQLite format 3\0"
 PAGES = 2000  # copied between two looks at what others write

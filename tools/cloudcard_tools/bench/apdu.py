@@ -18,10 +18,10 @@ import click
 
 from card_os.keys import KeyRequest, KeyResult, Refusal
 from card_os.piv import CardImage, encode, new_card
-from cloudcard_tools import pcsc, pcscd
 from cloudcard_tools.bench import echo, peer
 from cloudcard_tools.bench.timing import WARM_UP, machine, median_us, sample, undisturbed
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import pcsc, pcscd
+from cloudcard_tools.shared.processes import Nursery
 
 DISCOVERY = 0x7E
 SELECT_PIV = bytes.fromhex("00A4040009A00000030800001000")

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cloudcard_tools import pcscd
 from cloudcard_tools.bench import apdu, card, journal, sign, waiting
 from cloudcard_tools.bench import trace as traces
-from cloudcard_tools.output import json_option
+from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared.output import json_option
 
 EXAMPLES = """\b
 Examples:

@@ -24,7 +24,7 @@ from cloudcard_tools.bench import caller
 from cloudcard_tools.bench.caller import Task
 from cloudcard_tools.bench.timing import machine, sample
 from cloudcard_tools.bench.town import Town
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 Done: TypeAlias = Callable[[int], None]
 Facts: TypeAlias = "dict[str, float | str | dict[str, float]]"

@@ -11,10 +11,10 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import PASSCODE, free_ports
-from cloudcard_tools.processes import Child, Nursery
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Child, Nursery
 
 AUTHENTICATION_KEY = 0x9A
 MOST_USES = 100_000

@@ -21,8 +21,8 @@ from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from card_os.trace.replay import SeededRandom
 from cloudcard_tools.bench.timing import machine, undisturbed
-from cloudcard_tools.trace import cards
-from cloudcard_tools.trace.replaying import SUFFIX, replay
+from cloudcard_tools.trace.replay import cards
+from cloudcard_tools.trace.replay.replaying import SUFFIX, replay
 from reader_bridge.recorder import Recorder
 
 CORPUS = Path(__file__).parents[3] / "tests" / "traces"  # of a checkout

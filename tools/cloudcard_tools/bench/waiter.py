@@ -20,9 +20,9 @@ from cloudcard.authenticator.v1 import authenticator_pb2 as phone_pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools import identity
 from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.authenticator.phone import STATEMENT_DOMAIN
+from cloudcard_tools.shared import identity
 
 STREAMS_OF_CONNECTION = 200  # what the keystore allows
 OPENING = 64  # streams that are opened at once

@@ -23,7 +23,7 @@ from cloudcard_tools.bench import waiter
 from cloudcard_tools.bench.timing import machine
 from cloudcard_tools.bench.town import Town
 from cloudcard_tools.bench.waiter import Task
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery
 
 PER_WORKSTATION = 400  # below what one identity may hold open
 SAMPLES = 200

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from cloudcard_tools import pcscd
 from cloudcard_tools.demo.scenes import Scenes
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.demo.timeline import Timeline
-from cloudcard_tools.processes import Nursery
+from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared.processes import Nursery
 
 
 @click.command(

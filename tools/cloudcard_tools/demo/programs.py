@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from cloudcard_tools.demo.timeline import StepFailed
-from cloudcard_tools.processes import Json
+from cloudcard_tools.shared.processes import Json
 
 SECONDS = 150.0  # longer than the holder may take
 MODULES = (

@@ -14,7 +14,7 @@ import segno
 
 from cloudcard_tools.demo.programs import Cloudcard
 from cloudcard_tools.demo.timeline import StepFailed
-from cloudcard_tools.processes import Child, Json, Nursery
+from cloudcard_tools.shared.processes import Child, Json, Nursery
 
 T = TypeVar("T")
 

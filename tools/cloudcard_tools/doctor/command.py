@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cloudcard_tools.doctor import computer, keystore
 from cloudcard_tools.doctor.checks import Check, Finding, Level, examine
-from cloudcard_tools.output import json_option, print_json
+from cloudcard_tools.shared.output import json_option, print_json
 
 MARK = {
     Level.OK: "[green]ok[/]",

@@ -7,8 +7,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cloudcard_tools import pcsc, pcscd
 from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
+from cloudcard_tools.shared import pcsc, pcscd
 
 READER_CONFIGURATION = Path("/etc/reader.conf.d")
 SYSTEMD = Path("/run/systemd/system")

@@ -10,8 +10,8 @@ import grpc
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cloudcard_tools import identity
 from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
+from cloudcard_tools.shared import identity
 
 CONNECT_SECONDS = 3.0
 RENEW_BEFORE = timedelta(days=14)

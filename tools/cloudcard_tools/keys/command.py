@@ -10,17 +10,18 @@ from pathlib import Path
 import click
 
 from cloud_keystore.config import Settings
-from cloud_keystore.custody import destroying, rotation, sealing_keys, starting
-from cloud_keystore.custody.sealing import make_key_file
-from cloud_keystore.custody.sealing_keys import FILE, Source
+from cloud_keystore.custody.backends import destroying, starting
+from cloud_keystore.custody.sealing import rotation, sealing_keys
+from cloud_keystore.custody.sealing.seal import make_key_file
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools import output
-from cloudcard_tools.failures import Failure
-from cloudcard_tools.output import json_option
-from cloudcard_tools.place import place_options
-from cloudcard_tools.token_options import token_of, token_options
+from cloudcard_tools.shared import output
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import json_option
+from cloudcard_tools.shared.place import place_options
+from cloudcard_tools.shared.token_options import token_of, token_options
 
 ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
 

@@ -13,7 +13,6 @@ from cryptography.x509.oid import NameOID
 
 from cloudcard.registry.v1 import registry_pb2 as pb
 from cloudcard.registry.v1 import registry_pb2_grpc
-from cloudcard_tools.output import Row, Value, json_option, print_facts, print_rows
 from cloudcard_tools.ra.registry import (
     ALGORITHM,
     TIMEOUT_SECONDS,
@@ -21,6 +20,7 @@ from cloudcard_tools.ra.registry import (
     registry,
     when,
 )
+from cloudcard_tools.shared.output import Row, Value, json_option, print_facts, print_rows
 
 CARD_STATE = {
     pb.CARD_STATE_PENDING: "pending",

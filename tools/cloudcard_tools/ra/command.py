@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from cloudcard_tools import enrolling
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import alerts, device
 from cloudcard_tools.ra.identities import auditor, operator, workstation
@@ -14,6 +13,7 @@ from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE, identity_option
+from cloudcard_tools.shared import enrolling
 
 
 @click.group(

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.output import Row, json_option, print_facts, print_rows
 from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
+from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
 
 DEVICE_KIND = {
     pb.DEVICE_KIND_UNSPECIFIED: "",

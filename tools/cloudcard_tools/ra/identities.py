@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.output import Row, json_option, print_facts, print_rows
 from cloudcard_tools.ra.registry import (
     TIMEOUT_SECONDS,
     identity_option,
@@ -17,6 +16,7 @@ from cloudcard_tools.ra.registry import (
     token_facts,
     when,
 )
+from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
 
 WORKSTATION_LABELS = {"id": "Workstation", "name": "Name", "site": "Site", "state": "State"}
 OPERATOR_LABELS = {"id": "Operator", "name": "Name", "state": "State", "invited": "Invited"}

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.output import Value, json_option, print_facts, print_rows
 from cloudcard_tools.ra.registry import (
     TIMEOUT_SECONDS,
     identity_option,
@@ -15,6 +14,7 @@ from cloudcard_tools.ra.registry import (
     token_facts,
     when,
 )
+from cloudcard_tools.shared.output import Value, json_option, print_facts, print_rows
 
 
 @click.group()

@@ -8,8 +8,8 @@ import click
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.output import Row, json_option, print_facts, print_rows
 from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
+from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
 
 CHANNELS = {"push": approval_pb2.CHANNEL_PUSH, "qr": approval_pb2.CHANNEL_QR}
 CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.output import Row, json_option, print_rows
 from cloudcard_tools.ra.registry import ALGORITHM, TIMEOUT_SECONDS, identity_option, registry
+from cloudcard_tools.shared.output import Row, json_option, print_rows
 
 CIPHER = {3: "3DES", 8: "AES-128", 10: "AES-192", 12: "AES-256"}
 CIPHER_SUITE = {0x27: "CS2", 0x2E: "CS7"}

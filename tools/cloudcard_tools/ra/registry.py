@@ -10,9 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
-from cloudcard_tools import enrolling, identity
-from cloudcard_tools.failures import failures
-from cloudcard_tools.output import Value, iso_time
+from cloudcard_tools.shared import enrolling, identity
+from cloudcard_tools.shared.failures import failures
+from cloudcard_tools.shared.output import Value, iso_time
 
 ROLE = "operator"
 TIMEOUT_SECONDS = 15.0

@@ -6,32 +6,32 @@ from collections.abc import Mapping
 
 import click
 
-from cloudcard_tools.lazy import LazyGroup, Row
+from cloudcard_tools.shared.lazy import LazyGroup, Row
 
 HERE = "cloudcard_tools.trace"
 COMMANDS: Mapping[str, Row] = {
     "replay": Row(
-        f"{HERE}.replay_command:replay_command",
+        f"{HERE}.replay.command:replay_command",
         "Tell the card the traces once more, and compare every answer.",
     ),
     "record": Row(
-        f"{HERE}.reader_command:record", "Record what a card in a PC/SC reader says to a script."
+        f"{HERE}.record.command:record", "Record what a card in a PC/SC reader says to a script."
     ),
     "show": Row(
-        f"{HERE}.show:show_command",
+        f"{HERE}.explain.command:show_command",
         "Show a trace in words: commands, keys, objects, status words, data objects, times.",
     ),
     "import": Row(
-        f"{HERE}.exchange:import_command",
+        f"{HERE}.formats.command:import_command",
         "Make a trace of what another program has written down.",
     ),
-    "export": Row(f"{HERE}.exchange:export_command", "Write a trace for other programs."),
+    "export": Row(f"{HERE}.formats.command:export_command", "Write a trace for other programs."),
     "minimise": Row(
-        f"{HERE}.minimise:minimise_command",
+        f"{HERE}.minimise.command:minimise_command",
         "Shorten a trace that differs to what still differs in the same way.",
     ),
     "fuzz": Row(
-        f"{HERE}.fuzz:fuzz_command",
+        f"{HERE}.fuzz.command:fuzz_command",
         "Change the traces of CORPUS at random, tell them to the card, and keep what is new or "
         "breaks.",
     ),

@@ -59,8 +59,8 @@ class TraceItem(pytest.Item):
     def runtest(self) -> None:
         """Tell the card the trace."""
         # Here, because pytest loads this module wherever cloudcard is installed.
-        from cloudcard_tools.trace.replaying import replay
-        from cloudcard_tools.trace.report import report
+        from cloudcard_tools.trace.replay.replaying import replay
+        from cloudcard_tools.trace.replay.report import report
 
         cards = self.config.getoption("--apdu-cards")
         outcome = replay(self.path, Path(cards) if cards else None)

@@ -1,0 +1,1 @@
+"""Use cases of cards: issued, changed by administrators, renewed, ended."""

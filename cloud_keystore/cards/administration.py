@@ -1,0 +1,333 @@
+"""What whoever knows a card's management key does with the card.
+
+Each change is one transaction with all that hangs on it: whatever happens, the card is as before or
+as after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.cards import allowed
+from cloud_keystore.cards.renewal import Changes, Renewal
+from cloud_keystore.custody.backends.importing import import_key
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.backends.making import MadeKey
+from cloud_keystore.custody.credentials.management_keys import Management, put_key
+from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions, withdraw
+from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.algorithms import Algorithm
+from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardState, Key
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import (
+    CardNotBlocked,
+    CardNotFound,
+    CardNotInUse,
+    InvalidInput,
+    KeyNotFound,
+    KeyReferenceTaken,
+    NotAttested,
+    PasscodeNeeded,
+)
+from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.management_keys import factory_key
+from cloud_keystore.model.passcodes import MOST_TRIES, TRIES
+from cloud_keystore.model.people import Identity
+from cloud_keystore.model.profiles import PROFILES, CardProfile
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.pki import attestation
+from cloud_keystore.storage import cards, operations, passcodes
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """Who changes which card from where; `proof` is that of the management key."""
+
+    card_serial: str
+    proof: bytes = field(repr=False)
+    workstation: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """The use cases of administrators.
+
+    All raise CardNotFound, CardNotInUse, AdministrationRefused where the card's profile does not
+    have the change; those that take an `Administrator` also AdministratorNeeded.
+    """
+
+    database: Database
+    seal: Seal
+    clock: Clock
+    random: Random
+    custody: Keys
+    renewal: Renewal
+    management: Management
+    passcodes: Passcodes
+    wake: Wake
+
+    def write_object(self, who: Administrator, tag: int, contents: bytes) -> Changes:
+        """Replace a data object's contents; empty contents remove it.
+
+        Raises InvalidInput for an object that is not there to be written, CardFull.
+        """
+
+        def write(connection: Connection, card: Card) -> Changes:
+            there = cards.objects(connection, card.id)
+            allowed.check_object(PROFILES[card.profile], tag, contents, there)
+            return self.renewal.write_object(connection, card, tag, contents)
+
+        return self._change(who, Kind.CARD_WRITTEN, write, tag=f"{tag:X}", removed=not contents)
+
+    def generate_key(
+        self, who: Administrator, key_ref: int, algorithm: int, policies: Policies
+    ) -> Changes:
+        """Make a key in place of the one before, which is destroyed.
+
+        Raises KeyNotFound for a reference that is not an administrator's, InvalidInput for an
+        algorithm that the card does not make there.
+        """
+        with self.database.read() as connection:
+            profile = self._profile(connection, who)
+        checked = allowed.key_algorithm(profile, algorithm)
+        allowed.check_key(profile, key_ref, checked, policies)
+        key_id = new_id(self.clock(), self.random)
+        made = self.custody.make(key_id, checked)
+        return self._put_key(who, self._key(key_id, key_ref, checked, made, policies))
+
+    def import_key(
+        self, who: Administrator, key_ref: int, algorithm: int, private: bytes, policies: Policies
+    ) -> Changes:
+        """Put a key that was made elsewhere in place of the one before, which is destroyed.
+
+        Raises as `generate_key` does, and MalformedKeyInput for a key that is none.
+        """
+        with self.database.read() as connection:
+            profile = self._profile(connection, who, extension=True)
+        checked = allowed.key_algorithm(profile, algorithm)
+        allowed.check_key(profile, key_ref, checked, policies)
+        key_id = new_id(self.clock(), self.random)
+        made = import_key(key_id, checked, private, self.seal)
+        key = self._key(key_id, key_ref, checked, made, policies)
+        return self._put_key(who, replace(key, imported=True))
+
+    def move_key(self, who: Administrator, source: int, destination: int | None) -> Changes:
+        """Put a key under another reference, or destroy it where there is none.
+
+        Raises KeyNotFound, KeyReferenceTaken, and InvalidInput where its algorithm is none for the
+        destination.
+        """
+
+        def move(connection: Connection, card: Card) -> Changes:
+            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
+            key = keys.get(source)
+            if key is None or source == SECURE_MESSAGING:
+                raise KeyNotFound(f"card {card.serial} has no key {source:02X} to be moved")
+            if destination is None:
+                return self.renewal.remove_key(connection, card, source)
+            profile = PROFILES[card.profile]
+            allowed.check_key(profile, destination, key.algorithm, Policies())
+            if destination in keys:
+                raise KeyReferenceTaken(f"there is a key {destination:02X} already: erase it first")
+            return self.renewal.move_key(connection, card, source, destination)
+
+        to = "none" if destination is None else f"{destination:02X}"
+        moved = {"key_ref": f"{source:02X}", "to": to}
+        return self._change(who, Kind.KEY_MOVED, move, extension=True, **moved)
+
+    def set_management_key(self, who: Administrator, algorithm: int, key: bytes) -> Changes:
+        """Replace the management key; raises InvalidInput for one that may be none.
+
+        The administrator stays it, and nobody else.
+        """
+
+        def set_key(connection: Connection, card: Card) -> Changes:
+            cipher = allowed.management_cipher(PROFILES[card.profile], algorithm)
+            self.management.set_key(connection, card, cipher, key, who.proof)
+            return Changes(management=cipher)
+
+        return self._change(
+            who, Kind.MANAGEMENT_KEY_SET, set_key, extension=True, algorithm=algorithm
+        )
+
+    def set_tries(
+        self, who: Administrator, passcode_proof: bytes, pin_tries: int, puk_tries: int
+    ) -> Changes:
+        """Set how many tries PIN and PUK have, and both to their factory values.
+
+        Raises InvalidInput, PasscodeNeeded.
+        """
+        if pin_tries not in MOST_TRIES or puk_tries not in MOST_TRIES:
+            raise InvalidInput(f"a passcode has {MOST_TRIES[0]} to {MOST_TRIES[-1]} tries")
+        with self.database.read() as connection:
+            allowed.check_resettable(self._profile(connection, who, extension=True))
+            card_id = _card(connection, who.card_serial).id
+        hashes = self.passcodes.factory(card_id)
+
+        def set_both(connection: Connection, card: Card) -> Changes:
+            if not passcodes.use_proof(
+                connection,
+                sha256(passcode_proof).digest(),
+                card.id,
+                who.workstation.id,
+                self.clock(),
+                once=False,
+            ):
+                raise PasscodeNeeded("give the passcode again")
+            for key_ref, tries in ((PIN, pin_tries), (PUK, puk_tries)):
+                passcodes.put(connection, card.id, key_ref, hashes[key_ref], tries, factory=True)
+            passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
+            return Changes()
+
+        tries = {"pin_tries": pin_tries, "puk_tries": puk_tries}
+        return self._change(who, Kind.PASSCODE_SET, set_both, extension=True, **tries)
+
+    def reset_card(self, serial: str, workstation_id: str) -> Changes:
+        """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
+
+        No proof is asked for; instead PIN and PUK must be blocked, else CardNotBlocked.
+        """
+        with self.database.read() as connection:
+            card = self._resettable(connection, serial)
+        hashes = self.passcodes.factory(card.id)
+        with self.database.write() as connection:
+            card = self._resettable(connection, serial)
+            keys = cards.keys(connection, card.id)
+            changes = self.renewal.reset(connection, card)
+            withdrawn = self._withdraw(connection, keys)
+            for key_ref, hashed in hashes.items():
+                passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
+            passcodes.drop_proofs(connection, card.id)
+            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
+            if (cipher := PROFILES[card.profile].management) is not None:
+                put_key(connection, card, cipher, factory_key(cipher), self.seal)
+                changes = replace(changes, management=cipher)
+            journal.append(connection, _event(Kind.CARD_RESET, card, self.clock(), workstation_id))
+        self.wake([card.user_id, *withdrawn])
+        return changes
+
+    def attest_key(self, serial: str, key_ref: int, workstation_id: str) -> bytes:
+        """A certificate that the keystore made a key, DER. Its entry is in the journal before it is
+        signed. Raises KeyNotFound, NotAttested.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            card = _card(connection, serial)
+            allowed.check_changeable(PROFILES[card.profile], extension=True)
+            key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(key_ref)
+            if key is None or key_ref == SECURE_MESSAGING:
+                raise KeyNotFound(f"card {serial} has no key {key_ref:02X} to attest")
+            if key.imported:
+                raise NotAttested(f"key {key_ref:02X} was made elsewhere")
+            said = {"key_ref": f"{key_ref:02X}", "key": key.id}
+            attested = _event(Kind.KEY_ATTESTED, card, now, workstation_id, **said)
+            journal.append(connection, attested)
+        return attestation.attest(card, key, self.renewal.authorities.attestation, now)
+
+    def _change(
+        self,
+        who: Administrator,
+        kind: Kind,
+        change: Callable[[Connection, Card], Changes],
+        *,
+        extension: bool = False,
+        **details: Detail,
+    ) -> Changes:
+        """Make a change in one transaction; what waits for the holder with a key that is another
+        now is withdrawn.
+        """
+        with self.database.write() as connection:
+            self._profile(connection, who, extension=extension)
+            card = _card(connection, who.card_serial)
+            before = cards.keys(connection, card.id)
+            changes = change(connection, card)
+            told = _event(kind, card, self.clock(), who.workstation.id, **details)
+            journal.append(connection, told)
+            touched = [key for key in before if key.key_ref in changes.keys]
+            withdrawn = self._withdraw(connection, touched)
+        if withdrawn:
+            self.wake([card.user_id, *withdrawn])
+        return changes
+
+    def _put_key(self, who: Administrator, key: Key) -> Changes:
+        def put(connection: Connection, card: Card) -> Changes:
+            return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
+
+        kind = Kind.KEY_IMPORTED if key.imported else Kind.KEY_MADE
+        said = {"key_ref": f"{key.key_ref:02X}", "algorithm": key.algorithm.name, "key": key.id}
+        return self._change(who, kind, put, extension=key.imported, **said)
+
+    def _key(
+        self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies
+    ) -> Key:
+        """A key of a card yet to be named, without a certificate."""
+        return Key(
+            id=key_id,
+            card_id="",
+            key_ref=key_ref,
+            algorithm=algorithm,
+            certificate=b"",
+            sealed_private=made.sealed_private,
+            backend=made.backend,
+            handle=made.handle,
+            create_time=self.clock(),
+            public_key=made.public_der,
+            pin_policy=policies.pin,
+            touch_policy=policies.touch,
+        )
+
+    def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:
+        now = self.clock()
+        found = []
+        for key in keys:
+            end_sessions(connection, now, KEYSTORE, "key changed", key_id=key.id)
+            found += operations.open_with(connection, key.id)
+        return withdraw(connection, found, now, KEYSTORE, "key changed")
+
+    def _profile(
+        self, connection: Connection, who: Administrator, *, extension: bool = False
+    ) -> CardProfile:
+        """The profile of the administrator's card, the change being allowed."""
+        card = _card(connection, who.card_serial)
+        profile = PROFILES[card.profile]
+        allowed.check_changeable(profile, extension=extension)
+        self.management.check(connection, card, who.proof, who.workstation.id)
+        return profile
+
+    def _resettable(self, connection: Connection, serial: str) -> Card:
+        card = _card(connection, serial)
+        allowed.check_resettable(PROFILES[card.profile])
+        if any(passcodes.tries_left(connection, card.id, each) != 0 for each in (PIN, PUK)):
+            raise CardNotBlocked("only a card whose PIN and PUK are blocked is reset")
+        return card
+
+
+def _card(connection: Connection, serial: str) -> Card:
+    card = cards.find_by_serial(connection, serial)
+    if card is None:
+        raise CardNotFound(f"there is no card {serial}")
+    if card.state is not CardState.ACTIVE:
+        raise CardNotInUse(f"card {serial} is {card.state}")
+    return card
+
+
+def _event(kind: Kind, card: Card, now: datetime, workstation_id: str, **details: Detail) -> Event:
+    return Event(
+        kind,
+        now,
+        f"workstation {workstation_id}",
+        card_id=card.id,
+        user_id=card.user_id,
+        workstation_id=workstation_id,
+        details=details,
+    )

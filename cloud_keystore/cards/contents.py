@@ -1,0 +1,141 @@
+"""The data objects of a card (SP 800-73-5 part 1, 3), signed by the issuer.
+
+The encodings are the card's own: the one place where the keystore uses the card's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from card_os.piv import encode
+from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED_CERTIFICATES, ObjectTag
+from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
+from cloud_keystore.model.people import User
+from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.pki import cms, cvc
+from cloud_keystore.pki.authorities import Authorities
+
+ISSUER = "cloudcard"
+AFFILIATION = "cardholder"
+ATTESTATION_CERTIFICATE = 0x5FFF01  # where Yubico's tools look for it
+
+# What the security object vouches for, if it is there: all but certificates (part 1, 3.1.6)
+COVERED = {
+    1: ObjectTag.CCC,
+    2: ObjectTag.PRINTED_INFORMATION,
+    3: ObjectTag.DISCOVERY,
+    4: ObjectTag.KEY_HISTORY,
+    5: ObjectTag.CHUID,
+    6: ObjectTag.FINGERPRINTS,
+    7: ObjectTag.FACIAL_IMAGE,
+    8: ObjectTag.IRIS_IMAGES,
+    9: ObjectTag.BIOMETRIC_TEMPLATES,
+    10: ObjectTag.PAIRING_CODE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A card's data objects by tag, and which of them an administrator wrote: those are left as
+    they are.
+    """
+
+    objects: Mapping[int, bytes]
+    written: Collection[int] = frozenset()
+
+    def has_own(self, tag: int) -> bool:
+        """Whether the object is there and the keystore's."""
+        return tag in self.objects and tag not in self.written
+
+
+def build(
+    card: Card, user: User, keys: Collection[Key], authorities: Authorities, now: datetime
+) -> dict[int, bytes]:
+    """All data objects of a new card, signed at `now`."""
+    profile, expiry = PROFILES[card.profile], _date(card)
+    made: dict[int, bytes] = {
+        **_identity(card, authorities, now),
+        ObjectTag.DISCOVERY: encode.discovery(global_pin=profile.global_pin),
+        ObjectTag.KEY_HISTORY: encode.key_history(),
+        **_certificates(keys, authorities),
+    }
+    if profile.extensions:  # Yubico's tools keep a secret in the printed information
+        made[ATTESTATION_CERTIFICATE] = encode.certificate(authorities.attestation.der)
+    else:
+        made[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
+            user.display_name, AFFILIATION, expiry, card.serial, ISSUER
+        )
+    made[ObjectTag.SECURITY_OBJECT] = _security_object(made, authorities, now)
+    return made
+
+
+def rebuild(
+    card: Card,
+    keys: Collection[Key],
+    contents: Contents,
+    authorities: Authorities,
+    now: datetime,
+    *,
+    new_guid: bool,
+    touched: Collection[int] = (),
+) -> dict[int, bytes]:
+    """The data objects that have to be others after a key or an object of a card has changed.
+
+    `contents` are the card's after the change, `touched` the tags of what was changed in them. With
+    `new_guid`, CHUID and CCC are new, and the certificates of `keys` that are. The key history
+    follows the certificates of retired keys; the security object is signed again where anything
+    that it vouches for is another. What an administrator wrote or removed stays so.
+    """
+    fresh: dict[int, bytes] = {}
+    if new_guid:
+        fresh = _identity(card, authorities, now) | _certificates(keys, authorities)
+    retired = sum(tag in contents.objects for tag in RETIRED_CERTIFICATES)
+    fresh[ObjectTag.KEY_HISTORY] = encode.key_history(on_card=retired)
+    changed = {
+        tag: value
+        for tag, value in fresh.items()
+        if contents.has_own(tag) and contents.objects[tag] != value
+    }
+    vouched = set(COVERED.values()).intersection((*changed, *touched))
+    if vouched and contents.has_own(ObjectTag.SECURITY_OBJECT):
+        after = {**contents.objects, **changed}
+        changed[ObjectTag.SECURITY_OBJECT] = _security_object(after, authorities, now)
+    return changed
+
+
+def _identity(card: Card, authorities: Authorities, now: datetime) -> dict[int, bytes]:
+    """The objects that say which card it is."""
+    covered = encode.chuid_covered(card.guid, _date(card))
+    signature = cms.chuid_signature(covered, authorities.content, now)
+    return {
+        ObjectTag.CHUID: encode.chuid(card.guid, _date(card), signature),
+        ObjectTag.CCC: encode.ccc(card.guid),
+    }
+
+
+def _certificates(keys: Collection[Key], authorities: Authorities) -> dict[int, bytes]:
+    made: dict[int, bytes] = {
+        CERTIFICATE_OF_KEY[key.key_ref]: encode.certificate(key.certificate)
+        for key in keys
+        if key.certificate and key.key_ref != SECURE_MESSAGING
+    }
+    for key in keys:
+        if key.key_ref == SECURE_MESSAGING:
+            signer = cvc.signer(key.algorithm, authorities)
+            made[ObjectTag.SECURE_MESSAGING_SIGNER] = encode.certificate(signer.der)
+    return made
+
+
+def _security_object(
+    objects: Mapping[int, bytes], authorities: Authorities, now: datetime
+) -> bytes:
+    groups = {number: tag for number, tag in COVERED.items() if tag in objects}
+    covered = {number: objects[tag] for number, tag in groups.items()}
+    signed = cms.lds_security_object(covered, authorities.content, now)
+    return encode.security_object(groups, signed)
+
+
+def _date(card: Card) -> str:
+    return card.expire_time.strftime("%Y%m%d")

@@ -1,0 +1,194 @@
+"""Keeps a card true to itself when a key or an object of it changes.
+
+For whoever administers cards. Every method works inside the caller's write transaction, on a card
+that the caller has found there and found in use, and returns what is different on the card after
+it. A new key is made before the transaction, since that takes a while:
+
+    key_id = new_id(now, random)
+    made = make_key(key_id, algorithm, seal)
+    key = Key(key_id, card.id, key_ref, algorithm, b"", made.sealed_private, now, made.public_der)
+    with database.write() as connection:
+        changes = renewal.replace_key(connection, card, key)
+
+Windows and OpenSC know containers by the card's GUID, and keep certificates by them. So a card
+whose keys are others gets another GUID, and with it CHUID, CCC, and whatever names the GUID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from cloud_keystore.cards import contents as objects
+from cloud_keystore.custody.backends import destroying
+from cloud_keystore.model.algorithms import Cipher
+from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
+from cloud_keystore.model.certificates import CARD
+from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.errors import KeyNotFound, UserNotFound
+from cloud_keystore.model.people import User
+from cloud_keystore.pki import certificates, cvc, public_keys
+from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.storage import cards, people
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different on a card; None says that it is gone."""
+
+    objects: Mapping[int, bytes | None] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    keys: Mapping[int, Key | None] = field(default_factory=lambda: MappingProxyType({}))
+    management: Cipher | None = None  # of the management key; None: as before
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Changes keys and objects of cards, and all that hangs on them."""
+
+    clock: Clock
+    random: Random
+    authorities: Authorities
+    crl_url: str = ""
+
+    def replace_key(self, connection: Connection, card: Card, key: Key) -> Changes:
+        """Put `key` on the card, in place of the one under its reference, which is destroyed.
+
+        The certificate object stays as it is until somebody writes another, as on every card.
+        """
+        destroying.remove_key(connection, card.id, key.key_ref, self.clock())
+        cards.add_key(connection, key)
+        return self._renew(connection, card, {key.key_ref: key})
+
+    def remove_key(self, connection: Connection, card: Card, key_ref: int) -> Changes:
+        """Take a key off the card and destroy it; raises KeyNotFound."""
+        if not destroying.remove_key(connection, card.id, key_ref, self.clock()):
+            raise KeyNotFound(f"card {card.serial} has no key {key_ref:02X}")
+        return self._renew(connection, card, {key_ref: None})
+
+    def move_key(
+        self, connection: Connection, card: Card, source: int, destination: int
+    ) -> Changes:
+        """Put a key under another reference; one that is there is destroyed. Raises KeyNotFound.
+
+        Objects stay where they are.
+        """
+        key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(source)
+        if key is None:
+            raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
+        destroying.remove_key(connection, card.id, destination, self.clock())
+        cards.move_key(connection, key.id, destination)
+        moved = replace(key, key_ref=destination)
+        return self._renew(connection, card, {source: None, destination: moved})
+
+    def write_object(
+        self, connection: Connection, card: Card, tag: int, contents: bytes
+    ) -> Changes:
+        """Replace a data object's contents as an administrator's; empty contents remove it."""
+        cards.put_object(connection, card.id, tag, contents, written=True)
+        follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
+        return Changes({tag: contents or None, **follows})
+
+    def reset(self, connection: Connection, card: Card) -> Changes:
+        """Make the card as it was issued, but without keys and with another GUID. Key 04 stays,
+        and gets another certificate.
+        """
+        now = self.clock()
+        renamed = replace(card, guid=new_guid(self.random))
+        cards.set_guid(connection, card.id, renamed.guid)
+        keys: dict[int, Key | None] = {}
+        for key in cards.keys(connection, card.id):
+            if key.key_ref == SECURE_MESSAGING:
+                keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
+                cards.set_certificate(connection, key.id, kept.certificate)
+            else:
+                destroying.remove_key(connection, card.id, key.key_ref, now)
+                keys[key.key_ref] = None
+        own = [key for key in keys.values() if key is not None]
+        user = self._holder(connection, card)
+        fresh = objects.build(renamed, user, own, self.authorities, now)
+        gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
+        for tag in gone:
+            cards.put_object(connection, card.id, tag, b"", written=False)
+        for tag, contents in fresh.items():
+            cards.put_object(connection, card.id, tag, contents, written=False)
+        return Changes({**gone, **fresh}, keys)
+
+    def _renew(
+        self, connection: Connection, card: Card, changed: Mapping[int, Key | None]
+    ) -> Changes:
+        """Give the card another GUID, and everything that names it."""
+        now = self.clock()
+        renamed = replace(card, guid=new_guid(self.random))
+        cards.set_guid(connection, card.id, renamed.guid)
+        certified = {
+            key.key_ref: self._certify(connection, renamed, key, now)
+            for key in cards.keys(connection, card.id)
+            if key.key_ref == SECURE_MESSAGING or _urn(card) in key.certificate
+        }
+        for key in certified.values():
+            cards.set_certificate(connection, key.id, key.certificate)
+        fresh = self._rebuild(connection, renamed, now, new_guid=True, keys=certified.values())
+        return Changes(fresh, {**changed, **certified})
+
+    def _certify(self, connection: Connection, card: Card, key: Key, now: datetime) -> Key:
+        if key.key_ref == SECURE_MESSAGING:
+            certificate = cvc.issue(key.algorithm, key.public_key, card.guid, self.authorities)
+            return replace(key, certificate=certificate)
+        user = self._holder(connection, card)
+        certificate = certificates.issue(
+            CARD,
+            public_keys.load(key.public_key),
+            certificates.Subject(card, user),
+            self.authorities.cards,
+            now,
+            self.crl_url,
+        )
+        return replace(key, certificate=certificate)
+
+    def _holder(self, connection: Connection, card: Card) -> User:
+        user = people.find_user(connection, card.user_id)
+        if user is None:
+            raise UserNotFound(f"card {card.serial} has no holder")
+        return user
+
+    def _rebuild(
+        self,
+        connection: Connection,
+        card: Card,
+        now: datetime,
+        *,
+        new_guid: bool,
+        keys: Collection[Key] = (),
+        touched: Collection[int] = (),
+    ) -> dict[int, bytes]:
+        contents = objects.Contents(
+            cards.objects(connection, card.id), cards.written_tags(connection, card.id)
+        )
+        fresh = objects.rebuild(
+            card,
+            keys,
+            contents,
+            self.authorities,
+            now,
+            new_guid=new_guid,
+            touched=touched,
+        )
+        for tag, value in fresh.items():
+            cards.put_object(connection, card.id, tag, value, written=False)
+        return fresh
+
+
+def _urn(card: Card) -> bytes:
+    return UUID(bytes=card.guid).urn.encode("ascii")
+
+
+def new_guid(random: Random) -> bytes:
+    """A GUID that no other card has or had: a UUID of version 4."""
+    return UUID(bytes=random(16), version=4).bytes

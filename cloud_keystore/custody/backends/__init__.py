@@ -1,0 +1,1 @@
+"""Where private keys are made, used and destroyed, one module a backend."""

@@ -1,0 +1,120 @@
+"""Destroying private keys, and the proof of it in the journal.
+
+A software key is destroyed with its sealed bytes. A key elsewhere is taken from its card first and
+destroyed in its backend after the commit: a crash between the two leaves it to `sweep`, and the
+journal tells of its end only when the backend has confirmed it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.backends.keys import PKCS11, SOFTWARE, Backend
+from cloud_keystore.model.cards import Key
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.storage import cards
+from cloud_keystore.storage.engine import Database
+
+ORPHAN_AGE = timedelta(hours=1)  # a younger key may belong to a card that is just being made
+
+
+class Shelf(Backend, Protocol):
+    """A backend that can tell which keys it has."""
+
+    def handles(self) -> list[bytes]:
+        """Of all keys of this keystore; the bytes of the UUIDs of the keys."""
+
+    def destroy_handle(self, handle: bytes) -> None:
+        """Destroy a key that no row knows."""
+
+
+def destroy_keys(
+    connection: Connection, card_id: str, now: datetime, actor: str = "keystore"
+) -> None:
+    """Erase the private parts of all keys of a card, those off it included."""
+    doomed = cards.doomed(connection, card_id)
+    cards.destroy_keys(connection, card_id, now)
+    _tell(connection, doomed, now, actor)
+
+
+def remove_key(
+    connection: Connection, card_id: str, key_ref: int, now: datetime, actor: str = "keystore"
+) -> bool:
+    """Take a key off its card and erase its private part; False if there is none."""
+    doomed = cards.doomed(connection, card_id, key_ref)
+    removed = cards.remove_key(connection, card_id, key_ref, now)
+    _tell(connection, doomed, now, actor)
+    return removed
+
+
+def sweep(database: Database, backend: Backend, now: datetime) -> int:
+    """Destroy in the token what was destroyed here; how many keys. To be called again and again.
+
+    Raises KeyBackendUnavailable.
+    """
+    with database.read() as connection:
+        left = cards.left_in_backend(connection, PKCS11)
+    for key in left:
+        backend.destroy(key)
+        with database.write() as connection:
+            if cards.forget_handle(connection, key.id):
+                journal.append(connection, destroyed(key, now, "keystore"))
+    return len(left)
+
+
+def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
+    """Destroy the keys in the token that no row knows, as a crash in the middle of making a card
+    leaves them; how many. Not for a database that was restored from an old backup: it does not know
+    the keys of newer cards.
+
+    Raises KeyBackendUnavailable.
+    """
+    in_token = shelf.handles()
+    with database.read() as connection:
+        known = cards.handles(connection, PKCS11)
+    orphans = [each for each in in_token if each not in known and _is_old(each, now)]
+    for handle in orphans:
+        shelf.destroy_handle(handle)
+        event = Event(
+            Kind.KEY_DESTROYED,
+            now,
+            "keystore",
+            key_id=str(UUID(bytes=handle)),
+            details={"backend": PKCS11, "orphan": True},
+        )
+        with database.write() as connection:
+            journal.append(connection, event)
+    return len(orphans)
+
+
+def destroyed(key: Key, now: datetime, actor: str) -> Event:
+    """The proof: which key it was, and where."""
+    return Event(
+        Kind.KEY_DESTROYED,
+        now,
+        actor,
+        card_id=key.card_id,
+        key_id=key.id,
+        details={"backend": key.backend, "algorithm": key.algorithm.name},
+        evidence={"public_key_sha256": sha256(key.public_key).digest()},
+    )
+
+
+def _tell(connection: Connection, doomed: list[Key], now: datetime, actor: str) -> None:
+    events = [destroyed(key, now, actor) for key in doomed if key.backend == SOFTWARE]
+    if events:
+        journal.append(connection, *events)
+
+
+def _is_old(handle: bytes, now: datetime) -> bool:
+    """Whether a key was made long ago: its identifier is a UUIDv7."""
+    if len(handle) != 16:
+        return False
+    milliseconds = UUID(bytes=handle).int >> 80
+    return now.timestamp() * 1000 - milliseconds > ORPHAN_AGE.total_seconds() * 1000

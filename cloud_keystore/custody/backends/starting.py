@@ -1,0 +1,31 @@
+"""The backends that a service was told of."""
+
+from __future__ import annotations
+
+from cloud_keystore.config import Token
+from cloud_keystore.custody.backends.keys import PKCS11, SOFTWARE, Backend, Keys
+from cloud_keystore.custody.backends.pkcs11 import TokenKeys as TokenKeys  # also for callers
+from cloud_keystore.custody.backends.pkcs11 import realm
+from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.backends.tokens import token_address
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.model.clock import Random
+
+
+def token_keys(token: Token | None, seal: Seal) -> TokenKeys | None:
+    """Log in to the token, if there is to be one.
+
+    Raises SealingKeyError for the file, KeyBackendUnavailable for the token.
+    """
+    if token is None:
+        return None
+    return TokenKeys(Pool(token_address(token, realm(seal)), token.workers), seal)
+
+
+def new_keys(seal: Seal, random: Random, token: TokenKeys | None, new: str) -> Keys:
+    """The backends by name; `new` makes new keys."""
+    backends: dict[str, Backend] = {SOFTWARE: SoftwareKeys(seal, random)}
+    if token is not None:
+        backends[PKCS11] = token
+    return Keys(backends, new)

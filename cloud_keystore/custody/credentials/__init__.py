@@ -1,0 +1,1 @@
+"""Secrets that people and programs show: passcodes, management keys; secure messaging."""

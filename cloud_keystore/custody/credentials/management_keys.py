@@ -1,0 +1,203 @@
+"""Management keys, key reference 9B: sealed at rest, used here alone, to know an administrator.
+
+Whoever answers a challenge rightly gets a proof, which goes with each change of the card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from hmac import compare_digest
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives import ciphers
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.model.algorithms import Cipher
+from cloud_keystore.model.cards import Card, CardState
+from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.errors import (
+    AdministratorNeeded,
+    CardNotFound,
+    CardNotInUse,
+    ChallengeRejected,
+    InvalidInput,
+    KeyNotFound,
+    TooManyGuesses,
+)
+from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.management_keys import (
+    BLOCK_BYTES,
+    CHALLENGE_TIME,
+    GUESS_LIMIT,
+    GUESS_WINDOW,
+    PROOF_TIME,
+    Granted,
+    broken_rule,
+)
+from cloud_keystore.storage import cards, management_keys
+from cloud_keystore.storage.engine import Database
+
+PROOF_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """Challenges, and the proofs of who answered them."""
+
+    database: Database
+    seal: Seal
+    clock: Clock
+    random: Random
+
+    def request_challenge(
+        self, serial: str, algorithm: int, workstation_id: str, *, enciphered: bool
+    ) -> bytes:
+        """Make a challenge, or a witness if `enciphered`; the one before is void.
+
+        Raises CardNotFound; CardNotInUse; KeyNotFound where the card has no management key of this
+        algorithm.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            card, cipher, key = self._key(connection, serial, algorithm)
+            block = self.random(BLOCK_BYTES[cipher])
+            encrypted = encipher(cipher, key, block)
+            sent, answer = (encrypted, block) if enciphered else (block, encrypted)
+            management_keys.add_challenge(
+                connection, card.id, workstation_id, sha256(answer).digest(), now + CHALLENGE_TIME
+            )
+        return sent
+
+    def answer_challenge(
+        self, serial: str, algorithm: int, workstation_id: str, response: bytes, own: bytes
+    ) -> Granted:
+        """Let the administrator in who answers rightly; encipher `own`, the administrator's own
+        challenge, unless it is empty.
+
+        The challenge is spent in a commit of its own before the comparison. Raises as
+        `request_challenge` does; ChallengeRejected; TooManyGuesses; InvalidInput where `own` is not
+        one cipher block.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            card, cipher, key = self._key(connection, serial, algorithm)
+            if own and len(own) != BLOCK_BYTES[cipher]:
+                raise InvalidInput(f"challenge has {len(own)} bytes: give one cipher block")
+            guessed = management_keys.count_guesses(connection, card.id, now) >= GUESS_LIMIT
+            spent = (
+                None
+                if guessed
+                else management_keys.spend_challenge(connection, card.id, workstation_id, now)
+            )
+            if spent is None:
+                why = "too many wrong answers" if guessed else "no challenge"
+                _tell(connection, Kind.ADMINISTRATOR_REFUSED, card, workstation_id, now, why=why)
+        if guessed:
+            minutes = int(GUESS_WINDOW.total_seconds() // 60)
+            raise TooManyGuesses(
+                f"card {serial} got {GUESS_LIMIT} wrong answers within {minutes} minutes: wait"
+            )
+        if spent is None:
+            raise ChallengeRejected("there is no challenge to answer: request one")
+        challenge_id, expected = spent
+        if not compare_digest(sha256(response).digest(), expected):
+            with self.database.write() as connection:
+                _tell(connection, Kind.ADMINISTRATOR_WRONG, card, workstation_id, now)
+            raise ChallengeRejected("the answer is wrong: another management key made it")
+        proof = self.random(PROOF_BYTES)
+        with self.database.write() as connection:
+            if self._key(connection, serial, algorithm)[2] != key:
+                raise ChallengeRejected("the management key has just been replaced")
+            management_keys.forgive(connection, challenge_id)
+            management_keys.add_proof(
+                connection, sha256(proof).digest(), card.id, workstation_id, now + PROOF_TIME
+            )
+            _tell(connection, Kind.ADMINISTRATOR_RIGHT, card, workstation_id, now)
+        return Granted(proof, encipher(cipher, key, own) if own else b"")
+
+    def check(self, connection: Connection, card: Card, proof: bytes, workstation_id: str) -> None:
+        """Raise AdministratorNeeded unless the proof holds for this card at this workstation."""
+        digest = sha256(proof).digest()
+        if not management_keys.has_proof(connection, digest, card.id, workstation_id, self.clock()):
+            raise AdministratorNeeded("authenticate with the management key again")
+
+    def set_key(
+        self, connection: Connection, card: Card, cipher: Cipher, key: bytes, proof: bytes
+    ) -> None:
+        """Replace a card's management key. Who knew the one before is no administrator any more,
+        save the one who set this one and showed `proof`: tools go on with their notes.
+
+        Raises InvalidInput for a key that is weak or of another length.
+        """
+        if rule := broken_rule(cipher, key):
+            raise InvalidInput(rule)
+        put_key(connection, card, cipher, key, self.seal, sha256(proof).digest())
+
+    def _key(
+        self, connection: Connection, serial: str, algorithm: int
+    ) -> tuple[Card, Cipher, bytes]:
+        card = cards.find_by_serial(connection, serial)
+        if card is None:
+            raise CardNotFound(f"there is no card {serial}")
+        if card.state is not CardState.ACTIVE:
+            raise CardNotInUse(f"card {serial} is {card.state}")
+        found = management_keys.find_key(connection, card.id)
+        if found is None or found[0] != algorithm:
+            raise KeyNotFound(f"card {serial} has no management key of this algorithm")
+        cipher, sealed = found
+        return card, cipher, self.seal.open(sealed, management_context(card.id, cipher))
+
+
+def put_key(
+    connection: Connection,
+    card: Card,
+    cipher: Cipher,
+    key: bytes,
+    seal: Seal,
+    kept_sha256: bytes = b"",
+) -> None:
+    """Seal a management key and give it to a card; nobody is the card's administrator yet, but
+    who has the proof that is kept.
+    """
+    sealed = seal.close(key, management_context(card.id, cipher))
+    management_keys.set_key(connection, card.id, cipher, sealed)
+    management_keys.drop_proofs(connection, card.id, kept_sha256)
+
+
+def _tell(
+    connection: Connection,
+    kind: Kind,
+    card: Card,
+    workstation_id: str,
+    now: datetime,
+    **details: Detail,
+) -> None:
+    event = Event(
+        kind,
+        now,
+        f"workstation {workstation_id}",
+        card_id=card.id,
+        user_id=card.user_id,
+        workstation_id=workstation_id,
+        details=details,
+    )
+    journal.append(connection, event)
+
+
+def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:
+    """One block under a management key (SP 800-73-5 part 2, A.2)."""
+    algorithm = TripleDES(key) if cipher is Cipher.TDEA else AES(key)
+    # A block at random and never twice: there is no mode that could add to it.
+    encryptor = ciphers.Cipher(algorithm, ECB()).encryptor()  # noqa: S305
+    return encryptor.update(block) + encryptor.finalize()
+
+
+def management_context(card_id: str, cipher: Cipher) -> str:
+    """Context under which a management key is sealed."""
+    return f"management key {card_id}/{cipher:02x}"

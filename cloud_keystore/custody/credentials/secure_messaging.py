@@ -1,0 +1,63 @@
+"""The second door to private keys: key 04 alone, for secure messaging alone, and nobody is asked.
+
+The key opens nothing. It shows that a card is the one of its certificate, and with what the client
+sent agrees on keys for their talk (SP 800-73-5 part 2, 4.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.use import padding
+from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
+from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.storage import cards
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SecureMessaging:
+    """Uses the keys of secure messaging."""
+
+    database: Database
+    clock: Clock
+    custody: Keys
+
+    def agree_on_session(
+        self, serial: str, cipher_suite: int, point: bytes, workstation_id: str
+    ) -> bytes:
+        """The secret Z of a card's key and the client's ephemeral `point`, uncompressed (step C5).
+        Its entry is in the journal before the key is used.
+
+        Raises CardNotFound; CardNotInUse; KeyNotFound where the card does not have this cipher
+        suite; MalformedKeyInput where the point is none of the suite's curve.
+        """
+        with self.database.write() as connection:
+            card = cards.find_by_serial(connection, serial)
+            if card is None:
+                raise CardNotFound(f"there is no card {serial}")
+            if card.state is not CardState.ACTIVE:
+                raise CardNotInUse(f"card {serial} is {card.state}")
+            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
+            key = keys.get(SECURE_MESSAGING)
+            if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
+                raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
+            padding.check(KeyUse.AGREE, key.algorithm, point)
+            agreed = Event(
+                Kind.SECURE_MESSAGING_AGREED,
+                self.clock(),
+                f"workstation {workstation_id}",
+                card_id=card.id,
+                user_id=card.user_id,
+                workstation_id=workstation_id,
+                key_id=key.id,
+                details={"cipher_suite": f"{cipher_suite:02X}"},
+            )
+            journal.append(connection, agreed)
+        (secret,) = self.custody.use(key, KeyUse.AGREE, [point])
+        return secret

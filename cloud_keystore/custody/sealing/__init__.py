@@ -1,0 +1,1 @@
+"""Sealing at rest: envelopes, the keys that seal them, and their rotation."""

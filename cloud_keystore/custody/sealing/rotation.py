@@ -1,0 +1,167 @@
+"""Rotation of the key-encryption key while services run: small batches, each a transaction, and
+whoever is stopped half-way starts again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.credentials.management_keys import management_context
+from cloud_keystore.custody.sealing import envelope
+from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError
+from cloud_keystore.custody.sealing.sealing_keys import BARE, key_text, secret_context
+from cloud_keystore.custody.use import results
+from cloud_keystore.model.algorithms import Cipher
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.storage import sealing_keys
+from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sealing_keys import SealedColumn, SealingKey
+
+BATCH = 100  # a writer of the service waits for no more than this
+
+SEALED = (  # every sealed value there is
+    SealedColumn(t.secret.c.name, t.secret.c.sealed, lambda row: secret_context(row.key)),
+    SealedColumn(
+        t.authority.c.name, t.authority.c.sealed_private, lambda row: f"authority {row.key}"
+    ),
+    SealedColumn(t.key.c.id, t.key.c.sealed_private, lambda row: key_context(row.key)),
+    SealedColumn(
+        t.management_key.c.card_id,
+        t.management_key.c.sealed,
+        lambda row: management_context(row.key, Cipher(row.also)),
+        t.management_key.c.algorithm,
+    ),
+    SealedColumn(
+        t.operation.c.id, t.operation.c.sealed_result, lambda row: results.context(row.key)
+    ),
+    SealedColumn(
+        t.session_use.c.id, t.session_use.c.sealed_result, lambda row: results.context(row.key)
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInUse:
+    """A key-encryption key, and how many values need it."""
+
+    key: SealingKey
+    values: int
+
+
+def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
+    """Bring every value under the current key, yielding the number of values done by each batch.
+
+    May be stopped at any point and begun again. Raises SealBroken.
+    """
+    for where in SEALED:
+        for rows in _pages(database, where, batch):
+            renewed = [
+                (row.key, row.sealed, seal.renew(row.sealed, where.context(row))) for row in rows
+            ]
+            changes = [change for change in renewed if change[1] != change[2]]
+            if changes:
+                with database.write() as connection:
+                    done = sealing_keys.exchange(connection, where, changes)
+                yield done
+    _forget_bare(database)
+
+
+def check(database: Database, seal: Seal) -> Iterator[int]:
+    """Open every value, yielding the number of each batch. Raises SealBroken for one that does not
+    open.
+    """
+    for where in SEALED:
+        for rows in _pages(database, where):
+            for row in rows:
+                seal.open(row.sealed, where.context(row))
+            yield len(rows)
+
+
+def forget_retired(database: Database, seal: Seal) -> bool:
+    """Use what was retired no more in a service that runs; whether there was such a key."""
+    with database.read() as connection:
+        return seal.forget(sealing_keys.retired(connection))
+
+
+def list_keys(database: Database) -> list[KeyInUse]:
+    """The keys that a database knows, oldest first."""
+    values = _count(database)
+    with database.read() as connection:
+        rows = sealing_keys.list_all(connection)
+    bare = values.get(None, 0)
+    return [KeyInUse(row, values.get(row.id, 0) + (bare if _is_bare(row) else 0)) for row in rows]
+
+
+def retire(database: Database, text: str, now: datetime, actor: str) -> None:
+    """Retire a key, which is refused from now on; raises InvalidInput, and SealingKeyError while
+    a value needs it.
+    """
+    known = {key_text(each.key.id): each for each in list_keys(database)}
+    if text not in known:
+        raise InvalidInput(f"there is no sealing key {text!r}: see `cloudcard keys list`")
+    found = known[text]
+    if found.key.retire_time is not None:
+        return
+    if found.values:
+        raise SealingKeyError(
+            f"{found.values} values are sealed under {text}: give the services another key first, "
+            "then run `cloudcard keys rotate`"
+        )
+    with database.write() as connection:
+        sealing_keys.retire(connection, found.key.id, now)
+        details = {"sealing_key": text, "source": found.key.kind}
+        journal.append(connection, Event(Kind.SEALING_KEY_RETIRED, now, actor, details=details))
+
+
+def _count(database: Database) -> Mapping[bytes | None, int]:
+    """How many values there are by key-encryption key; None: sealed before envelopes."""
+    found: dict[bytes | None, int] = {}
+    for where in SEALED:
+        for rows in _pages(database, where):
+            for row in rows:
+                key_id = envelope.key_id(row.sealed)
+                found[key_id] = found.get(key_id, 0) + 1
+    return found
+
+
+def _pages(
+    database: Database, where: SealedColumn, size: int = BATCH
+) -> Iterator[Sequence[Row[tuple[str, bytes, int]]]]:
+    """The rows that have a value, some at a time: none is held while others are changed."""
+    after = ""
+    while True:
+        with database.read() as connection:
+            rows = sealing_keys.page(connection, where, after, size)
+        if not rows:
+            return
+        yield rows
+        after = rows[-1].key
+
+
+def _forget_bare(database: Database) -> None:
+    """Open nothing that was sealed before envelopes any more, once there is no such value."""
+    if None in _count(database):
+        return
+    with database.write() as connection:
+        for row in sealing_keys.list_all(connection):
+            if _is_bare(row):
+                kept = {name: value for name, value in _read(row).items() if name != BARE}
+                sealing_keys.set_parameters(connection, row.id, json.dumps(kept, sort_keys=True))
+
+
+def _is_bare(row: SealingKey) -> bool:
+    return bool(_read(row).get(BARE))
+
+
+def _read(row: SealingKey) -> Mapping[str, str | int | bool]:
+    found: Mapping[str, str | int | bool] = json.loads(row.parameters or "{}")
+    return found

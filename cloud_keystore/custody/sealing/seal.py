@@ -1,0 +1,169 @@
+"""Sealing at rest: envelopes under keys that are kept apart from the database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+
+from cloud_keystore.custody.sealing import envelope
+from cloud_keystore.custody.sealing.envelope import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    KeyEncryptionKey,
+    WillNotOpen,
+)
+from cloud_keystore.model.clock import Random
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError, RecordDamaged
+
+
+class SealBroken(RecordDamaged):
+    """A sealed value does not open: another sealing key, or the database was altered."""
+
+
+class SealingKeyError(KeystoreError):
+    """A sealing key cannot be used; says why and what to do."""
+
+
+class Seal:
+    """Seals and opens values. The context (what a value belongs to) is authenticated with it.
+
+    Values are sealed under the first of the key-encryption keys and open under any. Secrets are
+    derived from `root`, which stays the same when these keys change.
+    """
+
+    def __init__(
+        self,
+        root: bytes,
+        random: Random,
+        keys: Sequence[KeyEncryptionKey] = (),
+        bare: bytes | None = None,
+    ) -> None:
+        """Without `keys`, the root is the one there is. `bare` opens values of before envelopes."""
+        self._root = root
+        self._random = random
+        self._keys = {key.id: key for key in keys or (KeyEncryptionKey.of(root),)}
+        self._bare = None if bare is None else AESGCM(bare)
+        self._bare_id = None if bare is None else KeyEncryptionKey.of(bare).id
+
+    @property
+    def key_ids(self) -> tuple[bytes, ...]:
+        """Of the key-encryption keys, the current one first."""
+        return tuple(self._keys)
+
+    def close(self, value: bytes, context: str) -> bytes:
+        """Return the envelope of `value` under the current key; raises KeyBackendUnavailable where
+        all keys are retired.
+        """
+        return envelope.close(value, context, self._current(), self._random)
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Return the value; raise SealBroken if key, context or a byte is not the right one."""
+        try:
+            if (key := self._key(sealed)) is not None:
+                return envelope.open_(sealed, context, key)
+            if self._bare is not None:
+                nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+                return self._bare.decrypt(nonce, rest, context.encode())
+        except (WillNotOpen, InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+            pass
+        raise _broken(context)
+
+    def renew(self, sealed: bytes, context: str) -> bytes:
+        """The same value under the current key: the very same bytes if that is so already.
+
+        Raises SealBroken; KeyBackendUnavailable where all keys are retired.
+        """
+        key, current = self._key(sealed), self._current()
+        if key is current:
+            return sealed
+        if key is None:
+            return self.close(self.open(sealed, context), context)
+        try:
+            return envelope.rewrap(sealed, context, key, current, self._random)
+        except WillNotOpen:
+            raise _broken(context) from None
+
+    def derive(self, label: str, data: bytes) -> bytes:
+        """A 32-byte secret that depends on the root secret, `label` and `data`, and reveals none of
+        them.
+        """
+        mac = HMAC(self._root, SHA256())
+        mac.update(label.encode() + b"\0" + data)
+        return mac.finalize()
+
+    def forget(self, retired: Collection[bytes]) -> bool:
+        """Use these keys no more, by identifier; the next one is current then. Whether there was
+        one of them.
+        """
+        kept = {key_id: key for key_id, key in self._keys.items() if key_id not in retired}
+        if len(kept) == len(self._keys):
+            return False
+        self._keys = kept
+        if self._bare_id in retired:
+            self._bare = None
+        return True
+
+    def _current(self) -> KeyEncryptionKey:
+        for key in self._keys.values():
+            return key
+        raise KeyBackendUnavailable(
+            "this keystore's sealing keys are all retired: restart it with the one in use"
+        )
+
+    def _key(self, sealed: bytes) -> KeyEncryptionKey | None:
+        return self._keys.get(envelope.key_id(sealed) or b"")
+
+
+def _broken(context: str) -> SealBroken:
+    return SealBroken(
+        f"the sealed value of {context} does not open: the sealing key is not the one of "
+        "this database, or the database was altered; restore both from the same backup"
+    )
+
+
+def load_or_make_key(path: Path, random: Random) -> bytes:
+    """Read the sealing key, or make it where there is none; its file is readable by its owner
+    alone.
+    """
+    if not path.exists():
+        return make_key_file(path, random)
+    return load_key(path)
+
+
+def load_key(path: Path) -> bytes:
+    """Read a sealing key from its file; raises SealingKeyError."""
+    key = read_secret(path)
+    if len(key) != KEY_BYTES:
+        raise SealingKeyError(f"{path} is not a sealing key: restore it from the backup")
+    return key
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a file that nobody but its owner may read; raises SealingKeyError."""
+    try:
+        with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                raise SealingKeyError(f"others may read the secret: run chmod 600 {path}")
+            return file.read()
+    except OSError as error:
+        raise SealingKeyError(f"cannot read the secret {path}: {error.strerror}") from None
+
+
+def make_key_file(path: Path, random: Random) -> bytes:
+    """Make a sealing key and its file, durably; raises OSError."""
+    key = random(KEY_BYTES)
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(descriptor)
+    draft.rename(path)
+    return key

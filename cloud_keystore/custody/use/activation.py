@@ -1,0 +1,271 @@
+"""The door to private keys: one verified approval, spent once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from hmac import compare_digest
+
+from sqlalchemy import Connection
+
+from cloud_keystore.approval import payload, statement
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use import padding, results
+from cloud_keystore.custody.use.closing import end_sessions
+from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.model.cards import Card, CardState, Key
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import (
+    ApprovalRejected,
+    CardNotInUse,
+    KeyNotFound,
+    OperationBusy,
+    OperationClosed,
+    OperationNotFound,
+    SessionRefused,
+)
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.operations import Approval, Decision, Operation, OperationKind, State
+from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.policies import SessionTerms
+from cloud_keystore.model.sessions import Session, within
+from cloud_keystore.storage import approval_keys, cards, operations, people, policies, sessions
+from cloud_keystore.storage.engine import Database
+from cloudcard.approval.v1 import approval_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What came of an approval: a result for each input, or a session."""
+
+    results: tuple[bytes, ...] = ()
+    session: Session | None = None
+    key_ref: int = 0  # of the session's key
+
+
+@dataclass(frozen=True, slots=True)
+class _Approved:
+    """An approval that was checked against the operation at the moment of use."""
+
+    key: Key
+    card: Card
+    approval: Approval
+    payload: approval_pb2.Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Uses a private key for an approved operation, or opens a session of it, once."""
+
+    database: Database
+    seal: Seal
+    clock: Clock
+    custody: Keys
+
+    def perform(
+        self, operation_id: str, inputs: Sequence[bytes], workstation: Identity
+    ) -> Performed:
+        """Spend the approval and use the key for each input, or open the session that was asked
+        for; repeated, return what was made before.
+
+        The approval is spent in a commit of its own, with its journal entry, before the key is
+        used. So a crash in between costs the approval (the operation fails), and no order of calls
+        uses the key twice.
+
+        Raises OperationNotFound, OperationClosed, OperationBusy, ApprovalRejected, CardNotInUse,
+        KeyNotFound, MalformedKeyInput, SessionRefused.
+        """
+        with self.database.read() as connection:
+            operation = operations.find(connection, operation_id)
+        if operation is None or operation.workstation_id != workstation.id:
+            raise OperationNotFound("this workstation has no such operation")
+        if (made := self._made_before(operation, inputs)) is not None:
+            return made
+        if operation.state is State.APPROVED and operation.use_time is not None:
+            raise OperationBusy("the key is being used: ask again")
+        state = operation.state_at(self.clock())
+        if state is not State.APPROVED:
+            raise OperationClosed(f"the operation is {state.name.lower()}")
+        approved = self._verify(operation, inputs, workstation)
+        if operation.kind is OperationKind.SESSION:
+            return Performed((), self._open(operation, approved), approved.key.key_ref)
+        for each in inputs:
+            padding.check(operation.key_use, approved.key.algorithm, each)
+        now = self.clock()
+        with self.database.write(shared=True) as connection:
+            if not operations.start_use(connection, operation.id, now):
+                raise OperationBusy("another call has just spent the approval: ask again")
+            used = _event(Kind.OPERATION_USED, operation, approved, now, {"inputs": len(inputs)})
+            journal.append(connection, used)
+        return Performed(tuple(self._use(operation, approved.key, inputs)))
+
+    def _made_before(self, operation: Operation, inputs: Sequence[bytes]) -> Performed | None:
+        if operation.state is not State.SUCCEEDED:
+            return None
+        approved = payload.decode(operation.payload)
+        if operation.kind is OperationKind.SESSION:
+            with self.database.read() as connection:
+                return Performed((), sessions.find(connection, operation.id), approved.key_ref)
+        if operation.sealed_result is None:
+            return None
+        _check_inputs(approved, inputs)
+        kept = results.open_(self.seal, operation.id, operation.sealed_result)
+        return Performed(tuple(kept))
+
+    def _verify(
+        self, operation: Operation, inputs: Sequence[bytes], workstation: Identity
+    ) -> _Approved:
+        """Check the approval against the operation at the moment of use."""
+        approval = operation.approval
+        if approval is None or approval.decision is not Decision.APPROVE:
+            raise ApprovalRejected("the operation has no approval")
+        with self.database.read() as connection:
+            device = people.find_identity(connection, approval.device_id)
+            approval_key = None if device is None else approval_keys.find(connection, device)
+            key = cards.find_key(connection, operation.key_id)
+            card = cards.find(connection, operation.card_id)
+        if device is None or approval_key is None or device.user_id != operation.user_id:
+            raise ApprovalRejected("the approving device is not the holder's")
+        if device.state is not IdentityState.ACTIVE:
+            raise ApprovalRejected("the approving device has been removed")
+        if card is None or card.state is not CardState.ACTIVE:
+            raise CardNotInUse("the card is no longer in use")
+        if key is None or key.sealed_private is None:
+            raise KeyNotFound("the key has been destroyed")
+        statement.verify(operation.payload, approval, approval_key)
+        approved = payload.decode(operation.payload)
+        facts = (
+            (approved.operation_id, operation.id),
+            (approved.key_id, key.id),
+            (approved.key_ref, key.key_ref),
+            (approved.key_use, operation.key_use),
+            (approved.algorithm, key.algorithm),
+            (approved.certificate_sha256, key.sha256),
+            (approved.card_serial, card.serial),
+            (approved.user_id, card.user_id),
+            (approved.workstation.workstation_id, workstation.id),
+            (approved.workstation.certificate_sha256, workstation.certificate_sha256),
+            (approved.policy, operation.policy),
+            (approved.HasField("session"), operation.kind is OperationKind.SESSION),
+        )
+        if any(said != true for said, true in facts):
+            raise ApprovalRejected("the approval is for another key, card or workstation")
+        _check_inputs(approved, inputs)
+        return _Approved(key, card, approval, approved)
+
+    def _use(self, operation: Operation, key: Key, inputs: Sequence[bytes]) -> list[bytes]:
+        sealed_result = None
+        try:
+            made = self.custody.use(key, operation.key_use, inputs)
+            sealed_result = results.close(self.seal, operation.id, made)
+        finally:
+            with self.database.write(shared=True) as connection:
+                now = self.clock()
+                kept = operations.end_use(connection, operation.id, sealed_result, now)
+                if sealed_result is None:
+                    journal.append(connection, _event(Kind.OPERATION_FAILED, operation, None, now))
+        if not kept:
+            raise OperationClosed("the operation was given up before its key had answered")
+        return made
+
+    def _open(self, operation: Operation, approved: _Approved) -> Session:
+        """Spend the approval for a session: all in one transaction, so there is none without the
+        other.
+        """
+        said = approved.payload.session
+        terms = SessionTerms(said.most_uses, timedelta(seconds=said.seconds))
+        now = self.clock()
+        with self.database.write() as connection:
+            _check_session(connection, approved, terms)
+            if operations.open_session(connection, operation.id, now):
+                end_sessions(
+                    connection,
+                    now,
+                    f"workstation {operation.workstation_id}",
+                    "replaced",
+                    key_id=operation.key_id,
+                    workstation_id=operation.workstation_id,
+                )
+                sessions.add(connection, _session(operation, terms))
+                details: dict[str, int | str | bool] = {
+                    "most_uses": terms.most_uses,
+                    "seconds": said.seconds,
+                }
+                opened = _event(Kind.SESSION_OPENED, operation, approved, now, details)
+                journal.append(connection, opened)
+            session = sessions.find(connection, operation.id)
+        if session is None:
+            raise OperationClosed("the approval was not used in time, or was withdrawn")
+        return session
+
+
+def _check_inputs(approved: approval_pb2.Payload, inputs: Sequence[bytes]) -> None:
+    same = len(approved.input_sha256) == len(inputs) and all(
+        compare_digest(said, sha256(each).digest())
+        for said, each in zip(approved.input_sha256, inputs, strict=True)
+    )
+    if not same:
+        raise ApprovalRejected("the input is not the one that was approved")
+
+
+def _check_session(connection: Connection, approved: _Approved, terms: SessionTerms) -> None:
+    """What was allowed when it was asked for may be no longer."""
+    card, key = approved.card, approved.key
+    policy = policies.in_force(connection, card.organisation_id, card.profile).policy
+    if commits(key) or not within(terms, policy.session):
+        raise SessionRefused("the policy allows no such session any more: ask for each use")
+
+
+def _session(operation: Operation, terms: SessionTerms) -> Session:
+    return Session(
+        id=operation.id,
+        card_id=operation.card_id,
+        key_id=operation.key_id,
+        user_id=operation.user_id,
+        workstation_id=operation.workstation_id,
+        key_use=operation.key_use,
+        policy=operation.policy,
+        uses_left=terms.most_uses,
+        create_time=operation.approve_time,
+        expire_time=operation.approve_time + terms.time,
+    )
+
+
+def _event(
+    kind: Kind,
+    operation: Operation,
+    approved: _Approved | None,
+    now: datetime,
+    details: dict[str, int | str | bool] | None = None,
+) -> Event:
+    """What happened to an operation; the approval goes with it as evidence."""
+    evidence = {} if approved is None else _evidence(operation, approved.approval)
+    return Event(
+        kind=kind,
+        time=now,
+        actor=f"workstation {operation.workstation_id}",
+        card_id=operation.card_id,
+        user_id=operation.user_id,
+        workstation_id=operation.workstation_id,
+        device_id=None if approved is None else approved.approval.device_id,
+        operation_id=operation.id,
+        key_id=operation.key_id,
+        details={"policy": operation.policy, **(details or {})},
+        evidence=evidence,
+    )
+
+
+def _evidence(operation: Operation, approval: Approval) -> dict[str, bytes]:
+    evidence = {
+        "payload": operation.payload,
+        "statement": statement.statement(operation.payload, approval.decision, approval.number),
+        "device_signature": approval.device_signature,
+    }
+    if approval.assertion is not None:
+        evidence["authenticator_data"] = approval.assertion.authenticator_data
+        evidence["client_data"] = approval.assertion.client_data
+    return evidence

@@ -1,0 +1,139 @@
+"""Ends what is open: requests that wait for a holder, and sessions. Each with its journal entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.storage import management_keys, operations, passcodes, sessions
+
+KEYSTORE = "keystore"
+
+
+def withdraw(
+    connection: Connection, operation_ids: Iterable[str], now: datetime, actor: str, why: str
+) -> list[str]:
+    """Cancel operations; those that have ended, or whose key is in use, stay as they are. Returns
+    those that were cancelled.
+    """
+    cancelled = []
+    for operation_id in operation_ids:
+        found = operations.find(connection, operation_id)
+        if found is None or not operations.cancel(connection, operation_id, now):
+            continue
+        cancelled.append(operation_id)
+        journal.append(
+            connection,
+            Event(
+                kind=Kind.OPERATION_CANCELLED,
+                time=now,
+                actor=actor,
+                card_id=found.card_id,
+                user_id=found.user_id,
+                workstation_id=found.workstation_id,
+                operation_id=found.id,
+                key_id=found.key_id,
+                details={"why": why},
+            ),
+        )
+    return cancelled
+
+
+def end_sessions(
+    connection: Connection,
+    now: datetime,
+    actor: str,
+    why: str,
+    *,
+    session_id: str | None = None,
+    card_id: str | None = None,
+    key_id: str | None = None,
+    user_id: str | None = None,
+    workstation_id: str | None = None,
+    device_id: str | None = None,
+) -> list[str]:
+    """End the open sessions that all of what is given fits; returns which."""
+    ended = sessions.end(
+        connection,
+        now,
+        session_id=session_id,
+        card_id=card_id,
+        key_id=key_id,
+        user_id=user_id,
+        workstation_id=workstation_id,
+        device_id=device_id,
+    )
+    for session in ended:
+        journal.append(
+            connection,
+            Event(
+                kind=Kind.SESSION_ENDED,
+                time=now,
+                actor=actor,
+                card_id=session.card_id,
+                user_id=session.user_id,
+                workstation_id=session.workstation_id,
+                operation_id=session.id,
+                key_id=session.key_id,
+                details={"why": why, "uses_left": session.uses_left},
+            ),
+        )
+    return [session.id for session in ended]
+
+
+def use_failed(use_id: str, session: Session, now: datetime, actor: str) -> Event:
+    """What the journal says of a use that has made nothing."""
+    return Event(
+        kind=Kind.OPERATION_FAILED,
+        time=now,
+        actor=actor,
+        card_id=session.card_id,
+        user_id=session.user_id,
+        workstation_id=session.workstation_id,
+        operation_id=use_id,
+        key_id=session.key_id,
+        details={"session": session.id},
+    )
+
+
+def close_card(
+    connection: Connection, card_id: str, now: datetime, actor: str, why: str
+) -> list[str]:
+    """End all that is open of a card, and forget who has proved anything to it; returns the
+    operations that were withdrawn.
+    """
+    passcodes.drop_proofs(connection, card_id)
+    management_keys.drop_proofs(connection, card_id)
+    end_sessions(connection, now, actor, why, card_id=card_id)
+    waiting = operations.open_of(connection, card_id)
+    return withdraw(connection, waiting, now, actor, why)
+
+
+def close_workstation(
+    connection: Connection, workstation_id: str, now: datetime, actor: str, why: str
+) -> set[str]:
+    """End all that was asked for at a workstation, and forget what was proved there; returns the
+    topics of those who wait: operations that were withdrawn, and their holders.
+    """
+    passcodes.drop_proofs_at(connection, workstation_id)
+    management_keys.drop_proofs_at(connection, workstation_id)
+    end_sessions(connection, now, actor, why, workstation_id=workstation_id)
+    holders = operations.open_from(connection, workstation_id)
+    withdrawn = withdraw(connection, holders, now, actor, why)
+    return {*withdrawn, *(holders[each] for each in withdrawn)}
+
+
+def close_device(
+    connection: Connection, device_id: str, now: datetime, actor: str, why: str
+) -> list[str]:
+    """End what rests on a device alone: approvals not yet used, sessions that it approved, and
+    requests that only it can see. Returns the operations that were withdrawn.
+    """
+    end_sessions(connection, now, actor, why, device_id=device_id)
+    held = operations.held_by(connection, device_id)
+    return withdraw(connection, held, now, actor, why)

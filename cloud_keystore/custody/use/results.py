@@ -1,0 +1,41 @@
+"""What keys make, kept sealed for a while as a workstation may lose its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloud_keystore.custody.sealing.seal import Seal
+
+LENGTH_BYTES = 4
+
+
+def close(seal: Seal, operation_id: str, results: Sequence[bytes]) -> bytes:
+    """Seal the results of an operation."""
+    return seal.close(encode(results), context(operation_id))
+
+
+def open_(seal: Seal, operation_id: str, sealed: bytes) -> list[bytes]:
+    """The results of an operation; raises SealBroken."""
+    return decode(seal.open(sealed, context(operation_id)))
+
+
+def encode(results: Sequence[bytes]) -> bytes:
+    """Each result with its length before it."""
+    return b"".join(len(each).to_bytes(LENGTH_BYTES) + each for each in results)
+
+
+def decode(encoded: bytes) -> list[bytes]:
+    """The results; raises ValueError for bytes that `encode` did not make."""
+    results, at = [], 0
+    while at < len(encoded):
+        start = at + LENGTH_BYTES
+        at = start + int.from_bytes(encoded[at:start])
+        if start > len(encoded) or at > len(encoded):
+            raise ValueError("the results end early")
+        results.append(encoded[start:at])
+    return results
+
+
+def context(operation_id: str) -> str:
+    """That under which they are sealed."""
+    return f"results {operation_id}"

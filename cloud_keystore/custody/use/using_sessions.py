@@ -1,0 +1,358 @@
+"""The other door to private keys: a use in a session that the holder has approved.
+
+Uses that are asked for at one time are taken together: one transaction, one commit, then the keys.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from hmac import compare_digest
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use import padding, results
+from cloud_keystore.custody.use.closing import end_sessions, use_failed
+from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.custody.use.unwritten import Unwritten
+from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import (
+    CardNotInUse,
+    InvalidInput,
+    KeyNotFound,
+    KeystoreError,
+    OperationBusy,
+    OperationClosed,
+    RecordDamaged,
+    RequestIdReused,
+    SessionClosed,
+    SessionNotFound,
+)
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.operations import STALLED_TIME
+from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.policies import MOST_INPUTS
+from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.model.sessions import Session, Use, inputs_sha256, still_allowed
+from cloud_keystore.model.tracing import TRACE_ID
+from cloud_keystore.storage import session_uses, sessions
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.session_uses import Ended, Subject
+
+SLOW_TIME = STALLED_TIME / 2  # after which the use may have been given up
+NOT_ITS_OWN = "this workstation has no such session"
+
+
+@dataclass(frozen=True, slots=True)
+class UseRequest:
+    """What is asked for. The caller is known by the certificate of its TLS connection."""
+
+    session_id: str
+    request_id: bytes
+    inputs: tuple[bytes, ...]
+    certificate_sha256: bytes | None
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A result for each input, and what is left of the session."""
+
+    results: tuple[bytes, ...]
+    uses_left: int
+    workstation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A use that is written down; its key is still to be used."""
+
+    use: Use
+    subject: Subject
+    request: UseRequest
+    uses_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """A request that was made before, by the session's workstation."""
+
+    request: UseRequest
+    session: Session
+
+
+Outcome: TypeAlias = "Used | Exception"
+Done: TypeAlias = Callable[[int, Outcome], None]
+Answers: TypeAlias = "dict[int, _Taken | _Repeated | Exception]"  # by places in a group
+
+
+@dataclass(frozen=True, slots=True)
+class UsingSessions:
+    """The use cases of open sessions."""
+
+    database: Database
+    seal: Seal
+    clock: Clock
+    random: Random
+    custody: Keys
+    _unwritten: Unwritten = field(default_factory=Unwritten)
+
+    def use(
+        self, session_id: str, request_id: bytes, inputs: Sequence[bytes], workstation: Identity
+    ) -> Used:
+        """Take as many uses as there are inputs from the session and use its key for each;
+        repeated, return the results made before.
+
+        Raises SessionNotFound, SessionClosed, CardNotInUse, KeyNotFound, MalformedKeyInput,
+        RequestIdReused, OperationBusy, OperationClosed, InvalidInput.
+        """
+        certificate, trace_id = workstation.certificate_sha256, TRACE_ID.get()
+        request = UseRequest(session_id, request_id, tuple(inputs), certificate, trace_id)
+        outcomes: list[Outcome] = []
+        self.use_all([request], lambda _, outcome: outcomes.append(outcome))
+        self.write_results()
+        (outcome,) = outcomes
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def use_all(self, requests: Sequence[UseRequest], done: Done) -> None:
+        """The same for several requests; each outcome goes to `done`, with the request's place.
+
+        What is taken is committed, with its journal entries, before any key is used: a crash in
+        between costs the uses. What keys have made is kept for repeated requests a little later, by
+        a following transaction or `write_results`: a crash before that costs what was to be kept,
+        and the journal calls the use failed.
+        """
+        try:
+            answers = self._take_or_repeat(requests)
+        except Exception as error:
+            answers = dict.fromkeys(range(len(requests)), error)
+        for place, answer in answers.items():
+            done(place, self._outcome(answer))
+
+    def write_results(self) -> None:
+        """Keep what keys have made for repeated requests."""
+        with self._unwritten.all() as ended:
+            if ended:
+                with self.database.write(shared=True) as connection:
+                    session_uses.end(connection, ended)
+
+    def end(self, session_id: str, workstation: Identity) -> None:
+        """Close a session of this workstation; one that has ended stays so.
+
+        Raises SessionNotFound.
+        """
+        with self.database.read() as connection:
+            session = sessions.find(connection, session_id)
+        if session is None or session.workstation_id != workstation.id:
+            raise SessionNotFound(NOT_ITS_OWN)
+        with self.database.write() as connection:
+            actor = f"workstation {workstation.id}"
+            end_sessions(connection, self.clock(), actor, "workstation", session_id=session_id)
+
+    def _take_or_repeat(self, requests: Sequence[UseRequest]) -> Answers:
+        for look in (False, True):  # hardly a request is a repeated one: look only where one is
+            with suppress(IntegrityError):
+                return self._take(requests, look=look)
+        # Another replica was quicker with one of them. Which one shows when each goes alone.
+        answers: Answers = {}
+        for place, request in enumerate(requests):
+            try:
+                answers[place] = self._take([request], look=True)[0]
+            except IntegrityError:
+                answers[place] = OperationBusy("another replica uses the key: ask again")
+        return answers
+
+    def _take(self, requests: Sequence[UseRequest], *, look: bool) -> Answers:
+        """Write down all uses that are allowed and take them from their sessions, in one
+        transaction. Raises IntegrityError where a request was made before, which nobody notices
+        without a look, or is made at this moment by another replica.
+        """
+        due = self._unwritten.due(self.clock())
+        with due as ended, self.database.write(shared=True) as connection:
+            now = self.clock()
+            if ended:
+                session_uses.end(connection, ended)
+            subjects = session_uses.find(connection, {each.session_id for each in requests})
+            answers = self._judge(requests, subjects, frozenset(), now)
+            if look or any(isinstance(each, KeystoreError) for each in answers.values()):
+                # What is refused may be a repeated request, such as that of the last use.
+                asked = {(each.session_id, each.request_id) for each in requests}
+                seen = session_uses.seen(connection, asked)
+                answers = self._judge(requests, subjects, seen, now)
+            return answers | _write(connection, answers, now)
+
+    def _judge(
+        self,
+        requests: Sequence[UseRequest],
+        subjects: Mapping[str, Subject | RecordDamaged],
+        seen: Set[tuple[str, bytes]],
+        now: datetime,
+    ) -> Answers:
+        """What is to be taken, and what is not; `seen` are requests that were made before."""
+        answers: Answers = {}
+        left = {
+            name: 0 if isinstance(subject, RecordDamaged) else subject.session.uses_left
+            for name, subject in subjects.items()
+        }
+        met = set(seen)
+        for place, request in enumerate(requests):
+            name = request.session_id
+            try:
+                subject = _called(subjects.get(name), request)
+                if (name, request.request_id) in met:
+                    answers[place] = _Repeated(request, subject.session)
+                    continue
+                _check_request(subject, request, left[name], now)
+            except KeystoreError as refused:
+                answers[place] = refused
+                continue
+            met.add((name, request.request_id))
+            left[name] -= len(request.inputs)
+            use_id = new_id(now, self.random)
+            use = Use(use_id, name, request.request_id, inputs_sha256(request.inputs), now)
+            answers[place] = _Taken(use, subject, request, left[name])
+        return answers
+
+    def _outcome(self, answer: _Taken | _Repeated | Exception) -> Outcome:
+        try:
+            match answer:
+                case _Taken():
+                    return self._perform(answer)
+                case _Repeated():
+                    return self._repeated(answer)
+                case _:
+                    return answer
+        except Exception as error:
+            return error
+
+    def _perform(self, taken: _Taken) -> Used:
+        use, session = taken.use, taken.subject.session
+        sealed_result = None
+        try:
+            made = self.custody.use(taken.subject.key, session.key_use, taken.request.inputs)
+            sealed_result = results.close(self.seal, use.id, made)
+        finally:
+            if sealed_result is None:
+                with self.database.write(shared=True) as connection:
+                    now = self.clock()
+                    session_uses.end(connection, [Ended(use.id, None, now)])
+                    actor = f"workstation {session.workstation_id}"
+                    journal.append(connection, use_failed(use.id, session, now, actor))
+        ended = Ended(use.id, sealed_result, self.clock())
+        if ended.time - use.create_time < SLOW_TIME:
+            self._unwritten.add(ended)
+        else:
+            with self.database.write(shared=True) as connection:
+                kept = session_uses.end(connection, [ended])
+            if not kept:
+                raise OperationClosed("the use was given up before its key had answered")
+        return Used(tuple(made), taken.uses_left, session.workstation_id)
+
+    def _repeated(self, repeated: _Repeated) -> Used:
+        """The results that this request made before."""
+        self.write_results()
+        request, session = repeated.request, repeated.session
+        with self.database.read() as connection:
+            use = session_uses.find_by_request(connection, session.id, request.request_id)
+        if use is None or not compare_digest(use.input_sha256, inputs_sha256(request.inputs)):
+            raise RequestIdReused("request_id was used for something else: make another one")
+        if use.end_time is None:
+            raise OperationBusy("the key is being used: ask again")
+        if use.sealed_result is None:
+            raise OperationClosed("the use has failed, or its result is not kept any more")
+        kept = results.open_(self.seal, use.id, use.sealed_result)
+        return Used(tuple(kept), session.uses_left, session.workstation_id)
+
+
+def _called(subject: Subject | RecordDamaged | None, request: UseRequest) -> Subject:
+    """The session of a request. Raises SessionNotFound for anybody but its workstation;
+    RecordDamaged.
+    """
+    if isinstance(subject, RecordDamaged):
+        raise subject
+    own = None if subject is None else subject.certificate_sha256
+    said = request.certificate_sha256
+    if subject is None or own is None or said is None or not compare_digest(own, said):
+        raise SessionNotFound(NOT_ITS_OWN)
+    if subject.workstation_state is not IdentityState.ACTIVE:
+        raise SessionNotFound(NOT_ITS_OWN)
+    return subject
+
+
+def _check_request(subject: Subject, request: UseRequest, left: int, now: datetime) -> None:
+    """Raise what is wrong with a request that has not been made before."""
+    check_request_id(request.request_id)
+    count = len(request.inputs)
+    if not 1 <= count <= MOST_INPUTS:
+        raise InvalidInput(f"give 1 to {MOST_INPUTS} inputs")
+    _check_open(subject, now)
+    for each in request.inputs:
+        padding.check(subject.session.key_use, subject.key.algorithm, each)
+    if count > left:
+        raise SessionClosed(f"the session has not {count} uses left")
+
+
+def _check_open(subject: Subject, now: datetime) -> None:
+    """Raise why the session cannot be used at all, if it cannot."""
+    if not subject.session.is_open(now):
+        raise SessionClosed("the session has ended: ask the holder anew")
+    if subject.card_state is not CardState.ACTIVE:
+        raise CardNotInUse("the card is no longer in use")
+    if subject.key.sealed_private is None:
+        raise KeyNotFound("the key has been destroyed")
+    if commits(subject.key) or not still_allowed(subject.session, subject.policy, now):
+        raise SessionClosed("the policy in force allows no such session: ask for each use")
+
+
+def _write(connection: Connection, answers: Answers, now: datetime) -> Answers:
+    """Write down what is to be taken; returns the answers that this changes."""
+    of_session: defaultdict[str, dict[int, _Taken]] = defaultdict(dict)
+    for place, answer in answers.items():
+        if isinstance(answer, _Taken):
+            of_session[answer.use.session_id][place] = answer
+    raced: Answers = {}
+    written: list[_Taken] = []
+    for name in sorted(of_session):  # one order for all, so that none waits in a ring
+        taken = of_session[name]
+        count = sum(len(each.request.inputs) for each in taken.values())
+        if sessions.take(connection, name, count, now) is None:
+            refused = SessionClosed("another replica has just used what was left: ask again")
+            raced |= dict.fromkeys(taken, refused)
+        else:
+            written += taken.values()
+    if written:
+        session_uses.add(connection, [each.use for each in written])
+        journal.append(connection, *map(_used, written))
+    return raced
+
+
+def _used(taken: _Taken) -> Event:
+    use, session = taken.use, taken.subject.session
+    return Event(
+        kind=Kind.SESSION_USED,
+        time=use.create_time,
+        actor=f"workstation {session.workstation_id}",
+        card_id=session.card_id,
+        user_id=session.user_id,
+        workstation_id=session.workstation_id,
+        operation_id=use.id,
+        key_id=session.key_id,
+        trace_id=taken.request.trace_id,
+        details={
+            "session": session.id,
+            "inputs": len(taken.request.inputs),
+            "policy": session.policy,
+        },
+        evidence={"input_sha256": use.input_sha256},
+    )

@@ -1,0 +1,78 @@
+"""Holders' devices as the registration authority sees them: listed, and removed when lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.use.closing import close_device
+from cloud_keystore.model.approval_keys import ApprovalKey
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import DeviceNotFound, UserNotFound
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, Role, text_field
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.storage import approval_keys, people
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEntry:
+    """A device with the key that it approves by; None until it is enrolled."""
+
+    device: Identity
+    key: ApprovalKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Lists and removes devices. `wake` tells those who wait on an operation or for a user."""
+
+    database: Database
+    clock: Clock
+    wake: Wake
+
+    def list_of(self, user_id: str) -> list[DeviceEntry]:
+        """A person's devices, oldest first, removed ones included; raises UserNotFound."""
+        with self.database.read() as connection:
+            if people.find_user(connection, user_id) is None:
+                raise UserNotFound(f"there is no user {user_id}")
+            found = people.list_devices(connection, user_id)
+            return [_entry(connection, device) for device in found]
+
+    def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceEntry:
+        """Take a device out of use for ever, from now on; harmless when it was.
+
+        Its approvals not yet used are void, and so are the sessions that it approved. What waits
+        for its holder stays for the holder's other devices. Raises DeviceNotFound, InvalidInput.
+        """
+        reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
+        now = self.clock()
+        with self.database.write() as connection:
+            device = people.find_identity(connection, device_id)
+            if device is None or device.role is not Role.DEVICE:
+                raise DeviceNotFound("there is no such device: list those of its holder")
+            withdrawn: list[str] = []
+            actor = f"operator {operator.id}"
+            if people.remove_identity(connection, device.id):
+                journal.append(
+                    connection,
+                    Event(
+                        Kind.IDENTITY_REMOVED,
+                        now,
+                        actor,
+                        user_id=device.user_id,
+                        device_id=device.id,
+                        details={"reason": reason, "name": device.display_name},
+                    ),
+                )
+                withdrawn = close_device(connection, device.id, now, actor, "device removed")
+            entry = _entry(connection, people.find_identity(connection, device.id) or device)
+        self.wake([device.user_id or device.id, *withdrawn])
+        return entry
+
+
+def _entry(connection: Connection, device: Identity) -> DeviceEntry:
+    return DeviceEntry(device, approval_keys.find(connection, device))

@@ -1,0 +1,195 @@
+"""Enrolment: a one-time token becomes an identity with a certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TypeAlias, assert_never
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from sqlalchemy import Connection
+
+from cloud_keystore.approval import passkeys, statement
+from cloud_keystore.audit import journal
+from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import InvalidInput, TokenRejected
+from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.people import (
+    LONGEST_LABEL,
+    Identity,
+    IdentityState,
+    Role,
+    User,
+    text_field,
+)
+from cloud_keystore.pki.authorities import Authority, begin
+from cloud_keystore.storage import approval_keys, people
+from cloud_keystore.storage.engine import Database
+
+IDENTITY_LIFETIME = timedelta(days=730)
+LARGEST_CSR = 4096
+UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
+
+
+@dataclass(frozen=True, slots=True)
+class NativeRegistration:
+    """A device's own key to approve by, with its signature over the enrolment statement."""
+
+    public_key: bytes  # SubjectPublicKeyInfo, DER
+    signature: bytes
+
+
+Registration: TypeAlias = NativeRegistration | passkeys.Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Spends tokens."""
+
+    database: Database
+    clock: Clock
+    transport: Authority
+    relying_party: RelyingParty
+
+    def passkey_terms(self, secret: bytes) -> User:
+        """The holder that a token's passkey is to be made for; nothing is spent.
+
+        Raises TokenRejected, and InvalidInput for a token that is not a device's.
+        """
+        with self.database.read() as connection:
+            invited = people.invited_by(connection, sha256(secret).digest(), self.clock())
+            if invited is None or invited.state is not IdentityState.INVITED:
+                raise TokenRejected(UNKNOWN_TOKEN)
+            if invited.user_id is None:
+                raise InvalidInput("this token is not for a device: only devices have passkeys")
+            user = people.find_user(connection, invited.user_id)
+        if user is None:
+            raise TokenRejected(UNKNOWN_TOKEN)
+        return user
+
+    def enrol(
+        self,
+        secret: bytes,
+        csr: bytes,
+        device_name: str,
+        registration: Registration | None = None,
+    ) -> tuple[Identity, bytes]:
+        """Spend a token; return the identity and its certificate (DER).
+
+        A device may bring a key of its own to approve by. That key answers for this token and this
+        request for a certificate, so that neither can be exchanged.
+        Everything is checked before the token is spent, and both happen in one transaction: a
+        request that is refused costs no token. Raises InvalidInput or TokenRejected.
+        """
+        public_key = _csr_key(csr)
+        public_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        name = text_field("device_name", device_name, LONGEST_LABEL, required=False)
+        signed = statement.enrolment(secret, csr)
+        approval_key = None if registration is None else self._approval_key(registration, signed)
+        now = self.clock()
+        with self.database.write() as connection:
+            identity_id = people.spend_token(connection, sha256(secret).digest(), now)
+            invited = None if identity_id is None else people.find_identity(connection, identity_id)
+            if invited is None or invited.state is not IdentityState.INVITED:
+                raise TokenRejected(UNKNOWN_TOKEN)
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, invited.id)])
+            certificate = (
+                begin(subject, public_key, self.transport, now, IDENTITY_LIFETIME)
+                .add_extension(
+                    x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+                )
+                .sign(self.transport.private, SHA256())
+                .public_bytes(Encoding.DER)
+            )
+            own_name = name if invited.role is Role.DEVICE and name else invited.display_name
+            people.activate_identity(
+                connection, invited.id, sha256(certificate).digest(), public_der, own_name
+            )
+            if approval_key is not None:
+                _keep(connection, invited, approval_key)
+            identity = people.find_identity(connection, invited.id)
+            if identity is None:
+                raise TokenRejected("the identity was removed meanwhile: ask for a new token")
+            evidence = {"csr": csr, "certificate": certificate}
+            journal.append(
+                connection, _enrolled(identity, approval_key, registration, evidence, now)
+            )
+        return identity, certificate
+
+    def _approval_key(self, registration: Registration, signed: bytes) -> ApprovalKey:
+        match registration:
+            case NativeRegistration(public_key, signature):
+                return statement.native_key(public_key, signature, signed)
+            case passkeys.Registration():
+                challenge = statement.challenge(signed)
+                return passkeys.register(registration, challenge, self.relying_party)
+            case _:
+                assert_never(registration)
+
+
+def _keep(connection: Connection, invited: Identity, key: ApprovalKey) -> None:
+    if invited.role is not Role.DEVICE:
+        raise InvalidInput("only a device has a key to approve by: leave it out")
+    if isinstance(key, Passkey) and approval_keys.has_credential(connection, key.credential_id):
+        raise InvalidInput("this passkey is another device's: make a new one")
+    approval_keys.add(connection, invited.id, key)
+
+
+def _enrolled(
+    identity: Identity,
+    key: ApprovalKey | None,
+    registration: Registration | None,
+    evidence: dict[str, bytes],
+    now: datetime,
+) -> Event:
+    """The entry with all that the identity and its approval key were made from."""
+    role = identity.role.name.lower()
+    details: dict[str, Detail] = {"role": role, "name": identity.display_name}
+    match registration:
+        case NativeRegistration(public_key, signature):
+            details["approval_key"] = "native"
+            evidence |= {"approval_key": public_key, "device_signature": signature}
+        case passkeys.Registration():
+            evidence["attestation_object"] = registration.attestation_object
+            evidence["client_data"] = registration.client_data
+    if isinstance(key, Passkey):
+        details |= {
+            "approval_key": "passkey",
+            "rp_id": key.relying_party.id,
+            "origin": key.relying_party.origin,
+            "backup_eligible": key.backup_eligible,
+            "backed_up": key.backed_up,
+        }
+        evidence["approval_key"] = key.public_key
+    return Event(
+        Kind.IDENTITY_ENROLLED,
+        now,
+        f"{role} {identity.id}",
+        user_id=identity.user_id,
+        workstation_id=identity.id if identity.role is Role.WORKSTATION else None,
+        device_id=identity.id if identity.role is Role.DEVICE else None,
+        details=details,
+        evidence=evidence,
+    )
+
+
+def _csr_key(csr: bytes) -> ec.EllipticCurvePublicKey:
+    if len(csr) > LARGEST_CSR:
+        raise InvalidInput(f"csr has {len(csr)} bytes: at most {LARGEST_CSR} are taken")
+    try:
+        request = x509.load_der_x509_csr(csr)
+        key = request.public_key()
+        valid = request.is_signature_valid
+    except ValueError:
+        raise InvalidInput("csr is not a PKCS#10 request in DER") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InvalidInput("csr has a key that is not of P-256")
+    if not valid:
+        raise InvalidInput("csr is not signed by its own key")
+    return key

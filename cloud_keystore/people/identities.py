@@ -1,0 +1,97 @@
+"""Workstations, operators and auditors as the registration authority sees them: listed, and removed
+when they are lost, taken over or no longer in office. Holders' devices have a module of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import journal
+from cloud_keystore.custody.use.closing import close_workstation
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.people import (
+    LONGEST_DISPLAY_NAME,
+    Identity,
+    IdentityState,
+    Role,
+    text_field,
+)
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.storage import people
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Lists and removes. `wake` tells those who wait on an operation or for a user."""
+
+    database: Database
+    clock: Clock
+    wake: Wake
+
+    def list_of(self, role: Role) -> list[Identity]:
+        """All identities of a role, oldest first, removed ones included."""
+        with self.database.read() as connection:
+            return people.list_identities(connection, role)
+
+    def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
+        """Take an identity out of use for ever, from now on; harmless when it was. One that was
+        only invited is not enrolled any more.
+
+        Of a workstation, what it asked for is withdrawn, and its sessions end.
+
+        Raises IdentityNotFound, InvalidInput; LastOperator; IdentityRejected where the operator who
+        asks was removed since.
+        """
+        reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
+        now = self.clock()
+        topics: set[str] = set()
+        with self.database.write() as connection:
+            if not people.is_active(connection, operator.id):
+                raise IdentityRejected("this operator was removed: ask another one")
+            found = people.find_identity(connection, identity_id)
+            if found is None or found.role is not role:
+                word = role.name.lower()
+                raise IdentityNotFound(f"there is no such {word}: cloudcard ra {word} list")
+            _check_not_last(connection, found)
+            if people.remove_identity(connection, found.id):
+                actor = f"operator {operator.id}"
+                journal.append(connection, _removed(found, reason, now, actor))
+                if role is Role.WORKSTATION:
+                    topics = close_workstation(
+                        connection, found.id, now, actor, "workstation removed"
+                    )
+            removed = people.find_identity(connection, found.id) or found
+        self.wake(topics)
+        return removed
+
+
+def _check_not_last(connection: Connection, found: Identity) -> None:
+    """An operator who asks is active, so the last one can be nobody else."""
+    if found.role is not Role.OPERATOR or found.state is not IdentityState.ACTIVE:
+        return
+    if people.count_active(connection, Role.OPERATOR) == 1:
+        raise LastOperator(
+            "you are the only operator, and nobody could invite another: cloudcard ra operator "
+            "invite NAME, and remove yourself when that operator has enrolled"
+        )
+
+
+def _removed(found: Identity, reason: str, now: datetime, actor: str) -> Event:
+    return Event(
+        Kind.IDENTITY_REMOVED,
+        now,
+        actor,
+        workstation_id=found.id if found.role is Role.WORKSTATION else None,
+        details={
+            "identity": found.id,
+            "role": found.role.name.lower(),
+            "name": found.display_name,
+            "reason": reason,
+        },
+    )

@@ -1,0 +1,131 @@
+"""Certificates of cards' keys, made as a certificate profile has it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from asn1crypto import core
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from cloud_keystore.custody.backends.making import PublicKey
+from cloud_keystore.model.cards import Card
+from cloud_keystore.model.certificates import CLIENT, CertificateProfile
+from cloud_keystore.model.people import User
+from cloud_keystore.pki.authorities import KEY_USAGE_BITS, Authority, begin
+
+LONGEST_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1), in bytes of UTF-8 to be safe
+ZERO_WIDTH_JOINER = "\u200d"
+
+USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
+NTDS_CA_SECURITY = x509.ObjectIdentifier(
+    "1.3.6.1.4.1.311.25.2"
+)  # the extension (MS-WCCE 2.2.2.7.7.4)
+NTDS_OBJECTSID = x509.ObjectIdentifier("1.3.6.1.4.1.311.25.2.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a certificate is about: a card and its holder."""
+
+    card: Card
+    user: User
+
+
+def issue(
+    profile: CertificateProfile,
+    public_key: PublicKey,
+    subject: Subject,
+    issuer: Authority,
+    now: datetime,
+    crl_url: str = "",
+) -> bytes:
+    """Certify a card's key until the card expires; returns DER.
+
+    A certificate for logon to Windows is one for clients where the holder has no account there. A
+    name too long for a certificate is cut.
+    """
+    if profile.names_account and not subject.user.upn:
+        profile = CLIENT
+    start, end = now.replace(microsecond=0), subject.card.expire_time  # there are no fractions
+    usage = {name: name in profile.key_usage for name in KEY_USAGE_BITS}
+    builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
+        x509.KeyUsage(**usage), critical=True
+    )
+    for extension, critical in _extensions(profile, subject, start, crl_url):
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(issuer.private, SHA256()).public_bytes(Encoding.DER)
+
+
+def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
+    serial = subject.card.serial
+    common_name = cut(subject.user.display_name) if profile.names_holder else f"Card {serial}"
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, serial),
+        ]
+    )
+
+
+def _extensions(
+    profile: CertificateProfile, subject: Subject, start: datetime, crl_url: str
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    if profile.extended_key_usage:
+        usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usage]
+        yield x509.ExtendedKeyUsage(usages), profile.critical_extended_key_usage
+    if profile.policy is not None:
+        policy = x509.PolicyInformation(x509.ObjectIdentifier(profile.policy), None)
+        yield x509.CertificatePolicies([policy]), True
+    if profile.signs_until < 1:
+        lifetime = subject.card.expire_time - start
+        last = (start + lifetime * profile.signs_until).replace(microsecond=0)
+        yield x509.PrivateKeyUsagePeriod(start, last), False
+    if names := list(_alternative_names(profile, subject)):
+        yield x509.SubjectAlternativeName(names), False
+    if profile.names_account and subject.user.sid:
+        yield _security_identifier(subject.user.sid), False
+    if crl_url:
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+        yield x509.CRLDistributionPoints([point]), False
+
+
+def _alternative_names(profile: CertificateProfile, subject: Subject) -> Iterator[x509.GeneralName]:
+    if profile.names_account:
+        yield x509.OtherName(USER_PRINCIPAL_NAME, core.UTF8String(subject.user.upn).dump())
+    if profile.names_card:  # as a URN (FIPS 201-3, 4.2.1 and RFC 9562, 4)
+        yield x509.UniformResourceIdentifier(UUID(bytes=subject.card.guid).urn)
+
+
+def _security_identifier(sid: str) -> x509.UnrecognizedExtension:
+    """The extension that ties a certificate to an account: GeneralNames with one other name."""
+    name = x509.OtherName(NTDS_OBJECTSID, core.OctetString(sid.encode("ascii")).dump())
+    names = x509.SubjectAlternativeName([name])
+    return x509.UnrecognizedExtension(NTDS_CA_SECURITY, names.public_bytes())
+
+
+def cut(name: str) -> str:
+    """As much of a name as a certificate takes.
+
+    Cut between what a reader sees as characters: no letter loses its accent.
+    """
+    kept = name.encode()[:LONGEST_COMMON_NAME].decode(errors="ignore")
+    end = len(kept)
+    while 0 < end < len(name) and _joined(name[end - 1], name[end]):
+        end -= 1
+    # One character of more marks than there is room for has to lose some.
+    return (name[:end] or kept).rstrip()
+
+
+def _joined(before: str, after: str) -> bool:
+    return (
+        unicodedata.category(after).startswith("M")
+        or after == ZERO_WIDTH_JOINER
+        or before == ZERO_WIDTH_JOINER
+    )

@@ -1,0 +1,62 @@
+"""Card verifiable certificates: those of the keys of secure messaging (SP 800-73-5 part 2,
+4.1.5).
+"""
+
+from __future__ import annotations
+
+from asn1crypto import algos, core
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from card_os.piv import encode_keys
+from cloud_keystore.model.algorithms import Algorithm
+from cloud_keystore.pki import public_keys
+from cloud_keystore.pki.authorities import Authorities, Authority, sign
+
+CURVE_OID = {
+    Algorithm.ECC_P256: bytes.fromhex("2A8648CE3D030107"),
+    Algorithm.ECC_P384: bytes.fromhex("2B81040022"),
+}
+SIGNATURE_ALGORITHM = {
+    Algorithm.ECC_P256: "sha256_ecdsa",
+    Algorithm.ECC_P384: "sha384_ecdsa",
+}
+
+
+class _DigitalSignature(core.Sequence):
+    _fields = [  # noqa: RUF012 (asn1crypto's form)
+        ("algorithm", algos.SignedDigestAlgorithm),
+        ("value", core.OctetBitString),
+    ]
+
+
+def signer(algorithm: Algorithm, authorities: Authorities) -> Authority:
+    """Who signs for a key of this algorithm: the content signer on the same curve (SP 800-78-5,
+    3.2.1).
+    """
+    return {
+        Algorithm.ECC_P256: authorities.content,
+        Algorithm.ECC_P384: authorities.content_p384,
+    }[algorithm]
+
+
+def issue(algorithm: Algorithm, public_der: bytes, guid: bytes, authorities: Authorities) -> bytes:
+    """The certificate of a key of secure messaging: template 7F21."""
+    key = public_keys.load(public_der)
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise TypeError("secure messaging has keys on P-256 and P-384")
+    issuer = signer(algorithm, authorities)
+    identifier = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    covered = encode_keys.verifiable_covered(
+        identifier.value.digest[: encode_keys.ISSUER_BYTES],
+        guid,
+        CURVE_OID[algorithm],
+        public_keys.point(key),
+    )
+    signature = _DigitalSignature(
+        {
+            "algorithm": {"algorithm": SIGNATURE_ALGORITHM[algorithm]},
+            "value": sign(issuer.private, covered),
+        }
+    ).dump()
+    return encode_keys.verifiable_certificate(covered, signature)

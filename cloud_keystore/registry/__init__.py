@@ -1,1 +1,0 @@
-"""Use cases of the registration authority: people, enrolment, certificates, cards."""

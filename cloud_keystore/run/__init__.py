@@ -1,0 +1,1 @@
+"""A keystore that runs: opened, wired, served, kept up."""

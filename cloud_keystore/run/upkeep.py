@@ -1,0 +1,100 @@
+"""What the service does by itself every second: writes down what time has done, and takes the
+journal's new entries into its tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from cloud_keystore.audit import journal as entries
+from cloud_keystore.audit import sequencing
+from cloud_keystore.audit.sequencing import Log
+from cloud_keystore.custody.backends import destroying
+from cloud_keystore.custody.backends.starting import TokenKeys
+from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import KeyBackendUnavailable, StorageUnavailable
+from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.operations import STALLED_TIME
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.watching import Changes
+from cloud_keystore.storage import management_keys, passcodes
+from cloud_keystore.storage.engine import Database
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """The tasks of one process. Several processes may do the same ones beside each other."""
+
+    database: Database
+    clock: Clock
+    seal: Seal
+    token: TokenKeys | None
+    journal: Log
+    sessions: UsingSessions
+    changes: Changes
+
+    def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
+        """What is to be done every second, each on its own: if one fails the others go on."""
+        return (
+            self._forget_retired,
+            self._destroy,
+            self.sessions.write_results,
+            lambda: wake(self.sweep()),
+            lambda: wake_here(self.changes.topics()),
+            self.take_in,
+        )
+
+    def sweep_at_start(self) -> None:
+        """The first sweep. Whoever owns the database alone knows: what was in use at its last end
+        has no result.
+        """
+        started = Event(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
+        with self.database.write() as connection:
+            entries.append(connection, started)
+        self._destroy()
+        self.sweep(STALLED_TIME if self.database.is_shared else None)
+
+    def sweep(self, stalled_time: timedelta | None = STALLED_TIME) -> set[str]:
+        """Write down what time has done; returns the topics of those who wait to know."""
+        now = self.clock()
+        with self.database.read() as connection:
+            if not sweeping.needs_sweep(connection, now, stalled_time):
+                return set()
+        with self.database.write() as connection:
+            changed = sweeping.sweep(connection, now, stalled_time)
+            passcodes.drop_expired_proofs(connection, now)
+            management_keys.drop_expired(connection, now)
+        return changed
+
+    def take_in(self) -> None:
+        """Take new entries of the journal into its tree."""
+        sequencing.take_in_all(self.database, self.journal, self.clock())
+
+    def finish(self) -> None:
+        """Leave nothing behind for the next start."""
+        try:
+            self.sessions.write_results()
+            self.take_in()
+        except StorageUnavailable:
+            log.warning("the last results are lost, and the journal's last entries wait")
+
+    def _forget_retired(self) -> None:
+        if rotation.forget_retired(self.database, self.seal):
+            log.warning("a sealing key was retired and is used no more")
+
+    def _destroy(self) -> None:
+        if self.token is not None:
+            try:
+                destroying.sweep(self.database, self.token, self.clock())
+            except KeyBackendUnavailable as error:  # its keys are destroyed when it is back
+                log.warning("the token was not swept", reason=str(error))

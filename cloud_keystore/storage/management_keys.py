@@ -1,0 +1,136 @@
+"""Rows of management keys, of challenges to who claims to know one, and of the proofs of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from cloud_keystore.model.algorithms import Cipher
+from cloud_keystore.model.management_keys import GUESS_WINDOW
+from cloud_keystore.storage import tables as t
+
+c = t.management_challenge.c
+p = t.administrator_proof.c
+
+
+def set_key(connection: Connection, card_id: str, cipher: Cipher, sealed: bytes) -> None:
+    """Give a card a management key, in place of the one before."""
+    connection.execute(delete(t.management_key).where(t.management_key.c.card_id == card_id))
+    connection.execute(
+        insert(t.management_key).values(card_id=card_id, algorithm=cipher, sealed=sealed)
+    )
+
+
+def find_key(connection: Connection, card_id: str) -> tuple[Cipher, bytes] | None:
+    """Algorithm and sealed value of a card's management key."""
+    query = select(t.management_key).where(t.management_key.c.card_id == card_id)
+    row = connection.execute(query).first()
+    return None if row is None else (Cipher(row.algorithm), row.sealed)
+
+
+def add_challenge(
+    connection: Connection,
+    card_id: str,
+    workstation_id: str,
+    response_sha256: bytes,
+    expire_time: datetime,
+) -> None:
+    """Keep what answers a challenge; the one before, of this card and workstation, is void."""
+    connection.execute(
+        delete(t.management_challenge).where(
+            c.card_id == card_id, c.workstation_id == workstation_id, c.spend_time.is_(None)
+        )
+    )
+    connection.execute(
+        insert(t.management_challenge).values(
+            card_id=card_id,
+            workstation_id=workstation_id,
+            response_sha256=response_sha256,
+            expire_time=expire_time,
+        )
+    )
+
+
+def spend_challenge(
+    connection: Connection, card_id: str, workstation_id: str, now: datetime
+) -> tuple[int, bytes] | None:
+    """Take the challenge: of all who answer, one gets its number and what answers it."""
+    spent = connection.execute(
+        update(t.management_challenge)
+        .where(
+            c.card_id == card_id,
+            c.workstation_id == workstation_id,
+            c.spend_time.is_(None),
+            c.expire_time > now,
+        )
+        .values(spend_time=now)
+        .returning(c.id, c.response_sha256)
+    ).first()
+    return None if spent is None else (spent.id, spent.response_sha256)
+
+
+def forgive(connection: Connection, challenge_id: int) -> None:
+    """The answer to a challenge was right: it does not count as a guess."""
+    connection.execute(delete(t.management_challenge).where(c.id == challenge_id))
+
+
+def count_guesses(connection: Connection, card_id: str, now: datetime) -> int:
+    """Challenges of a card that were lately answered, and not rightly so far."""
+    query = select(func.count()).where(c.card_id == card_id, c.spend_time > now - GUESS_WINDOW)
+    return connection.execute(query).scalar_one()
+
+
+def add_proof(
+    connection: Connection, sha256: bytes, card_id: str, workstation_id: str, expire_time: datetime
+) -> None:
+    connection.execute(
+        insert(t.administrator_proof).values(
+            sha256=sha256, card_id=card_id, workstation_id=workstation_id, expire_time=expire_time
+        )
+    )
+
+
+def has_proof(
+    connection: Connection, sha256: bytes, card_id: str, workstation_id: str, now: datetime
+) -> bool:
+    """Whether the proof holds for this card at this workstation."""
+    query = select(p.sha256).where(
+        p.sha256 == sha256,
+        p.card_id == card_id,
+        p.workstation_id == workstation_id,
+        p.expire_time > now,
+    )
+    return connection.execute(query).first() is not None
+
+
+def drop_proofs(connection: Connection, card_id: str, kept_sha256: bytes = b"") -> None:
+    """Nobody administers the card any more but who shows the proof that is kept, and no open
+    challenge lets anybody in. Guesses still count.
+    """
+    connection.execute(
+        delete(t.administrator_proof).where(p.card_id == card_id, p.sha256 != kept_sha256)
+    )
+    connection.execute(
+        delete(t.management_challenge).where(c.card_id == card_id, c.spend_time.is_(None))
+    )
+
+
+def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
+    """Nobody administers a card from a workstation any more. Guesses still count."""
+    connection.execute(delete(t.administrator_proof).where(p.workstation_id == workstation_id))
+    connection.execute(
+        delete(t.management_challenge).where(
+            c.workstation_id == workstation_id, c.spend_time.is_(None)
+        )
+    )
+
+
+def drop_expired(connection: Connection, now: datetime) -> None:
+    """Forget what counts no more."""
+    connection.execute(delete(t.administrator_proof).where(p.expire_time <= now))
+    connection.execute(
+        delete(t.management_challenge).where(
+            c.expire_time <= now, func.coalesce(c.spend_time, c.expire_time) <= now - GUESS_WINDOW
+        )
+    )

@@ -1,0 +1,145 @@
+"""One connection to a virtual reader: read a message, ask the card, write the answer."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from card_os.card import Card
+from card_os.keys import KeyRequest, KeyResult, Refusal
+from card_os.trace.lines import Power
+from reader_bridge.tasks import CancellableKeys, KeyTask
+from reader_bridge.vpcd import CommandApdu, Control, Decoder, encode
+
+log = structlog.get_logger()
+
+RECEIVE_BYTES = 0x10001  # the longest message, with its length
+CANCEL_SECONDS = 2.0  # to withdraw a request before the reader is met again
+
+POWERS: Mapping[Control, Power] = {
+    Control.POWER_ON: Power.ON,
+    Control.POWER_OFF: Power.OFF,
+    Control.RESET: Power.RESET,
+}
+
+# Debian's vpcd sends length and body apart, under Nagle's algorithm: without an acknowledgement at
+# once each APDU takes 40 ms. The option is not sticky, so it is set before every receive.
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+
+
+class ReaderGone(Exception):
+    """The reader hung up, or talks while it should wait."""
+
+
+class Tape(Protocol):
+    """What listens to a card's talk with its reader and its key service."""
+
+    def power(self, power: Power, /) -> None: ...
+
+    def sent(self, apdu: bytes, /) -> None: ...
+
+    def asked(self) -> None: ...
+
+    def answered(self, result: KeyResult, /) -> None: ...
+
+    def received(self, response: bytes, /) -> None: ...
+
+    def hung_up(self) -> None: ...
+
+
+class NoTape:
+    """Nobody listens."""
+
+    def power(self, power: Power, /) -> None: ...
+
+    def sent(self, apdu: bytes, /) -> None: ...
+
+    def asked(self) -> None: ...
+
+    def answered(self, result: KeyResult, /) -> None: ...
+
+    def received(self, response: bytes, /) -> None: ...
+
+    def hung_up(self) -> None: ...
+
+
+def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | None = None) -> None:
+    """Answer until the reader hangs up. The card ends as after a reset.
+
+    Raises ReaderGone when that happens while a key request waits, which is then cancelled, and
+    OSError when the connection breaks.
+    """
+    tape = tape or NoTape()
+    decoder = Decoder()
+    atr = encode(card.atr)
+    try:
+        while data := receive(sock):
+            for event in decoder.feed(data):
+                match event:
+                    case CommandApdu(raw):
+                        sock.sendall(encode(_answer(sock, card, keys, tape, raw)))
+                    case Control.GET_ATR:
+                        sock.sendall(atr)
+                    case Control.POWER_ON | Control.POWER_OFF | Control.RESET:
+                        card.reset()  # Windows sends RESET alone, Linux also the others
+                        keys.reset()
+                        tape.power(POWERS[event])
+    finally:
+        card.reset()
+        keys.reset()
+
+
+def receive(sock: socket.socket) -> bytes:
+    """What has come; empty when the reader has hung up."""
+    if _QUICKACK is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+    return sock.recv(RECEIVE_BYTES)
+
+
+def _answer(
+    sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape, raw: bytes
+) -> bytes:
+    tape.sent(raw)
+    exchange = card.exchange(raw)
+    try:
+        request = next(exchange)
+        while True:
+            tape.asked()
+            result = _wait(sock, keys, request)
+            tape.answered(result)
+            request = exchange.send(result)
+    except StopIteration as done:
+        response: bytes = done.value
+    except ReaderGone:
+        tape.hung_up()
+        raise
+    finally:
+        exchange.close()
+    if card.fault is not None:
+        log.error("card failed", ins=f"{raw[1]:02X}", exc_info=card.fault)
+    tape.received(response)
+    return response
+
+
+def _wait(sock: socket.socket, keys: CancellableKeys, request: KeyRequest) -> KeyResult:
+    """Wait for the result or for the reader to hang up, whichever is first.
+
+    While an APDU is open vpcd sends nothing, so a readable socket means that the reader has gone.
+    """
+    try:
+        task = KeyTask(keys, request)
+    except (OSError, RuntimeError):
+        log.exception("no socket or thread for a key request")
+        return Refusal.UNAVAILABLE
+    with task, selectors.DefaultSelector() as selector:
+        finished = selector.register(task.finished, selectors.EVENT_READ)
+        selector.register(sock, selectors.EVENT_READ)
+        ready = [key for key, _ in selector.select()]
+        if finished in ready:
+            return task.result
+        task.cancel(CANCEL_SECONDS)
+        raise ReaderGone

@@ -1,0 +1,211 @@
+"""The key service of a card on this computer, for development and tests: nobody is asked.
+
+Not for anything that matters: whoever has the process, or the card's file, has the keys.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from collections.abc import Callable, Generator
+from typing import TypeAlias
+
+import structlog
+
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    PasscodeRequest,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+)
+from card_os.management import (
+    Administrator,
+    AnswerChallenge,
+    AttestKey,
+    PinPolicy,
+    RequestChallenge,
+    ResetCard,
+    SetTries,
+)
+from card_os.piv import CardImage
+from card_os.piv.names import KeyRef
+from reader_bridge.local import administration, management_key, passcodes, private_keys
+from reader_bridge.local.administration import Change, ChangeRefused
+from reader_bridge.local.card import LocalCard
+from reader_bridge.local.private_keys import Random
+from reader_bridge.tasks import Cancellation
+
+log = structlog.get_logger()
+
+Save: TypeAlias = Callable[[LocalCard], None]
+Steps: TypeAlias = Generator[LocalCard, None, KeyResult]
+
+SECRET_BYTES = 32
+WITHOUT_PASSCODE = (KeyRef.CARD_AUTHENTICATION, KeyRef.SECURE_MESSAGING)
+
+
+def _forget(_card: LocalCard) -> None:
+    """For a card that nobody keeps."""
+
+
+class LocalKeys:
+    """The keys and passcodes of one card, which approves everything at once.
+
+    `save` stores each new state before what has come of it is answered. It raises OSError, and has
+    then stored the new state or left the one before.
+    """
+
+    def __init__(self, card: LocalCard, random: Random, save: Save = _forget) -> None:
+        self._card = card
+        self._random = random
+        self._save = save
+        self._secret = random(SECRET_BYTES)  # proofs end with the process, or a reset
+        self._challenge: management_key.Challenge | None = None
+        self._lock = threading.Lock()  # a cancelled request may still be on its way
+
+    @property
+    def card(self) -> LocalCard:
+        """The card as it is now."""
+        return self._card
+
+    @property
+    def image(self) -> CardImage:
+        """What the card shows now. Raises ValueError for what no card can be."""
+        return self._card.image()
+
+    def reset(self) -> None:
+        """Nothing of a card for tests ends with its reset."""
+
+    def perform(self, request: KeyRequest, cancellation: Cancellation | None = None) -> KeyResult:
+        """Do it at once. One that is cancelled before anything was stored changes nothing."""
+        cancellation = cancellation or Cancellation()
+        with self._lock:
+            try:
+                return self._store(self._steps(request), cancellation)
+            except ChangeRefused as refused:
+                return refused.refusal
+            except OSError as error:
+                log.error("the card cannot be stored", reason=error.strerror)  # noqa: TRY400 (the
+                # place in the program says nothing more)
+                return Refusal.UNAVAILABLE
+
+    def _store(self, steps: Steps, cancellation: Cancellation) -> KeyResult:
+        """Go through a request's steps: the one place where the card's state changes."""
+        try:
+            state = next(steps)
+            if cancellation.requested:
+                return Refusal.CANCELLED
+            while True:
+                self._save(state)
+                self._card = state
+                state = next(steps)
+        except StopIteration as done:
+            result: KeyResult = done.value
+            return result
+
+    def _steps(self, request: KeyRequest) -> Steps:
+        match request:
+            case UseKey():
+                return self._use(request)
+            case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
+                return (yield from self._passcode(request))
+            case RequestChallenge():
+                return self._request_challenge(request)
+            case AnswerChallenge():
+                return self._answer_challenge(request)
+            case AttestKey(key_ref=key_ref):
+                return administration.attestation(self._card, key_ref)
+            case _:
+                return (yield from self._change(request))
+
+    def _passcode(self, request: PasscodeRequest) -> Steps:
+        match request:
+            case PasscodeStatus(key_ref=key_ref):
+                return passcodes.status(self._card, key_ref)
+            case VerifyPasscode(key_ref=key_ref, passcode=passcode):
+                checked = yield from passcodes.verify(self._card, key_ref, passcode)
+            case ChangePasscode(key_ref=key_ref, old=old, new=new):
+                checked = yield from passcodes.change(self._card, key_ref, old, new)
+            case ResetPasscode(key_ref=key_ref, puk=puk, new=new):
+                checked = yield from passcodes.reset(self._card, key_ref, puk, new)
+        if isinstance(checked, LocalCard):
+            return Verified(self._passcode_proof())
+        return checked
+
+    def _use(self, request: UseKey) -> KeyResult:
+        key = self._card.keys.get(request.key_ref)
+        if key is None or key.algorithm != request.algorithm:
+            return Refusal.UNKNOWN_KEY
+        if _needs_passcode(request.key_ref, key.pin_policy) and not hmac.compare_digest(
+            request.proof, self._passcode_proof()
+        ):
+            return Refusal.PASSCODE_NEEDED
+        try:
+            return private_keys.use(
+                key.algorithm, key.private, request.use, request.input, self._random
+            )
+        except private_keys.BadKey:
+            return Refusal.MALFORMED
+
+    def _request_challenge(self, request: RequestChallenge) -> KeyResult:
+        self._challenge = None
+        if request.algorithm != self._card.management_algorithm:
+            return Refusal.UNKNOWN_KEY
+        self._challenge, sent = management_key.challenge(
+            request.algorithm,
+            self._card.management_key,
+            self._random,
+            enciphered=request.enciphered,
+        )
+        return sent
+
+    def _answer_challenge(self, request: AnswerChallenge) -> KeyResult:
+        challenge, self._challenge = self._challenge, None  # first
+        if challenge is None or not challenge.is_answered_by(request.algorithm, request.response):
+            return Refusal.DENIED
+        block = request.challenge
+        if len(block) not in (0, management_key.BLOCK_BYTES[request.algorithm]):
+            return Refusal.MALFORMED
+        key = self._card.management_key
+        cryptogram = management_key.encipher(request.algorithm, key, block) if block else b""
+        return Administrator(self._administrator_proof(), cryptogram)
+
+    def _change(self, request: Change) -> Steps:
+        if not isinstance(request, ResetCard):
+            self._require(request.proof, self._administrator_proof())
+        if isinstance(request, SetTries):
+            self._require(request.passcode_proof, self._passcode_proof())
+        state, changed = administration.apply(self._card, request)
+        yield state
+        if isinstance(request, ResetCard):
+            self._secret = self._random(SECRET_BYTES)
+        return changed
+
+    def _require(self, proof: bytes, right: bytes) -> None:
+        if not hmac.compare_digest(proof, right):
+            raise ChangeRefused(Refusal.PASSCODE_NEEDED)
+
+    def _passcode_proof(self) -> bytes:
+        """As good as long as the passcodes stay the same."""
+        known = (passcode.value for _, passcode in sorted(self._card.passcodes.items()))
+        return self._proof("passcode", *known)
+
+    def _administrator_proof(self) -> bytes:
+        """As good until the card is reset: ykman replaces the management key and goes on."""
+        return self._proof("administrator")
+
+    def _proof(self, what: str, *values: bytes) -> bytes:
+        told = b"".join(bytes((len(value),)) + value for value in (what.encode(), *values))
+        return hmac.digest(self._secret, told, "sha256")
+
+
+def _needs_passcode(key_ref: int, policy: PinPolicy) -> bool:
+    if policy is PinPolicy.DEFAULT:
+        return key_ref not in WITHOUT_PASSCODE
+    return policy is not PinPolicy.NEVER

@@ -1,0 +1,1 @@
+"""Keys at the keystore: what the card asks, as calls over gRPC."""

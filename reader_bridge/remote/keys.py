@@ -1,0 +1,253 @@
+"""The key service at the keystore: the card's requests as calls over gRPC."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import grpc
+import structlog
+
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    PasscodeRequest,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+)
+from card_os.management import CardKey
+from card_os.piv import CardImage, Features
+from card_os.piv.names import KeyRef
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from reader_bridge.prompter import Prompter
+from reader_bridge.remote.administration import RemoteManagement, card_key
+from reader_bridge.remote.operation import CALL_SECONDS, Clock, RemoteOperation
+from reader_bridge.remote.refusals import refusal, retry_seconds
+from reader_bridge.remote.repeats import Repeats
+from reader_bridge.remote.session import KEY_USES, RemoteSession
+from reader_bridge.tasks import Cancellation
+
+Channel: TypeAlias = approval_pb2.Channel.ValueType
+
+USUAL_TRIES = 3  # after the right passcode, where the keystore does not say
+
+PUSH = approval_pb2.CHANNEL_PUSH
+QR = approval_pb2.CHANNEL_QR
+
+
+log = structlog.get_logger()
+
+
+class RemoteKeys:
+    """The keys and passcodes of one card.
+
+    `channel` should notice by keepalive that the keystore has vanished. `channels` are the ways to
+    the holder's phone, `application` what the phone shows as the asking program. With `sessions`,
+    one that the keystore offers is asked for when the PIN has been given.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        card_serial: str,
+        prompter: Prompter,
+        channels: Sequence[Channel] = (PUSH,),
+        application: str = "",
+        clock: Clock = time.monotonic,
+        *,
+        sessions: bool = True,
+    ) -> None:
+        self._stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        self._management = RemoteManagement(channel, card_serial)
+        self._serial = card_serial
+        self._prompter = prompter
+        self._channels = tuple(channels)
+        self._application = application
+        self._clock = clock
+        self._repeats = Repeats(clock)
+        self._sessions = sessions
+        self._session = RemoteSession(self._stub, self._new_operation)
+
+    def get_card(self) -> CardImage:
+        """What the card shows. Raises grpc.RpcError, and ValueError for what no card can be."""
+        request = pb.GetCardRequest(card_serial=self._serial)
+        card = self._stub.GetCard(request, timeout=CALL_SECONDS).card
+        if self._sessions:
+            self._session.learn(card)
+        return CardImage(
+            serial=card.serial,
+            guid=card.guid,
+            objects={each.tag: each.value for each in card.objects},
+            keys=_keys(card),
+            features=Features(
+                algorithms=frozenset(int(each) for each in card.features.algorithms),
+                management_algorithm=card.features.management_algorithm or None,
+                global_pin=card.features.global_pin,
+                extensions=card.features.extensions,
+            ),
+            verifiable_certificate=card.secure_messaging.certificate,
+        )
+
+    def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
+        """Bring a request to the keystore. An approval is waited for up to 130 seconds."""
+        match request:
+            case UseKey(key_ref=KeyRef.SECURE_MESSAGING):
+                return self._agree(request)
+            case UseKey():
+                return self._use(request, cancellation)
+            case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
+                return self._check(request, cancellation)
+            case _:
+                return self._management.perform(request)
+
+    def reset(self) -> None:
+        """The card was reset or taken out: its session ends."""
+        self._session.end()
+
+    def _check(self, request: PasscodeRequest, cancellation: Cancellation) -> KeyResult:
+        deadline = self._clock() + CALL_SECONDS
+        while True:
+            try:
+                result = self._passcode(request)
+                break
+            except grpc.RpcError as error:
+                # Told when to come back, as the keystore is busy: no try has been spent
+                asked = retry_seconds(error)
+                if asked is None or self._clock() + asked >= deadline:
+                    return refusal(error)
+                if cancellation.wait(asked):
+                    return Refusal.CANCELLED
+        if isinstance(result, Verified):
+            self._repeats.forget()
+            if isinstance(request, VerifyPasscode):
+                opening = pb.CreateOperationRequest(passcode_proof=result.proof)
+                self._session.ask(self._addressed(opening), cancellation)
+        return result
+
+    def _agree(self, request: UseKey) -> KeyResult:
+        """Nobody is asked, nothing is spent."""
+        try:
+            return self._stub.AgreeOnSession(
+                pb.AgreeOnSessionRequest(
+                    card_serial=self._serial,
+                    cipher_suite=request.algorithm,
+                    point=request.input,
+                ),
+                timeout=CALL_SECONDS,
+            ).secret
+        except grpc.RpcError as error:
+            return refusal(error)
+
+    def _use(self, request: UseKey, cancellation: Cancellation) -> KeyResult:
+        if self._repeats.has(request):
+            return Refusal.UNAVAILABLE
+        result = self._session.use(request, cancellation)
+        if result is None:
+            result = self._new_operation(cancellation).run(self._operation(request))
+        if result is Refusal.UNAVAILABLE:
+            self._repeats.remember(request)
+        return result
+
+    def _passcode(self, request: PasscodeRequest) -> KeyResult:
+        """Never repeated: the try may have been counted although its answer was lost.
+
+        Hence `wait_for_ready`: while the connection is being made again, the call waits unsent.
+        """
+        match request:
+            case PasscodeStatus():
+                status = self._stub.GetPasscodeStatus(
+                    pb.GetPasscodeStatusRequest(card_serial=self._serial, key_ref=request.key_ref),
+                    timeout=CALL_SECONDS,
+                )
+                most = status.most_tries or USUAL_TRIES
+                return TriesLeft(status.tries_left, most, status.factory)
+            case VerifyPasscode():
+                verified = self._stub.VerifyPasscode(
+                    pb.VerifyPasscodeRequest(
+                        card_serial=self._serial,
+                        key_ref=request.key_ref,
+                        passcode=request.passcode,
+                    ),
+                    timeout=CALL_SECONDS,
+                    wait_for_ready=True,
+                )
+                return _outcome(verified.result)
+            case ChangePasscode():
+                changed = self._stub.ChangePasscode(
+                    pb.ChangePasscodeRequest(
+                        card_serial=self._serial,
+                        key_ref=request.key_ref,
+                        old_passcode=request.old,
+                        new_passcode=request.new,
+                    ),
+                    timeout=CALL_SECONDS,
+                    wait_for_ready=True,
+                )
+                return _outcome(changed.result)
+            case ResetPasscode():
+                reset = self._stub.ResetPasscode(
+                    pb.ResetPasscodeRequest(
+                        card_serial=self._serial, puk=request.puk, new_passcode=request.new
+                    ),
+                    timeout=CALL_SECONDS,
+                    wait_for_ready=True,
+                )
+                return _outcome(reset.result)
+
+    def _operation(self, request: UseKey) -> pb.CreateOperationRequest:
+        return self._addressed(
+            pb.CreateOperationRequest(
+                request_id=request.request_id,
+                key_ref=request.key_ref,
+                algorithm=approval_pb2.Algorithm.ValueType(request.algorithm),
+                key_use=KEY_USES[request.use],
+                inputs=[request.input],
+                passcode_proof=request.proof,
+            )
+        )
+
+    def _addressed(self, asked: pb.CreateOperationRequest) -> pb.CreateOperationRequest:
+        """With the card, and by which ways for which application its holder is asked."""
+        asked.card_serial = self._serial
+        asked.application = self._application
+        asked.channels.extend(self._channels)
+        return asked
+
+    def _new_operation(self, cancellation: Cancellation) -> RemoteOperation:
+        traceparent = new_traceparent(os.urandom(24))
+        log.info("key request", trace_id=traceparent[3:35], card=self._serial)
+        return RemoteOperation(self._stub, self._prompter, cancellation, self._clock, traceparent)
+
+
+def new_traceparent(random: bytes) -> str:
+    """The start of a trace from 24 random bytes (W3C Trace Context, 3.2.2)."""
+    return f"00-{random[:16].hex()}-{random[16:24].hex()}-01"
+
+
+def _keys(card: pb.Card) -> Mapping[int, CardKey]:
+    keys = {each.key_ref: card_key(each) for each in card.keys}
+    if card.HasField("secure_messaging"):
+        keys[KeyRef.SECURE_MESSAGING] = CardKey(card.secure_messaging.cipher_suite)
+    return keys
+
+
+def _outcome(result: pb.PasscodeResult) -> KeyResult:
+    match result.WhichOneof("outcome"):
+        case "passcode_proof":
+            return Verified(result.passcode_proof)
+        case "tries_left":
+            return TriesLeft(result.tries_left)
+        case "policy_violation":
+            return Refusal.MALFORMED
+        case _:  # of a newer keystore
+            return Refusal.UNAVAILABLE

@@ -1,0 +1,214 @@
+"""One approval at the keystore, for a use of a key or a session, from question to result.
+
+Create, show, watch, perform: each step can be repeated without harm, so a keystore that is killed
+and started again in between loses nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC
+from typing import TypeAlias, TypeVar
+
+import grpc
+
+from card_os.keys import KeyResult, Refusal
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from reader_bridge.prompter import Outcome, Prompt, Prompter
+from reader_bridge.remote.refusals import TRANSIENT, code, refusal, retry_seconds
+from reader_bridge.tasks import Cancellation
+
+Clock: TypeAlias = Callable[[], float]
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+State: TypeAlias = approval_pb2.OperationState.ValueType
+
+DEADLINE_SECONDS = 130.0  # the holder has 120
+ASK_SECONDS = 15.0  # nobody has been asked yet: a keystore that stays away is reported
+CALL_SECONDS = 10.0
+WITHDRAW_SECONDS = 1.5
+TRACEPARENT = "traceparent"  # W3C Trace Context, 3.2
+FIRST_PAUSE = 0.1  # seconds between tries, doubled up to the longest
+LONGEST_PAUSE = 1.0
+
+USABLE = (approval_pb2.OPERATION_STATE_APPROVED, approval_pb2.OPERATION_STATE_SUCCEEDED)
+FINAL: Mapping[State, tuple[Refusal, Outcome]] = {
+    approval_pb2.OPERATION_STATE_DENIED: (Refusal.DENIED, Outcome.DENIED),
+    approval_pb2.OPERATION_STATE_EXPIRED: (Refusal.EXPIRED, Outcome.EXPIRED),
+    approval_pb2.OPERATION_STATE_CANCELLED: (Refusal.CANCELLED, Outcome.CANCELLED),
+    approval_pb2.OPERATION_STATE_FAILED: (Refusal.UNAVAILABLE, Outcome.FAILED),
+}
+OUTCOMES: Mapping[Refusal, Outcome] = {
+    Refusal.DENIED: Outcome.DENIED,
+    Refusal.CANCELLED: Outcome.CANCELLED,
+    Refusal.UNAVAILABLE: Outcome.UNAVAILABLE,
+}
+
+
+def spread(seconds: float) -> float:
+    """At random from this up to twice as long: readers that were cut off together, or told together
+    when to come back, do not come back together.
+    """
+    return seconds * random.uniform(1, 2)  # noqa: S311 (no secret)
+
+
+class Stopped(Exception):
+    """Nobody waits any more, or the keystore was out of reach for too long."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why.name)
+        self.why = why
+
+
+class RemoteOperation:
+    """Asks the keystore for one use of a key and sees it through. Used once."""
+
+    def __init__(
+        self,
+        stub: workstation_pb2_grpc.WorkstationServiceStub,
+        prompter: Prompter,
+        cancellation: Cancellation,
+        clock: Clock,
+        traceparent: str = "",
+    ) -> None:
+        self._stub = stub
+        self._prompter = prompter
+        self._cancellation = cancellation
+        self._clock = clock
+        self._metadata = ((TRACEPARENT, traceparent),) if traceparent else None
+        self._deadline = clock() + DEADLINE_SECONDS
+
+    def run(self, asked: pb.CreateOperationRequest) -> KeyResult:
+        """The result of a use, or why there is none. What did not end is withdrawn."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal):
+            return performed
+        return performed.results[0] if performed.results else Refusal.UNAVAILABLE
+
+    def open_session(self, asked: pb.CreateOperationRequest) -> pb.Session | None:
+        """The session that is asked for; None if it was refused or came to nothing."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal) or not performed.HasField("session"):
+            return None
+        return performed.session
+
+    def use_session(self, asked: pb.UseSessionRequest) -> pb.UseSessionResponse:
+        """Use a session; raises Stopped or grpc.RpcError."""
+        return self._repeat(self._stub.UseSession, asked, ASK_SECONDS)
+
+    def _run(self, asked: pb.CreateOperationRequest) -> pb.PerformOperationResponse | Refusal:
+        try:
+            operation = self._repeat(self._stub.CreateOperation, asked, ASK_SECONDS).operation
+        except Stopped as stopped:
+            # It may be there all the same, if its answer was lost. Then it rings until it expires,
+            # but nobody can use its approval: that takes this request's input.
+            return stopped.why
+        except grpc.RpcError as error:
+            return refusal(error)
+        result: pb.PerformOperationResponse | Refusal = Refusal.UNAVAILABLE
+        outcome = Outcome.UNAVAILABLE  # stands if the screen fails
+        ended = False
+        try:
+            self._show(operation, asked.card_serial)
+            result, outcome = self._finish(operation.id, asked.inputs)
+            ended = True
+        except Stopped as stopped:
+            result, outcome = stopped.why, OUTCOMES[stopped.why]
+        except grpc.RpcError as error:
+            result = refusal(error)
+            outcome = OUTCOMES.get(refusal(error), Outcome.FAILED)
+        finally:
+            if not ended:
+                self._withdraw(operation.id)
+            self._prompter.clear(operation.id, outcome)
+        return result
+
+    def _finish(
+        self, operation_id: str, inputs: Sequence[bytes]
+    ) -> tuple[pb.PerformOperationResponse | Refusal, Outcome]:
+        """Wait for the decision, and use it."""
+        state = self._decision(operation_id)
+        if state in USABLE:
+            request = pb.PerformOperationRequest(operation_id=operation_id, inputs=inputs)
+            try:
+                return self._repeat(self._stub.PerformOperation, request), Outcome.APPROVED
+            except grpc.RpcError as error:
+                if code(error) is not grpc.StatusCode.FAILED_PRECONDITION:
+                    raise
+                state = self._decision(operation_id)  # it ended otherwise meanwhile: how?
+                if state in USABLE:
+                    raise
+        return FINAL.get(state, (Refusal.UNAVAILABLE, Outcome.FAILED))
+
+    def _show(self, operation: pb.Operation, card_serial: str) -> None:
+        self._prompter.show(
+            Prompt(
+                operation_id=operation.id,
+                card_serial=card_serial,
+                number=operation.number,
+                qr_text=operation.qr_text,
+                expire_time=operation.expire_time.ToDatetime(tzinfo=UTC),
+            )
+        )
+
+    def _decision(self, operation_id: str) -> State:
+        """The first state that is not PENDING; a stream that is cut is opened again."""
+        request = pb.WatchOperationRequest(operation_id=operation_id)
+        for left in self._tries():
+            try:
+                stream = self._stub.WatchOperation(request, timeout=left, metadata=self._metadata)
+                with self._cancellation.running(stream.cancel):
+                    for message in stream:
+                        state = message.operation.state
+                        if state != approval_pb2.OPERATION_STATE_PENDING:
+                            stream.cancel()
+                            return state
+            except grpc.RpcError as error:
+                self._pause_or_raise(error, left)
+        raise Stopped(Refusal.UNAVAILABLE)
+
+    def _repeat(
+        self,
+        call: grpc.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        patience: float = DEADLINE_SECONDS,
+    ) -> Response:
+        """Make a call that does no harm when repeated until it gets through."""
+        for left in self._tries(patience):
+            try:
+                return call(request, timeout=min(CALL_SECONDS, left), metadata=self._metadata)
+            except grpc.RpcError as error:
+                self._pause_or_raise(error, left)
+        raise Stopped(Refusal.UNAVAILABLE)
+
+    def _pause_or_raise(self, error: grpc.RpcError, left: float) -> None:
+        """Return when the call may be made again; raise its error where it may not."""
+        asked = retry_seconds(error)
+        if asked is None and code(error) not in TRANSIENT:
+            raise error
+        if asked is not None and asked >= left:
+            raise Stopped(Refusal.UNAVAILABLE)
+        if self._cancellation.wait(min(spread(max(0.0, asked or 0.0)), left)):
+            raise Stopped(Refusal.CANCELLED)
+
+    def _tries(self, patience: float = DEADLINE_SECONDS) -> Iterator[float]:
+        """One turn a try, with growing pauses; yields the seconds left. Raises Stopped."""
+        pause = FIRST_PAUSE
+        deadline = min(self._deadline, self._clock() + patience)
+        while (left := deadline - self._clock()) > 0:
+            if self._cancellation.requested:
+                raise Stopped(Refusal.CANCELLED)
+            yield left
+            if self._cancellation.wait(min(spread(pause), left)):
+                raise Stopped(Refusal.CANCELLED)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _withdraw(self, operation_id: str) -> None:
+        """Stop the phone's ringing. If this fails the operation expires."""
+        request = pb.CancelOperationRequest(operation_id=operation_id)
+        with suppress(grpc.RpcError):
+            self._stub.CancelOperation(request, timeout=WITHDRAW_SECONDS, metadata=self._metadata)

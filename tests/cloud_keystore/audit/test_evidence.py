@@ -1,0 +1,358 @@
+"""Each call that changes something or uses a key leaves its entry in the journal: every method of
+every service is in one of two tables, and those of the first are called at a real keystore.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cloud_keystore.model.journal import Kind
+from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
+from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
+from cloudcard.enrolment.v1 import enrolment_pb2
+from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
+
+FILES = (
+    workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2, enrolment_pb2,
+)  # fmt: skip
+DIGEST = b"\x11" * 32
+PIN, PUK = 0x80, 0x81
+FACTORY_PIN, FACTORY_PUK = b"123456", b"12345678"
+TERMS = approval_pb2.SessionTerms(most_uses=10, seconds=3600)
+ENROL = "EnrolmentService.Enrol"
+
+TOLD: dict[str, Kind] = {
+    ENROL: Kind.IDENTITY_ENROLLED,
+    "WorkstationService.VerifyPasscode": Kind.PASSCODE_RIGHT,
+    "WorkstationService.ChangePasscode": Kind.PASSCODE_SET,
+    "WorkstationService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
+    "WorkstationService.AgreeOnSession": Kind.SECURE_MESSAGING_AGREED,
+    "WorkstationService.CreateOperation": Kind.OPERATION_ASKED,
+    "WorkstationService.PerformOperation": Kind.OPERATION_USED,
+    "WorkstationService.CancelOperation": Kind.OPERATION_CANCELLED,
+    "WorkstationService.UseSession": Kind.SESSION_USED,
+    "WorkstationService.EndSession": Kind.SESSION_ENDED,
+    "AuthenticatorService.ClaimQrCode": Kind.OPERATION_CLAIMED,
+    "AuthenticatorService.Decide": Kind.OPERATION_APPROVED,
+    "AuthenticatorService.EndSession": Kind.SESSION_ENDED,
+    "AuthenticatorService.SetPasscode": Kind.CARD_ACTIVATED,
+    "AdministrationService.AnswerChallenge": Kind.ADMINISTRATOR_RIGHT,
+    "AdministrationService.WriteObject": Kind.CARD_WRITTEN,
+    "AdministrationService.GenerateKey": Kind.KEY_MADE,
+    "AdministrationService.ImportKey": Kind.KEY_IMPORTED,
+    "AdministrationService.MoveKey": Kind.KEY_MOVED,
+    "AdministrationService.SetManagementKey": Kind.MANAGEMENT_KEY_SET,
+    "AdministrationService.SetTries": Kind.PASSCODE_SET,
+    "AdministrationService.ResetCard": Kind.CARD_RESET,
+    "AdministrationService.AttestKey": Kind.KEY_ATTESTED,
+    "RegistryService.CreateUser": Kind.USER_ADDED,
+    "RegistryService.CreateDeviceToken": Kind.IDENTITY_INVITED,
+    "RegistryService.CreateWorkstation": Kind.IDENTITY_INVITED,
+    "RegistryService.RemoveWorkstation": Kind.IDENTITY_REMOVED,
+    "RegistryService.RemoveDevice": Kind.IDENTITY_REMOVED,
+    "RegistryService.CreateOperator": Kind.IDENTITY_INVITED,
+    "RegistryService.RemoveOperator": Kind.IDENTITY_REMOVED,
+    "RegistryService.CreateAuditor": Kind.IDENTITY_INVITED,
+    "RegistryService.RemoveAuditor": Kind.IDENTITY_REMOVED,
+    "RegistryService.IssueCard": Kind.CARD_ISSUED,
+    "RegistryService.UnlockCard": Kind.PASSCODE_UNBLOCKED,
+    "RegistryService.SuspendCard": Kind.CARD_SUSPENDED,
+    "RegistryService.ResumeCard": Kind.CARD_RESUMED,
+    "RegistryService.RevokeCard": Kind.CARD_REVOKED,
+    "RegistryService.AcknowledgeAlert": Kind.ALERT_ACKNOWLEDGED,
+    "RegistryService.CreateOrganisation": Kind.ORGANISATION_ADDED,
+    "RegistryService.SetPolicy": Kind.POLICY_SET,
+    "AuditService.GetJournal": Kind.JOURNAL_READ,
+    "AuditService.SearchEntries": Kind.JOURNAL_READ,
+    "AuditService.ExportEntries": Kind.JOURNAL_READ,
+    "AuditService.ListCheckpoints": Kind.JOURNAL_READ,
+    "AuditService.ProveInclusion": Kind.JOURNAL_READ,
+    "AuditService.ProveConsistency": Kind.JOURNAL_READ,
+}
+
+UNTOLD: dict[str, str] = {
+    "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
+    "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
+    **{
+        f"WorkstationService.{name}": "reads"
+        for name in ("GetCard", "GetPasscodeStatus", "WatchOperation", "Ping")
+    },
+    **{
+        f"AuthenticatorService.{name}": "reads"
+        for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions")
+    },
+    **{
+        f"RegistryService.{name}": "reads"
+        for name in (
+            *("ListUsers", "ListDevices", "ListWorkstations", "ListOperators", "ListAuditors"),
+            *("ListCards", "GetCard", "ListProfiles", "ListAlerts", "ListOrganisations"),
+            "ListPolicies",
+        )
+    },
+}
+
+
+def test_every_method_is_in_a_table() -> None:
+    methods = {
+        f"{service.name}.{method.name}"
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    assert methods == TOLD.keys() | UNTOLD.keys()
+    assert not TOLD.keys() & UNTOLD.keys()
+
+
+@dataclass
+class Journal(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+):
+    """Notes what each method that succeeds leaves in a keystore's journal."""
+
+    database: Path
+    found: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @contextmanager
+    def during(self, method: str) -> Iterator[None]:
+        """Entries that are written in the block are the method's."""
+        with sqlite3.connect(self.database) as connection:
+            (last,) = connection.execute("select max(id) from journal").fetchone()
+            yield
+            new = connection.execute("select kind from journal where id > ?", (last,))
+            self.found[method].update(kind for (kind,) in new)
+        connection.close()
+
+    def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.ClientCallDetails, object], grpc.Call],
+        details: grpc.ClientCallDetails,
+        request: object,
+    ) -> grpc.Call:
+        with self.during(_name(details)):
+            call = continuation(details, request)
+            call.result()
+        return call
+
+    def intercept_unary_stream(
+        self,
+        continuation: Callable[[grpc.ClientCallDetails, object], Iterator[object]],
+        details: grpc.ClientCallDetails,
+        request: object,
+    ) -> Iterator[object]:
+        with self.during(_name(details)):
+            return iter(list(continuation(details, request)))
+
+
+def _name(details: grpc.ClientCallDetails) -> str:
+    return details.method.rpartition(".")[2].replace("/", ".")
+
+
+@dataclass
+class Place:
+    """A keystore, and channels to it that are listened to."""
+
+    keystore: KeystoreProcess
+    journal: Journal
+    open_: ExitStack
+
+    def channel(self, own: identity.Identity) -> grpc.Channel:
+        channel = self.open_.enter_context(identity.channel(own))
+        return grpc.intercept_channel(channel, self.journal)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with Nursery(tmp_path / "logs") as nursery, ExitStack() as open_:
+        keystore = KeystoreProcess(tmp_path, nursery)
+        place = Place(keystore, Journal(tmp_path / "keystore" / "keystore.db"), open_)
+        keystore.registry = registry_pb2_grpc.RegistryServiceStub(place.channel(keystore.operator))
+        yield place
+
+
+def test_every_change_and_every_use_is_told(place: Place) -> None:
+    keystore = place.keystore
+    user_id, own_phone = keystore.holder("Ada")
+    with place.journal.during(ENROL):
+        own_pc = keystore.workstation("PC1")
+    pc_channel, phone_channel = place.channel(own_pc), place.channel(own_phone)
+    pc = workstation_pb2_grpc.WorkstationServiceStub(pc_channel)
+    device = authenticator_pb2_grpc.AuthenticatorServiceStub(phone_channel)
+    phone = Phone(own_phone, phone_channel)
+    registry = keystore.registry
+    registry.SetPolicy(
+        registry_pb2.SetPolicyRequest(policy=registry_pb2.Policy(largest_batch=1, session=TERMS))
+    )
+    organisation = registry_pb2.CreateOrganisationRequest(name="St Elsewhere")
+    registry.CreateOrganisation(organisation)
+
+    serial, puk = _issued(place, user_id, phone, "sm-cs2")
+    _use_passcodes(pc, serial, puk)
+    point = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pc.AgreeOnSession(
+        workstation_pb2.AgreeOnSessionRequest(
+            card_serial=serial,
+            cipher_suite=0x27,
+            point=point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),
+        )
+    )
+    _use_keys(Workstation(pc, serial), phone, device)
+    _administer(pc_channel, keystore.developer_card(user_id))
+    _audit(place)
+    phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
+    _operate(registry, user_id, serial)
+    gone = registry_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
+    registry.RemoveDevice(gone)
+    gone_too = registry_pb2.RemoveWorkstationRequest(workstation_id=own_pc.id, reason="stolen")
+    registry.RemoveWorkstation(gone_too)
+
+    missing = {
+        name: kind for name, kind in TOLD.items() if kind not in place.journal.found.get(name, ())
+    }
+    assert not missing
+    assert not {name: place.journal.found[name] for name in UNTOLD if place.journal.found[name]}
+
+
+def _issued(place: Place, user_id: str, phone: Phone, profile: str) -> tuple[str, bytes]:
+    """Serial number and PUK of a new card."""
+    asked = registry_pb2.IssueCardRequest(
+        request_id=os.urandom(16), user_id=user_id, profile=profile
+    )
+    serial = place.keystore.registry.IssueCard(asked).card.serial
+    return serial, phone.set_passcode(serial, PASSCODE).encode()
+
+
+def _use_passcodes(
+    pc: workstation_pb2_grpc.WorkstationServiceStub, serial: str, puk: bytes
+) -> None:
+    own, other = PASSCODE.encode(), b"864209"
+    pc.ChangePasscode(
+        workstation_pb2.ChangePasscodeRequest(
+            card_serial=serial, key_ref=PIN, old_passcode=own, new_passcode=other
+        )
+    )
+    pc.ResetPasscode(
+        workstation_pb2.ResetPasscodeRequest(card_serial=serial, puk=puk, new_passcode=own)
+    )
+
+
+def _use_keys(
+    pc: Workstation,
+    phone: Phone,
+    device: authenticator_pb2_grpc.AuthenticatorServiceStub,
+) -> None:
+    operation = _ask(pc, inputs=[DIGEST], channels=[approval_pb2.CHANNEL_QR])
+    phone.approve(phone.claim(operation.qr_text), operation.number)
+    pc.perform(operation.id)
+    unwanted = pc.create(os.urandom(16))
+    pc.stub.CancelOperation(workstation_pb2.CancelOperationRequest(operation_id=unwanted.id))
+    session_id = _session(pc, phone)
+    pc.stub.UseSession(
+        workstation_pb2.UseSessionRequest(
+            session_id=session_id, request_id=os.urandom(16), inputs=[DIGEST]
+        )
+    )
+    pc.stub.EndSession(workstation_pb2.EndSessionRequest(session_id=session_id))
+    another = authenticator_pb2.EndSessionRequest(session_id=_session(pc, phone))
+    device.EndSession(another)
+
+
+def _ask(pc: Workstation, **more: object) -> workstation_pb2.Operation:
+    asked = workstation_pb2.CreateOperationRequest(
+        request_id=os.urandom(16),
+        card_serial=pc.serial,
+        key_ref=0x9A,
+        algorithm=approval_pb2.ALGORITHM_ECC_P256,
+        key_use=approval_pb2.KEY_USE_SIGN,
+        passcode_proof=pc.proof(),
+        **more,
+    )
+    return pc.stub.CreateOperation(asked).operation
+
+
+def _session(pc: Workstation, phone: Phone) -> str:
+    operation = _ask(pc, session=TERMS)
+    phone.approve(phone.find(operation.id), operation.number)
+    done = workstation_pb2.PerformOperationRequest(operation_id=operation.id)
+    session_id: str = pc.stub.PerformOperation(done).session.id
+    return session_id
+
+
+def _administer(channel: grpc.Channel, serial: str) -> None:
+    stub = administration_pb2_grpc.AdministrationServiceStub(channel)
+    pc = workstation_pb2_grpc.WorkstationServiceStub(channel)
+    who = {"card_serial": serial, "proof": administrator(channel, serial)}
+    p256 = approval_pb2.ALGORITHM_ECC_P256
+    pb = administration_pb2
+    stub.GenerateKey(pb.GenerateKeyRequest(**who, key_ref=0x9A, algorithm=p256))
+    stub.AttestKey(pb.AttestKeyRequest(card_serial=serial, key_ref=0x9A))
+    stub.ImportKey(
+        pb.ImportKeyRequest(**who, key_ref=0x9C, algorithm=p256, private_key=bytes(range(1, 33)))
+    )
+    stub.MoveKey(pb.MoveKeyRequest(**who, source=0x9C, destination=0x82))
+    stub.WriteObject(pb.WriteObjectRequest(**who, tag=0x5FC105, contents=b"contents"))
+    stub.SetManagementKey(
+        pb.SetManagementKeyRequest(**who, algorithm=0x0A, key=bytes(range(101, 125)))
+    )
+    proved = pc.VerifyPasscode(
+        workstation_pb2.VerifyPasscodeRequest(card_serial=serial, key_ref=PIN, passcode=FACTORY_PIN)
+    )
+    proof = proved.result.passcode_proof
+    stub.SetTries(pb.SetTriesRequest(**who, passcode_proof=proof, pin_tries=1, puk_tries=1))
+    for key_ref in (PIN, PUK):
+        pc.ChangePasscode(
+            workstation_pb2.ChangePasscodeRequest(
+                card_serial=serial, key_ref=key_ref, old_passcode=b"999999", new_passcode=b"864209"
+            )
+        )
+    stub.ResetCard(pb.ResetCardRequest(card_serial=serial))
+
+
+def _audit(place: Place) -> None:
+    asked = registry_pb2.CreateAuditorRequest(display_name="Grace")
+    token = place.keystore.registry.CreateAuditor(asked).token.text
+    own = identity.enrol(token, place.keystore.folder / "auditor", "auditor")
+    stub = audit_pb2_grpc.AuditServiceStub(place.channel(own))
+    while not stub.GetJournal(audit_pb2.GetJournalRequest()).checkpoint:
+        time.sleep(0.1)  # the first comes about a second after the start
+    stub.SearchEntries(audit_pb2.SearchEntriesRequest())
+    list(stub.ExportEntries(audit_pb2.ExportEntriesRequest(end_index=1)))
+    stub.ListCheckpoints(audit_pb2.ListCheckpointsRequest())
+    stub.ProveInclusion(audit_pb2.ProveInclusionRequest(size=1, indices=[0]))
+    stub.ProveConsistency(audit_pb2.ProveConsistencyRequest(old_size=1, size=1))
+    place.keystore.registry.RemoveAuditor(
+        registry_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done")
+    )
+
+
+def _operate(registry: registry_pb2_grpc.RegistryServiceStub, user_id: str, serial: str) -> None:
+    pb = registry_pb2
+    registry.CreateOperator(pb.CreateOperatorRequest(display_name="Otto"))
+    invited = registry.ListOperators(pb.ListOperatorsRequest()).operators[-1]
+    registry.RemoveOperator(pb.RemoveOperatorRequest(operator_id=invited.id, reason="left"))
+    registry.UnlockCard(pb.UnlockCardRequest(card_serial=serial))
+    (alert,) = registry.ListAlerts(pb.ListAlertsRequest()).alerts  # which has suspended the card
+    registry.AcknowledgeAlert(pb.AcknowledgeAlertRequest(alert_id=alert.id))
+    registry.ResumeCard(pb.ResumeCardRequest(card_serial=serial))
+    registry.SuspendCard(pb.SuspendCardRequest(card_serial=serial))
+    registry.RevokeCard(pb.RevokeCardRequest(card_serial=serial, reason="left"))
+    registry.CreateDeviceToken(pb.CreateDeviceTokenRequest(user_id=user_id))

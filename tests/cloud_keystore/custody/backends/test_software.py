@@ -1,0 +1,132 @@
+"""Software keys that stay open for a while, and what an altered database makes of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from cloud_keystore.custody.backends import arithmetic
+from cloud_keystore.custody.backends import software as software_keys
+from cloud_keystore.custody.backends.keys import SOFTWARE, Keys
+from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken
+from cloud_keystore.custody.use import padding
+from cloud_keystore.model.algorithms import Algorithm, KeyUse
+from cloud_keystore.model.cards import Key
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
+
+SEAL = Seal(b"\x07" * 32, os.urandom)
+DIGEST = sha256(b"document").digest()
+
+
+class Opening(Seal):
+    """A seal that counts what it opens."""
+
+    count = 0
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        self.count += 1
+        return super().open(sealed, context)
+
+
+def new_key(key_id: str, algorithm: Algorithm = Algorithm.ECC_P256) -> Key:
+    made = SoftwareKeys(SEAL, os.urandom).make(key_id, algorithm)
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    return Key(key_id, "c", 0x9A, algorithm, b"", made.sealed_private, now, made.public_der)
+
+
+def sign(keys: SoftwareKeys, key: Key) -> None:
+    (signature,) = keys.use(key, KeyUse.SIGN, [DIGEST])
+    public = load_der_public_key(key.public_key)
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    public.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
+
+
+def test_a_key_is_opened_once_for_a_while() -> None:
+    now, seal = [0.0], Opening(b"\x07" * 32, os.urandom)
+    keys, key = SoftwareKeys(seal, os.urandom, lambda: now[0]), new_key("k")
+    for _ in range(3):
+        sign(keys, key)
+    assert seal.count == 1
+    now[0] += software_keys.OPEN_SECONDS
+    sign(keys, key)
+    assert seal.count == 2
+    keys.destroy(key)
+    sign(keys, key)
+    assert seal.count == 3
+
+
+def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(software_keys, "MOST_OPEN", 2)
+    seal = Opening(b"\x07" * 32, os.urandom)
+    keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
+    for key in (*held, held[2], held[1], held[0]):
+        sign(keys, key)
+    assert seal.count == 4
+
+
+def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
+    keys, key = SoftwareKeys(SEAL, os.urandom), new_key("k")
+    sign(keys, key)
+    with pytest.raises(KeyNotFound, match="destroyed"):
+        keys.use(replace(key, sealed_private=None), KeyUse.SIGN, [DIGEST])
+    altered = bytes([*(key.sealed_private or b"")[:-1], 0])
+    with pytest.raises(SealBroken):
+        keys.use(replace(key, sealed_private=altered + b"\0"), KeyUse.SIGN, [DIGEST])
+
+
+def test_a_key_under_the_row_of_another_is_refused() -> None:
+    keys, mine, other = SoftwareKeys(SEAL, os.urandom), new_key("mine"), new_key("other")
+    with pytest.raises(SealBroken):
+        keys.use(replace(mine, sealed_private=other.sealed_private), KeyUse.SIGN, [DIGEST])
+    with pytest.raises(SealBroken, match="not the one of its public key"):
+        keys.use(replace(mine, public_key=other.public_key), KeyUse.SIGN, [DIGEST])
+
+
+def test_what_is_no_key_is_refused() -> None:
+    key = replace(new_key("k"), sealed_private=SEAL.close(b"junk", key_context("k")))
+    with pytest.raises(SealBroken, match="altered"):
+        SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
+
+
+def test_a_key_of_an_unknown_backend_is_refused() -> None:
+    keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
+    with pytest.raises(KeyBackendUnavailable, match="phone"):
+        keys.use(replace(new_key("k"), backend="phone"), KeyUse.SIGN, [DIGEST])
+
+
+def test_a_batch_keeps_its_order() -> None:
+    key = new_key("k", Algorithm.RSA_2048)
+    digests = [sha256(bytes([number])).digest() for number in range(20)]
+    blocks = [block(digest) for digest in digests]
+    signatures = SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, blocks)
+    public = load_der_public_key(key.public_key)
+    assert isinstance(public, rsa.RSAPublicKey)
+    for digest, signature in zip(digests, signatures, strict=True):
+        public.verify(signature, digest, PKCS1v15(), Prehashed(SHA256()))
+
+
+def block(digest: bytes) -> bytes:
+    """EMSA-PKCS1-v1_5 for RSA-2048."""
+    info = padding.DIGEST_INFO["sha256"][0] + digest
+    return b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
+
+
+@pytest.mark.parametrize("name", padding.DIGEST_INFO)
+def test_both_ways_to_sign_a_block_agree(name: str) -> None:
+    prefix, size = padding.DIGEST_INFO[name]
+    info = prefix + os.urandom(size)
+    padded = b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
+    made = arithmetic.generate(Algorithm.RSA_2048)
+    raw = arithmetic.use(made.pkcs8, KeyUse.DECRYPT, padded, os.urandom)
+    assert arithmetic.use(made.pkcs8, KeyUse.SIGN, padded, os.urandom) == raw

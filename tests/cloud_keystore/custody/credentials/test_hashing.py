@@ -1,0 +1,57 @@
+"""argon2's turns: a storm of log-ins is refused, and costs nobody a try."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from cloud_keystore.custody.credentials.hashing import Hashing
+from cloud_keystore.model.cards import PIN
+from cloud_keystore.model.errors import Overloaded
+from cloud_keystore.model.passcodes import Verified
+from support.keystore_world import PASSCODE, World
+
+
+def test_who_is_refused_for_load_has_spent_no_try(world: World) -> None:
+    user, _ = world.user()
+    pc = world.workstation()
+    serial = world.card(user)
+    hashing = Hashing(at_once=1, waiting=0)
+    passcodes = replace(world.passcodes, hashing=hashing)
+    with hashing.turn():
+        for _ in range(10):
+            with pytest.raises(Overloaded):
+                passcodes.verify(serial, PIN, b"000000", pc.identity.id)
+    assert passcodes.status(serial, PIN).tries_left == 3
+    assert isinstance(passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
+
+
+def test_no_more_than_allowed_at_once() -> None:
+    hashing = Hashing(at_once=2, waiting=3)
+    lock, open_gate = threading.Lock(), threading.Event()
+    now, most, refused = 0, 0, 0
+
+    def hash_once() -> None:
+        nonlocal now, most, refused
+        try:
+            with hashing.turn():
+                with lock:
+                    now += 1
+                    most = max(most, now)
+                open_gate.wait(2)
+                with lock:
+                    now -= 1
+        except Overloaded:
+            with lock:
+                refused += 1
+                if refused == 15:
+                    open_gate.set()
+
+    threads = [threading.Thread(target=hash_once) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, refused) == (2, 15)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, load_or_make_key
+
+SEAL = Seal(b"\1" * 32, os.urandom)
+
+
+@given(st.binary(), st.text())
+def test_what_is_sealed_opens_in_its_context_only(value: bytes, context: str) -> None:
+    sealed = SEAL.close(value, context)
+    assert SEAL.open(sealed, context) == value
+    with pytest.raises(SealBroken):
+        SEAL.open(sealed, context + "x")
+    with pytest.raises(SealBroken):
+        Seal(b"\2" * 32, os.urandom).open(sealed, context)
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_any_altered_byte_breaks_the_seal(value: bytes, data: st.DataObject) -> None:
+    sealed = bytearray(SEAL.close(value, "context"))
+    sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(SealBroken):
+        SEAL.open(bytes(sealed), "context")
+
+
+@given(st.binary(max_size=40))
+def test_junk_does_not_open(junk: bytes) -> None:
+    with pytest.raises(SealBroken):
+        SEAL.open(junk, "context")
+
+
+def test_the_key_file(tmp_path: Path) -> None:
+    path = tmp_path / "sealing.key"
+    key = load_or_make_key(path, os.urandom)
+    assert len(key) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_or_make_key(path, os.urandom) == key
+
+
+def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sealing.key"
+    load_or_make_key(path, os.urandom)
+    path.chmod(0o640)
+    with pytest.raises(SealingKeyError, match="chmod 600"):
+        load_or_make_key(path, os.urandom)
+
+
+def test_a_cut_key_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sealing.key"
+    path.write_bytes(b"short")
+    path.chmod(0o600)
+    with pytest.raises(SealingKeyError, match="backup"):
+        load_or_make_key(path, os.urandom)
+
+
+def test_no_key_in_a_repr() -> None:
+    assert "\\x01" not in repr(SEAL)

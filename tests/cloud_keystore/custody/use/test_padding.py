@@ -1,0 +1,198 @@
+"""Which blocks a key accepts: what real software makes passes, every other use is refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_keystore.custody.use import padding
+from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
+from cloud_keystore.model.errors import MalformedKeyInput
+
+KEYS = {
+    algorithm: rsa.generate_private_key(65537, size * 8)
+    for algorithm, size in MODULUS_BYTES.items()
+}
+every_size = pytest.mark.parametrize("size", KEYS, ids=lambda each: each.name)
+HASHES = [hashes.SHA1(), hashes.SHA224(), hashes.SHA256(), hashes.SHA384(), hashes.SHA512()]
+
+
+def raw_public(size: Algorithm, data: bytes) -> bytes:
+    """The block inside a signature."""
+    numbers = KEYS[size].public_key().public_numbers()
+    return pow(int.from_bytes(data), numbers.e, numbers.n).to_bytes(MODULUS_BYTES[size])
+
+
+def sign(block: bytes, size: Algorithm = Algorithm.RSA_2048) -> None:
+    padding.check(KeyUse.SIGN, size, block)
+
+
+def decrypt(block: bytes, size: Algorithm = Algorithm.RSA_2048) -> None:
+    padding.check(KeyUse.DECRYPT, size, block)
+
+
+@every_size
+@pytest.mark.parametrize("algorithm", HASHES, ids=lambda each: each.name)
+def test_pkcs1_blocks_of_real_signatures(algorithm: hashes.HashAlgorithm, size: Algorithm) -> None:
+    block = raw_public(size, KEYS[size].sign(b"document", rsa_padding.PKCS1v15(), algorithm))
+    sign(block, size)
+    with pytest.raises(MalformedKeyInput):
+        decrypt(block, size)
+
+
+@every_size
+@pytest.mark.parametrize("algorithm", HASHES, ids=lambda each: each.name)
+@pytest.mark.parametrize("salt", [0, 8, rsa_padding.PSS.DIGEST_LENGTH])
+def test_pss_blocks_of_real_signatures(
+    algorithm: hashes.HashAlgorithm, salt: int, size: Algorithm
+) -> None:
+    scheme = rsa_padding.PSS(rsa_padding.MGF1(algorithm), salt)
+    block = raw_public(size, KEYS[size].sign(b"document", scheme, algorithm))
+    sign(block, size)
+    with pytest.raises(MalformedKeyInput):
+        decrypt(block, size)
+
+
+@every_size
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        rsa_padding.PKCS1v15(),
+        rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
+    ],
+)
+def test_cryptograms_are_decrypted_and_not_signed(
+    scheme: rsa_padding.AsymmetricPadding, size: Algorithm
+) -> None:
+    cryptogram = KEYS[size].public_key().encrypt(b"secret", scheme)
+    decrypt(cryptogram, size)
+    with pytest.raises(MalformedKeyInput):
+        sign(cryptogram, size)
+
+
+@every_size
+def test_a_block_of_another_size_is_refused(size: Algorithm) -> None:
+    for other in set(KEYS) - {size}:
+        block = raw_public(
+            other, KEYS[other].sign(b"document", rsa_padding.PKCS1v15(), hashes.SHA256())
+        )
+        for use in (sign, decrypt):
+            with pytest.raises(MalformedKeyInput, match=f"takes {MODULUS_BYTES[size]} bytes"):
+                use(block, size)
+
+
+def block_of(info: bytes, kind: int = 1, filler: int = 0xFF) -> bytes:
+    return bytes((0, kind)) + bytes((filler,)) * (253 - len(info)) + b"\0" + info
+
+
+INFO = padding.DIGEST_INFO["sha256"][0] + b"\x55" * 32
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        block_of(INFO, kind=2),
+        block_of(INFO, filler=0xFE),
+        block_of(INFO + b"\0"),
+        block_of(b"\x55" * 32),
+        block_of(b"\x55" * 36),  # MD5 and SHA-1 together: TLS 1.0 and 1.1
+        block_of(INFO)[1:],
+        block_of(INFO) + b"\0",
+        b"\0\1\xff\0" + INFO.rjust(252, b"\0"),
+        b"\0" * 256,
+        b"\xff" * 256,
+        b"\0" * 255 + b"\xbc",
+        b"",
+    ],
+)
+def test_blocks_that_only_look_like_signatures(block: bytes) -> None:
+    with pytest.raises(MalformedKeyInput):
+        sign(block)
+
+
+@given(st.data(), st.sampled_from(list(KEYS)))
+def test_no_block_is_both_signed_and_decrypted(data: st.DataObject, size: Algorithm) -> None:
+    length = MODULUS_BYTES[size]
+    tail = data.draw(st.binary(max_size=length))
+    head = data.draw(st.sampled_from([b"", b"\0\1", b"\0\2", b"\0\1\xff\xff"]))
+    block = (head + tail.rjust(length, b"\xff"))[:length]
+    accepted = []
+    for use in (sign, decrypt):
+        try:
+            use(block, size)
+            accepted.append(use)
+        except MalformedKeyInput:
+            pass
+    assert len(accepted) < 2
+
+
+@given(
+    st.sampled_from(list(KEYS)),
+    st.sampled_from(list(padding.DIGEST_INFO.values())),
+    st.data(),
+)
+def test_one_changed_byte_spoils_a_signature_block(
+    size: Algorithm, form: tuple[bytes, int], data: st.DataObject
+) -> None:
+    prefix, digest_bytes = form
+    info = prefix + b"\x55" * digest_bytes
+    filler = b"\xff" * (MODULUS_BYTES[size] - 3 - len(info))
+    block = bytearray(b"\0\1" + filler + b"\0" + info)
+    sign(bytes(block), size)
+    place = data.draw(st.integers(0, len(block) - digest_bytes - 1))
+    block[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(MalformedKeyInput):
+        sign(bytes(block), size)
+
+
+@given(st.sampled_from(list(padding.CHECKS)), st.binary(max_size=300))
+def test_any_input_is_taken_or_refused(case: tuple[KeyUse, Algorithm], data: bytes) -> None:
+    with suppress(MalformedKeyInput):
+        padding.check(*case, data)
+
+
+TAKEN = {
+    (KeyUse.SIGN, Algorithm.ECC_P256): [1, 20, 32, 64],
+    (KeyUse.SIGN, Algorithm.ECC_P384): [1, 20, 48, 64],
+    (KeyUse.SIGN, Algorithm.ED25519): [1, 32, 16384],
+    (KeyUse.AGREE, Algorithm.X25519): [32],
+    (KeyUse.AGREE, Algorithm.ECC_P256): [65],
+    (KeyUse.AGREE, Algorithm.ECC_P384): [97],
+}
+REFUSED = {
+    (KeyUse.SIGN, Algorithm.ECC_P256): [0, 65],
+    (KeyUse.SIGN, Algorithm.ECC_P384): [0, 65],
+    (KeyUse.SIGN, Algorithm.ED25519): [0, 16385],
+    (KeyUse.AGREE, Algorithm.X25519): [0, 31, 33],
+    (KeyUse.AGREE, Algorithm.ECC_P256): [0, 33, 64, 97],
+    (KeyUse.AGREE, Algorithm.ECC_P384): [0, 49, 65, 96],
+    # what their mathematics cannot do
+    (KeyUse.DECRYPT, Algorithm.ECC_P256): [32],
+    (KeyUse.SIGN, Algorithm.X25519): [32],
+    (KeyUse.AGREE, Algorithm.ED25519): [32],
+    (KeyUse.AGREE, Algorithm.RSA_2048): [256],
+}
+
+
+@pytest.mark.parametrize(("case", "sizes"), TAKEN.items())
+def test_lengths_that_are_taken(case: tuple[KeyUse, Algorithm], sizes: list[int]) -> None:
+    for size in sizes:
+        padding.check(*case, b"\4" * size)
+
+
+@pytest.mark.parametrize(("case", "sizes"), REFUSED.items())
+def test_lengths_that_are_refused(case: tuple[KeyUse, Algorithm], sizes: list[int]) -> None:
+    for size in sizes:
+        with pytest.raises(MalformedKeyInput):
+            padding.check(*case, b"\4" * size)
+
+
+def test_a_compressed_point_is_refused() -> None:
+    with pytest.raises(MalformedKeyInput):
+        padding.check(KeyUse.AGREE, Algorithm.ECC_P256, b"\2" * 65)

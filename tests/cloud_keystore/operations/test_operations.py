@@ -1,0 +1,551 @@
+"""The life of an operation: every state and event, and who may do what."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import update
+
+from cloud_keystore.approval import payload, statement
+from cloud_keystore.model.algorithms import KeyUse
+from cloud_keystore.model.errors import (
+    ApprovalRejected,
+    CardNotInUse,
+    IdentityRejected,
+    InvalidInput,
+    JustRefused,
+    KeyNotFound,
+    MalformedKeyInput,
+    OperationBusy,
+    OperationClosed,
+    OperationNotFound,
+    PasscodeNeeded,
+    TooManyRefusals,
+)
+from cloud_keystore.model.operations import (
+    FINAL,
+    QUIET_TIME,
+    REFUSAL_LIMIT,
+    STALLED_TIME,
+    TRANSITIONS,
+    Approval,
+    Channel,
+    Decision,
+    Event,
+    State,
+)
+from cloud_keystore.model.people import IdentityState, Role, User
+from cloud_keystore.operations import sweeping
+from cloud_keystore.rpc.peer import identify
+from cloud_keystore.storage import operations, tables
+from support.keystore_world import DIGEST, PASSCODE, Enrolled, World, verify
+
+
+def test_one_signature(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
+    user, phone = ada
+    serial = world.card(user)
+    operation = world.ask(serial, pc)
+    assert [each.id for each in world.deciding.waiting(phone.identity)] == [operation.id]
+    assert world.decide(operation, phone) is State.APPROVED
+    signature = world.perform(operation, pc, DIGEST)
+    verify(world, serial, 0x9A, signature, DIGEST)
+    assert world.state(operation) is State.SUCCEEDED
+    assert world.deciding.waiting(phone.identity) == []
+
+
+def test_a_repeated_use_gives_the_same_result(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.decide(operation, phone)
+    first = world.perform(operation, pc, DIGEST)
+    assert world.perform(operation, pc, DIGEST) == first  # ECDSA: not made anew
+
+
+def test_nothing_is_signed_without_approval(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    with pytest.raises(OperationClosed, match="pending"):
+        world.perform(operation, pc, DIGEST)
+
+
+def test_another_input_than_the_approved_one_is_refused(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.decide(operation, phone)
+    with pytest.raises(ApprovalRejected, match="input"):
+        world.perform(operation, pc, b"\x22" * 32)
+    assert world.perform(operation, pc, DIGEST)  # the right one is still good
+
+
+def test_a_foreign_workstation_gets_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    other = world.workstation("PC-OF-MALLORY")
+    operation = world.ask(world.card(user), pc)
+    world.decide(operation, phone)
+    for attempt in (
+        lambda: world.perform(operation, other, DIGEST),
+        lambda: world.asking.find(operation.id, other.identity),
+        lambda: world.asking.cancel(operation.id, other.identity),
+    ):
+        with pytest.raises(OperationNotFound):
+            attempt()
+
+
+def test_a_foreign_device_sees_and_decides_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    _, mallory = world.user("Mallory")
+    operation = world.ask(world.card(ada[0]), pc)
+    assert world.deciding.waiting(mallory.identity) == []
+    with pytest.raises(OperationNotFound):
+        world.decide(operation, mallory)
+
+
+def test_a_wrong_number_is_the_last_guess(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    wrong = f"{(int(operation.number) + 1) % 100:02}"
+    assert world.decide(operation, phone, number=wrong) is State.DENIED
+    with pytest.raises(OperationClosed):
+        world.decide(operation, phone)
+
+
+def test_no_number_is_a_wrong_number(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc, channels=(Channel.PUSH, Channel.QR))
+    assert world.decide(operation, phone, number="") is State.DENIED
+
+
+@pytest.mark.parametrize("number", ["1", "123", "ab", "٣٤", "-1", " 1"])
+def test_a_number_is_two_digits(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, number: str
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    with pytest.raises(InvalidInput):
+        world.deciding.decide(operation.id, Decision.APPROVE, number, b"", ada[1].identity)
+    assert world.state(operation) is State.PENDING
+
+
+def test_an_altered_payload_or_statement_is_refused(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    _, phone = ada
+    operation = world.ask(world.card(ada[0]), pc)
+    other = world.ask(operation_serial(operation.payload), pc)
+    attempts = {
+        "replay of another operation's signature": statement.statement(
+            operation.payload, Decision.APPROVE, other.number
+        ),
+        "altered payload": statement.statement(
+            other.payload + b"\0", Decision.APPROVE, other.number
+        ),
+        "denial turned into approval": statement.statement(
+            other.payload, Decision.DENY, other.number
+        ),
+        "another number": statement.statement(other.payload, Decision.APPROVE, ""),
+        "no domain": other.payload,
+    }
+    for name, signed in attempts.items():
+        signature = phone.private.sign(signed, ec.ECDSA(SHA256()))
+        with pytest.raises(ApprovalRejected):
+            world.deciding.decide(
+                other.id, Decision.APPROVE, other.number, signature, phone.identity
+            )
+        assert world.state(other) is State.PENDING, name
+
+
+def test_a_signature_by_another_key_is_refused(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    _, phone = ada
+    operation = world.ask(world.card(ada[0]), pc)
+    stranger = Enrolled(phone.identity, ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(ApprovalRejected):
+        world.decide(operation, stranger)
+    with pytest.raises(ApprovalRejected):
+        world.deciding.decide(
+            operation.id, Decision.APPROVE, operation.number, b"junk", phone.identity
+        )
+
+
+def test_too_late(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.clock.forward(seconds=120)
+    assert world.state(operation) is State.EXPIRED
+    assert world.deciding.waiting(phone.identity) == []
+    with pytest.raises(OperationClosed, match="expired"):
+        world.decide(operation, phone)
+
+
+def test_an_approval_must_be_used_soon(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.clock.forward(seconds=119)
+    world.decide(operation, phone)
+    world.clock.forward(seconds=59)
+    assert world.state(operation) is State.APPROVED  # a restart in between costs no approval
+    world.clock.forward(seconds=1)
+    with pytest.raises(OperationClosed, match="expired"):
+        world.perform(operation, pc, DIGEST)
+
+
+def test_the_clock_set_back_revives_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.clock.forward(seconds=121)
+    with world.database.write() as connection:
+        operations.sweep(connection, world.clock(), STALLED_TIME)
+    world.clock.forward(seconds=-100)
+    with pytest.raises(OperationClosed, match="expired"):
+        world.decide(operation, phone)
+
+
+def test_a_repeated_request_is_the_same_operation(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial = world.card(ada[0])
+    proof, request_id = world.proof(serial, pc), os.urandom(16)
+    first = world.ask(serial, pc, proof=proof, request_id=request_id, key_ref=0x9C)
+    again = world.ask(serial, pc, proof=proof, request_id=request_id, key_ref=0x9C)
+    assert again == first
+
+
+def test_a_newer_operation_replaces_the_older_one(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial = world.card(ada[0])
+    older = world.ask(serial, pc)
+    newer = world.ask(serial, pc)
+    elsewhere = world.ask(serial, world.workstation("PC2"))
+    assert world.state(older) is State.CANCELLED
+    assert world.state(newer) is State.PENDING
+    assert world.state(elsewhere) is State.PENDING
+
+
+def test_the_signature_key_takes_a_proof_once(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial = world.card(ada[0])
+    proof = world.proof(serial, pc)
+    world.ask(serial, pc, proof=proof, key_ref=0x9C)
+    with pytest.raises(PasscodeNeeded):
+        world.ask(serial, pc, proof=proof, key_ref=0x9C)
+    world.ask(serial, pc, proof=proof)  # 9A needs the passcode once
+
+
+def test_a_proof_is_for_one_card_at_one_workstation_for_a_shift(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial, other_card = world.card(ada[0]), world.card(ada[0])
+    proof, other_pc = world.proof(serial, pc), world.workstation("PC2")
+    for attempt in (
+        lambda: world.ask(other_card, pc, proof=proof),
+        lambda: world.ask(serial, other_pc, proof=proof),
+        lambda: world.ask(serial, pc, proof=b""),
+        lambda: world.ask(serial, pc, proof=proof + b"\0"),
+    ):
+        with pytest.raises(PasscodeNeeded):
+            attempt()
+    world.clock.forward(hours=12)
+    with pytest.raises(PasscodeNeeded):
+        world.ask(serial, pc, proof=proof)
+
+
+def test_the_phone_is_left_in_peace_after_some_refusals(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    serial = world.card(user)
+    for _ in range(REFUSAL_LIMIT):
+        world.decide(world.ask(serial, pc), phone, Decision.DENY)
+        world.clock.forward(seconds=QUIET_TIME.total_seconds())
+    for _ in range(2):
+        with pytest.raises(TooManyRefusals):
+            world.ask(serial, pc)
+    assert len(world.alerts.list_all(include_acknowledged=False)) == 1
+    world.clock.forward(minutes=11)
+    world.ask(serial, pc)
+
+
+@pytest.mark.parametrize("end", [Decision.DENY, None], ids=["denied", "expired"])
+def test_an_application_that_repeats_itself_rings_no_phone(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, end: Decision | None
+) -> None:
+    user, phone = ada
+    serial = world.card(user)
+    operation = world.ask(serial, pc)
+    if end is None:
+        world.clock.forward(seconds=120)
+    else:
+        world.decide(operation, phone, end)
+    with pytest.raises(JustRefused):
+        world.ask(serial, pc)
+    with pytest.raises(JustRefused):
+        world.ask(serial, pc, b"PSS with another salt")
+    assert world.deciding.waiting(phone.identity) == []
+    point = ec.generate_private_key(ec.SECP256R1()).public_key()
+    raw = point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    world.ask(serial, pc, raw, key_ref=0x9D, key_use=KeyUse.AGREE)  # another key
+    world.clock.forward(seconds=QUIET_TIME.total_seconds())
+    world.ask(serial, pc)
+
+
+def test_withdrawn_requests_count_as_refused(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial = world.card(ada[0])
+    for _ in range(REFUSAL_LIMIT + 1):
+        world.ask(serial, pc)  # each replaces the one before, each rang
+    with pytest.raises(TooManyRefusals):
+        world.ask(serial, pc)
+
+
+def test_wrong_questions(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
+    serial = world.card(ada[0])
+    with pytest.raises(KeyNotFound):
+        world.ask(serial, pc, key_ref=0x82)
+    with pytest.raises(KeyNotFound):
+        world.ask(serial, pc, algorithm=0x07)
+    with pytest.raises(MalformedKeyInput):
+        world.ask(serial, pc, key_use=KeyUse.AGREE)
+    with pytest.raises(MalformedKeyInput):
+        world.ask(serial, pc, b"", key_use=KeyUse.SIGN)
+    with pytest.raises(InvalidInput):
+        world.ask(serial, pc, request_id=b"short")
+
+
+@pytest.mark.parametrize("profile", ["p256", "rsa2048"])
+def test_the_key_management_key_does_not_sign(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, profile: str
+) -> None:
+    serial = world.card(ada[0], profile)
+    algorithm = {"p256": 0x11, "rsa2048": 0x07}[profile]
+    with pytest.raises(MalformedKeyInput):
+        world.ask(serial, pc, key_ref=0x9D, algorithm=algorithm, key_use=KeyUse.SIGN)
+
+
+def test_a_point_off_the_curve_fails_the_operation(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    point = b"\x04" + b"\x01" * 64
+    operation = world.ask(world.card(user), pc, point, key_ref=0x9D, key_use=KeyUse.AGREE)
+    world.decide(operation, phone)
+    with pytest.raises(MalformedKeyInput):
+        world.perform(operation, pc, point)
+    assert world.state(operation) is State.FAILED
+
+
+def test_a_suspended_card_is_of_no_use(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    serial = world.card(user)
+    operation = world.ask(serial, pc)
+    world.decide(operation, phone)
+    world.cards.suspend(serial)
+    assert world.state(operation) is State.CANCELLED
+    with pytest.raises(OperationClosed):
+        world.perform(operation, pc, DIGEST)
+    with pytest.raises(CardNotInUse):
+        world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id)
+
+
+def test_the_approval_of_a_phone_removed_since_is_not_used(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    world.decide(operation, phone)
+    with world.database.write() as connection:
+        connection.execute(
+            update(tables.identity)
+            .where(tables.identity.c.id == phone.identity.id)
+            .values(state=IdentityState.REMOVED)
+        )
+    with pytest.raises(ApprovalRejected, match="removed"):
+        world.perform(operation, pc, DIGEST)
+    fingerprint = phone.identity.certificate_sha256
+    assert fingerprint is not None
+    with pytest.raises(IdentityRejected):
+        identify(world.database, fingerprint, Role.DEVICE)
+
+
+class TestQr:
+    def test_claimed_then_approved_without_a_number(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
+        assert world.deciding.waiting(phone.identity) == []  # only the screen knows of it
+        claimed = world.deciding.claim(world.asking.qr_text(operation), phone.identity)
+        assert world.decide(claimed, phone, number="") is State.APPROVED
+        assert world.perform(operation, pc, DIGEST)
+
+    def test_a_code_is_claimed_by_one_device(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        second = world.enrol(world.people.invite_device(user.id).text)
+        operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
+        text = world.asking.qr_text(operation)
+        world.deciding.claim(text, phone.identity)
+        world.deciding.claim(text, phone.identity)  # its answer was lost
+        with pytest.raises(OperationClosed):
+            world.deciding.claim(text, second.identity)
+        with pytest.raises(OperationNotFound):
+            world.decide(operation, second, number="")
+
+    def test_a_code_lives_a_minute(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
+        world.clock.forward(seconds=60)
+        with pytest.raises(OperationClosed):
+            world.deciding.claim(world.asking.qr_text(operation), phone.identity)
+
+    def test_foreign_and_forged_codes(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        _, mallory = world.user("Mallory")
+        operation = world.ask(world.card(ada[0]), pc, channels=(Channel.QR,))
+        text = world.asking.qr_text(operation)
+        with pytest.raises(OperationNotFound):
+            world.deciding.claim(text, mallory.identity)
+        forged = text[:-4] + ("A" if text[-4] != "A" else "B") + text[-3:]
+        with pytest.raises(OperationNotFound):
+            world.deciding.claim(forged, ada[1].identity)
+        for foreign in ("", "https://example.org", text + "A", text.lower(), "CLOUDCARD:1:ÄÖÜ"):
+            with pytest.raises(InvalidInput):
+                world.deciding.claim(foreign, ada[1].identity)
+
+    def test_a_push_operation_has_no_code(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        operation = world.ask(world.card(ada[0]), pc)
+        assert world.asking.qr_text(operation) == ""
+
+
+class TestOnce:
+    def test_a_use_under_way_is_not_used_again(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        operation = world.ask(world.card(user), pc)
+        world.decide(operation, phone)
+        with world.database.write() as connection:
+            assert operations.start_use(connection, operation.id, world.clock())
+            assert not operations.start_use(connection, operation.id, world.clock())
+        with pytest.raises(OperationBusy):
+            world.perform(operation, pc, DIGEST)
+        assert world.asking.cancel(operation.id, pc.identity).state is State.APPROVED
+
+    def test_a_use_whose_process_died_fails(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        operation = world.ask(world.card(user), pc)
+        world.decide(operation, phone)
+        with world.database.write() as connection:
+            operations.start_use(connection, operation.id, world.clock())
+        world.clock.forward(seconds=STALLED_TIME.total_seconds())
+        with world.database.write() as connection:
+            swept = sweeping.sweep(connection, world.clock(), STALLED_TIME)
+        assert swept == {operation.id, user.id}
+        assert world.state(operation) is State.FAILED
+        with pytest.raises(OperationClosed):
+            world.perform(operation, pc, DIGEST)
+
+    def test_a_result_is_not_kept_for_ever(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        operation = world.ask(world.card(user), pc)
+        world.decide(operation, phone)
+        world.perform(operation, pc, DIGEST)
+        world.clock.forward(minutes=10)
+        with world.database.write() as connection:
+            operations.sweep(connection, world.clock(), STALLED_TIME)
+        with pytest.raises(OperationClosed):
+            world.perform(operation, pc, DIGEST)
+
+
+def test_the_table_says_which_states_are_final() -> None:
+    assert {
+        State.DENIED,
+        State.EXPIRED,
+        State.CANCELLED,
+        State.SUCCEEDED,
+        State.FAILED,
+    } == FINAL
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
+def test_every_state_and_event_follows_the_table(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, state: State, event: Event
+) -> None:
+    """The repository moves a row exactly as the table says, from every state by every event."""
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    bring_to(world, operation.id, state)
+    moved = apply(world, operation.id, event, phone)
+    expected = TRANSITIONS.get((state, event))
+    assert moved is (expected is not None)
+    with world.database.read() as connection:
+        found = operations.find(connection, operation.id)
+    assert found is not None
+    assert found.state is (expected or state)
+
+
+def bring_to(world: World, operation_id: str, state: State) -> None:
+    with world.database.write() as connection:
+        connection.execute(
+            update(tables.operation)
+            .where(tables.operation.c.id == operation_id)
+            .values(state=state)
+        )
+
+
+def apply(world: World, operation_id: str, event: Event, phone: Enrolled) -> bool:
+    now = world.clock()
+    with world.database.write() as connection:
+        match event:
+            case Event.APPROVE | Event.DENY:
+                approval = Approval(phone.identity.id, Decision.APPROVE, "00", b"")
+                return operations.decide(connection, operation_id, event, approval, now)
+            case Event.CANCEL:
+                return operations.cancel(connection, operation_id, now)
+            case Event.EXPIRE:
+                world.clock.forward(seconds=121)
+                return bool(operations.sweep(connection, world.clock(), STALLED_TIME))
+            case Event.SUCCEED | Event.FAIL:
+                operations.start_use(connection, operation_id, now)
+                result = b"sealed" if event is Event.SUCCEED else None
+                return operations.end_use(connection, operation_id, result, now)
+
+
+def operation_serial(raw: bytes) -> str:
+    serial: str = payload.decode(raw).card_serial
+    return serial

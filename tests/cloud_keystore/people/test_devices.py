@@ -1,0 +1,343 @@
+"""Lost phones, reports of requests that were not the holder's, and alerts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
+
+from cloud_keystore.approval import qr, statement
+from cloud_keystore.audit import alerts
+from cloud_keystore.model.alerts import AlertKind
+from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.errors import (
+    AlertNotFound,
+    ApprovalRejected,
+    CardNotInUse,
+    DeviceNotFound,
+    IdentityRejected,
+    InvalidInput,
+    OperationClosed,
+    OperationNotFound,
+    PasscodeNeeded,
+    StorageUnavailable,
+    UserNotFound,
+)
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.operations import Channel, Decision, Operation, State
+from cloud_keystore.model.people import IdentityState, Role, User
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.operations.asking import qr_secret
+from cloud_keystore.rpc.peer import identify
+from cloud_keystore.storage import cards, sessions, tables
+from support.keystore_world import SESSIONS, Enrolled, World
+
+DIGEST = b"\x11" * 32
+
+
+@pytest.fixture
+def serial(world: World, ada: tuple[User, Enrolled]) -> str:
+    return world.card(ada[0])
+
+
+@pytest.fixture
+def operator(world: World) -> Enrolled:
+    return world.operator()
+
+
+def second_phone(world: World, user: User) -> Enrolled:
+    return world.enrol(world.people.invite_device(user.id).text)
+
+
+def code(world: World, operation: Operation) -> str:
+    return qr.text(operation.id, qr_secret(world.seal, operation.id))
+
+
+def session_ended(world: World, session: Session) -> bool:
+    with world.database.read() as connection:
+        found = sessions.find(connection, session.id)
+    assert found is not None
+    return found.end_time is not None
+
+
+class TestRemoved:
+    """A removed device can do nothing from then on."""
+
+    def test_it_gets_in_nowhere(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        operator: Enrolled,
+    ) -> None:
+        phone = ada[1]
+        operation = world.ask(serial, pc, channels=(Channel.PUSH, Channel.QR))
+        removed = world.devices.remove(phone.identity.id, "lost", operator.identity)
+        assert removed.device.state is IdentityState.REMOVED
+        fingerprint = phone.identity.certificate_sha256
+        assert fingerprint is not None
+        with pytest.raises(IdentityRejected):
+            identify(world.database, fingerprint, Role.DEVICE)
+        # nor does a call that had come in before
+        with pytest.raises(IdentityRejected):
+            world.deciding.waiting(phone.identity)
+        with pytest.raises(IdentityRejected):
+            world.deciding.claim(code(world, operation), phone.identity)
+        for decision in Decision:
+            with pytest.raises(IdentityRejected):
+                world.decide(operation, phone, decision)
+        assert world.state(operation) is State.PENDING
+
+    def test_its_approvals_are_void(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        operator: Enrolled,
+    ) -> None:
+        operation = world.ask(serial, pc)
+        world.decide(operation, ada[1])
+        world.devices.remove(ada[1].identity.id, "lost", operator.identity)
+        assert world.state(operation) is State.CANCELLED
+        with pytest.raises(OperationClosed):
+            world.activation.perform(operation.id, [DIGEST], pc.identity)
+        assert operation.id in world.woken
+
+    def test_and_so_they_are_where_only_its_row_says_so(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        operation = world.ask(serial, pc)
+        world.decide(operation, ada[1])
+        with world.database.write() as connection:
+            connection.execute(
+                update(tables.identity)
+                .where(tables.identity.c.id == ada[1].identity.id)
+                .values(state=IdentityState.REMOVED)
+            )
+        with pytest.raises(ApprovalRejected, match="removed"):
+            world.activation.perform(operation.id, [DIGEST], pc.identity)
+
+    def test_sessions_that_it_approved_end(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        operator: Enrolled,
+    ) -> None:
+        world.set_policy(SESSIONS)
+        other = second_phone(world, ada[0])
+        opened = [
+            world.session(serial, pc, ada[1]),
+            world.session(serial, world.workstation("WARD7-PC4"), other),
+        ]
+        world.devices.remove(ada[1].identity.id, "lost", operator.identity)
+        assert [session_ended(world, each) for each in opened] == [True, False]
+        (entry,) = world.journal(Kind.SESSION_ENDED)
+        assert entry.operation_id == opened[0].id
+
+    def test_what_waits_stays_for_the_other_devices(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        operator: Enrolled,
+    ) -> None:
+        other = second_phone(world, ada[0])
+        operation = world.ask(serial, pc, channels=(Channel.PUSH, Channel.QR))
+        world.deciding.claim(code(world, operation), ada[1].identity)
+        world.devices.remove(ada[1].identity.id, "lost", operator.identity)
+        assert [each.id for each in world.deciding.waiting(other.identity)] == [operation.id]
+        assert world.decide(operation, other) is State.APPROVED
+
+    def test_what_only_it_could_see_is_withdrawn(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        operator: Enrolled,
+    ) -> None:
+        operation = world.ask(serial, pc, channels=(Channel.QR,))
+        world.deciding.claim(code(world, operation), ada[1].identity)
+        world.devices.remove(ada[1].identity.id, "lost", operator.identity)
+        assert world.state(operation) is State.CANCELLED
+
+    def test_it_is_journalled_once(
+        self, world: World, ada: tuple[User, Enrolled], operator: Enrolled
+    ) -> None:
+        for _ in range(2):
+            world.devices.remove(ada[1].identity.id, "lost on the train", operator.identity)
+        (entry,) = world.journal(Kind.IDENTITY_REMOVED)
+        assert entry.actor == f"operator {operator.identity.id}"
+        assert (entry.device_id, entry.user_id) == (ada[1].identity.id, ada[0].id)
+        assert entry.details["reason"] == "lost on the train"
+
+    def test_wrong_questions(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled, operator: Enrolled
+    ) -> None:
+        for other in (pc, operator):
+            with pytest.raises(DeviceNotFound):
+                world.devices.remove(other.identity.id, "lost", operator.identity)
+        with pytest.raises(InvalidInput, match="reason"):
+            world.devices.remove(ada[1].identity.id, " ", operator.identity)
+        with pytest.raises(UserNotFound):
+            world.devices.list_of("nobody")
+
+
+class TestNotMe:
+    """ "This was not me" takes the card out of use, all at once."""
+
+    def test_everything_of_the_card_ends(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        elsewhere = world.workstation("PC4")
+        world.set_policy(SESSIONS)
+        opened = world.session(serial, pc, ada[1])
+        mine = world.ask(serial, elsewhere)
+        world.decide(mine, ada[1])
+        other_card = world.ask(world.card(ada[0]), pc)
+        strange, proof = world.ask(serial, pc), world.proof(serial, pc)
+
+        assert world.decide(strange, ada[1], Decision.NOT_ME) is State.DENIED
+        assert world.cards.find(serial).card.state is CardState.SUSPENDED
+        assert world.state(mine) is State.CANCELLED
+        assert session_ended(world, opened)
+        assert world.state(other_card) is State.PENDING
+        with pytest.raises(OperationClosed):
+            world.activation.perform(mine.id, [DIGEST], elsewhere.identity)
+        with pytest.raises(CardNotInUse):
+            world.ask(serial, pc, proof=proof)
+        world.cards.resume(serial)
+        world.clock.forward(seconds=10)
+        with pytest.raises(PasscodeNeeded):  # whoever gave it gives it again
+            world.ask(serial, pc, proof=proof)
+
+    def test_the_registration_authority_is_told(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        operator: Enrolled,
+    ) -> None:
+        world.decide(world.ask(serial, pc), ada[1], Decision.NOT_ME)
+        (entry,) = world.alerts.list_all(include_acknowledged=False)
+        assert entry.alert.kind is AlertKind.NOT_ME
+        assert (entry.card_serial, entry.user_display_name) == (serial, "Ada Byron")
+        assert "WARD7-PC3" in entry.alert.text
+        for _ in range(2):
+            seen = world.alerts.acknowledge(entry.alert.id, operator.identity)
+            assert seen.alert.acknowledged_by == operator.identity.id
+        assert world.alerts.list_all(include_acknowledged=False) == []
+        assert len(world.alerts.list_all(include_acknowledged=True)) == 1
+        assert len(world.journal(Kind.ALERT_ACKNOWLEDGED)) == 1
+        with pytest.raises(AlertNotFound):
+            world.alerts.acknowledge("none", operator.identity)
+
+    def test_it_is_journalled_with_its_evidence(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        operation = world.ask(serial, pc)
+        world.decide(operation, ada[1], Decision.NOT_ME)
+        (reported,) = world.journal(Kind.OPERATION_REPORTED)
+        assert reported.evidence["payload"] == operation.payload
+        assert reported.evidence["device_signature"]
+        (suspended,) = world.journal(Kind.CARD_SUSPENDED)
+        (raised,) = world.journal(Kind.ALERT_RAISED)
+        assert suspended.card_id == raised.card_id == operation.card_id
+
+    def test_it_needs_the_devices_signature_over_it(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        operation = world.ask(serial, pc)
+        denial = statement.statement(operation.payload, Decision.DENY, "")
+        signature, _ = ada[1].evidence(denial)
+        with pytest.raises(ApprovalRejected):
+            world.deciding.decide(operation.id, Decision.NOT_ME, "", signature, ada[1].identity)
+        assert world.cards.find(serial).card.state is CardState.ACTIVE
+
+    def test_a_stranger_suspends_nothing(self, world: World, serial: str, pc: Enrolled) -> None:
+        operation, (_, mallory) = world.ask(serial, pc), world.user("Mallory")
+        with pytest.raises(OperationNotFound):
+            world.decide(operation, mallory, Decision.NOT_ME)
+        assert world.cards.find(serial).card.state is CardState.ACTIVE
+
+    def test_all_or_nothing(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        """Where the alert cannot be kept, neither is the decision."""
+        operation = world.ask(serial, pc)
+        with world.database.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE alert RENAME TO elsewhere")
+        with pytest.raises((DBAPIError, StorageUnavailable)):
+            world.decide(operation, ada[1], Decision.NOT_ME)
+        assert world.state(operation) is State.PENDING
+        assert world.cards.find(serial).card.state is CardState.ACTIVE
+        assert world.journal(Kind.OPERATION_REPORTED, Kind.CARD_SUSPENDED) == []
+
+
+def test_an_alert_is_raised_once_until_somebody_has_seen_to_it(
+    world: World, serial: str, operator: Enrolled
+) -> None:
+    def raise_it() -> bool:
+        with world.database.write() as connection:
+            card = cards.find_by_serial(connection, serial)
+            assert card is not None
+            now, random = world.clock(), world.deciding.random
+            return alerts.too_many_refusals(connection, card, now, random) is not None
+
+    assert [raise_it(), raise_it()] == [True, False]
+    (entry,) = world.alerts.list_all(include_acknowledged=False)
+    world.alerts.acknowledge(entry.alert.id, operator.identity)
+    assert raise_it()
+    assert len(world.journal(Kind.ALERT_RAISED)) == 2
+
+
+class TestRelay:
+    """A code that somebody else gets to see is of no use to them."""
+
+    def test_it_is_the_holders_and_the_first_devices(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        _, mallory = world.user("Mallory")
+        other = second_phone(world, ada[0])
+        operation = world.ask(serial, pc, channels=(Channel.QR,))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code(world, operation), mallory.identity)
+        world.deciding.claim(code(world, operation), ada[1].identity)
+        world.deciding.claim(code(world, operation), ada[1].identity)  # a repeat is harmless
+        with pytest.raises(OperationClosed):
+            world.deciding.claim(code(world, operation), other.identity)
+        with pytest.raises(OperationNotFound):
+            world.decide(operation, other, number="")
+        assert len(world.journal(Kind.OPERATION_CLAIMED)) == 1
+
+    def test_a_stolen_code_soon_ends(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        operation = world.ask(serial, pc, channels=(Channel.QR,))
+        world.clock.forward(seconds=61)
+        with pytest.raises(OperationClosed):
+            world.deciding.claim(code(world, operation), ada[1].identity)
+
+    def test_a_claimed_code_is_decided_by_its_device_alone(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        other = second_phone(world, ada[0])
+        operation = world.ask(serial, pc, channels=(Channel.PUSH, Channel.QR))
+        world.deciding.claim(code(world, operation), ada[1].identity)
+        assert world.decide(operation, other, number="") is State.DENIED
+
+    def test_another_devices_name_on_ones_own_signature(
+        self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+    ) -> None:
+        operation, (_, mallory) = world.ask(serial, pc), world.user("Mallory")
+        disguised = replace(mallory, identity=ada[1].identity)
+        with pytest.raises(ApprovalRejected):
+            world.decide(operation, disguised)

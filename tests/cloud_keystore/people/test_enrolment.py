@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
+from cloud_keystore.model.people import IdentityState, Role
+from cloud_keystore.people.enrolment import _csr_key
+from cloud_keystore.rpc.peer import identify
+from support.keystore_world import World, csr, secret_of
+
+
+def test_a_token_becomes_an_identity(world: World) -> None:
+    workstation, token = world.people.add_workstation("PC1", "Ward 7")
+    assert token.text.endswith("@127.0.0.1:7444")
+    private = ec.generate_private_key(ec.SECP256R1())
+    identity, der = world.enrolment.enrol(secret_of(token.text), csr(private), "")
+    assert identity.id == workstation.id
+    assert identity.state is IdentityState.ACTIVE
+    certificate = x509.load_der_x509_certificate(der)
+    certificate.verify_directly_issued_by(world.enrolment.transport.certificate)
+    assert identify(world.database, sha256(der).digest(), Role.WORKSTATION) == identity
+
+
+def test_a_token_is_good_once(world: World) -> None:
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    request = csr(ec.generate_private_key(ec.SECP256R1()))
+    world.enrolment.enrol(secret, request, "")
+    with pytest.raises(TokenRejected):
+        world.enrolment.enrol(secret, request, "")
+
+
+def test_a_token_lives_two_weeks(world: World) -> None:
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    world.clock.forward(days=14)
+    with pytest.raises(TokenRejected):
+        world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
+
+
+def test_a_refused_request_costs_no_token(world: World) -> None:
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    with pytest.raises(InvalidInput):
+        world.enrolment.enrol(secret, b"junk", "")
+    world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
+
+
+def test_keys_of_another_kind_are_refused() -> None:
+    private = rsa.generate_private_key(65537, 2048)
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    with pytest.raises(InvalidInput, match="P-256"):
+        _csr_key(request.sign(private, SHA256()).public_bytes(Encoding.DER))
+    with pytest.raises(InvalidInput, match="P-256"):
+        _csr_key(
+            request.sign(ec.generate_private_key(ec.SECP384R1()), SHA256()).public_bytes(
+                Encoding.DER
+            )
+        )
+
+
+def test_a_request_signed_by_another_key_is_refused() -> None:
+    der = bytearray(csr(ec.generate_private_key(ec.SECP256R1())))
+    other = csr(ec.generate_private_key(ec.SECP256R1()))
+    at = bytes(der).index(b"\x04", 60)  # the point of the public key
+    der[at : at + 65] = other[at : at + 65]
+    with pytest.raises(InvalidInput):
+        _csr_key(bytes(der))
+
+
+@given(st.binary(max_size=5000))
+def test_junk_is_refused(junk: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        _csr_key(junk)
+
+
+def test_one_role_is_not_another(world: World) -> None:
+    operator = world.enrol(world.people.add_operator("Op").text)
+    fingerprint = operator.identity.certificate_sha256
+    assert fingerprint is not None
+    with pytest.raises(IdentityRejected, match="device"):
+        identify(world.database, fingerprint, Role.DEVICE)
+    with pytest.raises(IdentityRejected):
+        identify(world.database, b"\0" * 32, Role.OPERATOR)
+
+
+def test_names_are_bounded_and_printable(world: World) -> None:
+    for name in ("", "  ", "x" * 65, "a\nb", "a\x00b"):
+        with pytest.raises(InvalidInput):
+            world.people.add_workstation(name, "")
+    for email in ("no-at", "a@b", "a b@c.d", "@c.d"):
+        with pytest.raises(InvalidInput, match="email"):
+            world.people.add_user("Ada", email)
+    world.people.add_user("Seán O'Brien-Ó Súilleabháin", "o'brien+ward@example.org")

@@ -1,0 +1,239 @@
+"""Health, reflection and the way a keystore stops, asked at its ports."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sqlite3
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from cloud_keystore.rpc import health
+from cloud_keystore.rpc.health import Health
+from cloud_keystore.run.wiring import SERVICES
+from cloudcard.registry.v1 import registry_pb2
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess, code
+
+SERVING = pb.HealthCheckResponse.SERVING
+NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
+PROTO = Path(__file__).parents[3] / "proto"
+ENROLMENT = "cloudcard.enrolment.v1.EnrolmentService"
+
+
+@pytest.fixture(scope="module")
+def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
+    folder = tmp_path_factory.mktemp("keystore")
+    with Nursery(folder / "logs") as nursery:
+        yield KeystoreProcess(folder, nursery)
+
+
+def test_health_is_told_to_any_role_of_each_service(keystore: KeystoreProcess) -> None:
+    _, phone = keystore.holder("ada")
+    for who in (phone, keystore.operator):
+        with identity.channel(who) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            for service in ("", *SERVICES):
+                asked = pb.HealthCheckRequest(service=service)
+                assert stub.Check(asked, timeout=5).status == SERVING
+            listed = stub.List(pb.HealthListRequest(), timeout=5).statuses
+            assert {name: each.status for name, each in listed.items()} == dict.fromkeys(
+                ("", *SERVICES), SERVING
+            )
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.Check(pb.HealthCheckRequest(service="none.Such"), timeout=5)
+            assert code(refused.value) is grpc.StatusCode.NOT_FOUND
+
+
+def test_nobody_without_a_certificate_is_told(keystore: KeystoreProcess) -> None:
+    ca = (keystore.operator.folder / "ca.pem").read_bytes()
+    credentials = grpc.ssl_channel_credentials(ca)
+    with grpc.secure_channel(keystore.address, credentials) as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            health_pb2_grpc.HealthStub(channel).Check(pb.HealthCheckRequest(), timeout=5)
+        assert code(refused.value) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_reflection_names_every_service_and_describes_it(keystore: KeystoreProcess) -> None:
+    ask = reflection_pb2.ServerReflectionRequest
+    with identity.channel(keystore.operator) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        (answer,) = stub.ServerReflectionInfo(iter([ask(list_services="")]), timeout=5)
+        named = {each.name for each in answer.list_services_response.service}
+        assert set(SERVICES) <= named
+        assert "grpc.health.v1.Health" in named
+        for service in SERVICES:
+            asked = iter([ask(file_containing_symbol=service)])
+            (answer,) = stub.ServerReflectionInfo(asked, timeout=5)
+            files = answer.file_descriptor_response.file_descriptor_proto
+            described = {
+                f"{file.package}.{each.name}"
+                for file in map(FileDescriptorProto.FromString, files)
+                for each in file.service
+            }
+            assert service in described
+
+
+def test_no_service_of_the_protocol_is_left_out() -> None:
+    """A new service that is not in the list would have no health and no reflection."""
+    found = {
+        f"cloudcard.{file.parent.parent.name}.{file.parent.name}.{line.split()[1]}"
+        for file in PROTO.glob("cloudcard/*/*/*.proto")
+        for line in file.read_text().splitlines()
+        if line.startswith("service ")
+    }
+    assert found - {ENROLMENT} == set(SERVICES)
+
+
+def test_a_stop_lets_a_call_under_way_end_and_takes_no_new_one(tmp_path: Path) -> None:
+    probe = f"127.0.0.1:{free_ports(1)[0]}"
+    with Nursery(tmp_path / "logs") as nursery:
+        keystore = KeystoreProcess(tmp_path, nursery, ("--http-listen", probe))
+        assert page(f"http://{probe}/health/ready") == (200, b"ready\n")
+        database = sqlite3.connect(tmp_path / "keystore" / "keystore.db", isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")  # whoever writes waits
+        done: list[str] = []
+
+        def create() -> None:
+            request = registry_pb2.CreateUserRequest(display_name="Ada")
+            done.append(keystore.registry.CreateUser(request, timeout=20).user.id)
+
+        calling = threading.Thread(target=create)
+        calling.start()
+        time.sleep(0.3)
+        keystore.child.kill(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while page(f"http://{probe}/health/ready") != (503, b"starting or stopping\n"):
+            assert time.monotonic() < deadline
+        host, _, port = keystore.address.partition(":")
+        while True:  # until nobody listens
+            try:
+                socket.create_connection((host, int(port)), 1).close()
+            except ConnectionRefusedError:
+                break
+            assert time.monotonic() < deadline
+        assert not done
+        database.execute("ROLLBACK")
+        database.close()
+        calling.join()
+        assert done
+        assert keystore.child.wait(10) == 0
+
+
+def page(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+@asynccontextmanager
+async def served(watched: Health) -> AsyncIterator[health_pb2_grpc.HealthStub]:
+    server = grpc.aio.server()
+    watched.add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield health_pb2_grpc.HealthStub(channel)
+    finally:
+        await server.stop(None)
+
+
+def in_a_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
+    """Run a test in an event loop of its own."""
+
+    @wraps(test)
+    def run(**fixtures: object) -> None:
+        asyncio.run(test(**fixtures))
+
+    return run
+
+
+class Database:
+    """Answers or not, as told; or not in time."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self.released = threading.Event()
+        self.released.set()
+
+    def check(self) -> bool:
+        self.released.wait(10)
+        return self.answers
+
+
+@in_a_loop
+async def test_who_watches_is_told_of_each_change_and_of_the_end() -> None:
+    database = Database()
+    watched = Health(["a.Service"], database.check)
+    async with served(watched) as stub:
+        stream = stub.Watch(pb.HealthCheckRequest(service="a.Service"))
+        unknown = stub.Watch(pb.HealthCheckRequest(service="none.Such"))
+        assert (await stream.read()).status == NOT_SERVING  # nothing is known yet
+        assert (await unknown.read()).status == pb.HealthCheckResponse.SERVICE_UNKNOWN
+        for answers in (True, False, True):
+            database.answers = answers
+            await watched.look()
+            assert (await stream.read()).status == (SERVING if answers else NOT_SERVING)
+        watched.stop()
+        assert (await stream.read()).status == NOT_SERVING
+        for each in (stream, unknown):
+            assert await each.code() is grpc.StatusCode.UNAVAILABLE
+        assert (await stub.Check(pb.HealthCheckRequest())).status == NOT_SERVING
+
+
+@in_a_loop
+async def test_a_database_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.05)
+    database = Database()
+    watched = Health([], database.check)
+    async with served(watched) as stub:
+        await watched.look()
+        assert (await stub.Check(pb.HealthCheckRequest())).status == SERVING
+        database.released.clear()
+        await watched.look()
+        assert (await stub.Check(pb.HealthCheckRequest())).status == NOT_SERVING
+        database.released.set()
+        await watched.look()
+        assert (await stub.Check(pb.HealthCheckRequest())).status == SERVING
+        watched.stop()
+
+
+@in_a_loop
+async def test_watching_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "MOST_WATCHES", 2)
+    watched = Health([], lambda: True)
+    async with served(watched) as stub:
+        streams = [stub.Watch(pb.HealthCheckRequest()) for _ in range(2)]
+        for each in streams:
+            await each.read()
+        third = stub.Watch(pb.HealthCheckRequest())
+        assert await third.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        streams[0].cancel()
+        deadline = time.monotonic() + 5
+        while True:  # until the server has noticed
+            again = stub.Watch(pb.HealthCheckRequest())
+            if await again.read() is not grpc.aio.EOF:
+                break
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        watched.stop()

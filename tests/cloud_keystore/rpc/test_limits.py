@@ -1,0 +1,113 @@
+"""How fast one caller may call."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from threading import Event
+
+import pytest
+
+from cloud_keystore.model.errors import InvalidInput, Overloaded, TooManyCalls
+from cloud_keystore.model.limits import Limits, Rate, with_rates
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.rpc import limits
+from cloud_keystore.rpc.limits import Buckets, Limiter, Workers
+from support.keystore_world import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def limiter(clock: FakeClock) -> Buckets:
+    return Buckets(per_second=2, burst=3, monotonic=lambda: clock.now.timestamp())
+
+
+def test_a_burst_and_then_the_rate(limiter: Buckets, clock: FakeClock) -> None:
+    for _ in range(3):
+        limiter.admit("Ada")
+    with pytest.raises(TooManyCalls):
+        limiter.admit("Ada")
+    clock.forward(seconds=0.5)
+    limiter.admit("Ada")
+    with pytest.raises(TooManyCalls):
+        limiter.admit("Ada")
+
+
+def test_callers_do_not_share(limiter: Buckets) -> None:
+    for _ in range(3):
+        limiter.admit("Mallory")
+    limiter.admit("Ada")
+
+
+def test_a_long_silence_is_no_credit(limiter: Buckets, clock: FakeClock) -> None:
+    limiter.admit("Ada")
+    clock.forward(hours=1)
+    for _ in range(3):
+        limiter.admit("Ada")
+    with pytest.raises(TooManyCalls):
+        limiter.admit("Ada")
+
+
+def test_memory_is_bounded(limiter: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_CALLERS", 10)
+    for caller in range(100):
+        limiter.admit(caller)
+    assert len(limiter._buckets) == 10
+
+
+def test_the_refusal_says_when_to_come_back(limiter: Buckets, clock: FakeClock) -> None:
+    for _ in range(3):
+        limiter.admit("Ada")
+    with pytest.raises(TooManyCalls) as refused:
+        limiter.admit("Ada")
+    clock.forward(seconds=refused.value.retry_seconds)
+    limiter.admit("Ada")
+
+
+def test_idle_streams_of_one_identity_are_bounded() -> None:
+    limiter = Limiter(Limits(streams=30, streams_of_one=20), lambda: 0.0, Metrics())
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(limiter.stream("Mallory"))
+        for _ in range(10_000):
+            with pytest.raises(TooManyCalls), limiter.stream("Mallory"):
+                pass
+        for _ in range(10):
+            stack.enter_context(limiter.stream("Ada"))
+        with pytest.raises(Overloaded), limiter.stream("Bob"):
+            pass
+    assert not limiter._streams
+
+
+def test_guessing_enrolment_tokens_from_one_address() -> None:
+    limiter = Limiter(Limits(), lambda: 0.0, Metrics())
+    burst = int(Limits().rates["enrolment"].burst)
+    for _ in range(burst):
+        limiter.admit("enrolment", "ipv4:10.0.0.7")
+    with pytest.raises(TooManyCalls):
+        limiter.admit("enrolment", "ipv4:10.0.0.7")
+    limiter.admit("enrolment", "ipv4:10.0.0.8")
+
+
+def test_the_queue_of_use_cases_ends() -> None:
+    gate = Event()
+    with Workers(Limits(threads=2, calls=3)) as workers:
+        futures = [workers.submit(gate.wait, 5) for _ in range(5)]
+        with pytest.raises(Overloaded):
+            workers.submit(gate.wait)
+        gate.set()
+        assert all(future.result() for future in futures)
+        assert workers.submit(gate.wait).result()
+
+
+@pytest.mark.parametrize("text", ["", "card", "card=1", "nobody=1/1", "card=0/1", "card=1/0"])
+def test_a_limit_that_is_none(text: str) -> None:
+    with pytest.raises(InvalidInput, match="names are workstation"):
+        with_rates(Limits(), [text])
+
+
+def test_a_limit_that_is_set() -> None:
+    assert with_rates(Limits(), ["card=2.5/7"]).rates["card"] == Rate(2.5, 7)

@@ -1,0 +1,325 @@
+"""The world breaks under a running keystore, or before it starts: it says what is wrong, answers
+what it can, and goes on with everything it had when the world is whole again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+import pytest
+from sqlalchemy import event
+
+from cloud_keystore.model.errors import StorageUnavailable
+from cloud_keystore.model.operations import Operation, State
+from cloud_keystore.model.people import User
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.remote.refusals import reason
+from support.keystore_process import KeystoreProcess, Workstation, code
+from support.keystore_world import Enrolled, World
+
+resource = pytest.importorskip("resource", reason="this system has no limits of processes")
+SMALL = 4096  # bytes: no file of a keystore grows beyond, if this is the most
+
+
+@contextmanager
+def every_connection(world: World, pragma: str) -> Iterator[None]:
+    """SQLite itself refuses meanwhile, as it would for the disk."""
+    engine = world.database._engine
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    world.database.close()
+    event.listen(engine, "connect", limit)
+    yield
+    event.remove(engine, "connect", limit)
+    world.database.close()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "advice"),
+    [("max_page_count=1", "make room on the disk"), ("query_only=ON", "make its file")],
+)
+def test_a_disk_that_is_full_or_read_only_costs_no_approval(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, pragma: str, advice: str
+) -> None:
+    waiting = [world.ask(world.card(ada[0]), pc) for _ in range(10)]
+    for operation in waiting:
+        world.decide(operation, ada[1])
+    with every_connection(world, pragma):
+        with pytest.raises(StorageUnavailable, match=advice):
+            issue_many(world, ada[0])
+        unspent = [operation for operation in waiting if not performed(world, operation, pc)]
+        assert unspent  # some may still have found room
+        for operation in unspent:  # what is there is read all the same
+            assert world.state(operation) is State.APPROVED
+    for operation in unspent:
+        world.perform(operation, pc)
+    assert len(world.cards.list_all()) >= len(waiting)
+
+
+def issue_many(world: World, user: User) -> None:
+    for _ in range(50):
+        world.cards.issue(os.urandom(16), user.id, "p256")
+
+
+def performed(world: World, operation: Operation, pc: Enrolled) -> bool:
+    try:
+        world.perform(operation, pc)
+    except StorageUnavailable:
+        return False
+    return True
+
+
+def test_a_file_that_was_deleted_confirms_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, tmp_path: Path
+) -> None:
+    serial, file = world.card(ada[0]), tmp_path / "keystore.db"
+    file.rename(tmp_path / "aside")
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="deleted or exchanged"):
+            world.ask(serial, pc, proof=b"")
+    assert not file.exists()
+    shutil.copy(tmp_path / "aside", file)
+    with pytest.raises(StorageUnavailable, match="deleted or exchanged"):
+        world.people.has_operators()
+    (tmp_path / "aside").rename(file)
+    world.ask(serial, pc)
+
+
+@pytest.fixture(scope="module")
+def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
+    folder = tmp_path_factory.mktemp("keystore")
+    with Nursery(folder / "logs") as nursery:
+        yield KeystoreProcess(folder, nursery)
+
+
+@dataclass
+class Ward:
+    """A holder's phone and a workstation, for one signature after another."""
+
+    phone: Phone
+    workstation: Workstation
+
+    def sign(self) -> bytes:
+        operation = self.workstation.create(os.urandom(16))
+        self.phone.approve(self.phone.find(operation.id), operation.number)
+        return self.workstation.perform(operation.id)
+
+
+@pytest.fixture(scope="module")
+def ward(keystore: KeystoreProcess) -> Iterator[Ward]:
+    user_id, phone = keystore.holder("ada")
+    serial = keystore.card(user_id, phone)
+    with (
+        identity.channel(phone) as phones,
+        identity.channel(keystore.workstation("pc")) as channel,
+    ):
+        stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        yield Ward(Phone(phone, phones), Workstation(stub, serial))
+
+
+@contextmanager
+def limited(pid: int, limit: int, most: int) -> Iterator[None]:
+    """A process may have no more meanwhile."""
+    soft, hard = resource.prlimit(pid, limit)
+    resource.prlimit(pid, limit, (most, hard))
+    yield
+    resource.prlimit(pid, limit, (soft, hard))
+
+
+def told(call: Callable[[], object]) -> grpc.RpcError:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes limits of others")
+def test_a_disk_without_room_under_a_running_keystore(
+    keystore: KeystoreProcess, ward: Ward
+) -> None:
+    """No file grows: not the database's, and not the log either."""
+    ward.sign()
+    with limited(keystore.child.pid, resource.RLIMIT_FSIZE, SMALL):
+        for _ in range(3):
+            error = told(ward.workstation.proof)
+            assert code(error) is grpc.StatusCode.UNAVAILABLE
+            assert reason(error) == "STORAGE_UNAVAILABLE"
+        time.sleep(2.2)  # the upkeep fails twice, and may not write it down
+    assert keystore.child.returncode is None
+    ward.sign()
+    until(lambda: not_taken_in(keystore.folder / "keystore" / "keystore.db") == 0)
+    operation = ward.workstation.create(os.urandom(16))
+    ward.phone.deny(ward.phone.find(operation.id))
+    keystore.kill_and_restart()  # what was answered is there
+    repeatedly(ward.sign)
+
+
+def not_taken_in(file: Path) -> int:
+    """Entries of the journal that the upkeep has still to take into the tree."""
+    with closing(sqlite3.connect(file)) as database:
+        query = "SELECT count(*) FROM journal WHERE leaf_index IS NULL"
+        return int(database.execute(query).fetchone()[0])
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def repeatedly(call: Callable[[], object]) -> None:
+    """Until the channel has found the keystore again."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            call()
+        except grpc.RpcError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are not told here")
+def test_no_more_files_may_be_opened(keystore: KeystoreProcess, ward: Ward) -> None:
+    repeatedly(ward.sign)
+    count = len(os.listdir(f"/proc/{keystore.child.pid}/fd"))
+    with limited(keystore.child.pid, resource.RLIMIT_NOFILE, count):
+        for _ in range(3):
+            with identity.channel(keystore.operator) as more:
+                ready = grpc.channel_ready_future(more)
+                with pytest.raises(grpc.FutureTimeoutError):
+                    ready.result(timeout=0.5)
+        ward.workstation.proof()  # who is connected goes on
+    keystore.holder("bo")
+    ward.sign()
+
+
+def test_a_power_cut_that_tears_the_last_commits(keystore: KeystoreProcess, ward: Ward) -> None:
+    """SQLite's log ends anywhere: what came before is there, and works."""
+    repeatedly(ward.sign)
+    keystore.child.kill()
+    wal = keystore.folder / "keystore" / "keystore.db-wal"
+    os.truncate(wal, wal.stat().st_size * 9 // 10 + 7)
+    keystore.restart()
+    repeatedly(ward.sign)
+
+
+@pytest.fixture
+def served(keystore: KeystoreProcess) -> Path:
+    """The data folder of the keystore, which stands still."""
+    keystore.child.stop()
+    return keystore.folder / "keystore"
+
+
+@contextmanager
+def half_gone(file: Path) -> Iterator[None]:
+    whole = file.read_bytes()
+    os.truncate(file, len(whole) // 2)
+    yield
+    file.write_bytes(whole)
+
+
+@contextmanager
+def gone(file: Path) -> Iterator[None]:
+    aside = file.with_suffix(".aside")
+    file.rename(aside)
+    yield
+    assert not file.exists()  # nothing was made in its place
+    aside.rename(file)
+
+
+@contextmanager
+def a_folder_instead(file: Path) -> Iterator[None]:
+    with gone(file) if file.exists() else nullcontext():
+        file.mkdir()
+        yield
+        file.rmdir()
+
+
+@contextmanager
+def of_the_future(file: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(file)) as database:
+        (was,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        with database:
+            database.execute("UPDATE alembic_version SET version_num = '9999'")
+        yield
+        with database:
+            database.execute("UPDATE alembic_version SET version_num = ?", (was,))
+
+
+Fault: TypeAlias = "Callable[[Path], AbstractContextManager[None]]"
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "said"),
+    [
+        (half_gone, "keystore.db", "malformed: restore it from a backup"),
+        (gone, "keystore.db", "is gone, though .* is a keystore's: restore it"),
+        (a_folder_instead, "keystore.db", "unable to open .*: look whether its folder"),
+        (a_folder_instead, "keystore.db-wal", "unable to open .*: look whether its folder"),
+        (a_folder_instead, "process.lock", "look whether .*process.lock may be written"),
+        (gone, "sealing.key", "sealing.key is missing.*: restore it from the backup"),
+        (of_the_future, "keystore.db", "newer version of cloudcard: use that version"),
+    ],
+)
+def test_a_start_that_cannot_be(served: Path, fault: Fault, name: str, said: str) -> None:
+    before = (served / "sealing.key").read_bytes()
+    with fault(served / name):
+        clear(serve(served), said)
+    assert (served / "sealing.key").read_bytes() == before
+
+
+def test_a_first_start_without_room(tmp_path: Path) -> None:
+    """Afterwards nothing half-made is in the way."""
+    shell = ("sh", "-c", 'ulimit -f 8 && exec "$0" "$@"')
+    clear(serve(tmp_path / "keystore", *shell), "disk I/O error: look whether its disk is full")
+    with Nursery(tmp_path / "logs") as nursery:
+        keystore = KeystoreProcess(tmp_path, nursery)
+        user_id, phone = keystore.holder("ada")
+        keystore.card(user_id, phone)
+
+
+def serve(data: Path, *before: str) -> subprocess.CompletedProcess[str]:
+    service, enrolment = (f"127.0.0.1:{port}" for port in free_ports(2))
+    return subprocess.run(
+        [
+            *(*before, sys.executable, "-m", "cloudcard_tools", "serve", "--data", str(data)),
+            *("--listen", service, "--enrol-listen", enrolment),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def clear(ended: subprocess.CompletedProcess[str], said: str) -> None:
+    """It says what is wrong in one line, and is no crash."""
+    assert ended.returncode == 1, ended.stderr
+    assert re.search(said, ended.stderr), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_after_all_that_every_card_is_there(keystore: KeystoreProcess, ward: Ward) -> None:
+    keystore.restart()
+    repeatedly(ward.sign)

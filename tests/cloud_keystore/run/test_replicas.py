@@ -1,0 +1,134 @@
+"""Two replicas on one PostgreSQL: asked at one, approved at the other, either killed at any time,
+and the database gone for a while.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from card_os.keys import Refusal
+from cloud_keystore.model.journal import Kind
+from cloudcard_tools.shared.processes import Nursery
+from support.postgres import Server
+from support.replicas import Replicas, Ward
+
+CUT_SECONDS = 10.0
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, postgresql: Server) -> Iterator[Replicas]:
+    with Nursery(tmp_path / "logs") as nursery:
+        yield Replicas(tmp_path, nursery, postgresql.new_database())
+
+
+@pytest.fixture
+def ward(replicas: Replicas) -> Ward:
+    return replicas.meet()
+
+
+def uses(replicas: Replicas) -> int:
+    return len(replicas.journal(Kind.OPERATION_USED))
+
+
+def test_asked_at_one_and_approved_at_the_other(replicas: Replicas, ward: Ward) -> None:
+    decided = 0.0
+
+    def decide(number: str, operation_id: str) -> None:
+        nonlocal decided
+        time.sleep(0.5)  # the reader waits at the first
+        assert ward.approve(number, operation_id, replica=1) == "approved"
+        decided = time.monotonic()
+
+    assert isinstance(ward.sign(decide, replica=0), bytes)
+    assert time.monotonic() - decided < 1.0  # it was woken, and did not find out by looking
+    assert uses(replicas) == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the approval", "after it"])
+def test_a_replica_is_killed_while_somebody_waits(
+    replicas: Replicas, ward: Ward, after: bool
+) -> None:
+    """The reader goes on with the replica that is left, whichever it had been talking to."""
+    for victim in (0, 1):
+
+        def decide(number: str, operation_id: str, victim: int = victim) -> None:
+            if not after:
+                replicas.kill(victim)
+            assert ward.approve(number, operation_id) == "approved"
+            if after:
+                replicas.kill(victim)
+
+        signed = ward.sign(decide)
+        assert isinstance(signed, bytes) or (after and signed is Refusal.UNAVAILABLE)
+        replicas.start(victim)
+        assert uses(replicas) <= victim + 1
+    assert isinstance(ward.sign(lambda *asked: ignore(ward.approve(*asked))), bytes)
+
+
+def test_the_database_is_away_for_ten_seconds(
+    replicas: Replicas, ward: Ward, postgresql: Server
+) -> None:
+    def decide(number: str, operation_id: str) -> None:
+        postgresql.stop("immediate")
+        time.sleep(CUT_SECONDS)
+        postgresql.start()
+        assert repeatedly(lambda: ward.approve(number, operation_id)) == "approved"
+
+    assert isinstance(ward.sign(decide), bytes)
+    assert uses(replicas) == 1
+
+
+def test_the_database_is_away_right_after_the_approval(
+    replicas: Replicas, ward: Ward, postgresql: Server
+) -> None:
+    def decide(number: str, operation_id: str) -> None:
+        assert ward.approve(number, operation_id) == "approved"
+        postgresql.stop("immediate")
+        time.sleep(1.0)
+        postgresql.start()
+
+    signed = ward.sign(decide)
+    assert isinstance(signed, bytes) or signed is Refusal.UNAVAILABLE
+    assert uses(replicas) == 1 or signed is Refusal.UNAVAILABLE
+    assert isinstance(ward.sign(lambda *asked: ignore(ward.approve(*asked))), bytes)
+
+
+def test_replicas_come_and_go_while_people_sign(replicas: Replicas, ward: Ward) -> None:
+    """A rolling restart and a crash among signatures: each approval gives one signature."""
+    chance = random.Random(4)
+    signed = 0
+    for turn in range(8):
+
+        def decide(number: str, operation_id: str, turn: int = turn) -> None:
+            victim = chance.randrange(2)
+            if turn % 2:
+                replicas.kill(victim)
+            else:
+                replicas.nursery[("first", "second")[victim]].stop()
+            replicas.start(victim)
+            repeatedly(lambda: ward.approve(number, operation_id))
+
+        signed += isinstance(ward.sign(decide), bytes)
+    assert signed == 8
+    assert uses(replicas) == 8
+
+
+def ignore(_: object) -> None:
+    pass
+
+
+def repeatedly(call: Callable[[], str], seconds: float = 30.0) -> str:
+    """What a person does whose phone says that the keystore is out of reach: try again."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except Exception:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)

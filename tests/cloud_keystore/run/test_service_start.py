@@ -1,0 +1,101 @@
+"""Starting `cloudcard serve` where something is wrong: a clear line, exit code 1, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.shared.processes import Nursery
+
+
+def serve(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cloudcard_tools", "serve", "--data", str(data), *options],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data folder of a keystore that has run."""
+    service, enrolment = free_ports(2)
+    with Nursery(tmp_path / "logs") as nursery:
+        nursery.start_python(
+            "keystore",
+            *("-m", "cloudcard_tools", "serve", "--data", str(tmp_path / "data")),
+            *("--listen", f"127.0.0.1:{service}", "--enrol-listen", f"127.0.0.1:{enrolment}"),
+        ).wait_for("Keystore ready", timeout=30)
+    return tmp_path / "data"
+
+
+def test_secrets_are_their_owners_alone(data: Path) -> None:
+    assert data.stat().st_mode & 0o077 == 0
+    for name in ("sealing.key", "operator.token"):
+        assert (data / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_another_sealing_key(data: Path) -> None:
+    (data / "sealing.key").write_bytes(os.urandom(32))
+    ended = serve(data)
+    assert ended.returncode == 1
+    assert "restore both from the same backup" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_sealing_key_that_is_gone_is_not_replaced_under_a_database(data: Path) -> None:
+    (data / "sealing.key").unlink()
+    ended = serve(data)
+    assert ended.returncode == 1
+    assert "sealing.key" in ended.stderr
+    assert not (data / "sealing.key").exists()
+
+
+def test_a_broken_database(data: Path) -> None:
+    for file in data.glob("keystore.db*"):
+        file.write_bytes(b"junk" * 5000)
+    ended = serve(data)
+    assert ended.returncode == 1
+    assert "keystore.db" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_data_folder_has_one_keystore(tmp_path: Path) -> None:
+    first, second, third, fourth = (f"127.0.0.1:{port}" for port in free_ports(4))
+    data = tmp_path / "data"
+    with Nursery(tmp_path / "logs") as nursery:
+        keystore = nursery.start_python(
+            "keystore",
+            *("-m", "cloudcard_tools", "serve", "--data", str(data)),
+            *("--listen", first, "--enrol-listen", second),
+        )
+        keystore.wait_for("Keystore ready", timeout=30)
+        ended = serve(data, "--listen", third, "--enrol-listen", fourth)
+        assert ended.returncode == 1
+        assert "another keystore runs on it" in ended.stderr
+        assert keystore.returncode is None
+        keystore.kill()
+        nursery.restart("keystore").wait_for("Keystore ready", timeout=30)  # no stale lock
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = serve(tmp_path / "data", "--listen", address)
+    assert ended.returncode == 1
+    assert f"cannot listen on {address}" in ended.stderr
+
+
+@pytest.mark.parametrize("address", ["7443", "host:", ":7443", "host:99999", "host:x"])
+def test_an_address_that_is_none(tmp_path: Path, address: str) -> None:
+    ended = serve(tmp_path / "data", "--listen", address)
+    assert ended.returncode == 1
+    assert "host:port" in ended.stderr

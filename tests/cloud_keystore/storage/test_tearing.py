@@ -1,0 +1,107 @@
+"""A keystore that dies in the middle of a change leaves the old card or the new one, whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+
+from card_os.keys import Refusal
+from card_os.management import Changed, GenerateKey, WriteObject
+from card_os.piv.names import Algorithm, ObjectTag
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.remote.keys import RemoteKeys
+from reader_bridge.tasks import Cancellation
+from support import tearing
+from support.keystore_process import KeystoreProcess, administrator
+from support.whole_cards import faults
+
+ROUNDS = 6
+LEAST_STATEMENTS = 5  # of any change
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_death_between_any_two_statements(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, tearing.__file__, tmp_path],
+        env={**os.environ, "PYTHONPATH": str(Path(tearing.__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["torn"] == []
+    assert all(deaths > LEAST_STATEMENTS for deaths in found["deaths"].values()), found["deaths"]
+
+
+class Nobody:
+    """A holder who is not asked."""
+
+    def show(self, prompt: Prompt) -> None:
+        raise AssertionError(prompt)
+
+    def clear(self, operation_id: str, outcome: Outcome) -> None:
+        raise AssertionError(outcome)
+
+
+def test_kill_9_while_a_card_is_administered(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)  # shown when it fails
+    delays = random.Random(seed)
+    with Nursery(tmp_path / "logs") as nursery:
+        keystore = KeystoreProcess(tmp_path, nursery)
+        serial = keystore.developer_card(keystore.holder("Ada")[0])
+        pc = identity.channel(keystore.workstation("PC"))
+        keys = RemoteKeys(pc, serial, Nobody())
+        for _ in range(ROUNDS):
+            written, cut = administer_until_killed(keystore, pc, keys, delays.uniform(0.02, 0.4))
+            database = Database(f"sqlite:///{tmp_path / 'keystore' / 'keystore.db'}")
+            seal = Seal((tmp_path / "keystore" / "sealing.key").read_bytes(), os.urandom)
+            assert faults(database, seal, serial) == []
+            database.close()
+            keystore.restart()
+            assert keys.get_card().objects[ObjectTag.PRINTED_INFORMATION] in (written, cut)
+
+
+def administer_until_killed(
+    keystore: KeystoreProcess, pc: grpc.Channel, keys: RemoteKeys, seconds: float
+) -> tuple[bytes, bytes]:
+    """Change the card until the keystore is killed; returns the last contents that were
+    acknowledged and those that were sent last.
+    """
+    proof = administrator(pc, keys.get_card().serial)
+    written = sent = b"\x01"
+    assert isinstance(keys.perform(write(proof, sent), Cancellation()), Changed)
+    killer = threading.Timer(seconds, keystore.child.kill)
+    killer.start()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        sent = bytes((1 + (written[0] + 1) % 250,))
+        made = keys.perform(write(proof, sent), Cancellation())
+        if made is Refusal.UNAVAILABLE:
+            break
+        assert isinstance(made, Changed)
+        written = sent
+        made = keys.perform(GenerateKey(proof, 0x9A, Algorithm.ECC_P256), Cancellation())
+        if made is Refusal.UNAVAILABLE:
+            break
+        assert isinstance(made, Changed)
+    killer.join()
+    return written, sent
+
+
+def write(proof: bytes, contents: bytes) -> WriteObject:
+    return WriteObject(proof, ObjectTag.PRINTED_INFORMATION, contents)

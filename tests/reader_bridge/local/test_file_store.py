@@ -1,0 +1,152 @@
+"""A file that is replaced as a whole, by one process, and read by its owner alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reader_bridge.local.file_store import LARGEST, FileRefused, FileStore
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
+HOLD = """
+import sys
+from pathlib import Path
+from reader_bridge.local.file_store import FileStore
+store = FileStore(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "card.json"
+
+
+def test_there_is_nothing_at_first(path: Path) -> None:
+    with FileStore(path) as store:
+        assert store.load() is None
+    assert not path.exists()
+
+
+def test_what_is_saved_is_loaded(path: Path) -> None:
+    with FileStore(path) as store:
+        for value in (b"one", b"", b"another" * 100_000, b"three"):
+            store.save(value)
+            assert store.load() == value
+    with FileStore(path) as store:
+        assert store.load() == b"three"
+    assert sorted(each.name for each in path.parent.iterdir()) == ["card.json", "card.json.lock"]
+
+
+@POSIX
+def test_files_are_their_owners_alone(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with FileStore(path) as store:
+            store.save(b"value")
+    finally:
+        os.umask(before)
+    for name in ("card.json", "card.json.lock"):
+        assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o602, 0o666])
+def test_a_file_that_others_can_read_or_write_is_refused(path: Path, mode: int) -> None:
+    path.write_bytes(b"value")
+    path.chmod(mode)
+    with FileStore(path) as store, pytest.raises(FileRefused, match="chmod 600"):
+        store.load()
+    assert path.read_bytes() == b"value"
+
+
+def test_two_processes_do_not_share_a_file(path: Path) -> None:
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert held.stdin is not None
+    assert held.stdout is not None
+    assert held.stdout.readline() == b"held\n"
+    with pytest.raises(FileRefused, match="another process"):
+        FileStore(path)
+    held.kill()  # the kernel gives it back
+    held.wait()
+    held.stdin.close()
+    held.stdout.close()
+    FileStore(path).close()
+
+
+def test_nor_do_two_in_one_process(path: Path) -> None:
+    with FileStore(path), pytest.raises(FileRefused, match="another process"):
+        FileStore(path)
+    with FileStore(path):
+        pass
+
+
+def test_a_failed_attempt_leaves_the_first_its_lock(path: Path) -> None:
+    with FileStore(path):
+        with pytest.raises(FileRefused):
+            FileStore(path)
+        done = subprocess.run(
+            [sys.executable, "-c", HOLD, str(path)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "another process" in done.stderr
+
+
+@POSIX
+def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "card"
+    path.symlink_to(real)
+    with FileStore(path) as store:
+        store.save(b"value")
+    assert path.is_symlink()
+    assert real.read_bytes() == b"value"
+
+
+@POSIX
+def test_a_draft_that_was_put_there_is_not_followed(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    (tmp_path / "card.json.new").symlink_to(other)
+    with FileStore(path) as store:
+        store.save(b"value")
+    assert other.read_bytes() == b"precious"
+    assert path.read_bytes() == b"value"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="is no folder"):
+        FileStore(tmp_path / "missing" / "card.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file(path: Path) -> None:
+    path.mkdir()
+    with FileStore(path) as store, pytest.raises(FileRefused):
+        store.load()
+
+
+@POSIX
+@pytest.mark.timeout(10)
+def test_a_pipe_is_no_file(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+    with FileStore(path) as store, pytest.raises(FileRefused, match="is no file"):
+        store.load()
+
+
+def test_a_file_that_is_too_large(path: Path) -> None:
+    path.touch(0o600)
+    os.truncate(path, LARGEST + 1)
+    with FileStore(path) as store, pytest.raises(FileRefused, match="larger"):
+        store.load()

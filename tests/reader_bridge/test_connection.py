@@ -1,0 +1,179 @@
+"""One connection: commands, resets, waiting, and readers that go away or talk nonsense."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from card_os.card import Card
+from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey
+from reader_bridge import tasks
+from reader_bridge.connection import ReaderGone
+from reader_bridge.tasks import Cancellation
+from reader_bridge.vpcd import encode
+from support.fakes import ScriptedKeys, new_card
+from support.vpcd_end import (
+    GET_ATR,
+    OK,
+    POWER_OFF,
+    POWER_ON,
+    RESET,
+    SIGN,
+    STATUS,
+    VERIFY,
+    Person,
+    Ready,
+    served,
+)
+
+SIGNED = bytes.fromhex("7C05 8203 736967 9000")
+
+
+def card() -> Card:
+    return new_card().card
+
+
+def test_a_signature() -> None:
+    with served(card(), Ready(ScriptedKeys(b"sig"))) as (reader, running):
+        assert reader.ask(GET_ATR) == running.card.atr
+        assert reader.ask(VERIFY) == OK
+        assert reader.ask(SIGN) == SIGNED
+    assert running.error is None
+
+
+def test_a_signature_that_is_waited_for() -> None:
+    person = Person(ScriptedKeys(b"sig"))
+    with served(card(), person) as (reader, _):
+        person.decided.set()
+        assert reader.ask(VERIFY) == OK
+        person.wait_until_asked()
+        person.decided.clear()
+        reader.send(SIGN)
+        person.wait_until_asked()
+        person.decided.set()
+        assert reader.receive() == SIGNED
+        assert not person.cancelled.is_set()
+
+
+@pytest.mark.parametrize("reset", [RESET, POWER_ON, POWER_OFF])
+def test_a_reset_forgets_the_passcode_and_is_not_answered(reset: bytes) -> None:
+    with served(card(), Ready(ScriptedKeys())) as (reader, running):
+        assert reader.ask(VERIFY) == OK
+        assert reader.ask(STATUS) == OK
+        reader.send(reset)
+        assert reader.ask(GET_ATR) == running.card.atr
+        assert reader.ask(STATUS) == b"\x63\xc3"
+
+
+def test_a_new_connection_is_a_new_session() -> None:
+    same = card()
+    keys = Ready(ScriptedKeys())
+    with served(same, keys) as (reader, _):
+        assert reader.ask(VERIFY) == OK
+    with served(same, keys) as (reader, _):
+        assert reader.ask(STATUS) == b"\x63\xc3"
+
+
+def test_a_hang_up_cancels_the_request() -> None:
+    person = Person(ScriptedKeys())
+    with served(card(), person) as (reader, running):
+        reader.send(VERIFY)
+        person.wait_until_asked()
+        reader.hang_up()
+        assert isinstance(running.wait_for_end(), ReaderGone)
+        assert person.cancelled.is_set()
+    assert running.card.transmit(STATUS, ScriptedKeys()) == b"\x63\xc3"
+
+
+@pytest.mark.parametrize("talk", [encode(RESET), encode(SIGN), b"\x00"])
+def test_a_reader_that_talks_while_it_should_wait_counts_as_gone(talk: bytes) -> None:
+    person = Person(ScriptedKeys())
+    with served(card(), person) as (reader, running):
+        reader.send(VERIFY)
+        person.wait_until_asked()
+        reader.sock.sendall(talk)
+        assert isinstance(running.wait_for_end(), ReaderGone)
+        assert person.cancelled.is_set()
+
+
+class BrokenKeys:
+    """A key service with a bug, unless it is asked about passcodes."""
+
+    def __init__(self) -> None:
+        self._keys = ScriptedKeys()
+
+    def perform(self, request: KeyRequest, _cancellation: Cancellation) -> KeyResult:
+        match request:
+            case UseKey():
+                raise RuntimeError("a bug")
+            case _:
+                return self._keys.perform(request)
+
+
+def test_a_bug_of_the_key_service_is_answered_and_logged() -> None:
+    with capture_logs() as logs, served(card(), BrokenKeys()) as (reader, _):
+        assert reader.ask(VERIFY) == OK
+        assert reader.ask(SIGN) == b"\x64\x00"
+        assert reader.ask(STATUS) == OK
+    assert [entry["event"] for entry in logs] == ["key service failed"]
+
+
+def test_a_bug_of_the_card_is_answered_and_logged() -> None:
+    with (
+        capture_logs() as logs,
+        served(card(), Ready(ScriptedKeys(3))) as (reader, _),  # type: ignore[arg-type]
+    ):
+        assert reader.ask(VERIFY) == OK
+        assert reader.ask(SIGN) == b"\x6f\x00"
+        assert reader.ask(STATUS) == OK
+    assert [entry["event"] for entry in logs] == ["card failed"]
+
+
+@pytest.mark.parametrize("error", [OSError("too many open files"), RuntimeError("no thread")])
+def test_without_resources_the_answer_is_unavailable(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with capture_logs() as logs, served(card(), Ready(ScriptedKeys())) as (reader, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(tasks.threading.Thread, "start", fail)
+            assert reader.ask(VERIFY) == b"\x64\x00"
+        assert reader.ask(VERIFY) == OK
+    assert len(logs) == 1
+
+
+@settings(max_examples=50)
+@given(st.lists(st.binary(max_size=40), max_size=10), st.integers(1, 30))
+def test_nothing_that_a_reader_says_ends_the_thread(bodies: list[bytes], step: int) -> None:
+    """Each APDU has its answer, whatever it is; controls and empty messages have none."""
+    with served(card(), Ready(Refuser())) as (reader, running):
+        for body in bodies:
+            message = len(body).to_bytes(2) + body
+            for start in range(0, len(message), step):
+                reader.sock.sendall(message[start : start + step])
+            if len(body) > 1:
+                assert len(reader.receive()) >= 2
+            elif body == GET_ATR:
+                assert reader.receive() == running.card.atr
+        assert reader.ask(GET_ATR) == running.card.atr
+
+
+class Refuser:
+    """Refuses everything."""
+
+    def perform(self, request: KeyRequest) -> KeyResult:
+        return Refusal.DENIED
+
+
+@given(st.binary(min_size=1, max_size=60))
+@settings(max_examples=30)
+def test_a_connection_that_breaks_off_ends_in_order(wire: bytes) -> None:
+    with served(card(), Ready(Refuser())) as (reader, running):
+        reader.sock.sendall(wire)
+        reader.hang_up()
+        running.wait_for_end()
+        assert running.error is None or isinstance(running.error, OSError | ReaderGone)

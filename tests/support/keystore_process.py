@@ -1,0 +1,140 @@
+"""A real keystore process with enrolled people, for tests over the network."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
+from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Child, Nursery
+
+PASSCODE = "135790"
+AES_192 = 0x0A
+MANAGEMENT_KEY = bytes(range(1, 9)) * 3
+
+
+@dataclass
+class KeystoreProcess:
+    """`cloudcard serve` on ports of its own; killed and started again at will."""
+
+    folder: Path
+    nursery: Nursery
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        service, enrolment = free_ports(2)
+        self.address = f"127.0.0.1:{service}"
+        self.child: Child = self.nursery.start_python(
+            "keystore",
+            *("-m", "cloudcard_tools", "serve", "--data", str(self.folder / "keystore")),
+            *("--listen", self.address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
+            *self.options,
+        )
+        self.child.wait_for("Keystore ready", timeout=30)
+        token = (self.folder / "keystore" / "operator.token").read_text()
+        self.operator = identity.enrol(token, self.folder / "operator", "operator")
+        self.registry = registry_pb2_grpc.RegistryServiceStub(identity.channel(self.operator))
+
+    def kill_and_restart(self) -> None:
+        """kill -9, then start on the same data."""
+        self.child.kill()
+        self.restart()
+
+    def restart(self) -> None:
+        """Start again on the same data."""
+        self.child = self.nursery.restart("keystore")
+        self.child.wait_for("Keystore ready", timeout=30)
+
+    def holder(self, name: str) -> tuple[str, identity.Identity]:
+        """A person with a phone: user id and the phone's identity."""
+        made = self.registry.CreateUser(registry_pb2.CreateUserRequest(display_name=name))
+        phone = identity.enrol(made.device_token.text, self.folder / name, "authenticator", "phone")
+        return made.user.id, phone
+
+    def workstation(self, name: str) -> identity.Identity:
+        """An enrolled workstation."""
+        request = registry_pb2.CreateWorkstationRequest(display_name=name, site="Ward 7")
+        made = self.registry.CreateWorkstation(request)
+        return identity.enrol(made.token.text, self.folder / name, "workstation")
+
+    def card(self, user_id: str, phone: identity.Identity, profile: str = "p256") -> str:
+        """An active card; returns its serial number."""
+        request = registry_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=user_id, profile=profile
+        )
+        serial: str = self.registry.IssueCard(request).card.serial
+        with identity.channel(phone) as channel:
+            Phone(phone, channel).set_passcode(serial, PASSCODE)
+        return serial
+
+    def developer_card(self, user_id: str) -> str:
+        """A card in use whose secrets are the factory's; returns its serial number."""
+        request = registry_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=user_id, profile="developer"
+        )
+        serial: str = self.registry.IssueCard(request).card.serial
+        return serial
+
+
+def administrator(channel: grpc.Channel, serial: str) -> bytes:
+    """Answer the challenge with the factory's management key; returns the proof."""
+    stub = administration_pb2_grpc.AdministrationServiceStub(channel)
+    asked = administration_pb2.RequestChallengeRequest(card_serial=serial, algorithm=AES_192)
+    challenge = stub.RequestChallenge(asked, timeout=10).challenge
+    response = Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
+    answer = administration_pb2.AnswerChallengeRequest(
+        card_serial=serial, algorithm=AES_192, response=response
+    )
+    proof: bytes = stub.AnswerChallenge(answer, timeout=10).proof
+    return proof
+
+
+@dataclass
+class Workstation:
+    """A reader's calls, made one by one."""
+
+    stub: workstation_pb2_grpc.WorkstationServiceStub
+    serial: str
+
+    def create(
+        self, request_id: bytes, data: bytes = b"\x11" * 32, proof: bytes | None = None
+    ) -> workstation_pb2.Operation:
+        request = workstation_pb2.CreateOperationRequest(
+            request_id=request_id,
+            card_serial=self.serial,
+            key_ref=0x9A,
+            algorithm=17,
+            key_use=1,
+            inputs=[data],
+            passcode_proof=self.proof() if proof is None else proof,
+        )
+        return self.stub.CreateOperation(request, timeout=10).operation
+
+    def proof(self) -> bytes:
+        request = workstation_pb2.VerifyPasscodeRequest(
+            card_serial=self.serial, key_ref=0x80, passcode=PASSCODE.encode()
+        )
+        proof: bytes = self.stub.VerifyPasscode(request, timeout=10).result.passcode_proof
+        return proof
+
+    def perform(self, operation_id: str, data: bytes = b"\x11" * 32) -> bytes:
+        request = workstation_pb2.PerformOperationRequest(operation_id=operation_id, inputs=[data])
+        result: bytes = self.stub.PerformOperation(request, timeout=10).results[0]
+        return result
+
+
+def code(error: grpc.RpcError) -> grpc.StatusCode:
+    """The status code of a failed call."""
+    assert isinstance(error, grpc.Call)
+    return error.code()

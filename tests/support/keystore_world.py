@@ -1,0 +1,376 @@
+"""A keystore without its network: real database, real keys, a clock that tests turn."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+
+from argon2 import PasswordHasher
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import select
+
+from cloud_keystore.approval import statement
+from cloud_keystore.approval.passkeys import Registration
+from cloud_keystore.audit import sequencing
+from cloud_keystore.audit.reading import Reading
+from cloud_keystore.cards.administration import Administration, Administrator
+from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.custody.backends.keys import SOFTWARE, Backend, Keys
+from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.credentials.management_keys import Management, encipher
+from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
+from cloud_keystore.custody.sealing import journal_key
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.activation import Activation
+from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.algorithms import Cipher, KeyUse
+from cloud_keystore.model.approval_keys import RelyingParty
+from cloud_keystore.model.cards import PIN, CardState
+from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.management_keys import factory_key
+from cloud_keystore.model.operations import (
+    STALLED_TIME,
+    Assertion,
+    Channel,
+    Decision,
+    Operation,
+    State,
+)
+from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
+from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.policies import Policy, SessionTerms
+from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.asking import Ask, Asking
+from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.people.alerts import Alerts
+from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
+from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.people import People
+from cloud_keystore.pki import authorities
+from cloud_keystore.storage import operations, tables
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools.authenticator import passkey
+from cloudcard_tools.authenticator.approving import Private, sign
+from cloudcard_tools.authenticator.passkey import SoftwarePasskey
+
+PASSCODE = b"135790"
+DIGEST = b"\x11" * 32
+DATABASE = "keystore.db"
+RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
+TERMS = SessionTerms(100, timedelta(hours=1))
+SESSIONS = Policy(session=TERMS)
+NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
+
+
+@dataclass
+class FakeClock:
+    """Stands still until told."""
+
+    now: datetime = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@dataclass
+class Enrolled:
+    """An identity with the private key that belongs to it."""
+
+    identity: Identity
+    private: ec.EllipticCurvePrivateKey
+    approval: Private | None = None  # a native key of its own
+    passkey: SoftwarePasskey | None = None
+
+    def evidence(self, signed: bytes) -> tuple[bytes, Assertion | None]:
+        """Signature and assertion over a statement; a passkey counts."""
+        if self.passkey is None:
+            return sign(self.approval or self.private, signed), None
+        answer, self.passkey = self.passkey.get(statement.challenge(signed))
+        assertion = Assertion(answer.authenticator_data, answer.client_data, answer.credential_id)
+        return answer.signature, assertion
+
+
+@dataclass
+class World:
+    """The use cases of one keystore, and short ways to use them."""
+
+    database: Database
+    clock: FakeClock
+    seal: Seal
+    people: People
+    enrolment: Enrolment
+    cards: Cards
+    organisations: Organisations
+    passcodes: Passcodes
+    asking: Asking
+    deciding: Deciding
+    activation: Activation
+    sessions: UsingSessions
+    secure_messaging: SecureMessaging
+    renewal: Renewal
+    management: Management
+    administration: Administration
+    devices: Devices
+    identities: Identities
+    alerts: Alerts
+    custody: Keys
+    reading: Reading
+    woken: list[str] = field(default_factory=list)
+
+    def enrol(self, token_text: str) -> Enrolled:
+        private = ec.generate_private_key(ec.SECP256R1())
+        identity, _ = self.enrolment.enrol(secret_of(token_text), csr(private), "phone")
+        return Enrolled(identity, private)
+
+    def enrol_native(self, token_text: str, approval: Private) -> Enrolled:
+        """A device with a key of its own."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        secret, request = secret_of(token_text), csr(private)
+        proof = sign(approval, statement.enrolment(secret, request))
+        registration = NativeRegistration(spki(approval), proof)
+        identity, _ = self.enrolment.enrol(secret, request, "phone", registration)
+        return Enrolled(identity, private, approval=approval)
+
+    def enrol_passkey(self, token_text: str, passkey: SoftwarePasskey | None = None) -> Enrolled:
+        """A device with a passkey."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        secret, request = secret_of(token_text), csr(private)
+        made = passkey or new_passkey()
+        created = made.create(statement.challenge(statement.enrolment(secret, request)))
+        registration = Registration(created.attestation_object, created.client_data, ("internal",))
+        identity, _ = self.enrolment.enrol(secret, request, "phone", registration)
+        return Enrolled(identity, private, passkey=made)
+
+    def operator(self) -> Enrolled:
+        """An operator of the registration authority."""
+        return self.enrol(self.people.add_operator("Olga").text)
+
+    def journal(self, *kinds: Kind) -> list[Event]:
+        """The journal's entries of these kinds, or all."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
+            events = [decode(entry) for entry in rows.scalars()]
+        return [event for event in events if not kinds or event.kind in kinds]
+
+    def auditor(self) -> Identity:
+        """Somebody who reads the journal."""
+        return self.enrol(self.people.add_auditor("Aude").text).identity
+
+    def take_in(self) -> int:
+        """Take the journal's entries into its tree, as the service does every second."""
+        return sequencing.take_in_all(self.database, self.reading.log, self.clock())
+
+    def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
+        return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
+
+    def user(self, name: str = "Ada Byron", upn: str = "", sid: str = "") -> tuple[User, Enrolled]:
+        """A person with a phone."""
+        user, token = self.people.add_user(name, "", upn, sid)
+        return user, self.enrol(token.text)
+
+    def card(self, user: User, profile: str = "p256") -> str:
+        """An active card; returns its serial."""
+        made = self.cards.issue(os.urandom(16), user.id, profile).card
+        if made.state is CardState.PENDING:
+            self.passcodes.set_first(made.serial, PASSCODE, user.id)
+        return made.serial
+
+    def proof(self, serial: str, workstation: Enrolled) -> bytes:
+        factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
+        passcode = FACTORY_PASSCODES[PIN] if factory else PASSCODE
+        outcome = self.passcodes.verify(serial, PIN, passcode, workstation.identity.id)
+        assert isinstance(outcome, Verified)
+        return outcome.proof
+
+    def administrator(self, serial: str, workstation: Enrolled) -> Administrator:
+        """Who knows the factory's management key."""
+        at = (serial, Cipher.AES_192, workstation.identity.id)
+        challenge = self.management.request_challenge(*at, enciphered=False)
+        response = encipher(Cipher.AES_192, factory_key(Cipher.AES_192), challenge)
+        proof = self.management.answer_challenge(*at, response, b"").proof
+        return Administrator(serial, proof, workstation.identity)
+
+    def ask(
+        self,
+        serial: str,
+        workstation: Enrolled,
+        *data: bytes,
+        key_ref: int = 0x9A,
+        algorithm: int = 0x11,
+        key_use: KeyUse = KeyUse.SIGN,
+        proof: bytes | None = None,
+        request_id: bytes | None = None,
+        channels: Iterable[Channel] = (Channel.PUSH,),
+        session: SessionTerms | None = None,
+    ) -> Operation:
+        """Ask for uses of a key, of one digest where no input is given, or for a session."""
+        asked = Ask(
+            request_id=os.urandom(16) if request_id is None else request_id,
+            card_serial=serial,
+            key_ref=key_ref,
+            algorithm=algorithm,
+            key_use=key_use,
+            inputs=data or (() if session else (DIGEST,)),
+            passcode_proof=self.proof(serial, workstation) if proof is None else proof,
+            application="",
+            channels=frozenset(channels),
+            session=session,
+        )
+        return self.asking.create(asked, workstation.identity)
+
+    def decide(
+        self,
+        operation: Operation,
+        device: Enrolled,
+        decision: Decision = Decision.APPROVE,
+        number: str | None = None,
+    ) -> State:
+        typed = (
+            (operation.number if decision is Decision.APPROVE else "") if number is None else number
+        )
+        signature, assertion = device.evidence(
+            statement.statement(operation.payload, decision, typed)
+        )
+        return self.deciding.decide(
+            operation.id, decision, typed, signature, device.identity, assertion
+        )
+
+    def set_policy(self, policy: Policy, organisation_id: str = "", profile: str = "") -> str:
+        """Put a policy in force; returns its name."""
+        operator = self.enrol(self.people.add_operator("Operator").text).identity
+        return self.organisations.set_policy(organisation_id, profile, policy, operator).name
+
+    def session(
+        self, serial: str, workstation: Enrolled, device: Enrolled, terms: SessionTerms = TERMS
+    ) -> Session:
+        """An open session of 9A, which the holder has approved; the policy allows it."""
+        operation = self.ask(serial, workstation, session=terms)
+        assert self.decide(operation, device) is State.APPROVED
+        session = self.activation.perform(operation.id, [], workstation.identity).session
+        assert session is not None
+        return session
+
+    def use(
+        self,
+        session: Session,
+        workstation: Enrolled,
+        *data: bytes,
+        request_id: bytes | None = None,
+    ) -> tuple[bytes, ...]:
+        """Use a session for these inputs, or for one digest."""
+        request_id = os.urandom(16) if request_id is None else request_id
+        inputs = data or (DIGEST,)
+        return self.sessions.use(session.id, request_id, inputs, workstation.identity).results
+
+    def perform(self, operation: Operation, workstation: Enrolled, data: bytes = DIGEST) -> bytes:
+        """The one result of an approved operation of one input."""
+        (result,) = self.activation.perform(operation.id, [data], workstation.identity).results
+        return result
+
+    def sweep(self) -> None:
+        """What the service does each second."""
+        with self.database.write() as connection:
+            sweeping.sweep(connection, self.clock(), STALLED_TIME)
+
+    def state(self, operation: Operation) -> State:
+        with self.database.read() as connection:
+            found = operations.find(connection, operation.id)
+        assert found is not None
+        return found.state_at(self.clock())
+
+
+def verify(world: World, serial: str, key_ref: int, signature: bytes, digest: bytes) -> None:
+    """The signature is by the card's key of this reference."""
+    (key,) = (key for key in world.cards.keys(serial) if key.key_ref == key_ref)
+    public = x509.load_der_x509_certificate(key.certificate).public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    public.verify(signature, digest, ec.ECDSA(Prehashed(SHA256())))
+
+
+def new_world(
+    folder: Path,
+    more: Mapping[str, Backend] = NO_BACKENDS,
+    new: str = SOFTWARE,
+    url: str = "",
+    clock: FakeClock | None = None,
+) -> World:
+    """A keystore in a folder of its own, or the one that is there, or at the address of a
+    database; `new` makes new keys.
+    """
+    clock, seal, woken = clock or FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    database = Database(url or f"sqlite:///{folder / DATABASE}")
+    database.migrate()
+    custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
+    authority = authorities.load_or_make(database, seal, clock())
+    enrolment_sha256 = sha256(authority.enrolment.der).digest()
+    fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passcodes = Passcodes(database, seal, clock, os.urandom, fast)
+    renewal = Renewal(clock, os.urandom, authority)
+    management = Management(database, seal, clock, os.urandom)
+    return World(
+        database=database,
+        clock=clock,
+        seal=seal,
+        people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
+        enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
+        cards=Cards(database, seal, clock, os.urandom, custody, authority, passcodes, woken.extend),
+        organisations=Organisations(database, clock, os.urandom),
+        passcodes=passcodes,
+        asking=Asking(database, seal, clock, os.urandom, woken.extend),
+        deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
+        devices=Devices(database, clock, woken.extend),
+        identities=Identities(database, clock, woken.extend),
+        alerts=Alerts(database, clock),
+        activation=Activation(database, seal, clock, custody),
+        sessions=UsingSessions(database, seal, clock, os.urandom, custody),
+        secure_messaging=SecureMessaging(database, clock, custody),
+        renewal=renewal,
+        management=management,
+        administration=Administration(
+            database, seal, clock, os.urandom, custody, renewal, management, passcodes, woken.extend
+        ),
+        custody=custody,
+        reading=Reading(database, clock, journal_key.load_or_make(database, seal)),
+        woken=woken,
+    )
+
+
+def new_passkey() -> SoftwarePasskey:
+    """A passkey for the keystore of these tests."""
+    return passkey.new(RELYING_PARTY.id, RELYING_PARTY.origin, b"ada")
+
+
+def spki(private: Private) -> bytes:
+    """The public key, SubjectPublicKeyInfo, DER."""
+    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def secret_of(token_text: str) -> bytes:
+    """The secret part of a token."""
+    body = token_text.removeprefix("cc1.").partition("@")[0]
+    return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))[32:]
+
+
+def csr(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """A certificate signing request, DER."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(private, SHA256()).public_bytes(Encoding.DER)

@@ -1,0 +1,40 @@
+"""What a recorded card already held before it was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from card_os import tlv
+from card_os.piv.names import ObjectTag
+from cloudcard_tools.trace.record.recording import recorded
+from cloudcard_tools.trace.replay.replaying import replay
+from support.fakes import ScriptedKeys, sample_image
+from support.recorded_card import drive
+
+SECRET = bytes(range(0xD1, 0xC1, -1))
+CODE = b"83476192"
+READ_PRINTED, READ_CODE = "00CB3FFF055C035FC10900", "00CB3FFF055C035FC12300"
+
+
+def test_secrets_in_data_objects_are_not_in_the_image_or_the_trace(tmp_path: Path) -> None:
+    image = sample_image()
+    printed = {
+        ObjectTag.PRINTED_INFORMATION: tlv.encode(0x88, tlv.encode(0x89, SECRET)),
+        ObjectTag.PAIRING_CODE: tlv.encode(0x99, CODE),
+    }
+    image = replace(image, objects={**image.objects, **printed})
+    path = tmp_path / "session.trace"
+    said: list[bytes] = []
+    with recorded(image, path) as tape:
+        keys = ScriptedKeys()
+        for command in ("0020008008313233343536FFFF", READ_PRINTED, READ_CODE):
+            said.append(drive(tape.card, keys, tape.recorder, bytes.fromhex(command)))
+    assert SECRET in said[1]
+    assert CODE in said[2]
+    for file in (path, *tmp_path.glob("cards/*")):
+        text = file.read_text()
+        assert SECRET.hex() not in text
+        assert CODE.hex() not in text
+    assert "answered otherwise" not in path.read_text()
+    assert replay(path).passed

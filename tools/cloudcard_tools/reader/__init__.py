@@ -1,0 +1,1 @@
+"""`cloudcard reader`: puts cards into this computer's virtual reader."""

@@ -1,0 +1,148 @@
+"""The card of `cloudcard reader --local`: which one is wanted, and where it is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from card_os.piv.names import RETIRED, Algorithm, KeyRef
+from cloudcard_tools.shared.failures import Failure
+from reader_bridge.local import encoding
+from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
+from reader_bridge.local.file_store import FileRefused, FileStore
+from reader_bridge.local.keys import LocalKeys
+from reader_bridge.local.making import new_card
+from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
+
+FC = TypeVar("FC", bound=Callable[..., None])
+
+ALGORITHMS = {
+    "rsa2048": Algorithm.RSA_2048,
+    "rsa3072": Algorithm.RSA_3072,
+    "rsa4096": Algorithm.RSA_4096,
+    "p256": Algorithm.ECC_P256,
+    "p384": Algorithm.ECC_P384,
+    "25519": Algorithm.ED25519,
+}
+PASSCODE_NAMES = {KeyRef.PIN: "PIN", KeyRef.PUK: "PUK", KeyRef.GLOBAL_PIN: "global PIN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A card on this computer. What is None was not asked for."""
+
+    profile: str | None = None
+    algorithm: str | None = None
+    retired: int | None = None
+    state: Path | None = None  # None: it is thrown away
+
+    def make(self) -> LocalCard:
+        """A new one."""
+        return new_card(
+            PROFILES[self.profile or "plain"],
+            ALGORITHMS[self.algorithm or "rsa2048"],
+            os.urandom,
+            datetime.now(UTC),
+            self.retired or 0,
+        )
+
+
+def options(command: FC) -> FC:
+    """`--local`, and what goes with it."""
+    for option in reversed(
+        (
+            click.option("--local", is_flag=True, help="A card of this computer's own."),
+            click.option(
+                "--profile",
+                type=click.Choice(list(PROFILES)),
+                help="What the local card can do.  [default: plain]",
+            ),
+            click.option(
+                "--algorithm",
+                type=click.Choice(list(ALGORITHMS)),
+                help="Of the local card's keys.  [default: rsa2048]",
+            ),
+            click.option(
+                "--retired",
+                type=click.IntRange(0, len(RETIRED)),
+                metavar="COUNT",
+                help="Retired keys of the local card.  [default: 0]",
+            ),
+            click.option(
+                "--state",
+                type=click.Path(path_type=Path, dir_okay=False),
+                metavar="FILE",
+                help="Keep the local card in a file, made if missing.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def opened(wanted: Wanted) -> Iterator[LocalKeys]:
+    """The keys of the card that is wanted, for the time of the block. Raises Failure."""
+    if wanted.state is None:
+        yield LocalKeys(wanted.make(), os.urandom)
+        return
+    try:
+        store = FileStore(wanted.state)
+    except FileRefused as refused:
+        raise Failure(str(refused)) from None
+    with store:
+        card = _load(store, wanted)
+        yield LocalKeys(card, os.urandom, lambda state: store.save(encoding.encode(state)))
+
+
+def description(keys: LocalKeys) -> str:
+    """What is to be known of a card, for people: secrets only where everybody knows them."""
+    card = keys.card
+    passcodes = ", ".join(
+        f"{name} {FACTORY_PASSCODES[key_ref].decode()}"
+        for key_ref, name in PASSCODE_NAMES.items()
+        if key_ref in card.passcodes and card.passcodes[key_ref].value == FACTORY_PASSCODES[key_ref]
+    )
+    lines = [f"A local card: {card.profile.title}.", f"{passcodes or 'PIN and PUK are changed'}."]
+    if card.management_algorithm is not None and card.management_key == FACTORY_MANAGEMENT_KEY:
+        lines.append(f"Management key {FACTORY_MANAGEMENT_KEY.hex()}.")
+    return " ".join(lines)
+
+
+def _load(store: FileStore, wanted: Wanted) -> LocalCard:
+    """The card in the file; a new one is stored. Raises Failure, and leaves what it cannot read."""
+    try:
+        data = store.load()
+        if data is None:
+            card = wanted.make()
+            store.save(encoding.encode(card))
+            return card
+        card = encoding.decode(data)
+    except FileRefused as refused:
+        raise Failure(str(refused)) from None
+    except OSError as error:
+        raise Failure(f"{store.path} cannot be used: {error.strerror}") from None
+    except encoding.TooNew as error:
+        raise Failure(
+            f"{store.path} was written by a newer cloudcard ({error}): use that one"
+        ) from None
+    except encoding.Damaged as error:
+        raise Failure(
+            f"{store.path} is damaged: {error}. It was left as it is: restore it from a copy, or "
+            "move it away to begin with a new card"
+        ) from None
+    if wanted.algorithm is not None or wanted.retired is not None:
+        raise Failure(f"{store.path} holds a card already: leave out --algorithm and --retired")
+    if wanted.profile not in (None, card.profile.name):
+        raise Failure(
+            f"{store.path} holds a card of profile {card.profile.name}: leave out --profile, or "
+            "choose another file"
+        )
+    return card

@@ -1,0 +1,1 @@
+"""`cloudcard serve`: the keystore, with no configuration."""

@@ -1,0 +1,215 @@
+"""`cloudcard serve`: the keystore, with no configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from cloud_keystore.config import Address, Settings
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.limits import Limits, with_rates
+from cloud_keystore.notify.siblings import Siblings
+from cloud_keystore.run.service import Service
+from cloudcard_tools.serve.supervisor import Supervisor, holding
+from cloudcard_tools.shared import logs
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.place import place_options
+from cloudcard_tools.shared.token_options import token_of, token_options
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cloudcard serve
+  cloudcard serve --workers 4 --http-listen 127.0.0.1:7445
+  cloudcard serve --data /var/lib/cloudcard --listen 0.0.0.0:7443 \\
+      --enrol-listen 0.0.0.0:7444 --public-host keystore.example.org
+  PGPASSFILE=/etc/cloudcard/pgpass cloudcard serve --data /var/lib/cloudcard \\
+      --database postgresql://cloudcard@db.example.org/cloudcard
+"""
+)
+@place_options
+@click.option(
+    "--listen",
+    default="127.0.0.1:7443",
+    show_default=True,
+    help="Port of the services (mutual TLS).",
+)
+@click.option(
+    "--enrol-listen",
+    default="127.0.0.1:7444",
+    show_default=True,
+    help="Port for enrolment by token.",
+)
+@click.option(
+    "--public-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Name or address under which clients reach both.",
+)
+@click.option(
+    "--public-address",
+    "public_addresses",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where clients reach the services, if not at --public-host and the port of --listen: one "
+    "name for all replicas, or repeated, with numbers, each replica's.",
+)
+@click.option(
+    "--crl-url",
+    default="",
+    help="Where the revocation list of cards' certificates is published: goes into new ones.",
+)
+@click.option(
+    "--webauthn-rp-id",
+    default="",
+    help="Domain that passkeys are made for; by default --public-host, if it is a name. "
+    "Passkeys are lost when it changes.",
+)
+@click.option(
+    "--webauthn-origin",
+    default="",
+    help="Origin of the page where passkeys are used; by default https:// and that domain.",
+)
+@click.option(
+    "--sealing-key",
+    "sealing_keys",
+    multiple=True,
+    metavar="SOURCE",
+    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key; the first seals, "
+    "further ones open. Default: sealing.key in the data folder.",
+)
+@token_options
+@click.option(
+    "--key-backend",
+    type=click.Choice(["software", "pkcs11"]),
+    default="software",
+    show_default=True,
+    help="Where the keys of new cards are made.",
+)
+@click.option(
+    "--http-listen",
+    default="",
+    help="Port for /metrics and /health, plain HTTP; none unless given, such as 127.0.0.1:7445.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that serve the ports together (Linux); one that ends is started again. With "
+    "--http-listen each has a port of its own, counted from the one given.",
+)
+@click.option("--worker", type=int, hidden=True)  # its number: how a supervisor starts one
+@click.option(
+    "--limit",
+    "rates",
+    multiple=True,
+    metavar="NAME=PER_SECOND/BURST",
+    help="How fast one caller may call, of each process: workstation=100/1000. Repeatable.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="auto: text on a terminal, else JSON.",
+)
+def serve(  # one argument for each option
+    place: Settings,
+    listen: str,
+    enrol_listen: str,
+    public_host: str,
+    public_addresses: tuple[str, ...],
+    crl_url: str,
+    webauthn_rp_id: str,
+    webauthn_origin: str,
+    sealing_keys: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    key_backend: str,
+    http_listen: str,
+    workers: int,
+    worker: int | None,
+    rates: tuple[str, ...],
+    log_format: logs.Form,
+) -> None:
+    """Run the keystore.
+
+    The first start makes everything in the data folder: sealing key, database, certificate
+    authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
+    """
+    logs.configure(logging.INFO, log_format, **({} if worker is None else {"worker": worker}))
+    os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
+    try:
+        settings = replace(
+            place,
+            listen=Address.parse(listen),
+            enrol_listen=Address.parse(enrol_listen),
+            public_host=public_host,
+            public_addresses=tuple(map(Address.parse, public_addresses)),
+            crl_url=crl_url,
+            webauthn_rp_id=webauthn_rp_id,
+            webauthn_origin=webauthn_origin,
+            sealing_keys=sealing_keys,
+            token=token_of(hsm_module, hsm_token, hsm_pin_file),
+            key_backend=key_backend,
+            http_listen=Address.parse(http_listen) if http_listen else None,
+            limits=with_rates(Limits(), rates),
+        )
+        if worker is not None:
+            asyncio.run(_work(settings, Siblings.of_this_process(worker)))
+        elif workers > 1:
+            _supervise(settings, workers)
+        else:
+            asyncio.run(_serve(settings))
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"the data folder cannot be used: {error}") from None
+
+
+async def _serve(settings: Settings) -> None:
+    service = Service(settings)
+    await service.run(lambda: _say_ready(settings, service.has_operators))
+
+
+def _say_ready(settings: Settings, has_operators: bool) -> None:
+    click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
+    click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
+    if not has_operators and settings.operator_token.exists():  # not at another replica
+        click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
+
+
+def _supervise(settings: Settings, count: int) -> None:
+    """Make the data folder ready and keep it, for processes that are started with the same
+    options.
+    """
+    if sys.platform != "linux":
+        raise Failure("--workers needs Linux, which spreads connections over them: leave it out")
+
+    def command(number: int) -> list[str]:
+        program = [sys.executable, "-m", "cloudcard_tools"]
+        return [*program, *sys.argv[1:], "--worker", str(number)]
+
+    async def run(has_operators: bool) -> None:
+        await Supervisor(count, command).run(lambda: _say_ready(settings, has_operators))
+
+    with holding((settings.listen, settings.enrol_listen)):
+        service = Service(settings)
+        lock = service.hand_over()
+        try:
+            asyncio.run(run(service.has_operators))
+        finally:
+            lock.close()
+
+
+async def _work(settings: Settings, siblings: Siblings) -> None:
+    await Service(settings, siblings=siblings).run(siblings.tell_ready)

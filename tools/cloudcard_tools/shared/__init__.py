@@ -1,0 +1,1 @@
+"""What several commands share: failures, output, identities, processes, the PC/SC daemon."""

@@ -1,0 +1,52 @@
+"""Where a keystore's data is: --data and --database, the same for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from cloud_keystore.config import Settings
+from cloudcard_tools.shared import home
+
+Command = Callable[..., None]
+VARIABLE = "CLOUDCARD_DATABASE"
+
+
+def place_options(command: Command) -> Command:
+    """Add --data and --database, and give the command their `place`."""
+
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Data folder: sealing key, and the database unless --database names one.",
+    )
+    @click.option(
+        "--database",
+        default="",
+        envvar=VARIABLE,
+        callback=_without_password,
+        metavar="URL",
+        help="PostgreSQL database, postgresql://USER@HOST/NAME; its password belongs into the "
+        f"file that PGPASSFILE names. Default: {VARIABLE}, or SQLite in the data folder.",
+    )
+    @wraps(command)
+    def with_place(data: Path | None, database: str, **others: object) -> None:
+        command(place=Settings(data or home.folder() / "keystore", database), **others)
+
+    return with_place
+
+
+def _without_password(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse a password that all on this machine can read in the list of processes."""
+    source = context.get_parameter_source(parameter.name or "")
+    user = value.partition("://")[2].rpartition("@")[0]
+    if source is ParameterSource.COMMANDLINE and (":" in user or "password=" in value):
+        raise click.BadParameter(
+            "the command line is no place for a password, as everybody on this machine sees it: "
+            f"put it into the file that PGPASSFILE names, or the whole address into {VARIABLE}"
+        )
+    return value

@@ -1,0 +1,1 @@
+"""`cloudcard trace show`: traces in words."""

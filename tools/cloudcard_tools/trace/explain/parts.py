@@ -1,0 +1,215 @@
+"""What may stand in commands and responses: data objects by tag, with what is inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias
+
+from card_os import tlv
+from card_os.apdu import Command
+from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins, ObjectTag
+from cloudcard_tools.trace.explain import certificates, names, values
+
+Meaning: TypeAlias = Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A data object: its name, what its value means, and which ones it holds, if any."""
+
+    name: str
+    meaning: Meaning = field(default=lambda _: "")
+    inside: Parts = field(default_factory=lambda: NONE)
+
+
+Parts: TypeAlias = Mapping[int, Part]
+NONE: Parts = MappingProxyType({})
+
+TAG_LIST, CONTENTS = 0x5C, 0x53
+ERROR_DETECTION = {0xFE: Part("error detection")}
+AUTHENTICATION: Parts = {
+    0x80: Part("witness"),
+    0x81: Part("challenge"),
+    0x82: Part("response"),
+    0x85: Part("exponentiation"),
+}
+POLICIES: Parts = {
+    0xAA: Part("PIN policy", values.pin_policy),
+    0xAB: Part("touch policy", values.touch_policy),
+}
+PUBLIC_KEY: Parts = {
+    0x81: Part("modulus"),
+    0x82: Part("exponent", values.number),
+    0x86: Part("point"),
+}
+AID = Part("AID", values.application)
+EVERYWHERE: Parts = {  # at the top, whatever the command
+    TAG_LIST: Part("tag list", values.data_object),
+    CONTENTS: Part("contents"),
+    0x7C: Part("dynamic authentication template", inside=AUTHENTICATION),
+    0x61: Part(
+        "application properties",
+        inside={
+            0x4F: AID,
+            0x50: Part("application label", values.text),
+            0x79: Part("allocation authority", inside={0x4F: AID}),
+            0x5F50: Part("address", values.text),
+            0xAC: Part(
+                "algorithms",
+                inside={0x80: Part("algorithm", values.algorithm), 0x06: Part("identifier")},
+            ),
+        },
+    ),
+    0x7E: Part(
+        "discovery object",
+        inside={0x4F: AID, 0x5F2F: Part("PIN usage policy", values.pin_usage)},
+    ),
+    0x7F49: Part("public key", inside=PUBLIC_KEY),
+    0x87: Part("enciphered data"),
+    0x8E: Part("checksum"),
+    0x97: Part("Le"),
+    0x99: Part("status word", values.status),
+    0xAC: Part(
+        "control reference template",
+        inside={0x80: Part("algorithm", values.algorithm), 0x81: Part("parameter"), **POLICIES},
+    ),
+}
+CERTIFICATE: Parts = {
+    0x70: Part("certificate", certificates.owner),
+    0x71: Part("certificate info", values.compression),
+    0x72: Part("MSCUID"),
+    **ERROR_DETECTION,
+}
+BIOMETRICS: Parts = {0xBC: Part("image"), **ERROR_DETECTION}
+OBJECTS: Mapping[int, Parts] = {  # SP 800-73-5 part 1, appendix A; what 53 holds
+    ObjectTag.CHUID: {
+        0x30: Part("FASC-N"),
+        0x32: Part("organization", values.text),
+        0x33: Part("DUNS"),
+        0x34: Part("GUID", values.uuid),
+        0x35: Part("expires", values.date),
+        0x36: Part("cardholder's UUID", values.uuid),
+        0x3E: Part("issuer's signature"),
+        0xEE: Part("buffer length"),
+        **ERROR_DETECTION,
+    },
+    ObjectTag.CCC: {
+        0xF0: Part("card identifier"),
+        0xF1: Part("version of the capability container"),
+        0xF2: Part("version of the capability grammar"),
+        0xF3: Part("applications' addresses"),
+        0xF4: Part("PKCS#15"),
+        0xF5: Part("registered data model"),
+        0xF6: Part("access control rules"),
+        0xF7: Part("card APDUs"),
+        0xFA: Part("redirection"),
+        0xFB: Part("capability tuples"),
+        0xFC: Part("status tuples"),
+        0xFD: Part("next CCC"),
+        **ERROR_DETECTION,
+    },
+    ObjectTag.KEY_HISTORY: {
+        0xC1: Part("keys with a certificate on the card", values.number),
+        0xC2: Part("keys with a certificate elsewhere", values.number),
+        0xF3: Part("address of the certificates", values.text),
+        **ERROR_DETECTION,
+    },
+    ObjectTag.SECURITY_OBJECT: {
+        0xBA: Part("mapping of data groups"),
+        0xBB: Part("security object"),
+        **ERROR_DETECTION,
+    },
+    ObjectTag.PRINTED_INFORMATION: {
+        0x01: Part("name", values.text),
+        0x02: Part("affiliation", values.text),
+        0x04: Part("expires", values.text),
+        0x05: Part("card's serial number", values.text),
+        0x06: Part("issuer", values.text),
+        0x07: Part("organization, line 1", values.text),
+        0x08: Part("organization, line 2", values.text),
+        **ERROR_DETECTION,
+    },
+    ObjectTag.PAIRING_CODE: {0x99: Part("pairing code"), **ERROR_DETECTION},
+    ObjectTag.FINGERPRINTS: BIOMETRICS,
+    ObjectTag.FACIAL_IMAGE: BIOMETRICS,
+    ObjectTag.IRIS_IMAGES: BIOMETRICS,
+    ObjectTag.SECURE_MESSAGING_SIGNER: {**CERTIFICATE, 0x7F21: Part("intermediate certificate")},
+    **dict.fromkeys(CERTIFICATE_OF_KEY.values(), CERTIFICATE),
+    0x5FFF01: CERTIFICATE,
+}
+METADATA: Parts = {
+    0x01: Part("algorithm", values.of_metadata),
+    0x02: Part("policies", values.policies),
+    0x03: Part("origin", values.origin),
+    0x04: Part("public key", inside=PUBLIC_KEY),
+    0x05: Part("factory's", values.factory),
+    0x06: Part("tries", values.tries),
+}
+IMPORTED: Parts = {
+    0x01: Part("prime p"),
+    0x02: Part("prime q"),
+    0x03: Part("exponent dP"),
+    0x04: Part("exponent dQ"),
+    0x05: Part("coefficient qInv"),
+    0x06: Part("scalar"),
+    0x07: Part("Ed25519 seed"),
+    0x08: Part("X25519 scalar"),
+    **POLICIES,
+}
+PLAIN: Meaning = lambda _: ""  # noqa: E731 (a row of the tables below)
+SENT: Mapping[int, Meaning] = {  # of command data that is no data object
+    names.SELECT: PLAIN,  # its title says which application
+    names.GET_RESPONSE: PLAIN,
+    Ins.GET_DATA: PLAIN,
+    Ins.VERIFY: lambda _: "a passcode, hidden",
+    Ins.CHANGE_REFERENCE_DATA: lambda _: "two passcodes, hidden",
+    Ins.RESET_RETRY_COUNTER: lambda _: "PUK and PIN, hidden",
+    Extension.SET_MANAGEMENT_KEY: lambda data: values.algorithm(data[:1]) + " key, hidden",
+}
+RECEIVED: Mapping[int, Meaning] = {  # of response data that is no data object
+    names.MANAGE_CHANNEL: values.number,
+    Extension.GET_VERSION: values.version,
+    Extension.GET_SERIAL: values.number,
+    Extension.ATTEST: certificates.owner,
+}
+
+
+def sent(command: Command) -> Parts:
+    """What the data of a command may hold."""
+    if command.is_secured:
+        return EVERYWHERE
+    match command.ins:
+        case Extension.IMPORT_KEY:
+            return IMPORTED
+        case Ins.PUT_DATA:
+            return _of_object(command)
+    return EVERYWHERE
+
+
+def received(command: Command) -> Parts:
+    """What the response to a command may hold."""
+    if command.is_secured:
+        return EVERYWHERE
+    match command.ins:
+        case Extension.GET_METADATA:
+            return METADATA
+        case Ins.GET_DATA:
+            return _of_object(command)
+    return EVERYWHERE
+
+
+def object_tag(command: Command) -> int | None:
+    """The data object that GET DATA or PUT DATA is about."""
+    try:
+        tag, value = next(tlv.decode(command.data))
+    except (tlv.TlvError, StopIteration):
+        return None
+    return int.from_bytes(value[:3]) if tag == TAG_LIST else tag
+
+
+def _of_object(command: Command) -> Parts:
+    tag = object_tag(command)
+    contents = OBJECTS.get(tag, NONE) if tag is not None else NONE
+    return {**EVERYWHERE, CONTENTS: Part("contents", inside=contents)}

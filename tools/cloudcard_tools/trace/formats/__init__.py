@@ -1,0 +1,1 @@
+"""`cloudcard trace import` and `export`: traces from other programs, and for them."""

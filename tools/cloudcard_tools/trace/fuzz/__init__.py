@@ -1,0 +1,1 @@
+"""`cloudcard trace fuzz`: traces changed at random."""

@@ -1,0 +1,1 @@
+"""`cloudcard trace minimise`: a failing trace, as short as it can be."""

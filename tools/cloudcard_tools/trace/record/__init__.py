@@ -1,0 +1,1 @@
+"""`cloudcard trace record`: a card in a reader, recorded."""

@@ -1,0 +1,1 @@
+"""`cloudcard trace replay`: a trace told to a card once more."""

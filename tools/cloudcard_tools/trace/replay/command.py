@@ -1,0 +1,185 @@
+"""`cloudcard trace replay`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from card_os.trace.lines import write
+from card_os.trace.replay import Difference
+from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.trace.record.command import passcode_options, replay_at
+from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, replay
+from cloudcard_tools.trace.replay.report import report
+
+MANY = 20  # files, from which on a bar shows how far it is
+
+
+@click.command(
+    "replay",
+    epilog="""\b
+Examples:
+  cloudcard trace replay login.trace
+  cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
+  cloudcard trace replay tests/traces --bless       take what the card says now as right
+  cloudcard trace replay login.trace --reader Yubico --other-card --pin-file pin.txt
+""",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--cards",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of card images; else the folder `cards` beside each trace.",
+)
+@click.option("--bless", "blesses", is_flag=True, help="Show what differs, then write it down.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many processes replay at once.",
+)
+@click.option(
+    "--junit",
+    "junit_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write JUnit XML to this file too.",
+)
+@click.option("--reader", help="Tell them to the card in this PC/SC reader; part of its name does.")
+@passcode_options
+@click.option(
+    "--writes",
+    is_flag=True,
+    help="With --reader: also send what changes the card, and wrong passcodes, which cost tries.",
+)
+@click.option(
+    "--other-card",
+    is_flag=True,
+    help="With --reader: it is not the card that was recorded; its data objects may differ.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.pass_context
+def replay_command(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    cards: Path | None,
+    blesses: bool,
+    jobs: int,
+    junit_path: Path | None,
+    reader: str | None,
+    pin_file: Path | None,
+    puk_file: Path | None,
+    writes: bool,
+    other_card: bool,
+    as_json: bool,
+) -> None:
+    """Tell the card the traces once more, and compare every answer.
+
+    PATHS are traces, or folders of them. The card is one in this process, made from the image that
+    a trace names, and has to answer byte for byte the same. With --reader it is a real one: then
+    signatures are verified, and random numbers and tries left may differ.
+
+    Exit status: 0 all the same, 1 something differs or cannot be read, 2 wrong usage.
+    """
+    files = list(_files(paths))
+    if reader is None:
+        if pin_file or puk_file or writes or other_card:
+            raise click.UsageError("--pin-file, --puk-file, --writes, --other-card need --reader")
+        outcomes = _replay_all(files, cards, jobs)
+    else:
+        if blesses or jobs > 1:
+            raise click.UsageError("--reader goes with neither --bless nor --jobs")
+        outcomes = replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
+    if as_json:
+        click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
+    else:
+        for each in outcomes:
+            click.echo("\n".join(report(each)))
+        click.echo(_summary(outcomes))
+    if junit_path is not None:
+        from cloudcard_tools.trace.replay import junit
+
+        junit.write(outcomes, junit_path)
+    if blesses:
+        _bless(outcomes, cards)
+    elif not outcomes or not all(each.passed for each in outcomes):
+        context.exit(1)
+
+
+def _replay_all(files: Sequence[Path], cards: Path | None, jobs: int) -> list[Outcome]:
+    """Replay the files, in their order."""
+    one = partial(replay, folder=cards)
+    if jobs == 1 or len(files) < 2:
+        return list(_with_bar(map(one, files), len(files)))
+    from concurrent.futures import ProcessPoolExecutor  # 20 ms that one process does not need
+
+    with ProcessPoolExecutor(min(jobs, len(files))) as pool:
+        return list(_with_bar(pool.map(one, files), len(files)))
+
+
+def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
+    """The outcomes; a bar shows how many, where somebody looks and it takes a while."""
+    if count < MANY or not sys.stderr.isatty():
+        yield from outcomes
+        return
+    with click.progressbar(outcomes, count, "Replaying", file=sys.stderr) as bar:
+        yield from bar
+
+
+def _bless(outcomes: Sequence[Outcome], cards: Path | None) -> None:
+    """Write down what the card says now, where it differs. Raises Failure where it cannot be."""
+    unusable = [each for each in outcomes if each.problem]
+    if unusable:
+        raise Failure(f"nothing was written: {unusable[0].path}: {unusable[0].problem}")
+    changed = [each for each in outcomes if not each.passed]
+    for each in changed:
+        bless(each.path, cards)
+    click.echo(f"{len(changed)} traces written anew.", err=True)
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.rglob(f"*{SUFFIX}"))
+        else:
+            yield path
+
+
+def _summary(outcomes: Sequence[Outcome]) -> str:
+    if not outcomes:
+        return f"No traces found: their files end in {SUFFIX}."
+    same = sum(each.passed for each in outcomes)
+    commands = sum(each.commands for each in outcomes)
+    left_out = sum(each.left_out for each in outcomes)
+    unverified = sum(each.unverified for each in outcomes)
+    more = f" {left_out} that a card in a reader is not told were left out." if left_out else ""
+    if unverified:
+        more += f" {unverified} signatures without a known public key were not verified."
+    return f"{same} of {len(outcomes)} traces the same, {commands} commands.{more}"
+
+
+def _document(outcome: Outcome) -> dict[str, object]:
+    return {
+        "path": str(outcome.path),
+        "passed": outcome.passed,
+        "commands": outcome.commands,
+        "left_out": outcome.left_out,
+        "unverified": outcome.unverified,
+        "problem": outcome.problem,
+        "step": outcome.step,
+        "differences": [_difference(each) for each in outcome.differences],
+    }
+
+
+def _difference(difference: Difference) -> dict[str, object]:
+    return {
+        "line": difference.number,
+        "command": difference.command.hex(),
+        "expected": None if difference.expected is None else write(difference.expected),
+        "actual": None if difference.actual is None else write(difference.actual),
+    }

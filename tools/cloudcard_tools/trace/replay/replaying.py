@@ -1,0 +1,144 @@
+"""Replays one file against the card in this process: no reader, no clock, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TextIO
+
+from card_os import piv
+from card_os.card import Card
+from card_os.trace.lines import (
+    HEADER,
+    LONGEST_LINE,
+    Image,
+    Line,
+    Sent,
+    Step,
+    read_all,
+    write,
+)
+from card_os.trace.replay import Difference, Replay, SeededRandom, retell
+from card_os.trace.words import TraceError
+from cloudcard_tools.trace.replay import cards
+
+SUFFIX = ".trace"  # of a trace's file
+MOST_DIFFERENCES = 100  # of one file; what follows the first is often its consequence
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one file. `problem` says why it could not be replayed to its end."""
+
+    path: Path
+    commands: int
+    differences: tuple[Difference, ...]
+    seconds: float = 0.0
+    step: str = ""  # in which the first difference is
+    problem: str = ""
+    left_out: int = 0  # commands that were not told to a card in a reader
+    unverified: int = 0  # signatures of such a card for which no public key was known
+
+    @property
+    def passed(self) -> bool:
+        """Whether the card answered byte for byte the same."""
+        return not self.differences and not self.problem
+
+
+class _Watched:
+    """The lines of a trace as they go by."""
+
+    def __init__(self) -> None:
+        self.commands = 0
+        self.step = ""
+
+    def watch(self, lines: Iterable[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
+        for number, line in lines:
+            match line:
+                case Sent():
+                    self.commands += 1
+                case Step(name):
+                    self.step = name
+            yield number, line
+
+
+def replay(path: Path, folder: Path | None = None) -> Outcome:
+    """Replay a file; card images are looked for beside it, and in `folder`."""
+    begun = perf_counter()
+    watched = _Watched()
+    differences: list[Difference] = []
+    step = ""
+    problem = ""
+    try:
+        with opened(path) as file:
+            lines = watched.watch(read_all(texts(file)))
+            for difference in _differences(path, folder, lines):
+                step = step if differences else watched.step
+                differences.append(difference)
+                if len(differences) == MOST_DIFFERENCES:
+                    break
+    except TraceError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"the file cannot be read: {error.strerror}"
+    seconds = perf_counter() - begun
+    return Outcome(path, watched.commands, tuple(differences), seconds, step, problem)
+
+
+def bless(path: Path, folder: Path | None = None) -> None:
+    """Write the trace anew, with what the card says now. Raises TraceError where it cannot be."""
+    draft = path.with_name(path.name + ".new")
+    try:
+        with opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
+            new.write(HEADER + "\n")
+            lines = read_all(texts(file))
+            for line in _until_card(lines):
+                new.write(write(line) + "\n")
+                if isinstance(line, Image):
+                    card, random = _card(line, path, folder)
+            new.writelines(write(line) + "\n" for line in retell(card, random, lines))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def opened(path: Path) -> TextIO:
+    """The file of a trace: what is not ASCII comes to the reader of lines, who refuses it. Raises
+    OSError.
+    """
+    return path.open(encoding="ascii", errors="surrogateescape", newline="\n")
+
+
+def texts(file: TextIO) -> Iterator[str]:
+    """The lines of a file; of one that is too long no more than shows it, whatever its length."""
+    return iter(lambda: file.readline(LONGEST_LINE + len("\r\n") + 1), "")
+
+
+def _card(image: Image, path: Path, folder: Path | None) -> tuple[Card, SeededRandom]:
+    random = SeededRandom()
+    return piv.new_card(cards.find(image.sha256, path, folder), random), random
+
+
+def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
+    """The lines up to the one that names the card; raises TraceError where none does in time."""
+    for number, line in lines:
+        yield line
+        if isinstance(line, Image):
+            return
+        if isinstance(line, Sent):
+            raise TraceError(
+                f"line {number}: no card is named before this command (@ card …): if "
+                "a card in a reader was recorded, replay it with --reader"
+            )
+    raise TraceError("the trace names no card: add a line @ card sha256:…")
+
+
+def _differences(
+    path: Path, folder: Path | None, lines: Iterator[tuple[int, Line]]
+) -> Iterator[Difference]:
+    for line in _until_card(lines):
+        if isinstance(line, Image):
+            card, random = _card(line, path, folder)
+            yield from Replay(card, random).run(lines)

@@ -1,0 +1,28 @@
+"""What people read of a replay: the first difference, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudcard_tools.trace.replay.replaying import Outcome
+
+
+def report(outcome: Outcome) -> Iterator[str]:
+    """What people read of one file: the first difference, decoded."""
+    if outcome.passed:
+        yield f"same     {outcome.path} ({outcome.commands} commands)"
+        return
+    if outcome.problem:
+        yield f"unusable {outcome.path}: {outcome.problem}"
+    if not outcome.differences:
+        return
+    from cloudcard_tools.trace.replay.difference import (
+        told,  # which a replay without one does not need
+    )
+
+    first = outcome.differences[0]
+    step = f", step {outcome.step!r}" if outcome.step else ""
+    yield f"differs  {outcome.path}, line {first.number}{step}"
+    yield from told(first)
+    if len(outcome.differences) > 1:
+        yield f"  and {len(outcome.differences) - 1} more after it"

@@ -89,7 +89,7 @@ def test_a_pcscd_that_dies_at_once_is_reported_in_time(
 
 
 def test_a_folder_of_ones_own_needs_no_root(
-    tmp_path: Path, own_lock: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_lock: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pcscd, "SOCKET", tmp_path / "nobody")
     monkeypatch.setattr(pcscd, "PID_FILE", tmp_path / "pid")
@@ -99,6 +99,7 @@ def test_a_folder_of_ones_own_needs_no_root(
     with pytest.raises(pcscd.PcscdFailed, match="ended at once"), pcscd.available(tmp_path / "log"):
         pass
     assert own_lock.exists()
+    assert not table.exists()
 
 
 HOLDER = """

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
 import click
-import grpc
 
-from card_os.piv import CardImage, new_card
+from card_os.piv import new_card
 from cloudcard_tools.reader import local_card
-from cloudcard_tools.shared import enrolling, identity, logs
-from cloudcard_tools.shared.failures import Failure, Refused, explain
+from cloudcard_tools.reader.screen import Inserted, Screen
+from cloudcard_tools.shared import enrolling, logs
+from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.trace.record.recording import recorded
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.pcscd import Hold
-from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
-from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
 from reader_bridge.slot import Slot, SlotState
-from reader_bridge.tasks import CancellableKeys
 from reader_bridge.vpcd import PORT
 
 ROLE = "workstation"
-RETRY_SECONDS = 1.0  # between tries to reach the keystore at the start
 TICK_SECONDS = 0.5  # Windows sees Ctrl-C only between two waits
 
-APPROVALS: Mapping[str, tuple[Channel, ...]] = {"push": (PUSH,), "qr": (QR,), "both": (PUSH, QR)}
+APPROVALS = ("push", "qr", "both")
 SAYINGS = {
     SlotState.INSERTED: "Card {card} is in the reader (port {port}).",
     SlotState.REMOVED: "The reader let go of card {card} (port {port}). Inserting it again.",
@@ -45,33 +38,6 @@ SAYINGS = {
     SlotState.PCSCD_NOT_RUNNING: "Nobody listens at port {port}: is pcscd running, with vpcd? "
     "`cloudcard doctor` tells. Card {card} is inserted when it comes.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """What the command prints: sentences, or one JSON object a line."""
-
-    out: TextIO
-    as_json: bool
-
-    def say(self, event: str, text: str, **more: str | int) -> None:
-        """Print an event. A card stays in use when nobody reads the output any more."""
-        line = json.dumps({"event": event, **more, "text": text}) if self.as_json else text
-        with suppress(OSError, ValueError):
-            print(line, file=self.out, flush=True)
-
-    def prompter(self) -> Prompter:
-        """Shows numbers and codes on the same output."""
-        return JsonPrompter(self.out) if self.as_json else TerminalPrompter(self.out)
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """A card that is ready to be put into a slot."""
-
-    slot: int
-    image: CardImage
-    keys: CancellableKeys
 
 
 @click.group(
@@ -94,7 +60,7 @@ docs/reader.md tells of pcscd, ports and firewalls.
 @click.option("--card", "serials", multiple=True, metavar="SERIAL", help="A card; once per slot.")
 @click.option(
     "--approval",
-    type=click.Choice(list(APPROVALS)),
+    type=click.Choice(APPROVALS),
     default="push",
     show_default=True,
     help="How the holder's phone is reached.",
@@ -165,15 +131,14 @@ def reader(
         if local:
             inserted = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
         else:
-            channel = stack.enter_context(identity.channel(identity.load(folder)))
-            prompter = screen.prompter()
-            asked = [
-                RemoteKeys(
-                    channel, serial, prompter, APPROVALS[approval], application, sessions=session
+            with brought_by("reader", "cloudcard reader --card"):
+                from cloudcard_tools.reader import of_keystore  # late: --local does without it
+
+            inserted = stack.enter_context(
+                of_keystore.opened(
+                    serials, folder, approval, application, screen, stop, sessions=session
                 )
-                for serial in serials
-            ]
-            inserted = _fetch(dict(zip(serials, asked, strict=True)), screen, stop)
+            )
         _run(inserted, port, screen, stop, stack.enter_context(_hold(hold_pcscd)), record)
     screen.say("stopped", "The reader is empty.")
 
@@ -184,7 +149,8 @@ def reader(
 @enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer a workstation, by a one-time TOKEN ("-": from standard input)."""
-    enrolling.enrol(token, token_file, folder, ROLE)
+    with brought_by("reader", "cloudcard reader enrol"):
+        enrolling.enrol(token, token_file, folder, ROLE)
 
 
 def _run(
@@ -224,53 +190,6 @@ def _local_card(keys: LocalKeys, screen: Screen) -> Inserted:
     if not screen.as_json:
         print(local_card.description(keys), file=screen.out, flush=True)
     return Inserted(0, keys.image, keys)
-
-
-def _fetch(
-    asked: Mapping[str, RemoteKeys], screen: Screen, stop: threading.Event
-) -> list[Inserted]:
-    """The cards that the keystore has; waits while it is out of reach.
-
-    A refused card leaves its slot empty. Raises Failure if all are.
-    """
-    found: list[Inserted] = []
-    refused: list[Failure] = []
-    for slot, (serial, keys) in enumerate(asked.items()):
-        try:
-            image = _fetch_one(serial, keys, screen, stop)
-        except Failure as failure:
-            refused.append(failure)
-            screen.say("refused", f"Card {serial}: {failure.message}", slot=slot, card=serial)
-            continue
-        if image is None:
-            return []
-        found.append(Inserted(slot, image, keys))
-    if not found:
-        raise Failure(f"no card to insert: {refused[-1].message}")
-    return found
-
-
-def _fetch_one(
-    serial: str, keys: RemoteKeys, screen: Screen, stop: threading.Event
-) -> CardImage | None:
-    """The card's image; None when asked to stop. Raises Failure where the keystore refuses."""
-    said = False
-    while not stop.is_set():
-        try:
-            return keys.get_card()
-        except ValueError as error:
-            raise Failure(f"the keystore's card cannot be used: {error}") from None
-        except grpc.RpcError as error:
-            if not isinstance(error, grpc.Call):
-                raise
-            failure = explain(error)
-        if isinstance(failure, Refused):
-            raise failure
-        if not said:
-            screen.say("waiting", f"{failure.message} Trying again.", card=serial)
-            said = True
-        stop.wait(RETRY_SECONDS)
-    return None
 
 
 @contextmanager

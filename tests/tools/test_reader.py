@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader import command, of_keystore
-from cloudcard_tools.reader.screen import Inserted, Screen
+from cloudcard_tools.reader.ready import Ready
+from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.remote.keys import RemoteKeys
@@ -128,7 +129,7 @@ def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
     assert "enrol" in done.output
 
 
-def fetch(replies: list[Reply]) -> tuple[list[Inserted], list[str]]:
+def fetch(replies: list[Reply]) -> tuple[list[Ready], list[str]]:
     """Get a card per reply; what was inserted, and the events."""
     out = io.StringIO()
     keystore = Keystore(Script(card=replies))
@@ -151,7 +152,7 @@ def card(serial: str) -> pb.GetCardResponse:
 
 def test_a_refused_card_leaves_its_slot_empty() -> None:
     found, events = fetch([grpc.StatusCode.FAILED_PRECONDITION, card("1")])
-    assert [(each.slot, each.image.serial) for each in found] == [(1, "1")]
+    assert [(each.slot, each.name) for each in found] == [(1, "1")]
     assert events == ["refused"]
 
 

@@ -34,7 +34,7 @@ from card_os.administration import (
 from card_os.keys import KeyResult, Refusal
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2
-from reader_bridge.remote.administration import RemoteManagement
+from reader_bridge.remote.administration import RemoteAdministration
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdministrationService"]
 Reply = Message | tuple[grpc.StatusCode, str]
@@ -151,7 +151,7 @@ def perform(
     keystore: Scripted, request: AdministrationRequest, reply: Reply | None = None
 ) -> KeyResult:
     keystore.reply = reply
-    return RemoteManagement(keystore.channel, "1").perform(request)
+    return RemoteAdministration(keystore.channel, "1").perform(request)
 
 
 @pytest.mark.parametrize(

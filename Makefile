@@ -22,7 +22,7 @@ FUZZ_TARGETS ?= apdu tlv frames chaining card
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz traces proto lock clean
+.PHONY: help setup demo test lint format bench fuzz traces docs proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ fuzz: workshop ## Send card and keystore what nobody meant, FUZZ_SECONDS a targe
 
 traces: workshop clients ## Record tests/traces anew with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
+
+docs: workshop ## Build the site of the guides and of card_os's API in build/site
+	$(BIN)/mkdocs build --strict --quiet
 
 proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen

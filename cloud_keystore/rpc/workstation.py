@@ -21,7 +21,7 @@ from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
-from cloud_keystore.rpc import calls, cards
+from cloud_keystore.rpc import calls, card_image
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.refusals import Context
@@ -47,7 +47,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
         image = await self.door.call(context, lambda _: self.cards.image(request.card_serial))
-        return pb.GetCardResponse(card=cards.card(image))
+        return pb.GetCardResponse(card=card_image.card(image))
 
     async def GetPasscodeStatus(
         self, request: pb.GetPasscodeStatusRequest, context: Context

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from click.testing import CliRunner, Result
 
-from cloudcard.registry.v1 import registry_pb2
+from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.commands import authenticator
 from cloudcard_tools.authenticator.phone import Phone, Ringing
@@ -42,8 +42,8 @@ class Town:
 
     def token(self) -> str:
         """For Ada's next phone."""
-        request = registry_pb2.CreateDeviceTokenRequest(user_id=self.user_id)
-        token: str = self.keystore.registry.CreateDeviceToken(request).device_token.text
+        request = identities_pb2.CreateDeviceTokenRequest(user_id=self.user_id)
+        token: str = self.keystore.registry.identities.CreateDeviceToken(request).device_token.text
         return token
 
     def ra(self, *arguments: str) -> Result:

@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard.registry.v1 import registry_pb2_grpc
+from cloudcard.registry.v1 import cards_pb2 as pb
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools.ra.registry import (
     ALGORITHM,
     TIMEOUT_SECONDS,
@@ -67,7 +67,7 @@ def card_issue(
         profile=profile,
         organisation_id=organisation_id,
     )
-    with registry(folder) as stub:
+    with registry(folder, CardServiceStub) as stub:
         made = stub.IssueCard(request, timeout=TIMEOUT_SECONDS).card
     print_facts(_whole_card(made), CARD_LABELS, as_json=as_json)
 
@@ -77,7 +77,7 @@ def card_issue(
 @json_option
 def card_list(folder: Path, as_json: bool) -> None:
     """List cards."""
-    with registry(folder) as stub:
+    with registry(folder, CardServiceStub) as stub:
         cards = stub.ListCards(pb.ListCardsRequest(), timeout=TIMEOUT_SECONDS).cards
     print_rows(
         [_card(each) for each in cards],
@@ -98,7 +98,7 @@ def card_list(folder: Path, as_json: bool) -> None:
 @json_option
 def card_show(serial: str, export: Path | None, folder: Path, as_json: bool) -> None:
     """Show the card SERIAL with its keys."""
-    with registry(folder) as stub:
+    with registry(folder, CardServiceStub) as stub:
         found = stub.GetCard(pb.GetCardRequest(card_serial=serial), timeout=TIMEOUT_SECONDS).card
     if export is not None:
         _export(found, export)
@@ -171,10 +171,8 @@ def card_revoke(serial: str, reason: str, folder: Path, as_json: bool) -> None:
     )
 
 
-def _change(
-    folder: Path, as_json: bool, call: Callable[[registry_pb2_grpc.RegistryServiceStub], pb.Card]
-) -> None:
-    with registry(folder) as stub:
+def _change(folder: Path, as_json: bool, call: Callable[[CardServiceStub], pb.Card]) -> None:
+    with registry(folder, CardServiceStub) as stub:
         changed = call(stub)
     print_facts(_card(changed), CARD_LABELS, as_json=as_json)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools.ra.alerts import alerts
 from cloudcard_tools.ra.cards import card
-from cloudcard_tools.ra.devices import alerts, device
+from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy

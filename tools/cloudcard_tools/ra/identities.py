@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import identities_pb2 as pb
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import (
     TIMEOUT_SECONDS,
     identity_option,
@@ -45,7 +46,7 @@ def workstation() -> None:
 @json_option
 def workstation_add(name: str, site: str, folder: Path, as_json: bool) -> None:
     """Add a workstation called NAME; prints a one-time token for `cloudcard reader enrol`."""
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         made = stub.CreateWorkstation(
             pb.CreateWorkstationRequest(display_name=name, site=site), timeout=TIMEOUT_SECONDS
         )
@@ -59,7 +60,7 @@ def workstation_add(name: str, site: str, folder: Path, as_json: bool) -> None:
 @json_option
 def workstation_list(folder: Path, as_json: bool) -> None:
     """List workstations, removed ones included."""
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         found = stub.ListWorkstations(
             pb.ListWorkstationsRequest(), timeout=TIMEOUT_SECONDS
         ).workstations
@@ -79,7 +80,7 @@ def workstation_list(folder: Path, as_json: bool) -> None:
 def workstation_remove(workstation_id: str, reason: str, folder: Path, as_json: bool) -> None:
     """Take WORKSTATION_ID out of use for ever, with its requests and sessions."""
     request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         removed = stub.RemoveWorkstation(request, timeout=TIMEOUT_SECONDS).workstation
     print_facts(_workstation(removed), WORKSTATION_LABELS, as_json=as_json)
 
@@ -102,7 +103,7 @@ def operator() -> None:
 @json_option
 def operator_invite(name: str, folder: Path, as_json: bool) -> None:
     """Invite an operator called NAME by a one-time token (`cloudcard ra enrol`)."""
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         asked = pb.CreateOperatorRequest(display_name=name)
         made = stub.CreateOperator(asked, timeout=TIMEOUT_SECONDS)
     print_facts(token_facts(made.token), TOKEN_LABELS, as_json=as_json)
@@ -113,7 +114,7 @@ def operator_invite(name: str, folder: Path, as_json: bool) -> None:
 @json_option
 def operator_list(folder: Path, as_json: bool) -> None:
     """List operators, invited and removed ones included."""
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         found = stub.ListOperators(pb.ListOperatorsRequest(), timeout=TIMEOUT_SECONDS).operators
     rows = [_officer(each) for each in found]
     print_rows(rows, OPERATOR_LABELS, "No operators.", as_json=as_json)
@@ -127,7 +128,7 @@ def operator_list(folder: Path, as_json: bool) -> None:
 def operator_remove(operator_id: str, reason: str, folder: Path, as_json: bool) -> None:
     """Take the identity or invitation of OPERATOR_ID away for ever; not the last operator's."""
     request = pb.RemoveOperatorRequest(operator_id=operator_id, reason=reason)
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         removed = stub.RemoveOperator(request, timeout=TIMEOUT_SECONDS).operator
     print_facts(_officer(removed), OPERATOR_LABELS, as_json=as_json)
 
@@ -150,7 +151,7 @@ def auditor() -> None:
 @json_option
 def auditor_add(name: str, folder: Path, as_json: bool) -> None:
     """Invite an auditor by a one-time token (`cloudcard audit enrol`)."""
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         asked = pb.CreateAuditorRequest(display_name=name)
         made = stub.CreateAuditor(asked, timeout=TIMEOUT_SECONDS)
     print_facts(token_facts(made.token), TOKEN_LABELS, as_json=as_json)
@@ -161,7 +162,7 @@ def auditor_add(name: str, folder: Path, as_json: bool) -> None:
 @json_option
 def auditor_list(folder: Path, as_json: bool) -> None:
     """List auditors, invited and removed ones included."""
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         found = stub.ListAuditors(pb.ListAuditorsRequest(), timeout=TIMEOUT_SECONDS).auditors
     rows = [_officer(each) for each in found]
     nobody = "No auditors yet: cloudcard ra auditor add NAME"
@@ -176,7 +177,7 @@ def auditor_list(folder: Path, as_json: bool) -> None:
 def auditor_remove(auditor_id: str, reason: str, folder: Path, as_json: bool) -> None:
     """Take the identity or invitation of AUDITOR_ID away for ever."""
     request = pb.RemoveAuditorRequest(auditor_id=auditor_id, reason=reason)
-    with registry(folder) as stub:
+    with registry(folder, IdentityServiceStub) as stub:
         removed = stub.RemoveAuditor(request, timeout=TIMEOUT_SECONDS).auditor
     print_facts(_officer(removed), AUDITOR_LABELS, as_json=as_json)
 

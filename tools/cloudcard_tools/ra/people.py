@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import identities_pb2
+from cloudcard.registry.v1 import people_pb2 as pb
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.ra.registry import (
     TIMEOUT_SECONDS,
     identity_option,
@@ -32,7 +35,7 @@ def user() -> None:
 def user_add(name: str, email: str, upn: str, sid: str, folder: Path, as_json: bool) -> None:
     """Add a person called NAME; prints a one-time token for the person's phone."""
     request = pb.CreateUserRequest(display_name=name, email=email, upn=upn, sid=sid)
-    with registry(folder) as stub:
+    with registry(folder, PeopleServiceStub) as stub:
         made = stub.CreateUser(request, timeout=TIMEOUT_SECONDS)
     facts = _user(made.user) | token_facts(made.device_token)
     labels = {
@@ -49,7 +52,7 @@ def user_add(name: str, email: str, upn: str, sid: str, folder: Path, as_json: b
 @json_option
 def user_list(folder: Path, as_json: bool) -> None:
     """List people."""
-    with registry(folder) as stub:
+    with registry(folder, PeopleServiceStub) as stub:
         users = stub.ListUsers(pb.ListUsersRequest(), timeout=TIMEOUT_SECONDS).users
     columns = {
         "id": "User",
@@ -72,10 +75,9 @@ def user_list(folder: Path, as_json: bool) -> None:
 @json_option
 def user_invite(user_id: str, folder: Path, as_json: bool) -> None:
     """Print a one-time token for one more phone of USER_ID."""
-    with registry(folder) as stub:
-        made = stub.CreateDeviceToken(
-            pb.CreateDeviceTokenRequest(user_id=user_id), timeout=TIMEOUT_SECONDS
-        )
+    request = identities_pb2.CreateDeviceTokenRequest(user_id=user_id)
+    with registry(folder, IdentityServiceStub) as stub:
+        made = stub.CreateDeviceToken(request, timeout=TIMEOUT_SECONDS)
     labels = {"token": "Phone's token", "token_expires": "Token expires"}
     print_facts(token_facts(made.device_token), labels, as_json=as_json)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import organisations_pb2 as pb
+from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
 from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
 
@@ -41,7 +42,7 @@ def organisation() -> None:
 @json_option
 def organisation_add(name: str, folder: Path, as_json: bool) -> None:
     """Add the organisation NAME."""
-    with registry(folder) as stub:
+    with registry(folder, OrganisationServiceStub) as stub:
         request = pb.CreateOrganisationRequest(name=name)
         made = stub.CreateOrganisation(request, timeout=TIMEOUT_SECONDS).organisation
     print_facts(_organisation(made), ORGANISATION_LABELS, as_json=as_json)
@@ -52,7 +53,7 @@ def organisation_add(name: str, folder: Path, as_json: bool) -> None:
 @json_option
 def organisation_list(folder: Path, as_json: bool) -> None:
     """List organisations."""
-    with registry(folder) as stub:
+    with registry(folder, OrganisationServiceStub) as stub:
         request = pb.ListOrganisationsRequest()
         found = stub.ListOrganisations(request, timeout=TIMEOUT_SECONDS).organisations
     rows = [_organisation(each) for each in found]
@@ -134,7 +135,7 @@ def policy_set(
             synced_passkeys=synced_passkeys,
         ),
     )
-    with registry(folder) as stub:
+    with registry(folder, OrganisationServiceStub) as stub:
         made = stub.SetPolicy(request, timeout=TIMEOUT_SECONDS).policy
     print_facts(_policy(made), POLICY_LABELS, as_json=as_json)
 
@@ -145,7 +146,7 @@ def policy_set(
 @json_option
 def policy_list(earlier: bool, folder: Path, as_json: bool) -> None:
     """List the policies in force."""
-    with registry(folder) as stub:
+    with registry(folder, OrganisationServiceStub) as stub:
         request = pb.ListPoliciesRequest(include_earlier=earlier)
         found = stub.ListPolicies(request, timeout=TIMEOUT_SECONDS).policies
     print_rows([_policy(each) for each in found], POLICY_LABELS, NOTHING_SET, as_json=as_json)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import cards_pb2 as pb
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools.ra.registry import ALGORITHM, TIMEOUT_SECONDS, identity_option, registry
 from cloudcard_tools.shared.output import Row, json_option, print_rows
 
@@ -31,7 +32,7 @@ def profile() -> None:
 @json_option
 def profile_list(folder: Path, as_json: bool) -> None:
     """List card profiles; the one marked * is taken where none is named."""
-    with registry(folder) as stub:
+    with registry(folder, CardServiceStub) as stub:
         found = stub.ListProfiles(pb.ListProfilesRequest(), timeout=TIMEOUT_SECONDS).profiles
     if as_json:
         print_rows([_whole(each) for each in found], COLUMNS, "", as_json=True)

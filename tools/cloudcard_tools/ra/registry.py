@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import identities_pb2
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.failures import failures
 from cloudcard_tools.shared.output import Value, iso_time
+
+Stub = TypeVar("Stub")
 
 ROLE = "operator"
 TIMEOUT_SECONDS = 15.0
@@ -31,10 +35,10 @@ identity_option = enrolling.identity_option(ROLE)
 
 
 @contextmanager
-def registry(folder: Path) -> Iterator[registry_pb2_grpc.RegistryServiceStub]:
-    """The service under the operator's identity; its failures become Failures."""
+def registry(folder: Path, stub: Callable[[grpc.Channel], Stub]) -> Iterator[Stub]:
+    """A service under the operator's identity; its failures become Failures."""
     with failures(), identity.channel(identity.load(folder)) as channel:
-        yield registry_pb2_grpc.RegistryServiceStub(channel)
+        yield stub(channel)
 
 
 def when(stamp: Timestamp) -> str:
@@ -42,6 +46,6 @@ def when(stamp: Timestamp) -> str:
     return iso_time(stamp.ToDatetime())
 
 
-def token_facts(message: registry_pb2.Token) -> dict[str, Value]:
+def token_facts(message: identities_pb2.Token) -> dict[str, Value]:
     """A one-time token as it is printed."""
     return {"token": message.text, "token_expires": when(message.expire_time)}

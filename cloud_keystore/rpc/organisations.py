@@ -1,7 +1,8 @@
-"""The methods of `RegistryService` that are about organisations and policies."""
+"""`OrganisationService`: whom cards are issued for, and under which policies."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from cloud_keystore.approval.payload import terms
@@ -13,13 +14,13 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import organisations_pb2 as pb
+from cloudcard.registry.v1 import organisations_pb2_grpc
 
 
-class PolicyMethods:
-    """Mixed into the servicer, which has a door and the use cases."""
-
-    __slots__ = ()
+@dataclass(frozen=True, slots=True)
+class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
+    """Translates between messages and use cases."""
 
     door: Door
     organisations: Organisations

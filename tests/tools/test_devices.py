@@ -15,12 +15,13 @@ from click.testing import CliRunner, Result
 
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools.authenticator.commands import authenticator
+from cloudcard_tools.authenticator.command import authenticator
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.screen import REPORTED
-from cloudcard_tools.ra import ra
+from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import Failure, explain
+from cloudcard_tools.shared.calling import explain
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
 

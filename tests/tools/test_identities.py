@@ -18,9 +18,9 @@ from cloudcard.registry.v1 import people_pb2, people_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.audit.command import audit
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.ra import ra
+from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import explain
+from cloudcard_tools.shared.calling import explain
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
 

@@ -20,30 +20,32 @@ COMMANDS: Mapping[str, Row] = {
         "cloudcard_tools.reader.command:reader",
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
-    "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
+    "ra": Row(
+        "cloudcard_tools.ra.command:ra", "Registration authority: people, workstations and cards."
+    ),
     "audit": Row(
-        "cloudcard_tools.audit:audit",
+        "cloudcard_tools.audit.command:audit",
         "Journal: what happened, with proofs that nobody has changed it.",
     ),
     "backup": Row(
-        "cloudcard_tools.backup:backup",
+        "cloudcard_tools.backup.command:backup",
         "Copy the database into the new FILE, while the keystore runs.",
     ),
     "restore": Row(
-        "cloudcard_tools.backup:restore",
+        "cloudcard_tools.backup.command:restore",
         "Put the database of a backup into a place that has none; the keystore is not running "
         "there.",
     ),
     "keys": Row(
-        "cloudcard_tools.keys:keys",
+        "cloudcard_tools.keys.command:keys",
         "Sealing keys: which there are, another in place of one, and the end of one.",
     ),
     "authenticator": Row(
-        "cloudcard_tools.authenticator.commands:authenticator",
+        "cloudcard_tools.authenticator.command:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",
     ),
     "trace": Row(
-        "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
+        "cloudcard_tools.trace.command:trace", "Record what a card was told, and replay it exactly."
     ),
     "fixture": Row(
         "cloudcard_tools.fixture.command:fixture", "Make a card for traces, from a seed."
@@ -53,9 +55,9 @@ COMMANDS: Mapping[str, Row] = {
         "Show the whole product at work with OpenSC's pkcs11-tool, and end.",
     ),
     "doctor": Row(
-        "cloudcard_tools.doctor:doctor", "Check what this computer needs; say what to do."
+        "cloudcard_tools.doctor.command:doctor", "Check what this computer needs; say what to do."
     ),
-    "bench": Row("cloudcard_tools.bench:bench", "Measure."),
+    "bench": Row("cloudcard_tools.bench.command:bench", "Measure."),
 }
 
 

@@ -27,8 +27,9 @@ from cloudcard.registry.v1 import identities_pb2, people_pb2, people_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import Failure, reason
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.remote.refusals import reason
 from support.keystore_process import KeystoreProcess, Workstation, administrator, code
 from support.schema import ENROLMENT, METHODS, role_of
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from cloudcard.registry.v1 import alerts_pb2 as pb
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
-from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
-from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
+from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row
 
 ALERT_LABELS = {
     "id": "Alert",
@@ -36,27 +35,23 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.option("--all", "everything", is_flag=True, help="Those seen to as well.")
-@identity_option
-@json_option
-def alerts_list(everything: bool, folder: Path, as_json: bool) -> None:
+@operator_options
+def alerts_list(everything: bool, caller: Caller) -> None:
     """List alerts that nobody has seen to yet, oldest first."""
-    with registry(folder, AlertServiceStub) as stub:
-        found = stub.ListAlerts(
-            pb.ListAlertsRequest(include_acknowledged=everything), timeout=TIMEOUT_SECONDS
-        ).alerts
-    print_rows([_alert(each) for each in found], ALERT_LABELS, "No alerts.", as_json=as_json)
+    with caller.service(AlertServiceStub) as stub:
+        found = stub.ListAlerts(pb.ListAlertsRequest(include_acknowledged=everything)).alerts
+    caller.print_rows([_alert(each) for each in found], ALERT_LABELS, "No alerts.")
 
 
 @alerts.command("acknowledge")
 @click.argument("alert_id")
-@identity_option
-@json_option
-def alerts_acknowledge(alert_id: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def alerts_acknowledge(alert_id: str, caller: Caller) -> None:
     """Say that you have seen to ALERT_ID; your name goes into the journal."""
     request = pb.AcknowledgeAlertRequest(alert_id=alert_id)
-    with registry(folder, AlertServiceStub) as stub:
-        seen = stub.AcknowledgeAlert(request, timeout=TIMEOUT_SECONDS).alert
-    print_facts(_alert(seen), ALERT_LABELS, as_json=as_json)
+    with caller.service(AlertServiceStub) as stub:
+        seen = stub.AcknowledgeAlert(request).alert
+    caller.print_facts(_alert(seen), ALERT_LABELS)
 
 
 def _alert(message: pb.Alert) -> Row:

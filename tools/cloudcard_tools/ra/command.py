@@ -13,8 +13,9 @@ from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
-from cloudcard_tools.ra.registry import ROLE, identity_option
+from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.shared import enrolling
+from cloudcard_tools.shared.caller import identity_option
 
 
 @click.group(
@@ -39,7 +40,7 @@ def ra() -> None:
 @ra.command()
 @enrolling.token_argument
 @enrolling.token_file_option
-@identity_option
+@identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer an operator's, by a one-time TOKEN."""
     enrolling.enrol(token, token_file, folder, ROLE)

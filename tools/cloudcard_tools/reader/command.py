@@ -21,7 +21,9 @@ import grpc
 from card_os.piv import CardImage, new_card
 from cloudcard_tools.reader import local_card
 from cloudcard_tools.shared import enrolling, identity, logs
-from cloudcard_tools.shared.failures import Failure, Refused, explain
+from cloudcard_tools.shared.caller import identity_option
+from cloudcard_tools.shared.calling import explain
+from cloudcard_tools.shared.failures import Failure, Refused
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.trace.record.recording import recorded
 from reader_bridge.local.keys import LocalKeys
@@ -107,7 +109,7 @@ docs/reader.md tells of pcscd, ports and firewalls.
     help="Ask for a session when the PIN is given, where the policy offers one: one approval, then "
     "key 9A is used unasked until the card is reset.",
 )
-@enrolling.identity_option(ROLE)
+@identity_option(ROLE)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -181,7 +183,7 @@ def reader(
 @reader.command()
 @enrolling.token_argument
 @enrolling.token_file_option
-@enrolling.identity_option(ROLE)
+@identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer a workstation, by a one-time TOKEN ("-": from standard input)."""
     enrolling.enrol(token, token_file, folder, ROLE)

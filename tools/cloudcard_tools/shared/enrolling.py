@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
-
-FC = TypeVar("FC", bound=Callable[..., None])
 
 token_argument = click.argument("token", required=False)
 token_file_option = click.option(
@@ -20,19 +16,6 @@ token_file_option = click.option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Read the token from a file.",
 )
-
-
-def identity_option(role: str) -> Callable[[FC], FC]:
-    """`--identity`: the folder of the identity, by default the role's own."""
-    option: Callable[[FC], FC] = click.option(
-        "--identity",
-        "folder",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: identity.default_folder(role),
-        show_default=f"the {role} of this user",
-        help="Folder of the identity.",
-    )
-    return option
 
 
 def enrol(

@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.pcsc import Card, PcscError, client
 from cloudcard_tools.trace.replay.passcodes import Passcodes, read
 from cloudcard_tools.trace.replay.replaying import Outcome

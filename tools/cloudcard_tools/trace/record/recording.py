@@ -14,7 +14,7 @@ from card_os.card import Card
 from card_os.piv import CardImage, new_card
 from card_os.trace import redaction
 from card_os.trace.replay import SeededRandom
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.replay import cards
 from reader_bridge.recorder import Recorder
 

@@ -12,7 +12,7 @@ import click
 
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.record.command import passcode_options, replay_at
 from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, replay
 from cloudcard_tools.trace.replay.report import report

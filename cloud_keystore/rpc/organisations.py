@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
-from cloud_keystore.approval.payload import terms
+from cloud_keystore.approval.payload import session_terms, terms
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.organisations import Organisation
-from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
+from cloud_keystore.model.policies import Policy, PolicyVersion
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -67,9 +66,7 @@ def _policy(message: pb.Policy) -> Policy:
         raise InvalidInput("a channel is one that this keystore does not know") from None
     session = None
     if message.HasField("session"):
-        session = SessionTerms(
-            message.session.most_uses, timedelta(seconds=message.session.seconds)
-        )
+        session = session_terms(message.session)
     return Policy(
         passwordless=message.passwordless,
         largest_batch=message.largest_batch,

@@ -26,7 +26,7 @@ from cloudcard_tools.audit.filters import filter_options
 from cloudcard_tools.audit.lines import End, Entry, Header, Note
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
-from cloudcard_tools.shared.caller import Caller, caller_options, identity_option
+from cloudcard_tools.shared.caller import Caller, caller_options
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 
@@ -58,7 +58,7 @@ def audit() -> None:
 @audit.command()
 @enrolling.token_argument
 @enrolling.token_file_option
-@identity_option(ROLE)
+@enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer an auditor's, by a one-time TOKEN (`cloudcard ra auditor add`)."""
     enrolling.enrol(token, token_file, folder, ROLE)

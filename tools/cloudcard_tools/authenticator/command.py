@@ -17,7 +17,7 @@ from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
 from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
-from cloudcard_tools.shared.caller import Caller, caller_options, identity_option
+from cloudcard_tools.shared.caller import Caller, caller_options
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import print_facts, print_json
 
@@ -57,7 +57,7 @@ def authenticator() -> None:
     show_default=True,
     help="Key to approve by: the same as for TLS, one of its own, or a passkey.",
 )
-@identity_option(ROLE)
+@enrolling.identity_option(ROLE)
 def enrol(
     token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
 ) -> None:

@@ -15,7 +15,6 @@ from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.shared import enrolling
-from cloudcard_tools.shared.caller import identity_option
 
 
 @click.group(
@@ -40,7 +39,7 @@ def ra() -> None:
 @ra.command()
 @enrolling.token_argument
 @enrolling.token_file_option
-@identity_option(ROLE)
+@enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer an operator's, by a one-time TOKEN."""
     enrolling.enrol(token, token_file, folder, ROLE)

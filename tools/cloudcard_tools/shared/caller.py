@@ -9,11 +9,11 @@ from functools import wraps
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-import click
 import grpc
 
 from cloudcard_tools.shared import identity, output
 from cloudcard_tools.shared.calling import explained, in_time
+from cloudcard_tools.shared.enrolling import identity_option
 
 Command: TypeAlias = Callable[..., None]
 Service = TypeVar("Service")
@@ -43,19 +43,6 @@ class Caller:
     ) -> None:
         """Print a list."""
         output.print_rows(rows, columns, nothing, as_json=self.as_json)
-
-
-def identity_option(role: str) -> Callable[[Command], Command]:
-    """`--identity`: the folder of the identity, by default the role's own."""
-    option: Callable[[Command], Command] = click.option(
-        "--identity",
-        "folder",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: identity.default_folder(role),
-        show_default=f"the {role} of this user",
-        help="Folder of the identity.",
-    )
-    return option
 
 
 def caller_options(role: str) -> Callable[[Command], Command]:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import click
 
 from card_os.trace.words import TraceError
+from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.pcsc import Card, PcscError, client
 
@@ -62,7 +63,7 @@ def connected(reader: str) -> Iterator[tuple[str, Card]]:
     except PcscError as error:
         raise Failure(f"PC/SC: {error}") from None
     except ImportError:
-        raise Failure("pyscard is not installed: run make setup") from None
+        raise Failure(f"pyscard is not installed: {install('pcsc')}") from None
 
 
 def has_more(response: bytes) -> bool:

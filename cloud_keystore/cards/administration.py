@@ -25,7 +25,7 @@ from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardState, Key
+from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardState, HeldKey, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
@@ -259,7 +259,7 @@ class Administration:
             self.wake([card.user_id, *withdrawn])
         return changes
 
-    def _put_key(self, who: Administrator, key: Key) -> Changes:
+    def _put_key(self, who: Administrator, key: HeldKey) -> Changes:
         def put(connection: Connection, card: Card) -> Changes:
             return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
 
@@ -269,21 +269,19 @@ class Administration:
 
     def _key(
         self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies
-    ) -> Key:
+    ) -> HeldKey:
         """A key of a card yet to be named, without a certificate."""
-        return Key(
+        return HeldKey(
             id=key_id,
             card_id="",
             key_ref=key_ref,
             algorithm=algorithm,
             certificate=b"",
-            sealed_private=made.sealed_private,
-            backend=made.backend,
-            handle=made.handle,
             create_time=self.clock(),
             public_key=made.public_der,
             pin_policy=policies.pin,
             touch_policy=policies.touch,
+            private=made.private,
         )
 
     def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -35,6 +35,7 @@ from cloud_keystore.model.cards import (
     Card,
     CardEvent,
     CardState,
+    HeldKey,
     Key,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
@@ -169,7 +170,7 @@ class Cards:
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
-            return _without_private(cards.keys(connection, self._card(connection, serial).id))
+            return tuple(cards.keys(connection, self._card(connection, serial).id))
 
     def image(self, serial: str) -> CardImage:
         """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
@@ -178,7 +179,7 @@ class Cards:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             contents = cards.objects(connection, card.id)
-            held = _without_private(cards.keys(connection, card.id))
+            held = cards.keys(connection, card.id)
             found = management.find_key(connection, card.id)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
         keys = {key.key_ref: key for key in held}
@@ -280,7 +281,7 @@ class Cards:
             organisation_id=organisation_id,
         )
 
-    def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[Key]:
+    def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[HeldKey]:
         keys = [self._new_key(template, card, user) for template in profile.keys]
         if profile.secure_messaging is not None:
             algorithm = SUITE_ALGORITHM[profile.secure_messaging]
@@ -290,7 +291,7 @@ class Cards:
             keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
-    def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
+    def _new_key(self, template: KeyTemplate, card: Card, user: User) -> HeldKey:
         key_id = new_id(card.create_time, self.random)
         made = self.custody.make(key_id, template.algorithm)
         certificate = certificates.issue(
@@ -320,24 +321,18 @@ def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str) ->
     return Event(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)
 
 
-def _without_private(keys: list[Key]) -> tuple[Key, ...]:
-    return tuple(replace(key, sealed_private=None) for key in keys)
-
-
 def _key(
     key_id: str, card: Card, key_ref: int, algorithm: Algorithm, certificate: bytes, made: MadeKey
-) -> Key:
-    return Key(
+) -> HeldKey:
+    return HeldKey(
         id=key_id,
         card_id=card.id,
         key_ref=key_ref,
         algorithm=algorithm,
         certificate=certificate,
-        sealed_private=made.sealed_private,
-        backend=made.backend,
-        handle=made.handle,
         create_time=card.create_time,
         public_key=made.public_der,
+        private=made.private,
     )
 
 

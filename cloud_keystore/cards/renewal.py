@@ -6,7 +6,7 @@ it. A new key is made before the transaction, since that takes a while:
 
     key_id = new_id(now, random)
     made = make_key(key_id, algorithm, seal)
-    key = Key(key_id, card.id, key_ref, algorithm, b"", made.sealed_private, now, made.public_der)
+    key = HeldKey(id=key_id, card_id=card.id, key_ref=key_ref, private=made.private, …)
     with database.write() as connection:
         changes = renewal.replace_key(connection, card, key)
 
@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from cloud_keystore.cards import contents as objects
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.model.algorithms import Cipher
-from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
+from cloud_keystore.model.cards import SECURE_MESSAGING, Card, HeldKey, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound, UserNotFound
@@ -57,7 +57,7 @@ class Renewal:
     authorities: Authorities
     crl_url: str = ""
 
-    def replace_key(self, connection: Connection, card: Card, key: Key) -> Changes:
+    def replace_key(self, connection: Connection, card: Card, key: HeldKey) -> Changes:
         """Put `key` on the card, in place of the one under its reference, which is destroyed.
 
         The certificate object stays as it is until somebody writes another, as on every card.

@@ -168,11 +168,11 @@ def home(name: str) -> str | None:
         ("card_os.piv.pin", "__import__('socket')", "imports socket"),
         ("reader_bridge.slot", "import cloud_keystore.model", "imports cloud_keystore.model"),
         (
-            "cloud_keystore.run.service",
+            "cloud_keystore.run.serving",
             "from reader_bridge import vpcd",
             "imports reader_bridge.vpcd",
         ),
-        ("cloud_keystore.run.service", "from card_os import tlv", "imports card_os.tlv"),
+        ("cloud_keystore.run.serving", "from card_os import tlv", "imports card_os.tlv"),
         ("cloud_keystore.cards.cards", "from card_os import card", "imports card_os.card"),
         ("cloud_keystore.rpc.people", "from ..custody.backends import arithmetic", "arithmetic"),
         ("cloud_keystore.operations.asking", "import pkcs11", "imports pkcs11"),
@@ -180,7 +180,7 @@ def home(name: str) -> str | None:
         ("cloud_keystore.model.cards", "from time import time", "imports time.time"),
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
-        ("cloud_keystore.rpc.door", "from cloud_keystore.run import service", "higher layer"),
+        ("cloud_keystore.rpc.door", "from cloud_keystore.run import serving", "higher layer"),
         (
             "reader_bridge.slot",
             "from cloudcard_tools.shared import home",
@@ -204,7 +204,7 @@ def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> Non
             "cloud_keystore.custody.use.activation",
             "from cloud_keystore.custody.backends import arithmetic",
         ),
-        ("cloudcard_tools.serve.command", "import cloud_keystore.run.service, reader_bridge, time"),
+        ("cloudcard_tools.serve.command", "import cloud_keystore.run.serving, reader_bridge, time"),
     ],
 )
 def test_an_allowed_import_is_left_alone(module: str, source: str) -> None:

@@ -26,7 +26,7 @@ from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.cards import Cards
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.custody.backends.keys import SOFTWARE, Backend, Keys
+from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.credentials.management_keys import Management, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
@@ -37,7 +37,7 @@ from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
-from cloud_keystore.model.cards import PIN, CardState
+from cloud_keystore.model.cards import PIN, SOFTWARE, CardState
 from cloud_keystore.model.journal import Event, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
@@ -312,11 +312,13 @@ def new_world(
     new: str = SOFTWARE,
     url: str = "",
     clock: FakeClock | None = None,
+    seal: Seal | None = None,
 ) -> World:
     """A keystore in a folder of its own, or the one that is there, or at the address of a
     database; `new` makes new keys.
     """
-    clock, seal, woken = clock or FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    clock, woken = clock or FakeClock(), list[str]()
+    seal = seal or Seal(b"\x07" * 32, os.urandom)
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)

@@ -24,7 +24,7 @@ from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
 from cloud_keystore.custody.credentials.management_keys import encipher
 from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies, TouchPolicy
 from cloud_keystore.model.algorithms import Algorithm, Cipher, KeyUse
-from cloud_keystore.model.cards import PIN, PUK, Key, PinPolicy
+from cloud_keystore.model.cards import PIN, PUK, Destroyed, Key, PinPolicy
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     AdministratorNeeded,
@@ -336,7 +336,7 @@ class TestKeys:
         with world.database.read() as connection:
             kept = cards.find_key(connection, old.id)
         assert kept is not None
-        assert kept.sealed_private is None
+        assert kept.private == Destroyed()
 
     @pytest.mark.parametrize("algorithm", set(Algorithm) - {Algorithm.RSA_4096})
     def test_each_algorithm(self, world: World, admin: Administrator, algorithm: Algorithm) -> None:
@@ -440,7 +440,7 @@ class TestKeys:
         with world.database.read() as connection:
             kept = cards.find_key(connection, old.id)
         assert kept is not None
-        assert kept.sealed_private is None
+        assert kept.private == Destroyed()
         with pytest.raises(KeyNotFound):
             world.administration.move_key(admin, 0x9A, None)
 

@@ -16,7 +16,7 @@ from cloud_keystore.cards.contents import COVERED
 from cloud_keystore.cards.renewal import Changes, new_guid
 from cloud_keystore.custody.backends.making import make_key
 from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import Destroyed, HeldKey
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.people import User
@@ -27,19 +27,19 @@ CARD_CERTIFICATE = ObjectTag.CARD_AUTHENTICATION_CERTIFICATE
 NAMING = {ObjectTag.CHUID, ObjectTag.CCC, ObjectTag.SECURITY_OBJECT, CARD_CERTIFICATE}
 
 
-def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> Key:
+def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> HeldKey:
     card = world.cards.find(serial).card
     key_id = new_id(world.clock(), world.renewal.random)
     made = make_key(key_id, algorithm, world.seal)
-    return Key(
-        key_id,
-        card.id,
-        key_ref,
-        algorithm,
-        b"",
-        made.sealed_private,
-        world.clock(),
-        made.public_der,
+    return HeldKey(
+        id=key_id,
+        card_id=card.id,
+        key_ref=key_ref,
+        algorithm=algorithm,
+        certificate=b"",
+        create_time=world.clock(),
+        public_key=made.public_der,
+        private=made.private,
     )
 
 
@@ -114,7 +114,7 @@ def test_the_old_key_is_destroyed(world: World, ada: tuple[User, Enrolled]) -> N
     with world.database.read() as connection:
         kept = cards.find_key(connection, old.id)
     assert kept is not None
-    assert kept.sealed_private is None
+    assert kept.private == Destroyed()
 
 
 def test_secure_messaging_follows_the_guid(world: World, ada: tuple[User, Enrolled]) -> None:

@@ -174,7 +174,7 @@ def home(name: str) -> str | None:
         ),
         ("cloud_keystore.run.service", "from card_os import tlv", "imports card_os.tlv"),
         ("cloud_keystore.cards.cards", "from card_os import card", "imports card_os.card"),
-        ("cloud_keystore.rpc.registry", "from ..custody.backends import arithmetic", "arithmetic"),
+        ("cloud_keystore.rpc.people", "from ..custody.backends import arithmetic", "arithmetic"),
         ("cloud_keystore.operations.asking", "import pkcs11", "imports pkcs11"),
         ("cloud_keystore.run.wiring", "from ..custody.backends import pkcs11_pool", "pkcs11_pool"),
         ("cloud_keystore.model.cards", "from time import time", "imports time.time"),

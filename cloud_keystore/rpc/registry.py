@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud_keystore.cards.cards import CardEntry, Cards
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import CardEntry, Cards
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
@@ -39,6 +40,7 @@ class RegistryServicer(
 
     door: Door
     people: People
+    issuing: Issuing
     cards: Cards
     devices: Devices
     identities: Identities
@@ -86,7 +88,7 @@ class RegistryServicer(
         self, request: pb.IssueCardRequest, context: Context
     ) -> pb.IssueCardResponse:
         def issue(caller: Identity) -> pb.Card:
-            made = self.cards.issue(
+            made = self.issuing.issue(
                 request.request_id,
                 request.user_id,
                 request.profile,
@@ -145,7 +147,7 @@ class RegistryServicer(
     def _whole_card(self, serial: str) -> pb.Card:
         card = _card(self.cards.find(serial))
         card.keys.extend(_key(key) for key in self.cards.keys(serial))
-        card.issuer_certificate = self.cards.authorities.cards.der
+        card.issuer_certificate = self.issuing.authorities.cards.der
         return card
 
 

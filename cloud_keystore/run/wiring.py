@@ -30,26 +30,50 @@ from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.administration import AdministrationServicer
+from cloud_keystore.rpc.alerts import AlertServicer
 from cloud_keystore.rpc.audit import AuditServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
+from cloud_keystore.rpc.cards import CardServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
 from cloud_keystore.rpc.gathering import Gatherer
+from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.rpc.registry import RegistryServicer
+from cloud_keystore.rpc.organisations import OrganisationServicer
+from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.run.opening import Parts
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import (
+    alerts_pb2,
+    alerts_pb2_grpc,
+    cards_pb2,
+    cards_pb2_grpc,
+    identities_pb2,
+    identities_pb2_grpc,
+    organisations_pb2,
+    organisations_pb2_grpc,
+    people_pb2,
+    people_pb2_grpc,
+)
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 
+FILES = (
+    workstation_pb2,
+    administration_pb2,
+    authenticator_pb2,
+    people_pb2,
+    cards_pb2,
+    organisations_pb2,
+    identities_pb2,
+    alerts_pb2,
+    audit_pb2,
+)
 SERVICES = tuple(  # of the main port, by their full names
-    service.full_name
-    for file in (workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
+    service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
 )
 
 
@@ -124,10 +148,13 @@ def add_services(
         ),
         server,
     )
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-        RegistryServicer(
-            door=door(Role.OPERATOR),
-            people=parts.people,
+    operators = door(Role.OPERATOR)
+    people_pb2_grpc.add_PeopleServiceServicer_to_server(
+        PeopleServicer(door=operators, people=parts.people), server
+    )
+    cards_pb2_grpc.add_CardServiceServicer_to_server(
+        CardServicer(
+            door=operators,
             issuing=Issuing(
                 database=database,
                 seal=seal,
@@ -139,12 +166,27 @@ def add_services(
                 crl_url=parts.settings.crl_url,
             ),
             cards=cards,
-            devices=Devices(database=database, clock=clock, wake=wake),
-            identities=Identities(database=database, clock=clock, wake=wake),
-            alerts=Alerts(database=database, clock=clock),
+        ),
+        server,
+    )
+    organisations_pb2_grpc.add_OrganisationServiceServicer_to_server(
+        OrganisationServicer(
+            door=operators,
             organisations=Organisations(database=database, clock=clock, random=os.urandom),
         ),
         server,
+    )
+    identities_pb2_grpc.add_IdentityServiceServicer_to_server(
+        IdentityServicer(
+            door=operators,
+            people=parts.people,
+            devices=Devices(database=database, clock=clock, wake=wake),
+            identities=Identities(database=database, clock=clock, wake=wake),
+        ),
+        server,
+    )
+    alerts_pb2_grpc.add_AlertServiceServicer_to_server(
+        AlertServicer(door=operators, alerts=Alerts(database=database, clock=clock)), server
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.config import Settings

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.audit import journal
 from cloud_keystore.cards import allowed
+from cloud_keystore.cards.life import find_card
 from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.custody.backends.importing import import_key
 from cloud_keystore.custody.backends.keys import Keys
@@ -29,7 +30,6 @@ from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardSta
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
-    CardNotFound,
     CardNotInUse,
     InvalidInput,
     KeyNotFound,
@@ -311,9 +311,7 @@ class Administration:
 
 
 def _card(connection: Connection, serial: str) -> Card:
-    card = cards.find_by_serial(connection, serial)
-    if card is None:
-        raise CardNotFound(f"there is no card {serial}")
+    card = find_card(connection, serial)
     if card.state is not CardState.ACTIVE:
         raise CardNotInUse(f"card {serial} is {card.state}")
     return card

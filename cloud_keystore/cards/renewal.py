@@ -24,7 +24,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from cloud_keystore.cards import contents as objects
+from cloud_keystore.cards import contents
+from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import SECURE_MESSAGING, Card, HeldKey, Key
@@ -87,13 +88,11 @@ class Renewal:
         moved = replace(key, key_ref=destination)
         return self._renew(connection, card, {source: None, destination: moved})
 
-    def write_object(
-        self, connection: Connection, card: Card, tag: int, contents: bytes
-    ) -> Changes:
+    def write_object(self, connection: Connection, card: Card, tag: int, value: bytes) -> Changes:
         """Replace a data object's contents as an administrator's; empty contents remove it."""
-        cards.put_object(connection, card.id, tag, contents, written=True)
+        cards.put_object(connection, card.id, tag, value, written=True)
         follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
-        return Changes({tag: contents or None, **follows})
+        return Changes({tag: value or None, **follows})
 
     def reset(self, connection: Connection, card: Card) -> Changes:
         """Make the card as it was issued, but without keys and with another GUID. Key 04 stays,
@@ -112,12 +111,12 @@ class Renewal:
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
         user = self._holder(connection, card)
-        fresh = objects.build(renamed, user, own, self.authorities, now)
+        fresh = contents.build(renamed, user, own, self.authorities, now)
         gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
         for tag in gone:
             cards.put_object(connection, card.id, tag, b"", written=False)
-        for tag, contents in fresh.items():
-            cards.put_object(connection, card.id, tag, contents, written=False)
+        for tag, value in fresh.items():
+            cards.put_object(connection, card.id, tag, value, written=False)
         return Changes({**gone, **fresh}, keys)
 
     def _renew(
@@ -168,13 +167,13 @@ class Renewal:
         keys: Collection[Key] = (),
         touched: Collection[int] = (),
     ) -> dict[int, bytes]:
-        contents = objects.Contents(
+        after = Contents(
             cards.objects(connection, card.id), cards.written_tags(connection, card.id)
         )
-        fresh = objects.rebuild(
+        fresh = contents.rebuild(
             card,
             keys,
-            contents,
+            after,
             self.authorities,
             now,
             new_guid=new_guid,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloud_keystore.approval.payload import terms
-from cloud_keystore.cards.cards import CardImage
+from cloud_keystore.cards.image import CardImage
 from cloud_keystore.cards.renewal import Changes
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.cards import AUTHENTICATION, SECURE_MESSAGING, Key, PinPolicy

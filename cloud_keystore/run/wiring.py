@@ -10,7 +10,9 @@ from grpc_reflection.v1alpha import reflection
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.image import Images
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Cards
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.custody.credentials.management_keys import Management
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
@@ -87,17 +89,7 @@ def add_services(
     passcodes = Passcodes(
         database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
     )
-    cards = Cards(
-        database=database,
-        seal=seal,
-        clock=clock,
-        random=os.urandom,
-        custody=parts.custody,
-        authorities=parts.authorities,
-        passcodes=passcodes,
-        wake=wake,
-        crl_url=parts.settings.crl_url,
-    )
+    cards = Cards(database=database, clock=clock, wake=wake)
     management = Management(database=database, seal=seal, clock=clock, random=os.urandom)
 
     def door(role: Role) -> Door:
@@ -106,7 +98,7 @@ def add_services(
     workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
         WorkstationServicer(
             door=door(Role.WORKSTATION),
-            cards=cards,
+            images=Images(database),
             passcodes=passcodes,
             asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
             activation=Activation(database=database, seal=seal, clock=clock, custody=parts.custody),
@@ -161,7 +153,21 @@ def add_services(
         PeopleServicer(door=operators, people=parts.people), server
     )
     cards_pb2_grpc.add_CardServiceServicer_to_server(
-        CardServicer(door=operators, cards=cards), server
+        CardServicer(
+            door=operators,
+            issuing=Issuing(
+                database=database,
+                seal=seal,
+                clock=clock,
+                random=os.urandom,
+                custody=parts.custody,
+                authorities=parts.authorities,
+                passcodes=passcodes,
+                crl_url=parts.settings.crl_url,
+            ),
+            cards=cards,
+        ),
+        server,
     )
     organisations_pb2_grpc.add_OrganisationServiceServicer_to_server(
         OrganisationServicer(

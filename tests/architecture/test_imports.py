@@ -173,7 +173,7 @@ def home(name: str) -> str | None:
             "imports reader_bridge.vpcd",
         ),
         ("cloud_keystore.run.serving", "from card_os import tlv", "imports card_os.tlv"),
-        ("cloud_keystore.cards.cards", "from card_os import card", "imports card_os.card"),
+        ("cloud_keystore.cards.issuing", "from card_os import card", "imports card_os.card"),
         ("cloud_keystore.rpc.people", "from ..custody.backends import arithmetic", "arithmetic"),
         ("cloud_keystore.operations.asking", "import pkcs11", "imports pkcs11"),
         ("cloud_keystore.run.wiring", "from ..custody.backends import pkcs11_pool", "pkcs11_pool"),
@@ -181,6 +181,8 @@ def home(name: str) -> str | None:
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
         ("cloud_keystore.rpc.door", "from cloud_keystore.run import serving", "higher layer"),
+        ("cloud_keystore.rpc.health", "from cloud_keystore.web import probe", "higher layer"),
+        ("cloud_keystore.web.probe", "from cloud_keystore.rpc.door import Door", "higher layer"),
         (
             "reader_bridge.slot",
             "from cloudcard_tools.shared import home",
@@ -198,7 +200,7 @@ def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> Non
         ("card_os.card", "from card_os import tlv\nfrom dataclasses import dataclass"),
         ("card_os.piv.pin", "from . import names"),
         ("card_os.secure_messaging", "from cryptography.hazmat.primitives import cmac"),
-        ("cloud_keystore.cards.cards", "from card_os.piv import encode"),
+        ("cloud_keystore.cards.issuing", "from card_os.piv import encode"),
         ("cloud_keystore.rpc.door", "from cloud_keystore.operations.asking import Asking"),
         (
             "cloud_keystore.custody.use.activation",

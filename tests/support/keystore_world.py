@@ -24,7 +24,9 @@ from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.image import CardImage, Images
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Cards
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -118,6 +120,7 @@ class World:
     seal: Seal
     people: People
     enrolment: Enrolment
+    issuing: Issuing
     cards: Cards
     organisations: Organisations
     passcodes: Passcodes
@@ -189,10 +192,14 @@ class World:
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        made = self.cards.issue(os.urandom(16), user.id, profile).card
+        made = self.issuing.issue(os.urandom(16), user.id, profile).card
         if made.state is CardState.PENDING:
             self.passcodes.set_first(made.serial, PASSCODE, user.id)
         return made.serial
+
+    def image(self, serial: str) -> CardImage:
+        """What a reader is told of a card."""
+        return Images(self.database).read(serial)
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
@@ -334,7 +341,8 @@ def new_world(
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
-        cards=Cards(database, seal, clock, os.urandom, custody, authority, passcodes, woken.extend),
+        issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
+        cards=Cards(database, clock, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from card_os.management import CardKey
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.config import Settings
@@ -100,14 +100,14 @@ def test_cards_are_whole_and_readable(old: World) -> None:
     plain, developer, secure, *_ = serials(old)
     for serial in (plain, developer, secure):
         assert faults(old.database, old.seal, serial) == []
-        image = old.cards.image(serial)
+        image = old.image(serial)
         keys = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
         assert CardImage(serial, image.card.guid, image.objects, keys).objects == image.objects
-    assert old.cards.image(secure).cipher_suite is CipherSuite.CS2
-    held = {key.key_ref: key for key in old.cards.image(developer).keys}
+    assert old.image(secure).cipher_suite is CipherSuite.CS2
+    held = {key.key_ref: key for key in old.image(developer).keys}
     assert set(held) == {0x82, 0x9C, 0x9D, 0x9E}
     assert held[0x9C].imported
-    assert old.cards.image(developer).objects[0x5FFF00] == b"\x80\x00"
+    assert old.image(developer).objects[0x5FFF00] == b"\x80\x00"
 
 
 def test_keys_that_left_their_card_are_destroyed(old: World) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from card_os.piv.image import GUID_BYTES
-from card_os.piv.names import AID, CONTAINER_ID, RETIRED
+from card_os.piv.names import AID, CONTAINER_ID, RETIRED, CertificateTag
+from card_os.piv.sizes import GUID_BYTES
 from card_os.tlv import encode
 
 # Agency code 9999 and all else 9 or 0: not of a federal agency, so clients identify the card by
@@ -31,7 +31,7 @@ LARGEST_GROUP = 16  # data groups of a security object
 UNCOMPRESSED, GZIP = 0x00, 0x01  # CertInfo
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
-ERROR_DETECTION_CODE = encode(0xFE)  # always empty
+ERROR_DETECTION_CODE = encode(CertificateTag.ERROR_DETECTION)  # always empty
 
 
 def chuid_covered(guid: bytes, expiry: str, fasc_n: bytes = NON_FEDERAL_FASC_N) -> bytes:
@@ -120,7 +120,11 @@ def printed_information(
 def certificate(der: bytes, *, gzipped: bool = False) -> bytes:
     """A certificate, as it is or gzipped already."""
     info = GZIP if gzipped else UNCOMPRESSED
-    return encode(0x70, der) + encode(0x71, bytes((info,))) + ERROR_DETECTION_CODE
+    return (
+        encode(CertificateTag.CERTIFICATE, der)
+        + encode(CertificateTag.INFO, bytes((info,)))
+        + ERROR_DETECTION_CODE
+    )
 
 
 def security_object(groups: Mapping[int, int], signed: bytes) -> bytes:

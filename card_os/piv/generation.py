@@ -8,21 +8,16 @@ from dataclasses import dataclass, field
 from card_os import tlv
 from card_os.apdu import Command
 from card_os.keys import Exchange
-from card_os.management import CardKey, GenerateKey, PinPolicy, TouchPolicy
+from card_os.management import CardKey, GenerateKey
 from card_os.piv import access, administrator
-from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
 from card_os.piv.context import Context
-from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, KeyRef
+from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, KeyRef, MechanismTag, Tag
 from card_os.piv.refusals import unexpected
 from card_os.status import SW, CardError
+from card_os.uses import PinPolicy, TouchPolicy
 
-CONTROL_REFERENCE = 0xAC
-MECHANISM, PARAMETER = 0x80, 0x81
-PIN_POLICY, TOUCH_POLICY = 0xAA, 0xAB  # of Yubico's tools
-PUBLIC_KEY = 0x7F49
-PUBLIC_EXPONENT = 65537  # the only one that keys are made with (SP 800-78-5, table 1)
-
-POLICY_TAGS = (PIN_POLICY, TOUCH_POLICY)
+POLICY_TAGS = (MechanismTag.PIN_POLICY, MechanismTag.TOUCH_POLICY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
     changed = yield from administrator.change(context, request, SW.INCORRECT_P1P2)
     match changed.keys.get(key_ref):
         case CardKey(public=public) if public:
-            return tlv.encode(PUBLIC_KEY, public)
+            return tlv.encode(Tag.PUBLIC_KEY, public)
         case _:
             raise unexpected(changed)
 
@@ -96,16 +91,16 @@ def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy,
 def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
     """The mechanism in a control reference template, and all that stands there. Raises 6A80."""
     try:
-        pairs = list(tlv.decode(tlv.decode_one(CONTROL_REFERENCE, data)))
+        pairs = list(tlv.decode(tlv.decode_one(Tag.CONTROL_REFERENCE, data)))
     except tlv.TlvError as error:
         raise CardError(SW.WRONG_DATA, "template is malformed") from error
     objects = dict(pairs)
-    mechanism = objects.get(MECHANISM, b"")
+    mechanism = objects.get(MechanismTag.MECHANISM, b"")
     if (
         len(objects) != len(pairs)
         or len(mechanism) != 1
-        or not objects.keys() <= {MECHANISM, PARAMETER, *POLICY_TAGS}
-        or not _parameter_fits(mechanism[0], objects.get(PARAMETER))
+        or not objects.keys() <= {MechanismTag.MECHANISM, MechanismTag.PARAMETER, *POLICY_TAGS}
+        or not _parameter_fits(mechanism[0], objects.get(MechanismTag.PARAMETER))
     ):
         raise CardError(SW.WRONG_DATA, "template is malformed")
     return mechanism[0], objects

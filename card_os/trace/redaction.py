@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.keys import KeyResult, KeyUse, UseKey, Verified
+from card_os.keys import KeyResult, UseKey, Verified
 from card_os.management import Administrator, Changed
 from card_os.piv.image import CardImage
 from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag
 from card_os.status import SW, CardError
 from card_os.trace import hiding
 from card_os.trace.hiding import Hide
+from card_os.uses import KeyUse
 
 HEADER_BYTES = 4
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
-    KeyUse,
     PasscodeStatus,
     ResetPasscode,
     UseKey,
@@ -23,12 +22,10 @@ from card_os.management import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.trace.words import (
@@ -43,6 +40,7 @@ from card_os.trace.words import (
     secret,
     shown,
 )
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 
 
 def write(request: KeyRequest) -> str:

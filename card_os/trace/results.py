@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from card_os.keys import KeyResult, Refusal, TriesLeft, Verified
-from card_os.management import Administrator, CardKey, Changed, PinPolicy, TouchPolicy
+from card_os.management import Administrator, CardKey, Changed
 from card_os.trace.words import (
     ABSENT,
     TraceError,
@@ -17,6 +17,7 @@ from card_os.trace.words import (
     proof,
     shown,
 )
+from card_os.uses import PinPolicy, TouchPolicy
 
 
 def write(result: KeyResult) -> str:

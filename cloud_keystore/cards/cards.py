@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from card_os.piv.algorithms import SUITE_ALGORITHM, SUITE_OF
+from card_os.piv.names import Algorithm, Cipher, CipherSuite, KeyRef
+from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import journal
 from cloud_keystore.cards import contents as objects
 from cloud_keystore.cards.renewal import new_guid
@@ -20,23 +23,7 @@ from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import KEYSTORE, close_card
-from cloud_keystore.model.algorithms import (
-    SUITE_ALGORITHM,
-    SUITE_OF,
-    Algorithm,
-    Cipher,
-    CipherSuite,
-)
-from cloud_keystore.model.cards import (
-    GLOBAL_PIN,
-    PIN,
-    PUK,
-    SECURE_MESSAGING,
-    Card,
-    CardEvent,
-    CardState,
-    Key,
-)
+from cloud_keystore.model.cards import Card, CardEvent, CardState, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -47,7 +34,6 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.management_keys import factory_key
-from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
 from cloud_keystore.model.policies import DEFAULT_ORGANISATION, Policy
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
@@ -182,7 +168,7 @@ class Cards:
             found = management.find_key(connection, card.id)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
         keys = {key.key_ref: key for key in held}
-        secure_messaging = keys.pop(SECURE_MESSAGING, None)
+        secure_messaging = keys.pop(KeyRef.SECURE_MESSAGING, None)
         profile = PROFILES[card.profile]
         return CardImage(
             card=card,
@@ -198,11 +184,11 @@ class Cards:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = self._card(connection, serial)
-            if passcodes.tries_left(connection, card.id, PIN) is None:
+            if passcodes.tries_left(connection, card.id, KeyRef.PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
-            for key_ref in (PIN, PUK, GLOBAL_PIN):
+            for key_ref in (KeyRef.PIN, KeyRef.PUK, KeyRef.GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref)
             now = self.clock()
             journal.append(connection, _event(Kind.PASSCODE_UNBLOCKED, card, now, actor))
@@ -287,7 +273,7 @@ class Cards:
             key_id = new_id(card.create_time, self.random)
             made = self.custody.make(key_id, algorithm)
             certificate = cvc.issue(algorithm, made.public_der, card.guid, self.authorities)
-            keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
+            keys.append(_key(key_id, card, KeyRef.SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
     def _new_key(self, template: KeyTemplate, card: Card, user: User) -> Key:
@@ -307,7 +293,7 @@ class Cards:
         user = people.find_user(connection, card.user_id)
         if user is None:
             raise CardNotFound(f"card {card.serial} has no holder")
-        return CardEntry(card, user, passcodes.tries_left(connection, card.id, PIN))
+        return CardEntry(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))
 
     def _card(self, connection: Connection, serial: str) -> Card:
         card = cards.find_by_serial(connection, serial)

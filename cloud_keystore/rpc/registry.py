@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.cards.cards import CardEntry, Cards
-from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
+from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.people.alerts import Alerts
@@ -183,7 +184,7 @@ def _key(key: Key) -> pb.Key:
     return pb.Key(
         key_ref=key.key_ref,
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
-        certificate=b"" if key.key_ref == SECURE_MESSAGING else key.certificate,
+        certificate=b"" if key.key_ref == KeyRef.SECURE_MESSAGING else key.certificate,
     )
 
 

@@ -7,15 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import (
-    CARD_TRANSITIONS,
-    Card,
-    CardEvent,
-    CardState,
-    Key,
-    PinPolicy,
-)
+from card_os.piv.names import Algorithm
+from card_os.uses import PinPolicy
+from cloud_keystore.model.cards import CARD_TRANSITIONS, Card, CardEvent, CardState, Key
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record

@@ -19,8 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import CardState, Key, PinPolicy
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse, PinPolicy
+from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import RESULT_TIME
 from cloud_keystore.model.people import IdentityState

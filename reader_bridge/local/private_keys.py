@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from card_os.keys import KeyUse
 from card_os.piv import encode_keys
 from card_os.piv.image import SUITES
 from card_os.piv.names import Algorithm, CipherSuite
+from card_os.uses import KeyUse
 
 Random: TypeAlias = Callable[[int], bytes]
 PrivateKey: TypeAlias = (

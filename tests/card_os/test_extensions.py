@@ -17,15 +17,14 @@ from card_os.management import (
     CardKey,
     Changed,
     MoveKey,
-    PinPolicy,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
 )
 from card_os.piv import CardImage, Features
 from card_os.piv.application import EXTENSIONS
 from card_os.piv.names import Algorithm, Cipher
+from card_os.uses import PinPolicy, TouchPolicy
 from support.fakes import (
     ADMIN_PROOF,
     DEVELOPER,

@@ -8,7 +8,6 @@ from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -26,12 +25,10 @@ from card_os.management import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.trace.lines import (
@@ -49,6 +46,7 @@ from card_os.trace.lines import (
     Sent,
     Step,
 )
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 
 octets = st.binary(max_size=40)
 byte = st.integers(0, 0xFF)

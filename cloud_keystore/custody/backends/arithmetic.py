@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA1, SHA224, SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import MalformedKeyInput
 

@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.names import Algorithm
 from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.backends.making import MadeKey, key_context
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm
 from cloud_keystore.model.errors import MalformedKeyInput
 
 SCALAR_BYTES_25519 = 32

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.making import MadeKey
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import KeyBackendUnavailable
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from card_os.piv.names import Algorithm
 from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.algorithms import Algorithm
 
 PublicKey = (
     rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey

@@ -17,13 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.arithmetic import FIELD_HASH
 from cloud_keystore.custody.backends.keys import PKCS11
 from cloud_keystore.custody.backends.making import MadeKey, key_context
 from cloud_keystore.custody.backends.pkcs11_pool import Pool
 from cloud_keystore.custody.backends.pkcs11_worker import CURVES
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
-from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 

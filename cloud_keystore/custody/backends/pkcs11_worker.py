@@ -21,7 +21,9 @@ from pkcs11.util.ec import (
 )
 from pkcs11.util.rsa import encode_rsa_public_key
 
-from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm, KeyUse
+from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 
 CURVES = {Algorithm.ECC_P256: "secp256r1", Algorithm.ECC_P384: "secp384r1"}
 NONCE_BYTES = 12

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.backends.making import MadeKey, key_context, make_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyNotFound

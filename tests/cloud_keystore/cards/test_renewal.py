@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from card_os.piv.names import ObjectTag
+from card_os.piv.names import Algorithm, ObjectTag
 from cloud_keystore.cards.contents import COVERED
 from cloud_keystore.cards.renewal import Changes, new_guid
 from cloud_keystore.custody.backends.making import make_key
-from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import KeyNotFound

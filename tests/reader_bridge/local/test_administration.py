@@ -18,7 +18,6 @@ from card_os import tlv
 from card_os.keys import (
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -36,18 +35,16 @@ from card_os.management import (
     ImportKey,
     ManagementRequest,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.piv.names import Algorithm, Cipher, ObjectTag
+from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, LARGEST_OBJECT, ROOM
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from reader_bridge.local import private_keys
-from reader_bridge.local.administration import LARGEST_OBJECT, ROOM
-from reader_bridge.local.card import PIN, PUK
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from reader_bridge.tasks import Cancellation
@@ -410,7 +407,7 @@ def test_a_key_moves_to_nowhere_else(service: LocalKeys, proof: bytes) -> None:
 def test_tries_are_set_and_the_passcodes_are_the_factorys(
     service: LocalKeys, proof: bytes, tries: tuple[int, int]
 ) -> None:
-    verified = service.perform(ResetPasscode(ID, 0x80, PUK, b"111111"))
+    verified = service.perform(ResetPasscode(ID, 0x80, FACTORY_PUK, b"111111"))
     assert isinstance(verified, Verified)
     changed(service.perform(SetTries(proof, verified.proof, *tries)))
     for key_ref, count in zip((0x80, 0x81), tries, strict=True):
@@ -464,5 +461,5 @@ def test_a_reset_leaves_nothing_but_who_the_card_is(service: LocalKeys, proof: b
     assert reset.objects == {**new.objects, 0x5FFF12: None}
     assert reset.management_algorithm == Cipher.AES_192
     assert service.card == new
-    assert isinstance(service.perform(VerifyPasscode(ID, 0x80, PIN)), Verified)
+    assert isinstance(service.perform(VerifyPasscode(ID, 0x80, FACTORY_PIN)), Verified)
     assert isinstance(administrator_proof(service), bytes)

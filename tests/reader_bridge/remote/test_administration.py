@@ -24,14 +24,13 @@ from card_os.management import (
     ImportKey,
     ManagementRequest,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
+from card_os.uses import PinPolicy, TouchPolicy
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote.administration import RemoteManagement

@@ -20,7 +20,6 @@ from card_os import piv, tlv
 from card_os.keys import (
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -38,7 +37,6 @@ from card_os.management import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
@@ -48,6 +46,7 @@ from card_os.management import (
 from card_os.piv import encode
 from card_os.piv.image import CardImage, Features
 from card_os.piv.names import Algorithm, CipherSuite, ObjectTag
+from card_os.uses import KeyUse, PinPolicy
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery

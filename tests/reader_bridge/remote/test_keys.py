@@ -16,7 +16,6 @@ from grpc_status import rpc_status
 from card_os.keys import (
     ChangePasscode,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -27,6 +26,7 @@ from card_os.keys import (
 )
 from card_os.management import CardKey
 from card_os.piv import encode
+from card_os.uses import KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from reader_bridge.prompter import Outcome, Prompt

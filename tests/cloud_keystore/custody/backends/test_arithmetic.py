@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends import arithmetic
-from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
 RSA = arithmetic.generate(Algorithm.RSA_2048)

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_os.piv.algorithms import FIELD_BYTES
+from card_os.piv.names import Algorithm
 from cloud_keystore.custody.backends.importing import import_key
 from cloud_keystore.custody.backends.making import key_context
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.algorithms import FIELD_BYTES, Algorithm
 from cloud_keystore.model.errors import MalformedKeyInput
 
 SEAL = Seal(b"\x07" * 32, os.urandom)

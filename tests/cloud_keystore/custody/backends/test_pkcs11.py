@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.config import Token
 from cloud_keystore.custody.backends import destroying, pkcs11_pool
 from cloud_keystore.custody.backends.keys import PKCS11
@@ -34,7 +36,6 @@ from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import (
     InvalidInput,

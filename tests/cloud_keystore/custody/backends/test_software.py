@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.backends import software as software_keys
 from cloud_keystore.custody.backends.keys import SOFTWARE, Keys
@@ -21,7 +23,6 @@ from cloud_keystore.custody.backends.making import key_context
 from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
 

@@ -8,7 +8,6 @@ from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -26,14 +25,13 @@ from card_os.management import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloudcard_tools.trace.explain.data_objects import count, octets
 from cloudcard_tools.trace.explain.names import KEYS, algorithm, key
 from cloudcard_tools.trace.explain.values import object_name, text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from card_os import tlv
 from card_os.apdu import Command
@@ -18,6 +19,9 @@ from card_os.status import SW, CardError
 from card_os.uses import PinPolicy, TouchPolicy
 
 POLICY_TAGS = (MechanismTag.PIN_POLICY, MechanismTag.TOUCH_POLICY)
+DEFAULT = b"\0"  # of both
+
+Policy = TypeVar("Policy", PinPolicy, TouchPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +83,19 @@ def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy,
     """The policies among these data objects. Raises 6A80 for what is none, and for any on a card
     without extensions.
     """
-    values = [objects.get(tag, b"\0") for tag in POLICY_TAGS]
-    known = all(len(value) == 1 and value[0] in range(len(PinPolicy)) for value in values)
-    asked = any(tag in objects for tag in POLICY_TAGS)
-    if not known or (asked and not context.image.features.extensions):
-        raise CardError(SW.WRONG_DATA, "no such policy")
-    pin_policy, touch_policy = (value[0] for value in values)
-    return PinPolicy(pin_policy), TouchPolicy(touch_policy)
+    if not context.image.features.extensions and any(tag in objects for tag in POLICY_TAGS):
+        raise CardError(SW.WRONG_DATA, "no policies without extensions")
+    pin_policy, touch_policy = (objects.get(tag, DEFAULT) for tag in POLICY_TAGS)
+    return _policy(PinPolicy, pin_policy), _policy(TouchPolicy, touch_policy)
+
+
+def _policy(kind: type[Policy], coded: bytes) -> Policy:
+    """The policy of its byte. Raises 6A80 for what is none."""
+    try:
+        (value,) = coded
+        return kind(value)
+    except ValueError as error:
+        raise CardError(SW.WRONG_DATA, "no such policy") from error
 
 
 def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:

@@ -18,9 +18,8 @@ from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import journal
 from cloud_keystore.cards import allowed
 from cloud_keystore.cards.renewal import Changes, Renewal
-from cloud_keystore.custody.backends.importing import import_key
-from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.custody.backends.making import MadeKey
+from cloud_keystore.custody.backends.keys import Keys, MadeKey
+from cloud_keystore.custody.backends.software import import_key
 from cloud_keystore.custody.credentials.management_keys import Management, put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal

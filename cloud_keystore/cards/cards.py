@@ -17,8 +17,7 @@ from cloud_keystore.audit import journal
 from cloud_keystore.cards import contents as objects
 from cloud_keystore.cards.renewal import new_guid
 from cloud_keystore.custody.backends import destroying
-from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.custody.backends.making import MadeKey
+from cloud_keystore.custody.backends.keys import Keys, MadeKey
 from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from card_os.piv.algorithms import PUBLIC_EXPONENT
 from card_os.piv.oids import KEY_USAGE_BITS, PIV_CONTENT_SIGNING
 from cloud_keystore.approval import statement
-from cloud_keystore.custody.backends.making import PublicKey
+from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.storage import authorities
 from cloud_keystore.storage.engine import Database

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from card_os.piv import oids
-from cloud_keystore.custody.backends.making import PublicKey
+from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.certificates import CLIENT, CertificateProfile
 from cloud_keystore.model.people import User

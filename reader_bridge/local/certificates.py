@@ -23,7 +23,8 @@ from card_os.piv import encode_keys, oids
 from card_os.piv.algorithms import SUITE_ALGORITHM
 from card_os.piv.names import CipherSuite, KeyRef
 from card_os.piv.rules import ESTABLISHMENT
-from reader_bridge.local.private_keys import CURVES, PrivateKey, load, point
+from private_keys.keys import CURVES, PrivateKey, point
+from reader_bridge.local.private_keys import load
 
 LIFETIME = timedelta(days=365)
 CLOCK_SKEW = timedelta(minutes=5)
@@ -99,7 +100,9 @@ def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(
         signer, ec.EllipticCurvePrivateKey
     ):
-        raise TypeError(f"suite {suite:02X} has keys on the curve {CURVES[suite].name}")
+        raise TypeError(
+            f"suite {suite:02X} has keys on the curve {CURVES[SUITE_ALGORITHM[suite]].name}"
+        )
     identifier = (
         x509.load_der_x509_certificate(own)
         .extensions.get_extension_for_class(x509.SubjectKeyIdentifier)

@@ -35,10 +35,11 @@ from card_os.management import (
 from card_os.piv import CardImage, rules
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.uses import PinPolicy
+from private_keys.keys import BadKey, Random
+from private_keys.using import BadInput
 from reader_bridge.local import administration, management_key, passcodes, private_keys
 from reader_bridge.local.administration import Change, ChangeRefused
 from reader_bridge.local.card import LocalCard
-from reader_bridge.local.private_keys import Random
 from reader_bridge.tasks import Cancellation
 
 log = structlog.get_logger()
@@ -148,7 +149,7 @@ class LocalKeys:
             return private_keys.use(
                 key.algorithm, key.private, request.use, request.input, self._random
             )
-        except private_keys.BadKey:
+        except (BadKey, BadInput):
             return Refusal.MALFORMED
 
     def _request_challenge(self, request: RequestChallenge) -> KeyResult:

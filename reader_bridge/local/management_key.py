@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.names import Cipher
-from reader_bridge.local.private_keys import Random
+from private_keys.keys import Random
 
 
 @dataclass(frozen=True, slots=True)

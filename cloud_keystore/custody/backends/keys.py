@@ -1,22 +1,44 @@
 """Where private keys are: each key names its backend, and this is the table of them.
 
-A backend that asks the holder's phone to use the key is one more row here.
+They are made there, and only their public parts and sealed ones leave. A backend that asks the
+holder's phone to use the key is one more row here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
-from cloud_keystore.custody.backends.making import MadeKey
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import KeyBackendUnavailable
 
 SOFTWARE = "software"
 PKCS11 = "pkcs11"
+
+PublicKey = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """The public part for a certificate, the private part for the database."""
+
+    public: PublicKey
+    sealed_private: bytes = field(repr=False)
+    backend: str = SOFTWARE  # where the private part is
+    handle: bytes | None = None  # by which the backend finds it; None: it is in sealed_private
+
+    @property
+    def public_der(self) -> bytes:
+        """SubjectPublicKeyInfo."""
+        return self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 class Backend(Protocol):
@@ -26,7 +48,8 @@ class Backend(Protocol):
         """Make a key pair. Raises InvalidInput for an algorithm that it does not do."""
 
     def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key once on each input, which `padding.check` has accepted; see `software.use`.
+        """Use a key once on each input, which `padding.check` has accepted; what comes of it is
+        that of `private_keys.using.use`.
 
         Raises MalformedKeyInput; SealBroken; KeyBackendUnavailable.
         """
@@ -62,3 +85,8 @@ class Keys:
                 "options of that backend"
             )
         return found
+
+
+def key_context(key_id: str) -> str:
+    """Context under which a private key is sealed."""
+    return f"key {key_id}"

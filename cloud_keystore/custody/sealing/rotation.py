@@ -13,7 +13,7 @@ from sqlalchemy import Row
 
 from card_os.piv.names import Cipher
 from cloud_keystore.audit import journal
-from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.custody.credentials.management_keys import management_context
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError

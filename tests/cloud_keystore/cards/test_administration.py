@@ -19,6 +19,7 @@ from sqlalchemy import text
 from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ATTESTATION_CERTIFICATE, Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.oids import ATTESTED_POLICIES
 from card_os.piv.sizes import LARGEST_OBJECT, ROOM
 from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administrator
@@ -45,7 +46,6 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.attestation import POLICIES
 from cloud_keystore.storage import cards
 from support.keystore_world import PASSCODE, Enrolled, World
 from support.whole_cards import faults
@@ -545,7 +545,9 @@ class TestAttestation:
         certificate.verify_directly_issued_by(issuer.certificate)
         public = load_der_public_key(keys(world, serial)[0x9A].public_key)
         assert certificate.public_key() == public
-        policies = certificate.extensions.get_extension_for_oid(POLICIES).value
+        policies = certificate.extensions.get_extension_for_oid(
+            x509.ObjectIdentifier(ATTESTED_POLICIES)
+        ).value
         assert policies.public_bytes() == b"\x03\x02"
 
     @pytest.mark.parametrize("algorithm", [ED25519, Algorithm.RSA_2048, Algorithm.X25519])

@@ -18,11 +18,11 @@ from card_os import tlv
 from card_os.management import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
+from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT
 from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput, UserNotFound
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.cms import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
 from support.keystore_world import PASSCODE, Enrolled, FakeClock, World
 
 
@@ -86,7 +86,7 @@ def test_openssl_verifies_the_signed_objects(
         b"".join(tlv.encode(tag, value) for tag, value in chuid.items() if tag != 0x3E)
     )
     assert "successful" in cms_verify(chuid[0x3E], ca, tmp_path, "-content", str(covered))
-    assert CHUID_SECURITY_OBJECT in printed(chuid[0x3E], tmp_path)
+    assert PIV_CHUID_SECURITY_OBJECT in printed(chuid[0x3E], tmp_path)
     covered.write_bytes(covered.read_bytes() + b"\0")
     assert "successful" not in cms_verify(chuid[0x3E], ca, tmp_path, "-content", str(covered))
 

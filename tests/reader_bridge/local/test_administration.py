@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import gmpy2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -41,9 +42,11 @@ from card_os.management import (
     SetTries,
     WriteObject,
 )
+from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.names import Algorithm, Cipher, ObjectTag
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, LARGEST_OBJECT, ROOM
 from card_os.uses import KeyUse, PinPolicy, TouchPolicy
+from private_keys.keys import CURVES
 from reader_bridge.local import private_keys
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
@@ -304,10 +307,10 @@ def elsewhere(algorithm: Algorithm) -> tuple[bytes, object]:
     """A key made elsewhere, in the form of ImportKey, and its public part."""
     match algorithm:
         case Algorithm.RSA_2048 | Algorithm.RSA_3072 | Algorithm.RSA_4096:
-            made = rsa.generate_private_key(65537, private_keys.MODULUS_BITS[algorithm])
+            made = rsa.generate_private_key(65537, MODULUS_BYTES[algorithm] * 8)
             return primes(made), made.public_key()
         case Algorithm.ECC_P256 | Algorithm.ECC_P384:
-            curve = private_keys.CURVES[algorithm]
+            curve = CURVES[algorithm]
             on_curve = ec.generate_private_key(curve)
             scalar = on_curve.private_numbers().private_value
             return scalar.to_bytes(curve.key_size // 8), on_curve.public_key()
@@ -341,6 +344,7 @@ def bad_rsa() -> dict[str, bytes]:
     composite = (int.from_bytes(p) + 2).to_bytes(half)
     return {
         "one twice": p + p,
+        "two close to each other": p + int(gmpy2.next_prime(int.from_bytes(p))).to_bytes(half),
         "a composite": composite + q,
         "an even number": p + (int.from_bytes(q) + 1).to_bytes(half),
         "one too short": short[:64].rjust(half, b"\0") + q,
@@ -365,13 +369,16 @@ def test_no_primes(service: LocalKeys, proof: bytes, private: bytes) -> None:
     ("algorithm", "private"),
     [
         (0x11, bytes(32)),
-        (0x11, b"\xff" * 32),
-        (0x11, b"\x01" * 31),
-        (0x11, b"\x01" * 33),
-        (0x14, b"\x01" * 32),
-        (0x14, b"\xff" * 48),
-        (0xE0, b"\x01" * 31),
-        (0xE0, b"\x01" * 64),
+        (0x11, b"\xff" * 31 + b"\xfe"),
+        (0x11, b"\x01" * 32),  # anybody guesses it
+        (0x11, bytes(range(31))),
+        (0x11, bytes(range(33))),
+        (0x14, bytes(range(32))),
+        (0x14, b"\xff" * 47 + b"\xfe"),
+        (0xE0, bytes(range(31))),
+        (0xE0, bytes(range(64))),
+        (0xE0, b"\x01" * 32),
+        (0xE1, b"\x01" * 32),
         (0xE1, b""),
     ],
 )

@@ -25,12 +25,13 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from card_os.uses import KeyUse
+from private_keys.keys import FIELD_HASH
 from reader_bridge.local.card import GLOBAL_PIN
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.private_keys import FIELD_HASH, MODULUS_BITS
 from reader_bridge.tasks import Cancellation
 from support.local_world import ID, card, keys, passcode_proof, use
 
@@ -51,7 +52,7 @@ def test_rsa_signs(algorithm: Algorithm, key_ref: int) -> None:
     digest = Hash(SHA256())
     digest.update(b"message")
     info = DIGEST_INFO_SHA256 + digest.finalize()
-    size = MODULUS_BITS[algorithm] // 8
+    size = MODULUS_BYTES[algorithm]
     block = b"\x00\x01" + b"\xff" * (size - 3 - len(info)) + b"\x00" + info
     signature = use(service, KeyUse.SIGN, key_ref, block)
     public = public_key(service, key_ref)

@@ -10,7 +10,7 @@ HEADER_BYTES = 4
 SHORT_NE = 256  # what Le of zero asks for (ISO/IEC 7816-3, 12.1.3)
 EXTENDED_NE = 65536
 
-_CHAINED = 0x10
+CHAINED = 0x10  # of CLA: more parts follow
 _SECURED = 0x0C  # secure messaging whose checksum covers the header
 _CHANNEL = 0x03
 
@@ -49,7 +49,7 @@ class Command:
     @property
     def is_chained(self) -> bool:
         """Whether it is a part of a chain, other than the last one."""
-        return bool(self.cla & _CHAINED)
+        return bool(self.cla & CHAINED)
 
     @property
     def is_secured(self) -> bool:

@@ -88,7 +88,7 @@ EXTENSIONS: Mapping[int, Row] = {
 }
 
 # Part 2, table 2; VERIFY and CHANGE REFERENCE DATA only where fingers can be compared on the card.
-CHAINED = (
+CHAINABLE = (
     Ins.GENERAL_AUTHENTICATE,
     Ins.PUT_DATA,
     Ins.GENERATE_ASYMMETRIC_KEY_PAIR,
@@ -158,7 +158,7 @@ class PivSelection:
     def can_chain(self, ins: int) -> bool:
         """Whether a command may come in parts; raises 6D00 for an unknown instruction."""
         self._row(ins)
-        return ins in CHAINED
+        return ins in CHAINABLE
 
     def process(self, command: Command, number: int) -> Reply:
         """Response data, or the exchange that ends with it."""

@@ -21,7 +21,7 @@ SERIAL_DIGITS = 9  # what fits into four bytes
 SERIAL_BYTES = 4
 
 # Data objects of GET METADATA
-ALGORITHM, POLICIES, ORIGIN, PUBLIC, FACTORY, TRIES = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+ALGORITHM, POLICIES, ORIGIN, PUBLIC, FACTORY, RETRIES = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 MADE_HERE, IMPORTED = b"\x01", b"\x02"
 PASSCODE = b"\xff"  # the algorithm of what is no key
 
@@ -91,7 +91,7 @@ def _of_passcode(context: Context, key_ref: int) -> Exchange:
             return (
                 tlv.encode(ALGORITHM, PASSCODE)
                 + tlv.encode(FACTORY, bytes((factory,)))
-                + tlv.encode(TRIES, bytes((min(most, 0xFF), min(tries, 0xFF))))
+                + tlv.encode(RETRIES, bytes((min(most, 0xFF), min(tries, 0xFF))))
             )
         case Refusal() if result is not Refusal.PASSCODE_NEEDED:
             raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)

@@ -137,6 +137,33 @@ class CertificateTag(IntEnum):
 
 
 @unique
+class CapabilityTag(IntEnum):
+    """Tags in the card capability container (part 1, appendix A)."""
+
+    CARD_IDENTIFIER = 0xF0
+    CONTAINER_VERSION = 0xF1
+    GRAMMAR_VERSION = 0xF2
+    APPLICATIONS = 0xF3
+    PKCS15 = 0xF4
+    DATA_MODEL = 0xF5
+    ACCESS_RULES = 0xF6
+    CARD_APDUS = 0xF7
+    REDIRECTION = 0xFA
+    CAPABILITY_TUPLES = 0xFB
+    STATUS_TUPLES = 0xFC
+    NEXT_CONTAINER = 0xFD
+
+
+@unique
+class KeyHistoryTag(IntEnum):
+    """Tags in the key history object (part 1, appendix A)."""
+
+    ON_CARD = 0xC1
+    OFF_CARD = 0xC2
+    URL = 0xF3
+
+
+@unique
 class ObjectTag(IntEnum):
     """Tags of the data objects (part 1, table 3); see also RETIRED_CERTIFICATES."""
 

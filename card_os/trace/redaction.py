@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from card_os import tlv
-from card_os.apdu import Command
+from card_os import commands, tlv
+from card_os.apdu import CHAINED, HEADER_BYTES, Command
 from card_os.keys import KeyResult, UseKey, Verified
 from card_os.management import Administrator, Changed
 from card_os.piv.image import CardImage
-from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag
+from card_os.piv.names import CertificateTag, Extension, Ins, ObjectTag
+from card_os.piv.rules import ESTABLISHMENT
 from card_os.status import SW, CardError
 from card_os.trace import hiding
 from card_os.trace.hiding import Hide
 from card_os.uses import KeyUse
 
-HEADER_BYTES = 4
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
-CHAINED = 0x10  # of CLA: more parts follow
 OK = int(SW.OK).to_bytes(2)
-GET_RESPONSE = 0xC0
-PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # of what the standard has there
-DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
+PRINTED_TAGS = frozenset(
+    {*range(0x01, 0x09), CertificateTag.ERROR_DETECTION}
+)  # of what the standard has there
+DECIPHERING = frozenset(ESTABLISHMENT)
 
 
 class Redaction:
@@ -99,7 +99,7 @@ class ResponseRedaction:
         """The response APDU of the same length; what a key deciphered or agreed on is zeros, and
         so are the contents of the object in which tools keep a secret.
         """
-        if len(apdu) < 2 or apdu[1] != GET_RESPONSE:
+        if len(apdu) < 2 or apdu[1] != commands.Ins.GET_RESPONSE:
             self._begin(apdu, response)
         if not self._hides:
             return response

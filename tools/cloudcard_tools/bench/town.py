@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb
@@ -16,7 +17,6 @@ from cloudcard_tools.demo.stage import PASSCODE, free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
 
-AUTHENTICATION_KEY = 0x9A
 MOST_USES = 100_000
 HOURS = 8
 LIMITS = tuple(
@@ -78,7 +78,7 @@ class Town:
     def passcode_proof(self, serial: str) -> bytes:
         """The holder gives the passcode at the workstation."""
         request = pb.VerifyPasscodeRequest(
-            card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
+            card_serial=serial, key_ref=KeyRef.PIN, passcode=PASSCODE.encode()
         )
         with identity.channel(self.workstation) as channel:
             stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
@@ -142,7 +142,7 @@ def _request(
     return pb.CreateOperationRequest(
         request_id=os.urandom(16),
         card_serial=serial,
-        key_ref=AUTHENTICATION_KEY,
+        key_ref=KeyRef.AUTHENTICATION,
         algorithm=algorithm,
         key_use=approval_pb2.KEY_USE_SIGN,
         passcode_proof=proof,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from card_os import commands
 from card_os.apdu import Command
 from card_os.piv.names import Extension, Ins
 from card_os.status import CardError
@@ -123,8 +124,8 @@ def _move(found: Command) -> str:
 
 
 SUBJECTS: Mapping[int, Callable[[Command], str]] = {
-    names.SELECT: _application,
-    names.MANAGE_CHANNEL: _channel,
+    commands.Ins.SELECT: _application,
+    commands.Ins.MANAGE_CHANNEL: _channel,
     names.GET_DATA_EVEN: lambda found: values.object_name(found.p1 << 8 | found.p2),
     Ins.VERIFY: _verify,
     Ins.CHANGE_REFERENCE_DATA: _of_key,

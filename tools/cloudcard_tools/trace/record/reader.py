@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from card_os.commands import Ins
 from card_os.trace.words import TraceError
 
-GET_RESPONSE = 0xC0
 MORE = 0x61  # first byte of the status word where there is more to fetch
 MOST_PIECES = 1024  # of a response or command: the longest there is comes in fewer
 
@@ -29,7 +29,7 @@ def has_more(response: bytes) -> bool:
 
 def next_piece(reader: Reader, response: bytes, channel: int = 0) -> bytes:
     """What a card says next of the response of which this was the last piece."""
-    return reader.transmit(bytes((channel, GET_RESPONSE, 0, 0, response[-1])))
+    return reader.transmit(bytes((channel, Ins.GET_RESPONSE, 0, 0, response[-1])))
 
 
 def fetch(reader: Reader, apdu: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv import rules
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import Algorithm, ObjectTag, Tag

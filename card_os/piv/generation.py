@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from card_os import tlv
+from card_os.administration import CardKey, GenerateKey
 from card_os.apdu import Command
+from card_os.data_objects import parse_one, parse_unique
 from card_os.keys import Exchange
-from card_os.management import CardKey, GenerateKey
 from card_os.piv import access, administrator
 from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
 from card_os.piv.context import Context
@@ -44,7 +45,7 @@ class GenerateKeyPair:
 def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
     """Ask for a new key and return its public part.
 
-    Raises 6982 for who is no administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
+    Raises 6982 without an administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
     malformed template and a mechanism which the card does not have; 6A86 for one that the key
     reference does not have, and for retired keys where the card has no extensions.
     """
@@ -100,19 +101,14 @@ def _policy(kind: type[Policy], coded: bytes) -> Policy:
 
 def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
     """The mechanism in a control reference template, and all that stands there. Raises 6A80."""
-    try:
-        pairs = list(tlv.decode(tlv.decode_one(Tag.CONTROL_REFERENCE, data)))
-    except tlv.TlvError as error:
-        raise CardError(SW.WRONG_DATA, "template is malformed") from error
-    objects = dict(pairs)
+    objects = parse_unique(parse_one(Tag.CONTROL_REFERENCE, data))
     mechanism = objects.get(MechanismTag.MECHANISM, b"")
     if (
-        len(objects) != len(pairs)
-        or len(mechanism) != 1
+        len(mechanism) != 1
         or not objects.keys() <= {MechanismTag.MECHANISM, MechanismTag.PARAMETER, *POLICY_TAGS}
         or not _parameter_fits(mechanism[0], objects.get(MechanismTag.PARAMETER))
     ):
-        raise CardError(SW.WRONG_DATA, "template is malformed")
+        raise CardError(SW.WRONG_DATA, "template does not name a key")
     return mechanism[0], objects
 
 

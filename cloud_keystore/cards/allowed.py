@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv.image import CardImage, Features
 from card_os.piv.names import (
     ATTESTATION_CERTIFICATE,
@@ -17,12 +17,7 @@ from card_os.piv.names import (
 )
 from card_os.piv.sizes import GUID_BYTES, LARGEST_OBJECT, ROOM
 from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.errors import (
-    AdministrationRefused,
-    CardFull,
-    InvalidInput,
-    KeyNotFound,
-)
+from cloud_keystore.model.errors import AdministrationRefused, CardFull, InvalidInput, KeyNotFound
 from cloud_keystore.model.profiles import CardProfile
 
 

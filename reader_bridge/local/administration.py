@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from card_os.keys import Refusal
-from card_os.management import (
+from card_os.administration import (
     Changed,
     GenerateKey,
     ImportKey,
@@ -20,6 +19,7 @@ from card_os.management import (
     SetTries,
     WriteObject,
 )
+from card_os.keys import Refusal
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.sizes import LARGEST_OBJECT, MOST_TRIES, ROOM

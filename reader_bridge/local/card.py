@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from card_os.administration import CardKey
 from card_os.keys import TriesLeft
-from card_os.management import CardKey
 from card_os.piv import CardImage, encode
 from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef, ObjectTag
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, TRIES

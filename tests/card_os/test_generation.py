@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
+from card_os.administration import Administrator, CardKey, Changed, GenerateKey, ImportKey
 from card_os.apdu import Command
 from card_os.keys import KeyResult, Refusal
-from card_os.management import Administrator, CardKey, Changed, GenerateKey, ImportKey
 from card_os.piv import encode_keys
 from card_os.piv.names import Algorithm
 from card_os.uses import PinPolicy, TouchPolicy

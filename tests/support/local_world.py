@@ -6,8 +6,8 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 
+from card_os.administration import Administrator, AnswerChallenge, RequestChallenge
 from card_os.keys import KeyResult, UseKey, Verified, VerifyPasscode
-from card_os.management import Administrator, AnswerChallenge, RequestChallenge
 from card_os.piv.names import Algorithm
 from card_os.piv.sizes import FACTORY_PIN
 from card_os.uses import KeyUse

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from card_os import commands, secure_messaging, tlv
 from card_os.apdu import Command
+from card_os.explanation import NONE, Meaning, Part, Parts
 from card_os.piv.names import (
     ATTESTATION_CERTIFICATE,
     CERTIFICATE_OF_KEY,
@@ -23,21 +21,6 @@ from card_os.piv.names import (
     Tag,
 )
 from cloudcard_tools.trace.explain import certificates, values
-
-Meaning: TypeAlias = Callable[[bytes], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A data object: its name, what its value means, and which ones it holds, if any."""
-
-    name: str
-    meaning: Meaning = field(default=lambda _: "")
-    inside: Parts = field(default_factory=lambda: NONE)
-
-
-Parts: TypeAlias = Mapping[int, Part]
-NONE: Parts = MappingProxyType({})
 
 ERROR_DETECTION: Parts = {CertificateTag.ERROR_DETECTION: Part("error detection")}
 AUTHENTICATION: Parts = {

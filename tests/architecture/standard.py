@@ -41,6 +41,8 @@ def read(modules: Sequence[str] = HOME) -> Home:
     enums: dict[frozenset[tuple[str, int]], str] = {}
     for module in modules:
         for name, value in vars(import_module(module)).items():
+            if name.startswith("_"):
+                continue
             full = f"{module}.{name}"
             match value:
                 case type() if issubclass(value, IntEnum) and value.__module__ == module:

@@ -1,4 +1,4 @@
-"""Sizes and bounds of a card, of its data objects and of its passcodes."""
+"""Sizes and bounds of a card, of its data objects and passcodes; the secrets that all know."""
 
 from __future__ import annotations
 
@@ -16,3 +16,5 @@ PASSCODE_PADDING = b"\xff"
 TRIES = 3  # of a passcode, unless an administrator sets another number
 MOST_TRIES = 15  # what a status word 63CX can tell
 FACTORY_PIN, FACTORY_PUK = b"123456", b"12345678"  # those of Yubico's cards, so of their tools
+# Of 24 bytes: for AES-192, and for TDEA in its time
+FACTORY_MANAGEMENT_KEY = bytes(range(1, 9)) * 3

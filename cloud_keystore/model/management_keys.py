@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.names import Cipher
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 
 CHALLENGE_TIME = timedelta(seconds=60)
 PROOF_TIME = timedelta(minutes=15)
@@ -41,7 +42,7 @@ class Granted:
 
 def factory_key(cipher: Cipher) -> bytes:
     """The management key that everybody knows: that of Yubico's cards, so of their tools."""
-    return (bytes(range(1, 9)) * 4)[: MANAGEMENT_KEY_BYTES[cipher]]
+    return (FACTORY_MANAGEMENT_KEY * 2)[: MANAGEMENT_KEY_BYTES[cipher]]
 
 
 def broken_rule(cipher: Cipher, key: bytes) -> str | None:

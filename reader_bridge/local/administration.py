@@ -22,7 +22,7 @@ from card_os.administration import (
 from card_os.keys import Refusal
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
-from card_os.piv.sizes import LARGEST_OBJECT, MOST_TRIES, ROOM
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, LARGEST_OBJECT, MOST_TRIES, ROOM
 from private_keys.keys import BadKey
 from reader_bridge.local import certificates, private_keys
 from reader_bridge.local.card import (
@@ -33,7 +33,6 @@ from reader_bridge.local.card import (
     factory_objects,
     factory_passcodes,
 )
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 
 Change: TypeAlias = (
     WriteObject | GenerateKey | ImportKey | MoveKey | SetManagementKey | SetTries | ResetCard

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from card_os.piv import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, KeyRef, ObjectTag
 from card_os.piv.rules import ESTABLISHMENT
-from card_os.piv.sizes import GUID_BYTES
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, GUID_BYTES
 from private_keys.keys import Random
 from reader_bridge.local import certificates, private_keys
 from reader_bridge.local.card import (
@@ -20,7 +20,7 @@ from reader_bridge.local.card import (
     factory_objects,
     factory_passcodes,
 )
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES, Profile
+from reader_bridge.local.profiles import PROFILES, Profile
 
 Generate: TypeAlias = Callable[[int], bytes]  # a private key of an algorithm
 

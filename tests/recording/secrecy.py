@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, FACTORY_PIN, FACTORY_PUK
 from reader_bridge.local.card import GLOBAL_PIN
 from reader_bridge.local.card import LocalCard as Kept
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 
 NEW_PIN, NEW_PUK = "754921", "87459321"
 WRONG_PIN, WRONG_PUK = "918273", "91827364"

@@ -44,12 +44,11 @@ from card_os.keys import (
 )
 from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.names import Algorithm, Cipher, ObjectTag
-from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, LARGEST_OBJECT, ROOM
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, FACTORY_PIN, FACTORY_PUK, LARGEST_OBJECT, ROOM
 from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from private_keys.keys import CURVES
 from reader_bridge.local import private_keys
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from reader_bridge.tasks import Cancellation
 from support.local_world import ID, NOW, administrator_proof, card, keys, passcode_proof
 
@@ -162,7 +161,7 @@ def test_the_card_enciphers_one_block_and_no_more(service: LocalKeys, size: int)
 CHANGES: list[Callable[[bytes], AdministrationRequest]] = [
     lambda proof: WriteObject(proof, PRINTED, b"x"),
     lambda proof: GenerateKey(proof, 0x9A, 0x11),
-    lambda proof: ImportKey(proof, 0x9A, 0x11, b"\x01" * 32),
+    lambda proof: ImportKey(proof, 0x9A, 0x11, bytes(range(1, 33))),
     lambda proof: MoveKey(proof, 0x9A, None),
     lambda proof: SetManagementKey(proof, Cipher.AES_192, bytes(24)),
     lambda proof: SetTries(proof, b"", 5, 5),

@@ -59,7 +59,7 @@ COMMANDS: dict[str, Ask] = {
     "reset pin, wrong": lambda _: ResetPasscode(ID, 0x80, b"87654321", b"111111"),
     "put data": lambda keys: WriteObject(administrator_proof(keys), 0x5FC109, b"contents"),
     "generate": lambda keys: GenerateKey(administrator_proof(keys), 0x9A, 0x11),
-    "import": lambda keys: ImportKey(administrator_proof(keys), 0x9A, 0x11, b"\x01" * 32),
+    "import": lambda keys: ImportKey(administrator_proof(keys), 0x9A, 0x11, bytes(range(1, 33))),
     "move": lambda keys: MoveKey(administrator_proof(keys), 0x9E, 0x82),
     "management key": lambda keys: SetManagementKey(
         administrator_proof(keys), 0x0C, bytes(range(32))

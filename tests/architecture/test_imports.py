@@ -192,7 +192,7 @@ def home(name: str) -> str | None:
             "from card_os.piv import encode",
             "imports card_os.piv.encode",
         ),
-        ("cloud_keystore.rpc.registry", "from private_keys import using", "private_keys.using"),
+        ("cloud_keystore.rpc.people", "from private_keys import using", "private_keys.using"),
         ("cloud_keystore.custody.use.closing", "import private_keys.keys", "private_keys.keys"),
         ("reader_bridge.slot", "from private_keys import keys", "imports private_keys.keys"),
         ("cloudcard_tools.bench.sign", "from private_keys import keys", "private_keys.keys"),

@@ -14,7 +14,7 @@ import click
 
 from card_os.piv.names import RETIRED, Algorithm, KeyRef
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from reader_bridge.local import encoding
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
 from reader_bridge.local.file_store import FileRefused, FileStore

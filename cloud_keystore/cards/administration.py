@@ -17,6 +17,7 @@ from card_os.piv.names import Algorithm, KeyRef
 from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import journal
 from cloud_keystore.cards import allowed
+from cloud_keystore.cards.life import find_card
 from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.custody.backends.keys import Keys, MadeKey
 from cloud_keystore.custody.backends.software import import_key
@@ -25,11 +26,10 @@ from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.cards import Card, CardState, Key
+from cloud_keystore.model.cards import Card, CardState, HeldKey, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
-    CardNotFound,
     CardNotInUse,
     InvalidInput,
     KeyNotFound,
@@ -259,7 +259,7 @@ class Administration:
             self.wake([card.user_id, *withdrawn])
         return changes
 
-    def _put_key(self, who: Administrator, key: Key) -> Changes:
+    def _put_key(self, who: Administrator, key: HeldKey) -> Changes:
         def put(connection: Connection, card: Card) -> Changes:
             return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
 
@@ -269,21 +269,19 @@ class Administration:
 
     def _key(
         self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies
-    ) -> Key:
+    ) -> HeldKey:
         """A key of a card yet to be named, without a certificate."""
-        return Key(
+        return HeldKey(
             id=key_id,
             card_id="",
             key_ref=key_ref,
             algorithm=algorithm,
             certificate=b"",
-            sealed_private=made.sealed_private,
-            backend=made.backend,
-            handle=made.handle,
             create_time=self.clock(),
             public_key=made.public_der,
             pin_policy=policies.pin,
             touch_policy=policies.touch,
+            private=made.private,
         )
 
     def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:
@@ -316,9 +314,7 @@ class Administration:
 
 
 def _card(connection: Connection, serial: str) -> Card:
-    card = cards.find_by_serial(connection, serial)
-    if card is None:
-        raise CardNotFound(f"there is no card {serial}")
+    card = find_card(connection, serial)
     if card.state is not CardState.ACTIVE:
         raise CardNotInUse(f"card {serial} is {card.state}")
     return card

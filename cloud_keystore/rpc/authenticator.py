@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.life import Cards
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput

@@ -181,12 +181,12 @@ def home(name: str) -> str | None:
         ("card_os.piv.pin", "__import__('socket')", "imports socket"),
         ("reader_bridge.slot", "import cloud_keystore.model", "imports cloud_keystore.model"),
         (
-            "cloud_keystore.run.service",
+            "cloud_keystore.run.serving",
             "from reader_bridge import vpcd",
             "imports reader_bridge.vpcd",
         ),
-        ("cloud_keystore.run.service", "from card_os import tlv", "imports card_os.tlv"),
-        ("cloud_keystore.cards.cards", "from card_os import card", "imports card_os.card"),
+        ("cloud_keystore.run.serving", "from card_os import tlv", "imports card_os.tlv"),
+        ("cloud_keystore.cards.issuing", "from card_os import card", "imports card_os.card"),
         (
             "cloud_keystore.model.cards",
             "from card_os.piv import encode",
@@ -204,7 +204,9 @@ def home(name: str) -> str | None:
         ("cloud_keystore.model.cards", "from time import time", "imports time.time"),
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
-        ("cloud_keystore.rpc.door", "from cloud_keystore.run import service", "higher layer"),
+        ("cloud_keystore.rpc.door", "from cloud_keystore.run import serving", "higher layer"),
+        ("cloud_keystore.rpc.health", "from cloud_keystore.web import probe", "higher layer"),
+        ("cloud_keystore.web.probe", "from cloud_keystore.rpc.door import Door", "higher layer"),
         (
             "reader_bridge.slot",
             "from cloudcard_tools.shared import home",
@@ -222,7 +224,7 @@ def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> Non
         ("card_os.card", "from card_os import tlv\nfrom dataclasses import dataclass"),
         ("card_os.piv.pin", "from . import names"),
         ("card_os.secure_messaging", "from cryptography.hazmat.primitives import cmac"),
-        ("cloud_keystore.cards.cards", "from card_os.piv import encode"),
+        ("cloud_keystore.cards.issuing", "from card_os.piv import encode"),
         ("cloud_keystore.model.cards", "from card_os.piv.names import KeyRef"),
         ("cloud_keystore.custody.use.padding", "from card_os.uses import KeyUse"),
         ("cloud_keystore.rpc.door", "from cloud_keystore.operations.asking import Asking"),
@@ -230,7 +232,7 @@ def test_a_forbidden_import_is_found(module: str, source: str, said: str) -> Non
             "cloud_keystore.custody.backends.software",
             "from private_keys import importing, keys, using",
         ),
-        ("cloudcard_tools.serve.command", "import cloud_keystore.run.service, reader_bridge, time"),
+        ("cloudcard_tools.serve.command", "import cloud_keystore.run.serving, reader_bridge, time"),
     ],
 )
 def test_an_allowed_import_is_left_alone(module: str, source: str) -> None:

@@ -20,16 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_der_private_key,
 )
 
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
-from cloud_keystore.custody.backends.keys import MadeKey, key_context
+from cloud_keystore.custody.backends.keys import MadeKey, key_context, public_der
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import HeldKey, Sealed
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput
 from private_keys import importing, keys, using
@@ -69,7 +68,7 @@ class SoftwareKeys:
         """Make a key pair, sealed under its identifier."""
         return _seal(key_id, keys.generate(algorithm), self._seal)
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key once on each input, on all processors where there are several."""
         opened = self._opened(key)
         use = partial(use_open, opened, key_use, random=self._random)
@@ -80,36 +79,36 @@ class SoftwareKeys:
         made = list(self._threads.map(lambda part: [use(each) for each in part], parts))
         return [made[at % self._processors][at // self._processors] for at in range(len(inputs))]
 
-    def destroy(self, key: Key) -> None:
+    def destroy(self, key: HeldKey) -> None:
         """Forget an open key; its sealed bytes are erased in the database."""
         with self._lock:
             self._open.pop(key.id, None)
 
-    def _opened(self, key: Key) -> OpenKey:
-        if key.sealed_private is None:
-            raise KeyNotFound("the key has been destroyed")
-        now = self._monotonic()
+    def _opened(self, key: HeldKey) -> OpenKey:
+        if not isinstance(key.private, Sealed):
+            raise KeyNotFound("the key is not in the database")
+        sealed, now = key.private.private, self._monotonic()
         with self._lock:
             while self._open and next(iter(self._open.values())).since + OPEN_SECONDS <= now:
                 self._open.popitem(last=False)
             entry = self._open.get(key.id)
-            if entry is not None and entry.sealed == key.sealed_private:
+            if entry is not None and entry.sealed == sealed:
                 return entry.key
-        opened = self._load(key, key.sealed_private)
+        opened = self._load(key, sealed)
         with self._lock:
             self._open.pop(key.id, None)
-            self._open[key.id] = _Entry(key.sealed_private, opened, now)
+            self._open[key.id] = _Entry(sealed, opened, now)
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         return opened
 
-    def _load(self, key: Key, sealed: bytes) -> OpenKey:
+    def _load(self, key: HeldKey, sealed: bytes) -> OpenKey:
         pkcs8 = self._seal.open(sealed, key_context(key.id))
         try:
             opened = open_pkcs8(pkcs8)
         except ValueError:
             opened = None
-        if opened is None or _public_der(opened) != key.public_key:
+        if opened is None or public_der(opened.private.public_key()) != key.public_key:
             raise SealBroken(
                 f"key {key.id} is not the one of its public key: the database was altered; restore "
                 "it from a backup"
@@ -162,9 +161,4 @@ def use_open(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> byte
 
 def _seal(key_id: str, private: PrivateKey, seal: Seal) -> MadeKey:
     pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return MadeKey(private.public_key(), seal.close(pkcs8, key_context(key_id)))
-
-
-def _public_der(key: OpenKey) -> bytes:
-    """SubjectPublicKeyInfo."""
-    return key.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return MadeKey(private.public_key(), Sealed(seal.close(pkcs8, key_context(key_id))))

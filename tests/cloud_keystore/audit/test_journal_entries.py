@@ -60,7 +60,7 @@ def test_what_operators_do_with_cards(world: World) -> None:
     user, _ = world.user()
     request_id = os.urandom(16)
     for _ in range(2):  # the second finds the card made
-        card = world.cards.issue(request_id, user.id, "p256", actor=OLGA).card
+        card = world.issuing.issue(request_id, user.id, "p256", actor=OLGA).card
     world.passcodes.set_first(card.serial, PASSCODE, user.id)
     for move in MOVES.values():
         move(world, card.serial)
@@ -96,7 +96,7 @@ def test_what_is_refused_is_not_told_as_done(world: World) -> None:
 
 def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
     user, _ = world.user()
-    card = world.cards.issue(os.urandom(16), user.id, "p256").card
+    card = world.issuing.issue(os.urandom(16), user.id, "p256").card
     puk = world.passcodes.set_first(card.serial, PASSCODE, user.id).encode()
     pc = world.workstation().identity.id
     world.passcodes.verify(card.serial, KeyRef.PIN, PASSCODE, pc)
@@ -125,7 +125,7 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
 
 def test_no_secret_is_in_any_entry(world: World) -> None:
     user, token = world.people.add_user("Ada", "")
-    card = world.cards.issue(os.urandom(16), user.id, "p256").card
+    card = world.issuing.issue(os.urandom(16), user.id, "p256").card
     puk = world.passcodes.set_first(card.serial, b"731964", user.id)
     pc = world.workstation().identity.id
     world.passcodes.verify(card.serial, KeyRef.PIN, b"731964", pc)

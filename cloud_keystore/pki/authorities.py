@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import Connection
 
+from card_os.piv.algorithms import PUBLIC_EXPONENT
+from card_os.piv.oids import KEY_USAGE_BITS, PIV_CONTENT_SIGNING
 from cloud_keystore.approval import statement
-from cloud_keystore.custody.backends.making import PublicKey
+from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.storage import authorities
 from cloud_keystore.storage.engine import Database
@@ -101,7 +103,7 @@ def _load_or_make(connection: Connection, seal: Seal, now: datetime) -> Authorit
         connection,
         seal,
         "cards",
-        _ca("cloudcard card CA", rsa.generate_private_key(65537, 3072), now),
+        _ca("cloudcard card CA", rsa.generate_private_key(PUBLIC_EXPONENT, 3072), now),
     )
     content = _load(connection, seal, "content") or _add(
         connection, seal, "content", _content_signer(cards, ec.SECP256R1(), now)
@@ -184,18 +186,6 @@ def _ca(common_name: str, private: PrivateKey, now: datetime) -> Authority:
     return Authority(certificate, private)
 
 
-KEY_USAGE_BITS = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-PIV_CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")  # id-PIV-content-signing
 ENROLMENT_HOST = (
     "enrolment.cloudcard.invalid"  # the certificate is pinned whole; the name is a constant
 )
@@ -208,7 +198,9 @@ def _content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) ->
     certificate = (
         begin(_name("cloudcard content signer"), private.public_key(), cards, now, lifetime)
         .add_extension(x509.KeyUsage(**usage), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([PIV_CONTENT_SIGNING]), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([x509.ObjectIdentifier(PIV_CONTENT_SIGNING)]), critical=True
+        )
         .sign(cards.private, SHA256())
     )
     return Authority(certificate, private)

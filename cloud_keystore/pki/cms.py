@@ -11,7 +11,7 @@ from asn1crypto import algos, cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cloud_keystore.pki.authorities import Authority, sign
+from cloud_keystore.pki.issuers import Authority, sign
 
 CHUID_SECURITY_OBJECT = "2.16.840.1.101.3.6.1"  # id-PIV-CHUIDSecurityObject
 LDS_SECURITY_OBJECT = "2.23.136.1.1.1"  # id-icao-ldsSecurityObject

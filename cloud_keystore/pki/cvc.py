@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from card_os.piv import encode_keys
 from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.pki import public_keys
-from cloud_keystore.pki.authorities import Authorities, Authority, sign
+from cloud_keystore.pki.issuers import Authorities, Authority, sign
 
 CURVE_OID = {
     Algorithm.ECC_P256: bytes.fromhex("2A8648CE3D030107"),

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from cloud_keystore.custody.backends import arithmetic
-from cloud_keystore.custody.backends import software as software_keys
+from cloud_keystore.custody.backends import arithmetic, software
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.making import key_context
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -76,7 +75,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
     for _ in range(3):
         sign(keys, key)
     assert seal.count == 1
-    now[0] += software_keys.OPEN_SECONDS
+    now[0] += software.OPEN_SECONDS
     sign(keys, key)
     assert seal.count == 2
     keys.destroy(key)
@@ -85,7 +84,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
 
 
 def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(software_keys, "MOST_OPEN", 2)
+    monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
     keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
     for key in (*held, held[2], held[1], held[0]):

@@ -21,7 +21,7 @@ from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import cms, cvc
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 
 ISSUER = "cloudcard"
 AFFILIATION = "cardholder"

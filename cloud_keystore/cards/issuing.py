@@ -31,7 +31,7 @@ from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.people import organisations
 from cloud_keystore.pki import certificates, cvc
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 

@@ -34,7 +34,7 @@ from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound, UserNotFound
 from cloud_keystore.model.people import User
 from cloud_keystore.pki import certificates, cvc, public_keys
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, people
 
 

@@ -11,13 +11,13 @@ from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from card_os.piv.oids import ATTESTED_POLICIES, ATTESTED_SERIAL_NUMBER
 from card_os.uses import TouchPolicy
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.pki import public_keys
-from cloud_keystore.pki.authorities import Authority, begin
+from cloud_keystore.pki.building import begin, named
+from cloud_keystore.pki.issuers import Authority
 
 
 def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
@@ -26,7 +26,7 @@ def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
     subject = f"Attestation of key {key.key_ref:02X} of card {card.serial}"
     return (
         begin(
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]),
+            named(subject),
             public_keys.load(key.public_key),
             issuer,
             start,

@@ -19,7 +19,8 @@ from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.certificates import CLIENT, CertificateProfile
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.authorities import Authority, begin
+from cloud_keystore.pki.building import begin, key_usage
+from cloud_keystore.pki.issuers import Authority
 
 LONGEST_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1), in bytes of UTF-8 to be safe
 ZERO_WIDTH_JOINER = "\u200d"
@@ -49,9 +50,8 @@ def issue(
     if profile.names_account and not subject.user.upn:
         profile = CLIENT
     start, end = now.replace(microsecond=0), subject.card.expire_time  # there are no fractions
-    usage = {name: name in profile.key_usage for name in oids.KEY_USAGE_BITS}
     builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
-        x509.KeyUsage(**usage), critical=True
+        key_usage(profile.key_usage), critical=True
     )
     for extension, critical in _extensions(profile, subject, start, crl_url):
         builder = builder.add_extension(extension, critical)

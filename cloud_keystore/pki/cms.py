@@ -12,7 +12,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT
-from cloud_keystore.pki.authorities import Authority, sign
+from cloud_keystore.pki.issuers import Authority, sign
 
 
 class _DataGroupHash(core.Sequence):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from card_os.piv import encode_keys, oids
 from card_os.piv.names import Algorithm
 from cloud_keystore.pki import public_keys
-from cloud_keystore.pki.authorities import Authorities, Authority, sign
+from cloud_keystore.pki.issuers import Authorities, Authority, sign
 
 SIGNATURE_ALGORITHM = {
     Algorithm.ECC_P256: "sha256_ecdsa",

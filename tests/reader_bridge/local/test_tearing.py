@@ -84,12 +84,12 @@ class Torn:
     def __init__(self, path: Path, start: LocalCard) -> None:
         self.path = path
         self.states = [start]
-        with FileStore(path) as store:
+        with FileStore.take(path) as store:
             store.save(encode(start))
 
     def run(self, ask: Ask, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> KeyResult | None:
         """The answer, None if there came none."""
-        with FileStore(self.path) as store:
+        with FileStore.take(self.path) as store:
             request = self._prepared(ask)
 
             def save(state: LocalCard) -> None:
@@ -112,7 +112,7 @@ class Torn:
         return bytes(size)
 
     def stored(self) -> LocalCard:
-        with FileStore(self.path) as store:
+        with FileStore.take(self.path) as store:
             data = store.load()
         assert data is not None
         return decode(data)
@@ -187,7 +187,7 @@ def test_a_broken_disk_is_no_way_to_guess(
 def test_the_card_goes_on_when_the_disk_does(
     start: LocalCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FileStore(tmp_path / "card") as store:
+    with FileStore.take(tmp_path / "card") as store:
         keys = LocalKeys(start, os.urandom, lambda state: store.save(encode(state)))
         with monkeypatch.context() as patch:
             patch.setattr(file_store, "os", Disk(3, Fault.ERROR_BEFORE))
@@ -228,7 +228,7 @@ from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.encoding import Damaged, decode, encode
 from reader_bridge.local.keys import LocalKeys
 
-store = FileStore(Path(sys.argv[1]))
+store = FileStore.take(Path(sys.argv[1]))
 card = decode(store.load())
 keys = LocalKeys(card, os.urandom, lambda state: store.save(encode(state)))
 proof = administrator_proof(keys)
@@ -279,13 +279,13 @@ def test_a_killed_process_leaves_a_whole_card(tmp_path: Path, start: LocalCard) 
     path = tmp_path / "card"
     # Each kill may cost a try, that of the right PIN too.
     patient = start.with_passcode(0x80, Passcode(FACTORY_PIN, MOST_TRIES, MOST_TRIES))
-    with FileStore(path) as store:
+    with FileStore.take(path) as store:
         store.save(encode(patient))
     chance = random.Random(7)
     ended_with = set()
     for _ in range(8):
         said = run_and_kill(path, chance.uniform(0, 0.15))
-        with FileStore(path) as store:
+        with FileStore.take(path) as store:
             data = store.load()
         assert data is not None
         card = decode(data)

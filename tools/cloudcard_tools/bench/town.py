@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
@@ -44,7 +45,8 @@ class Town:
     addresses: list[str] = field(init=False)
     keystores: list[Child] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def open(self) -> Self:
+        """Start the keystores, and enrol who lives here."""
         ports = free_ports(2 * self.replicas)
         self.addresses = [f"127.0.0.1:{port}" for port in ports[: self.replicas]]
         for number, address in enumerate(self.addresses):
@@ -61,6 +63,7 @@ class Town:
         with service(self._operator, OrganisationServiceStub) as organisations:
             organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=policy))
         self.workstation = self.enrol_workstation("workstation")
+        return self
 
     def enrol_workstation(self, name: str) -> identity.Identity:
         """One more workstation."""

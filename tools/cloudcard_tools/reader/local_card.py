@@ -95,7 +95,7 @@ def opened(wanted: Wanted) -> Iterator[LocalKeys]:
         yield LocalKeys(wanted.make(), os.urandom)
         return
     try:
-        store = FileStore(wanted.state)
+        store = FileStore.take(wanted.state)
     except FileRefused as refused:
         raise Failure(str(refused)) from None
     with store:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
-from cloud_keystore.custody.backends import software as software_keys
+from cloud_keystore.custody.backends import software
 from cloud_keystore.custody.backends.keys import Keys, key_context
 from cloud_keystore.custody.backends.software import SoftwareKeys, import_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
@@ -76,7 +76,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
     for _ in range(3):
         sign(keys, key)
     assert seal.count == 1
-    now[0] += software_keys.OPEN_SECONDS
+    now[0] += software.OPEN_SECONDS
     sign(keys, key)
     assert seal.count == 2
     keys.destroy(key)
@@ -85,7 +85,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
 
 
 def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(software_keys, "MOST_OPEN", 2)
+    monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
     keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
     for key in (*held, held[2], held[1], held[0]):
@@ -161,7 +161,7 @@ def test_a_key_from_elsewhere_is_sealed_as_one_made_here(algorithm: Algorithm) -
     private = keys.generate(algorithm)
     made = import_key("k", algorithm, keys.encode(private), SEAL)
     assert isinstance(made.private, Sealed)
-    opened = software_keys.open_pkcs8(SEAL.open(made.private.private, key_context("k")))
+    opened = software.open_pkcs8(SEAL.open(made.private.private, key_context("k")))
     assert opened.private.public_key() == private.public_key() == made.public
 
 

@@ -23,8 +23,6 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 
-SERIAL_DIGITS = 16
-SERIAL_DRAWS = 3
 MOVED = {
     CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
     CardEvent.RESUME: Kind.CARD_RESUMED,

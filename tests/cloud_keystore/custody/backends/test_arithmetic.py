@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,20 @@ def test_raw_rsa_of_every_size(algorithm: Algorithm) -> None:
 def test_a_block_beyond_the_modulus_is_refused() -> None:
     with pytest.raises(MalformedKeyInput):
         arithmetic.use(RSA.pkcs8, KeyUse.DECRYPT, b"\xff" * 256, os.urandom)
+
+
+@pytest.mark.parametrize("half", ["dmp1", "dmq1", "iqmp"])
+def test_a_faulty_half_is_not_told(half: str) -> None:
+    """Result and input of one fault give the factors away (Boneh, DeMillo, Lipton)."""
+    key = arithmetic.load(RSA.pkcs8)
+    assert key.numbers is not None
+    whole = {name: getattr(key.numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    whole[half] ^= 2
+    numbers = rsa.RSAPrivateNumbers(public_numbers=key.numbers.public_numbers, **whole)
+    with pytest.raises(ArithmeticError, match="did not verify"):
+        arithmetic.use_open(
+            replace(key, numbers=numbers), KeyUse.DECRYPT, b"\0\2" + b"\x55" * 254, os.urandom
+        )
 
 
 @both_curves

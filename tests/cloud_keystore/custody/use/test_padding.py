@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -91,6 +92,30 @@ def block_of(info: bytes, kind: int = 1, filler: int = 0xFF) -> bytes:
     return bytes((0, kind)) + bytes((filler,)) * (253 - len(info)) + b"\0" + info
 
 
+def pss(salt: bytes, first: int = 0) -> bytes:
+    """An EMSA-PSS block of SHA-256 with this salt; `first` stands among its zeros."""
+    seed = sha256(bytes(8) + sha256(b"document").digest() + salt).digest()
+    data = bytearray((256 - 33 - 1 - len(salt)) * b"\0" + b"\1" + salt)
+    data[1] |= first
+    mask = b"".join(sha256(seed + count.to_bytes(4)).digest() for count in range(7))
+    masked = bytearray(a ^ b for a, b in zip(data, mask, strict=False))
+    masked[0] &= 0x7F
+    return bytes(masked) + seed + b"\xbc"
+
+
+def test_a_salt_of_the_hashs_length_is_the_longest() -> None:
+    sign(pss(b"\x55" * 32))
+    for size in (33, 64, 200):
+        with pytest.raises(MalformedKeyInput):
+            sign(pss(b"\x55" * size))
+
+
+@pytest.mark.parametrize("first", [0x77, 0x80, 0x02])
+def test_what_stands_before_the_salt_is_zeros(first: int) -> None:
+    with pytest.raises(MalformedKeyInput):
+        sign(pss(b"\x55" * 32, first))
+
+
 INFO = padding.DIGEST_INFO["sha256"][0] + b"\x55" * 32
 
 
@@ -114,6 +139,13 @@ INFO = padding.DIGEST_INFO["sha256"][0] + b"\x55" * 32
 def test_blocks_that_only_look_like_signatures(block: bytes) -> None:
     with pytest.raises(MalformedKeyInput):
         sign(block)
+
+
+@pytest.mark.parametrize("info", [b"\x55" * 36, INFO, b""], ids=["TLS 1.0", "SHA-256", "none"])
+def test_a_block_padded_as_a_signature_is_not_decrypted(info: bytes) -> None:
+    """Whatever was hashed: a decryption key would sign it."""
+    with pytest.raises(MalformedKeyInput, match="padded as a signature"):
+        decrypt(block_of(info))
 
 
 @given(st.data(), st.sampled_from(list(KEYS)))

@@ -87,7 +87,9 @@ def test_keys_are_established_and_confirmed(suite: int) -> None:
 
 def test_a_host_that_could_remember_is_not_remembered(suite: int) -> None:
     """Step C2: the low half of the control byte is ignored, but goes into the keys."""
-    Host(suite, secure_card(suite).transmit).establish(control=0x0F)
+    host = Host(suite, secure_card(suite).transmit)
+    host.establish(control=0x0F)
+    assert host.send("CB3FFF", GET_CHUID)[1] == 0x9000
 
 
 def test_a_whole_session(host: Host, card: DrivenCard) -> None:

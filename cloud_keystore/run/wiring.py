@@ -37,26 +37,50 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.pki.authorities import Authorities
 from cloud_keystore.rpc.administration import AdministrationServicer
+from cloud_keystore.rpc.alerts import AlertServicer
 from cloud_keystore.rpc.audit import AuditServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
+from cloud_keystore.rpc.cards import CardServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
 from cloud_keystore.rpc.gathering import Gatherer
+from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.rpc.registry import RegistryServicer
+from cloud_keystore.rpc.organisations import OrganisationServicer
+from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import (
+    alerts_pb2,
+    alerts_pb2_grpc,
+    cards_pb2,
+    cards_pb2_grpc,
+    identities_pb2,
+    identities_pb2_grpc,
+    organisations_pb2,
+    organisations_pb2_grpc,
+    people_pb2,
+    people_pb2_grpc,
+)
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 
+FILES = (
+    workstation_pb2,
+    administration_pb2,
+    authenticator_pb2,
+    people_pb2,
+    cards_pb2,
+    organisations_pb2,
+    identities_pb2,
+    alerts_pb2,
+    audit_pb2,
+)
 SERVICES = tuple(  # of the main port, by their full names
-    service.full_name
-    for file in (workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
+    service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
 )
 
 
@@ -140,17 +164,25 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
         ),
         server,
     )
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-        RegistryServicer(
-            Door(database, parts.limiter, Role.OPERATOR, parts.traces),
+    operators = Door(database, parts.limiter, Role.OPERATOR, parts.traces)
+    people_pb2_grpc.add_PeopleServiceServicer_to_server(
+        PeopleServicer(operators, parts.people), server
+    )
+    cards_pb2_grpc.add_CardServiceServicer_to_server(CardServicer(operators, cards), server)
+    organisations_pb2_grpc.add_OrganisationServiceServicer_to_server(
+        OrganisationServicer(operators, Organisations(database, clock, os.urandom)), server
+    )
+    identities_pb2_grpc.add_IdentityServiceServicer_to_server(
+        IdentityServicer(
+            operators,
             parts.people,
-            cards,
             Devices(database, clock, wakeups.wake),
             Identities(database, clock, wakeups.wake),
-            Alerts(database, clock),
-            Organisations(database, clock, os.urandom),
         ),
         server,
+    )
+    alerts_pb2_grpc.add_AlertServiceServicer_to_server(
+        AlertServicer(operators, Alerts(database, clock)), server
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(

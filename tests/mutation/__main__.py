@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mutation.importing import attempt
 from mutation.killing import Fate, Killing, Trial
@@ -40,6 +41,7 @@ TESTS = ("tests/card_os", "tests/cloud_keystore")
 WARM = "tests/cloud_keystore/custody/use/test_activation.py"
 WARM += "::test_a_row_that_is_called_approved_has_no_approval"
 GOAL = 92.0  # percent
+EXAMPLES = 25  # of a property
 KNOWN = ROOT / "tests/mutation/known.toml"
 CACHE = ROOT / ".cache/mutation"
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-n0", "-o", "tmp_path_retention_policy=failed")
@@ -196,7 +198,16 @@ def _reach(folder: Path, tests: Sequence[str], *, keep: bool) -> Reach:
 
 
 class Local:
-    """Leaves out what only runs beside a server, or in processes of its own."""
+    """Leaves out what only runs beside a server, or in processes of its own; hypothesis tries fewer
+    examples, and the same each time.
+    """
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        settings.register_profile(
+            "mutation", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES
+        )
+        settings.load_profile("mutation")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -226,7 +237,6 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", help="only these tests")
     parser.add_argument("--moment", choices=["all", "use", "import", "sabotage"], default="all")
     given = parser.parse_args()
-    os.environ["CI"] = "true"  # hypothesis tries the same each time
     CACHE.mkdir(parents=True, exist_ok=True)
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="mutation-", dir=memory if memory.is_dir() else None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -177,7 +177,7 @@ class Activation:
         other.
         """
         said = approved.payload.session
-        terms = SessionTerms(said.most_uses, timedelta(seconds=said.seconds))
+        terms = payload.session_terms(said)
         now = self.clock()
         with self.database.write() as connection:
             _check_session(connection, approved, terms)

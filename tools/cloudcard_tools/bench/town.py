@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import cards_pb2, identities_pb2, organisations_pb2, people_pb2
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
+from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
@@ -45,31 +49,32 @@ class Town:
         token = (self._data(0) / "operator.token").read_text()
         self._operator = identity.enrol(token, self.folder / "operator", "operator")
         with identity.channel(self._operator) as channel:
-            registry = registry_pb2_grpc.RegistryServiceStub(channel)
-            user = registry.CreateUser(registry_pb2.CreateUserRequest(display_name="Ada Byron"))
+            asked = people_pb2.CreateUserRequest(display_name="Ada Byron")
+            user = PeopleServiceStub(channel).CreateUser(asked)
             self._user_id = user.user.id
             self.phone = identity.enrol(
                 user.device_token.text, self.folder / "phone", "authenticator", "phone"
             )
-            policy = registry_pb2.Policy(session=_terms(), largest_batch=250)
-            registry.SetPolicy(registry_pb2.SetPolicyRequest(policy=policy))
+            policy = organisations_pb2.Policy(session=_terms(), largest_batch=250)
+            OrganisationServiceStub(channel).SetPolicy(
+                organisations_pb2.SetPolicyRequest(policy=policy)
+            )
         self.workstation = self.enrol_workstation("workstation")
 
     def enrol_workstation(self, name: str) -> identity.Identity:
         """One more workstation."""
         with identity.channel(self._operator) as channel:
-            registry = registry_pb2_grpc.RegistryServiceStub(channel)
-            asked = registry_pb2.CreateWorkstationRequest(display_name=name, site="")
-            token = registry.CreateWorkstation(asked).token.text
+            asked = identities_pb2.CreateWorkstationRequest(display_name=name, site="")
+            token = IdentityServiceStub(channel).CreateWorkstation(asked).token.text
         return identity.enrol(token, self.folder / name, "workstation")
 
     def card(self, profile: str) -> str:
         """An active card of the holder; returns its serial number."""
-        request = registry_pb2.IssueCardRequest(
+        request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=self._user_id, profile=profile
         )
         with identity.channel(self._operator) as channel:
-            issued = registry_pb2_grpc.RegistryServiceStub(channel).IssueCard(request)
+            issued = CardServiceStub(channel).IssueCard(request)
         serial: str = issued.card.serial
         with identity.channel(self.phone) as channel:
             Phone(self.phone, channel).set_passcode(serial, PASSCODE)

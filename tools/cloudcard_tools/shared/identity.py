@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cloudcard.enrolment.v1 import enrolment_pb2
 from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
 from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
-from cloudcard_tools.shared import home
-from cloudcard_tools.shared.failures import Failure, failures
+from cloudcard_tools.shared.calling import explained
+from cloudcard_tools.shared.failures import Failure
 
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"
 TIMEOUT_SECONDS = 10.0
@@ -79,11 +79,6 @@ class Identity:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise Failure(f"{self.folder / 'key.pem'} is not an EC key: enrol again")
         return key
-
-
-def default_folder(role: str) -> Path:
-    """Where the identity of a role is kept unless the user says otherwise."""
-    return home.folder() / role
 
 
 def load(folder: Path) -> Identity:
@@ -158,7 +153,7 @@ def enrol(
     """
     if (folder / "identity.json").exists():
         raise Failure(f"{folder} holds an identity already: remove the folder first to replace it")
-    fingerprint, secret, address = _parse_token(token_text)
+    fingerprint, secret, address = parse_token(token_text)
     private = ec.generate_private_key(ec.SECP256R1())
     csr = (
         x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, SHA256())
@@ -166,9 +161,9 @@ def enrol(
     request = EnrolRequest(
         token_secret=secret, csr=csr.public_bytes(Encoding.DER), device_name=device_name
     )
-    credentials = grpc.ssl_channel_credentials(_pinned_certificate(address, fingerprint))
+    credentials = grpc.ssl_channel_credentials(pinned_certificate(address, fingerprint))
     options = (("grpc.ssl_target_name_override", ENROLMENT_HOST),)
-    with failures(), grpc.secure_channel(address, credentials, options=options) as connection:
+    with explained(), grpc.secure_channel(address, credentials, options=options) as connection:
         stub = EnrolmentServiceStub(connection)
         more = complete(request, stub)
         response = stub.Enrol(request, timeout=TIMEOUT_SECONDS)
@@ -182,7 +177,7 @@ def enrol(
     return identity
 
 
-def _parse_token(text: str) -> tuple[bytes, bytes, str]:
+def parse_token(text: str) -> tuple[bytes, bytes, str]:
     """Fingerprint of the enrolment certificate, secret, and address."""
     prefix, _, rest = text.strip().partition(".")
     body, _, address = rest.partition("@")
@@ -195,7 +190,7 @@ def _parse_token(text: str) -> tuple[bytes, bytes, str]:
     return raw[:32], raw[32:], address
 
 
-def _pinned_certificate(address: str, fingerprint: bytes) -> bytes:
+def pinned_certificate(address: str, fingerprint: bytes) -> bytes:
     """Fetch the enrolment port's certificate (PEM) and hold it to the token's fingerprint."""
     host, _, port = address.rpartition(":")
     try:

@@ -46,7 +46,7 @@ from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools.keys import keys
+from cloudcard_tools.keys.command import keys
 from support.keystore_world import FakeClock, World, new_world
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 

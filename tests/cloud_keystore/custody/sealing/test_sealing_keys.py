@@ -25,7 +25,7 @@ from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.keys import keys
+from cloudcard_tools.keys.command import keys
 from cloudcard_tools.shared.processes import Nursery
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

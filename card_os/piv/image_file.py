@@ -1,0 +1,134 @@
+"""A card image as the bytes of a file, by whose digest traces name it, and back. Nothing secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import TypeAlias, TypeVar
+
+from card_os.administration import CardKey, PinPolicy, TouchPolicy
+from card_os.piv.image import CardImage, Features
+from card_os.trace.words import TraceError, from_hex
+
+Json: TypeAlias = "Mapping[str, Json] | list[Json] | str | int | bool | None"
+T = TypeVar("T", str, int, bool)
+V = TypeVar("V")
+
+FORMAT = "cloudcard card image 1"
+
+
+def digest(encoded: bytes) -> bytes:
+    """How traces name the image of this file: SHA-256."""
+    return sha256(encoded).digest()
+
+
+def encode(image: CardImage) -> bytes:
+    """The image's file: the same image is the same file."""
+    whole: Json = {
+        "format": FORMAT,
+        "serial": image.serial,
+        "guid": image.guid.hex(),
+        "objects": {f"{tag:06x}": value.hex() for tag, value in sorted(image.objects.items())},
+        "keys": {f"{key_ref:02x}": _key(key) for key_ref, key in sorted(image.keys.items())},
+        "features": {
+            "algorithms": [f"{each:02x}" for each in sorted(image.features.algorithms)],
+            "management_algorithm": image.features.management_algorithm,
+            "global_pin": image.features.global_pin,
+            "extensions": image.features.extensions,
+        },
+        "verifiable_certificate": image.verifiable_certificate.hex(),
+    }
+    return json.dumps(whole, indent=1).encode() + b"\n"
+
+
+def decode(data: bytes) -> CardImage:
+    """The image of a file; raises TraceError."""
+    try:
+        return _image(_whole(data))
+    except TraceError:
+        raise
+    except RecursionError:
+        raise TraceError("this is no card image: it is nested too deep") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TraceError(f"this card image cannot be read: {error}") from None
+
+
+def _whole(data: bytes) -> Mapping[str, Json]:
+    whole = json.loads(data)
+    if not isinstance(whole, dict) or whole.get("format") != FORMAT:
+        raise TraceError(f"this is no card image: its format is not {FORMAT!r}")
+    return whole
+
+
+def _image(whole: Mapping[str, Json]) -> CardImage:
+    features = _object(whole, "features")
+    management = features["management_algorithm"]
+    return CardImage(
+        serial=_get(whole, "serial", str),
+        guid=_octets(whole, "guid"),
+        objects=_by_number(_object(whole, "objects"), _octets),
+        keys=_by_number(_object(whole, "keys"), _read_key),
+        features=Features(
+            algorithms=frozenset(_numbers(features)),
+            management_algorithm=(
+                None if management is None else _get(features, "management_algorithm", int)
+            ),
+            global_pin=_get(features, "global_pin", bool),
+            extensions=_get(features, "extensions", bool),
+        ),
+        verifiable_certificate=_octets(whole, "verifiable_certificate"),
+    )
+
+
+def _key(key: CardKey) -> Json:
+    return {
+        "algorithm": f"{key.algorithm:02x}",
+        "public": key.public.hex(),
+        "pin_policy": int(key.pin_policy),
+        "touch_policy": int(key.touch_policy),
+        "imported": key.imported,
+    }
+
+
+def _read_key(keys: Mapping[str, Json], name: str) -> CardKey:
+    key = _object(keys, name)
+    return CardKey(
+        int(_get(key, "algorithm", str), 16),
+        _octets(key, "public"),
+        PinPolicy(_get(key, "pin_policy", int)),
+        TouchPolicy(_get(key, "touch_policy", int)),
+        _get(key, "imported", bool),
+    )
+
+
+def _numbers(features: Mapping[str, Json]) -> list[int]:
+    values = features["algorithms"]
+    if not isinstance(values, list):
+        raise TraceError("this card image cannot be read: algorithms is no list")
+    return [int(each, 16) for each in values if isinstance(each, str)]
+
+
+def _by_number(
+    values: Mapping[str, Json], read: Callable[[Mapping[str, Json], str], V]
+) -> dict[int, V]:
+    return {int(name, 16): read(values, name) for name in values}
+
+
+def _object(whole: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    value = whole[name]
+    if not isinstance(value, dict):
+        raise TraceError(f"this card image cannot be read: {name} is no object")
+    return value
+
+
+def _octets(whole: Mapping[str, Json], name: str) -> bytes:
+    text = _get(whole, name, str)
+    return from_hex(text) if text else b""
+
+
+def _get(whole: Mapping[str, Json], name: str, kind: type[T]) -> T:
+    value = whole[name]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TraceError(f"this card image cannot be read: {name} is no {kind.__name__}")
+    return value

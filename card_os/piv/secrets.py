@@ -1,0 +1,174 @@
+"""What is secret in PIV's commands and answers: passcodes, private keys, the management key, and
+what tools and people keep in objects.
+
+What is kept in a command is what is known to be no secret. So parts that are none of such a
+command, or that begin anew in the middle, are hidden rather than written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from card_os import tlv
+from card_os.administration import Changed
+from card_os.apdu import Command
+from card_os.keys import KeyRequest, KeyResult
+from card_os.piv.generation import POLICY_TAGS
+from card_os.piv.image import CardImage
+from card_os.piv.importing import CRT, ED25519_SEED, PRIMES, SCALAR, X25519_SCALAR
+from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag, Tag
+from card_os.secrets import HIDDEN_OCTET, Hide, Secrets, octets, passcode
+
+KEY_TAGS = frozenset({*PRIMES, *CRT, SCALAR, ED25519_SEED, X25519_SCALAR})
+KEY_PREFIX = 3  # of SET MANAGEMENT KEY: algorithm, 9B, length
+SECRET_OBJECTS = frozenset({ObjectTag.PRINTED_INFORMATION, ObjectTag.PAIRING_CODE})
+"""ykman keeps a card's management key in the first, behind the PIN; the second is a passcode."""
+NAMES = frozenset(bytes((Tag.TAG_LIST, 3)) + int(tag).to_bytes(3) for tag in SECRET_OBJECTS)
+NAME_BYTES = 5  # of tag list and tag, before the contents
+PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # of what the standard has there
+DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
+
+
+class PivSecrets(Secrets):
+    """What a PIV card hides, whatever its features: somebody may have sent it anyway."""
+
+    def in_command(self, header: Command) -> Hide | None:
+        """What hides the secrets of a command that begins so."""
+        make = SECRETIVE.get(header.ins)
+        return None if make is None else make()
+
+    def in_result(self, request: KeyRequest | None, result: KeyResult) -> KeyResult:
+        """A result without what stands in secret objects, and what keys deciphered or agreed on."""
+        if isinstance(result, Changed):
+            return replace(result, objects=_hide_objects(result.objects))
+        return super().in_result(request, result)
+
+    def in_response(self, command: Command) -> bool:
+        """Whether a key deciphered or agreed on it, or it is a secret object's contents."""
+        if command.ins == Ins.GENERAL_AUTHENTICATE:
+            return command.p2 in DECIPHERING
+        return command.ins == Ins.GET_DATA and command.data[:NAME_BYTES] in NAMES
+
+
+@dataclass(slots=True)
+class ManagementKey:
+    """SET MANAGEMENT KEY: all but the algorithm, and what the key is for."""
+
+    _kept: int = KEY_PREFIX
+
+    def hide(self, part: bytes) -> bytes:
+        """A part of the same length."""
+        kept, self._kept = part[: self._kept], max(self._kept - len(part), 0)
+        return kept + octets(part[len(kept) :])
+
+
+@dataclass(slots=True)
+class KeyParts:
+    """The data objects of an imported key; policies are kept."""
+
+    _header: bytes = b""  # of a data object, as far as it has come
+    _left: int = 0  # of its value
+    _secret: bool = False
+    _lost: bool = False  # these are no data objects of a key: all may be one
+
+    def hide(self, part: bytes) -> bytes:
+        """A part of the same length, the private key replaced."""
+        hidden = bytearray()
+        for octet in part:
+            if self._left:
+                self._left -= 1
+                hidden.append(HIDDEN_OCTET[0] if self._secret else octet)
+            else:
+                self._begin(octet)
+                hidden.append(HIDDEN_OCTET[0] if self._lost else octet)
+        return bytes(hidden)
+
+    def _begin(self, octet: int) -> None:
+        """One more byte of tag and length."""
+        self._header += bytes((octet,))
+        tag, lengths = self._header[0], self._header[1:]
+        self._lost = self._lost or tag not in KEY_TAGS.union(POLICY_TAGS) or len(lengths) > 3
+        if self._lost:
+            self._header = self._header[:1]
+            return
+        if not lengths or (lengths[0] & 0x80 and len(lengths) <= lengths[0] & 0x7F):
+            return
+        coded = lengths[1:] if lengths[0] & 0x80 else lengths
+        self._left = int.from_bytes(coded)
+        self._secret = tag not in POLICY_TAGS or self._left != 1
+        self._header = b""
+
+
+@dataclass(slots=True)
+class Contents:
+    """PUT DATA: the contents of the objects in which there are secrets.
+
+    Their names are looked for everywhere: a command may begin anew among the parts of another.
+    """
+
+    _name: bytes = b""  # the last bytes, as many as a name has
+    _lengths: bytes | None = None  # tag and length of secret contents, as far as they have come
+
+    def hide(self, part: bytes) -> bytes:
+        """A part of the same length."""
+        return bytes(self._hide_next(octet) for octet in part)
+
+    def _hide_next(self, octet: int) -> int:
+        self._name = (self._name + bytes((octet,)))[-NAME_BYTES:]
+        if self._name in NAMES:
+            self._lengths = b""
+            return octet
+        if self._lengths is None:
+            return octet
+        if self._has_lengths():
+            return HIDDEN_OCTET[0]
+        self._lengths += bytes((octet,))
+        return octet
+
+    def _has_lengths(self) -> bool:
+        coded = (self._lengths or b"")[1:]
+        if not coded:
+            return False
+        return len(coded) > (coded[0] & 0x7F if coded[0] in (0x81, 0x82) else 0)
+
+
+def secrets_of(header: Command) -> Secrets:
+    """PIV's, whatever the command: where nobody knows which application was selected."""
+    del header
+    return SECRETS
+
+
+def without_secrets(image: CardImage) -> CardImage:
+    """A card image without what tools and people keep in its objects as a secret."""
+    return replace(image, objects={tag: _shown(tag, value) for tag, value in image.objects.items()})
+
+
+def _shown(tag: int, contents: bytes) -> bytes:
+    """Contents of an object, unless they may be a secret: the usual printed information is none."""
+    if tag not in SECRET_OBJECTS:
+        return contents
+    try:
+        tags = {found for found, _ in tlv.decode(contents)}
+    except tlv.TlvError:
+        return octets(contents)
+    usual = tag == ObjectTag.PRINTED_INFORMATION and tags <= PRINTED_TAGS
+    return contents if usual else octets(contents)
+
+
+def _hide_objects(objects: Mapping[int, bytes | None]) -> Mapping[int, bytes | None]:
+    return {
+        tag: octets(value) if value and tag in SECRET_OBJECTS else value
+        for tag, value in objects.items()
+    }
+
+
+SECRETIVE: Mapping[int, Callable[[], Hide]] = {
+    Ins.VERIFY: lambda: passcode,
+    Ins.CHANGE_REFERENCE_DATA: lambda: passcode,
+    Ins.RESET_RETRY_COUNTER: lambda: passcode,
+    Ins.PUT_DATA: lambda: Contents().hide,
+    Extension.IMPORT_KEY: lambda: KeyParts().hide,
+    Extension.SET_MANAGEMENT_KEY: lambda: ManagementKey().hide,
+}
+SECRETS = PivSecrets()

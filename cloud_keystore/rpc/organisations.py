@@ -1,0 +1,101 @@
+"""`OrganisationService`: whom cards are issued for, and under which policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_keystore.approval.payload import session_terms, terms
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.operations import Channel
+from cloud_keystore.model.organisations import Organisation
+from cloud_keystore.model.policies import Policy, PolicyVersion
+from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import organisations_pb2 as pb
+from cloudcard.registry.v1 import organisations_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    organisations: Organisations
+
+    async def CreateOrganisation(
+        self, request: pb.CreateOrganisationRequest, context: Context
+    ) -> pb.CreateOrganisationResponse:
+        made = await self.door.call(
+            context, lambda operator: self.organisations.add(request.name, operator)
+        )
+        return pb.CreateOrganisationResponse(organisation=_organisation(made))
+
+    async def ListOrganisations(
+        self, _request: pb.ListOrganisationsRequest, context: Context
+    ) -> pb.ListOrganisationsResponse:
+        found = await self.door.call(context, lambda _: self.organisations.list_all())
+        return pb.ListOrganisationsResponse(organisations=[_organisation(each) for each in found])
+
+    async def SetPolicy(
+        self, request: pb.SetPolicyRequest, context: Context
+    ) -> pb.SetPolicyResponse:
+        version = await self.door.call(
+            context,
+            lambda operator: self.organisations.set_policy(
+                request.organisation_id, request.profile, _policy(request.policy), operator
+            ),
+        )
+        return pb.SetPolicyResponse(policy=_version(version))
+
+    async def ListPolicies(
+        self, request: pb.ListPoliciesRequest, context: Context
+    ) -> pb.ListPoliciesResponse:
+        found = await self.door.call(
+            context,
+            lambda _: self.organisations.list_policies(earlier=request.include_earlier),
+        )
+        return pb.ListPoliciesResponse(policies=[_version(each) for each in found])
+
+
+def _policy(message: pb.Policy) -> Policy:
+    try:
+        channels = frozenset(Channel(each) for each in message.channels)
+    except ValueError:
+        raise InvalidInput("a channel is one that this keystore does not know") from None
+    session = None
+    if message.HasField("session"):
+        session = session_terms(message.session)
+    return Policy(
+        passwordless=message.passwordless,
+        largest_batch=message.largest_batch,
+        session=session,
+        channels=channels or frozenset(Channel),
+        passkeys=message.passkeys,
+        synced_passkeys=message.synced_passkeys,
+    )
+
+
+def _version(version: PolicyVersion) -> pb.PolicyVersion:
+    policy = version.policy
+    message = pb.PolicyVersion(
+        organisation_id=version.organisation_id,
+        profile=version.profile,
+        version=version.version,
+        policy=pb.Policy(
+            passwordless=policy.passwordless,
+            largest_batch=policy.largest_batch,
+            session=None if policy.session is None else terms(policy.session),
+            channels=[approval_pb2.Channel.ValueType(each) for each in sorted(policy.channels)],
+            passkeys=policy.passkeys,
+            synced_passkeys=policy.synced_passkeys,
+        ),
+    )
+    if version.create_time is not None:
+        message.create_time.FromDatetime(version.create_time)
+    return message
+
+
+def _organisation(organisation: Organisation) -> pb.Organisation:
+    return pb.Organisation(id=organisation.id, name=organisation.name)

@@ -1,0 +1,73 @@
+"""What a stored change makes of the card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from card_os.administration import CardKey, Changed
+from card_os.piv.names import CONTAINER_ID, KeyRef
+from support.fakes import sample_image
+
+tags = st.sampled_from(list(CONTAINER_ID))
+key_refs = st.sampled_from([0x82, 0x83, 0x95, 0x9A, 0x9C, 0x9D, 0x9E])
+keys = st.sampled_from([CardKey(0x07), CardKey(0x11), CardKey(0x14, b"public", imported=True)])
+
+
+@given(
+    objects=st.dictionaries(tags, st.none() | st.binary(max_size=9)),
+    changed_keys=st.dictionaries(key_refs, st.none() | keys),
+    management=st.none() | st.sampled_from([0x03, 0x08, 0x0A, 0x0C]),
+)
+def test_what_changes_and_what_stays(
+    objects: dict[int, bytes | None],
+    changed_keys: dict[int, CardKey | None],
+    management: int | None,
+) -> None:
+    before = sample_image()
+    after = before.after(Changed(objects, changed_keys, management))
+    for tag in CONTAINER_ID:
+        assert after.objects.get(tag) == objects.get(tag, before.objects.get(tag))
+        if tag in objects:
+            assert after.objects.get(tag) == objects[tag]
+    for key_ref in {*before.keys, *changed_keys}:
+        expected = changed_keys[key_ref] if key_ref in changed_keys else before.keys[key_ref]
+        assert after.keys.get(key_ref) == expected
+    assert None not in after.objects.values()
+    assert after.features == replace(before.features, management_algorithm=management)
+    assert (after.serial, after.guid) == (before.serial, before.guid)
+    assert before == sample_image()
+
+
+def test_contents_of_no_bytes_are_contents() -> None:
+    """Part 1, 4.1: created but not used; None is what removes."""
+    assert sample_image().after(Changed(objects={0x5FC103: b""})).objects[0x5FC103] == b""
+
+
+def test_nothing_changes_nothing() -> None:
+    assert sample_image().after(Changed()) == sample_image()
+
+
+def test_secure_messaging_ends_with_its_key() -> None:
+    image = sample_image({KeyRef.SECURE_MESSAGING: CardKey(0x27)})
+    image = replace(image, verifiable_certificate=b"certificate")
+    assert image.after(Changed()).verifiable_certificate == b"certificate"
+    gone = image.after(Changed(keys={KeyRef.SECURE_MESSAGING: None}))
+    assert gone.verifiable_certificate == b""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Changed(objects={0x5FC1FF: b""}),
+        Changed(keys={0x9B: CardKey(0x11)}),
+        Changed(keys={0x9D: CardKey(0xE0)}),  # only with the extensions
+        Changed(management_algorithm=0x11),
+    ],
+)
+def test_what_no_card_has(changed: Changed) -> None:
+    with pytest.raises(ValueError, match="no PIV card has"):
+        sample_image().after(changed)

@@ -1,0 +1,169 @@
+"""The commands of holders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import click
+
+from cloudcard_tools.authenticator.approving import Choice, register
+from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
+from cloudcard_tools.authenticator.scanning import read_code
+from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
+from cloudcard_tools.authenticator.sessions import sessions
+from cloudcard_tools.authenticator.watching import Watch
+from cloudcard_tools.shared import enrolling, identity
+from cloudcard_tools.shared.caller import Caller, caller_options
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import print_facts, print_json
+
+CARD_COLUMNS = {"serial": "Card", "state": "State", "passcode_state": "Passcode"}
+
+
+@contextmanager
+def phone(caller: Caller) -> Iterator[Phone]:
+    """The phone under its identity; failed calls become Failures."""
+    own = identity.load(caller.folder)
+    with caller.service(partial(Phone, own)) as opened:
+        yield opened
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard authenticator enrol TOKEN --name "Ada's phone"
+  cloudcard authenticator enrol TOKEN --approval-key passkey
+  cloudcard authenticator passcode 1001234567890123
+  cloudcard authenticator watch
+  cloudcard authenticator scan screenshot.png
+"""
+)
+def authenticator() -> None:
+    """A software phone: shows what waits for you, and approves or denies it."""
+
+
+@authenticator.command()
+@enrolling.token_argument
+@enrolling.token_file_option
+@click.option("--name", default="", help="Name of this phone.")
+@click.option(
+    "--approval-key",
+    type=click.Choice([choice.value for choice in Choice]),
+    default=Choice.TLS.value,
+    show_default=True,
+    help="Key to approve by: the same as for TLS, one of its own, or a passkey.",
+)
+@enrolling.identity_option(ROLE)
+def enrol(
+    token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
+) -> None:
+    """Make this the phone of a person, by the one-time TOKEN that the RA gave."""
+    enrolling.enrol(token, token_file, folder, ROLE, name, partial(register, Choice(approval_key)))
+
+
+@authenticator.command()
+@caller_options(ROLE)
+def cards(caller: Caller) -> None:
+    """List your cards."""
+    with phone(caller) as own:
+        found = own.cards()
+    rows = [
+        {"serial": each.serial, "state": each.state, "passcode_state": each.passcode_state}
+        for each in found
+    ]
+    caller.print_rows(rows, CARD_COLUMNS, "No cards yet: ask your registration authority.")
+
+
+@authenticator.command()
+@click.argument("serial")
+@click.option("--passcode-stdin", is_flag=True, help="Read the passcode from standard input.")
+@caller_options(ROLE)
+def passcode(serial: str, passcode_stdin: bool, caller: Caller) -> None:
+    """Choose the first passcode of the card SERIAL; prints the PUK that unblocks it, once."""
+    if passcode_stdin:
+        chosen = sys.stdin.readline().strip()
+    else:
+        chosen = click.prompt(
+            "New passcode, 6 to 8 digits", hide_input=True, confirmation_prompt=True
+        )
+    with phone(caller) as own:
+        puk = own.set_passcode(serial, chosen)
+    if caller.as_json:
+        print_json({"serial": serial, "puk": puk})
+    else:
+        click.echo(f"Passcode set. PUK, keep it safe: {puk}")
+
+
+@authenticator.command()
+@caller_options(ROLE)
+def watch(caller: Caller) -> None:
+    """Ring for each request, and ask for the number shown at the workstation."""
+    with phone(caller) as own:
+        Watch(own, caller.as_json).run(sys.stdin)
+
+
+@authenticator.command()
+@click.argument("operation")
+@click.option("--number", required=True, help="The two digits shown at the workstation.")
+@caller_options(ROLE)
+def approve(operation: str, number: str, caller: Caller) -> None:
+    """Approve the request OPERATION. There is one guess at the number."""
+    if not (len(number) == 2 and number.isascii() and number.isdigit()):
+        raise click.BadParameter("the number has two digits", param_hint="--number")
+    with phone(caller) as own:
+        ringing = own.find(operation)
+        _finish(ringing, own.approve(ringing, number), "approved", as_json=caller.as_json)
+
+
+@authenticator.command()
+@click.argument("operation")
+@caller_options(ROLE)
+def deny(operation: str, caller: Caller) -> None:
+    """Deny the request OPERATION."""
+    with phone(caller) as own:
+        ringing = own.find(operation)
+        _finish(ringing, own.deny(ringing), "denied", as_json=caller.as_json)
+
+
+@authenticator.command("not-me")
+@click.argument("operation")
+@caller_options(ROLE)
+def not_me(operation: str, caller: Caller) -> None:
+    """Deny the request OPERATION, which somebody else made: suspends the card, tells the RA."""
+    with phone(caller) as own:
+        ringing = own.find(operation)
+        _finish(ringing, own.not_me(ringing), "denied", as_json=caller.as_json)
+    if not caller.as_json:
+        click.echo(REPORTED)
+
+
+@authenticator.command()
+@click.argument("source")
+@click.option("--yes", is_flag=True, help="Approve without asking.")
+@caller_options(ROLE)
+def scan(source: str, yes: bool, caller: Caller) -> None:
+    """Scan a QR code and decide its request: SOURCE is its text or a picture of it."""
+    text = read_code(source)
+    with phone(caller) as own:
+        ringing = own.claim(text)
+        if not caller.as_json:
+            print_facts(facts(ringing), LABELS, as_json=False)
+        agreed = yes or click.confirm("Approve?", err=caller.as_json)
+        state = own.approve(ringing, "") if agreed else own.deny(ringing)
+        _finish(ringing, state, "approved" if agreed else "denied", as_json=caller.as_json)
+
+
+authenticator.add_command(sessions)
+
+
+def _finish(ringing: Ringing, state: str, wanted: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**facts(ringing), "state": state})
+    else:
+        click.echo(f"{state.capitalize()}.")
+    if state != wanted:
+        raise Failure("the request was not approved: the number was wrong")

@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from mutation.importing import attempt
 from mutation.killing import Fate, Killing, Trial
@@ -204,6 +203,8 @@ class Local:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
+        from hypothesis import settings  # not sooner: pytest rewrites it for its plugin
+
         settings.register_profile(
             "mutation", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES
         )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import grpc
 import pytest
@@ -35,6 +35,7 @@ from support.keystore_process import KeystoreProcess, Workstation, code
 from support.keystore_world import Enrolled, World
 
 resource = pytest.importorskip("resource", reason="this system has no limits of processes")
+Called = TypeVar("Called")
 SMALL = 4096  # bytes: no file of a keystore grows beyond, if this is the most
 
 
@@ -177,7 +178,7 @@ def test_a_disk_without_room_under_a_running_keystore(
     operation = ward.workstation.create(os.urandom(16))
     ward.phone.deny(ward.phone.find(operation.id))
     keystore.kill_and_restart()  # what was answered is there
-    repeatedly(ward.sign)
+    assert repeatedly(ward.sign)
 
 
 def not_taken_in(file: Path) -> int:
@@ -194,23 +195,21 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def repeatedly(call: Callable[[], object]) -> None:
-    """Until the channel has found the keystore again."""
+def repeatedly(call: Callable[[], Called]) -> Called:
+    """What comes of a call once the channel has found the keystore again."""
     deadline = time.monotonic() + 15
     while True:
         try:
-            call()
+            return call()
         except grpc.RpcError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-        else:
-            return
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are not told here")
 def test_no_more_files_may_be_opened(keystore: KeystoreProcess, ward: Ward) -> None:
-    repeatedly(ward.sign)
+    assert repeatedly(ward.sign)
     count = len(os.listdir(f"/proc/{keystore.child.pid}/fd"))
     with limited(keystore.child.pid, resource.RLIMIT_NOFILE, count):
         for _ in range(3):
@@ -225,12 +224,12 @@ def test_no_more_files_may_be_opened(keystore: KeystoreProcess, ward: Ward) -> N
 
 def test_a_power_cut_that_tears_the_last_commits(keystore: KeystoreProcess, ward: Ward) -> None:
     """SQLite's log ends anywhere: what came before is there, and works."""
-    repeatedly(ward.sign)
+    assert repeatedly(ward.sign)
     keystore.child.kill()
     wal = keystore.folder / "keystore" / "keystore.db-wal"
     os.truncate(wal, wal.stat().st_size * 9 // 10 + 7)
     keystore.restart()
-    repeatedly(ward.sign)
+    assert repeatedly(ward.sign)
 
 
 @pytest.fixture
@@ -331,4 +330,4 @@ def clear(ended: subprocess.CompletedProcess[str], said: str) -> None:
 
 def test_after_all_that_every_card_is_there(keystore: KeystoreProcess, ward: Ward) -> None:
     keystore.restart()
-    repeatedly(ward.sign)
+    assert repeatedly(ward.sign)

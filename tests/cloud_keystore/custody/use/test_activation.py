@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from sqlalchemy import update
@@ -17,9 +18,11 @@ from cloud_keystore.model.errors import (
     CardNotInUse,
     KeyNotFound,
     KeystoreError,
+    OperationBusy,
     OperationClosed,
     SessionClosed,
 )
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import STALLED_TIME, Decision, Operation, OperationKind, State
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import cards, sessions, tables
@@ -189,6 +192,26 @@ def test_an_approval_holds_for_the_workstation_that_was_shown(
         caller = replace(other.identity, certificate_sha256=pc.identity.certificate_sha256)
     with pytest.raises(ApprovalRejected, match="another key, card or workstation"):
         world.activation.perform(approved.id, [DIGEST], caller)
+
+
+def test_of_two_who_saw_the_approval_one_spends_it(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    """The other uses the key after this one has checked everything."""
+    signatures: list[bytes] = []
+    times = 0
+
+    def clock() -> datetime:
+        nonlocal times
+        times += 1
+        if times == 2:  # the last thing before the approval is spent
+            signatures.append(world.perform(approved, pc))
+        return world.clock()
+
+    late = replace(world.activation, clock=clock)
+    with pytest.raises(OperationBusy, match="another call has just spent"):
+        late.perform(approved.id, [DIGEST], pc.identity)
+    assert len(signatures) == len(world.journal(Kind.OPERATION_USED)) == 1
 
 
 class SlowBackend:

@@ -17,7 +17,15 @@ from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import CardError
-from support.fakes import GUID, RSA_KEYS, DrivenCard, ScriptedKeys, new_card, sample_image
+from support.fakes import (
+    GUID,
+    RSA_KEYS,
+    DrivenCard,
+    RefusingKeys,
+    ScriptedKeys,
+    new_card,
+    sample_image,
+)
 from support.secure_host import CS2, CS7, CURVE, Broken, Host, certificate, fetch, secret_of, tlv
 from support.strategies import likely_apdus
 
@@ -488,16 +496,9 @@ def test_any_data_field_is_a_command_or_an_error(data: bytes) -> None:
     assert caught.value.sw in (0x6987, 0x6988)
 
 
-class Refusing:
-    """A key service that always refuses."""
-
-    def perform(self, request: object) -> Refusal:
-        return Refusal.DENIED
-
-
 @given(apdus=st.lists(likely_apdus() | st.binary(max_size=300), max_size=12))
 def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
-    card = new_card(Refusing(), secure_image(CS2))
+    card = new_card(RefusingKeys(), secure_image(CS2))
     for apdu in apdus:
         assert len(card.transmit(apdu)) >= 2
         assert card.card.fault is None

@@ -268,6 +268,7 @@ def _sabotage(folder: Path, workers: int) -> int:
         {each.test.partition("::")[0] for each in sabotages()} | {WARM.partition("::")[0]}
     )
     pytest.main([*OPTIONS, f"--basetemp={folder}/sabotage", *tests], plugins=[killing, Local()])
+    unnoticed += [each.file for each in killing.put_off]
     return 1 if unnoticed else 0
 
 
@@ -281,6 +282,7 @@ def _mutate(folder: Path, given: argparse.Namespace) -> int:
     if in_use:
         killing = Killing(lambda _: in_use, given.workers, scores.note, WARM)
         pytest.main([*OPTIONS, f"--basetemp={folder}/use", *tests], plugins=[killing, Local()])
+        imported += killing.put_off
     with ThreadPoolExecutor(given.workers) as pool:
         fates = pool.map(lambda trial: attempt(trial, folder), imported)
         for trial, fate in zip(imported, fates, strict=True):

@@ -60,6 +60,7 @@ class Killing:
     warm: str  # a test that makes what all tests of a session share
     failed: bool = False
     trials: deque[Trial] = field(default_factory=deque)
+    put_off: list[Trial] = field(default_factory=list)  # which another form of a function needs
     functions: dict[Named, list[FunctionType]] = field(default_factory=dict)
     running: dict[int, tuple[Trial, float]] = field(default_factory=dict)  # by process
 
@@ -129,7 +130,8 @@ class Killing:
             trial, _ = self.running.pop(process)
             end_group(process)
             if os.waitstatus_to_exitcode(status) == BROKEN:
-                raise RuntimeError(f"cannot change {trial.file}: {trial.before} to {trial.after}")
+                self.put_off.append(trial)
+                return
             self.done(trial, Fate.SURVIVED if status == 0 else Fate.KILLED)
             return
         now = time.monotonic()

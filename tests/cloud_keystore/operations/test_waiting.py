@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from queue import Queue
 
 import grpc
 import pytest
@@ -33,11 +32,11 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import Enrolled, World
+from support.screen import Screen
 
 UNDER_WAY = 5
 STREAM = "/cloudcard.test.Service/Stream"
@@ -271,19 +270,6 @@ def retry_seconds(error: grpc.aio.AioRpcError) -> float:
     return float(retry.retry_delay.ToTimedelta().total_seconds())
 
 
-class Screen:
-    """A workstation's screen that is read by a program."""
-
-    def __init__(self) -> None:
-        self.prompts: Queue[Prompt] = Queue()
-
-    def show(self, prompt: Prompt) -> None:
-        self.prompts.put(prompt)
-
-    def clear(self, _operation_id: str, _outcome: Outcome) -> None:
-        pass
-
-
 @pytest.fixture
 def keystore(tmp_path: Path) -> Iterator[KeystoreProcess]:
     with Nursery(tmp_path / "logs") as nursery:
@@ -311,7 +297,7 @@ def test_an_approval_during_a_restart_reaches_who_waits(keystore: KeystoreProces
         operation = RemoteOperation(stub, screen, Cancellation(), time.monotonic)
         reader = threading.Thread(target=lambda: results.append(operation.run(asked)))
         reader.start()
-        prompt = screen.prompts.get(timeout=10)
+        prompt = screen.read()
         phone = Phone(ada, phone_channel)
         ringing = phone.find(prompt.operation_id)
         keystore.child.kill()

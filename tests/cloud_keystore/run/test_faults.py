@@ -31,7 +31,7 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
-from support.keystore_process import KeystoreProcess, Workstation, code
+from support.keystore_process import KeystoreProcess, Workstation, code, refused_call
 from support.keystore_world import Enrolled, World
 
 resource = pytest.importorskip("resource", reason="this system has no limits of processes")
@@ -154,12 +154,6 @@ def limited(pid: int, limit: int, most: int) -> Iterator[None]:
     resource.prlimit(pid, limit, (soft, hard))
 
 
-def told(call: Callable[[], object]) -> grpc.RpcError:
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    return caught.value
-
-
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes limits of others")
 def test_a_disk_without_room_under_a_running_keystore(
     keystore: KeystoreProcess, ward: Ward
@@ -168,7 +162,7 @@ def test_a_disk_without_room_under_a_running_keystore(
     ward.sign()
     with limited(keystore.child.pid, resource.RLIMIT_FSIZE, SMALL):
         for _ in range(3):
-            error = told(ward.workstation.proof)
+            error = refused_call(ward.workstation.proof)
             assert code(error) is grpc.StatusCode.UNAVAILABLE
             assert reason(error) == "STORAGE_UNAVAILABLE"
         time.sleep(2.2)  # the upkeep fails twice, and may not write it down

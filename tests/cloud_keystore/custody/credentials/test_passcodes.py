@@ -26,11 +26,6 @@ from support.keystore_world import PASSCODE, Enrolled, World
 WRONG = b"000000"
 
 
-@pytest.fixture
-def serial(world: World, ada: tuple[User, Enrolled]) -> str:
-    return world.card(ada[0])
-
-
 def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
     outcomes = [world.passcodes.verify(serial, PIN, WRONG, pc.identity.id) for _ in range(4)]
     assert outcomes == [Mismatch(2), Mismatch(1), Mismatch(0), Mismatch(0)]

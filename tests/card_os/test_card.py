@@ -29,6 +29,7 @@ from support.fakes import (
     CannedKeys,
     CountedRandom,
     DrivenCard,
+    RefusingKeys,
     ScriptedKeys,
     new_card,
     sample_image,
@@ -312,16 +313,9 @@ def test_a_card_without_applications_is_none() -> None:
         Card([], b"\x3b\x00")
 
 
-class Refusing:
-    """A key service that always refuses."""
-
-    def perform(self, request: object) -> Refusal:
-        return Refusal.DENIED
-
-
 @given(apdus=st.lists(likely_apdus() | st.binary(max_size=300), max_size=12))
 def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
-    card = new_card(Refusing())
+    card = new_card(RefusingKeys())
     for apdu in apdus:
         assert len(card.transmit(apdu)) >= 2
         assert card.card.fault is None
@@ -329,6 +323,6 @@ def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
 
 @given(command=commands())
 def test_any_command_is_answered(command: Command) -> None:
-    card = new_card(Refusing())
+    card = new_card(RefusingKeys())
     assert len(card.transmit(bytes(command))) >= 2
     assert card.card.fault is None

@@ -52,8 +52,15 @@ def test_the_fasc_n_is_not_federal() -> None:
 
 def test_ccc() -> None:
     fields = elements(encode.ccc(GUID))
-    assert fields[0xF0] == bytes.fromhex("A000000116FF02") + GUID[:14]
-    assert fields[0xF5] == b"\x10"
+    empty = dict.fromkeys((0xF3, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE), b"")
+    assert fields == {
+        0xF0: bytes.fromhex("A000000116FF02") + GUID[:14],
+        0xF1: b"\x21",
+        0xF2: b"\x21",
+        0xF4: b"\0",
+        0xF5: b"\x10",
+        **empty,
+    }
     assert list(fields) == [
         0xF0, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE,
     ]  # fmt: skip

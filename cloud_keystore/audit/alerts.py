@@ -10,7 +10,7 @@ from cloud_keystore.audit import journal
 from cloud_keystore.model.alerts import Alert, AlertKind
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random, new_id
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import alerts
 
 
@@ -22,7 +22,7 @@ def raise_alert(
     alerts.add(connection, alert)
     journal.append(
         connection,
-        Event(
+        Entry(
             Kind.ALERT_RAISED,
             now,
             "keystore",

@@ -15,7 +15,7 @@ from cloud_keystore.model.errors import (
     IdentityRejected,
     InvalidInput,
 )
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
@@ -131,14 +131,14 @@ class Reading:
             raise EntryNotFound(f"checkpoints cover {covered} entries so far, not {size}")
 
     def _note(self, auditor: Identity, call: str, **details: Detail) -> None:
-        event = Event(
+        entry = Entry(
             Kind.JOURNAL_READ,
             self.clock(),
             f"auditor {auditor.id}",
             details={"call": call, **details},
         )
         with self.database.write(shared=True) as connection:
-            journal.append(connection, event)
+            journal.append(connection, entry)
 
 
 def _words(query: Query) -> dict[str, Detail]:

@@ -37,7 +37,7 @@ from cloud_keystore.model.errors import (
     NotAttested,
     PasscodeNeeded,
 )
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.passcodes import MOST_TRIES, TRIES
 from cloud_keystore.model.people import Identity
@@ -321,8 +321,8 @@ def _card(connection: Connection, serial: str) -> Card:
     return card
 
 
-def _event(kind: Kind, card: Card, now: datetime, workstation_id: str, **details: Detail) -> Event:
-    return Event(
+def _event(kind: Kind, card: Card, now: datetime, workstation_id: str, **details: Detail) -> Entry:
+    return Entry(
         kind,
         now,
         f"workstation {workstation_id}",

@@ -45,7 +45,7 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     UserNotFound,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
@@ -316,8 +316,8 @@ class Cards:
         return card
 
 
-def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str) -> Event:
-    return Event(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)
+def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str) -> Entry:
+    return Entry(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)
 
 
 def _without_private(keys: list[Key]) -> tuple[Key, ...]:

@@ -36,7 +36,7 @@ from cloud_keystore.model.errors import (
     SessionRefused,
     TooManyRefusals,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import (
     DECISION_TIME,
     QR_TIME,
@@ -292,14 +292,14 @@ def _check_patience(connection: Connection, key: Key, workstation: Identity, now
         )
 
 
-def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: str) -> Event:
+def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: str) -> Entry:
     terms: dict[str, int | str | bool] = {"inputs": len(ask.inputs)}
     if ask.session is not None:
         terms = {
             "most_uses": ask.session.most_uses,
             "seconds": int(ask.session.time.total_seconds()),
         }
-    return Event(
+    return Entry(
         kind=Kind.OPERATION_ASKED,
         time=operation.create_time,
         actor=actor,

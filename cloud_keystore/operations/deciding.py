@@ -24,8 +24,7 @@ from cloud_keystore.model.errors import (
     OperationClosed,
     OperationNotFound,
 )
-from cloud_keystore.model.journal import Detail, Kind
-from cloud_keystore.model.journal import Event as Entry
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     Approval,
     Assertion,

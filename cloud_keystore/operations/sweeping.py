@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.use.closing import KEYSTORE, use_failed
 from cloud_keystore.model import operations as model
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import operations, session_uses, sessions
 
 KINDS: Mapping[model.Event, Kind] = {
@@ -33,17 +33,17 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     users who wait to know.
     """
     swept = operations.sweep(connection, now, stalled_time)
-    events = [_of_operation(each, now) for each in swept]
+    entries = [_of_operation(each, now) for each in swept]
     stalled = session_uses.sweep(connection, now, stalled_time)
-    events += [use_failed(each.id, each.session, now, KEYSTORE) for each in stalled]
-    events += [_of_session(each, now) for each in sessions.sweep(connection, now)]
-    if events:
-        journal.append(connection, *events)
+    entries += [use_failed(each.id, each.session, now, KEYSTORE) for each in stalled]
+    entries += [_of_session(each, now) for each in sessions.sweep(connection, now)]
+    if entries:
+        journal.append(connection, *entries)
     return {topic for each in swept for topic in (each.id, each.user_id)}
 
 
-def _of_operation(swept: operations.Swept, now: datetime) -> Event:
-    return Event(
+def _of_operation(swept: operations.Swept, now: datetime) -> Entry:
+    return Entry(
         kind=KINDS[swept.event],
         time=now,
         actor=KEYSTORE,
@@ -55,8 +55,8 @@ def _of_operation(swept: operations.Swept, now: datetime) -> Event:
     )
 
 
-def _of_session(session: sessions.Swept, now: datetime) -> Event:
-    return Event(
+def _of_session(session: sessions.Swept, now: datetime) -> Entry:
+    return Entry(
         kind=Kind.SESSION_ENDED,
         time=now,
         actor=KEYSTORE,

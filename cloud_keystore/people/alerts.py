@@ -10,7 +10,7 @@ from cloud_keystore.audit import journal
 from cloud_keystore.model.alerts import Alert
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import AlertNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import alerts, cards, people
 from cloud_keystore.storage.engine import Database
@@ -52,7 +52,7 @@ class Alerts:
             if first:
                 journal.append(
                     connection,
-                    Event(
+                    Entry(
                         Kind.ALERT_ACKNOWLEDGED,
                         now,
                         f"operator {operator.id}",

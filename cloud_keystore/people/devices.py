@@ -11,7 +11,7 @@ from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import DeviceNotFound, UserNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, Role, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
@@ -59,7 +59,7 @@ class Devices:
             if people.remove_identity(connection, device.id):
                 journal.append(
                     connection,
-                    Event(
+                    Entry(
                         Kind.IDENTITY_REMOVED,
                         now,
                         actor,

@@ -19,7 +19,7 @@ from cloud_keystore.audit import journal
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.people import (
     LONGEST_LABEL,
     Identity,
@@ -147,7 +147,7 @@ def _enrolled(
     registration: Registration | None,
     evidence: dict[str, bytes],
     now: datetime,
-) -> Event:
+) -> Entry:
     """The entry with all that the identity and its approval key were made from."""
     role = identity.role.name.lower()
     details: dict[str, Detail] = {"role": role, "name": identity.display_name}
@@ -167,7 +167,7 @@ def _enrolled(
             "backed_up": key.backed_up,
         }
         evidence["approval_key"] = key.public_key
-    return Event(
+    return Entry(
         Kind.IDENTITY_ENROLLED,
         now,
         f"{role} {identity.id}",

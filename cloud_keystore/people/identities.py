@@ -13,7 +13,7 @@ from cloud_keystore.audit import journal
 from cloud_keystore.custody.use.closing import close_workstation
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.people import (
     LONGEST_DISPLAY_NAME,
     Identity,
@@ -82,8 +82,8 @@ def _check_not_last(connection: Connection, found: Identity) -> None:
         )
 
 
-def _removed(found: Identity, reason: str, now: datetime, actor: str) -> Event:
-    return Event(
+def _removed(found: Identity, reason: str, now: datetime, actor: str) -> Entry:
+    return Entry(
         Kind.IDENTITY_REMOVED,
         now,
         actor,

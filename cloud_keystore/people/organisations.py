@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from cloud_keystore.audit import journal
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, OrganisationExists, OrganisationNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.organisations import Organisation
 from cloud_keystore.model.people import LONGEST_LABEL, Identity, text_field
 from cloud_keystore.model.policies import Policy, PolicyVersion, encode
@@ -32,7 +32,7 @@ class Organisations:
         now = self.clock()
         name = text_field("name", name, LONGEST_LABEL)
         made = Organisation(new_id(now, self.random), name, now)
-        event = Event(
+        entry = Entry(
             kind=Kind.ORGANISATION_ADDED,
             time=now,
             actor=f"operator {operator.id}",
@@ -41,7 +41,7 @@ class Organisations:
         try:
             with self.database.write() as connection:
                 organisations.add(connection, made)
-                journal.append(connection, event)
+                journal.append(connection, entry)
         except IntegrityError:
             raise OrganisationExists(f"there is an organisation {name} already") from None
         return made
@@ -71,7 +71,7 @@ class Organisations:
             policies.add(connection, version, operator.id)
             journal.append(
                 connection,
-                Event(
+                Entry(
                     kind=Kind.POLICY_SET,
                     time=now,
                     actor=f"operator {operator.id}",

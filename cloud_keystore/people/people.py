@@ -10,7 +10,7 @@ from hashlib import sha256
 from cloud_keystore.audit import journal
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.people import (
     LONGEST_DISPLAY_NAME,
     LONGEST_LABEL,
@@ -87,7 +87,7 @@ class People:
         )
         with self.database.write() as connection:
             people.add_user(connection, user)
-            journal.append(connection, Event(Kind.USER_ADDED, now, actor, user_id=user.id))
+            journal.append(connection, Entry(Kind.USER_ADDED, now, actor, user_id=user.id))
         return user, self.invite_device(user.id, actor=actor)
 
     def list_users(self) -> list[UserEntry]:
@@ -159,7 +159,7 @@ class People:
         with self.database.write() as connection:
             people.add_identity(connection, identity)
             people.add_token(connection, sha256(secret).digest(), identity.id, token.expire_time)
-            invited = Event(
+            invited = Entry(
                 kind=Kind.IDENTITY_INVITED,
                 time=now,
                 actor=actor,

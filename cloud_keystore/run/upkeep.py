@@ -20,7 +20,7 @@ from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyBackendUnavailable, StorageUnavailable
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
@@ -58,7 +58,7 @@ class Upkeep:
         """The first sweep. Whoever owns the database alone knows: what was in use at its last end
         has no result.
         """
-        started = Event(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
+        started = Entry(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
         with self.database.write() as connection:
             entries.append(connection, started)
         self._destroy()

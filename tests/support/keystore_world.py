@@ -38,7 +38,7 @@ from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import PIN, CardState
-from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
     STALLED_TIME,
@@ -164,12 +164,12 @@ class World:
         """An operator of the registration authority."""
         return self.enrol(self.people.add_operator("Olga").text)
 
-    def journal(self, *kinds: Kind) -> list[Event]:
+    def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds, or all."""
         with self.database.read() as connection:
             rows = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
-            events = [decode(entry) for entry in rows.scalars()]
-        return [event for event in events if not kinds or event.kind in kinds]
+            told = [decode(line) for line in rows.scalars()]
+        return [entry for entry in told if not kinds or entry.kind in kinds]
 
     def auditor(self) -> Identity:
         """Somebody who reads the journal."""

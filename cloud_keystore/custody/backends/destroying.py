@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.backends.keys import PKCS11, SOFTWARE, Backend
 from cloud_keystore.model.cards import Key
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -81,7 +81,7 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
     orphans = [each for each in in_token if each not in known and _is_old(each, now)]
     for handle in orphans:
         shelf.destroy_handle(handle)
-        event = Event(
+        entry = Entry(
             Kind.KEY_DESTROYED,
             now,
             "keystore",
@@ -89,13 +89,13 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
             details={"backend": PKCS11, "orphan": True},
         )
         with database.write() as connection:
-            journal.append(connection, event)
+            journal.append(connection, entry)
     return len(orphans)
 
 
-def destroyed(key: Key, now: datetime, actor: str) -> Event:
+def destroyed(key: Key, now: datetime, actor: str) -> Entry:
     """The proof: which key it was, and where."""
-    return Event(
+    return Entry(
         Kind.KEY_DESTROYED,
         now,
         actor,
@@ -107,9 +107,9 @@ def destroyed(key: Key, now: datetime, actor: str) -> Event:
 
 
 def _tell(connection: Connection, doomed: list[Key], now: datetime, actor: str) -> None:
-    events = [destroyed(key, now, actor) for key in doomed if key.backend == SOFTWARE]
-    if events:
-        journal.append(connection, *events)
+    entries = [destroyed(key, now, actor) for key in doomed if key.backend == SOFTWARE]
+    if entries:
+        journal.append(connection, *entries)
 
 
 def _is_old(handle: bytes, now: datetime) -> bool:

@@ -30,7 +30,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     TooManyGuesses,
 )
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.management_keys import (
     BLOCK_BYTES,
     CHALLENGE_TIME,
@@ -178,7 +178,7 @@ def _tell(
     now: datetime,
     **details: Detail,
 ) -> None:
-    event = Event(
+    entry = Entry(
         kind,
         now,
         f"workstation {workstation_id}",
@@ -187,7 +187,7 @@ def _tell(
         workstation_id=workstation_id,
         details=details,
     )
-    journal.append(connection, event)
+    journal.append(connection, entry)
 
 
 def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:

@@ -25,7 +25,7 @@ from cloud_keystore.model.errors import (
     PasscodeAlreadySet,
     RecordDamaged,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
     PROOF_TIME,
@@ -195,8 +195,8 @@ class Passcodes:
 
     def _tried(
         self, kind: Kind, card: Card, key_ref: int, workstation_id: str, tries_left: int = 0
-    ) -> Event:
-        event = _event(
+    ) -> Entry:
+        entry = _event(
             kind,
             card,
             self.clock(),
@@ -204,7 +204,7 @@ class Passcodes:
             key_ref=f"{key_ref:02X}",
             tries_left=tries_left,
         )
-        return replace(event, workstation_id=workstation_id)
+        return replace(entry, workstation_id=workstation_id)
 
     def _replace(
         self, card: Card, key_ref: int, new: bytes, kind: Kind, workstation_id: str
@@ -243,5 +243,5 @@ class Passcodes:
         return self.seal.derive("passcode", f"{card_id}/{key_ref:02x}/".encode() + passcode)
 
 
-def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str | int) -> Event:
-    return Event(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)
+def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str | int) -> Entry:
+    return Entry(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)

@@ -15,7 +15,7 @@ from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -48,7 +48,7 @@ class SecureMessaging:
             if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
                 raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
             padding.check(KeyUse.AGREE, key.algorithm, point)
-            agreed = Event(
+            agreed = Entry(
                 Kind.SECURE_MESSAGING_AGREED,
                 self.clock(),
                 f"workstation {workstation_id}",

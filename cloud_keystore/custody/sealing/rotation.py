@@ -20,7 +20,7 @@ from cloud_keystore.custody.sealing.sealing_keys import BARE, key_text, secret_c
 from cloud_keystore.custody.use import results
 from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
@@ -119,7 +119,7 @@ def retire(database: Database, text: str, now: datetime, actor: str) -> None:
     with database.write() as connection:
         sealing_keys.retire(connection, found.key.id, now)
         details = {"sealing_key": text, "source": found.key.kind}
-        journal.append(connection, Event(Kind.SEALING_KEY_RETIRED, now, actor, details=details))
+        journal.append(connection, Entry(Kind.SEALING_KEY_RETIRED, now, actor, details=details))
 
 
 def _count(database: Database) -> Mapping[bytes | None, int]:

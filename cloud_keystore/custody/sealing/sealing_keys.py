@@ -21,7 +21,7 @@ from cloud_keystore.custody.sealing.envelope import KEY_BYTES, KeyEncryptionKey,
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_key, read_secret
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing_keys import SealingKey
@@ -189,7 +189,7 @@ def _check_context(key_id: bytes) -> str:
 def _add(connection: Connection, row: SealingKey, now: datetime, actor: str) -> None:
     sealing_keys.add(connection, row)
     details = {"sealing_key": key_text(row.id), "source": row.kind}
-    journal.append(connection, Event(Kind.SEALING_KEY_ADDED, now, actor, details=details))
+    journal.append(connection, Entry(Kind.SEALING_KEY_ADDED, now, actor, details=details))
 
 
 def _known(source: Source, rows: Sequence[SealingKey]) -> Opened:

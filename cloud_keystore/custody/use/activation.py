@@ -28,7 +28,7 @@ from cloud_keystore.model.errors import (
     OperationNotFound,
     SessionRefused,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import Approval, Decision, Operation, OperationKind, State
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import SessionTerms
@@ -241,10 +241,10 @@ def _event(
     approved: _Approved | None,
     now: datetime,
     details: dict[str, int | str | bool] | None = None,
-) -> Event:
+) -> Entry:
     """What happened to an operation; the approval goes with it as evidence."""
     evidence = {} if approved is None else _evidence(operation, approved.approval)
-    return Event(
+    return Entry(
         kind=kind,
         time=now,
         actor=f"workstation {operation.workstation_id}",

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import journal
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import management_keys, operations, passcodes, sessions
 
@@ -29,7 +29,7 @@ def withdraw(
         cancelled.append(operation_id)
         journal.append(
             connection,
-            Event(
+            Entry(
                 kind=Kind.OPERATION_CANCELLED,
                 time=now,
                 actor=actor,
@@ -71,7 +71,7 @@ def end_sessions(
     for session in ended:
         journal.append(
             connection,
-            Event(
+            Entry(
                 kind=Kind.SESSION_ENDED,
                 time=now,
                 actor=actor,
@@ -86,9 +86,9 @@ def end_sessions(
     return [session.id for session in ended]
 
 
-def use_failed(use_id: str, session: Session, now: datetime, actor: str) -> Event:
+def use_failed(use_id: str, session: Session, now: datetime, actor: str) -> Entry:
     """What the journal says of a use that has made nothing."""
-    return Event(
+    return Entry(
         kind=Kind.OPERATION_FAILED,
         time=now,
         actor=actor,

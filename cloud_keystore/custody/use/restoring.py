@@ -10,9 +10,8 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
-from cloud_keystore.model.journal import Detail, Event, Kind
-from cloud_keystore.model.operations import Event as OperationEvent
-from cloud_keystore.model.operations import sources
+from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.operations import Event, sources
 from cloud_keystore.storage import operations
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
@@ -69,7 +68,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             update(t.passcode).where(t.passcode.c.tries_left > 1).values(tries_left=1)
         )
         connection.execute(DropTable(_MARK, if_exists=True))
-        journal.append(connection, Event(Kind.KEYSTORE_RESTORED, now, ACTOR, details=details))
+        journal.append(connection, Entry(Kind.KEYSTORE_RESTORED, now, ACTOR, details=details))
     return Ended(len(withdrawn), len(ended), tokens)
 
 
@@ -81,7 +80,7 @@ def newest_entry(database: Database) -> datetime | None:
 
 
 def _open_operations(connection: Connection) -> list[str]:
-    query = select(t.operation.c.id).where(t.operation.c.state.in_(sources(OperationEvent.CANCEL)))
+    query = select(t.operation.c.id).where(t.operation.c.state.in_(sources(Event.CANCEL)))
     return list(connection.execute(query).scalars())
 
 

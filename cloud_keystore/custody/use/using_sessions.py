@@ -37,7 +37,7 @@ from cloud_keystore.model.errors import (
     SessionClosed,
     SessionNotFound,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import MOST_INPUTS
@@ -337,9 +337,9 @@ def _write(connection: Connection, answers: Answers, now: datetime) -> Answers:
     return raced
 
 
-def _used(taken: _Taken) -> Event:
+def _used(taken: _Taken) -> Entry:
     use, session = taken.use, taken.subject.session
-    return Event(
+    return Entry(
         kind=Kind.SESSION_USED,
         time=use.create_time,
         actor=f"workstation {session.workstation_id}",

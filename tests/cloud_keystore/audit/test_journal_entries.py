@@ -45,14 +45,14 @@ def test_whom_the_registration_authority_adds_and_invites(world: World) -> None:
     (added,) = world.journal(Kind.USER_ADDED)
     invited = world.journal(Kind.IDENTITY_INVITED)
     assert (added.user_id, added.actor) == (user.id, OLGA)
-    assert [event.details["role"] for event in invited] == [
+    assert [entry.details["role"] for entry in invited] == [
         "device",
         "device",
         "workstation",
         "operator",
         "auditor",
     ]
-    assert {event.actor for event in invited} == {OLGA}
+    assert {entry.actor for entry in invited} == {OLGA}
     assert invited[0].user_id == user.id
     assert invited[2].workstation_id == pc.id
 
@@ -66,9 +66,9 @@ def test_what_operators_do_with_cards(world: World) -> None:
     for move in MOVES.values():
         move(world, card.serial)
     told = world.journal(Kind.CARD_ISSUED, Kind.CARD_ACTIVATED, *MOVES)
-    assert [event.kind for event in told] == [Kind.CARD_ISSUED, Kind.CARD_ACTIVATED, *MOVES]
-    assert [event.actor for event in told] == [OLGA, f"user {user.id}", *[OLGA] * len(MOVES)]
-    assert {(event.card_id, event.user_id) for event in told} == {(card.id, user.id)}
+    assert [entry.kind for entry in told] == [Kind.CARD_ISSUED, Kind.CARD_ACTIVATED, *MOVES]
+    assert [entry.actor for entry in told] == [OLGA, f"user {user.id}", *[OLGA] * len(MOVES)]
+    assert {(entry.card_id, entry.user_id) for entry in told} == {(card.id, user.id)}
     assert told[-1].details == {"reason": "lost"}
 
 
@@ -106,9 +106,9 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
         pass
     world.passcodes.verify(card.serial, PIN, NEW, pc)  # right, but too late
     world.passcodes.reset(card.serial, puk, PASSCODE, pc)
-    told = [event for event in world.journal() if event.workstation_id == pc]
-    told = [event for event in told if event.kind.value.startswith("passcode.")]
-    kinds = [event.kind for event in told]
+    told = [entry for entry in world.journal() if entry.workstation_id == pc]
+    told = [entry for entry in told if entry.kind.value.startswith("passcode.")]
+    kinds = [entry.kind for entry in told]
     wrong = kinds.count(Kind.PASSCODE_WRONG)
     assert wrong >= 3
     assert kinds == [
@@ -121,7 +121,7 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
         Kind.PASSCODE_UNBLOCKED,
     ]
     assert told[-2].details["key_ref"] == f"{PUK:02X}"
-    assert {event.card_id for event in told} == {card.id}
+    assert {entry.card_id for entry in told} == {card.id}
 
 
 def test_no_secret_is_in_any_entry(world: World) -> None:
@@ -135,12 +135,12 @@ def test_no_secret_is_in_any_entry(world: World) -> None:
     world.passcodes.reset(card.serial, puk.encode(), b"917350", pc)
     told = world.journal()
     secret = token.text.partition("@")[0].encode()
-    assert not [event for event in told if secret in encode(event)]
+    assert not [entry for entry in told if secret in encode(entry)]
     # Identifiers and times may hold any six digits by chance; details and evidence have none.
     said = [
-        f"{list(event.details.values())} {list(event.evidence.values())}"
-        for event in told
-        if event.kind.value.startswith(("passcode.", "card."))
+        f"{list(entry.details.values())} {list(entry.evidence.values())}"
+        for entry in told
+        if entry.kind.value.startswith(("passcode.", "card."))
     ]
     assert len(said) > 8
     secrets = (puk, "731964", "582046", "640285", "917350")
@@ -176,9 +176,9 @@ def test_what_administrators_do(world: World) -> None:
         Kind.CARD_RESET,
     )
     told = world.journal(*kinds)
-    assert [event.kind for event in told] == list(kinds)
-    assert {event.workstation_id for event in told[:-1]} == {pc.identity.id}
-    everything = [str(event.details) + str(event.evidence) for event in world.journal()]
+    assert [entry.kind for entry in told] == list(kinds)
+    assert {entry.workstation_id for entry in told[:-1]} == {pc.identity.id}
+    everything = [str(entry.details) + str(entry.evidence) for entry in world.journal()]
     for secret in (KEY, SCALAR):
         assert not [each for each in everything if secret.hex() in each or str(secret) in each]
         assert not [each for each in world.journal() if b64encode(secret) in encode(each)]

@@ -91,8 +91,8 @@ def test_the_most_specific_one_holds(world: World) -> None:
     assert len(world.organisations.list_policies(earlier=True)) == 5
     with world.database.read() as connection:
         entries = connection.execute(select(tables.journal.c.entry)).scalars()
-        told = [event for event in map(decode, entries) if event.kind is Kind.POLICY_SET]
-    assert [event.details["policy"] for event in told][-1] == "*/v2/2"
+        told = [entry for entry in map(decode, entries) if entry.kind is Kind.POLICY_SET]
+    assert [entry.details["policy"] for entry in told][-1] == "*/v2/2"
     assert told[-1].actor == f"operator {operator.id}"
 
 

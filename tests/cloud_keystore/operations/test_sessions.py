@@ -443,8 +443,8 @@ def test_the_journal_holds_what_a_session_rests_on(
     world.use(session, pc)
     with world.database.read() as connection:
         found = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
-        events = {event.kind: event for event in map(decode, found.scalars())}
-    opened, used = events[Kind.SESSION_OPENED], events[Kind.SESSION_USED]
+        told = {entry.kind: entry for entry in map(decode, found.scalars())}
+    opened, used = told[Kind.SESSION_OPENED], told[Kind.SESSION_USED]
     statement = opened.evidence["statement"]
     assert statement.endswith(opened.evidence["payload"])
     ada[1].private.public_key().verify(

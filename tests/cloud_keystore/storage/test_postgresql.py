@@ -280,9 +280,9 @@ def test_an_operation_is_decided_once(replicas: list[World]) -> None:
         assert state in (State.APPROVED, State.DENIED)
         assert {each for each in ended if isinstance(each, State)} == {state}
         kinds = [
-            event.kind
-            for event in replicas[0].journal(Kind.OPERATION_APPROVED, Kind.OPERATION_DENIED)
-            if event.operation_id == operation.id
+            entry.kind
+            for entry in replicas[0].journal(Kind.OPERATION_APPROVED, Kind.OPERATION_DENIED)
+            if entry.operation_id == operation.id
         ]
         assert len(kinds) == 1
 

@@ -90,11 +90,11 @@ def told(world: World) -> list[tuple[str, str | None]]:
     """What the journal says of keys destroyed: backend and key."""
     with world.database.read() as connection:
         entries = connection.execute(select(t.journal.c.entry)).scalars().all()
-    events = [decode(entry) for entry in entries]
+    told = [decode(entry) for entry in entries]
     return [
-        (str(event.details["backend"]), event.key_id)
-        for event in events
-        if event.kind is Kind.KEY_DESTROYED
+        (str(entry.details["backend"]), entry.key_id)
+        for entry in told
+        if entry.kind is Kind.KEY_DESTROYED
     ]
 
 

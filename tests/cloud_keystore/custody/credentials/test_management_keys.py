@@ -106,7 +106,7 @@ def test_a_block_under_each_cipher(cipher: Cipher) -> None:
 def refused(world: World) -> list[object]:
     """Why answers were refused whatever they were, as the journal tells it."""
     told = world.journal(Kind.ADMINISTRATOR_REFUSED)
-    return [event.details["why"] for event in told]
+    return [entry.details["why"] for entry in told]
 
 
 class TestAttacks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cloud_keystore.audit import journal, proofs
+from cloud_keystore.audit import entries, journal, proofs
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash
 from cloud_keystore.model.clock import Clock
@@ -15,7 +15,7 @@ from cloud_keystore.model.errors import (
     IdentityRejected,
     InvalidInput,
 )
-from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
@@ -131,12 +131,8 @@ class Reading:
             raise EntryNotFound(f"checkpoints cover {covered} entries so far, not {size}")
 
     def _note(self, auditor: Identity, call: str, **details: Detail) -> None:
-        entry = Entry(
-            Kind.JOURNAL_READ,
-            self.clock(),
-            f"auditor {auditor.id}",
-            details={"call": call, **details},
-        )
+        read = {"call": call, **details}
+        entry = entries.about_keystore(Kind.JOURNAL_READ, self.clock(), auditor.actor, read)
         with self.database.write(shared=True) as connection:
             journal.append(connection, entry)
 

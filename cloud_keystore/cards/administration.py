@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from hashlib import sha256
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import allowed
 from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.custody.backends.importing import import_key
@@ -22,7 +21,8 @@ from cloud_keystore.custody.backends.making import MadeKey
 from cloud_keystore.custody.credentials.management_keys import Management, put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions, withdraw
+from cloud_keystore.custody.use.closing import end_sessions, withdraw
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardState, Key
@@ -37,7 +37,7 @@ from cloud_keystore.model.errors import (
     NotAttested,
     PasscodeNeeded,
 )
-from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.passcodes import MOST_TRIES, TRIES
 from cloud_keystore.model.people import Identity
@@ -192,7 +192,7 @@ class Administration:
         tries = {"pin_tries": pin_tries, "puk_tries": puk_tries}
         return self._change(who, Kind.PASSCODE_SET, set_both, extension=True, **tries)
 
-    def reset_card(self, serial: str, workstation_id: str) -> Changes:
+    def reset_card(self, serial: str, workstation: Identity) -> Changes:
         """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
 
         No proof is asked for; instead PIN and PUK must be blocked, else CardNotBlocked.
@@ -212,11 +212,12 @@ class Administration:
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher)
-            journal.append(connection, _event(Kind.CARD_RESET, card, self.clock(), workstation_id))
+            now, actor = self.clock(), workstation.actor
+            journal.append(connection, entries.about_card(Kind.CARD_RESET, card, now, actor))
         self.wake([card.user_id, *withdrawn])
         return changes
 
-    def attest_key(self, serial: str, key_ref: int, workstation_id: str) -> bytes:
+    def attest_key(self, serial: str, key_ref: int, workstation: Identity) -> bytes:
         """A certificate that the keystore made a key, DER. Its entry is in the journal before it is
         signed. Raises KeyNotFound, NotAttested.
         """
@@ -230,7 +231,7 @@ class Administration:
             if key.imported:
                 raise NotAttested(f"key {key_ref:02X} was made elsewhere")
             said = {"key_ref": f"{key_ref:02X}", "key": key.id}
-            attested = _event(Kind.KEY_ATTESTED, card, now, workstation_id, **said)
+            attested = entries.about_card(Kind.KEY_ATTESTED, card, now, workstation.actor, said)
             journal.append(connection, attested)
         return attestation.attest(card, key, self.renewal.authorities.attestation, now)
 
@@ -251,7 +252,8 @@ class Administration:
             card = _card(connection, who.card_serial)
             before = cards.keys(connection, card.id)
             changes = change(connection, card)
-            told = _event(kind, card, self.clock(), who.workstation.id, **details)
+            actor = who.workstation.actor
+            told = entries.about_card(kind, card, self.clock(), actor, details)
             journal.append(connection, told)
             touched = [key for key in before if key.key_ref in changes.keys]
             withdrawn = self._withdraw(connection, touched)
@@ -319,15 +321,3 @@ def _card(connection: Connection, serial: str) -> Card:
     if card.state is not CardState.ACTIVE:
         raise CardNotInUse(f"card {serial} is {card.state}")
     return card
-
-
-def _event(kind: Kind, card: Card, now: datetime, workstation_id: str, **details: Detail) -> Entry:
-    return Entry(
-        kind,
-        now,
-        f"workstation {workstation_id}",
-        card_id=card.id,
-        user_id=card.user_id,
-        workstation_id=workstation_id,
-        details=details,
-    )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import contents as objects
 from cloud_keystore.cards.renewal import new_guid
 from cloud_keystore.custody.backends import destroying
@@ -19,7 +19,8 @@ from cloud_keystore.custody.backends.making import MadeKey
 from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use.closing import KEYSTORE, close_card
+from cloud_keystore.custody.use.closing import close_card
+from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.algorithms import (
     SUITE_ALGORITHM,
     SUITE_OF,
@@ -45,7 +46,7 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     UserNotFound,
 )
-from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
@@ -123,7 +124,7 @@ class Cards:
         profile_name: str,
         organisation_id: str = "",
         *,
-        actor: str = KEYSTORE,
+        actor: Actor,
     ) -> CardEntry:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
 
@@ -194,7 +195,7 @@ class Cards:
             policy=in_force.policy,
         )
 
-    def unlock(self, serial: str, *, actor: str = KEYSTORE) -> CardEntry:
+    def unlock(self, serial: str, *, actor: Actor) -> CardEntry:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = self._card(connection, serial)
@@ -205,24 +206,31 @@ class Cards:
             for key_ref in (PIN, PUK, GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref)
             now = self.clock()
-            journal.append(connection, _event(Kind.PASSCODE_UNBLOCKED, card, now, actor))
+            journal.append(
+                connection, entries.about_card(Kind.PASSCODE_UNBLOCKED, card, now, actor)
+            )
             return self._entry(connection, card)
 
-    def suspend(self, serial: str, *, actor: str = KEYSTORE) -> CardEntry:
+    def suspend(self, serial: str, *, actor: Actor) -> CardEntry:
         """Take a card out of use; what waits for its holder is withdrawn, its sessions end."""
         return self._move(serial, CardEvent.SUSPEND, "", actor)
 
-    def resume(self, serial: str, *, actor: str = KEYSTORE) -> CardEntry:
+    def resume(self, serial: str, *, actor: Actor) -> CardEntry:
         """Put a suspended card back in use. A locked passcode stays locked."""
         return self._move(serial, CardEvent.RESUME, "", actor)
 
-    def revoke(self, serial: str, reason: str, *, actor: str = KEYSTORE) -> CardEntry:
+    def revoke(self, serial: str, reason: str, *, actor: Actor) -> CardEntry:
         """Take a card out of use for ever and erase its keys."""
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         return self._move(serial, CardEvent.REVOKE, reason, actor)
 
     def _issue(
-        self, request_id: bytes, user: User, profile: CardProfile, organisation_id: str, actor: str
+        self,
+        request_id: bytes,
+        user: User,
+        profile: CardProfile,
+        organisation_id: str,
+        actor: Actor,
     ) -> CardEntry:
         card = self._new_card(user, profile, organisation_id)
         keys = self._new_keys(profile, card, user)
@@ -240,12 +248,12 @@ class Cards:
                 details = {"profile": profile.name, "organisation": organisation_id}
                 journal.append(
                     connection,
-                    _event(Kind.CARD_ISSUED, card, card.create_time, actor, **details),
+                    entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details),
                 )
                 made = card
             return self._entry(connection, made)
 
-    def _move(self, serial: str, event: CardEvent, reason: str, actor: str) -> CardEntry:
+    def _move(self, serial: str, event: CardEvent, reason: str, actor: Actor) -> CardEntry:
         now = self.clock()
         withdrawn: list[str] = []
         with self.database.write() as connection:
@@ -255,11 +263,12 @@ class Cards:
                     f"card {serial} is {card.state}: it cannot {event.name.lower()}"
                 )
             details = {"reason": reason} if reason else {}
-            journal.append(connection, _event(MOVED[event], card, now, actor, **details))
+            moved = entries.about_card(MOVED[event], card, now, actor, details)
+            journal.append(connection, moved)
             if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
                 withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
             if event is CardEvent.REVOKE:
-                destroying.destroy_keys(connection, card.id, now)
+                destroying.destroy_keys(connection, card.id, now, KEYSTORE)
             entry = self._entry(connection, self._card(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return entry
@@ -314,10 +323,6 @@ class Cards:
         if card is None:
             raise CardNotFound(f"there is no card {serial}")
         return card
-
-
-def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str) -> Entry:
-    return Entry(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)
 
 
 def _without_private(keys: list[Key]) -> tuple[Key, ...]:

@@ -26,6 +26,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.cards import contents as objects
 from cloud_keystore.custody.backends import destroying
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.certificates import CARD
@@ -62,13 +63,13 @@ class Renewal:
 
         The certificate object stays as it is until somebody writes another, as on every card.
         """
-        destroying.remove_key(connection, card.id, key.key_ref, self.clock())
+        destroying.remove_key(connection, card.id, key.key_ref, self.clock(), KEYSTORE)
         cards.add_key(connection, key)
         return self._renew(connection, card, {key.key_ref: key})
 
     def remove_key(self, connection: Connection, card: Card, key_ref: int) -> Changes:
         """Take a key off the card and destroy it; raises KeyNotFound."""
-        if not destroying.remove_key(connection, card.id, key_ref, self.clock()):
+        if not destroying.remove_key(connection, card.id, key_ref, self.clock(), KEYSTORE):
             raise KeyNotFound(f"card {card.serial} has no key {key_ref:02X}")
         return self._renew(connection, card, {key_ref: None})
 
@@ -82,7 +83,7 @@ class Renewal:
         key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(source)
         if key is None:
             raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
-        destroying.remove_key(connection, card.id, destination, self.clock())
+        destroying.remove_key(connection, card.id, destination, self.clock(), KEYSTORE)
         cards.move_key(connection, key.id, destination)
         moved = replace(key, key_ref=destination)
         return self._renew(connection, card, {source: None, destination: moved})
@@ -108,7 +109,7 @@ class Renewal:
                 keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
                 cards.set_certificate(connection, key.id, kept.certificate)
             else:
-                destroying.remove_key(connection, card.id, key.key_ref, now)
+                destroying.remove_key(connection, card.id, key.key_ref, now, KEYSTORE)
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
         user = self._holder(connection, card)

@@ -12,6 +12,7 @@ from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import TypeAlias
 
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.errors import InvalidInput
 
 Detail: TypeAlias = str | int | bool
@@ -82,7 +83,7 @@ class Entry:
 
     kind: Kind
     time: datetime
-    actor: str  # "keystore", or role and identifier, such as "workstation 0192…"
+    actor: Actor
     card_id: str | None = None
     user_id: str | None = None
     workstation_id: str | None = None
@@ -99,7 +100,7 @@ def encode(entry: Entry) -> bytes:
     fields: dict[str, object] = {
         "kind": entry.kind.value,
         "time": (entry.time - EPOCH) // MICROSECOND,
-        "actor": entry.actor,
+        "actor": str(entry.actor),
         "trace_id": entry.trace_id,
         "details": dict(entry.details),
         "evidence": {
@@ -119,7 +120,7 @@ def decode(line: bytes) -> Entry:
         return Entry(
             kind=Kind(kept["kind"]),
             time=EPOCH + kept["time"] * MICROSECOND,
-            actor=kept["actor"],
+            actor=Actor.parse(kept["actor"]),
             trace_id=kept.get("trace_id", ""),
             details=kept.get("details", {}),
             evidence={

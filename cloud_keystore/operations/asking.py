@@ -9,11 +9,12 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import payload, qr
-from cloud_keystore.audit import alerts, journal
+from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding
 from cloud_keystore.custody.use.closing import withdraw
 from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
     SECURE_MESSAGING,
@@ -36,7 +37,7 @@ from cloud_keystore.model.errors import (
     SessionRefused,
     TooManyRefusals,
 )
-from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     DECISION_TIME,
     QR_TIME,
@@ -121,9 +122,8 @@ class Asking:
             channels = _channels(ask, in_force.policy)
             _check_patience(connection, key, workstation, now)
             factors = self._factors(connection, ask, key, workstation, in_force.policy)
-            actor = f"workstation {workstation.id}"
             replaced = operations.open_at(connection, card.id, workstation.id, now)
-            withdraw(connection, replaced, now, actor, "replaced")
+            withdraw(connection, replaced, now, workstation.actor, "replaced")
             asked = payload.Asked(
                 operation_id=new_id(now, self.random),
                 key_use=ask.key_use,
@@ -143,7 +143,7 @@ class Asking:
             )
             operation = self._operation(ask, asked, channels)
             operations.add(connection, operation)
-            journal.append(connection, _asked(operation, ask, in_force, actor))
+            journal.append(connection, _asked(operation, ask, in_force, workstation.actor))
         self.wake([user.id, operation.id, *replaced])
         return operation
 
@@ -187,8 +187,8 @@ class Asking:
         """Withdraw an operation; one that has ended, or whose key is in use, stays as it is."""
         operation = self.find(operation_id, workstation)
         with self.database.write() as connection:
-            actor = f"workstation {workstation.id}"
-            changed = withdraw(connection, [operation_id], self.clock(), actor, "withdrawn")
+            now, actor = self.clock(), workstation.actor
+            changed = withdraw(connection, [operation_id], now, actor, "withdrawn")
         if changed:
             self.wake([operation_id, operation.user_id])
         return self.find(operation_id, workstation)
@@ -292,24 +292,20 @@ def _check_patience(connection: Connection, key: Key, workstation: Identity, now
         )
 
 
-def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: str) -> Entry:
-    terms: dict[str, int | str | bool] = {"inputs": len(ask.inputs)}
+def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: Actor) -> Entry:
+    terms: dict[str, Detail] = {"inputs": len(ask.inputs)}
     if ask.session is not None:
         terms = {
             "most_uses": ask.session.most_uses,
             "seconds": int(ask.session.time.total_seconds()),
         }
-    return Entry(
-        kind=Kind.OPERATION_ASKED,
-        time=operation.create_time,
-        actor=actor,
-        card_id=operation.card_id,
-        user_id=operation.user_id,
-        workstation_id=operation.workstation_id,
-        operation_id=operation.id,
-        key_id=operation.key_id,
-        details={"kind": operation.kind.name, "policy": in_force.name, **terms},
-        evidence={"payload": operation.payload},
+    return entries.about_operation(
+        Kind.OPERATION_ASKED,
+        operation,
+        operation.create_time,
+        actor,
+        {"kind": operation.kind.name, "policy": in_force.name, **terms},
+        {"payload": operation.payload},
     )
 
 

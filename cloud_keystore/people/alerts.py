@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.alerts import Alert
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import AlertNotFound
-from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import alerts, cards, people
 from cloud_keystore.storage.engine import Database
@@ -50,17 +50,8 @@ class Alerts:
             if alert is None:
                 raise AlertNotFound("there is no such alert: list them for their identifiers")
             if first:
-                journal.append(
-                    connection,
-                    Entry(
-                        Kind.ALERT_ACKNOWLEDGED,
-                        now,
-                        f"operator {operator.id}",
-                        card_id=alert.card_id,
-                        user_id=alert.user_id,
-                        details={"alert_id": alert.id, "alert": alert.kind.value},
-                    ),
-                )
+                seen = entries.about_alert(Kind.ALERT_ACKNOWLEDGED, alert, now, operator.actor)
+                journal.append(connection, seen)
             return _entry(connection, alert)
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import DeviceNotFound, UserNotFound
-from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, Role, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
@@ -55,19 +55,11 @@ class Devices:
             if device is None or device.role is not Role.DEVICE:
                 raise DeviceNotFound("there is no such device: list those of its holder")
             withdrawn: list[str] = []
-            actor = f"operator {operator.id}"
+            actor = operator.actor
             if people.remove_identity(connection, device.id):
-                journal.append(
-                    connection,
-                    Entry(
-                        Kind.IDENTITY_REMOVED,
-                        now,
-                        actor,
-                        user_id=device.user_id,
-                        device_id=device.id,
-                        details={"reason": reason, "name": device.display_name},
-                    ),
-                )
+                said = {"reason": reason, "name": device.display_name}
+                removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
+                journal.append(connection, removed)
                 withdrawn = close_device(connection, device.id, now, actor, "device removed")
             entry = _entry(connection, people.find_identity(connection, device.id) or device)
         self.wake([device.user_id or device.id, *withdrawn])

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
@@ -149,8 +149,10 @@ def _enrolled(
     now: datetime,
 ) -> Entry:
     """The entry with all that the identity and its approval key were made from."""
-    role = identity.role.name.lower()
-    details: dict[str, Detail] = {"role": role, "name": identity.display_name}
+    details: dict[str, Detail] = {
+        "role": identity.role.name.lower(),
+        "name": identity.display_name,
+    }
     match registration:
         case NativeRegistration(public_key, signature):
             details["approval_key"] = "native"
@@ -167,15 +169,8 @@ def _enrolled(
             "backed_up": key.backed_up,
         }
         evidence["approval_key"] = key.public_key
-    return Entry(
-        Kind.IDENTITY_ENROLLED,
-        now,
-        f"{role} {identity.id}",
-        user_id=identity.user_id,
-        workstation_id=identity.id if identity.role is Role.WORKSTATION else None,
-        device_id=identity.id if identity.role is Role.DEVICE else None,
-        details=details,
-        evidence=evidence,
+    return entries.about_identity(
+        Kind.IDENTITY_ENROLLED, identity, now, identity.actor, details, evidence
     )
 
 

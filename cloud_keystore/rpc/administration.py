@@ -50,7 +50,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
             lambda workstation: self.management.request_challenge(
                 request.card_serial,
                 request.algorithm,
-                workstation.id,
+                workstation,
                 enciphered=request.enciphered,
             ),
         )
@@ -64,7 +64,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
             lambda workstation: self.management.answer_challenge(
                 request.card_serial,
                 request.algorithm,
-                workstation.id,
+                workstation,
                 request.response,
                 request.challenge,
             ),
@@ -151,7 +151,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.ResetCardResponse:
         changes = await self.door.call(
             context,
-            lambda workstation: self.administration.reset_card(request.card_serial, workstation.id),
+            lambda workstation: self.administration.reset_card(request.card_serial, workstation),
         )
         return pb.ResetCardResponse(changes=cards.changes(changes))
 
@@ -161,7 +161,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
         certificate = await self.door.call(
             context,
             lambda workstation: self.administration.attest_key(
-                request.card_serial, request.key_ref, workstation.id
+                request.card_serial, request.key_ref, workstation
             ),
         )
         return pb.AttestKeyResponse(certificate=certificate)

@@ -113,9 +113,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> pb.SetPasscodeResponse:
         puk = await self.door.call(
             context,
-            lambda device: self.passcodes.set_first(
-                request.card_serial, request.passcode, device.user_id
-            ),
+            lambda device: self.passcodes.set_first(request.card_serial, request.passcode, device),
         )
         return pb.SetPasscodeResponse(puk=puk)
 

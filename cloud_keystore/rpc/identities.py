@@ -25,7 +25,7 @@ class IdentityMethods:
         made, token = await self.door.call(
             context,
             lambda caller: self.people.add_workstation(
-                request.display_name, request.site, actor=actor(caller)
+                request.display_name, request.site, actor=caller.actor
             ),
         )
         return pb.CreateWorkstationResponse(
@@ -49,7 +49,7 @@ class IdentityMethods:
     ) -> pb.CreateOperatorResponse:
         token = await self.door.call(
             context,
-            lambda caller: self.people.add_operator(request.display_name, actor=actor(caller)),
+            lambda caller: self.people.add_operator(request.display_name, actor=caller.actor),
         )
         return pb.CreateOperatorResponse(token=token_message(token))
 
@@ -70,7 +70,7 @@ class IdentityMethods:
     ) -> pb.CreateAuditorResponse:
         token = await self.door.call(
             context,
-            lambda caller: self.people.add_auditor(request.display_name, actor=actor(caller)),
+            lambda caller: self.people.add_auditor(request.display_name, actor=caller.actor),
         )
         return pb.CreateAuditorResponse(token=token_message(token))
 
@@ -95,11 +95,6 @@ class IdentityMethods:
         return await self.door.call(
             context, lambda caller: self.identities.remove(role, identity_id, reason, caller)
         )
-
-
-def actor(caller: Identity) -> str:
-    """What the journal calls an operator."""
-    return f"operator {caller.id}"
 
 
 def token_message(token: Token) -> pb.Token:

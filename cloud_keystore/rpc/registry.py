@@ -16,7 +16,7 @@ from cloud_keystore.people.people import People
 from cloud_keystore.rpc.devices import DeviceMethods
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.features import features
-from cloud_keystore.rpc.identities import IdentityMethods, actor, token_message
+from cloud_keystore.rpc.identities import IdentityMethods, token_message
 from cloud_keystore.rpc.policies import PolicyMethods
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
@@ -55,7 +55,7 @@ class RegistryServicer(
                 request.email,
                 request.upn,
                 request.sid,
-                actor=actor(caller),
+                actor=caller.actor,
             ),
         )
         return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=token_message(token))
@@ -72,7 +72,7 @@ class RegistryServicer(
         self, request: pb.CreateDeviceTokenRequest, context: Context
     ) -> pb.CreateDeviceTokenResponse:
         token = await self.door.call(
-            context, lambda caller: self.people.invite_device(request.user_id, actor=actor(caller))
+            context, lambda caller: self.people.invite_device(request.user_id, actor=caller.actor)
         )
         return pb.CreateDeviceTokenResponse(device_token=token_message(token))
 
@@ -91,7 +91,7 @@ class RegistryServicer(
                 request.user_id,
                 request.profile,
                 request.organisation_id,
-                actor=actor(caller),
+                actor=caller.actor,
             )
             return self._whole_card(made.card.serial)
 
@@ -111,7 +111,7 @@ class RegistryServicer(
         self, request: pb.UnlockCardRequest, context: Context
     ) -> pb.UnlockCardResponse:
         entry = await self.door.call(
-            context, lambda caller: self.cards.unlock(request.card_serial, actor=actor(caller))
+            context, lambda caller: self.cards.unlock(request.card_serial, actor=caller.actor)
         )
         return pb.UnlockCardResponse(card=_card(entry))
 
@@ -119,7 +119,7 @@ class RegistryServicer(
         self, request: pb.SuspendCardRequest, context: Context
     ) -> pb.SuspendCardResponse:
         entry = await self.door.call(
-            context, lambda caller: self.cards.suspend(request.card_serial, actor=actor(caller))
+            context, lambda caller: self.cards.suspend(request.card_serial, actor=caller.actor)
         )
         return pb.SuspendCardResponse(card=_card(entry))
 
@@ -127,7 +127,7 @@ class RegistryServicer(
         self, request: pb.ResumeCardRequest, context: Context
     ) -> pb.ResumeCardResponse:
         entry = await self.door.call(
-            context, lambda caller: self.cards.resume(request.card_serial, actor=actor(caller))
+            context, lambda caller: self.cards.resume(request.card_serial, actor=caller.actor)
         )
         return pb.ResumeCardResponse(card=_card(entry))
 
@@ -137,7 +137,7 @@ class RegistryServicer(
         entry = await self.door.call(
             context,
             lambda caller: self.cards.revoke(
-                request.card_serial, request.reason, actor=actor(caller)
+                request.card_serial, request.reason, actor=caller.actor
             ),
         )
         return pb.RevokeCardResponse(card=_card(entry))

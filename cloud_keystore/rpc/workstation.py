@@ -65,7 +65,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         outcome = await self.door.call(
             context,
             lambda workstation: self.passcodes.verify(
-                request.card_serial, request.key_ref, request.passcode, workstation.id
+                request.card_serial, request.key_ref, request.passcode, workstation
             ),
         )
         return pb.VerifyPasscodeResponse(result=_result(outcome))
@@ -80,7 +80,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                 request.key_ref,
                 request.old_passcode,
                 request.new_passcode,
-                workstation.id,
+                workstation,
             ),
         )
         return pb.ChangePasscodeResponse(result=_result(outcome))
@@ -91,7 +91,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         outcome = await self.door.call(
             context,
             lambda workstation: self.passcodes.reset(
-                request.card_serial, request.puk, request.new_passcode, workstation.id
+                request.card_serial, request.puk, request.new_passcode, workstation
             ),
         )
         return pb.ResetPasscodeResponse(result=_result(outcome))
@@ -102,7 +102,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         secret = await self.door.call(
             context,
             lambda workstation: self.secure_messaging.agree_on_session(
-                request.card_serial, request.cipher_suite, request.point, workstation.id
+                request.card_serial, request.cipher_suite, request.point, workstation
             ),
         )
         return pb.AgreeOnSessionResponse(secret=secret)

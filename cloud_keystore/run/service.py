@@ -22,6 +22,7 @@ from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.listening import Relay
@@ -278,7 +279,7 @@ class Service:
 
     def _first_operator(self) -> None:
         """Invite the first operator: whoever may read the data folder may run the registry."""
-        token: Token = self._parts.people.add_operator("first operator")
+        token: Token = self._parts.people.add_operator("first operator", actor=KEYSTORE)
         path = self._settings.operator_token
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -10,17 +10,18 @@ from datetime import timedelta
 
 import structlog
 
-from cloud_keystore.audit import journal as entries
-from cloud_keystore.audit import sequencing
+from cloud_keystore.audit import entries, sequencing
+from cloud_keystore.audit import journal as evidence
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.backends.starting import TokenKeys
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyBackendUnavailable, StorageUnavailable
-from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
@@ -58,9 +59,9 @@ class Upkeep:
         """The first sweep. Whoever owns the database alone knows: what was in use at its last end
         has no result.
         """
-        started = Entry(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
+        started = entries.about_keystore(Kind.KEYSTORE_STARTED, self.clock(), KEYSTORE)
         with self.database.write() as connection:
-            entries.append(connection, started)
+            evidence.append(connection, started)
         self._destroy()
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 

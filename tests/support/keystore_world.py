@@ -35,6 +35,7 @@ from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import PIN, CardState
@@ -49,7 +50,7 @@ from cloud_keystore.model.operations import (
     State,
 )
 from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
-from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.sessions import Session
@@ -63,7 +64,7 @@ from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.pki import authorities
-from cloud_keystore.storage import operations, tables
+from cloud_keystore.storage import operations, people, tables
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.approving import Private, sign
@@ -75,7 +76,21 @@ DATABASE = "keystore.db"
 RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
+OPERATOR = Actor(ActorKind.OPERATOR, "0192")
 NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
+
+
+PC = Identity(  # of which the database knows nothing
+    "pc",
+    Role.WORKSTATION,
+    IdentityState.ACTIVE,
+    "PC",
+    "",
+    None,
+    None,
+    None,
+    datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
+)
 
 
 @dataclass
@@ -162,7 +177,7 @@ class World:
 
     def operator(self) -> Enrolled:
         """An operator of the registration authority."""
-        return self.enrol(self.people.add_operator("Olga").text)
+        return self.enrol(self.people.add_operator("Olga", actor=OPERATOR).text)
 
     def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds, or all."""
@@ -173,37 +188,42 @@ class World:
 
     def auditor(self) -> Identity:
         """Somebody who reads the journal."""
-        return self.enrol(self.people.add_auditor("Aude").text).identity
+        return self.enrol(self.people.add_auditor("Aude", actor=OPERATOR).text).identity
 
     def take_in(self) -> int:
         """Take the journal's entries into its tree, as the service does every second."""
         return sequencing.take_in_all(self.database, self.reading.log, self.clock())
 
     def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
-        return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
+        return self.enrol(self.people.add_workstation(name, "Ward 7", actor=OPERATOR)[1].text)
 
     def user(self, name: str = "Ada Byron", upn: str = "", sid: str = "") -> tuple[User, Enrolled]:
         """A person with a phone."""
-        user, token = self.people.add_user(name, "", upn, sid)
+        user, token = self.people.add_user(name, "", upn, sid, actor=OPERATOR)
         return user, self.enrol(token.text)
+
+    def phone_of(self, user: User) -> Identity:
+        """The person's oldest device."""
+        with self.database.read() as connection:
+            return people.list_devices(connection, user.id)[0]
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        made = self.cards.issue(os.urandom(16), user.id, profile).card
+        made = self.cards.issue(os.urandom(16), user.id, profile, actor=OPERATOR).card
         if made.state is CardState.PENDING:
-            self.passcodes.set_first(made.serial, PASSCODE, user.id)
+            self.passcodes.set_first(made.serial, PASSCODE, self.phone_of(user))
         return made.serial
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
         passcode = FACTORY_PASSCODES[PIN] if factory else PASSCODE
-        outcome = self.passcodes.verify(serial, PIN, passcode, workstation.identity.id)
+        outcome = self.passcodes.verify(serial, PIN, passcode, workstation.identity)
         assert isinstance(outcome, Verified)
         return outcome.proof
 
     def administrator(self, serial: str, workstation: Enrolled) -> Administrator:
         """Who knows the factory's management key."""
-        at = (serial, Cipher.AES_192, workstation.identity.id)
+        at = (serial, Cipher.AES_192, workstation.identity)
         challenge = self.management.request_challenge(*at, enciphered=False)
         response = encipher(Cipher.AES_192, factory_key(Cipher.AES_192), challenge)
         proof = self.management.answer_challenge(*at, response, b"").proof
@@ -256,7 +276,7 @@ class World:
 
     def set_policy(self, policy: Policy, organisation_id: str = "", profile: str = "") -> str:
         """Put a policy in force; returns its name."""
-        operator = self.enrol(self.people.add_operator("Operator").text).identity
+        operator = self.enrol(self.people.add_operator("Operator", actor=OPERATOR).text).identity
         return self.organisations.set_policy(organisation_id, profile, policy, operator).name
 
     def session(

@@ -70,7 +70,7 @@ def changes(world: World, serial: str, pc: Enrolled) -> dict[str, Change]:
         ),
         "move": lambda _, who: administration.move_key(who, 0x9C, 0x82),
         "tries": lambda _, who: administration.set_tries(who, proof, 4, 5),
-        "reset": lambda _, who: administration.reset_card(who.card_serial, who.workstation.id),
+        "reset": lambda _, who: administration.reset_card(who.card_serial, who.workstation),
     }
 
 
@@ -118,9 +118,9 @@ def faults_of(world: World, serial: str) -> list[str]:
 
 def block(world: World, serial: str, pc: Enrolled) -> None:
     while world.passcodes.status(serial, PIN).tries_left:
-        world.passcodes.verify(serial, PIN, b"999999", pc.identity.id)
+        world.passcodes.verify(serial, PIN, b"999999", pc.identity)
     while world.passcodes.status(serial, PUK).tries_left:
-        world.passcodes.reset(serial, b"99999999", b"123456", pc.identity.id)
+        world.passcodes.reset(serial, b"99999999", b"123456", pc.identity)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import channel
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
-from support.keystore_world import SESSIONS, TERMS, World, new_world
+from support.keystore_world import OPERATOR, SESSIONS, TERMS, World, new_world
 
 Export = list[Line]
 
@@ -56,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.use(session, pc)
     world.use(session, pc)
     world.take_in()
-    user, token = world.people.add_user("Bo", "")
+    user, token = world.people.add_user("Bo", "", actor=OPERATOR)
     bo = world.enrol_passkey(token.text)
     world.decide(world.ask(world.card(user), pc), bo)
     world.take_in()

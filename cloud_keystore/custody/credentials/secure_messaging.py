@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
-from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -29,7 +30,7 @@ class SecureMessaging:
     custody: Keys
 
     def agree_on_session(
-        self, serial: str, cipher_suite: int, point: bytes, workstation_id: str
+        self, serial: str, cipher_suite: int, point: bytes, workstation: Identity
     ) -> bytes:
         """The secret Z of a card's key and the client's ephemeral `point`, uncompressed (step C5).
         Its entry is in the journal before the key is used.
@@ -48,15 +49,13 @@ class SecureMessaging:
             if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
                 raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
             padding.check(KeyUse.AGREE, key.algorithm, point)
-            agreed = Entry(
+            agreed = entries.about_card(
                 Kind.SECURE_MESSAGING_AGREED,
+                card,
                 self.clock(),
-                f"workstation {workstation_id}",
-                card_id=card.id,
-                user_id=card.user_id,
-                workstation_id=workstation_id,
-                key_id=key.id,
-                details={"cipher_suite": f"{cipher_suite:02X}"},
+                workstation.actor,
+                {"cipher_suite": f"{cipher_suite:02X}"},
+                key=key,
             )
             journal.append(connection, agreed)
         (secret,) = self.custody.use(key, KeyUse.AGREE, [point])

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 
 from cloud_keystore.audit import journal, notes, tree
 from cloud_keystore.audit.sequencing import MOST_AT_ONCE, take_in
+from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.errors import (
     CardNotFound,
     EntryNotFound,
@@ -30,7 +31,7 @@ LEAST_STATEMENTS = 5  # of taking in
 def write(world: World, count: int) -> None:
     with world.database.write() as connection:
         made = [
-            Entry(Kind.KEYSTORE_STARTED, world.clock(), "keystore", details={"n": number})
+            Entry(Kind.KEYSTORE_STARTED, world.clock(), KEYSTORE, details={"n": number})
             for number in range(count)
         ]
         journal.append(connection, *made)
@@ -169,7 +170,7 @@ class TestReading:
         world.reading.head(auditor)
         world.reading.search(auditor, Query(kinds=("card.issued",)), "", None, 10)
         read = world.journal(Kind.JOURNAL_READ)
-        assert [entry.actor for entry in read] == [f"auditor {auditor.id}"] * 2
+        assert [str(entry.actor) for entry in read] == [f"auditor {auditor.id}"] * 2
         assert read[1].details == {"call": "search", "kinds": "card.issued"}
 
     def test_proofs_hold_for_the_checkpoint(self, world: World) -> None:
@@ -212,7 +213,7 @@ def test_an_entry_is_one_line_of_json_that_never_changes(world: World) -> None:
     entry = Entry(
         Kind.OPERATION_USED,
         world.clock(),
-        "workstation 1",
+        Actor(ActorKind.WORKSTATION, "1"),
         card_id="2",
         trace_id="3",
         details={"b": 1, "a": "x"},

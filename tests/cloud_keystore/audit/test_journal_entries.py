@@ -20,31 +20,30 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Kind, encode
 from cloud_keystore.model.passcodes import Mismatch
-from support.keystore_world import PASSCODE, World
+from support.keystore_world import OPERATOR, PASSCODE, PC, World
 
-OLGA = "operator 0192"
 NEW = b"246802"
 WRONG = b"999999"
 KEY = bytes(range(101, 125))
 SCALAR = bytes(range(1, 33))
 
 MOVES: dict[Kind, Callable[[World, str], object]] = {
-    Kind.CARD_SUSPENDED: lambda world, serial: world.cards.suspend(serial, actor=OLGA),
-    Kind.CARD_RESUMED: lambda world, serial: world.cards.resume(serial, actor=OLGA),
-    Kind.PASSCODE_UNBLOCKED: lambda world, serial: world.cards.unlock(serial, actor=OLGA),
-    Kind.CARD_REVOKED: lambda world, serial: world.cards.revoke(serial, "lost", actor=OLGA),
+    Kind.CARD_SUSPENDED: lambda world, serial: world.cards.suspend(serial, actor=OPERATOR),
+    Kind.CARD_RESUMED: lambda world, serial: world.cards.resume(serial, actor=OPERATOR),
+    Kind.PASSCODE_UNBLOCKED: lambda world, serial: world.cards.unlock(serial, actor=OPERATOR),
+    Kind.CARD_REVOKED: lambda world, serial: world.cards.revoke(serial, "lost", actor=OPERATOR),
 }
 
 
 def test_whom_the_registration_authority_adds_and_invites(world: World) -> None:
-    user, _ = world.people.add_user("Ada", "", actor=OLGA)
-    world.people.invite_device(user.id, actor=OLGA)
-    pc, _ = world.people.add_workstation("PC1", "", actor=OLGA)
-    world.people.add_operator("Otto", actor=OLGA)
-    world.people.add_auditor("Aude", actor=OLGA)
+    user, _ = world.people.add_user("Ada", "", actor=OPERATOR)
+    world.people.invite_device(user.id, actor=OPERATOR)
+    pc, _ = world.people.add_workstation("PC1", "", actor=OPERATOR)
+    world.people.add_operator("Otto", actor=OPERATOR)
+    world.people.add_auditor("Aude", actor=OPERATOR)
     (added,) = world.journal(Kind.USER_ADDED)
     invited = world.journal(Kind.IDENTITY_INVITED)
-    assert (added.user_id, added.actor) == (user.id, OLGA)
+    assert (added.user_id, added.actor) == (user.id, OPERATOR)
     assert [entry.details["role"] for entry in invited] == [
         "device",
         "device",
@@ -52,7 +51,7 @@ def test_whom_the_registration_authority_adds_and_invites(world: World) -> None:
         "operator",
         "auditor",
     ]
-    assert {entry.actor for entry in invited} == {OLGA}
+    assert {entry.actor for entry in invited} == {OPERATOR}
     assert invited[0].user_id == user.id
     assert invited[2].workstation_id == pc.id
 
@@ -61,13 +60,17 @@ def test_what_operators_do_with_cards(world: World) -> None:
     user, _ = world.user()
     request_id = os.urandom(16)
     for _ in range(2):  # the second finds the card made
-        card = world.cards.issue(request_id, user.id, "p256", actor=OLGA).card
-    world.passcodes.set_first(card.serial, PASSCODE, user.id)
+        card = world.cards.issue(request_id, user.id, "p256", actor=OPERATOR).card
+    world.passcodes.set_first(card.serial, PASSCODE, world.phone_of(user))
     for move in MOVES.values():
         move(world, card.serial)
     told = world.journal(Kind.CARD_ISSUED, Kind.CARD_ACTIVATED, *MOVES)
     assert [entry.kind for entry in told] == [Kind.CARD_ISSUED, Kind.CARD_ACTIVATED, *MOVES]
-    assert [entry.actor for entry in told] == [OLGA, f"user {user.id}", *[OLGA] * len(MOVES)]
+    assert [str(entry.actor) for entry in told] == [
+        str(OPERATOR),
+        f"user {user.id}",
+        *[str(OPERATOR)] * len(MOVES),
+    ]
     assert {(entry.card_id, entry.user_id) for entry in told} == {(card.id, user.id)}
     assert told[-1].details == {"reason": "lost"}
 
@@ -76,37 +79,37 @@ def test_who_closes_a_card_is_who_ends_what_waits(world: World) -> None:
     user, _ = world.user()
     serial = world.card(user)
     world.ask(serial, world.workstation())
-    world.cards.suspend(serial, actor=OLGA)
+    world.cards.suspend(serial, actor=OPERATOR)
     (cancelled,) = world.journal(Kind.OPERATION_CANCELLED)
-    assert cancelled.actor == OLGA
+    assert cancelled.actor == OPERATOR
 
 
 def test_what_is_refused_is_not_told_as_done(world: World) -> None:
     user, _ = world.user()
     serial = world.card(user)
     with pytest.raises(IllegalCardChange):
-        world.cards.resume(serial)
+        world.cards.resume(serial, actor=OPERATOR)
     with pytest.raises(PasscodeAlreadySet):
-        world.passcodes.set_first(serial, NEW, user.id)
-    world.cards.suspend(serial)
+        world.passcodes.set_first(serial, NEW, world.phone_of(user))
+    world.cards.suspend(serial, actor=OPERATOR)
     with pytest.raises(CardNotInUse):
-        world.passcodes.verify(serial, PIN, PASSCODE, "pc")
+        world.passcodes.verify(serial, PIN, PASSCODE, PC)
     assert not world.journal(Kind.CARD_RESUMED, Kind.PASSCODE_RIGHT, Kind.PASSCODE_WRONG)
     assert len(world.journal(Kind.CARD_ACTIVATED)) == 1
 
 
 def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
     user, _ = world.user()
-    card = world.cards.issue(os.urandom(16), user.id, "p256").card
-    puk = world.passcodes.set_first(card.serial, PASSCODE, user.id).encode()
-    pc = world.workstation().identity.id
+    card = world.cards.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
+    puk = world.passcodes.set_first(card.serial, PASSCODE, world.phone_of(user)).encode()
+    pc = world.workstation().identity
     world.passcodes.verify(card.serial, PIN, PASSCODE, pc)
     world.passcodes.change(card.serial, PIN, PASSCODE, NEW, pc)
     while world.passcodes.verify(card.serial, PIN, WRONG, pc) != Mismatch(0):
         pass
     world.passcodes.verify(card.serial, PIN, NEW, pc)  # right, but too late
     world.passcodes.reset(card.serial, puk, PASSCODE, pc)
-    told = [entry for entry in world.journal() if entry.workstation_id == pc]
+    told = [entry for entry in world.journal() if entry.workstation_id == pc.id]
     told = [entry for entry in told if entry.kind.value.startswith("passcode.")]
     kinds = [entry.kind for entry in told]
     wrong = kinds.count(Kind.PASSCODE_WRONG)
@@ -125,10 +128,10 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
 
 
 def test_no_secret_is_in_any_entry(world: World) -> None:
-    user, token = world.people.add_user("Ada", "")
-    card = world.cards.issue(os.urandom(16), user.id, "p256").card
-    puk = world.passcodes.set_first(card.serial, b"731964", user.id)
-    pc = world.workstation().identity.id
+    user, token = world.people.add_user("Ada", "", actor=OPERATOR)
+    card = world.cards.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
+    puk = world.passcodes.set_first(card.serial, b"731964", world.phone_of(user))
+    pc = world.workstation().identity
     world.passcodes.verify(card.serial, PIN, b"731964", pc)
     world.passcodes.verify(card.serial, PIN, b"582046", pc)
     world.passcodes.change(card.serial, PIN, b"731964", b"640285", pc)
@@ -150,7 +153,7 @@ def test_no_secret_is_in_any_entry(world: World) -> None:
 def test_what_administrators_do(world: World) -> None:
     user, _ = world.user()
     serial, pc = world.card(user, "developer"), world.workstation()
-    at = (serial, Cipher.AES_192, pc.identity.id)
+    at = (serial, Cipher.AES_192, pc.identity)
     world.management.request_challenge(*at, enciphered=False)
     with pytest.raises(ChallengeRejected):
         world.management.answer_challenge(*at, bytes(16), b"")
@@ -162,9 +165,9 @@ def test_what_administrators_do(world: World) -> None:
     use.write_object(admin, 0x5FC105, b"contents")
     use.set_management_key(admin, Cipher.AES_192, KEY)
     for key_ref in (PIN, PUK):
-        while world.passcodes.change(serial, key_ref, WRONG, NEW, pc.identity.id) != Mismatch(0):
+        while world.passcodes.change(serial, key_ref, WRONG, NEW, pc.identity) != Mismatch(0):
             pass
-    use.reset_card(serial, "pc")
+    use.reset_card(serial, PC)
     kinds = (
         Kind.ADMINISTRATOR_WRONG,
         Kind.ADMINISTRATOR_RIGHT,

@@ -47,7 +47,7 @@ from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
 from cloud_keystore.pki.attestation import POLICIES
 from cloud_keystore.storage import cards
-from support.keystore_world import PASSCODE, Enrolled, World
+from support.keystore_world import OPERATOR, PASSCODE, PC, Enrolled, World
 from support.whole_cards import faults
 
 P256, ED25519 = Algorithm.ECC_P256, Algorithm.ED25519
@@ -74,7 +74,7 @@ def keys(world: World, serial: str) -> dict[int, Key]:
 
 def block(world: World, serial: str, pc: Enrolled) -> None:
     """Try until PIN and PUK are blocked."""
-    at = pc.identity.id
+    at = pc.identity
     while world.passcodes.status(serial, PIN).tries_left:
         world.passcodes.verify(serial, PIN, b"999999", at)
     while world.passcodes.status(serial, PUK).tries_left:
@@ -130,22 +130,22 @@ class TestAttacks:
         with pytest.raises(AdministrationRefused):
             CHANGES[change](world, who)
         with pytest.raises(AdministrationRefused):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
         with pytest.raises(AdministrationRefused):
-            world.administration.attest_key(serial, 0x9A, "pc")
+            world.administration.attest_key(serial, 0x9A, PC)
         assert world.cards.image(serial) == before
 
     @pytest.mark.parametrize("change", CHANGES)
     def test_a_card_that_is_suspended(
         self, world: World, serial: str, admin: Administrator, change: str
     ) -> None:
-        world.cards.suspend(serial)
+        world.cards.suspend(serial, actor=OPERATOR)
         with pytest.raises(CardNotInUse):
             CHANGES[change](world, admin)
         with pytest.raises(CardNotInUse):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
         with pytest.raises(CardNotInUse):
-            world.administration.attest_key(serial, 0x9A, "pc")
+            world.administration.attest_key(serial, 0x9A, PC)
 
     def test_no_card(self, world: World, admin: Administrator) -> None:
         with pytest.raises(CardNotFound):
@@ -170,7 +170,7 @@ class TestAttacks:
             CHANGES["write"](world, elsewhere)
         CHANGES["write"](world, admin)  # tools go on with notes of their own
         assert world.cards.image(serial).management is Cipher.AES_256
-        at = (serial, Cipher.AES_256, pc.identity.id)
+        at = (serial, Cipher.AES_256, pc.identity)
         sent = world.management.request_challenge(*at, enciphered=False)
         answer = encipher(Cipher.AES_256, bytes(range(32)), sent)
         assert world.management.answer_challenge(*at, answer, b"").proof
@@ -449,7 +449,7 @@ class TestTries:
     def test_tries_and_factory_passcodes(
         self, world: World, serial: str, pc: Enrolled, admin: Administrator
     ) -> None:
-        at = pc.identity.id
+        at = pc.identity
         world.passcodes.change(serial, PIN, b"123456", PASSCODE, at)
         assert world.passcodes.status(serial, PIN) == Status(3, 3, factory=False)
         outcome = world.passcodes.verify(serial, PIN, PASSCODE, at)
@@ -486,11 +486,11 @@ class TestTries:
 class TestReset:
     def test_a_card_that_is_not_blocked(self, world: World, serial: str, pc: Enrolled) -> None:
         with pytest.raises(CardNotBlocked):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
         for _ in range(3):
-            world.passcodes.verify(serial, PIN, b"999999", pc.identity.id)
+            world.passcodes.verify(serial, PIN, b"999999", pc.identity)
         with pytest.raises(CardNotBlocked):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
 
     def test_a_blocked_card(self, world: World, serial: str, pc: Enrolled) -> None:
         admin = world.administrator(serial, pc)
@@ -498,7 +498,7 @@ class TestReset:
         CHANGES["management key"](world, admin)
         before, waiting = world.cards.image(serial), world.ask(serial, pc)
         block(world, serial, pc)
-        made = world.administration.reset_card(serial, "pc")
+        made = world.administration.reset_card(serial, PC)
         after = world.cards.image(serial)
         assert after.keys == ()
         assert set(after.objects) == {
@@ -524,7 +524,7 @@ class TestReset:
 
     def test_and_then_used_again(self, world: World, serial: str, pc: Enrolled) -> None:
         block(world, serial, pc)
-        world.administration.reset_card(serial, "pc")
+        world.administration.reset_card(serial, PC)
         admin = world.administrator(serial, pc)
         world.administration.generate_key(admin, 0x9A, P256, STANDARD)
         assert world.ask(serial, pc).state is State.PENDING
@@ -537,7 +537,7 @@ class TestAttestation:
         world.administration.generate_key(
             admin, 0x9A, P256, Policies(PinPolicy.ALWAYS, TouchPolicy.ALWAYS)
         )
-        der = world.administration.attest_key(serial, 0x9A, "pc")
+        der = world.administration.attest_key(serial, 0x9A, PC)
         certificate = x509.load_der_x509_certificate(der)
         contents = world.cards.image(serial).objects[ATTESTATION_CERTIFICATE]
         issuer = world.cards.authorities.attestation
@@ -556,16 +556,16 @@ class TestAttestation:
             admin, 0x9D if algorithm is Algorithm.X25519 else 0x9A, algorithm, STANDARD
         )
         for key_ref, key in keys(world, admin.card_serial).items():
-            der = world.administration.attest_key(admin.card_serial, key_ref, "pc")
+            der = world.administration.attest_key(admin.card_serial, key_ref, PC)
             found = x509.load_der_x509_certificate(der).public_key()
             assert found == load_der_public_key(key.public_key)
 
     def test_a_key_from_elsewhere(self, world: World, admin: Administrator) -> None:
         world.administration.import_key(admin, 0x9A, P256, SCALAR, STANDARD)
         with pytest.raises(NotAttested):
-            world.administration.attest_key(admin.card_serial, 0x9A, "pc")
+            world.administration.attest_key(admin.card_serial, 0x9A, PC)
 
     @pytest.mark.parametrize("key_ref", [0x04, 0x82, 0x9B, 0])
     def test_no_key(self, world: World, serial: str, key_ref: int) -> None:
         with pytest.raises(KeyNotFound):
-            world.administration.attest_key(serial, key_ref, "pc")
+            world.administration.attest_key(serial, key_ref, PC)

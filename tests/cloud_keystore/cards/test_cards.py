@@ -23,7 +23,7 @@ from cloud_keystore.model.errors import IllegalCardChange, InvalidInput, UserNot
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
 from cloud_keystore.pki.cms import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
-from support.keystore_world import PASSCODE, Enrolled, FakeClock, World
+from support.keystore_world import OPERATOR, PASSCODE, Enrolled, FakeClock, World
 
 
 def test_a_card_is_its_own(world: World, ada: tuple[User, Enrolled]) -> None:
@@ -104,24 +104,24 @@ def printed(signed: bytes, folder: Path) -> str:
 
 def test_issuing_is_idempotent(world: World, ada: tuple[User, Enrolled]) -> None:
     request_id = os.urandom(16)
-    first = world.cards.issue(request_id, ada[0].id, "p256")
-    assert world.cards.issue(request_id, ada[0].id, "p256") == first
+    first = world.cards.issue(request_id, ada[0].id, "p256", actor=OPERATOR)
+    assert world.cards.issue(request_id, ada[0].id, "p256", actor=OPERATOR) == first
     assert len(world.cards.list_all()) == 1
 
 
 def test_wrong_orders(world: World, ada: tuple[User, Enrolled]) -> None:
     with pytest.raises(UserNotFound):
-        world.cards.issue(os.urandom(16), "nobody", "p256")
+        world.cards.issue(os.urandom(16), "nobody", "p256", actor=OPERATOR)
     with pytest.raises(InvalidInput, match="use one of v1, v2"):
-        world.cards.issue(os.urandom(16), ada[0].id, "rsa512")
+        world.cards.issue(os.urandom(16), ada[0].id, "rsa512", actor=OPERATOR)
     with pytest.raises(InvalidInput):
-        world.cards.issue(b"", ada[0].id, "p256")
+        world.cards.issue(b"", ada[0].id, "p256", actor=OPERATOR)
 
 
 ACTIONS = {
-    CardEvent.SUSPEND: lambda world, serial: world.cards.suspend(serial),
-    CardEvent.RESUME: lambda world, serial: world.cards.resume(serial),
-    CardEvent.REVOKE: lambda world, serial: world.cards.revoke(serial, "left"),
+    CardEvent.SUSPEND: lambda world, serial: world.cards.suspend(serial, actor=OPERATOR),
+    CardEvent.RESUME: lambda world, serial: world.cards.resume(serial, actor=OPERATOR),
+    CardEvent.REVOKE: lambda world, serial: world.cards.revoke(serial, "left", actor=OPERATOR),
 }
 
 
@@ -147,7 +147,7 @@ def test_a_revoked_card_has_no_keys(
     with world.database.read() as connection:
         query = text("SELECT sealed_private FROM key")
         sealed = [row.sealed_private for row in connection.execute(query)]
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.read() as connection:
         assert all(row.sealed_private is None for row in connection.execute(query))
     world.database.close()  # checkpoints: what was erased is gone from the files too
@@ -156,11 +156,11 @@ def test_a_revoked_card_has_no_keys(
 
 
 def test_unlocking_needs_a_passcode(world: World, ada: tuple[User, Enrolled]) -> None:
-    serial = world.cards.issue(os.urandom(16), ada[0].id, "p256").card.serial
+    serial = world.cards.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR).card.serial
     with pytest.raises(IllegalCardChange, match="no passcode yet"):
-        world.cards.unlock(serial)
-    world.passcodes.set_first(serial, PASSCODE, ada[0].id)
-    world.cards.unlock(serial)
+        world.cards.unlock(serial, actor=OPERATOR)
+    world.passcodes.set_first(serial, PASSCODE, ada[1].identity)
+    world.cards.unlock(serial, actor=OPERATOR)
 
 
 def test_expiry_is_that_of_the_certificates(world: World, ada: tuple[User, Enrolled]) -> None:
@@ -177,7 +177,7 @@ def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
 ) -> None:
     serial = world.card(ada[0])
     held = {key.id: key for key in world.cards.keys(serial)}
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.read() as connection:
         entries = connection.execute(text("SELECT entry FROM journal")).scalars().all()
     told = [entry for entry in map(decode, entries) if entry.kind is Kind.KEY_DESTROYED]

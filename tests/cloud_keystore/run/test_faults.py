@@ -31,7 +31,7 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
 from support.keystore_process import KeystoreProcess, Workstation, code
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 resource = pytest.importorskip("resource", reason="this system has no limits of processes")
 SMALL = 4096  # bytes: no file of a keystore grows beyond, if this is the most
@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_or_read_only_costs_no_approval(
 
 def issue_many(world: World, user: User) -> None:
     for _ in range(50):
-        world.cards.issue(os.urandom(16), user.id, "p256")
+        world.cards.issue(os.urandom(16), user.id, "p256", actor=OPERATOR)
 
 
 def performed(world: World, operation: Operation, pc: Enrolled) -> bool:

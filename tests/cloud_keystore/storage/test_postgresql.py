@@ -306,7 +306,7 @@ def test_a_passcode_has_no_more_tries_at_two_replicas(replicas: list[World]) -> 
     serial, pc = replicas[0].card(user), replicas[0].workstation()
 
     def guess(world: World, number: int) -> int:
-        guessed = world.passcodes.verify(serial, 0x80, b"99999%d" % number, pc.identity.id)
+        guessed = world.passcodes.verify(serial, 0x80, b"99999%d" % number, pc.identity)
         return getattr(guessed, "tries_left", 0)
 
     left = together([lambda w=world, n=n: guess(w, n) for n, world in enumerate(replicas * 4)])

@@ -207,7 +207,7 @@ def _row(kept: pb.Entry, *, as_json: bool) -> output.Row:
         "index": kept.index if kept.HasField("index") else None,
         "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
         "kind": entry.kind.value,
-        "actor": entry.actor,
+        "actor": str(entry.actor),
         "card_id": entry.card_id,
         "user_id": entry.user_id,
         "workstation_id": entry.workstation_id,

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_keystore.audit import journal, sequencing
 from cloud_keystore.audit.sequencing import Log
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
@@ -85,7 +86,7 @@ def _entries(chance: random.Random, start: int, count: int) -> Iterator[Entry]:
         yield Entry(
             Kind.SESSION_USED,
             BEGIN + number * STEP,
-            f"workstation {_id(3, card % WORKSTATIONS)}",
+            Actor(ActorKind.WORKSTATION, _id(3, card % WORKSTATIONS)),
             card_id=_id(1, card),
             user_id=_id(2, card % USERS),
             workstation_id=_id(3, card % WORKSTATIONS),

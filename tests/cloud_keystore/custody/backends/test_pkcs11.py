@@ -34,6 +34,7 @@ from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.errors import (
@@ -47,7 +48,7 @@ from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.keys import keys
-from support.keystore_world import FakeClock, World, new_world
+from support.keystore_world import OPERATOR, FakeClock, World, new_world
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
@@ -110,7 +111,7 @@ def test_a_card_with_its_keys_in_the_token(world: World, token: TokenKeys) -> No
     public.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
     made = {each.id for each in world.cards.keys(serial)}
     assert {UUID(bytes=handle) for handle in token.handles()} == {UUID(each) for each in made}
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     assert told(world) == []  # not before the token has done it
     assert destroying.sweep(world.database, token, world.clock()) == len(made)
     assert token.handles() == []
@@ -298,7 +299,7 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     serial = world.card(world.user()[0], "p256")
     key = world.cards.keys(serial)[0]
     with world.database.write() as connection:
-        assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock())
+        assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock(), KEYSTORE)
         connection.execute(update(t.card).values(reason="as a crash leaves it"))
     assert key.handle in token.handles()
     assert destroying.sweep(world.database, token, world.clock()) == 1

@@ -13,26 +13,37 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 tshark
 
+# The extra of pyproject.toml with all that running needs.
+RUNNING := all
+
 # Of make fuzz: how long, and what.
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz traces proto lock clean
+.PHONY: help setup demo test lint format bench fuzz traces docs proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: debian $(VENV)/.installed ## Install what is missing from Debian and PyPI
+setup: debian $(VENV)/.installed ## Install what running needs, from Debian and PyPI
 
 .PHONY: debian
 debian:
 	@tools/setup/debian.sh $(DEBIAN_PACKAGES)
 
 $(VENV)/.installed: requirements.lock pyproject.toml tools/setup/python.sh
-	@tools/setup/python.sh $(VENV) $(PYTHON)
+	@tools/setup/python.sh $(VENV) $(PYTHON) requirements.lock
 	@touch $@
+
+# What the work on it needs beyond: lint tools, the browser's driver, fuzzers.
+.PHONY: workshop
+workshop: debian $(VENV)/.workshop
+
+$(VENV)/.workshop: requirements-dev.lock pyproject.toml tools/setup/python.sh
+	@tools/setup/python.sh $(VENV) $(PYTHON) requirements-dev.lock
+	@touch $(VENV)/.installed $@
 
 .PHONY: clients
 clients:
@@ -42,9 +53,9 @@ demo: setup ## Show everything at work, in a minute or two; INTERACTIVE=1: you a
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
 test: lint clients ## Lint, then every test, through real pcscd and vpcd with real programs
-	$(BIN)/pytest --numprocesses auto --dist loadgroup
+	$(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
-lint: setup ## Style, types, schema, and whether the generated code is the schema's
+lint: workshop ## Style, types, schema, and whether the generated code is the schema's
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -54,7 +65,7 @@ lint: setup ## Style, types, schema, and whether the generated code is the schem
 	{ diff --recursive --brief --exclude=__pycache__ "$$folder" proto/gen || \
 	  { echo "proto/gen is not what proto/cloudcard says: run make proto" >&2; exit 1; }; }
 
-format: setup ## Format the code, and mend what can be mended by machine
+format: workshop ## Format the code, and mend what can be mended by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -62,7 +73,7 @@ bench: setup ## Measure a command through pcscd, and in the card alone
 	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
 
-fuzz: setup ## Send card and keystore what nobody meant, FUZZ_SECONDS a target; finds stay in .cache/fuzz
+fuzz: workshop ## Send card and keystore what nobody meant, FUZZ_SECONDS a target; finds stay in .cache/fuzz
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $(BIN)/python tests/fuzz/run.py $$target $(FUZZ_SECONDS) .cache/fuzz || exit 1; \
@@ -70,19 +81,26 @@ fuzz: setup ## Send card and keystore what nobody meant, FUZZ_SECONDS a target; 
 	@echo "fuzzing the keystore's calls for $(FUZZ_SECONDS) s"; \
 	$(BIN)/python tests/fuzz/rpc.py $(FUZZ_SECONDS)
 
-traces: setup clients ## Record tests/traces anew with the real programs; SESSIONS: only these
+traces: workshop clients ## Record tests/traces anew with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
 
-proto: setup ## Generate proto/gen from the schema
+docs: workshop ## Build the site of the guides and of card_os's API in build/site
+	$(BIN)/mkdocs build --strict --quiet
+
+proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen
 	@rm -rf proto/gen && mv proto/.gen proto/gen
 
-lock: ## Renew requirements.lock from pyproject.toml; UPGRADE=1: with the newest versions
+# The first takes over the second's versions, so that an environment may grow from one to the other.
+lock: ## Renew requirements*.lock from pyproject.toml; UPGRADE=1: with the newest versions
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
-	UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile pyproject.toml --quiet \
-		--extra dev --generate-hashes --no-emit-index-url --python-version 3.11 --universal \
-		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	compile() { \
+	  UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile pyproject.toml --quiet \
+	    --generate-hashes --no-emit-index-url --python-version 3.11 --universal "$$@"; \
+	} && \
+	compile --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements-dev.lock && \
+	compile --extra $(RUNNING) --constraint requirements-dev.lock --output-file requirements.lock
 
 clean: ## Remove what was made here, but not what was installed from Debian
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

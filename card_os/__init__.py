@@ -1,1 +1,69 @@
-"""ISO 7816 card operating system: no sockets, no threads, no clock, no randomness of its own."""
+"""ISO 7816 card operating system: no sockets, no threads, no clock, no randomness of its own.
+
+What a card of one's own needs is here; docs/applications.md is the guide. `card_os.tlv` reads and
+writes data objects, `card_os.atr` makes answers to reset, `card_os.testing` is for tests,
+`card_os.piv` is the PIV application.
+"""
+
+from card_os.apdu import Command
+from card_os.application import Application, Random, Selected
+from card_os.card import Card
+from card_os.dispatch import Reply, Row, Selection, Table, row
+from card_os.explanation import Explanation, Part
+from card_os.keys import (
+    ApplicationRequest,
+    ChangePasscode,
+    Exchange,
+    KeyRequest,
+    KeyResult,
+    KeyService,
+    KeyUse,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+    advance,
+    drive,
+)
+from card_os.protection import ProtectedSelection
+from card_os.secrets import Hide, Secrets
+from card_os.status import SW, CardError
+
+__all__ = [
+    "SW",
+    "Application",
+    "ApplicationRequest",
+    "Card",
+    "CardError",
+    "ChangePasscode",
+    "Command",
+    "Exchange",
+    "Explanation",
+    "Hide",
+    "KeyRequest",
+    "KeyResult",
+    "KeyService",
+    "KeyUse",
+    "Part",
+    "PasscodeStatus",
+    "ProtectedSelection",
+    "Random",
+    "Refusal",
+    "Reply",
+    "ResetPasscode",
+    "Row",
+    "Secrets",
+    "Selected",
+    "Selection",
+    "Table",
+    "TriesLeft",
+    "UseKey",
+    "Verified",
+    "VerifyPasscode",
+    "advance",
+    "drive",
+    "row",
+]

@@ -13,6 +13,9 @@ EXTENDED_NE = 65536
 _CHAINED = 0x10
 _SECURED = 0x0C  # secure messaging whose checksum covers the header
 _CHANNEL = 0x03
+_PROPRIETARY = 0x80
+_OTHER = 0x60  # classes whose bits mean something else: 20 to 7F, A0 to FF
+_INVALID = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,30 @@ class Command:
 
     @property
     def channel(self) -> int:
-        """The logical channel it came on; its class is a first interindustry one."""
-        return self.cla & _CHANNEL
+        """The logical channel it came on."""
+        return 0 if self.cla & _OTHER else self.cla & _CHANNEL
 
     @property
     def is_chained(self) -> bool:
         """Whether it is a part of a chain, other than the last one."""
-        return bool(self.cla & _CHAINED)
+        return self.cla & (_OTHER | _CHAINED) == _CHAINED
 
     @property
     def is_secured(self) -> bool:
-        """Whether it claims to be protected by secure messaging."""
-        return bool(self.cla & _SECURED)
+        """Whether it claims to be protected by secure messaging, as the card has it."""
+        return self.cla & (_PROPRIETARY | _OTHER) == 0 and bool(self.cla & _SECURED)
+
+    @property
+    def is_proprietary(self) -> bool:
+        """Whether its class belongs to an application, and not to ISO/IEC 7816."""
+        return bool(self.cla & _PROPRIETARY)
+
+    @property
+    def base_class(self) -> int:
+        """The class without channel and chaining, and for ISO/IEC 7816 without all else: 00."""
+        if not self.is_proprietary:
+            return 0x00
+        return self.cla if self.cla & _OTHER else self.cla & ~(_CHAINED | _CHANNEL)
 
     def __bytes__(self) -> bytes:
         """The shortest APDU that says the same. Raises OverflowError beyond 65535 and 65536."""
@@ -68,32 +83,33 @@ class Command:
 
 
 def channel_of(apdu: bytes) -> int:
-    """The logical channel of any bytes; the basic one where they name none."""
-    return apdu[0] & _CHANNEL if _is_first_interindustry(apdu) else 0
+    """The logical channel of any bytes; the basic one where they name none.
+
+    Proprietary classes 80 to 9F name it as interindustry ones do (GlobalPlatform 11.1.4).
+    """
+    return apdu[0] & _CHANNEL if len(apdu) >= HEADER_BYTES and not apdu[0] & _OTHER else 0
 
 
 def is_secured(apdu: bytes) -> bool:
     """Whether any bytes claim to be protected by secure messaging."""
-    return _is_first_interindustry(apdu) and bool(apdu[0] & _SECURED)
-
-
-def _is_first_interindustry(apdu: bytes) -> bool:
-    return len(apdu) >= HEADER_BYTES and apdu[0] & 0xE0 == 0x00
+    first = len(apdu) >= HEADER_BYTES and apdu[0] & (_PROPRIETARY | _OTHER) == 0
+    return first and bool(apdu[0] & _SECURED)
 
 
 def check_class(cla: int) -> None:
     """Raise what is wrong with a class byte, whatever the card's state (ISO/IEC 7816-4, 5.4.1).
 
-    That is 6E00 for a class which is not interindustry, 6881 for channels 4 to 19, which no card
-    of ours has, and 6882 for secure messaging that leaves the header unprotected.
+    That is 6E00 for FF and a class without meaning, 6881 for channels 4 to 19, which no card of
+    ours has, and 6882 for secure messaging that leaves the header unprotected. Whether an
+    application has a proprietary class is for it to say.
     """
     if cla & 0xE0 == 0x00:  # first interindustry: b4-b3 secure messaging, b2-b1 channels 0 to 3
         if cla & _SECURED not in (0x00, _SECURED):
             raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
     elif cla & 0xC0 == 0x40:  # further interindustry: channels 4 to 19
         raise CardError(SW.CHANNEL_NOT_SUPPORTED)
-    else:
-        raise CardError(SW.CLA_NOT_SUPPORTED)
+    elif cla == _INVALID or not cla & _PROPRIETARY:
+        raise CardError(SW.CLA_NOT_SUPPORTED, "a class without meaning")
 
 
 def _split_body(body: bytes) -> tuple[bytes, int]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol, Self, TypeAlias
 
+from card_os import tlv
 from card_os.apdu import Command
+from card_os.explanation import Explanation
 from card_os.keys import Exchange
+from card_os.secrets import Secrets
 from card_os.secure_messaging import SecureMessaging
 
+Random: TypeAlias = Callable[[int], bytes]  # so many random bytes
 
-class Selection(Protocol):
-    """An application as it is selected on one channel, with a security status of its own.
+FILE_CONTROL_INFORMATION, DF_NAME = 0x6F, 0x84  # ISO/IEC 7816-4, tables 10 and 11
+
+
+class Selected(Protocol):
+    """An application as it is selected on one channel, with a security status of its own;
+    `dispatch.Selection` is one for a table of instructions.
 
     Raises CardError for every status word other than 9000. Thrown away when the channel closes,
     the card is reset or another application is selected.
@@ -22,7 +32,7 @@ class Selection(Protocol):
     def roll_back(self) -> None:
         """Take back what has happened to the security status since `begin`."""
 
-    def duplicate(self) -> Selection:
+    def duplicate(self) -> Self:
         """The same for another channel: as selected, with as much verified, and nothing shared.
 
         Keys of secure messaging stay with the one they were made for.
@@ -38,11 +48,14 @@ class Selection(Protocol):
     def check_protection(self, header: Command) -> None:
         """Raise 6882 where secure messaging is not to be had, for any or for this command."""
 
-    def check(self, header: Command) -> None:
-        """Raise what is wrong with an instruction or its P1-P2; data is not looked at."""
+    def check_class(self, header: Command) -> None:
+        """Raise 6E00 for a proprietary class that the application does not have."""
 
-    def can_chain(self, ins: int) -> bool:
-        """Whether a command may come in parts; raises 6D00 for an unknown instruction."""
+    def check(self, header: Command) -> None:
+        """Raise what is wrong with class, instruction or P1-P2; data is not looked at."""
+
+    def can_chain(self, header: Command) -> bool:
+        """Whether a command may come in parts; raises 6E00 and 6D00 for what is unknown."""
 
     def process(self, command: Command, number: int) -> bytes | Exchange:
         """Response data, or the exchange that ends with it.
@@ -51,15 +64,23 @@ class Selection(Protocol):
         """
 
 
-class Application(Protocol):
+class Application(ABC):
     """A card application: what all channels share of it."""
 
-    @property
-    def aid(self) -> bytes:
-        """Its full application identifier."""
+    aid: bytes
+    """Its full application identifier, of 5 to 16 bytes."""
+    secrets: Secrets = Secrets()
+    """What traces do not have of it."""
 
     def template(self) -> bytes:
-        """What SELECT returns."""
+        """What SELECT returns; unless an application says otherwise, its identifier."""
+        return tlv.encode(FILE_CONTROL_INFORMATION, tlv.encode(DF_NAME, self.aid))
 
-    def open(self) -> Selection:
+    def explain(self, command: Command) -> Explanation:
+        """A command in words, its data joined where it came in parts; nothing is known of it."""
+        del command
+        return Explanation()
+
+    @abstractmethod
+    def open(self) -> Selected:
         """Select it on a channel: nothing is verified yet."""

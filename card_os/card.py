@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from card_os.apdu import Command, channel_of, check_class, is_secured
 from card_os.application import Application
 from card_os.chaining import Chain, Rest
 from card_os.channels import Channel, Channels
-from card_os.commands import PARSERS, CloseChannel, GetResponse, OpenChannel, Select
+from card_os.commands import PARSERS, CardCommand, CloseChannel, GetResponse, OpenChannel, Select
 from card_os.keys import Exchange, KeyRequest, KeyResult, KeyService, drive
+from card_os.secrets import Secrets
 from card_os.secure_messaging import SecureMessaging
 from card_os.status import SW, CardError
 
@@ -25,6 +26,9 @@ class Card:
     def __init__(self, applications: Sequence[Application], atr: bytes) -> None:
         self.atr = atr
         self.fault: Exception | None = None  # the bug behind a 6F00, until the next command
+        self.last_error = ""
+        """Why the last command ended with another status word than 9000; empty where nobody says.
+        What has failed under secure messaging is not told."""
         self._exchange: Exchange | None = None
         self._channels = Channels(applications)
         self._number = 0  # of the command
@@ -46,9 +50,15 @@ class Card:
         except CardError:
             return None
 
+    def secrets(self, header: Command) -> Secrets:
+        """What is secret in a command that has not come yet: what the selected application says,
+        or any of them where that one does not have the instruction. It was meant for another.
+        """
+        return self._channels.secrets(header)
+
     def transmit(self, apdu: bytes, keys: KeyService) -> bytes:
         """Answer one APDU, waiting for `keys` where it needs them."""
-        return drive(self.exchange(apdu), keys)
+        return drive(self.exchange(apdu), keys.perform)
 
     def exchange(self, apdu: bytes) -> Exchange:
         """Answer one APDU, pausing at each key request.
@@ -67,11 +77,13 @@ class Card:
     def _answer(self, apdu: bytes) -> Exchange:
         """The one place where status words are made, and where an error ends."""
         self._number += 1
-        self.fault = None
+        self.fault, self.last_error = None, ""
         try:
             channel = self._channels[channel_of(apdu)]
         except CardError as error:
-            return error.sw.to_bytes(2)
+            # No application is selected there that could have a proprietary class.
+            sw = SW.CLA_NOT_SUPPORTED if Command.header(apdu).is_proprietary else error.sw
+            return self._failed(CardError(sw, error.why))
         chain, channel.chain = channel.chain, None  # all but the next part abort the chain,
         rest, channel.rest = channel.rest, None  # and drop what has not been fetched
         selection = channel.selection
@@ -91,7 +103,7 @@ class Card:
         except CardError as error:
             if is_secured(apdu):
                 selection.end_secure_messaging()
-            return error.sw.to_bytes(2)
+            return self._failed(error)
         except Exception as bug:
             selection.roll_back()
             self.fault = bug
@@ -99,11 +111,15 @@ class Card:
         response, channel.rest = rest.cut(command.ne)
         return response
 
+    def _failed(self, error: CardError) -> bytes:
+        self.last_error = error.why
+        return error.sw.to_bytes(2)
+
     def _with_part(self, chain: Chain | None, channel: Channel, part: Command) -> Chain:
         """The chain with one more part, which may be its first."""
         if chain is None:
-            if part.ins in PARSERS or not channel.selection.can_chain(part.ins):
-                raise CardError(SW.CHAINING_NOT_SUPPORTED)
+            if _parser(part) is not None or not channel.selection.can_chain(part):
+                raise CardError(SW.CHAINING_NOT_SUPPORTED, "not for this instruction")
             channel.selection.check(part)
             chain = Chain(part)
         chain.add(part)
@@ -114,7 +130,7 @@ class Card:
         self, channel: Channel, command: Command, rest: Rest | None
     ) -> Generator[KeyRequest, KeyResult, Rest]:
         """What a whole command returns. `rest` has not been fetched of the response before."""
-        parse = PARSERS.get(command.ins)
+        parse = _parser(command)
         if parse is None:
             outcome = channel.selection.process(command, self._number)
             return Rest(outcome if isinstance(outcome, bytes) else (yield from outcome))
@@ -132,6 +148,11 @@ class Card:
                 return Rest(b"")
 
 
+def _parser(header: Command) -> Callable[[Command], CardCommand] | None:
+    """The parser of a command of the card's own; None for one of its applications."""
+    return None if header.is_proprietary else PARSERS.get(header.ins)
+
+
 def _parse(channel: Channel, apdu: bytes) -> Command:
     """The command of an APDU.
 
@@ -139,10 +160,12 @@ def _parse(channel: Channel, apdu: bytes) -> Command:
     """
     header = Command.header(apdu)
     check_class(header.cla)
-    parse = PARSERS.get(header.ins)
+    if header.is_proprietary:
+        channel.selection.check_class(header)
+    parse = _parser(header)
     if header.is_secured:
         if parse is not None:
-            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED, "not for this instruction")
         channel.selection.check_protection(header)
     try:
         return Command.parse(apdu)

@@ -35,6 +35,8 @@ class Chain:
         first = self.first
         if (part.ins, part.p1, part.p2) != (first.ins, first.p1, first.p2):
             return False
+        if part.base_class != first.base_class:
+            return False
         if part.is_secured != first.is_secured:
             raise CardError(SW.LAST_COMMAND_EXPECTED, "a chain is protected as a whole")
         return True

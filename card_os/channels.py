@@ -7,14 +7,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from card_os.application import Application, Selection
+from card_os.apdu import Command
+from card_os.application import Application, Selected
 from card_os.chaining import Chain, Rest
 from card_os.commands import CloseChannel, OpenChannel, Select
+from card_os.secrets import AllSecrets, Secrets
 from card_os.status import SW, CardError
 
 BASIC = 0  # the channel that is always open
 CHANNELS = 4  # as the ATR's card capabilities say
-RID_BYTES = 5  # the shortest part of an AID by which an application can be selected
+SHORTEST_AID, LONGEST_AID = 5, 16  # ISO/IEC 7816-4, 8.2.1.2; also of a part that selects
 
 
 @dataclass(slots=True)
@@ -22,7 +24,7 @@ class Channel:
     """What is selected on a channel, and what is half sent or half fetched there."""
 
     application: Application
-    selection: Selection
+    selection: Selected
     chain: Chain | None = None
     rest: Rest | None = None
 
@@ -36,6 +38,9 @@ class Channels:
     def __init__(self, applications: Sequence[Application]) -> None:
         if not applications:
             raise ValueError("a card has at least one application")
+        for application in applications:
+            if not SHORTEST_AID <= len(application.aid) <= LONGEST_AID:
+                raise ValueError(f"AID {application.aid.hex().upper()} has not 5 to 16 bytes")
         self._applications = tuple(applications)
         self._channels: list[Channel | None] = []
         self.reset()
@@ -52,19 +57,15 @@ class Channels:
         return channel
 
     def select(self, channel: Channel, command: Select) -> bytes:
-        """SELECT by AID (ISO/IEC 7816-4, 11.2.2).
+        """SELECT by AID (ISO/IEC 7816-4, 11.2.2), or by its first bytes.
 
-        An application selected again keeps its security status; an unknown AID, which raises 6A82,
-        changes nothing.
+        A whole AID comes before one that only begins so. An application selected again keeps its
+        security status; an unknown AID, which raises 6A82, changes nothing.
         """
         applications = self._applications
         if command.next:
             applications = applications[applications.index(channel.application) + 1 :]
-        for application in applications:
-            if len(command.aid) >= RID_BYTES and application.aid.startswith(command.aid):
-                break
-        else:
-            raise CardError(SW.NOT_FOUND, "unknown AID")
+        application = _named(command.aid, applications)
         template = application.template()
         if application is not channel.application:
             channel.application, channel.selection = application, application.open()
@@ -108,5 +109,33 @@ class Channels:
             raise CardError(SW.ALREADY_CLOSED)
         self._channels[number] = None
 
+    def secrets(self, header: Command) -> Secrets:
+        """Of the application that a command goes to; of all where that one does not have it."""
+        channel = self._channels[header.channel]
+        if channel is None or not _knows(channel.selection, header):
+            return AllSecrets([each.secrets for each in self._applications])
+        return channel.application.secrets
+
     def _new(self) -> Channel:
         return Channel(self._applications[0], self._applications[0].open())
+
+
+def _knows(selection: Selected, header: Command) -> bool:
+    """Whether a selected application has an instruction, be it with other parameters."""
+    try:
+        selection.check(header)
+    except CardError as error:
+        return error.sw not in (SW.CLA_NOT_SUPPORTED, SW.INS_NOT_SUPPORTED)
+    return True
+
+
+def _named(aid: bytes, applications: Sequence[Application]) -> Application:
+    """The application of an AID, else the first whose AID begins so. Raises 6A82."""
+    if len(aid) >= SHORTEST_AID:
+        begins_so = [each for each in applications if each.aid.startswith(aid)]
+        for application in begins_so:
+            if application.aid == aid:
+                return application
+        if begins_so:
+            return begins_so[0]
+    raise CardError(SW.NOT_FOUND, "no application has this AID")

@@ -1,5 +1,5 @@
 """What the card asks of the world: the passcode's check and the use of private keys; what an
-administrator changes stands in `management`.
+administrator changes stands in `administration`.
 
 The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`;
 both are values, so a trace of commands, requests and results is the whole input of the card.
@@ -7,12 +7,12 @@ both are values, so a trace of commands, requests and results is the whole input
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
-from card_os.management import Administrator, Changed, ManagementRequest
+from card_os.administration import AdministrationRequest, Administrator, Changed
 
 
 class KeyUse(Enum):
@@ -80,6 +80,21 @@ class UseKey:
     """Of `Verified`; empty where the key needs no passcode."""
 
 
+class ApplicationRequest:
+    """A request of an application's own type, for a key service that knows it. Its application
+    takes whatever `KeyResult` it is answered by.
+    """
+
+    __slots__ = ()
+
+    name: str
+    """How traces call it: lower-case letters, digits, hyphens and dots."""
+
+    def told(self) -> tuple[bytes, ...]:
+        """What traces tell of it, no secrets among it: nothing, unless its type says otherwise."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """The passcode was right. `proof` goes with each later `UseKey` of the same session."""
@@ -110,7 +125,7 @@ class Refusal(Enum):
 
 
 PasscodeRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode
-KeyRequest: TypeAlias = PasscodeRequest | UseKey | ManagementRequest
+KeyRequest: TypeAlias = PasscodeRequest | UseKey | AdministrationRequest | ApplicationRequest
 KeyResult: TypeAlias = bytes | Verified | TriesLeft | Administrator | Changed | Refusal
 Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 
@@ -121,12 +136,21 @@ class KeyService(Protocol):
     def perform(self, request: KeyRequest) -> KeyResult: ...
 
 
-def drive(exchange: Exchange, keys: KeyService) -> bytes:
-    """Run one exchange to its end, asking `keys` whenever the card needs one."""
+def advance(exchange: Exchange, result: KeyResult | None = None) -> KeyRequest | bytes:
+    """Tell an exchange the result that it waits for, or begin it.
+
+    Returns what the card says next: a request, or the response, with which the exchange has ended.
+    """
     try:
-        request = next(exchange)
-        while True:
-            request = exchange.send(keys.perform(request))
+        return next(exchange) if result is None else exchange.send(result)
     except StopIteration as done:
         response: bytes = done.value
         return response
+
+
+def drive(exchange: Exchange, perform: Callable[[KeyRequest], KeyResult]) -> bytes:
+    """Run an exchange to its end; `perform` answers what the card asks. Returns the response."""
+    said = advance(exchange)
+    while not isinstance(said, bytes):
+        said = advance(exchange, perform(said))
+    return said

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from card_os import tlv
+from card_os import data_objects, tlv
 from card_os.apdu import EXTENDED_NE, SHORT_NE, Command
 from card_os.status import SW, CardError
 
@@ -112,10 +112,7 @@ class SecureMessaging:
 
 def _split(data: bytes) -> tuple[bytes | None, bytes | None, bytes, bytes]:
     """The cryptogram, Le, all that the checksum covers, and the checksum. Raises 6987 and 6988."""
-    try:
-        objects = list(tlv.decode(data))
-    except tlv.TlvError as error:
-        raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "no data objects") from error
+    objects = data_objects.parse(data, SW.SECURE_MESSAGING_OBJECTS_INCORRECT)
     found = dict(objects)
     checksum = found.get(CHECKSUM)
     if checksum is None:

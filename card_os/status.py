@@ -42,6 +42,7 @@ class CardError(Exception):
     def __init__(self, sw: int, why: str = "") -> None:
         super().__init__(f"{sw:04X} {why}".rstrip())
         self.sw = sw
+        self.why = why
 
 
 def retries_left(tries: int) -> int:

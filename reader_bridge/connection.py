@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from card_os.card import Card
-from card_os.keys import KeyRequest, KeyResult, Refusal
+from card_os.keys import KeyRequest, KeyResult, Refusal, drive
 from card_os.trace.lines import Power
 from reader_bridge.tasks import CancellableKeys, KeyTask
 from reader_bridge.vpcd import CommandApdu, Control, Decoder, encode
@@ -103,17 +103,16 @@ def receive(sock: socket.socket) -> bytes:
 def _answer(
     sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape, raw: bytes
 ) -> bytes:
+    def perform(request: KeyRequest) -> KeyResult:
+        tape.asked()
+        result = _wait(sock, keys, request)
+        tape.answered(result)
+        return result
+
     tape.sent(raw)
     exchange = card.exchange(raw)
     try:
-        request = next(exchange)
-        while True:
-            tape.asked()
-            result = _wait(sock, keys, request)
-            tape.answered(result)
-            request = exchange.send(result)
-    except StopIteration as done:
-        response: bytes = done.value
+        response = drive(exchange, perform)
     except ReaderGone:
         tape.hung_up()
         raise
@@ -121,6 +120,9 @@ def _answer(
         exchange.close()
     if card.fault is not None:
         log.error("card failed", ins=f"{raw[1]:02X}", exc_info=card.fault)
+    if card.last_error:
+        sw = response[-2:].hex().upper()
+        log.info("command refused", ins=f"{raw[1:2].hex().upper()}", sw=sw, why=card.last_error)
     tape.received(response)
     return response
 

@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import structlog
 
-from card_os.apdu import is_secured
+from card_os.apdu import Command, is_secured
 from card_os.card import Card
-from card_os.keys import Exchange, KeyResult, UseKey
+from card_os.keys import Exchange, KeyResult, advance
 from card_os.status import SW
 from card_os.trace import protected
 from card_os.trace.lines import (
@@ -48,7 +48,8 @@ class Recorder:
     """Writes the trace of one card. Used from the thread of its slot.
 
     `shadow` is a card like `card`, the one that is recorded, whose random source began with `seed`
-    as that one's did. `monotonic` counts seconds.
+    as that one's did. `image_sha256` names the image of a PIV card; other cards have none.
+    `monotonic` counts seconds.
 
     Parts of a protected command wait for the last one: they are opened together.
     """
@@ -57,7 +58,7 @@ class Recorder:
         self,
         card: Card,
         shadow: Card,
-        image_sha256: bytes,
+        image_sha256: bytes | None,
         seed: bytes,
         write_line: Write,
         now: datetime,
@@ -69,12 +70,14 @@ class Recorder:
         self._write = write_line
         self._monotonic = monotonic
         self._last = monotonic()
-        self._redaction = Redaction()
+        self._redaction = Redaction(card.secrets)
         self._exchange: Exchange | None = None
         self._word: Asked | Received | None = None  # what the shadow has said, not yet written
         write_line(HEADER)
         time = now.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
-        for line in (Image(image_sha256), Seed(seed), Clock(time)):
+        if image_sha256 is not None:
+            write_line(write(Image(image_sha256)))
+        for line in (Seed(seed), Clock(time)):
             write_line(write(line))
 
     def power(self, power: Power) -> None:
@@ -96,7 +99,9 @@ class Recorder:
         else:
             parts, self._held = [*self._held, apdu], []
             own, other = (card.secure_messaging(apdu) for card in (self._card, self._shadow))
-            self._tell_all(protected.renew(parts, own, other, Redaction().command))
+            secrets = self._card.secrets(Command.header(apdu))
+            redaction = Redaction(lambda _: secrets)
+            self._tell_all(protected.renew(parts, own, other, redaction.command))
 
     def asked(self) -> None:
         """The card asks its key service."""
@@ -108,8 +113,7 @@ class Recorder:
     def answered(self, result: KeyResult) -> None:
         """The key service has answered."""
         request = self._word.request if isinstance(self._word, Asked) else None
-        use = request if isinstance(request, UseKey) else None
-        redacted = self._redaction.result(result, use)
+        redacted = self._redaction.result(result, request)
         self._say(Answered(redacted))
         if request is not None:
             self._advance(redacted)
@@ -123,6 +127,8 @@ class Recorder:
         self._redaction.answered(response)
         if isinstance(self._word, Received):
             self._say(self._word)
+            if self._shadow.last_error:
+                self._write(write(Comment(self._shadow.last_error)))
             if self._word.apdu[-2:] == response[-2:] and len(self._word.apdu) == len(response):
                 return
         self._differs(f"{len(response)} bytes and status word {response[-2:].hex()}")
@@ -152,12 +158,12 @@ class Recorder:
     def _advance(self, result: KeyResult | None) -> None:
         if self._exchange is None:
             return
-        try:
-            request = next(self._exchange) if result is None else self._exchange.send(result)
-            self._word = Asked(request)
-        except StopIteration as done:
+        said = advance(self._exchange, result)
+        if isinstance(said, bytes):
             self._exchange = None
-            self._word = Received(done.value)
+            self._word = Received(said)
+        else:
+            self._word = Asked(said)
 
     def _reset(self, line: Line) -> None:
         self._drop()

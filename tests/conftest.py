@@ -1,26 +1,64 @@
-"""Settings of every test: in CI, hypothesis tries the same examples each time; which tests stay in
-one process.
+"""Settings of every test: in CI, hypothesis tries the same examples each time; how several
+processes share the tests.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import execnet
 import pytest
 from hypothesis import settings
+
+from support import namespaces
+
+MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
+TESTS = Path(__file__).parent
+SYSTEM = TESTS / "system"
+BEGUN: Mapping[str, int] = {"system": -1, "architecture": 1, "card_os": 2}  # among other folders
 
 settings.register_profile("default", deadline=None)  # a busy computer is no fault of the code
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-SYSTEM = Path(__file__).parent / "system"
+
+def pytest_configure() -> None:
+    """Keep the tests' files in memory if it has room: a commit waits for a disk."""
+    if roomy(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def roomy(place: Path) -> bool:
+    """Whether a place takes the files of a whole run, and lets programs run from it."""
+    if not place.is_dir():
+        return False
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize > ROOM and not found.f_flag & os.ST_NOEXEC
+
+
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[execnet.XSpec]) -> None:
+    """Give each process (`-n`) namespaces of its own where the system allows it."""
+    interpreter = namespaces.interpreter()
+    for spec in specs:
+        spec.python = interpreter
+    if interpreter is None:
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        terminal.write_line("No namespaces allowed here: one process runs all the system tests.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes may share the tests (`-n`): those of a file stay together, as they share
-    services too.
+    """The tests of a file stay in one process, as they share services; so do all system tests where
+    the processes share a pcscd. The longest are begun first, lest one process works on alone.
     """
     for item in items:
-        if not item.path.is_relative_to(SYSTEM):
+        if namespaces.here() or not item.path.is_relative_to(SYSTEM):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: BEGUN.get(folder(item), 0))
+
+
+def folder(item: pytest.Item) -> str:
+    """The folder of `tests` in which a test is."""
+    return item.path.relative_to(TESTS).parts[0]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
+from card_os.administration import CardKey, PinPolicy
 from card_os.keys import KeyUse
-from card_os.management import CardKey, PinPolicy
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import RETIRED, Algorithm, KeyRef, ObjectTag, Tag
 from card_os.piv.session import Verification

@@ -1,4 +1,5 @@
-"""The card's administrator: who knows the management key, 9B (SP 800-73-5 part 2, 3.2.4 and A).
+"""The card's administrator: who has proved to know the management key, 9B (SP 800-73-5 part 2,
+3.2.4 and A), and what he has changed.
 
 The card does not know that key: it asks for challenges, and whether an answer is right.
 """
@@ -10,15 +11,15 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from card_os import tlv
-from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
+    AdministrationRequest,
     Administrator,
     AnswerChallenge,
     Changed,
-    ManagementRequest,
     RequestChallenge,
 )
-from card_os.piv import changes
+from card_os.data_objects import parse_one, parse_unique
+from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import Tag
@@ -71,7 +72,7 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
 
     Raises 6A86 for a card without that key or of another algorithm, 6700 without a template, 6A80
     for a template that does not fit the step, 6982 for a wrong answer, and what stands in
-    `refusals` for a refusal. A step that fails leaves nobody administrator (part 2, 2.4.2).
+    `refusals` for a refusal. A step that fails leaves no administrator (part 2, 2.4.2).
 
     A card without that key gives challenges all the same, which nothing answers: OpenSC has its
     random numbers from them.
@@ -85,10 +86,10 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
         raise CardError(SW.WRONG_LENGTH)
     before = context.session
     context.session = replace(before, awaited=None, administrator=None)  # spent, whatever comes
-    objects = _decoded(template)
+    objects = parse_unique(parse_one(Tag.DYNAMIC_AUTHENTICATION, template))
     shape = _shape(objects)
     if (opening := OPENINGS.get(shape)) is not None:
-        context.session = replace(before, awaited=None)  # who is administrator stays it
+        context.session = replace(before, awaited=None)  # an administrator remains one
         return (yield from _open(context, own, opening))
     if (tag := ANSWERS.get((before.awaited, shape))) is not None:
         return (yield from _answer(context, own, objects[tag], objects.get(Tag.CHALLENGE, b"")))
@@ -104,7 +105,7 @@ def proof(context: Context) -> bytes:
 
 def change(
     context: Context,
-    request: ManagementRequest,
+    request: AdministrationRequest,
     unknown_key: SW,
     malformed: SW = SW.WRONG_DATA,
 ) -> Change:
@@ -115,7 +116,7 @@ def change(
     result = yield request
     match result:
         case Changed():
-            context.shared.image = changes.apply(context.image, result)
+            context.shared.image = context.image.after(result)
             return result
         case Refusal.PASSCODE_NEEDED:
             context.session = replace(context.session, administrator=None)
@@ -155,18 +156,6 @@ def _answer(context: Context, algorithm: int, response: bytes, challenge: bytes)
             raise refused(result, SW.INCORRECT_P1P2)
         case _:
             raise unexpected(result)
-
-
-def _decoded(template: bytes) -> Objects:
-    """The data objects in a template, each tag once. Raises 6A80."""
-    try:
-        pairs = list(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, template)))
-    except tlv.TlvError as error:
-        raise CardError(SW.WRONG_DATA, "template is malformed") from error
-    objects = dict(pairs)
-    if len(objects) != len(pairs):
-        raise CardError(SW.WRONG_DATA, "a tag comes twice")
-    return objects
 
 
 def _template(tag: Tag, value: bytes) -> bytes:

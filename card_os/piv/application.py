@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
 
 from card_os import atr
 from card_os.apdu import Command
+from card_os.application import Application, Random
 from card_os.card import Card
-from card_os.keys import Exchange
+from card_os.dispatch import Reply, Row, Table, row
 from card_os.piv import (
     administrator,
     crypto,
@@ -22,7 +22,7 @@ from card_os.piv import (
     pin,
     template,
 )
-from card_os.piv.context import Context, Random, Reply, Shared
+from card_os.piv.context import Context, Shared
 from card_os.piv.crypto import GeneralAuthenticate
 from card_os.piv.extensions import Attest, Move, SetKey, SetRetries
 from card_os.piv.generation import GenerateKeyPair
@@ -32,24 +32,10 @@ from card_os.piv.metadata import GetMetadata, NoParameters
 from card_os.piv.names import AID, Extension, Ins, KeyRef
 from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
+from card_os.piv.secrets import SECRETS
 from card_os.piv.session import Session
-from card_os.secure_messaging import SecureMessaging
+from card_os.protection import ProtectedSelection
 from card_os.status import SW, CardError
-
-Parsed = TypeVar("Parsed")
-Handler: TypeAlias = Callable[[Context, Command], Reply]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What answers an instruction."""
-
-    parse: Callable[[Command], object]  # raises what is wrong with P1-P2 before all else
-    handle: Handler
-
-
-def _row(parse: Callable[[Command], Parsed], handle: Callable[[Context, Parsed], Reply]) -> Row:
-    return Row(parse, lambda context, command: handle(context, parse(command)))
 
 
 def _general_authenticate(context: Context, command: GeneralAuthenticate) -> Reply:
@@ -63,143 +49,84 @@ def _general_authenticate(context: Context, command: GeneralAuthenticate) -> Rep
             return crypto.general_authenticate(context, command)
 
 
-HANDLERS: Mapping[int, Row] = {
-    Ins.VERIFY: _row(Verify.parse, pin.verify),
-    Ins.CHANGE_REFERENCE_DATA: _row(ChangeReferenceData.parse, pin.change_reference_data),
-    Ins.RESET_RETRY_COUNTER: _row(ResetRetryCounter.parse, pin.reset_retry_counter),
-    Ins.GENERAL_AUTHENTICATE: _row(GeneralAuthenticate.parse, _general_authenticate),
-    Ins.GET_DATA: _row(GetData.parse, objects.get_data),
-    Ins.PUT_DATA: _row(PutData.parse, objects.put_data),
-    Ins.GENERATE_ASYMMETRIC_KEY_PAIR: _row(GenerateKeyPair.parse, generation.generate_key_pair),
+# Chained: part 2, table 2; VERIFY and CHANGE REFERENCE DATA only where fingers are compared on the
+# card. Protected: part 2, 4.2.
+HANDLERS: Mapping[int, Row[Context]] = {
+    Ins.VERIFY: row(Verify.parse, pin.verify, protected=True),
+    Ins.CHANGE_REFERENCE_DATA: row(
+        ChangeReferenceData.parse, pin.change_reference_data, protected=True
+    ),
+    Ins.RESET_RETRY_COUNTER: row(ResetRetryCounter.parse, pin.reset_retry_counter),
+    Ins.GENERAL_AUTHENTICATE: row(
+        GeneralAuthenticate.parse, _general_authenticate, chained=True, protected=True
+    ),
+    Ins.GET_DATA: row(GetData.parse, objects.get_data, protected=True),
+    Ins.PUT_DATA: row(PutData.parse, objects.put_data, chained=True),
+    Ins.GENERATE_ASYMMETRIC_KEY_PAIR: row(
+        GenerateKeyPair.parse, generation.generate_key_pair, chained=True
+    ),
 }
 
 # Of cards whose profile has the extensions.
-EXTENSIONS: Mapping[int, Row] = {
-    Extension.MOVE_KEY: _row(Move.parse, extensions.move_key),
-    Extension.GET_METADATA: _row(GetMetadata.parse, metadata.get_metadata),
-    Extension.GET_SERIAL: _row(NoParameters.parse, metadata.get_serial),
-    Extension.ATTEST: _row(Attest.parse, extensions.attest),
-    Extension.SET_TRIES: _row(SetRetries.parse, extensions.set_tries),
-    Extension.RESET: _row(NoParameters.parse, extensions.reset),
-    Extension.GET_VERSION: _row(NoParameters.parse, metadata.get_version),
-    Extension.IMPORT_KEY: _row(ImportPrivateKey.parse, importing.import_key),
-    Extension.SET_MANAGEMENT_KEY: _row(SetKey.parse, extensions.set_management_key),
+EXTENSIONS: Mapping[int, Row[Context]] = {
+    Extension.MOVE_KEY: row(Move.parse, extensions.move_key),
+    Extension.GET_METADATA: row(GetMetadata.parse, metadata.get_metadata),
+    Extension.GET_SERIAL: row(NoParameters.parse, metadata.get_serial),
+    Extension.ATTEST: row(Attest.parse, extensions.attest),
+    Extension.SET_TRIES: row(SetRetries.parse, extensions.set_tries),
+    Extension.RESET: row(NoParameters.parse, extensions.reset),
+    Extension.GET_VERSION: row(NoParameters.parse, metadata.get_version),
+    Extension.IMPORT_KEY: row(ImportPrivateKey.parse, importing.import_key, chained=True),
+    Extension.SET_MANAGEMENT_KEY: row(SetKey.parse, extensions.set_management_key),
 }
 
-# Part 2, table 2; VERIFY and CHANGE REFERENCE DATA only where fingers can be compared on the card.
-CHAINED = (
-    Ins.GENERAL_AUTHENTICATE,
-    Ins.PUT_DATA,
-    Ins.GENERATE_ASYMMETRIC_KEY_PAIR,
-    Extension.IMPORT_KEY,
-)
-
-# Part 2, 4.2
-PROTECTED = (Ins.GET_DATA, Ins.VERIFY, Ins.CHANGE_REFERENCE_DATA, Ins.GENERAL_AUTHENTICATE)
-
-# What `parse` may say of a command whose data cannot be read.
-ABOUT_HEADER = (SW.FUNCTION_NOT_SUPPORTED, SW.INCORRECT_P1P2, SW.REFERENCE_DATA_NOT_FOUND)
+PLAIN = Table(HANDLERS)
+EXTENDED = Table({**HANDLERS, **EXTENSIONS})
 
 
-class PivSelection:
-    """The application on one channel."""
+class PivSelection(ProtectedSelection[Context]):
+    """The application on one channel. Of its context, the session can be taken back."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._before = context.session
+        super().__init__(EXTENDED if context.image.features.extensions else PLAIN, context)
+        self._session = context.session
 
     def begin(self) -> None:
         """Start a command, to whose beginning `roll_back` goes back."""
-        self._before = self._context.session
+        self._session = self.state.session
 
     def roll_back(self) -> None:
         """Take back what has happened to the security status since `begin`.
 
         A challenge stays spent: it is answered once, whatever happens.
         """
-        self._context.session = replace(self._before, awaited=None)
+        self.state.session = replace(self._session, awaited=None)
 
     def duplicate(self) -> PivSelection:
         """The same for another channel, with as much verified; a challenge stays here."""
-        context = self._context
+        context = self.state
         session = replace(context.session, awaited=None)
         return PivSelection(Context(context.shared, context.random, session))
 
-    @property
-    def secure_messaging(self) -> SecureMessaging | None:
-        """The session under which the next command may be protected."""
-        return self._context.secure_messaging
-
-    def end_secure_messaging(self) -> None:
-        """Forget the session keys (part 2, 4.3)."""
-        self._context.secure_messaging = None
-
     def check_protection(self, header: Command) -> None:
         """Raise 6882 where there is no secure messaging, and for what it is not for."""
-        establishes = (
-            header.ins == Ins.GENERAL_AUTHENTICATE and header.p2 == KeyRef.SECURE_MESSAGING
-        )
-        if (
-            establishment.suite_of(self._context.image) is None
-            or header.ins not in PROTECTED
-            or establishes
-        ):
-            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED)
-
-    def check(self, header: Command) -> None:
-        """Raise what is wrong with an instruction or its P1-P2."""
-        try:
-            self._row(header.ins).parse(replace(header, data=b"", ne=0))
-        except CardError as error:
-            if error.sw in (SW.INS_NOT_SUPPORTED, *ABOUT_HEADER):
-                raise
-
-    def can_chain(self, ins: int) -> bool:
-        """Whether a command may come in parts; raises 6D00 for an unknown instruction."""
-        self._row(ins)
-        return ins in CHAINED
+        super().check_protection(header)
+        if establishment.suite_of(self.state.image) is None:
+            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED, "the card has no key for it")
+        if header.ins == Ins.GENERAL_AUTHENTICATE and header.p2 == KeyRef.SECURE_MESSAGING:
+            raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED, "not while it is established")
 
     def process(self, command: Command, number: int) -> Reply:
         """Response data, or the exchange that ends with it."""
-        self._context.number = number
-        return self._unwrapped(command) if command.is_secured else self._plain(command)
-
-    def _row(self, ins: int) -> Row:
-        row = HANDLERS.get(ins)
-        if row is None and self._context.image.features.extensions:
-            row = EXTENSIONS.get(ins)
-        if row is None:
-            raise CardError(SW.INS_NOT_SUPPORTED)
-        return row
-
-    def _plain(self, command: Command) -> Reply:
-        return self._row(command.ins).handle(self._context, command)
-
-    def _unwrapped(self, protected: Command) -> Exchange:
-        """Process what a protected command carries, and protect what comes of it.
-
-        The session keys are put back only with the response: whatever ends a command otherwise, an
-        error of secure messaging, a bug or a reader that hangs up, leaves none (part 2, 4.3).
-        """
-        context = self._context
-        secure, context.secure_messaging = context.secure_messaging, None
-        if secure is None:
-            raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "there are no session keys")
-        command, secure = secure.unwrap(protected)
-        sw: int = SW.OK
-        try:
-            reply = self._plain(command)
-            data = reply if isinstance(reply, bytes) else (yield from reply)
-        except CardError as error:
-            data, sw = b"", error.sw
-        response, context.secure_messaging = secure.wrap(data, sw)
-        return response
+        self.state.number = number
+        return super().process(command, number)
 
 
-class PivApplication:
+class PivApplication(Application):
     """The application of one card; `random` makes nonces, and the ids of its key requests."""
 
     aid = AID
+    secrets = SECRETS
 
     def __init__(self, image: CardImage, random: Random) -> None:
         self._shared = Shared(image)

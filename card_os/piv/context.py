@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from card_os.keys import Exchange
+from card_os.application import Random
 from card_os.piv.image import CardImage
 from card_os.piv.names import KeyRef
 from card_os.piv.session import Session, Verification
 from card_os.secure_messaging import SecureMessaging
-
-Random: TypeAlias = Callable[[int], bytes]
-Reply: TypeAlias = bytes | Exchange
 
 REQUEST_ID_BYTES = 16
 

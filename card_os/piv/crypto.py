@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from card_os import tlv
+from card_os import data_objects, tlv
 from card_os.apdu import Command
 from card_os.keys import Exchange, KeyUse, Refusal, UseKey
 from card_os.piv import access
@@ -73,11 +73,7 @@ def _input(template: bytes) -> tuple[int, bytes]:
 
     Raises 6A80.
     """
-    try:
-        objects = list(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, template)))
-    except tlv.TlvError as error:
-        raise CardError(SW.WRONG_DATA, "template is malformed") from error
-    match objects:
+    match data_objects.parse(data_objects.parse_one(Tag.DYNAMIC_AUTHENTICATION, template)):
         case [(Tag.RESPONSE, b""), (tag, value)] | [(tag, value), (Tag.RESPONSE, b"")]:
             return tag, value
     raise CardError(SW.WRONG_DATA, "template does not fit the key")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 
-from card_os import tlv
+from card_os import data_objects, tlv
 from card_os.keys import Exchange, KeyUse, Refusal, UseKey
 from card_os.piv.context import Context
 from card_os.piv.crypto import GeneralAuthenticate
@@ -58,11 +58,8 @@ class Opening:
     @classmethod
     def parse(cls, template: bytes, suite: Suite) -> Opening:
         """Raises 6A80 for a template which does not fit, a control byte or a point."""
-        try:
-            objects = sorted(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, template)))
-        except tlv.TlvError as error:
-            raise CardError(SW.WRONG_DATA, "template is malformed") from error
-        match objects:
+        inside = data_objects.parse_one(Tag.DYNAMIC_AUTHENTICATION, template)
+        match sorted(data_objects.parse(inside)):
             case [(Tag.CHALLENGE, challenge), (Tag.RESPONSE, b"")]:
                 pass
             case _:

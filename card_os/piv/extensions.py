@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from card_os import tlv
-from card_os.apdu import Command
-from card_os.keys import Exchange, Refusal
-from card_os.management import (
+from card_os import data_objects
+from card_os.administration import (
     AttestKey,
     MoveKey,
     ResetCard,
     SetManagementKey,
     SetTries,
 )
+from card_os.apdu import Command
+from card_os.keys import Exchange, Refusal
 from card_os.piv import access, administrator
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.context import Context
@@ -94,10 +94,7 @@ class SetKey:
     def content(self) -> tuple[int, bytes]:
         """Algorithm and key. Raises 6A80."""
         algorithm, coded = self.data[:1], self.data[1:]
-        try:
-            key = tlv.decode_one(KeyRef.MANAGEMENT, coded)
-        except tlv.TlvError as error:
-            raise CardError(SW.WRONG_DATA, "no key") from error
+        key = data_objects.parse_one(KeyRef.MANAGEMENT, coded)
         if MANAGEMENT_KEY_BYTES.get(algorithm[0]) != len(key):
             raise CardError(SW.WRONG_DATA, "no such algorithm, or key of another length")
         return algorithm[0], key
@@ -106,7 +103,7 @@ class SetKey:
 def move_key(context: Context, command: Move) -> Exchange:
     """Ask for a key to be moved or erased.
 
-    Raises 6982 for who is no administrator, 6A88 without such a key, 6985 for a destination that
+    Raises 6982 without an administrator, 6A88 without such a key, 6985 for a destination that
     has one, 6A86 for one that cannot have it.
     """
     proof = administrator.proof(context)
@@ -170,9 +167,9 @@ def reset(context: Context, command: NoParameters) -> Exchange:
 
 
 def set_management_key(context: Context, command: SetKey) -> Exchange:
-    """Ask for another management key; who is administrator stays it.
+    """Ask for another management key; an administrator remains one.
 
-    Raises 6982 for who is none, 6A80 for no key.
+    Raises 6982 without an administrator, 6A80 for no key.
     """
     proof = administrator.proof(context)
     algorithm, key = command.content()

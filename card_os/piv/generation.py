@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from card_os import tlv
+from card_os.administration import CardKey, GenerateKey, PinPolicy, TouchPolicy
 from card_os.apdu import Command
+from card_os.data_objects import parse_one, parse_unique
 from card_os.keys import Exchange
-from card_os.management import CardKey, GenerateKey, PinPolicy, TouchPolicy
 from card_os.piv import access, administrator
 from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.context import Context
@@ -45,7 +46,7 @@ class GenerateKeyPair:
 def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
     """Ask for a new key and return its public part.
 
-    Raises 6982 for who is no administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
+    Raises 6982 without an administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
     malformed template and a mechanism which the card does not have; 6A86 for one that the key
     reference does not have, and for retired keys where the card has no extensions.
     """
@@ -95,19 +96,14 @@ def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy,
 
 def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
     """The mechanism in a control reference template, and all that stands there. Raises 6A80."""
-    try:
-        pairs = list(tlv.decode(tlv.decode_one(CONTROL_REFERENCE, data)))
-    except tlv.TlvError as error:
-        raise CardError(SW.WRONG_DATA, "template is malformed") from error
-    objects = dict(pairs)
+    objects = parse_unique(parse_one(CONTROL_REFERENCE, data))
     mechanism = objects.get(MECHANISM, b"")
     if (
-        len(objects) != len(pairs)
-        or len(mechanism) != 1
+        len(mechanism) != 1
         or not objects.keys() <= {MECHANISM, PARAMETER, *POLICY_TAGS}
         or not _parameter_fits(mechanism[0], objects.get(PARAMETER))
     ):
-        raise CardError(SW.WRONG_DATA, "template is malformed")
+        raise CardError(SW.WRONG_DATA, "template does not name a key")
     return mechanism[0], objects
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 from card_os import tlv
-from card_os.management import CardKey
+from card_os.administration import CardKey, Changed
 from card_os.piv import access
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.names import (
@@ -18,6 +19,8 @@ from card_os.piv.names import (
     KeyRef,
     ObjectTag,
 )
+
+Value = TypeVar("Value")
 
 GUID_BYTES = 16
 PIN_USAGE_POLICY = 0x5F2F  # in the discovery object (part 1, 3.3.2)
@@ -94,7 +97,29 @@ class CardImage:
         """Whether the card has a data object of this tag, be it without contents."""
         return tag in CONTAINER_ID or (self.features.extensions and tag in EXTENSION_OBJECTS)
 
+    def after(self, changed: Changed) -> CardImage:
+        """The card after a stored change. Raises ValueError for what no PIV card has."""
+        features = self.features
+        if changed.management_algorithm is not None:
+            features = replace(features, management_algorithm=changed.management_algorithm)
+        keys = _merged(self.keys, changed.keys)
+        has_secure_messaging = KeyRef.SECURE_MESSAGING in keys
+        return replace(
+            self,
+            objects=_merged(self.objects, changed.objects),
+            keys=keys,
+            features=features,
+            verifiable_certificate=self.verifiable_certificate if has_secure_messaging else b"",
+        )
+
     def _may_have(self, key_ref: int, algorithm: int) -> bool:
         if key_ref == KeyRef.SECURE_MESSAGING:
             return algorithm in SUITES
         return access.exists(key_ref, algorithm, extensions=self.features.extensions)
+
+
+def _merged(
+    before: Mapping[int, Value], changed: Mapping[int, Value | None]
+) -> Mapping[int, Value]:
+    after: Mapping[int, Value | None] = {**before, **changed}
+    return {number: value for number, value in after.items() if value is not None}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from card_os import tlv
+from card_os.administration import ImportKey
 from card_os.apdu import Command
+from card_os.data_objects import parse_unique
 from card_os.keys import Exchange
-from card_os.management import ImportKey
 from card_os.piv import administrator
 from card_os.piv.algorithms import CURVE25519_BYTES, FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.context import Context
@@ -49,7 +49,7 @@ class ImportPrivateKey:
 def import_key(context: Context, command: ImportPrivateKey) -> Exchange:
     """Ask for the key to be put in place of the one before.
 
-    Raises 6982 for who is no administrator, 6A86 for an algorithm that the card or the key
+    Raises 6982 without an administrator, 6A86 for an algorithm that the card or the key
     reference does not have, 6A80 for parts or policies that do not fit.
     """
     proof = administrator.proof(context)
@@ -66,12 +66,8 @@ def import_key(context: Context, command: ImportPrivateKey) -> Exchange:
 def _private(command: ImportPrivateKey) -> tuple[Mapping[int, bytes], bytes]:
     """All data objects, and the private key as `ImportKey` has it. Raises 6A80."""
     size, wanted, besides = PARTS[command.algorithm]
-    try:
-        pairs = list(tlv.decode(command.data))
-    except tlv.TlvError as error:
-        raise CardError(SW.WRONG_DATA, "key is malformed") from error
-    objects = dict(pairs)
-    if len(objects) != len(pairs) or objects.keys() - POLICY_TAGS != {*wanted, *besides}:
+    objects = parse_unique(command.data)
+    if objects.keys() - POLICY_TAGS != {*wanted, *besides}:
         raise CardError(SW.WRONG_DATA, "not the parts of such a key")
     parts = [objects[tag].rjust(size, b"\0") for tag in wanted]  # some tools drop leading zeros
     if any(len(part) != size for part in parts):

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from card_os import tlv
+from card_os.administration import PinPolicy, TouchPolicy
 from card_os.apdu import Command
+from card_os.dispatch import Reply
 from card_os.keys import Exchange, PasscodeStatus, Refusal, TriesLeft
-from card_os.management import PinPolicy, TouchPolicy
 from card_os.piv import access
 from card_os.piv.access import Rule
-from card_os.piv.context import Context, Reply
+from card_os.piv.context import Context
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.refusals import refused, unexpected
 from card_os.status import SW, CardError

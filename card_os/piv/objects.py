@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from card_os import tlv
+from card_os import data_objects, tlv
+from card_os.administration import WriteObject
 from card_os.apdu import Command
 from card_os.keys import Exchange
-from card_os.management import WriteObject
 from card_os.piv import access, administrator
 from card_os.piv.context import Context
 from card_os.piv.names import ObjectTag, Tag
@@ -29,10 +29,7 @@ class GetData:
         _check_p1_p2(command)
         if not command.data:
             raise CardError(SW.WRONG_LENGTH)
-        try:
-            tag_list = tlv.decode_one(Tag.TAG_LIST, command.data)
-        except tlv.TlvError as error:
-            raise CardError(SW.WRONG_DATA, "no tag list") from error
+        tag_list = data_objects.parse_one(Tag.TAG_LIST, command.data)
         tag = int.from_bytes(tag_list)
         if tlv.encode_tag(tag) != tag_list:  # zeros before the tag, or nothing
             raise CardError(SW.NOT_FOUND)
@@ -56,11 +53,7 @@ class PutData:
 
         Raises 6A80 for data of another form.
         """
-        try:
-            objects = list(tlv.decode(self.data))
-        except tlv.TlvError as error:
-            raise CardError(SW.WRONG_DATA, "data is malformed") from error
-        match objects:
+        match data_objects.parse(self.data):
             case [(tag, contents)] if tag in BARE:
                 return tag, contents
             case [(Tag.TAG_LIST, tag_list), (Tag.DATA, contents)]:
@@ -86,7 +79,7 @@ def get_data(context: Context, command: GetData) -> bytes:
 def put_data(context: Context, command: PutData) -> Exchange:
     """Ask for other contents of a data object; without contents it is there no more.
 
-    Raises 6982 for who is no administrator, 6A80 for malformed data, 6A81 for an object that no PIV
+    Raises 6982 without an administrator, 6A80 for malformed data, 6A81 for an object that no PIV
     card has, 6A84 where there is no room.
     """
     proof = administrator.proof(context)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from card_os.apdu import Command
+from card_os.dispatch import Reply
 from card_os.keys import (
     ChangePasscode,
     Exchange,
@@ -22,7 +23,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv.context import Context, Reply
+from card_os.piv.context import Context
 from card_os.piv.names import KeyRef
 from card_os.piv.refusals import refused, unexpected
 from card_os.piv.session import Verification

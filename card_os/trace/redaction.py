@@ -1,31 +1,26 @@
 """Secrets replaced before anything of a trace is written, by others of the same shape.
 
-What replaces them keeps what the card looks at: lengths, padding, whether a passcode is digits. So
-a card that is told the replaced commands answers as the real one did.
+Which bytes are secret is for the applications to say (`card_os.secrets`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
-from card_os import tlv
-from card_os.apdu import Command
-from card_os.keys import KeyResult, KeyUse, UseKey, Verified
-from card_os.management import Administrator, Changed
-from card_os.piv.image import CardImage
-from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag
+from card_os.administration import Administrator
+from card_os.apdu import HEADER_BYTES, Command
+from card_os.commands import Ins
+from card_os.keys import KeyRequest, KeyResult, Verified
+from card_os.secrets import Hide, Secrets
 from card_os.status import SW, CardError
-from card_os.trace import hiding
-from card_os.trace.hiding import Hide
 
-HEADER_BYTES = 4
+SecretsOf: TypeAlias = Callable[[Command], Secrets]  # of the application that a command goes to
+
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
-CHAINED = 0x10  # of CLA: more parts follow
+CHAINED = 0x10  # of CLA: more parts follow; in any class, as nobody knows what was meant
 OK = int(SW.OK).to_bytes(2)
-GET_RESPONSE = 0xC0
-PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # of what the standard has there
-DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
 
 
 class Redaction:
@@ -35,9 +30,12 @@ class Redaction:
     then a command that comes once more from its beginning is not taken for more of the last one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets_of: SecretsOf) -> None:
+        self._secrets_of = secrets_of
+        self._secrets = Secrets()  # of the last command
         self._proofs: dict[bytes, bytes] = {}
-        self._chains: dict[int, tuple[bytes, Hide]] = {}  # by class: header, and what follows it
+        self._chains: dict[int, tuple[bytes, Hide | None]] = {}
+        """By class: header, and what hides what follows it."""
         self._last = 0  # class of the last command
 
     def command(self, apdu: bytes) -> bytes:
@@ -45,13 +43,17 @@ class Redaction:
         if not apdu:
             return apdu
         self._last = apdu[0] & ~CHAINED
-        header, hide = self._chains.pop(self._last, (b"", None))
-        if len(apdu) < HEADER_BYTES or apdu[1] not in SECRETIVE:
+        before, hide = self._chains.pop(self._last, (b"", None))
+        if len(apdu) < HEADER_BYTES:
             return apdu
-        if hide is None or header != apdu[1:HEADER_BYTES]:  # anything else ends a chain
-            hide = SECRETIVE[apdu[1]]()
+        header = Command.header(apdu)
+        self._secrets = self._secrets_of(header)
+        if before != apdu[1:HEADER_BYTES]:  # anything else ends a chain
+            hide = self._secrets.in_command(header)
         if apdu[0] & CHAINED:
             self._chains[self._last] = apdu[1:HEADER_BYTES], hide
+        if hide is None:
+            return apdu
         data = _data(apdu)
         return apdu[: data.start] + hide(apdu[data]) + apdu[data.stop :]
 
@@ -64,21 +66,15 @@ class Redaction:
         """The card has forgotten the parts that it had."""
         self._chains.clear()
 
-    def result(self, result: KeyResult, use: UseKey | None = None) -> KeyResult:
-        """A result without secrets. `use` is the request, where it was one for a key's use: what
-        comes of decryption or agreement belongs to the holder.
-        """
-        match result:
+    def result(self, result: KeyResult, request: KeyRequest | None = None) -> KeyResult:
+        """A result without secrets; `request` is what it answers, as far as that is known."""
+        shown = self._secrets.in_result(request, result)
+        match shown:
             case Verified(proof):
                 return Verified(self._name(proof))
             case Administrator(proof):
-                return replace(result, proof=self._name(proof))
-            case Changed(objects):
-                return replace(result, objects=_hide_objects(objects))
-            case bytes() if use is not None and use.use is not KeyUse.SIGN:
-                return bytes(len(result))
-            case _:
-                return result
+                return replace(shown, proof=self._name(proof))
+        return shown
 
     def _name(self, proof: bytes) -> bytes:
         return self._proofs.setdefault(proof, f"#{len(self._proofs) + 1}".encode())
@@ -89,16 +85,15 @@ class ResponseRedaction:
     asks: a response may come in several parts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets_of: SecretsOf) -> None:
+        self._secrets_of = secrets_of
         self._hides = False
         self._data = b""  # of a chained command, so far
         self._left = 0  # of the header before what is hidden
 
     def response(self, apdu: bytes, response: bytes) -> bytes:
-        """The response APDU of the same length; what a key deciphered or agreed on is zeros, and
-        so are the contents of the object in which tools keep a secret.
-        """
-        if len(apdu) < 2 or apdu[1] != GET_RESPONSE:
+        """The response APDU of the same length; of a secret data object, zeros for its value."""
+        if len(apdu) < 2 or apdu[1] != Ins.GET_RESPONSE:
             self._begin(apdu, response)
         if not self._hides:
             return response
@@ -110,10 +105,10 @@ class ResponseRedaction:
     def _begin(self, apdu: bytes, response: bytes) -> None:
         data = self._data + apdu[_data(apdu)] if len(apdu) > SHORT_DATA else b""
         self._data = data if apdu[:1] and apdu[0] & CHAINED else b""
-        self._hides = len(apdu) > 3 and (
-            (apdu[1] == Ins.GENERAL_AUTHENTICATE and apdu[3] in DECIPHERING)
-            or (apdu[1] == Ins.GET_DATA and data[: hiding.NAME_BYTES] in hiding.NAMES)
-        )
+        self._hides = False
+        if len(apdu) >= HEADER_BYTES:
+            command = replace(Command.header(apdu), data=data)
+            self._hides = self._secrets_of(command).in_response(command)
         self._left = _headers(response[:-2])
 
 
@@ -128,30 +123,6 @@ def _headers(data: bytes) -> int:
     return at
 
 
-def image(image: CardImage) -> CardImage:
-    """A card image without what tools and people keep in its objects as a secret."""
-    return replace(image, objects={tag: _shown(tag, value) for tag, value in image.objects.items()})
-
-
-def _shown(tag: int, contents: bytes) -> bytes:
-    """Contents of an object, unless they may be a secret: the usual printed information is none."""
-    if tag not in hiding.SECRET_OBJECTS:
-        return contents
-    try:
-        tags = {found for found, _ in tlv.decode(contents)}
-    except tlv.TlvError:
-        return hiding.octets(contents)
-    usual = tag == ObjectTag.PRINTED_INFORMATION and tags <= PRINTED_TAGS
-    return contents if usual else hiding.octets(contents)
-
-
-def _hide_objects(objects: Mapping[int, bytes | None]) -> Mapping[int, bytes | None]:
-    return {
-        tag: hiding.octets(value) if value and tag in hiding.SECRET_OBJECTS else value
-        for tag, value in objects.items()
-    }
-
-
 def _data(apdu: bytes) -> slice:
     """Where the data of a command are; of one whose lengths are wrong, wherever they may be."""
     try:
@@ -160,13 +131,3 @@ def _data(apdu: bytes) -> slice:
         return slice(SHORT_DATA, len(apdu))
     at = EXTENDED_DATA if size and not apdu[4] else min(SHORT_DATA, len(apdu))
     return slice(at, at + size)
-
-
-SECRETIVE: Mapping[int, Callable[[], Hide]] = {
-    Ins.VERIFY: lambda: hiding.passcode,
-    Ins.CHANGE_REFERENCE_DATA: lambda: hiding.passcode,
-    Ins.RESET_RETRY_COUNTER: lambda: hiding.passcode,
-    Ins.PUT_DATA: lambda: hiding.Contents().hide,
-    Extension.IMPORT_KEY: lambda: hiding.KeyParts().hide,
-    Extension.SET_MANAGEMENT_KEY: lambda: hiding.ManagementKey().hide,
-}

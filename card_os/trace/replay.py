@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from card_os.card import Card
-from card_os.keys import Exchange, KeyResult
+from card_os.keys import Exchange, KeyResult, advance
 from card_os.trace.lines import (
     Abandoned,
     Answered,
@@ -159,7 +159,5 @@ def retell(card: Card, random: SeededRandom, lines: Iterable[tuple[int, Line]]) 
 
 def _next(exchange: Exchange, result: KeyResult | None) -> tuple[Line, Exchange | None]:
     """The card's next word, and the exchange if it goes on."""
-    try:
-        return Asked(next(exchange) if result is None else exchange.send(result)), exchange
-    except StopIteration as done:
-        return Received(done.value), None
+    said = advance(exchange, result)
+    return (Received(said), None) if isinstance(said, bytes) else (Asked(said), exchange)

@@ -6,18 +6,11 @@ holds. Secrets are written as so many asterisks, and proofs by the names that `r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyUse,
-    PasscodeStatus,
-    ResetPasscode,
-    UseKey,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     AnswerChallenge,
     AttestKey,
     GenerateKey,
@@ -31,6 +24,16 @@ from card_os.management import (
     TouchPolicy,
     WriteObject,
 )
+from card_os.keys import (
+    ApplicationRequest,
+    ChangePasscode,
+    KeyRequest,
+    KeyUse,
+    PasscodeStatus,
+    ResetPasscode,
+    UseKey,
+    VerifyPasscode,
+)
 from card_os.trace.words import (
     ABSENT,
     TraceError,
@@ -43,6 +46,20 @@ from card_os.trace.words import (
     secret,
     shown,
 )
+
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TracedRequest(ApplicationRequest):
+    """A request of an application's own type, as a trace tells it."""
+
+    name: str
+    values: tuple[bytes, ...]
+
+    def told(self) -> tuple[bytes, ...]:
+        """What the trace has of it."""
+        return self.values
 
 
 def write(request: KeyRequest) -> str:
@@ -98,6 +115,10 @@ def _words(request: KeyRequest) -> tuple[str, ...]:
             return ("reset-card",)
         case AttestKey(key_ref):
             return "attest", number(key_ref)
+        case ApplicationRequest():
+            if not NAME.fullmatch(request.name):
+                raise ValueError(f"a trace cannot call a request {request.name!r}")
+            return "own", request.name, *map(octets, request.told())
 
 
 READERS: Mapping[str, Callable[[Words], KeyRequest]] = {
@@ -125,7 +146,20 @@ READERS: Mapping[str, Callable[[Words], KeyRequest]] = {
     "set-tries": lambda w: SetTries(w.proof(), w.proof(), w.decimal(), w.decimal()),
     "reset-card": lambda _: ResetCard(),
     "attest": lambda w: AttestKey(w.number()),
+    "own": lambda w: TracedRequest(_name(w), tuple(_values(w))),
 }
+
+
+def _name(words: Words) -> str:
+    word = words.word("the name of a request")
+    if not NAME.fullmatch(word):
+        raise TraceError(f"{shown(word)} is no name of a request")
+    return word
+
+
+def _values(words: Words) -> Iterator[bytes]:
+    while words.left:
+        yield words.octets()
 
 
 def _destination(words: Words) -> int | None:

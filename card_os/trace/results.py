@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from card_os.administration import Administrator, CardKey, Changed, PinPolicy, TouchPolicy
 from card_os.keys import KeyResult, Refusal, TriesLeft, Verified
-from card_os.management import Administrator, CardKey, Changed, PinPolicy, TouchPolicy
 from card_os.trace.words import (
     ABSENT,
     TraceError,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypeVar
 
+from card_os.secrets import HIDDEN_OCTET
+
 E = TypeVar("E", bound=Enum)
 
 ABSENT = "-"
 HIDDEN = "*"
-HIDDEN_OCTET = b"0"  # a digit, so that a passcode stays one
 LARGEST_NUMBER = 0xFFFFFF
 MOST_SHOWN = 20  # characters of a wrong word: a hostile file fills no screen
 

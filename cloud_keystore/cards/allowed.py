@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv.image import GUID_BYTES, CardImage, Features
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, EXTENSION_OBJECTS
 from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE

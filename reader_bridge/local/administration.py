@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from card_os.keys import Refusal
-from card_os.management import (
+from card_os.administration import (
     Changed,
     GenerateKey,
     ImportKey,
@@ -20,6 +19,7 @@ from card_os.management import (
     SetTries,
     WriteObject,
 )
+from card_os.keys import Refusal
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from reader_bridge.local import certificates, private_keys
 from reader_bridge.local.card import (

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from card_os.administration import CardKey, PinPolicy, TouchPolicy
 from card_os.keys import TriesLeft
-from card_os.management import CardKey, PinPolicy, TouchPolicy
 from card_os.piv import CardImage, encode
 from card_os.piv.names import EXTENSION_OBJECTS, KeyRef, ObjectTag
 from reader_bridge.local import private_keys

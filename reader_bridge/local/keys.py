@@ -12,7 +12,17 @@ from typing import TypeAlias
 
 import structlog
 
+from card_os.administration import (
+    Administrator,
+    AnswerChallenge,
+    AttestKey,
+    PinPolicy,
+    RequestChallenge,
+    ResetCard,
+    SetTries,
+)
 from card_os.keys import (
+    ApplicationRequest,
     ChangePasscode,
     KeyRequest,
     KeyResult,
@@ -23,15 +33,6 @@ from card_os.keys import (
     UseKey,
     Verified,
     VerifyPasscode,
-)
-from card_os.management import (
-    Administrator,
-    AnswerChallenge,
-    AttestKey,
-    PinPolicy,
-    RequestChallenge,
-    ResetCard,
-    SetTries,
 )
 from card_os.piv import CardImage
 from card_os.piv.names import KeyRef
@@ -119,6 +120,8 @@ class LocalKeys:
                 return self._request_challenge(request)
             case AnswerChallenge():
                 return self._answer_challenge(request)
+            case ApplicationRequest():
+                return Refusal.UNKNOWN_KEY  # this card has PIV alone
             case AttestKey(key_ref=key_ref):
                 return administration.attestation(self._card, key_ref)
             case _:

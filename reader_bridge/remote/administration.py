@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import grpc
 
-from card_os.keys import KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
+    AdministrationRequest,
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -19,7 +19,6 @@ from card_os.management import (
     Changed,
     GenerateKey,
     ImportKey,
-    ManagementRequest,
     MoveKey,
     PinPolicy,
     RequestChallenge,
@@ -29,65 +28,57 @@ from card_os.management import (
     TouchPolicy,
     WriteObject,
 )
+from card_os.keys import KeyResult, Refusal
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.administration.v1 import administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2
-from reader_bridge.remote.operation import CALL_SECONDS
 from reader_bridge.remote.refusals import refusal
+from reader_bridge.remote.stub import Stub
 
 # RSA keys of 4096 bits take seconds to make, and the keystore makes few at once.
 MAKING_SECONDS = 60.0
 
 
-class RemoteManagement:
+class RemoteAdministration:
     """Changes of one card."""
 
     def __init__(self, channel: grpc.Channel, card_serial: str) -> None:
-        self._stub = administration_pb2_grpc.AdministrationServiceStub(channel)
-        self._serial = card_serial
+        self._service = administration_pb2_grpc.AdministrationServiceStub(channel)
+        self._stub = Stub(card_serial)
 
-    def perform(self, request: ManagementRequest) -> KeyResult:
+    def perform(self, request: AdministrationRequest) -> KeyResult:
         """Bring a request to the keystore."""
         try:
-            return self._call(request)
+            return self._perform(request)
         except grpc.RpcError as error:
             return refusal(error)
         except ValueError:  # a number that no message can hold
             return Refusal.MALFORMED
 
-    def _call(self, request: ManagementRequest) -> KeyResult:
-        """Sent once. Hence `wait_for_ready`: while the connection is being made again, the call
-        waits unsent.
-        """
+    def _perform(self, request: AdministrationRequest) -> KeyResult:
+        call, service = self._stub.call_once, self._service
         match request:
             case RequestChallenge():
-                return self._stub.RequestChallenge(
+                return call(
+                    service.RequestChallenge,
                     pb.RequestChallengeRequest(
-                        card_serial=self._serial,
-                        algorithm=request.algorithm,
-                        enciphered=request.enciphered,
+                        algorithm=request.algorithm, enciphered=request.enciphered
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 ).challenge
             case AnswerChallenge():
-                answered = self._stub.AnswerChallenge(
+                answered = call(
+                    service.AnswerChallenge,
                     pb.AnswerChallengeRequest(
-                        card_serial=self._serial,
                         algorithm=request.algorithm,
                         response=request.response,
                         challenge=request.challenge,
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 )
                 return Administrator(answered.proof, answered.cryptogram)
             case AttestKey():
-                return self._stub.AttestKey(
-                    pb.AttestKeyRequest(card_serial=self._serial, key_ref=request.key_ref),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
+                return call(
+                    service.AttestKey, pb.AttestKeyRequest(key_ref=request.key_ref)
                 ).certificate
             case GenerateKey() | ImportKey() | MoveKey():
                 return _changed(self._change_key(request))
@@ -95,24 +86,24 @@ class RemoteManagement:
                 return _changed(self._change(request))
 
     def _change_key(self, request: GenerateKey | ImportKey | MoveKey) -> pb.Changes:
+        call, service = self._stub.call_once, self._service
         match request:
             case GenerateKey():
-                return self._stub.GenerateKey(
+                return call(
+                    service.GenerateKey,
                     pb.GenerateKeyRequest(
-                        card_serial=self._serial,
                         proof=request.proof,
                         key_ref=request.key_ref,
                         algorithm=approval_pb2.Algorithm.ValueType(request.algorithm),
                         pin_policy=request.pin_policy,
                         touch_policy=request.touch_policy,
                     ),
-                    timeout=MAKING_SECONDS,
-                    wait_for_ready=True,
+                    MAKING_SECONDS,
                 ).changes
             case ImportKey():
-                return self._stub.ImportKey(
+                return call(
+                    service.ImportKey,
                     pb.ImportKeyRequest(
-                        card_serial=self._serial,
                         proof=request.proof,
                         key_ref=request.key_ref,
                         algorithm=approval_pb2.Algorithm.ValueType(request.algorithm),
@@ -120,63 +111,46 @@ class RemoteManagement:
                         pin_policy=request.pin_policy,
                         touch_policy=request.touch_policy,
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 ).changes
             case MoveKey():
-                return self._stub.MoveKey(
+                return call(
+                    service.MoveKey,
                     pb.MoveKeyRequest(
-                        card_serial=self._serial,
                         proof=request.proof,
                         source=request.source,
                         destination=request.destination,
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 ).changes
 
     def _change(self, request: WriteObject | SetManagementKey | SetTries | ResetCard) -> pb.Changes:
+        call, service = self._stub.call_once, self._service
         match request:
             case WriteObject():
-                return self._stub.WriteObject(
+                return call(
+                    service.WriteObject,
                     pb.WriteObjectRequest(
-                        card_serial=self._serial,
-                        proof=request.proof,
-                        tag=request.tag,
-                        contents=request.contents,
+                        proof=request.proof, tag=request.tag, contents=request.contents
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 ).changes
             case SetManagementKey():
-                return self._stub.SetManagementKey(
+                return call(
+                    service.SetManagementKey,
                     pb.SetManagementKeyRequest(
-                        card_serial=self._serial,
-                        proof=request.proof,
-                        algorithm=request.algorithm,
-                        key=request.key,
+                        proof=request.proof, algorithm=request.algorithm, key=request.key
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 ).changes
             case SetTries():
-                return self._stub.SetTries(
+                return call(
+                    service.SetTries,
                     pb.SetTriesRequest(
-                        card_serial=self._serial,
                         proof=request.proof,
                         passcode_proof=request.passcode_proof,
                         pin_tries=request.pin_tries,
                         puk_tries=request.puk_tries,
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 ).changes
             case ResetCard():
-                return self._stub.ResetCard(
-                    pb.ResetCardRequest(card_serial=self._serial),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
-                ).changes
+                return call(service.ResetCard, pb.ResetCardRequest()).changes
 
 
 def card_key(key: workstation_pb2.CardKey) -> CardKey:

@@ -10,7 +10,9 @@ from typing import TypeAlias
 import grpc
 import structlog
 
+from card_os.administration import CardKey
 from card_os.keys import (
+    ApplicationRequest,
     ChangePasscode,
     KeyRequest,
     KeyResult,
@@ -23,18 +25,18 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.management import CardKey
 from card_os.piv import CardImage, Features
 from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
-from reader_bridge.remote.administration import RemoteManagement, card_key
-from reader_bridge.remote.operation import CALL_SECONDS, Clock, RemoteOperation
+from reader_bridge.remote.administration import RemoteAdministration, card_key
+from reader_bridge.remote.operation import Clock, RemoteOperation
 from reader_bridge.remote.refusals import refusal, retry_seconds
 from reader_bridge.remote.repeats import Repeats
 from reader_bridge.remote.session import KEY_USES, RemoteSession
+from reader_bridge.remote.stub import CALL_SECONDS, Stub
 from reader_bridge.tasks import Cancellation
 
 Channel: TypeAlias = approval_pb2.Channel.ValueType
@@ -67,21 +69,20 @@ class RemoteKeys:
         *,
         sessions: bool = True,
     ) -> None:
-        self._stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
-        self._management = RemoteManagement(channel, card_serial)
-        self._serial = card_serial
+        self._service = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        self._stub = Stub(card_serial)
+        self._administration = RemoteAdministration(channel, card_serial)
         self._prompter = prompter
         self._channels = tuple(channels)
         self._application = application
         self._clock = clock
         self._repeats = Repeats(clock)
         self._sessions = sessions
-        self._session = RemoteSession(self._stub, self._new_operation)
+        self._session = RemoteSession(self._service, self._new_operation)
 
     def get_card(self) -> CardImage:
         """What the card shows. Raises grpc.RpcError, and ValueError for what no card can be."""
-        request = pb.GetCardRequest(card_serial=self._serial)
-        card = self._stub.GetCard(request, timeout=CALL_SECONDS).card
+        card = self._stub.call(self._service.GetCard, pb.GetCardRequest()).card
         if self._sessions:
             self._session.learn(card)
         return CardImage(
@@ -107,8 +108,10 @@ class RemoteKeys:
                 return self._use(request, cancellation)
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
                 return self._check(request, cancellation)
+            case ApplicationRequest():
+                return Refusal.UNKNOWN_KEY  # the keystore has keys of PIV alone
             case _:
-                return self._management.perform(request)
+                return self._administration.perform(request)
 
     def reset(self) -> None:
         """The card was reset or taken out: its session ends."""
@@ -137,13 +140,9 @@ class RemoteKeys:
     def _agree(self, request: UseKey) -> KeyResult:
         """Nobody is asked, nothing is spent."""
         try:
-            return self._stub.AgreeOnSession(
-                pb.AgreeOnSessionRequest(
-                    card_serial=self._serial,
-                    cipher_suite=request.algorithm,
-                    point=request.input,
-                ),
-                timeout=CALL_SECONDS,
+            return self._stub.call(
+                self._service.AgreeOnSession,
+                pb.AgreeOnSessionRequest(cipher_suite=request.algorithm, point=request.input),
             ).secret
         except grpc.RpcError as error:
             return refusal(error)
@@ -159,48 +158,35 @@ class RemoteKeys:
         return result
 
     def _passcode(self, request: PasscodeRequest) -> KeyResult:
-        """Never repeated: the try may have been counted although its answer was lost.
-
-        Hence `wait_for_ready`: while the connection is being made again, the call waits unsent.
-        """
+        """A check may have cost a try although its answer was lost: it is never repeated."""
+        service = self._service
         match request:
             case PasscodeStatus():
-                status = self._stub.GetPasscodeStatus(
-                    pb.GetPasscodeStatusRequest(card_serial=self._serial, key_ref=request.key_ref),
-                    timeout=CALL_SECONDS,
+                status = self._stub.call(
+                    service.GetPasscodeStatus, pb.GetPasscodeStatusRequest(key_ref=request.key_ref)
                 )
                 most = status.most_tries or USUAL_TRIES
                 return TriesLeft(status.tries_left, most, status.factory)
             case VerifyPasscode():
-                verified = self._stub.VerifyPasscode(
-                    pb.VerifyPasscodeRequest(
-                        card_serial=self._serial,
-                        key_ref=request.key_ref,
-                        passcode=request.passcode,
-                    ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
+                verified = self._stub.call_once(
+                    service.VerifyPasscode,
+                    pb.VerifyPasscodeRequest(key_ref=request.key_ref, passcode=request.passcode),
                 )
                 return _outcome(verified.result)
             case ChangePasscode():
-                changed = self._stub.ChangePasscode(
+                changed = self._stub.call_once(
+                    service.ChangePasscode,
                     pb.ChangePasscodeRequest(
-                        card_serial=self._serial,
                         key_ref=request.key_ref,
                         old_passcode=request.old,
                         new_passcode=request.new,
                     ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
                 )
                 return _outcome(changed.result)
             case ResetPasscode():
-                reset = self._stub.ResetPasscode(
-                    pb.ResetPasscodeRequest(
-                        card_serial=self._serial, puk=request.puk, new_passcode=request.new
-                    ),
-                    timeout=CALL_SECONDS,
-                    wait_for_ready=True,
+                reset = self._stub.call_once(
+                    service.ResetPasscode,
+                    pb.ResetPasscodeRequest(puk=request.puk, new_passcode=request.new),
                 )
                 return _outcome(reset.result)
 
@@ -218,15 +204,17 @@ class RemoteKeys:
 
     def _addressed(self, asked: pb.CreateOperationRequest) -> pb.CreateOperationRequest:
         """With the card, and by which ways for which application its holder is asked."""
-        asked.card_serial = self._serial
+        asked.card_serial = self._stub.card_serial
         asked.application = self._application
         asked.channels.extend(self._channels)
         return asked
 
     def _new_operation(self, cancellation: Cancellation) -> RemoteOperation:
         traceparent = new_traceparent(os.urandom(24))
-        log.info("key request", trace_id=traceparent[3:35], card=self._serial)
-        return RemoteOperation(self._stub, self._prompter, cancellation, self._clock, traceparent)
+        log.info("key request", trace_id=traceparent[3:35], card=self._stub.card_serial)
+        return RemoteOperation(
+            self._service, self._prompter, cancellation, self._clock, traceparent
+        )
 
 
 def new_traceparent(random: bytes) -> str:

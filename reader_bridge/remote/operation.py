@@ -20,6 +20,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Outcome, Prompt, Prompter
 from reader_bridge.remote.refusals import TRANSIENT, code, refusal, retry_seconds
+from reader_bridge.remote.stub import CALL_SECONDS
 from reader_bridge.tasks import Cancellation
 
 Clock: TypeAlias = Callable[[], float]
@@ -29,7 +30,6 @@ State: TypeAlias = approval_pb2.OperationState.ValueType
 
 DEADLINE_SECONDS = 130.0  # the holder has 120
 ASK_SECONDS = 15.0  # nobody has been asked yet: a keystore that stays away is reported
-CALL_SECONDS = 10.0
 WITHDRAW_SECONDS = 1.5
 TRACEPARENT = "traceparent"  # W3C Trace Context, 3.2
 FIRST_PAUSE = 0.1  # seconds between tries, doubled up to the longest

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_os.keys import KeyRequest, KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     Changed,
     RequestChallenge,
     WriteObject,
 )
+from card_os.keys import KeyRequest, KeyResult, Refusal
 from card_os.piv.names import Cipher
 from support.fakes import (
     ADMIN_PROOF,

@@ -88,11 +88,11 @@ def test_classes(cla: int) -> None:
         said: int = SW.OK
     except CardError as error:
         said = error.sw
-    if cla >= 0x80 or cla & 0xE0 == 0x20:  # proprietary, FF, reserved
+    if cla == 0xFF or cla & 0xE0 == 0x20:  # invalid, reserved
         expected: int = SW.CLA_NOT_SUPPORTED
-    elif cla & 0x40:
+    elif cla & 0xC0 == 0x40:
         expected = SW.CHANNEL_NOT_SUPPORTED
-    elif cla & 0x0C in (0x04, 0x08):
+    elif cla < 0x80 and cla & 0x0C in (0x04, 0x08):
         expected = SW.SECURE_MESSAGING_NOT_SUPPORTED
     else:
         expected = SW.OK
@@ -107,6 +107,11 @@ def test_classes(cla: int) -> None:
         (0x13, 3, True, False),
         (0x0C, 0, False, True),
         (0x1D, 1, True, True),
+        (0x80, 0, False, False),
+        (0x92, 2, True, False),
+        (0x84, 0, False, False),
+        (0xB3, 0, False, False),
+        (0xFF, 0, False, False),
     ],
 )
 def test_what_a_class_says(cla: int, channel: int, chained: bool, secured: bool) -> None:
@@ -118,5 +123,14 @@ def test_what_a_class_says(cla: int, channel: int, chained: bool, secured: bool)
 @given(raw=st.binary(max_size=8))
 def test_any_bytes_have_a_channel(raw: bytes) -> None:
     assert channel_of(raw) in range(4)
-    if len(raw) < 4 or raw[0] >= 0x20:
+    if len(raw) < 4 or raw[0] >= 0xA0 or 0x20 <= raw[0] < 0x80:
         assert (channel_of(raw), is_secured(raw)) == (0, False)
+    assert len(raw) >= 4 or not is_secured(raw)
+
+
+@pytest.mark.parametrize(
+    ("cla", "base"),
+    [(0x00, 0x00), (0x1F, 0x00), (0x80, 0x80), (0x93, 0x80), (0x87, 0x84), (0xB3, 0xB3)],
+)
+def test_the_base_of_a_class(cla: int, base: int) -> None:
+    assert Command(cla, 0, 0, 0).base_class == base

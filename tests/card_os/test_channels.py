@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from card_os.application import Application
 from card_os.card import Card
+from card_os.dispatch import Selection, Table
 from card_os.keys import Refusal
 from card_os.piv import PivApplication
 from support.fakes import (
@@ -32,7 +34,7 @@ OPEN = "{:02X}70000001"
 OTHER = "A00000039742544659"
 
 
-class Other:
+class Other(Application):
     """An application that only says who it is."""
 
     aid = bytes.fromhex(OTHER)
@@ -41,27 +43,13 @@ class Other:
         return b"other"
 
     def open(self) -> OtherSelection:
-        return OtherSelection()
+        return OtherSelection(Table({}), None)
 
 
-class OtherSelection:
+class OtherSelection(Selection[None]):
     """It answers every command with one byte."""
 
-    def begin(self) -> None: ...
-
-    def roll_back(self) -> None: ...
-
-    def duplicate(self) -> OtherSelection:
-        return self
-
-    def end_secure_messaging(self) -> None: ...
-
-    def check_protection(self, header: object) -> None: ...
-
     def check(self, header: object) -> None: ...
-
-    def can_chain(self, ins: int) -> bool:
-        return False
 
     def process(self, command: object, number: int) -> bytes:
         return b"\x4f"

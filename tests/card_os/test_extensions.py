@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from card_os.apdu import Command
-from card_os.keys import KeyResult, PasscodeStatus, Refusal, TriesLeft, Verified
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AttestKey,
     CardKey,
@@ -23,6 +21,8 @@ from card_os.management import (
     SetTries,
     TouchPolicy,
 )
+from card_os.apdu import Command
+from card_os.keys import KeyResult, PasscodeStatus, Refusal, TriesLeft, Verified
 from card_os.piv import CardImage, Features
 from card_os.piv.application import EXTENSIONS
 from card_os.piv.names import Algorithm, Cipher

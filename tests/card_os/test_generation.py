@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from card_os.apdu import Command
-from card_os.keys import KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     CardKey,
     Changed,
@@ -20,6 +18,8 @@ from card_os.management import (
     PinPolicy,
     TouchPolicy,
 )
+from card_os.apdu import Command
+from card_os.keys import KeyResult, Refusal
 from card_os.piv import encode_keys
 from card_os.piv.names import Algorithm
 from support.fakes import (

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from card_os import tlv
+from card_os.administration import Administrator, CardKey, WriteObject
 from card_os.keys import Refusal
-from card_os.management import Administrator, CardKey, WriteObject
 from card_os.piv import CardImage, Features
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, RETIRED_CERTIFICATES, ObjectTag
 from card_os.piv.objects import BARE

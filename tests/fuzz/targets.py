@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from card_os import tlv
-from card_os.apdu import Command
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    PasscodeStatus,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -31,6 +19,18 @@ from card_os.management import (
     SetManagementKey,
     SetTries,
     WriteObject,
+)
+from card_os.apdu import Command
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    PasscodeStatus,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
 )
 from card_os.piv import CardImage, Features, encode, new_card
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag

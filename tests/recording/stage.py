@@ -17,6 +17,7 @@ from cryptography import x509
 
 from card_os import tlv
 from card_os.card import Card
+from card_os.keys import KeyRequest, KeyResult, drive
 from card_os.piv import CardImage, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
 from card_os.trace.lines import Power, Step, write
@@ -194,18 +195,17 @@ def tape(image: CardImage, digest: bytes, name: str, paper: Paper) -> Tape:
 
 def _send(tape: Tape, keys: LocalKeys, apdu: bytes) -> bytes:
     """What the card says, while it is recorded."""
+
+    def perform(request: KeyRequest) -> KeyResult:
+        tape.recorder.asked()
+        result = keys.perform(request, Cancellation())
+        tape.recorder.answered(result)
+        return result
+
     tape.recorder.sent(apdu)
-    exchange = tape.card.exchange(apdu)
-    try:
-        request = next(exchange)
-        while True:
-            tape.recorder.asked()
-            result = keys.perform(request, Cancellation())
-            tape.recorder.answered(result)
-            request = exchange.send(result)
-    except StopIteration as done:
-        tape.recorder.received(done.value)
-        return done.value
+    response = drive(tape.card.exchange(apdu), perform)
+    tape.recorder.received(response)
+    return response
 
 
 def certificates(image: CardImage) -> dict[int, x509.Certificate]:

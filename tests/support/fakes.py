@@ -11,21 +11,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from card_os import piv, tlv
-from card_os.card import Card
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyService,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -40,8 +26,22 @@ from card_os.management import (
     SetTries,
     WriteObject,
 )
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    KeyService,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+)
 from card_os.piv import CardImage, Features, encode
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.testing import CannedKeys, CountedRandom, DrivenCard
 
 PIN = b"123456"
 PUK = b"12345678"
@@ -76,29 +76,6 @@ RSA_KEYS: Mapping[int, CardKey] = dict.fromkeys(
     CardKey(Algorithm.RSA_2048),
 )
 ECC_KEYS: Mapping[int, CardKey] = dict.fromkeys(RSA_KEYS, CardKey(Algorithm.ECC_P256))
-
-
-class CountedRandom:
-    """Bytes which differ at each call and are the same in each run."""
-
-    def __init__(self) -> None:
-        self._calls = count(1)
-
-    def __call__(self, size: int) -> bytes:
-        return next(self._calls).to_bytes(size)
-
-
-class CannedKeys:
-    """Answers the requests with these results, in order; a request too many is a failure."""
-
-    def __init__(self, *results: KeyResult) -> None:
-        self.requests: list[KeyRequest] = []
-        self._results = list(results)
-
-    def perform(self, request: KeyRequest) -> KeyResult:
-        self.requests.append(request)
-        assert self._results, f"not expected: {request}"
-        return self._results.pop(0)
 
 
 class ScriptedKeys:
@@ -231,21 +208,6 @@ def decipher(algorithm: int, key: bytes, block: bytes) -> bytes:
     cipher = TripleDES(key) if algorithm == Cipher.TDEA else AES(key)
     decryptor = ciphers.Cipher(cipher, ECB()).decryptor()
     return decryptor.update(block) + decryptor.finalize()
-
-
-class DrivenCard:
-    """A card together with its key service."""
-
-    def __init__(self, card: Card, keys: KeyService) -> None:
-        self.card = card
-        self.keys = keys
-
-    def transmit(self, apdu: bytes) -> bytes:
-        return self.card.transmit(apdu, self.keys)
-
-    def send(self, apdu: str) -> str:
-        """The same in hexadecimal digits, for tables of commands."""
-        return self.transmit(bytes.fromhex(apdu)).hex().upper()
 
 
 def administer(

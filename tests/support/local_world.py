@@ -6,8 +6,8 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 
+from card_os.administration import Administrator, AnswerChallenge, RequestChallenge
 from card_os.keys import KeyResult, KeyUse, UseKey, Verified, VerifyPasscode
-from card_os.management import Administrator, AnswerChallenge, RequestChallenge
 from card_os.piv.names import Algorithm
 from reader_bridge.local import management_key
 from reader_bridge.local.card import PIN, LocalCard

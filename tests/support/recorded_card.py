@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from card_os import piv
 from card_os.card import Card
-from card_os.keys import KeyService
+from card_os.keys import KeyRequest, KeyResult, KeyService, drive
 from card_os.piv import CardImage
 from card_os.trace.lines import Power, read_all
 from card_os.trace.replay import Replay, SeededRandom
@@ -29,19 +29,17 @@ class Ticks:
         return self.ticks * 1e-5
 
 
-def drive(card: Card, keys: KeyService, recorder: Recorder, apdu: bytes) -> bytes:
+def transmit(card: Card, keys: KeyService, recorder: Recorder, apdu: bytes) -> bytes:
     """The card's response, with the recorder listening."""
+
+    def perform(request: KeyRequest) -> KeyResult:
+        recorder.asked()
+        result = keys.perform(request)
+        recorder.answered(result)
+        return result
+
     recorder.sent(apdu)
-    exchange = card.exchange(apdu)
-    try:
-        request = next(exchange)
-        while True:
-            recorder.asked()
-            result = keys.perform(request)
-            recorder.answered(result)
-            request = exchange.send(result)
-    except StopIteration as done:
-        response: bytes = done.value
+    response = drive(card.exchange(apdu), perform)
     recorder.received(response)
     return response
 
@@ -69,7 +67,7 @@ class RecordedCard(DrivenCard):
         self.recorder = Recorder(self.card, shadow, DIGEST, SEED, self.lines.append, NOW, Ticks())
 
     def transmit(self, apdu: bytes) -> bytes:
-        return drive(self.card, self.keys, self.recorder, apdu)
+        return transmit(self.card, self.keys, self.recorder, apdu)
 
     def reset(self) -> None:
         self.card.reset()

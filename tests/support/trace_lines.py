@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -34,6 +21,19 @@ from card_os.management import (
     TouchPolicy,
     WriteObject,
 )
+from card_os.keys import (
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    KeyUse,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+)
 from card_os.trace.lines import (
     Abandoned,
     Answered,
@@ -49,6 +49,7 @@ from card_os.trace.lines import (
     Sent,
     Step,
 )
+from card_os.trace.requests import TracedRequest
 
 octets = st.binary(max_size=40)
 byte = st.integers(0, 0xFF)
@@ -57,6 +58,7 @@ hidden = st.integers(0, 16).map(lambda count: b"0" * count)  # as a trace knows 
 proof = st.just(b"") | st.integers(1, 99).map(lambda count: f"#{count}".encode())
 pin_policy, touch_policy = st.sampled_from(PinPolicy), st.sampled_from(TouchPolicy)
 no_id = st.just(b"")
+request_name = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,20}", fullmatch=True)
 card_key = st.builds(CardKey, byte, octets, pin_policy, touch_policy, st.booleans())
 
 
@@ -78,6 +80,7 @@ def key_requests() -> st.SearchStrategy[KeyRequest]:
         st.builds(SetTries, proof, proof, byte, byte),
         st.just(ResetCard()),
         st.builds(AttestKey, byte),
+        st.builds(TracedRequest, request_name, st.lists(octets, max_size=3).map(tuple)),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from cloudcard_tools.shared import pcsc, pcscd
 from cloudcard_tools.shared.processes import Nursery
+from support import namespaces
 from support.authority import Authority
 from support.system_cards import LocalCard, inserted
 
@@ -18,11 +19,12 @@ RESERVED = pytest.StashKey[ExitStack]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder; one process runs all of it."""
+    """Mark what is in this folder; one process runs all of it, unless each has a pcscd."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.system)
-            item.add_marker(pytest.mark.xdist_group("pcscd"))
+            if not namespaces.here():
+                item.add_marker(pytest.mark.xdist_group("pcscd"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -27,7 +27,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.doctor import checks, command, computer, keystore
 from cloudcard_tools.doctor.checks import Check, Level
-from cloudcard_tools.shared import identity, pcsc, pcscd
+from cloudcard_tools.shared import home, pcsc, pcscd
 
 LIBRARY = "LIBPATH {}/libifdvpcd.so\nDEVICENAME {}\n"
 
@@ -40,7 +40,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def enrol(role: str, address: str, begin: timedelta, end: timedelta) -> None:
     """Write an identity with a certificate that is valid from `begin` to `end` from now."""
-    folder = identity.default_folder(role)
+    folder = home.of_role(role)
     folder.mkdir(parents=True)
     facts = {
         "role": role,
@@ -210,9 +210,9 @@ def test_an_identity_in_its_time(begin: int, end: int, level: Level, word: str) 
 
 def test_no_identity_is_only_worth_a_look_but_a_broken_one_is_a_fault() -> None:
     assert keystore.enrolled("workstation").level is Level.WARNING
-    identity.default_folder("workstation").mkdir(parents=True)
+    home.of_role("workstation").mkdir(parents=True)
     assert keystore.enrolled("workstation").level is Level.FAILED
-    (identity.default_folder("workstation") / "identity.json").write_text("{")
+    (home.of_role("workstation") / "identity.json").write_text("{")
     assert keystore.enrolled("workstation").level is Level.FAILED
 
 
@@ -221,7 +221,7 @@ def test_the_keystore_is_tried() -> None:
     (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
     enrol("operator", address, timedelta(), timedelta(days=90))
-    folder = identity.default_folder("operator")
+    folder = home.of_role("operator")
     pair = ((folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes())
     server = grpc.server(ThreadPoolExecutor(2))
     servicer = HealthServicer()  # that of gRPC itself

@@ -16,7 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from cloudcard_tools.reader import command
+from cloudcard_tools.reader import command, of_keystore
+from cloudcard_tools.reader.ready import Ready
+from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.remote.keys import RemoteKeys
@@ -127,18 +129,18 @@ def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
     assert "enrol" in done.output
 
 
-def fetch(replies: list[Reply]) -> tuple[list[command.Inserted], list[str]]:
+def fetch(replies: list[Reply]) -> tuple[list[Ready], list[str]]:
     """Get a card per reply; what was inserted, and the events."""
     out = io.StringIO()
     keystore = Keystore(Script(card=replies))
     try:
         with keystore.channel() as channel:
-            screen = command.Screen(out, as_json=True)
+            screen = Screen(out, as_json=True)
             keys = {
                 str(number): RemoteKeys(channel, str(number), screen.prompter())
                 for number in range(len(replies))
             }
-            found = command._fetch(keys, screen, threading.Event())
+            found = of_keystore.fetch(keys, screen, threading.Event())
     finally:
         keystore.stop()
     return found, [json.loads(line)["event"] for line in out.getvalue().splitlines()]
@@ -150,7 +152,7 @@ def card(serial: str) -> pb.GetCardResponse:
 
 def test_a_refused_card_leaves_its_slot_empty() -> None:
     found, events = fetch([grpc.StatusCode.FAILED_PRECONDITION, card("1")])
-    assert [(each.slot, each.image.serial) for each in found] == [(1, "1")]
+    assert [(each.slot, each.name) for each in found] == [(1, "1")]
     assert events == ["refused"]
 
 
@@ -162,4 +164,4 @@ def test_all_cards_refused() -> None:
 def test_a_card_stays_in_use_when_nobody_reads() -> None:
     out = io.StringIO()
     out.close()
-    command.Screen(out, as_json=True).say("inserted", "text")
+    Screen(out, as_json=True).say("inserted", "text")

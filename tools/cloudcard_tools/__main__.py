@@ -8,39 +8,49 @@ from collections.abc import Mapping
 
 import click
 
+from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.lazy import LazyGroup, Row
 
 DEBUG = "CLOUDCARD_DEBUG"
-EXTRAS = {"smartcard": "pcsc"}  # modules that an extra of the distribution brings
+EXTRAS = {"smartcard": "pcsc"}  # modules of extras that are no command's, but a part of some
 
 
 COMMANDS: Mapping[str, Row] = {
-    "serve": Row("cloudcard_tools.serve.command:serve", "Run the keystore."),
+    "serve": Row("cloudcard_tools.serve.command:serve", "Run the keystore.", extra="keystore"),
     "reader": Row(
         "cloudcard_tools.reader.command:reader",
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
-    "ra": Row("cloudcard_tools.ra:ra", "Registration authority: people, workstations and cards."),
+    "ra": Row(
+        "cloudcard_tools.ra:ra",
+        "Registration authority: people, workstations and cards.",
+        extra="ra",
+    ),
     "audit": Row(
         "cloudcard_tools.audit:audit",
         "Journal: what happened, with proofs that nobody has changed it.",
+        extra="audit",
     ),
     "backup": Row(
         "cloudcard_tools.backup:backup",
         "Copy the database into the new FILE, while the keystore runs.",
+        extra="keystore",
     ),
     "restore": Row(
         "cloudcard_tools.backup:restore",
         "Put the database of a backup into a place that has none; the keystore is not running "
         "there.",
+        extra="keystore",
     ),
     "keys": Row(
         "cloudcard_tools.keys:keys",
         "Sealing keys: which there are, another in place of one, and the end of one.",
+        extra="keystore",
     ),
     "authenticator": Row(
         "cloudcard_tools.authenticator.commands:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",
+        extra="authenticator",
     ),
     "trace": Row(
         "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
@@ -55,7 +65,7 @@ COMMANDS: Mapping[str, Row] = {
     "doctor": Row(
         "cloudcard_tools.doctor:doctor", "Check what this computer needs; say what to do."
     ),
-    "bench": Row("cloudcard_tools.bench:bench", "Measure."),
+    "bench": Row("cloudcard_tools.bench:bench", "Measure.", extra="all"),
 }
 
 
@@ -95,7 +105,7 @@ def explain(error: Exception) -> str:
     """One line for an error that no command has turned into words of its own."""
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         extra = EXTRAS.get(error.name.partition(".")[0])
-        fix = f"pip install 'cloudcard[{extra}]'" if extra else "install cloudcard again"
+        fix = install(extra) if extra else "install cloudcard again"
         return f"the Python module {error.name!r} is missing: {fix}"
     what = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {what} ({DEBUG}=1 shows where)"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from card_os import tlv
 from card_os.apdu import Command
 from card_os.piv.names import ObjectTag
-from card_os.trace import redaction as redactions
+from card_os.piv.secrets import secrets_of, without_secrets
 from card_os.trace.redaction import Redaction
 from support.fakes import sample_image
 
@@ -84,7 +84,7 @@ def leaks(written: Sequence[bytes]) -> bool:
 def test_a_secret_is_hidden_in_any_parts_after_anything(
     which: tuple[bytes, bytes], cuts: list[int], before: list[tuple[bytes, bool]]
 ) -> None:
-    redaction = Redaction()
+    redaction = Redaction(secrets_of)
     written = []
     for apdu, accepted in before:
         written.append(redaction.command(apdu))
@@ -103,7 +103,7 @@ def test_a_command_that_is_refused_and_sent_anew_is_hidden_as_before(
     which: tuple[bytes, bytes], cuts: list[int]
 ) -> None:
     first, *_ = parts = chained(*which, cuts)
-    fresh, used, after_reset = Redaction(), Redaction(), Redaction()
+    fresh, used, after_reset = Redaction(secrets_of), Redaction(secrets_of), Redaction(secrets_of)
     used.command(first)
     used.answered(REFUSED)
     after_reset.command(first)
@@ -114,7 +114,7 @@ def test_a_command_that_is_refused_and_sent_anew_is_hidden_as_before(
 
 
 def test_channels_have_their_own_parts() -> None:
-    redaction = Redaction()
+    redaction = Redaction(secrets_of)
     first, last = chained(*SECRETIVE[0], [4])
     redaction.command(first)
     redaction.command(b"\x01\xa4\x04\x00\x00")
@@ -124,13 +124,13 @@ def test_channels_have_their_own_parts() -> None:
 @pytest.mark.parametrize(("cuts", "kept"), [([], 2), ([1], 2), ([2, 3], 2)])
 def test_policies_and_lengths_stay(cuts: list[int], kept: int) -> None:
     data = tlv.encode(0x06, SECRET) + b"\xaa\x01\x02\xab\x01\x03"
-    redaction = Redaction()
+    redaction = Redaction(secrets_of)
     hidden = b"".join(redaction.command(part)[5:] for part in chained(IMPORT, data, cuts))
     assert hidden == data[:kept] + b"0" * len(SECRET) + data[-6:]
 
 
 def test_a_secret_begun_anew_among_other_parts_is_hidden() -> None:
-    redaction = Redaction()
+    redaction = Redaction(secrets_of)
     redaction.command(BEFORE[0])
     parts = [redaction.command(part) for part in chained(*SECRETIVE[0], [1, 3])]
     assert not leaks(parts)
@@ -139,24 +139,24 @@ def test_a_secret_begun_anew_among_other_parts_is_hidden() -> None:
 def test_other_objects_stay() -> None:
     data = bytes.fromhex("5C035FC102") + tlv.encode(0x53, SECRET)
     (apdu,) = chained(PUT, data, [])
-    assert Redaction().command(apdu) == apdu
+    assert Redaction(secrets_of).command(apdu) == apdu
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
 def test_any_bytes_are_taken(apdus: list[bytes]) -> None:
-    redaction = Redaction()
+    redaction = Redaction(secrets_of)
     for apdu in apdus:
         assert len(redaction.command(apdu)) == len(apdu)
 
 
 def test_an_image_shows_what_is_printed_and_no_secret() -> None:
     image = sample_image()
-    assert redactions.image(image) == image
+    assert without_secrets(image) == image
     printed = {
         ObjectTag.PRINTED_INFORMATION: tlv.encode(0x88, tlv.encode(0x89, SECRET)),
         ObjectTag.PAIRING_CODE: tlv.encode(0x01, DIGITS),
     }
-    shown = redactions.image(replace(image, objects={**image.objects, **printed}))
+    shown = without_secrets(replace(image, objects={**image.objects, **printed}))
     assert not leaks([shown.objects[tag] for tag in printed])
     assert {tag: len(shown.objects[tag]) for tag in printed} == {
         tag: len(value) for tag, value in printed.items()
@@ -166,5 +166,5 @@ def test_an_image_shows_what_is_printed_and_no_secret() -> None:
 def test_a_command_without_data_is_taken_as_it_is() -> None:
     for raw in ("00200080", "0020008000", "00CB3FFF00"):
         apdu = bytes.fromhex(raw)
-        assert Redaction().command(apdu) == apdu
+        assert Redaction(secrets_of).command(apdu) == apdu
         assert bytes(Command.parse(apdu)) == apdu

@@ -12,7 +12,7 @@ from card_os.trace.lines import HEADER, LONGEST_LINE, Answered, Asked, Line, rea
 from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
 from support import trace_lines
-from support.fakes import sample_image
+from support.fakes import CannedKeys, sample_image
 
 SESSION = """\
 cloudcard trace 1
@@ -43,11 +43,7 @@ SELECT = "00a4040005a000000308"
 
 def session() -> list[str]:
     card = piv.new_card(sample_image(), SeededRandom())
-    selected = card.exchange(bytes.fromhex(SELECT))
-    try:
-        next(selected)
-    except StopIteration as done:
-        answer: bytes = done.value
+    answer = card.transmit(bytes.fromhex(SELECT), CannedKeys())
     text = SESSION.replace("00a40400050a0000030800", SELECT).format(select=answer.hex())
     return text.splitlines(keepends=True)
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from cloud_keystore.cards.administration import Administrator

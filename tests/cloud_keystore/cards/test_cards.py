@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
 from card_os import tlv
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState

@@ -12,7 +12,7 @@ from cryptography import x509
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from card_os.management import CardKey
+from card_os.administration import CardKey
 from card_os.piv import names
 from card_os.piv.image import CardImage, Features
 from cloud_keystore.model.algorithms import (

@@ -136,6 +136,13 @@ def self_signed(private: ec.EllipticCurvePrivateKey) -> bytes:
 def test_a_migration_that_dies_at_any_statement_is_begun_again(tmp_path: Path) -> None:
     first, path = tmp_path / "first.db", tmp_path / "keystore.db"
     first_schema(first, self_signed(ec.generate_private_key(ec.SECP256R1())))
+    shutil.copy(first, path)
+    undisturbed = open_database(path)
+    undisturbed.migrate()
+    whole = schema(undisturbed)
+    with undisturbed.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    undisturbed.close()
     for step in count(1):
         shutil.copy(first, path)
         database = open_database(path)
@@ -152,8 +159,8 @@ def test_a_migration_that_dies_at_any_statement_is_begun_again(tmp_path: Path) -
             version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         assert (version == "0001") == died  # all of it, or nothing
         again.migrate()
+        assert schema(again) == whole
         with again.read() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
             assert connection.execute(text("SELECT display_name FROM user")).scalars().all() == [
                 "Ada"
             ]
@@ -161,6 +168,13 @@ def test_a_migration_that_dies_at_any_statement_is_begun_again(tmp_path: Path) -
         if not died:
             break
     assert step > 40  # statements to die at
+
+
+def schema(database: Database) -> list[tuple[str, str | None]]:
+    """All that SQLite has in a database, and the statement that makes it, if it needed one."""
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master ORDER BY name"))
+        return [(name, sql) for name, sql in rows]
 
 
 def test_uses_of_sessions_get_their_own_table(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from card_os.administration import Changed, GenerateKey, WriteObject
 from card_os.keys import Refusal
-from card_os.management import Changed, GenerateKey, WriteObject
 from card_os.piv.names import Algorithm, ObjectTag
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.storage.engine import Database

@@ -15,6 +15,23 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from card_os import tlv
+from card_os.administration import (
+    AdministrationRequest,
+    Administrator,
+    AnswerChallenge,
+    AttestKey,
+    Changed,
+    GenerateKey,
+    ImportKey,
+    MoveKey,
+    PinPolicy,
+    RequestChallenge,
+    ResetCard,
+    SetManagementKey,
+    SetTries,
+    TouchPolicy,
+    WriteObject,
+)
 from card_os.keys import (
     KeyRequest,
     KeyResult,
@@ -26,23 +43,6 @@ from card_os.keys import (
     UseKey,
     Verified,
     VerifyPasscode,
-)
-from card_os.management import (
-    Administrator,
-    AnswerChallenge,
-    AttestKey,
-    Changed,
-    GenerateKey,
-    ImportKey,
-    ManagementRequest,
-    MoveKey,
-    PinPolicy,
-    RequestChallenge,
-    ResetCard,
-    SetManagementKey,
-    SetTries,
-    TouchPolicy,
-    WriteObject,
 )
 from card_os.piv.names import Algorithm, Cipher, ObjectTag
 from reader_bridge.local import private_keys
@@ -159,7 +159,7 @@ def test_the_card_enciphers_one_block_and_no_more(service: LocalKeys, size: int)
     assert service.perform(answer) is Refusal.MALFORMED
 
 
-CHANGES: list[Callable[[bytes], ManagementRequest]] = [
+CHANGES: list[Callable[[bytes], AdministrationRequest]] = [
     lambda proof: WriteObject(proof, PRINTED, b"x"),
     lambda proof: GenerateKey(proof, 0x9A, 0x11),
     lambda proof: ImportKey(proof, 0x9A, 0x11, b"\x01" * 32),
@@ -172,7 +172,7 @@ CHANGES: list[Callable[[bytes], ManagementRequest]] = [
 @pytest.mark.parametrize("make", CHANGES)
 @pytest.mark.parametrize("proof", [b"", b"a guess"])
 def test_nobody_else_changes_anything(
-    service: LocalKeys, make: Callable[[bytes], ManagementRequest], proof: bytes
+    service: LocalKeys, make: Callable[[bytes], AdministrationRequest], proof: bytes
 ) -> None:
     assert service.perform(make(proof)) is Refusal.PASSCODE_NEEDED
     assert service.card is card("developer")
@@ -180,7 +180,7 @@ def test_nobody_else_changes_anything(
 
 @pytest.mark.parametrize("make", CHANGES)
 def test_the_passcode_makes_no_administrator(
-    service: LocalKeys, make: Callable[[bytes], ManagementRequest]
+    service: LocalKeys, make: Callable[[bytes], AdministrationRequest]
 ) -> None:
     assert service.perform(make(passcode_proof(service))) is Refusal.PASSCODE_NEEDED
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_os.management import PinPolicy, TouchPolicy
+from card_os.administration import PinPolicy, TouchPolicy
 from card_os.piv.names import EXTENSION_OBJECTS, Algorithm
 from reader_bridge.local.card import LocalKey, Passcode
 from reader_bridge.local.encoding import Damaged, TooNew, decode, encode

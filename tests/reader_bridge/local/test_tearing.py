@@ -16,6 +16,15 @@ from typing import TypeAlias
 
 import pytest
 
+from card_os.administration import (
+    GenerateKey,
+    ImportKey,
+    MoveKey,
+    ResetCard,
+    SetManagementKey,
+    SetTries,
+    WriteObject,
+)
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
@@ -26,15 +35,6 @@ from card_os.keys import (
     TriesLeft,
     Verified,
     VerifyPasscode,
-)
-from card_os.management import (
-    GenerateKey,
-    ImportKey,
-    MoveKey,
-    ResetCard,
-    SetManagementKey,
-    SetTries,
-    WriteObject,
 )
 from reader_bridge.local import file_store, passcodes
 from reader_bridge.local.card import PIN, PUK, LocalCard, Passcode
@@ -221,7 +221,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from card_os.keys import ChangePasscode, VerifyPasscode
-from card_os.management import WriteObject
+from card_os.administration import WriteObject
 from support.local_world import ID, administrator_proof
 from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.encoding import Damaged, decode, encode

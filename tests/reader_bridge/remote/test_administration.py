@@ -13,8 +13,8 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from card_os.keys import KeyResult, Refusal
-from card_os.management import (
+from card_os.administration import (
+    AdministrationRequest,
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -22,7 +22,6 @@ from card_os.management import (
     Changed,
     GenerateKey,
     ImportKey,
-    ManagementRequest,
     MoveKey,
     PinPolicy,
     RequestChallenge,
@@ -32,16 +31,17 @@ from card_os.management import (
     TouchPolicy,
     WriteObject,
 )
+from card_os.keys import KeyResult, Refusal
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2
-from reader_bridge.remote.administration import RemoteManagement
+from reader_bridge.remote.administration import RemoteAdministration
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdministrationService"]
 Reply = Message | tuple[grpc.StatusCode, str]
 
 P = b"proof"
 ALWAYS, CACHED = PinPolicy.ALWAYS, TouchPolicy.CACHED
-CALLS: list[tuple[ManagementRequest, Message]] = [
+CALLS: list[tuple[AdministrationRequest, Message]] = [
     (
         RequestChallenge(0x0A, enciphered=True),
         pb.RequestChallengeRequest(card_serial="1", algorithm=0x0A, enciphered=True),
@@ -148,17 +148,17 @@ def keystore() -> Iterator[Scripted]:
 
 
 def perform(
-    keystore: Scripted, request: ManagementRequest, reply: Reply | None = None
+    keystore: Scripted, request: AdministrationRequest, reply: Reply | None = None
 ) -> KeyResult:
     keystore.reply = reply
-    return RemoteManagement(keystore.channel, "1").perform(request)
+    return RemoteAdministration(keystore.channel, "1").perform(request)
 
 
 @pytest.mark.parametrize(
     ("request_", "call"), CALLS, ids=[type(each).__name__ for each, _ in CALLS]
 )
 def test_each_request_is_one_call(
-    keystore: Scripted, request_: ManagementRequest, call: Message
+    keystore: Scripted, request_: AdministrationRequest, call: Message
 ) -> None:
     assert not isinstance(perform(keystore, request_), Refusal)
     assert keystore.asked == [call]
@@ -197,7 +197,7 @@ def test_what_a_status_means(
 )
 @pytest.mark.parametrize("code", [CODES.UNAVAILABLE, CODES.CANCELLED, CODES.UNKNOWN])
 def test_nothing_is_sent_twice(
-    keystore: Scripted, request_: ManagementRequest, call: Message, code: grpc.StatusCode
+    keystore: Scripted, request_: AdministrationRequest, call: Message, code: grpc.StatusCode
 ) -> None:
     assert perform(keystore, request_, (code, "")) is Refusal.UNAVAILABLE
     assert keystore.asked == [call]

@@ -17,19 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from card_os import piv, tlv
-from card_os.keys import (
-    KeyRequest,
-    KeyResult,
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -44,6 +32,18 @@ from card_os.management import (
     SetManagementKey,
     SetTries,
     WriteObject,
+)
+from card_os.keys import (
+    KeyRequest,
+    KeyResult,
+    KeyUse,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
 )
 from card_os.piv import encode
 from card_os.piv.image import CardImage, Features

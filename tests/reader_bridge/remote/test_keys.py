@@ -13,6 +13,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from card_os.administration import CardKey
 from card_os.keys import (
     ChangePasscode,
     KeyResult,
@@ -25,7 +26,6 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.management import CardKey
 from card_os.piv import encode
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb

@@ -88,6 +88,20 @@ def test_a_pcscd_that_dies_at_once_is_reported_in_time(
     assert not table.exists()
 
 
+def test_a_folder_of_ones_own_needs_no_root(
+    tmp_path: Path, own_lock: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pcscd, "SOCKET", tmp_path / "nobody")
+    monkeypatch.setattr(pcscd, "PID_FILE", tmp_path / "pid")
+    monkeypatch.setattr(pcscd, "program", lambda: "/bin/false")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", "/nowhere")  # with no sudo
+    with pytest.raises(pcscd.PcscdFailed, match="ended at once"), pcscd.available(tmp_path / "log"):
+        pass
+    assert own_lock.exists()
+    assert not table.exists()
+
+
 HOLDER = """
 import sys
 from pathlib import Path

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_os.trace import image as images
+from card_os.piv import image_file
 from card_os.trace.lines import HEADER, Line, Received, Sent, read_all, write
 from card_os.trace.words import TraceError
 from cloudcard_tools.demo.programs import must
@@ -169,7 +169,7 @@ def test_an_imported_trace_replays_with_the_card_s_image(tmp_path: Path) -> None
         "= select\n00A4040009A00000030800001000\n6A82\n@ reset\n> 00 20 00 80\n< 6D00\n"
     )
     image = tmp_path / "card.json"
-    image.write_bytes(images.encode(sample_image()))
+    image.write_bytes(image_file.encode(sample_image()))
     imported(text, tmp_path, "--card", image)
     result = run("replay", tmp_path / "made.trace")
     assert "2 commands" in result.output

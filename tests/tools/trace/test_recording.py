@@ -10,7 +10,7 @@ from card_os.piv.names import ObjectTag
 from cloudcard_tools.trace.record.recording import recorded
 from cloudcard_tools.trace.replay.replaying import replay
 from support.fakes import ScriptedKeys, sample_image
-from support.recorded_card import drive
+from support.recorded_card import transmit
 
 SECRET = bytes(range(0xD1, 0xC1, -1))
 CODE = b"83476192"
@@ -29,7 +29,7 @@ def test_secrets_in_data_objects_are_not_in_the_image_or_the_trace(tmp_path: Pat
     with recorded(image, path) as tape:
         keys = ScriptedKeys()
         for command in ("0020008008313233343536FFFF", READ_PRINTED, READ_CODE):
-            said.append(drive(tape.card, keys, tape.recorder, bytes.fromhex(command)))
+            said.append(transmit(tape.card, keys, tape.recorder, bytes.fromhex(command)))
     assert SECRET in said[1]
     assert CODE in said[2]
     for file in (path, *tmp_path.glob("cards/*")):

@@ -15,9 +15,9 @@ from functools import partial
 
 import click
 
+from card_os.administration import CardKey
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey, Verified, VerifyPasscode
-from card_os.management import CardKey
 from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from cloudcard_tools.bench import emulator, peer

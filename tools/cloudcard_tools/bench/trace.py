@@ -15,8 +15,16 @@ from time import perf_counter
 
 import click
 
-from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey, Verified, VerifyPasscode
-from card_os.management import CardKey
+from card_os.administration import CardKey
+from card_os.keys import (
+    KeyRequest,
+    KeyResult,
+    Refusal,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+    drive,
+)
 from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from card_os.trace.replay import SeededRandom
@@ -111,18 +119,16 @@ def write_short(folder: Path) -> Path:
     shadow, card = (new_card(image, SeededRandom(SEED)) for _ in range(2))
     lines: list[str] = []
     recorder = Recorder(card, shadow, digest, SEED, lines.append, datetime.now(UTC), perf_counter)
+
+    def perform(request: KeyRequest) -> KeyResult:
+        recorder.asked()
+        result = _perform(request)
+        recorder.answered(result)
+        return result
+
     for command in islice(cycle(COMMANDS), SHORT_COMMANDS):
         recorder.sent(command)
-        exchange = card.exchange(command)
-        try:
-            request = next(exchange)
-            while True:
-                recorder.asked()
-                result = _perform(request)
-                recorder.answered(result)
-                request = exchange.send(result)
-        except StopIteration as ended:
-            recorder.received(ended.value)
+        recorder.received(drive(card.exchange(command), perform))
     path.write_text("\n".join(lines) + "\n", "ascii")
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -12,7 +13,16 @@ from cloudcard_tools.demo.scenes import Scenes
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.demo.timeline import Timeline
 from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.processes import Nursery
+
+# What runs in processes of its own, and so would be missed only one by one.
+STARTED = (
+    "cloudcard_tools.serve.command",
+    "cloudcard_tools.ra",
+    "cloudcard_tools.authenticator.commands",
+    "cloudcard_tools.reader.of_keystore",
+)
 
 
 @click.command(
@@ -33,6 +43,9 @@ def demo(interactive: bool, keep: bool) -> None:
     runs), issues two cards, signs, decrypts, agrees, denies, locks and unlocks. Everything lives in
     a temporary folder and ends with the command. Exits with 1 if any step failed.
     """
+    with brought_by("all", "cloudcard demo"):
+        for module in STARTED:
+            import_module(module)
     folder = Path(tempfile.mkdtemp(prefix="cloudcard-demo-"))
     timeline = Timeline()
     try:

@@ -84,7 +84,7 @@ class Stage:
         return self._start(
             name,
             *("reader", "--card", serial, "--port", str(port)),
-            *("--approval", approval, "--application", "pkcs11-tool", "--json"),
+            *("--approval", approval, "--program", "pkcs11-tool", "--json"),
         )
 
     def while_deciding(self, decide: Callable[[], None], application: Callable[[], T]) -> T:

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cloudcard_tools.doctor import computer, keystore
-from cloudcard_tools.doctor.checks import Check, Finding, Level, examine
+from cloudcard_tools.doctor import computer
+from cloudcard_tools.doctor.checks import Check, Finding, Level, examine, warning
+from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.output import json_option, print_json
 
 MARK = {
@@ -31,13 +32,26 @@ Exit status: 1 if a check failed; what only deserves a look does not count.
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Check what this computer needs; say what to do."""
-    checks = (*computer.CHECKS, *keystore.CHECKS)
+    checks = (*computer.CHECKS, *_of_the_keystore())
     findings = examine(checks)
     if as_json:
         _print_json(checks, findings)
     else:
         _print_table(checks, findings)
     context.exit(int(any(finding.level is Level.FAILED for finding in findings)))
+
+
+def _of_the_keystore() -> tuple[Check, ...]:
+    """The checks of identities and keystore, which need what talks to one."""
+    try:
+        from cloudcard_tools.doctor import keystore
+    except ModuleNotFoundError as error:
+        missing = warning(
+            f"the Python module {error.name!r} is missing, so this was not tried",
+            f"{install('reader')} (needed for cards of a keystore)",
+        )
+        return (Check("Keystore", lambda: missing),)
+    return keystore.CHECKS
 
 
 def _print_json(checks: tuple[Check, ...], findings: list[Finding]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
 from cloudcard_tools.shared import pcsc, pcscd
+from cloudcard_tools.shared.extras import install
 
 READER_CONFIGURATION = Path("/etc/reader.conf.d")
 SYSTEMD = Path("/run/systemd/system")
@@ -68,9 +69,7 @@ def pcsc_service() -> Finding:
         with pcsc.client() as client:
             names = client.readers()
     except ImportError:
-        return warning(
-            "pyscard is not installed, so this was not tried", "pip install 'cloudcard[pcsc]'"
-        )
+        return warning("pyscard is not installed, so this was not tried", install("pcsc"))
     except pcsc.PcscError as error:
         return failed(f"PC/SC says: {error.message}", "start or restart pcscd")
     if not names:

@@ -11,7 +11,7 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
-from cloudcard_tools.shared import identity
+from cloudcard_tools.shared import home, identity
 
 CONNECT_SECONDS = 3.0
 RENEW_BEFORE = timedelta(days=14)
@@ -24,7 +24,7 @@ ENROL = {
 
 def enrolled(role: str) -> Finding:
     """The identity of a role: there, readable and in its time."""
-    folder = identity.default_folder(role)
+    folder = home.of_role(role)
     if not folder.exists():
         return warning("not enrolled on this computer", ENROL[role])
     try:
@@ -52,7 +52,7 @@ def reachable() -> Finding:
     identities = {}
     for role in ENROL:
         try:
-            found = identity.load(identity.default_folder(role))
+            found = identity.load(home.of_role(role))
         except click.ClickException:
             continue  # said by the check of that identity
         identities[found.address] = found

@@ -2,76 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
 import click
-import grpc
 
-from card_os.piv import CardImage, new_card
 from cloudcard_tools.reader import local_card
-from cloudcard_tools.shared import enrolling, identity, logs
-from cloudcard_tools.shared.failures import Failure, Refused, explain
+from cloudcard_tools.reader.ready import Ready
+from cloudcard_tools.reader.screen import Screen
+from cloudcard_tools.shared import enrolling, logs
+from cloudcard_tools.shared.application import application_option, card_factory, key_service
+from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.output import json_option
-from cloudcard_tools.trace.record.recording import recorded
+from reader_bridge.agent import Insertion, inserted
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.pcscd import Hold
-from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
-from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
-from reader_bridge.slot import Slot, SlotState
-from reader_bridge.tasks import CancellableKeys
 from reader_bridge.vpcd import PORT
 
 ROLE = "workstation"
-RETRY_SECONDS = 1.0  # between tries to reach the keystore at the start
 TICK_SECONDS = 0.5  # Windows sees Ctrl-C only between two waits
 
-APPROVALS: Mapping[str, tuple[Channel, ...]] = {"push": (PUSH,), "qr": (QR,), "both": (PUSH, QR)}
-SAYINGS = {
-    SlotState.INSERTED: "Card {card} is in the reader (port {port}).",
-    SlotState.REMOVED: "The reader let go of card {card} (port {port}). Inserting it again.",
-    SlotState.PORT_BUSY: "Another card is in the reader at port {port}. Card {card} waits for it "
-    "to leave: stop the other program, or choose another --port.",
-    SlotState.PCSCD_NOT_RUNNING: "Nobody listens at port {port}: is pcscd running, with vpcd? "
-    "`cloudcard doctor` tells. Card {card} is inserted when it comes.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """What the command prints: sentences, or one JSON object a line."""
-
-    out: TextIO
-    as_json: bool
-
-    def say(self, event: str, text: str, **more: str | int) -> None:
-        """Print an event. A card stays in use when nobody reads the output any more."""
-        line = json.dumps({"event": event, **more, "text": text}) if self.as_json else text
-        with suppress(OSError, ValueError):
-            print(line, file=self.out, flush=True)
-
-    def prompter(self) -> Prompter:
-        """Shows numbers and codes on the same output."""
-        return JsonPrompter(self.out) if self.as_json else TerminalPrompter(self.out)
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """A card that is ready to be put into a slot."""
-
-    slot: int
-    image: CardImage
-    keys: CancellableKeys
+APPROVALS = ("push", "qr", "both")
 
 
 @click.group(
@@ -85,6 +41,7 @@ Examples:
   cloudcard reader --local --algorithm p384 --profile sm-cs7
   cloudcard reader --local --profile developer --state card.json
   cloudcard reader --local --record login.trace
+  cloudcard reader --application hello_card:new_card --record hello.trace
 
 \b
 The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl-C takes them out.
@@ -94,12 +51,12 @@ docs/reader.md tells of pcscd, ports and firewalls.
 @click.option("--card", "serials", multiple=True, metavar="SERIAL", help="A card; once per slot.")
 @click.option(
     "--approval",
-    type=click.Choice(list(APPROVALS)),
+    type=click.Choice(APPROVALS),
     default="push",
     show_default=True,
     help="How the holder's phone is reached.",
 )
-@click.option("--application", default="", help="What the phone shows as the asking program.")
+@click.option("--program", default="", help="What the phone shows as the asking program.")
 @click.option(
     "--session/--no-session",
     default=True,
@@ -116,6 +73,12 @@ docs/reader.md tells of pcscd, ports and firewalls.
     help="vpcd's port for the first card.",
 )
 @local_card.options
+@application_option
+@click.option(
+    "--keys",
+    metavar="MODULE:FACTORY",
+    help="The key service for the card of --application; without it, key requests are refused.",
+)
 @click.option(
     "--hold-pcscd/--no-hold-pcscd",
     default=True,
@@ -127,13 +90,14 @@ docs/reader.md tells of pcscd, ports and firewalls.
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what the card is told, without secrets, as a trace to this new file.",
 )
+@click.option("--verbose", is_flag=True, help="Log why the card refuses a command.")
 @json_option
 @click.pass_context
 def reader(
     context: click.Context,
     serials: tuple[str, ...],
     approval: str,
-    application: str,
+    program: str,
     session: bool,
     folder: Path,
     port: int,
@@ -142,15 +106,20 @@ def reader(
     algorithm: str | None,
     retired: int | None,
     state: Path | None,
+    application: str | None,
+    keys: str | None,
     hold_pcscd: bool,
     record: Path | None,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Put cards into this computer's virtual reader, until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
-    if local == bool(serials):
-        raise click.UsageError("give --card SERIAL, or --local")
+    if local + bool(serials) + (application is not None) != 1:
+        raise click.UsageError("give --card SERIAL, or --local, or --application MODULE:FACTORY")
+    if keys is not None and application is None:
+        raise click.UsageError("--keys goes with --application")
     wanted = local_card.Wanted(profile, algorithm, retired, state)
     if not local and wanted != local_card.Wanted():
         raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
@@ -158,23 +127,28 @@ def reader(
         raise click.UsageError("--record is for one card")
     if port + len(serials) - 1 > 0xFFFF:
         raise click.UsageError(f"there is no port for each card from {port} on")
-    logs.configure(logging.WARNING)
+    logs.configure(logging.INFO if verbose else logging.WARNING)
     screen = Screen(sys.stdout, as_json)
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if local:
-            inserted = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
+            ready = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
+        elif application is not None:
+            own = key_service(keys)
+            ready = [Ready(0, application, card_factory(application), own)]
         else:
-            channel = stack.enter_context(identity.channel(identity.load(folder)))
-            prompter = screen.prompter()
-            asked = [
-                RemoteKeys(
-                    channel, serial, prompter, APPROVALS[approval], application, sessions=session
+            with brought_by("reader", "cloudcard reader --card"):
+                from cloudcard_tools.reader import of_keystore  # late: --local does without it
+
+            ready = stack.enter_context(
+                of_keystore.opened(
+                    serials, folder, approval, program, screen, stop, sessions=session
                 )
-                for serial in serials
-            ]
-            inserted = _fetch(dict(zip(serials, asked, strict=True)), screen, stop)
-        _run(inserted, port, screen, stop, stack.enter_context(_hold(hold_pcscd)), record)
+            )
+        insertions = [_insertion(each, port, record, stack) for each in ready]
+        stack.enter_context(inserted(insertions, screen.tell, hold=hold_pcscd))
+        while not stop.wait(TICK_SECONDS):
+            pass
     screen.say("stopped", "The reader is empty.")
 
 
@@ -184,105 +158,23 @@ def reader(
 @enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer a workstation, by a one-time TOKEN ("-": from standard input)."""
-    enrolling.enrol(token, token_file, folder, ROLE)
+    with brought_by("reader", "cloudcard reader enrol"):
+        enrolling.enrol(token, token_file, folder, ROLE)
 
 
-def _run(
-    inserted: Sequence[Inserted],
-    port: int,
-    screen: Screen,
-    stop: threading.Event,
-    hold: Hold | None,
-    record: Path | None,
-) -> None:
-    """Serve the cards until asked to stop; one is recorded if so wanted."""
-    with ExitStack() as stack:
-        for each in inserted:
-            place = port + each.slot
-            card, tape = new_card(each.image, os.urandom), None
-            if record is not None:
-                taped = stack.enter_context(recorded(each.image, record))
-                card, tape = taped.card, taped.recorder
-            slot = Slot(place, card, each.keys, _teller(screen, each, place), hold, tape)
-            slot.start()
-            stack.callback(slot.stop)
-        while not stop.wait(TICK_SECONDS):
-            pass
+def _insertion(ready: Ready, first_port: int, record: Path | None, stack: ExitStack) -> Insertion:
+    """The card with its port; it is recorded if so wanted."""
+    port = first_port + ready.slot
+    if record is None:
+        return Insertion(ready.slot, port, ready.name, ready.make(), ready.keys)
+    taped = stack.enter_context(ready.recorded(record))
+    return Insertion(ready.slot, port, ready.name, taped.card, ready.keys, taped.recorder)
 
 
-def _teller(screen: Screen, inserted: Inserted, port: int) -> Callable[[SlotState], None]:
-    serial = inserted.image.serial
-
-    def tell(state: SlotState) -> None:
-        text = SAYINGS[state].format(card=serial, port=port)
-        screen.say(state.value, text, slot=inserted.slot, port=port, card=serial)
-
-    return tell
-
-
-def _local_card(keys: LocalKeys, screen: Screen) -> Inserted:
+def _local_card(keys: LocalKeys, screen: Screen) -> Ready:
     if not screen.as_json:
         print(local_card.description(keys), file=screen.out, flush=True)
-    return Inserted(0, keys.image, keys)
-
-
-def _fetch(
-    asked: Mapping[str, RemoteKeys], screen: Screen, stop: threading.Event
-) -> list[Inserted]:
-    """The cards that the keystore has; waits while it is out of reach.
-
-    A refused card leaves its slot empty. Raises Failure if all are.
-    """
-    found: list[Inserted] = []
-    refused: list[Failure] = []
-    for slot, (serial, keys) in enumerate(asked.items()):
-        try:
-            image = _fetch_one(serial, keys, screen, stop)
-        except Failure as failure:
-            refused.append(failure)
-            screen.say("refused", f"Card {serial}: {failure.message}", slot=slot, card=serial)
-            continue
-        if image is None:
-            return []
-        found.append(Inserted(slot, image, keys))
-    if not found:
-        raise Failure(f"no card to insert: {refused[-1].message}")
-    return found
-
-
-def _fetch_one(
-    serial: str, keys: RemoteKeys, screen: Screen, stop: threading.Event
-) -> CardImage | None:
-    """The card's image; None when asked to stop. Raises Failure where the keystore refuses."""
-    said = False
-    while not stop.is_set():
-        try:
-            return keys.get_card()
-        except ValueError as error:
-            raise Failure(f"the keystore's card cannot be used: {error}") from None
-        except grpc.RpcError as error:
-            if not isinstance(error, grpc.Call):
-                raise
-            failure = explain(error)
-        if isinstance(failure, Refused):
-            raise failure
-        if not said:
-            screen.say("waiting", f"{failure.message} Trying again.", card=serial)
-            said = True
-        stop.wait(RETRY_SECONDS)
-    return None
-
-
-@contextmanager
-def _hold(wanted: bool) -> Iterator[Hold | None]:
-    if not wanted:
-        yield None
-        return
-    hold = Hold()
-    try:
-        yield hold
-    finally:
-        hold.release()
+    return Ready(0, keys.image.serial, keys.image, keys)
 
 
 @contextmanager

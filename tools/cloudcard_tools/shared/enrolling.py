@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared import home
+from cloudcard_tools.shared.failure import Failure
+
+if TYPE_CHECKING:
+    from cloudcard_tools.shared.identity import Complete
 
 FC = TypeVar("FC", bound=Callable[..., None])
 
@@ -28,7 +31,7 @@ def identity_option(role: str) -> Callable[[FC], FC]:
         "--identity",
         "folder",
         type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: identity.default_folder(role),
+        default=lambda: home.of_role(role),
         show_default=f"the {role} of this user",
         help="Folder of the identity.",
     )
@@ -41,7 +44,7 @@ def enrol(
     folder: Path,
     role: str,
     name: str = "",
-    complete: identity.Complete = identity.nothing_more,
+    complete: Complete | None = None,
 ) -> None:
     """Enrol and say so. The token "-" is read from standard input, out of sight of other users'
     `ps`.
@@ -58,5 +61,8 @@ def enrol(
         text = token or ""
     if not text.strip():
         raise Failure("the token is empty")
-    enrolled = identity.enrol(text, folder, role, name, complete)
+    # Late, as the reader has these options where nothing is installed that talks to a keystore.
+    from cloudcard_tools.shared import identity
+
+    enrolled = identity.enrol(text, folder, role, name, complete or identity.nothing_more)
     click.echo(f"Enrolled as {role} {enrolled.display_name!r} in {folder}.")

@@ -30,7 +30,6 @@ from cryptography.hazmat.primitives.serialization import (
 from cloudcard.enrolment.v1 import enrolment_pb2
 from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
 from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
-from cloudcard_tools.shared import home
 from cloudcard_tools.shared.failures import Failure, failures
 
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"
@@ -79,11 +78,6 @@ class Identity:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise Failure(f"{self.folder / 'key.pem'} is not an EC key: enrol again")
         return key
-
-
-def default_folder(role: str) -> Path:
-    """Where the identity of a role is kept unless the user says otherwise."""
-    return home.folder() / role
 
 
 def load(folder: Path) -> Identity:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import NamedTuple
 
 import click
 
+from cloudcard_tools.shared.extras import brought_by
+
 
 class Row(NamedTuple):
-    """A sub-command: where it is, and its line in the help, so that the help imports nothing."""
+    """A sub-command: where it is, and its line in the help, so that the help imports nothing.
+
+    `extra` names what has to be installed for it beside what always is.
+    """
 
     target: str
     help: str
+    extra: str = ""
 
 
 class LazyGroup(click.Group):
@@ -27,13 +34,17 @@ class LazyGroup(click.Group):
         """The names, in the table's order."""
         return list(self._rows)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command; None for an unknown name."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name. Raises Failure where its extra is missing."""
         row = self._rows.get(cmd_name)
         if row is None:
             return None
         module, _, attribute = row.target.partition(":")
-        command: object = getattr(import_module(module), attribute)
+        with (
+            brought_by(row.extra, f"{ctx.command_path} {cmd_name}") if row.extra else nullcontext()
+        ):
+            imported = import_module(module)
+        command: object = getattr(imported, attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{row.target} is not a command")
         return command

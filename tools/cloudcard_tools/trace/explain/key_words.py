@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from card_os.keys import (
-    ChangePasscode,
-    KeyRequest,
-    KeyResult,
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    ResetPasscode,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
-from card_os.management import (
+from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
@@ -33,6 +20,20 @@ from card_os.management import (
     SetTries,
     TouchPolicy,
     WriteObject,
+)
+from card_os.keys import (
+    ApplicationRequest,
+    ChangePasscode,
+    KeyRequest,
+    KeyResult,
+    KeyUse,
+    PasscodeStatus,
+    Refusal,
+    ResetPasscode,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
 )
 from cloudcard_tools.trace.explain.data_objects import count, octets
 from cloudcard_tools.trace.explain.names import KEYS, algorithm, key
@@ -74,8 +75,11 @@ def asked(request: KeyRequest) -> str:
             return f"change {_passcode(key_ref)}, from one of {len(old)} to one of {len(new)}"
         case ResetPasscode(_, key_ref, puk, new):
             return f"unblock {_passcode(key_ref)}, by a PUK of {len(puk)}, to one of {len(new)}"
+        case ApplicationRequest():
+            values = (f"{count(len(each))} {octets(each)}" for each in request.told())
+            return ", ".join((request.name, *values))
         case _:
-            return _management(request)
+            return _administration(request)
 
 
 def answered(result: KeyResult, request: KeyRequest | None) -> str:
@@ -98,7 +102,7 @@ def answered(result: KeyResult, request: KeyRequest | None) -> str:
             return f"refused: {REFUSALS[result]}"
 
 
-def _management(request: KeyRequest) -> str:
+def _administration(request: KeyRequest) -> str:
     match request:
         case RequestChallenge(with_algorithm, enciphered):
             kind = "a witness, enciphered" if enciphered else "a challenge"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from card_os.management import PinPolicy, TouchPolicy
+from card_os.administration import PinPolicy, TouchPolicy
 from card_os.piv.names import AID
 from cloudcard_tools.trace.explain import names
 

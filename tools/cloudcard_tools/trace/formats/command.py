@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from card_os.trace import image as images
+from card_os.piv import image_file
+from card_os.piv.secrets import secrets_of
 from card_os.trace.lines import (
     HEADER,
     LONGEST_LINE,
@@ -130,7 +131,7 @@ def _foreign(path: Path, form: str) -> Iterator[Line]:
 
 def _redacted(lines: Iterable[Line]) -> Iterator[Line]:
     """The lines without secrets. A trace that is recorded has none, and stays as it is."""
-    redaction, responses = Redaction(), ResponseRedaction()
+    redaction, responses = Redaction(secrets_of), ResponseRedaction(secrets_of)
     command = b""
     for line in lines:
         match line:
@@ -182,4 +183,4 @@ def _timed(lines: Iterable[Line]) -> Iterator[tuple[int, bytes, bytes]]:
 
 def _image(path: Path, folder: Path) -> bytes:
     """The digest of an image, which is put beside the trace."""
-    return cards.save(images.decode(path.read_bytes()), folder)
+    return cards.save(image_file.decode(path.read_bytes()), folder)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from card_os import piv
 from card_os.card import Card
-from card_os.keys import KeyRequest, KeyResult, Refusal, TriesLeft
+from card_os.keys import KeyRequest, KeyResult, Refusal, TriesLeft, advance
 from card_os.piv.image import CardImage
 from card_os.piv.refusals import unexpected
 from card_os.trace.lines import (
@@ -116,8 +116,9 @@ def _converse(
     asked: KeyRequest | None = None
     try:
         exchange = card.exchange(apdu)
-        asked = next(exchange)
-        while True:
+        said = advance(exchange)
+        while not isinstance(said, bytes):
+            asked = said
             made.lines.append(Asked(asked))
             answer = next(left, None)
             if answer is None:
@@ -125,14 +126,12 @@ def _converse(
                 card.reset()
                 return None, asked
             made.lines.append(Answered(answer))
-            asked = exchange.send(answer)
-    except StopIteration as done:
-        response: bytes = done.value
-        made.lines.append(Received(response))
-        return response, asked
+            said = advance(exchange, answer)
     except Exception as error:
         made.findings.append(f"exception {type(error).__name__}")
         return None, asked
+    made.lines.append(Received(said))
+    return said, asked
 
 
 def _wrong(card: Card, response: bytes, answers: Sequence[KeyResult]) -> Iterator[str]:

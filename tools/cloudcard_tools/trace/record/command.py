@@ -11,6 +11,7 @@ from typing import TypeVar
 import click
 
 from card_os.trace.words import TraceError
+from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.failure import Failure
 from cloudcard_tools.shared.pcsc import Card, PcscError, client
 from cloudcard_tools.trace.replay.passcodes import Passcodes, read
@@ -151,4 +152,4 @@ def _connected(reader: str) -> Iterator[tuple[str, Card]]:
     except PcscError as error:
         raise Failure(f"PC/SC: {error}") from None
     except ImportError:
-        raise Failure("pyscard is not installed: run make setup") from None
+        raise Failure(f"pyscard is not installed: {install('pcsc')}") from None

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from card_os.card import Card
 from card_os.piv import CardImage, new_card
-from card_os.trace import redaction
+from card_os.piv.secrets import without_secrets
 from card_os.trace.replay import SeededRandom
+from cloudcard_tools.shared.application import CardFactory
 from cloudcard_tools.shared.failure import Failure
 from cloudcard_tools.trace.replay import cards
 from reader_bridge.recorder import Recorder
@@ -31,34 +34,50 @@ class Recorded:
 
 @contextmanager
 def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
-    """A card of this image which is recorded into a new file; the image is written beside it.
+    """A PIV card of this image which is recorded into a new file; the image is written beside it.
 
-    Its random bytes come from a seed in the trace: whoever reads that knows them, so a card is
-    recorded for tests and not in use. Raises Failure where the file cannot be made.
+    Raises Failure where the file cannot be made.
     """
+    shown = without_secrets(image)  # of the second card too, which says what is written
+    with _new(path) as file:
+        try:
+            digest = cards.save(shown, path.parent)
+        except OSError as error:
+            raise Failure(f"{path} cannot be written: {error.strerror}") from None
+        yield _recording(file, partial(new_card, image), partial(new_card, shown), digest)
+
+
+@contextmanager
+def recorded_application(make: CardFactory, path: Path) -> Iterator[Recorded]:
+    """A card of somebody's own which is recorded into a new file. Raises as `recorded`."""
+    with _new(path) as file:
+        yield _recording(file, make, make, None)
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[TextIO]:
     try:
         file = path.open("x", encoding="ascii", newline="\n")
-        shown = redaction.image(image)  # of the second card too, which says what is written
-        digest = cards.save(shown, path.parent)
     except FileExistsError:
         raise Failure(f"{path} is there already: name another file, or remove it") from None
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from None
-    seed = os.urandom(SEED_BYTES)
     with file:
+        yield file
 
-        def write_line(line: str) -> None:
-            file.write(line + "\n")
-            file.flush()
 
-        card = new_card(image, SeededRandom(seed))
-        recorder = Recorder(
-            card,
-            new_card(shown, SeededRandom(seed)),
-            digest,
-            seed,
-            write_line,
-            datetime.now(UTC),
-            time.monotonic,
-        )
-        yield Recorded(card, recorder)
+def _recording(
+    file: TextIO, make: CardFactory, make_shadow: CardFactory, digest: bytes | None
+) -> Recorded:
+    """A card with its recorder. Its random bytes come from a seed in the trace: whoever reads that
+    knows them, so a card is recorded for tests and not in use.
+    """
+    seed = os.urandom(SEED_BYTES)
+
+    def write_line(line: str) -> None:
+        file.write(line + "\n")
+        file.flush()
+
+    card, shadow = make(SeededRandom(seed)), make_shadow(SeededRandom(seed))
+    now = datetime.now(UTC)
+    return Recorded(card, Recorder(card, shadow, digest, seed, write_line, now, time.monotonic))

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from card_os.trace import hiding
+from card_os import secrets
+from card_os.piv.secrets import secrets_of
 from card_os.trace.lines import HEADER, Comment, Power, Received, Sent, Step, read, write
 from card_os.trace.redaction import Redaction, ResponseRedaction
 from card_os.trace.words import TraceError, from_hex
@@ -59,7 +60,7 @@ def record(lines: Iterable[tuple[int, Line]], reader: Reader, name: str) -> Iter
     yield HEADER
     yield write(Comment(f"recorded at {name}, ATR {reader.atr.hex()}"))
     yield write(Comment("what the card asked is not known: replay this with --reader"))
-    redaction, responses = Redaction(), ResponseRedaction()
+    redaction, responses = Redaction(secrets_of), ResponseRedaction(secrets_of)
     reader.reset()
     for number, line in lines:
         match line:
@@ -89,7 +90,7 @@ def _line(text: str, passcodes: Mapping[str, bytes]) -> Line | None:
         line = read(text)
         return line if isinstance(line, Comment | Step) else None
     text = "".join(text.removeprefix(">").split())
-    shown = {name: hiding.passcode(value) for name, value in passcodes.items()}
+    shown = {name: secrets.passcode(value) for name, value in passcodes.items()}
     # The one to show first: what is wrong with a line is told with that.
     hidden = from_hex(_filled(text, shown))
     return Command(from_hex(_filled(text, passcodes)), hidden)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from card_os.piv import image_file
 from card_os.piv.image import CardImage
-from card_os.trace import image as images
 from card_os.trace.words import TraceError
 
 FOLDER = "cards"
@@ -15,8 +15,8 @@ LARGEST = 4 * 1024 * 1024  # bytes
 
 def save(image: CardImage, folder: Path) -> bytes:
     """Write an image where traces in `folder` find it; returns its digest."""
-    encoded = images.encode(image)
-    digest = images.digest(encoded)
+    encoded = image_file.encode(image)
+    digest = image_file.digest(encoded)
     path = folder / FOLDER / f"{digest.hex()}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +48,6 @@ def _read(path: Path, digest: bytes) -> CardImage:
     if path.stat().st_size > LARGEST:
         raise TraceError(f"{path} is too large for a card image")
     encoded = path.read_bytes()
-    if images.digest(encoded) != digest:
+    if image_file.digest(encoded) != digest:
         raise TraceError(f"{path} has changed since it was named by its digest")
-    return images.decode(encoded)
+    return image_file.decode(encoded)

@@ -12,6 +12,7 @@ import click
 
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference
+from cloudcard_tools.shared.application import application_option
 from cloudcard_tools.shared.failure import Failure
 from cloudcard_tools.trace.record.command import passcode_options, replay_at
 from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, replay
@@ -27,6 +28,7 @@ Examples:
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace replay tests/traces --bless       take what the card says now as right
+  cloudcard trace replay hello.trace --application hello_card:new_card
   cloudcard trace replay login.trace --reader Yubico --other-card --pin-file pin.txt
 """,
 )
@@ -36,6 +38,7 @@ Examples:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of card images; else the folder `cards` beside each trace.",
 )
+@application_option
 @click.option("--bless", "blesses", is_flag=True, help="Show what differs, then write it down.")
 @click.option(
     "--jobs",
@@ -68,6 +71,7 @@ def replay_command(
     context: click.Context,
     paths: tuple[Path, ...],
     cards: Path | None,
+    application: str | None,
     blesses: bool,
     jobs: int,
     junit_path: Path | None,
@@ -90,10 +94,10 @@ def replay_command(
     if reader is None:
         if pin_file or puk_file or writes or other_card:
             raise click.UsageError("--pin-file, --puk-file, --writes, --other-card need --reader")
-        outcomes = _replay_all(files, cards, jobs)
+        outcomes = _replay_all(files, cards, application, jobs)
     else:
-        if blesses or jobs > 1:
-            raise click.UsageError("--reader goes with neither --bless nor --jobs")
+        if blesses or jobs > 1 or application is not None:
+            raise click.UsageError("--reader goes with none of --bless, --jobs and --application")
         outcomes = replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
@@ -106,14 +110,16 @@ def replay_command(
 
         junit.write(outcomes, junit_path)
     if blesses:
-        _bless(outcomes, cards)
+        _bless(outcomes, cards, application)
     elif not outcomes or not all(each.passed for each in outcomes):
         context.exit(1)
 
 
-def _replay_all(files: Sequence[Path], cards: Path | None, jobs: int) -> list[Outcome]:
+def _replay_all(
+    files: Sequence[Path], cards: Path | None, application: str | None, jobs: int
+) -> list[Outcome]:
     """Replay the files, in their order."""
-    one = partial(replay, folder=cards)
+    one = partial(replay, folder=cards, application=application)
     if jobs == 1 or len(files) < 2:
         return list(_with_bar(map(one, files), len(files)))
     from concurrent.futures import ProcessPoolExecutor  # 20 ms that one process does not need
@@ -131,14 +137,14 @@ def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
         yield from bar
 
 
-def _bless(outcomes: Sequence[Outcome], cards: Path | None) -> None:
+def _bless(outcomes: Sequence[Outcome], cards: Path | None, application: str | None) -> None:
     """Write down what the card says now, where it differs. Raises Failure where it cannot be."""
     unusable = [each for each in outcomes if each.problem]
     if unusable:
         raise Failure(f"nothing was written: {unusable[0].path}: {unusable[0].problem}")
     changed = [each for each in outcomes if not each.passed]
     for each in changed:
-        bless(each.path, cards)
+        bless(each.path, cards, application)
     click.echo(f"{len(changed)} traces written anew.", err=True)
 
 

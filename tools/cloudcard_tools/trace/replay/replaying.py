@@ -22,6 +22,7 @@ from card_os.trace.lines import (
 )
 from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
+from cloudcard_tools.shared.application import card_factory
 from cloudcard_tools.trace.replay import cards
 
 SUFFIX = ".trace"  # of a trace's file
@@ -64,8 +65,10 @@ class _Watched:
             yield number, line
 
 
-def replay(path: Path, folder: Path | None = None) -> Outcome:
-    """Replay a file; card images are looked for beside it, and in `folder`."""
+def replay(path: Path, folder: Path | None = None, application: str | None = None) -> Outcome:
+    """Replay a file; card images are looked for beside it, and in `folder`. A card that was made by
+    an `application` (MODULE:FACTORY) has none.
+    """
     begun = perf_counter()
     watched = _Watched()
     differences: list[Difference] = []
@@ -74,7 +77,7 @@ def replay(path: Path, folder: Path | None = None) -> Outcome:
     try:
         with opened(path) as file:
             lines = watched.watch(read_all(texts(file)))
-            for difference in _differences(path, folder, lines):
+            for difference in _differences(path, folder, application, lines):
                 step = step if differences else watched.step
                 differences.append(difference)
                 if len(differences) == MOST_DIFFERENCES:
@@ -87,17 +90,20 @@ def replay(path: Path, folder: Path | None = None) -> Outcome:
     return Outcome(path, watched.commands, tuple(differences), seconds, step, problem)
 
 
-def bless(path: Path, folder: Path | None = None) -> None:
+def bless(path: Path, folder: Path | None = None, application: str | None = None) -> None:
     """Write the trace anew, with what the card says now. Raises TraceError where it cannot be."""
     draft = path.with_name(path.name + ".new")
     try:
         with opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
             new.write(HEADER + "\n")
             lines = read_all(texts(file))
-            for line in _until_card(lines):
-                new.write(write(line) + "\n")
-                if isinstance(line, Image):
-                    card, random = _card(line, path, folder)
+            if application is not None:
+                card, random = _made(application)
+            else:
+                for line in _until_card(lines):
+                    new.write(write(line) + "\n")
+                    if isinstance(line, Image):
+                        card, random = _card(line, path, folder)
             new.writelines(write(line) + "\n" for line in retell(card, random, lines))
         draft.replace(path)
     finally:
@@ -121,6 +127,11 @@ def _card(image: Image, path: Path, folder: Path | None) -> tuple[Card, SeededRa
     return piv.new_card(cards.find(image.sha256, path, folder), random), random
 
 
+def _made(application: str) -> tuple[Card, SeededRandom]:
+    random = SeededRandom()
+    return card_factory(application)(random), random
+
+
 def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
     """The lines up to the one that names the card; raises TraceError where none does in time."""
     for number, line in lines:
@@ -130,14 +141,18 @@ def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
         if isinstance(line, Sent):
             raise TraceError(
                 f"line {number}: no card is named before this command (@ card …): if "
-                "a card in a reader was recorded, replay it with --reader"
+                "a card in a reader was recorded, replay it with --reader, and a card of "
+                "your own with --application"
             )
     raise TraceError("the trace names no card: add a line @ card sha256:…")
 
 
 def _differences(
-    path: Path, folder: Path | None, lines: Iterator[tuple[int, Line]]
+    path: Path, folder: Path | None, application: str | None, lines: Iterator[tuple[int, Line]]
 ) -> Iterator[Difference]:
+    if application is not None:
+        yield from Replay(*_made(application)).run(lines)
+        return
     for line in _until_card(lines):
         if isinstance(line, Image):
             card, random = _card(line, path, folder)

@@ -1,41 +1,54 @@
-"""What takes a secret's place in a command that may come in several parts: each of these is told
-the parts one after the other, and gives back as many bytes.
+"""What is secret in PIV's commands and answers: passcodes, private keys, the management key, and
+what tools and people keep in objects.
 
-What is kept is what is known to be no secret. So parts that are none of such a command, or that
-begin anew in the middle, are hidden rather than written.
+What is kept in a command is what is known to be no secret. So parts that are none of such a
+command, or that begin anew in the middle, are hidden rather than written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+from card_os import tlv
+from card_os.administration import Changed
+from card_os.apdu import Command
+from card_os.keys import KeyRequest, KeyResult
 from card_os.piv.generation import POLICY_TAGS
+from card_os.piv.image import CardImage
 from card_os.piv.importing import CRT, ED25519_SEED, PRIMES, SCALAR, X25519_SCALAR
-from card_os.piv.names import ObjectTag, Tag
-from card_os.trace.words import HIDDEN_OCTET
+from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag, Tag
+from card_os.secrets import HIDDEN_OCTET, Hide, Secrets, octets, passcode
 
-Hide: TypeAlias = Callable[[bytes], bytes]
-
-PADDING = 0xFF
-NOT_A_DIGIT = ord("x")
 KEY_TAGS = frozenset({*PRIMES, *CRT, SCALAR, ED25519_SEED, X25519_SCALAR})
 KEY_PREFIX = 3  # of SET MANAGEMENT KEY: algorithm, 9B, length
 SECRET_OBJECTS = frozenset({ObjectTag.PRINTED_INFORMATION, ObjectTag.PAIRING_CODE})
 """ykman keeps a card's management key in the first, behind the PIN; the second is a passcode."""
 NAMES = frozenset(bytes((Tag.TAG_LIST, 3)) + int(tag).to_bytes(3) for tag in SECRET_OBJECTS)
 NAME_BYTES = 5  # of tag list and tag, before the contents
+PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # of what the standard has there
+DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
 
 
-def passcode(part: bytes) -> bytes:
-    """Passcodes of the same lengths; what is no digit stays none."""
-    return bytes(_hide_one(octet) for octet in part)
+class PivSecrets(Secrets):
+    """What a PIV card hides, whatever its features: somebody may have sent it anyway."""
 
+    def in_command(self, header: Command) -> Hide | None:
+        """What hides the secrets of a command that begins so."""
+        make = SECRETIVE.get(header.ins)
+        return None if make is None else make()
 
-def octets(part: bytes) -> bytes:
-    """So many other bytes."""
-    return HIDDEN_OCTET * len(part)
+    def in_result(self, request: KeyRequest | None, result: KeyResult) -> KeyResult:
+        """A result without what stands in secret objects, and what keys deciphered or agreed on."""
+        if isinstance(result, Changed):
+            return replace(result, objects=_hide_objects(result.objects))
+        return super().in_result(request, result)
+
+    def in_response(self, command: Command) -> bool:
+        """Whether a key deciphered or agreed on it, or it is a secret object's contents."""
+        if command.ins == Ins.GENERAL_AUTHENTICATE:
+            return command.p2 in DECIPHERING
+        return command.ins == Ins.GET_DATA and command.data[:NAME_BYTES] in NAMES
 
 
 @dataclass(slots=True)
@@ -120,7 +133,42 @@ class Contents:
         return len(coded) > (coded[0] & 0x7F if coded[0] in (0x81, 0x82) else 0)
 
 
-def _hide_one(octet: int) -> int:
-    if octet == PADDING:
-        return PADDING
-    return HIDDEN_OCTET[0] if 0x30 <= octet <= 0x39 else NOT_A_DIGIT
+def secrets_of(header: Command) -> Secrets:
+    """PIV's, whatever the command: where nobody knows which application was selected."""
+    del header
+    return SECRETS
+
+
+def without_secrets(image: CardImage) -> CardImage:
+    """A card image without what tools and people keep in its objects as a secret."""
+    return replace(image, objects={tag: _shown(tag, value) for tag, value in image.objects.items()})
+
+
+def _shown(tag: int, contents: bytes) -> bytes:
+    """Contents of an object, unless they may be a secret: the usual printed information is none."""
+    if tag not in SECRET_OBJECTS:
+        return contents
+    try:
+        tags = {found for found, _ in tlv.decode(contents)}
+    except tlv.TlvError:
+        return octets(contents)
+    usual = tag == ObjectTag.PRINTED_INFORMATION and tags <= PRINTED_TAGS
+    return contents if usual else octets(contents)
+
+
+def _hide_objects(objects: Mapping[int, bytes | None]) -> Mapping[int, bytes | None]:
+    return {
+        tag: octets(value) if value and tag in SECRET_OBJECTS else value
+        for tag, value in objects.items()
+    }
+
+
+SECRETIVE: Mapping[int, Callable[[], Hide]] = {
+    Ins.VERIFY: lambda: passcode,
+    Ins.CHANGE_REFERENCE_DATA: lambda: passcode,
+    Ins.RESET_RETRY_COUNTER: lambda: passcode,
+    Ins.PUT_DATA: lambda: Contents().hide,
+    Extension.IMPORT_KEY: lambda: KeyParts().hide,
+    Extension.SET_MANAGEMENT_KEY: lambda: ManagementKey().hide,
+}
+SECRETS = PivSecrets()

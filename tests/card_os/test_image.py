@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_os.management import CardKey, Changed
-from card_os.piv import changes
+from card_os.administration import CardKey, Changed
 from card_os.piv.names import CONTAINER_ID, KeyRef
 from support.fakes import sample_image
 
@@ -29,7 +28,7 @@ def test_what_changes_and_what_stays(
     management: int | None,
 ) -> None:
     before = sample_image()
-    after = changes.apply(before, Changed(objects, changed_keys, management))
+    after = before.after(Changed(objects, changed_keys, management))
     for tag in CONTAINER_ID:
         assert after.objects.get(tag) == objects.get(tag, before.objects.get(tag))
         if tag in objects:
@@ -45,18 +44,18 @@ def test_what_changes_and_what_stays(
 
 def test_contents_of_no_bytes_are_contents() -> None:
     """Part 1, 4.1: created but not used; None is what removes."""
-    assert changes.apply(sample_image(), Changed(objects={0x5FC103: b""})).objects[0x5FC103] == b""
+    assert sample_image().after(Changed(objects={0x5FC103: b""})).objects[0x5FC103] == b""
 
 
 def test_nothing_changes_nothing() -> None:
-    assert changes.apply(sample_image(), Changed()) == sample_image()
+    assert sample_image().after(Changed()) == sample_image()
 
 
 def test_secure_messaging_ends_with_its_key() -> None:
     image = sample_image({KeyRef.SECURE_MESSAGING: CardKey(0x27)})
     image = replace(image, verifiable_certificate=b"certificate")
-    assert changes.apply(image, Changed()).verifiable_certificate == b"certificate"
-    gone = changes.apply(image, Changed(keys={KeyRef.SECURE_MESSAGING: None}))
+    assert image.after(Changed()).verifiable_certificate == b"certificate"
+    gone = image.after(Changed(keys={KeyRef.SECURE_MESSAGING: None}))
     assert gone.verifiable_certificate == b""
 
 
@@ -71,4 +70,4 @@ def test_secure_messaging_ends_with_its_key() -> None:
 )
 def test_what_no_card_has(changed: Changed) -> None:
     with pytest.raises(ValueError, match="no PIV card has"):
-        changes.apply(sample_image(), changed)
+        sample_image().after(changed)

@@ -1,4 +1,5 @@
-"""What an administrator of a card asks of the world: changes of its objects, keys and tries.
+"""Administration: what an administrator has changed of a card's objects, keys and tries. An
+administrator is who has proved to know the management key (9B).
 
 The card holds no state of its own that outlives a session. So a change is a request too, and is
 stored, or not, before the card answers: nothing that it has acknowledged can be lost with it.
@@ -167,7 +168,7 @@ class Changed:
     management_algorithm: int | None = None  # None: as before
 
 
-ManagementRequest: TypeAlias = (
+AdministrationRequest: TypeAlias = (
     RequestChallenge
     | AnswerChallenge
     | WriteObject

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TypeAlias, TypeVar
 
-from card_os.management import CardKey, PinPolicy, TouchPolicy
+from card_os.administration import CardKey, PinPolicy, TouchPolicy
 from card_os.piv.image import CardImage, Features
 from card_os.trace.words import TraceError, from_hex
 

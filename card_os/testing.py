@@ -1,0 +1,52 @@
+"""For tests of a card: one that is driven with its key service, and key services with a script."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from card_os.card import Card
+from card_os.keys import KeyRequest, KeyResult, KeyService
+
+
+class CountedRandom:
+    """Bytes which differ at each call and are the same in each run."""
+
+    def __init__(self) -> None:
+        self._calls = count(1)
+
+    def __call__(self, size: int) -> bytes:
+        return next(self._calls).to_bytes(size)
+
+
+class CannedKeys:
+    """Answers the requests with these results, in order, and keeps the requests.
+
+    Raises AssertionError at a request too many.
+    """
+
+    def __init__(self, *results: KeyResult) -> None:
+        self.requests: list[KeyRequest] = []
+        self._results = list(results)
+
+    def perform(self, request: KeyRequest) -> KeyResult:
+        """The next result."""
+        self.requests.append(request)
+        if not self._results:
+            raise AssertionError(f"not expected: {request}")
+        return self._results.pop(0)
+
+
+class DrivenCard:
+    """A card together with its key service; without one, it may not ask for anything."""
+
+    def __init__(self, card: Card, keys: KeyService | None = None) -> None:
+        self.card = card
+        self.keys = keys or CannedKeys()
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """The card's response, status word included."""
+        return self.card.transmit(apdu, self.keys)
+
+    def send(self, apdu: str) -> str:
+        """The same in hexadecimal digits, for tables of commands."""
+        return self.transmit(bytes.fromhex(apdu)).hex().upper()

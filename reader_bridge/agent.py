@@ -1,0 +1,52 @@
+"""The workstation's agent: keeps cards in the slots of this computer's virtual reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from card_os.card import Card
+from reader_bridge.connection import Tape
+from reader_bridge.pcscd import Hold
+from reader_bridge.slot import Slot, SlotState
+from reader_bridge.tasks import CancellableKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """A card, and the slot of the virtual reader that it is put into."""
+
+    slot: int
+    port: int  # of the slot
+    name: str  # by which people know the card
+    card: Card
+    keys: CancellableKeys
+    tape: Tape | None = None
+
+
+Tell: TypeAlias = Callable[[Insertion, SlotState], None]
+
+
+@contextmanager
+def inserted(insertions: Iterable[Insertion], tell: Tell, *, hold: bool) -> Iterator[None]:
+    """The cards are in their slots for the time of the block.
+
+    `tell` is called on the slots' threads at each change. With `hold`, pcscd is started on demand
+    and kept from ending itself.
+    """
+    with ExitStack() as stack:
+        kept = None
+        if hold:
+            kept = Hold()
+            stack.callback(kept.release)
+        for each in insertions:
+            slot = Slot(each.port, each.card, each.keys, _teller(tell, each), kept, each.tape)
+            slot.start()
+            stack.callback(slot.stop)
+        yield
+
+
+def _teller(tell: Tell, insertion: Insertion) -> Callable[[SlotState], None]:
+    return lambda state: tell(insertion, state)

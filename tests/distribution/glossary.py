@@ -1,0 +1,53 @@
+"""Reads docs/glossary.md: its words, with the names that the code has for them and has not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"
+HEADINGS = ("word", "meaning", "in code", "avoid")
+NAME = re.compile(r"`([^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A row: `names` are those of the code, `avoided` those that it must not have."""
+
+    words: tuple[str, ...]
+    meaning: str
+    names: tuple[str, ...]
+    avoid: str
+    avoided: tuple[str, ...]
+
+
+def read(text: str) -> Iterator[Word]:
+    """The rows of all tables; raises ValueError for a table of other columns."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if not line.startswith("|"):
+            continue
+        if _cells(line) != HEADINGS or set(next(lines)) - set("|- "):
+            raise ValueError(f"no table of the glossary begins so: {line}")
+        while (line := next(lines, "")).startswith("|"):
+            yield _word(line)
+
+
+def _word(line: str) -> Word:
+    cells = _cells(line)
+    if len(cells) != len(HEADINGS):
+        raise ValueError(f"not {len(HEADINGS)} columns: {line}")
+    words, meaning, names, avoid = cells
+    return Word(
+        tuple(words.split(", ")),
+        meaning,
+        tuple(NAME.findall(names)),
+        avoid,
+        tuple(NAME.findall(avoid)),
+    )
+
+
+def _cells(line: str) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in line.strip().strip("|").split("|"))

@@ -1,0 +1,92 @@
+"""The cards of `cloudcard reader --card`: fetched from the keystore, which uses their keys."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+
+from card_os.piv import CardImage
+from cloudcard_tools.reader.ready import Ready
+from cloudcard_tools.reader.screen import Screen
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.failures import Failure, Refused, explain
+from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
+
+RETRY_SECONDS = 1.0  # between tries to reach the keystore at the start
+
+CHANNELS: Mapping[str, tuple[Channel, ...]] = {"push": (PUSH,), "qr": (QR,), "both": (PUSH, QR)}
+
+
+@contextmanager
+def opened(
+    serials: Sequence[str],
+    folder: Path,
+    approval: str,
+    application: str,
+    screen: Screen,
+    stop: threading.Event,
+    *,
+    sessions: bool,
+) -> Iterator[list[Ready]]:
+    """The cards, for the time of the block; none when asked to stop before they came.
+
+    Raises Failure where the keystore has none of them.
+    """
+    with identity.channel(identity.load(folder)) as channel:
+        prompter = screen.prompter()
+        asked = {
+            serial: RemoteKeys(
+                channel, serial, prompter, CHANNELS[approval], application, sessions=sessions
+            )
+            for serial in serials
+        }
+        yield fetch(asked, screen, stop)
+
+
+def fetch(asked: Mapping[str, RemoteKeys], screen: Screen, stop: threading.Event) -> list[Ready]:
+    """The cards that the keystore has; waits while it is out of reach.
+
+    A refused card leaves its slot empty. Raises Failure if all are.
+    """
+    found: list[Ready] = []
+    refused: list[Failure] = []
+    for slot, (serial, keys) in enumerate(asked.items()):
+        try:
+            image = _fetch_one(serial, keys, screen, stop)
+        except Failure as failure:
+            refused.append(failure)
+            screen.say("refused", f"Card {serial}: {failure.message}", slot=slot, card=serial)
+            continue
+        if image is None:
+            return []
+        found.append(Ready(slot, image.serial, image, keys))
+    if not found:
+        raise Failure(f"no card to insert: {refused[-1].message}")
+    return found
+
+
+def _fetch_one(
+    serial: str, keys: RemoteKeys, screen: Screen, stop: threading.Event
+) -> CardImage | None:
+    """The card's image; None when asked to stop. Raises Failure where the keystore refuses."""
+    said = False
+    while not stop.is_set():
+        try:
+            return keys.get_card()
+        except ValueError as error:
+            raise Failure(f"the keystore's card cannot be used: {error}") from None
+        except grpc.RpcError as error:
+            if not isinstance(error, grpc.Call):
+                raise
+            failure = explain(error)
+        if isinstance(failure, Refused):
+            raise failure
+        if not said:
+            screen.say("waiting", f"{failure.message} Trying again.", card=serial)
+            said = True
+        stop.wait(RETRY_SECONDS)
+    return None

@@ -1,0 +1,88 @@
+"""`--application MODULE:FACTORY`: a card of somebody's own, and `--keys` for what it asks."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import click
+
+from card_os import Card, KeyRequest, KeyResult, Random, Refusal
+from cloudcard_tools.shared.failure import Failure
+from reader_bridge.tasks import Cancellation
+
+FC = TypeVar("FC", bound=Callable[..., None])
+
+CardFactory: TypeAlias = Callable[[Random], Card]
+
+
+def application_option(command: FC) -> FC:
+    """Adds the option, as `application`."""
+    return click.option(
+        "--application",
+        metavar="MODULE:FACTORY",
+        help="The card that this function makes, which is called with a source of random bytes.",
+    )(command)
+
+
+def card_factory(name: str) -> CardFactory:
+    """What makes the card; modules of the current folder are found too. Raises Failure."""
+    factory = _found(name)
+
+    def make(random: Random) -> Card:
+        card = factory(random)
+        if not isinstance(card, Card):
+            raise Failure(f"{name} has made no card_os.Card, but {type(card).__name__}")
+        return card
+
+    return make
+
+
+def key_service(name: str | None) -> PlainKeys:
+    """The key service that a function without arguments makes; without one, all is refused. Raises
+    Failure.
+    """
+    if name is None:
+        return PlainKeys(lambda _: Refusal.UNAVAILABLE)
+    made = _found(name)()
+    perform = getattr(made, "perform", None)
+    if not callable(perform):
+        raise Failure(f"{name} has made no key service: {type(made).__name__} has no perform()")
+    return PlainKeys(perform)
+
+
+class PlainKeys:
+    """A key service which is not told to stop, for a slot."""
+
+    def __init__(self, perform: Callable[[KeyRequest], KeyResult]) -> None:
+        self._perform = perform
+
+    def perform(self, request: KeyRequest, cancellation: Cancellation, /) -> KeyResult:
+        """What the key service answers."""
+        del cancellation
+        return self._perform(request)
+
+    def reset(self) -> None:
+        """Its answers do not depend on that."""
+
+
+def _found(name: str) -> Callable[..., object]:
+    """A function, as MODULE:NAME. Raises Failure."""
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise Failure(f"{name!r} names no function: write MODULE:FUNCTION, as hello_card:new_card")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)  # an installed command does not look there
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise Failure(f"{module_name} cannot be imported: {error!r}") from error
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise Failure(f"{module_name} has no function {attribute}")
+    factory: Callable[..., object] = found
+    return factory

@@ -10,7 +10,6 @@ from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
-    CardNotFound,
     EntryNotFound,
     IdentityRejected,
     InvalidInput,
@@ -53,11 +52,8 @@ class Reading:
         if not 1 <= most <= MOST_ENTRIES or len(query.kinds) > MOST_KINDS:
             raise InvalidInput(f"ask for 1 to {MOST_ENTRIES} entries and {MOST_KINDS} kinds")
         with self.database.read() as connection:
-            card = cards.find_by_serial(connection, card_serial) if card_serial else None
-        if card_serial and card is None:
-            raise CardNotFound(f"there is no card {card_serial}")
-        if card is not None:
-            query = replace(query, card_id=card.id)
+            if card_serial:
+                query = replace(query, card_id=cards.named(connection, card_serial).id)
         self._note(auditor, "search", **_words(query))
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)

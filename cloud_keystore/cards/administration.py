@@ -25,12 +25,10 @@ from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardState, Key
+from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
-    CardNotFound,
-    CardNotInUse,
     InvalidInput,
     KeyNotFound,
     KeyReferenceTaken,
@@ -128,15 +126,14 @@ class Administration:
         """
 
         def move(connection: Connection, card: Card) -> Changes:
-            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-            key = keys.get(source)
+            key = cards.key_under(connection, card.id, source)
             if key is None or source == SECURE_MESSAGING:
                 raise KeyNotFound(f"card {card.serial} has no key {source:02X} to be moved")
             if destination is None:
                 return self.renewal.remove_key(connection, card, source)
             profile = PROFILES[card.profile]
             allowed.check_key(profile, destination, key.algorithm, Policies())
-            if destination in keys:
+            if cards.key_under(connection, card.id, destination) is not None:
                 raise KeyReferenceTaken(f"there is a key {destination:02X} already: erase it first")
             return self.renewal.move_key(connection, card, source, destination)
 
@@ -170,7 +167,7 @@ class Administration:
             raise InvalidInput(f"a passcode has {MOST_TRIES[0]} to {MOST_TRIES[-1]} tries")
         with self.database.read() as connection:
             allowed.check_resettable(self._profile(connection, who, extension=True))
-            card_id = _card(connection, who.card_serial).id
+            card_id = cards.in_use(connection, who.card_serial).id
         hashes = self.passcodes.factory(card_id)
 
         def set_both(connection: Connection, card: Card) -> Changes:
@@ -223,9 +220,9 @@ class Administration:
         """
         now = self.clock()
         with self.database.write() as connection:
-            card = _card(connection, serial)
+            card = cards.in_use(connection, serial)
             allowed.check_changeable(PROFILES[card.profile], extension=True)
-            key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(key_ref)
+            key = cards.key_under(connection, card.id, key_ref)
             if key is None or key_ref == SECURE_MESSAGING:
                 raise KeyNotFound(f"card {serial} has no key {key_ref:02X} to attest")
             if key.imported:
@@ -249,7 +246,7 @@ class Administration:
         """
         with self.database.write() as connection:
             self._profile(connection, who, extension=extension)
-            card = _card(connection, who.card_serial)
+            card = cards.in_use(connection, who.card_serial)
             before = cards.keys(connection, card.id)
             changes = change(connection, card)
             actor = who.workstation.actor
@@ -300,24 +297,15 @@ class Administration:
         self, connection: Connection, who: Administrator, *, extension: bool = False
     ) -> CardProfile:
         """The profile of the administrator's card, the change being allowed."""
-        card = _card(connection, who.card_serial)
+        card = cards.in_use(connection, who.card_serial)
         profile = PROFILES[card.profile]
         allowed.check_changeable(profile, extension=extension)
         self.management.check(connection, card, who.proof, who.workstation.id)
         return profile
 
     def _resettable(self, connection: Connection, serial: str) -> Card:
-        card = _card(connection, serial)
+        card = cards.in_use(connection, serial)
         allowed.check_resettable(PROFILES[card.profile])
         if any(passcodes.tries_left(connection, card.id, each) != 0 for each in (PIN, PUK)):
             raise CardNotBlocked("only a card whose PIN and PUK are blocked is reset")
         return card
-
-
-def _card(connection: Connection, serial: str) -> Card:
-    card = cards.find_by_serial(connection, serial)
-    if card is None:
-        raise CardNotFound(f"there is no card {serial}")
-    if card.state is not CardState.ACTIVE:
-        raise CardNotInUse(f"card {serial} is {card.state}")
-    return card

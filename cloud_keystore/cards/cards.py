@@ -40,11 +40,8 @@ from cloud_keystore.model.cards import (
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
-    CardNotFound,
-    CardNotInUse,
     IllegalCardChange,
     InvalidInput,
-    UserNotFound,
 )
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import factory_key
@@ -142,10 +139,8 @@ class Cards:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
                 return self._entry(connection, made)
-            user = people.find_user(connection, user_id)
+            user = people.user(connection, user_id)
             organisations.check(connection, organisation_id)
-        if user is None:
-            raise UserNotFound(f"there is no user {user_id}")
         for _ in range(SERIAL_DRAWS - 1):
             with suppress(IntegrityError):  # a number that another card has: draw again
                 return self._issue(request_id, user, profile, organisation_id, actor)
@@ -165,19 +160,17 @@ class Cards:
     def find(self, serial: str) -> CardEntry:
         """One card; raises CardNotFound."""
         with self.database.read() as connection:
-            return self._entry(connection, self._card(connection, serial))
+            return self._entry(connection, cards.named(connection, serial))
 
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
-            return _without_private(cards.keys(connection, self._card(connection, serial).id))
+            return _without_private(cards.keys(connection, cards.named(connection, serial).id))
 
     def image(self, serial: str) -> CardImage:
         """What a reader needs to present the card; raises CardNotFound, CardNotInUse."""
         with self.database.read() as connection:
-            card = self._card(connection, serial)
-            if card.state is not CardState.ACTIVE:
-                raise CardNotInUse(f"card {serial} is {card.state}")
+            card = cards.in_use(connection, serial)
             contents = cards.objects(connection, card.id)
             held = _without_private(cards.keys(connection, card.id))
             found = management.find_key(connection, card.id)
@@ -198,7 +191,7 @@ class Cards:
     def unlock(self, serial: str, *, actor: Actor) -> CardEntry:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
-            card = self._card(connection, serial)
+            card = cards.named(connection, serial)
             if passcodes.tries_left(connection, card.id, PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
@@ -257,7 +250,7 @@ class Cards:
         now = self.clock()
         withdrawn: list[str] = []
         with self.database.write() as connection:
-            card = self._card(connection, serial)
+            card = cards.named(connection, serial)
             if not cards.move(connection, card.id, event, reason):
                 raise IllegalCardChange(
                     f"card {serial} is {card.state}: it cannot {event.name.lower()}"
@@ -269,7 +262,7 @@ class Cards:
                 withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
             if event is CardEvent.REVOKE:
                 destroying.destroy_keys(connection, card.id, now, KEYSTORE)
-            entry = self._entry(connection, self._card(connection, serial))
+            entry = self._entry(connection, cards.named(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return entry
 
@@ -313,16 +306,8 @@ class Cards:
         return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 
     def _entry(self, connection: Connection, card: Card) -> CardEntry:
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise CardNotFound(f"card {card.serial} has no holder")
+        user = people.holder(connection, card)
         return CardEntry(card, user, passcodes.tries_left(connection, card.id, PIN))
-
-    def _card(self, connection: Connection, serial: str) -> Card:
-        card = cards.find_by_serial(connection, serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {serial}")
-        return card
 
 
 def _without_private(keys: list[Key]) -> tuple[Key, ...]:

@@ -31,8 +31,7 @@ from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
-from cloud_keystore.model.errors import KeyNotFound, UserNotFound
-from cloud_keystore.model.people import User
+from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.authorities import Authorities
 from cloud_keystore.storage import cards, people
@@ -80,7 +79,7 @@ class Renewal:
 
         Objects stay where they are.
         """
-        key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(source)
+        key = cards.key_under(connection, card.id, source)
         if key is None:
             raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
         destroying.remove_key(connection, card.id, destination, self.clock(), KEYSTORE)
@@ -112,7 +111,7 @@ class Renewal:
                 destroying.remove_key(connection, card.id, key.key_ref, now, KEYSTORE)
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
-        user = self._holder(connection, card)
+        user = people.holder(connection, card)
         fresh = objects.build(renamed, user, own, self.authorities, now)
         gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
         for tag in gone:
@@ -142,7 +141,7 @@ class Renewal:
         if key.key_ref == SECURE_MESSAGING:
             certificate = cvc.issue(key.algorithm, key.public_key, card.guid, self.authorities)
             return replace(key, certificate=certificate)
-        user = self._holder(connection, card)
+        user = people.holder(connection, card)
         certificate = certificates.issue(
             CARD,
             public_keys.load(key.public_key),
@@ -152,12 +151,6 @@ class Renewal:
             self.crl_url,
         )
         return replace(key, certificate=certificate)
-
-    def _holder(self, connection: Connection, card: Card) -> User:
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise UserNotFound(f"card {card.serial} has no holder")
-        return user
 
     def _rebuild(
         self,

@@ -19,20 +19,16 @@ from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import (
     SECURE_MESSAGING,
     Card,
-    CardState,
     Key,
     PinPolicy,
 )
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
-    CardNotFound,
-    CardNotInUse,
     IdentityRejected,
     InvalidInput,
     JustRefused,
     KeyNotFound,
     MalformedKeyInput,
-    OperationNotFound,
     PasscodeNeeded,
     SessionRefused,
     TooManyRefusals,
@@ -178,10 +174,7 @@ class Asking:
     def find(self, operation_id: str, workstation: Identity) -> Operation:
         """An operation of this workstation; raises OperationNotFound."""
         with self.database.read() as connection:
-            operation = operations.find(connection, operation_id)
-        if operation is None or operation.workstation_id != workstation.id:
-            raise OperationNotFound("this workstation has no such operation")
-        return operation
+            return operations.asked_at(connection, operation_id, workstation.id)
 
     def cancel(self, operation_id: str, workstation: Identity) -> Operation:
         """Withdraw an operation; one that has ended, or whose key is in use, stays as it is."""
@@ -202,21 +195,13 @@ class Asking:
         )
 
     def _look_up(self, connection: Connection, ask: Ask) -> tuple[Card, Key, User]:
-        card = cards.find_by_serial(connection, ask.card_serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {ask.card_serial}")
-        if card.state is not CardState.ACTIVE:
-            raise CardNotInUse(f"card {card.serial} is {card.state}")
-        keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-        key = keys.get(ask.key_ref)
+        card = cards.in_use(connection, ask.card_serial)
+        key = cards.key_under(connection, card.id, ask.key_ref)
         if key is None or key.algorithm != ask.algorithm or key.key_ref == SECURE_MESSAGING:
             raise KeyNotFound(f"card {card.serial} has no such key {ask.key_ref:02X}")
         if ask.key_use not in PROFILES[card.profile].allowed_uses(key.key_ref, key.algorithm):
             raise MalformedKeyInput(f"key {key.key_ref:02X} is not for this use")
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise CardNotFound(f"card {card.serial} has no holder")
-        return card, key, user
+        return card, key, people.holder(connection, card)
 
     def _factors(
         self,

@@ -10,7 +10,7 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import DeviceNotFound, UserNotFound
+from cloud_keystore.model.errors import DeviceNotFound
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, Role, text_field
 from cloud_keystore.notify.wakeups import Wake
@@ -37,9 +37,8 @@ class Devices:
     def list_of(self, user_id: str) -> list[DeviceEntry]:
         """A person's devices, oldest first, removed ones included; raises UserNotFound."""
         with self.database.read() as connection:
-            if people.find_user(connection, user_id) is None:
-                raise UserNotFound(f"there is no user {user_id}")
-            found = people.list_devices(connection, user_id)
+            user = people.user(connection, user_id)
+            found = people.list_devices(connection, user.id)
             return [_entry(connection, device) for device in found]
 
     def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceEntry:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput, UserNotFound
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import (
     LONGEST_DISPLAY_NAME,
@@ -107,9 +107,8 @@ class People:
     def invite_device(self, user_id: str, *, actor: Actor) -> Token:
         """A token for one more device of a person; raises UserNotFound."""
         with self.database.read() as connection:
-            if people.find_user(connection, user_id) is None:
-                raise UserNotFound(f"there is no user {user_id}")
-        return self._invite(Role.DEVICE, "device", "", user_id, actor)[1]
+            user = people.user(connection, user_id)
+        return self._invite(Role.DEVICE, "device", "", user.id, actor)[1]
 
     def add_workstation(
         self, display_name: str, site: str, *, actor: Actor

@@ -18,12 +18,10 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.algorithms import Cipher
-from cloud_keystore.model.cards import Card, CardState
+from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     AdministratorNeeded,
-    CardNotFound,
-    CardNotInUse,
     ChallengeRejected,
     InvalidInput,
     KeyNotFound,
@@ -145,11 +143,7 @@ class Management:
     def _key(
         self, connection: Connection, serial: str, algorithm: int
     ) -> tuple[Card, Cipher, bytes]:
-        card = cards.find_by_serial(connection, serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {serial}")
-        if card.state is not CardState.ACTIVE:
-            raise CardNotInUse(f"card {serial} is {card.state}")
+        card = cards.in_use(connection, serial)
         found = management_keys.find_key(connection, card.id)
         if found is None or found[0] != algorithm:
             raise KeyNotFound(f"card {serial} has no management key of this algorithm")

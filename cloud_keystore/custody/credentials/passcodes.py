@@ -15,11 +15,10 @@ from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
-from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK, Card, CardEvent, CardState
+from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK, Card, CardEvent
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     CardNotFound,
-    CardNotInUse,
     InvalidInput,
     KeyNotFound,
     PasscodeAlreadySet,
@@ -149,11 +148,7 @@ class Passcodes:
 
     def _active(self, serial: str, key_ref: int) -> Card:
         with self.database.read() as connection:
-            card = cards.find_by_serial(connection, serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {serial}")
-        if card.state is not CardState.ACTIVE:
-            raise CardNotInUse(f"card {serial} is {card.state}")
+            card = cards.in_use(connection, serial)
         if not PROFILES[card.profile].has_passcode(key_ref):
             raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card

@@ -12,9 +12,9 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
-from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
+from cloud_keystore.model.cards import SECURE_MESSAGING
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
+from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards
@@ -39,13 +39,8 @@ class SecureMessaging:
         suite; MalformedKeyInput where the point is none of the suite's curve.
         """
         with self.database.write() as connection:
-            card = cards.find_by_serial(connection, serial)
-            if card is None:
-                raise CardNotFound(f"there is no card {serial}")
-            if card.state is not CardState.ACTIVE:
-                raise CardNotInUse(f"card {serial} is {card.state}")
-            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-            key = keys.get(SECURE_MESSAGING)
+            card = cards.in_use(connection, serial)
+            key = cards.key_under(connection, card.id, SECURE_MESSAGING)
             if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
                 raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
             padding.check(KeyUse.AGREE, key.algorithm, point)

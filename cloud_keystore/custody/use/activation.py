@@ -26,7 +26,6 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     OperationBusy,
     OperationClosed,
-    OperationNotFound,
     SessionRefused,
 )
 from cloud_keystore.model.journal import Detail, Entry, Kind
@@ -81,9 +80,7 @@ class Activation:
         KeyNotFound, MalformedKeyInput, SessionRefused.
         """
         with self.database.read() as connection:
-            operation = operations.find(connection, operation_id)
-        if operation is None or operation.workstation_id != workstation.id:
-            raise OperationNotFound("this workstation has no such operation")
+            operation = operations.asked_at(connection, operation_id, workstation.id)
         if (made := self._made_before(operation, inputs)) is not None:
             return made
         if operation.state is State.APPROVED and operation.use_time is not None:

@@ -18,7 +18,7 @@ from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.custody.backends.importing import import_key
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.making import MadeKey
-from cloud_keystore.custody.credentials.management_keys import Management, put_key
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys, put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
@@ -69,7 +69,7 @@ class Administration:
     random: Random
     custody: Keys
     renewal: Renewal
-    management: Management
+    management_keys: ManagementKeys
     passcodes: Passcodes
     wake: Wake
 
@@ -149,7 +149,7 @@ class Administration:
 
         def set_key(connection: Connection, card: Card) -> Changes:
             cipher = allowed.management_cipher(PROFILES[card.profile], algorithm)
-            self.management.set_key(connection, card, cipher, key, who.proof)
+            self.management_keys.set_key(connection, card, cipher, key, who.proof)
             return Changes(management=cipher)
 
         return self._change(
@@ -300,7 +300,7 @@ class Administration:
         card = cards.in_use(connection, who.card_serial)
         profile = PROFILES[card.profile]
         allowed.check_changeable(profile, extension=extension)
-        self.management.check(connection, card, who.proof, who.workstation.id)
+        self.management_keys.check(connection, card, who.proof, who.workstation.id)
         return profile
 
     def _resettable(self, connection: Connection, serial: str) -> Card:

@@ -68,7 +68,7 @@ MOVED = {
 
 
 @dataclass(frozen=True, slots=True)
-class CardEntry:
+class CardListing:
     """A card with its holder and the state of its passcode."""
 
     card: Card
@@ -122,7 +122,7 @@ class Cards:
         organisation_id: str = "",
         *,
         actor: Actor,
-    ) -> CardEntry:
+    ) -> CardListing:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
 
         Repeated with the same request id, return the card made before. Raises UserNotFound,
@@ -138,7 +138,7 @@ class Cards:
         with self.database.read() as connection:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
-                return self._entry(connection, made)
+                return self._listing(connection, made)
             user = people.user(connection, user_id)
             organisations.check(connection, organisation_id)
         for _ in range(SERIAL_DRAWS - 1):
@@ -146,21 +146,21 @@ class Cards:
                 return self._issue(request_id, user, profile, organisation_id, actor)
         return self._issue(request_id, user, profile, organisation_id, actor)
 
-    def list_all(self) -> list[CardEntry]:
+    def list_all(self) -> list[CardListing]:
         """All cards, oldest first."""
         with self.database.read() as connection:
-            return [self._entry(connection, card) for card in cards.list_all(connection)]
+            return [self._listing(connection, card) for card in cards.list_all(connection)]
 
-    def list_of(self, device: Identity) -> list[CardEntry]:
+    def list_of(self, device: Identity) -> list[CardListing]:
         """The cards of a device's holder, oldest first."""
         with self.database.read() as connection:
             found = cards.list_all(connection, device.user_id or "")
-            return [self._entry(connection, card) for card in found]
+            return [self._listing(connection, card) for card in found]
 
-    def find(self, serial: str) -> CardEntry:
+    def find(self, serial: str) -> CardListing:
         """One card; raises CardNotFound."""
         with self.database.read() as connection:
-            return self._entry(connection, cards.named(connection, serial))
+            return self._listing(connection, cards.named(connection, serial))
 
     def keys(self, serial: str) -> tuple[Key, ...]:
         """A card's keys, without their private parts; raises CardNotFound."""
@@ -188,7 +188,7 @@ class Cards:
             policy=in_force.policy,
         )
 
-    def unlock(self, serial: str, *, actor: Actor) -> CardEntry:
+    def unlock(self, serial: str, *, actor: Actor) -> CardListing:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = cards.named(connection, serial)
@@ -202,17 +202,17 @@ class Cards:
             journal.append(
                 connection, entries.about_card(Kind.PASSCODE_UNBLOCKED, card, now, actor)
             )
-            return self._entry(connection, card)
+            return self._listing(connection, card)
 
-    def suspend(self, serial: str, *, actor: Actor) -> CardEntry:
+    def suspend(self, serial: str, *, actor: Actor) -> CardListing:
         """Take a card out of use; what waits for its holder is withdrawn, its sessions end."""
         return self._move(serial, CardEvent.SUSPEND, "", actor)
 
-    def resume(self, serial: str, *, actor: Actor) -> CardEntry:
+    def resume(self, serial: str, *, actor: Actor) -> CardListing:
         """Put a suspended card back in use. A locked passcode stays locked."""
         return self._move(serial, CardEvent.RESUME, "", actor)
 
-    def revoke(self, serial: str, reason: str, *, actor: Actor) -> CardEntry:
+    def revoke(self, serial: str, reason: str, *, actor: Actor) -> CardListing:
         """Take a card out of use for ever and erase its keys."""
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         return self._move(serial, CardEvent.REVOKE, reason, actor)
@@ -224,7 +224,7 @@ class Cards:
         profile: CardProfile,
         organisation_id: str,
         actor: Actor,
-    ) -> CardEntry:
+    ) -> CardListing:
         card = self._new_card(user, profile, organisation_id)
         keys = self._new_keys(profile, card, user)
         contents = objects.build(card, user, keys, self.authorities, card.create_time)
@@ -244,9 +244,9 @@ class Cards:
                     entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details),
                 )
                 made = card
-            return self._entry(connection, made)
+            return self._listing(connection, made)
 
-    def _move(self, serial: str, event: CardEvent, reason: str, actor: Actor) -> CardEntry:
+    def _move(self, serial: str, event: CardEvent, reason: str, actor: Actor) -> CardListing:
         now = self.clock()
         withdrawn: list[str] = []
         with self.database.write() as connection:
@@ -262,9 +262,9 @@ class Cards:
                 withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
             if event is CardEvent.REVOKE:
                 destroying.destroy_keys(connection, card.id, now, KEYSTORE)
-            entry = self._entry(connection, cards.named(connection, serial))
+            listing = self._listing(connection, cards.named(connection, serial))
         self.wake([card.user_id, *withdrawn])
-        return entry
+        return listing
 
     def _new_card(self, user: User, profile: CardProfile, organisation_id: str) -> Card:
         now = self.clock()
@@ -305,9 +305,9 @@ class Cards:
         )
         return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 
-    def _entry(self, connection: Connection, card: Card) -> CardEntry:
+    def _listing(self, connection: Connection, card: Card) -> CardListing:
         user = people.holder(connection, card)
-        return CardEntry(card, user, passcodes.tries_left(connection, card.id, PIN))
+        return CardListing(card, user, passcodes.tries_left(connection, card.id, PIN))
 
 
 def _without_private(keys: list[Key]) -> tuple[Key, ...]:

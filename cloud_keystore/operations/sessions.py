@@ -27,7 +27,7 @@ class OpenSession:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldersSessions:
+class Sessions:
     """The device's use cases of sessions."""
 
     database: Database

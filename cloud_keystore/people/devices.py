@@ -19,7 +19,7 @@ from cloud_keystore.storage.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceEntry:
+class DeviceListing:
     """A device with the key that it approves by; None until it is enrolled."""
 
     device: Identity
@@ -34,14 +34,14 @@ class Devices:
     clock: Clock
     wake: Wake
 
-    def list_of(self, user_id: str) -> list[DeviceEntry]:
+    def list_of(self, user_id: str) -> list[DeviceListing]:
         """A person's devices, oldest first, removed ones included; raises UserNotFound."""
         with self.database.read() as connection:
             user = people.user(connection, user_id)
             found = people.list_devices(connection, user.id)
-            return [_entry(connection, device) for device in found]
+            return [_listing(connection, device) for device in found]
 
-    def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceEntry:
+    def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceListing:
         """Take a device out of use for ever, from now on; harmless when it was.
 
         Its approvals not yet used are void, and so are the sessions that it approved. What waits
@@ -60,10 +60,10 @@ class Devices:
                 removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
                 journal.append(connection, removed)
                 withdrawn = close_device(connection, device.id, now, actor, "device removed")
-            entry = _entry(connection, people.find_identity(connection, device.id) or device)
+            listing = _listing(connection, people.find_identity(connection, device.id) or device)
         self.wake([device.user_id or device.id, *withdrawn])
-        return entry
+        return listing
 
 
-def _entry(connection: Connection, device: Identity) -> DeviceEntry:
-    return DeviceEntry(device, approval_keys.find(connection, device))
+def _listing(connection: Connection, device: Identity) -> DeviceListing:
+    return DeviceListing(device, approval_keys.find(connection, device))

@@ -41,7 +41,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class UserEntry:
+class UserListing:
     """A person as listed: with devices and cards."""
 
     user: User
@@ -90,7 +90,7 @@ class People:
             journal.append(connection, entries.about_user(Kind.USER_ADDED, user, now, actor))
         return user, self.invite_device(user.id, actor=actor)
 
-    def list_users(self) -> list[UserEntry]:
+    def list_users(self) -> list[UserListing]:
         """All people, oldest first."""
         with self.database.read() as connection:
             users = people.list_users(connection)
@@ -100,7 +100,7 @@ class People:
         for card in all_cards:
             serials.setdefault(card.user_id, []).append(card.serial)
         return [
-            UserEntry(user, devices.get(user.id, 0), tuple(serials.get(user.id, ())))
+            UserListing(user, devices.get(user.id, 0), tuple(serials.get(user.id, ())))
             for user in users
         ]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.renewal import Changes
-from cloud_keystore.custody.credentials.management_keys import Management
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.model.administration import Policies, TouchPolicy
 from cloud_keystore.model.cards import PinPolicy
 from cloud_keystore.model.errors import InvalidInput
@@ -38,7 +38,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     """Translates between messages and use cases."""
 
     door: Door
-    management: Management
+    management_keys: ManagementKeys
     administration: Administration
     making: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(KEYS_AT_ONCE))
 
@@ -47,7 +47,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.RequestChallengeResponse:
         challenge = await self.door.call(
             context,
-            lambda workstation: self.management.request_challenge(
+            lambda workstation: self.management_keys.request_challenge(
                 request.card_serial,
                 request.algorithm,
                 workstation,
@@ -61,7 +61,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.AnswerChallengeResponse:
         granted = await self.door.call(
             context,
-            lambda workstation: self.management.answer_challenge(
+            lambda workstation: self.management_keys.answer_challenge(
                 request.card_serial,
                 request.algorithm,
                 workstation,

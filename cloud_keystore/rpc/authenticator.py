@@ -13,7 +13,7 @@ from cloud_keystore.model.operations import Assertion, Decision, Operation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
-from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
+from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.pki.authorities import Authorities
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
@@ -30,7 +30,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     cards: Cards
     passcodes: Passcodes
     deciding: Deciding
-    sessions: HoldersSessions
+    sessions: Sessions
     authorities: Authorities
     wakeups: Wakeups
     clock: Clock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.people import IdentityState
-from cloud_keystore.people.alerts import AlertEntry, Alerts
-from cloud_keystore.people.devices import DeviceEntry, Devices
+from cloud_keystore.people.alerts import AlertListing, Alerts
+from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import registry_pb2 as pb
@@ -53,7 +53,7 @@ class DeviceMethods:
         return pb.AcknowledgeAlertResponse(alert=_alert(entry))
 
 
-def _device(entry: DeviceEntry) -> pb.Device:
+def _device(entry: DeviceListing) -> pb.Device:
     device, key = entry.device, entry.key
     kind = pb.DEVICE_KIND_UNSPECIFIED
     if key is not None:
@@ -72,7 +72,7 @@ def _device(entry: DeviceEntry) -> pb.Device:
     return message
 
 
-def _alert(entry: AlertEntry) -> pb.Alert:
+def _alert(entry: AlertListing) -> pb.Alert:
     alert = entry.alert
     message = pb.Alert(
         id=alert.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud_keystore.cards.cards import CardEntry, Cards
+from cloud_keystore.cards.cards import CardListing, Cards
 from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
@@ -163,7 +163,7 @@ def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.Us
     return message
 
 
-def _card(entry: CardEntry) -> pb.Card:
+def _card(entry: CardListing) -> pb.Card:
     message = pb.Card(
         serial=entry.card.serial,
         guid=entry.card.guid,

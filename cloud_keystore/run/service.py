@@ -30,7 +30,7 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import from_environment
-from cloud_keystore.operations.watching import Changes
+from cloud_keystore.operations.watching import Watching
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities as authority
 from cloud_keystore.rpc.health import Health
@@ -100,8 +100,8 @@ class Service:
         journal = journal_key.load_or_make(self.database, seal)
         custody = new_keys(seal, os.urandom, self._token, settings.key_backend)
         sessions = UsingSessions(self.database, seal, clock, os.urandom, custody)
-        changes = Changes(self.database, time.monotonic)
-        self._upkeep = Upkeep(self.database, clock, seal, self._token, journal, sessions, changes)
+        watching = Watching(self.database, time.monotonic)
+        self._upkeep = Upkeep(self.database, clock, seal, self._token, journal, sessions, watching)
         self._metrics = Metrics()
         self._limiter = Limiter(settings.limits, time.monotonic, self._metrics)
         self._parts = Parts(

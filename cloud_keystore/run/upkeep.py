@@ -25,7 +25,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
-from cloud_keystore.operations.watching import Changes
+from cloud_keystore.operations.watching import Watching
 from cloud_keystore.storage import management_keys, passcodes
 from cloud_keystore.storage.engine import Database
 
@@ -42,7 +42,7 @@ class Upkeep:
     token: TokenKeys | None
     journal: Log
     sessions: UsingSessions
-    changes: Changes
+    watching: Watching
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """What is to be done every second, each on its own: if one fails the others go on."""
@@ -51,7 +51,7 @@ class Upkeep:
             self._destroy,
             self.sessions.write_results,
             lambda: wake(self.sweep()),
-            lambda: wake_here(self.changes.topics()),
+            lambda: wake_here(self.watching.topics()),
             self.take_in,
         )
 

@@ -16,7 +16,7 @@ from cloud_keystore.cards.cards import Cards
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.custody.credentials.management_keys import Management
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.sealing.seal import Seal
@@ -28,7 +28,7 @@ from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
-from cloud_keystore.operations.sessions import HoldersSessions
+from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
@@ -108,11 +108,11 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
         server,
     )
     renewal = Renewal(clock, os.urandom, parts.authorities, parts.settings.crl_url)
-    management = Management(database, seal, clock, os.urandom)
+    management_keys = ManagementKeys(database, seal, clock, os.urandom)
     administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
         AdministrationServicer(
             Door(database, parts.limiter, Role.WORKSTATION, parts.traces),
-            management,
+            management_keys,
             Administration(
                 database,
                 seal,
@@ -120,7 +120,7 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
                 os.urandom,
                 parts.custody,
                 renewal,
-                management,
+                management_keys,
                 passcode,
                 wakeups.wake,
             ),
@@ -133,7 +133,7 @@ def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> Non
             cards,
             passcode,
             Deciding(database, seal, clock, wakeups.wake, os.urandom),
-            HoldersSessions(database, clock),
+            Sessions(database, clock),
             parts.authorities,
             wakeups,
             clock,

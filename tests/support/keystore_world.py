@@ -28,7 +28,7 @@ from cloud_keystore.cards.cards import Cards
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.custody.backends.keys import SOFTWARE, Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
-from cloud_keystore.custody.credentials.management_keys import Management, encipher
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.sealing import journal_key
@@ -142,7 +142,7 @@ class World:
     sessions: UsingSessions
     secure_messaging: SecureMessaging
     renewal: Renewal
-    management: Management
+    management_keys: ManagementKeys
     administration: Administration
     devices: Devices
     identities: Identities
@@ -224,9 +224,9 @@ class World:
     def administrator(self, serial: str, workstation: Enrolled) -> Administrator:
         """Who knows the factory's management key."""
         at = (serial, Cipher.AES_192, workstation.identity)
-        challenge = self.management.request_challenge(*at, enciphered=False)
+        challenge = self.management_keys.request_challenge(*at, enciphered=False)
         response = encipher(Cipher.AES_192, factory_key(Cipher.AES_192), challenge)
-        proof = self.management.answer_challenge(*at, response, b"").proof
+        proof = self.management_keys.answer_challenge(*at, response, b"").proof
         return Administrator(serial, proof, workstation.identity)
 
     def ask(
@@ -345,7 +345,7 @@ def new_world(
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast)
     renewal = Renewal(clock, os.urandom, authority)
-    management = Management(database, seal, clock, os.urandom)
+    management_keys = ManagementKeys(database, seal, clock, os.urandom)
     return World(
         database=database,
         clock=clock,
@@ -364,9 +364,17 @@ def new_world(
         sessions=UsingSessions(database, seal, clock, os.urandom, custody),
         secure_messaging=SecureMessaging(database, clock, custody),
         renewal=renewal,
-        management=management,
+        management_keys=management_keys,
         administration=Administration(
-            database, seal, clock, os.urandom, custody, renewal, management, passcodes, woken.extend
+            database,
+            seal,
+            clock,
+            os.urandom,
+            custody,
+            renewal,
+            management_keys,
+            passcodes,
+            woken.extend,
         ),
         custody=custody,
         reading=Reading(database, clock, journal_key.load_or_make(database, seal)),

@@ -154,9 +154,9 @@ def test_what_administrators_do(world: World) -> None:
     user, _ = world.user()
     serial, pc = world.card(user, "developer"), world.workstation()
     at = (serial, Cipher.AES_192, pc.identity)
-    world.management.request_challenge(*at, enciphered=False)
+    world.management_keys.request_challenge(*at, enciphered=False)
     with pytest.raises(ChallengeRejected):
-        world.management.answer_challenge(*at, bytes(16), b"")
+        world.management_keys.answer_challenge(*at, bytes(16), b"")
     admin = world.administrator(serial, pc)
     use = world.administration
     use.generate_key(admin, 0x9A, Algorithm.ECC_P256, Policies())

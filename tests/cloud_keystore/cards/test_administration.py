@@ -171,9 +171,9 @@ class TestAttacks:
         CHANGES["write"](world, admin)  # tools go on with notes of their own
         assert world.cards.image(serial).management is Cipher.AES_256
         at = (serial, Cipher.AES_256, pc.identity)
-        sent = world.management.request_challenge(*at, enciphered=False)
+        sent = world.management_keys.request_challenge(*at, enciphered=False)
         answer = encipher(Cipher.AES_256, bytes(range(32)), sent)
-        assert world.management.answer_challenge(*at, answer, b"").proof
+        assert world.management_keys.answer_challenge(*at, answer, b"").proof
 
     @pytest.mark.parametrize(
         ("algorithm", "key"),

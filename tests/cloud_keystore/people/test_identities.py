@@ -160,12 +160,12 @@ class TestWorkstation:
         serial = world.card(ada[0], "developer")
         administrator = world.administrator(serial, pc)
         at = (serial, 0x0A, pc.identity)
-        world.management.request_challenge(*at, enciphered=False)
+        world.management_keys.request_challenge(*at, enciphered=False)
         remove(world, Role.WORKSTATION, pc.identity, operator)
         with pytest.raises(AdministratorNeeded):
             world.administration.write_object(administrator, 0x5FC10A, b"x")
         with pytest.raises(ChallengeRejected, match="no challenge"):
-            world.management.answer_challenge(*at, b"\0" * 16, b"")
+            world.management_keys.answer_challenge(*at, b"\0" * 16, b"")
 
     def test_a_call_that_had_come_in_before_asks_for_nothing(
         self, world: World, operator: Identity, serial: str, pc: Enrolled

@@ -50,12 +50,14 @@ def serial(world: World, ada: tuple[User, Enrolled]) -> str:
 
 
 def challenge(world: World, serial: str, pc: Enrolled, *, enciphered: bool = False) -> bytes:
-    return world.management.request_challenge(serial, AES_192, pc.identity, enciphered=enciphered)
+    return world.management_keys.request_challenge(
+        serial, AES_192, pc.identity, enciphered=enciphered
+    )
 
 
 def answer(world: World, serial: str, pc: Enrolled, response: bytes, own: bytes = b"") -> bytes:
     """Returns the proof."""
-    granted = world.management.answer_challenge(serial, AES_192, pc.identity, response, own)
+    granted = world.management_keys.answer_challenge(serial, AES_192, pc.identity, response, own)
     return granted.proof
 
 
@@ -63,7 +65,7 @@ def holds(world: World, serial: str, pc: Enrolled, proof: bytes) -> bool:
     card = world.cards.find(serial).card
     with world.database.read() as connection:
         try:
-            world.management.check(connection, card, proof, pc.identity.id)
+            world.management_keys.check(connection, card, proof, pc.identity.id)
         except AdministratorNeeded:
             return False
     return True
@@ -86,7 +88,7 @@ def test_mutual_authentication(world: World, serial: str, pc: Enrolled) -> None:
     witness = challenge(world, serial, pc, enciphered=True)
     decryptor = Mode(AES(KEY), ECB()).decryptor()
     own = b"0123456789abcdef"
-    granted = world.management.answer_challenge(
+    granted = world.management_keys.answer_challenge(
         serial, AES_192, pc.identity, decryptor.update(witness), own
     )
     assert granted.cryptogram == aes(own)
@@ -226,11 +228,13 @@ class TestAttacks:
 
         def replace_key(size: int) -> bytes:
             with world.database.write() as connection:
-                world.management.set_key(connection, card, AES_192, bytes(range(24)), b"")
+                world.management_keys.set_key(connection, card, AES_192, bytes(range(24)), b"")
             return bytes(size)
 
         right = aes(challenge(world, serial, pc))
-        late = replace(world.management, random=replace_key)  # asked for a proof after comparing
+        late = replace(
+            world.management_keys, random=replace_key
+        )  # asked for a proof after comparing
         with pytest.raises(ChallengeRejected):
             late.answer_challenge(serial, AES_192, pc.identity, right, b"")
 
@@ -241,15 +245,15 @@ def test_a_card_in_production_has_no_management_key(
     serial = world.card(ada[0], "v2")
     for cipher in Cipher:
         with pytest.raises(KeyNotFound):
-            world.management.request_challenge(serial, cipher, pc.identity, enciphered=False)
+            world.management_keys.request_challenge(serial, cipher, pc.identity, enciphered=False)
         with pytest.raises(KeyNotFound):
-            world.management.answer_challenge(serial, cipher, pc.identity, WRONG, b"")
+            world.management_keys.answer_challenge(serial, cipher, pc.identity, WRONG, b"")
 
 
 @pytest.mark.parametrize("algorithm", [0, 3, 8, 12, 17, 2**32 - 1])
 def test_another_algorithm(world: World, serial: str, pc: Enrolled, algorithm: int) -> None:
     with pytest.raises(KeyNotFound):
-        world.management.request_challenge(serial, algorithm, pc.identity, enciphered=True)
+        world.management_keys.request_challenge(serial, algorithm, pc.identity, enciphered=True)
 
 
 def test_no_such_card(world: World, pc: Enrolled) -> None:
@@ -265,7 +269,7 @@ def test_a_challenge_of_ones_own_is_one_block(world: World, serial: str, pc: Enr
 
 def set_key(world: World, card: Card, cipher: Cipher, key: bytes) -> None:
     with world.database.write() as connection:
-        world.management.set_key(connection, card, cipher, key, b"")
+        world.management_keys.set_key(connection, card, cipher, key, b"")
 
 
 def test_another_key(world: World, serial: str, pc: Enrolled) -> None:
@@ -276,8 +280,8 @@ def test_another_key(world: World, serial: str, pc: Enrolled) -> None:
     with pytest.raises(KeyNotFound):
         challenge(world, serial, pc)
     at = (serial, Cipher.AES_256, pc.identity)
-    sent = world.management.request_challenge(*at, enciphered=False)
-    world.management.answer_challenge(*at, encipher(Cipher.AES_256, key, sent), b"")
+    sent = world.management_keys.request_challenge(*at, enciphered=False)
+    world.management_keys.answer_challenge(*at, encipher(Cipher.AES_256, key, sent), b"")
 
 
 @pytest.mark.parametrize(

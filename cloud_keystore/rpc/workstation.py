@@ -96,16 +96,16 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         )
         return pb.ResetPasscodeResponse(result=_result(outcome))
 
-    async def AgreeOnSession(
-        self, request: pb.AgreeOnSessionRequest, context: Context
-    ) -> pb.AgreeOnSessionResponse:
+    async def EstablishSessionKeys(
+        self, request: pb.EstablishSessionKeysRequest, context: Context
+    ) -> pb.EstablishSessionKeysResponse:
         secret = await self.door.call(
             context,
-            lambda workstation: self.secure_messaging.agree_on_session(
+            lambda workstation: self.secure_messaging.agree(
                 request.card_serial, request.cipher_suite, request.point, workstation
             ),
         )
-        return pb.AgreeOnSessionResponse(secret=secret)
+        return pb.EstablishSessionKeysResponse(secret=secret)
 
     async def CreateOperation(
         self, request: pb.CreateOperationRequest, context: Context

@@ -46,7 +46,7 @@ RULES = (
         )
         for room in ("cards", "pki")
     ),
-    Rule(  # the only door to private keys
+    Rule(  # private keys are used in custody alone
         "cloud_keystore",
         frozenset({"cloud_keystore.custody.backends.arithmetic"}),
         except_by=frozenset({"cloud_keystore.custody"}),

@@ -45,7 +45,7 @@ PROOF_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Management:
+class ManagementKeys:
     """Challenges, and the proofs of who answered them."""
 
     database: Database

@@ -1,4 +1,4 @@
-"""The second door to private keys: key 04 alone, for secure messaging alone, and nobody is asked.
+"""Uses of key 04 alone, for secure messaging alone, and nobody is asked.
 
 The key opens nothing. It shows that a card is the one of its certificate, and with what the client
 sent agrees on keys for their talk (SP 800-73-5 part 2, 4.1).
@@ -29,9 +29,7 @@ class SecureMessaging:
     clock: Clock
     custody: Keys
 
-    def agree_on_session(
-        self, serial: str, cipher_suite: int, point: bytes, workstation: Identity
-    ) -> bytes:
+    def agree(self, serial: str, cipher_suite: int, point: bytes, workstation: Identity) -> bytes:
         """The secret Z of a card's key and the client's ephemeral `point`, uncompressed (step C5).
         Its entry is in the journal before the key is used.
 

@@ -1,4 +1,4 @@
-"""The door to private keys: one verified approval, spent once."""
+"""Uses of private keys for an operation: one verified approval, spent once."""
 
 from __future__ import annotations
 

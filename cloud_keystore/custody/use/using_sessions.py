@@ -1,4 +1,4 @@
-"""The other door to private keys: a use in a session that the holder has approved.
+"""Uses of private keys in a session that the holder has approved.
 
 Uses that are asked for at one time are taken together: one transaction, one commit, then the keys.
 """

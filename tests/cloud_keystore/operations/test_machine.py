@@ -66,7 +66,7 @@ class CountedKeys(Keys):
 
 
 def counted(folder: Path) -> World:
-    """A keystore whose doors to private keys are counted."""
+    """A keystore whose uses of private keys are counted."""
     world = new_world(folder)
     custody = CountedKeys(world.custody.backends, world.custody.new)
     world.activation = replace(world.activation, custody=custody)

@@ -136,7 +136,7 @@ class Counted:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def counting(self, world: World) -> World:
-        """The same replica, whose doors to private keys are counted."""
+        """The same replica, whose uses of private keys are counted."""
         custody = CountedKeys(world.custody.backends, world.custody.new, counted=self)
         world.activation = replace(world.activation, custody=custody)
         world.sessions = replace(world.sessions, custody=custody)

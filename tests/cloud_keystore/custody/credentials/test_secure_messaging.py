@@ -87,7 +87,7 @@ def test_card_and_client_agree(world: World, ada: tuple[User, Enrolled], profile
     card_key = verified(world, serial, profile)
     suite, curve, *_ = SUITES[profile]
     client = ec.generate_private_key(curve)
-    secret = world.secure_messaging.agree_on_session(serial, suite, point_of(client), PC)
+    secret = world.secure_messaging.agree(serial, suite, point_of(client), PC)
     assert secret == client.exchange(ec.ECDH(), card_key)
 
 
@@ -107,12 +107,12 @@ def test_points_that_are_refused(world: World, ada: tuple[User, Enrolled], profi
         point_of(ec.generate_private_key(other)),
     ):
         with pytest.raises(MalformedKeyInput):
-            world.secure_messaging.agree_on_session(serial, suite, point, PC)
+            world.secure_messaging.agree(serial, suite, point, PC)
 
 
 def test_cards_that_do_not_agree(world: World, ada: tuple[User, Enrolled]) -> None:
     point = point_of(ec.generate_private_key(ec.SECP256R1()))
-    agree = world.secure_messaging.agree_on_session
+    agree = world.secure_messaging.agree
     plain, cs7 = world.card(ada[0], "p256"), world.card(ada[0], "sm-cs7")
     for serial, suite in ((plain, 0x27), (plain, 0x11), (cs7, 0x27), (cs7, 0)):
         with pytest.raises(KeyNotFound):
@@ -140,4 +140,4 @@ def test_a_revoked_card_agrees_no_more(world: World, ada: tuple[User, Enrolled])
     serial = world.card(ada[0], "sm-cs2")
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     with pytest.raises(CardNotInUse):
-        world.secure_messaging.agree_on_session(serial, 0x27, b"\4" * 65, PC)
+        world.secure_messaging.agree(serial, 0x27, b"\4" * 65, PC)

@@ -23,9 +23,8 @@ from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import KEYSTORE
-from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, Key
+from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, Key, KeyPolicies
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
@@ -87,7 +86,7 @@ class Administration:
         return self._change(who, Kind.CARD_WRITTEN, write, tag=f"{tag:X}", removed=not contents)
 
     def generate_key(
-        self, who: Administrator, key_ref: int, algorithm: int, policies: Policies
+        self, who: Administrator, key_ref: int, algorithm: int, policies: KeyPolicies
     ) -> Changes:
         """Make a key in place of the one before, which is destroyed.
 
@@ -103,7 +102,12 @@ class Administration:
         return self._put_key(who, self._key(key_id, key_ref, checked, made, policies))
 
     def import_key(
-        self, who: Administrator, key_ref: int, algorithm: int, private: bytes, policies: Policies
+        self,
+        who: Administrator,
+        key_ref: int,
+        algorithm: int,
+        private: bytes,
+        policies: KeyPolicies,
     ) -> Changes:
         """Put a key that was made elsewhere in place of the one before, which is destroyed.
 
@@ -132,7 +136,7 @@ class Administration:
             if destination is None:
                 return self.renewal.remove_key(connection, card, source)
             profile = PROFILES[card.profile]
-            allowed.check_key(profile, destination, key.algorithm, Policies())
+            allowed.check_key(profile, destination, key.algorithm, KeyPolicies())
             if cards.key_under(connection, card.id, destination) is not None:
                 raise KeyReferenceTaken(f"there is a key {destination:02X} already: erase it first")
             return self.renewal.move_key(connection, card, source, destination)
@@ -267,7 +271,7 @@ class Administration:
         return self._change(who, kind, put, extension=key.imported, **said)
 
     def _key(
-        self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies
+        self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: KeyPolicies
     ) -> Key:
         """A key of a card yet to be named, without a certificate."""
         return Key(

@@ -8,9 +8,8 @@ from card_os.administration import CardKey
 from card_os.piv.image import GUID_BYTES, CardImage, Features
 from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, EXTENSION_OBJECTS
 from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
-from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies
 from cloud_keystore.model.algorithms import Algorithm, Cipher
-from cloud_keystore.model.cards import RETIRED
+from cloud_keystore.model.cards import RETIRED, KeyPolicies
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     CardFull,
@@ -18,6 +17,9 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
 )
 from cloud_keystore.model.profiles import CardProfile
+
+LARGEST_OBJECT = 12_800  # the largest of the standard, a face, has 12,710 (SP 800-73-5 part 1, 3)
+LARGEST_CARD = 128 * 1024  # of all objects together
 
 
 def check_changeable(profile: CardProfile, *, extension: bool) -> None:
@@ -69,7 +71,9 @@ def management_cipher(profile: CardProfile, number: int) -> Cipher:
     raise InvalidInput(f"a card of this profile takes no management key of {number:02X}")
 
 
-def check_key(profile: CardProfile, key_ref: int, algorithm: Algorithm, policies: Policies) -> None:
+def check_key(
+    profile: CardProfile, key_ref: int, algorithm: Algorithm, policies: KeyPolicies
+) -> None:
     """Raise KeyNotFound for a reference that is not an administrator's, InvalidInput for an
     algorithm or policies that a key cannot have there.
 

@@ -31,6 +31,29 @@ class PinPolicy(IntEnum):
     ALWAYS = 3
 
 
+@unique
+class TouchPolicy(IntEnum):
+    """When a key asks for a touch: kept and told, no more."""
+
+    DEFAULT = 0
+    NEVER = 1
+    ALWAYS = 2
+    CACHED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicies:
+    """How a key is to be used, as its administrator says."""
+
+    pin: PinPolicy = PinPolicy.DEFAULT
+    touch: TouchPolicy = TouchPolicy.DEFAULT
+
+    @property
+    def are_standard(self) -> bool:
+        """Whether the standard knows them."""
+        return self.pin is PinPolicy.DEFAULT and self.touch is TouchPolicy.DEFAULT
+
+
 class CardState(StrEnum):
     """Where a card stands."""
 

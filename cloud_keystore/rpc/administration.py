@@ -10,8 +10,7 @@ from typing import Protocol
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.renewal import Changes
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
-from cloud_keystore.model.administration import Policies, TouchPolicy
-from cloud_keystore.model.cards import PinPolicy
+from cloud_keystore.model.cards import KeyPolicies, PinPolicy, TouchPolicy
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
 from cloud_keystore.rpc import cards
@@ -175,8 +174,8 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
         return cards.changes(await self.door.call(context, use_case))
 
 
-def _policies(request: pb.GenerateKeyRequest | pb.ImportKeyRequest) -> Policies:
+def _policies(request: pb.GenerateKeyRequest | pb.ImportKeyRequest) -> KeyPolicies:
     try:
-        return Policies(PinPolicy(request.pin_policy), TouchPolicy(request.touch_policy))
+        return KeyPolicies(PinPolicy(request.pin_policy), TouchPolicy(request.touch_policy))
     except ValueError:
         raise InvalidInput("pin_policy or touch_policy is none that this keystore knows") from None

@@ -17,9 +17,8 @@ from sqlalchemy import event
 
 from card_os.piv.names import ObjectTag
 from cloud_keystore.cards.administration import Administrator
-from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK
+from cloud_keystore.model.cards import PIN, PUK, KeyPolicies
 from support.keystore_world import Enrolled, World, new_world
 from support.whole_cards import faults
 
@@ -63,10 +62,10 @@ def changes(world: World, serial: str, pc: Enrolled) -> dict[str, Change]:
         "write": lambda _, who: administration.write_object(who, ObjectTag.CCC, b"other"),
         "remove": lambda _, who: administration.write_object(who, ObjectTag.CCC, b""),
         "generate": lambda _, who: administration.generate_key(
-            who, 0x9A, Algorithm.ECC_P256, Policies()
+            who, 0x9A, Algorithm.ECC_P256, KeyPolicies()
         ),
         "import": lambda _, who: administration.import_key(
-            who, 0x9A, Algorithm.ECC_P256, bytes(range(1, 33)), Policies()
+            who, 0x9A, Algorithm.ECC_P256, bytes(range(1, 33)), KeyPolicies()
         ),
         "move": lambda _, who: administration.move_key(who, 0x9C, 0x82),
         "tries": lambda _, who: administration.set_tries(who, proof, 4, 5),

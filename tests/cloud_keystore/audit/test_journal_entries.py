@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.algorithms import Algorithm, Cipher
-from cloud_keystore.model.cards import PIN, PUK
+from cloud_keystore.model.cards import PIN, PUK, KeyPolicies
 from cloud_keystore.model.errors import (
     CardNotInUse,
     ChallengeRejected,
@@ -159,8 +158,8 @@ def test_what_administrators_do(world: World) -> None:
         world.management_keys.answer_challenge(*at, bytes(16), b"")
     admin = world.administrator(serial, pc)
     use = world.administration
-    use.generate_key(admin, 0x9A, Algorithm.ECC_P256, Policies())
-    use.import_key(admin, 0x9C, Algorithm.ECC_P256, SCALAR, Policies())
+    use.generate_key(admin, 0x9A, Algorithm.ECC_P256, KeyPolicies())
+    use.import_key(admin, 0x9C, Algorithm.ECC_P256, SCALAR, KeyPolicies())
     use.move_key(admin, 0x9C, 0x82)
     use.write_object(admin, 0x5FC105, b"contents")
     use.set_management_key(admin, Cipher.AES_192, KEY)

@@ -20,11 +20,11 @@ from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from cloud_keystore.cards.administration import Administrator
+from cloud_keystore.cards.allowed import LARGEST_CARD, LARGEST_OBJECT
 from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
 from cloud_keystore.custody.credentials.management_keys import encipher
-from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies, TouchPolicy
 from cloud_keystore.model.algorithms import Algorithm, Cipher, KeyUse
-from cloud_keystore.model.cards import PIN, PUK, Key, PinPolicy
+from cloud_keystore.model.cards import PIN, PUK, Key, KeyPolicies, PinPolicy, TouchPolicy
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     AdministratorNeeded,
@@ -51,7 +51,7 @@ from support.keystore_world import OPERATOR, PASSCODE, PC, Enrolled, World
 from support.whole_cards import faults
 
 P256, ED25519 = Algorithm.ECC_P256, Algorithm.ED25519
-STANDARD = Policies()
+STANDARD = KeyPolicies()
 SCALAR = bytes(range(1, 33))
 
 
@@ -268,7 +268,7 @@ class TestKeys:
     ) -> None:
         serial = admin.card_serial
         old = keys(world, serial)[0x9C]
-        policies = Policies(PinPolicy.ONCE, TouchPolicy.CACHED)
+        policies = KeyPolicies(PinPolicy.ONCE, TouchPolicy.CACHED)
         made = world.administration.generate_key(admin, 0x9C, P256, policies)
         key = keys(world, serial)[0x9C]
         assert made.keys[0x9C] is not None
@@ -288,8 +288,8 @@ class TestKeys:
         self, world: World, pc: Enrolled, admin: Administrator
     ) -> None:
         serial = admin.card_serial
-        world.administration.generate_key(admin, 0x9A, P256, Policies(PinPolicy.ALWAYS))
-        world.administration.generate_key(admin, 0x9D, P256, Policies(PinPolicy.NEVER))
+        world.administration.generate_key(admin, 0x9A, P256, KeyPolicies(PinPolicy.ALWAYS))
+        world.administration.generate_key(admin, 0x9D, P256, KeyPolicies(PinPolicy.NEVER))
         proof = world.proof(serial, pc)
         world.ask(serial, pc, proof=proof)
         with pytest.raises(PasscodeNeeded):
@@ -535,7 +535,7 @@ class TestAttestation:
         self, world: World, serial: str, admin: Administrator
     ) -> None:
         world.administration.generate_key(
-            admin, 0x9A, P256, Policies(PinPolicy.ALWAYS, TouchPolicy.ALWAYS)
+            admin, 0x9A, P256, KeyPolicies(PinPolicy.ALWAYS, TouchPolicy.ALWAYS)
         )
         der = world.administration.attest_key(serial, 0x9A, PC)
         certificate = x509.load_der_x509_certificate(der)

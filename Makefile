@@ -91,7 +91,7 @@ proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen
 	@rm -rf proto/gen && mv proto/.gen proto/gen
 
-# The first takes over the second's versions, so that an environment may grow from one to the other.
+# requirements.lock takes over the versions of the other file: an environment may grow from one to the other.
 lock: ## Renew requirements*.lock from pyproject.toml; UPGRADE=1: with the newest versions
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \

@@ -5,6 +5,7 @@ writes data objects, `card_os.atr` makes answers to reset, `card_os.testing` is 
 `card_os.piv` is the PIV application.
 """
 
+from card_os import atr, data_objects, tlv
 from card_os.apdu import Command
 from card_os.application import Application, Random, Selected
 from card_os.card import Card
@@ -64,6 +65,9 @@ __all__ = [
     "Verified",
     "VerifyPasscode",
     "advance",
+    "atr",
+    "data_objects",
     "drive",
     "row",
+    "tlv",
 ]

@@ -25,6 +25,7 @@ class Card:
 
     def __init__(self, applications: Sequence[Application], atr: bytes) -> None:
         self.atr = atr
+        self.applications = tuple(applications)
         self.fault: Exception | None = None  # the bug behind a 6F00, until the next command
         self.last_error = ""
         """Why the last command ended with another status word than 9000; empty where nobody says.

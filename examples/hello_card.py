@@ -72,8 +72,12 @@ class Hello(Application):
         """A command in words."""
         if command.ins != GREET:
             return Explanation()
-        name = command.data.decode("ascii", "replace")
-        return Explanation("GREET", subject=name, received=lambda data: data.decode("ascii"))
+        return Explanation("GREET", subject=in_words(command.data), received=in_words)
+
+
+def in_words(data: bytes) -> str:
+    """Text of any bytes."""
+    return data.decode("ascii", "replace")
 
 
 def new_card(random: Random) -> Card:

@@ -5,7 +5,6 @@ So each worker has a pcscd to itself, and the ports of vpcd: no two workers wait
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import socket
@@ -31,6 +30,8 @@ def prefix() -> list[str]:
 
 def interpreter() -> str | None:
     """The worker's interpreter in namespaces, as execnet takes it; None where they are refused."""
+    if sys.platform != "linux":
+        return None
     try:
         subprocess.run([*prefix(), "true"], check=True, capture_output=True, timeout=SECONDS)
     except (OSError, subprocess.SubprocessError):
@@ -52,6 +53,8 @@ def _enter(outside: str, *command: str) -> None:
     """Furnish the namespaces in which this process is alone by now, and become the command."""
     if _network() == outside:
         raise SystemExit("these are everybody's namespaces: nothing is changed in them")
+    import fcntl  # not on Windows, where the tests are imported all the same
+
     folder = pcscd.SOCKET.parent
     folder.mkdir(exist_ok=True)
     # Not all of /run: pcscd may ask others there, such as polkit, who may use it.

@@ -198,7 +198,7 @@ def test_bytes_of_any_kind_are_told_in_printable_words(data: bytes) -> None:
     command = words.parsed(data)
     objects, said = words.received(command, data)
     if command is not None:
-        objects += words.sent(command, command.data)[0]
+        objects += words.decoded(command.data, words.piv(command).sent)[0]
     assert said.isprintable()
     assert all(data_objects.row(each).isprintable() for _, each in data_objects.rows(objects))
 

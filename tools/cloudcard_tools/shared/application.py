@@ -33,7 +33,7 @@ def card_factory(name: str) -> CardFactory:
     factory = _found(name)
 
     def make(random: Random) -> Card:
-        card = factory(random)
+        card = _called(name, lambda: factory(random))
         if not isinstance(card, Card):
             raise Failure(f"{name} has made no card_os.Card, but {type(card).__name__}")
         return card
@@ -47,7 +47,7 @@ def key_service(name: str | None) -> PlainKeys:
     """
     if name is None:
         return PlainKeys(lambda _: Refusal.UNAVAILABLE)
-    made = _found(name)()
+    made = _called(name, _found(name))
     perform = getattr(made, "perform", None)
     if not callable(perform):
         raise Failure(f"{name} has made no key service: {type(made).__name__} has no perform()")
@@ -67,6 +67,14 @@ class PlainKeys:
 
     def reset(self) -> None:
         """Its answers do not depend on that."""
+
+
+def _called(name: str, factory: Callable[[], object]) -> object:
+    """What somebody's function makes. Raises Failure for whatever it raises."""
+    try:
+        return factory()
+    except Exception as error:
+        raise Failure(f"{name} fails: {error!r}") from error
 
 
 def _found(name: str) -> Callable[..., object]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 
+from card_os.application import Application
 from card_os.trace.lines import read_all
+from card_os.trace.replay import SeededRandom
 from card_os.trace.words import TraceError
+from cloudcard_tools.shared.application import application_option, card_factory
 from cloudcard_tools.shared.failure import Failure
 from cloudcard_tools.trace.explain import entries, page
 from cloudcard_tools.trace.explain.data_objects import DataObject
@@ -54,6 +57,7 @@ Examples:
     show_default=True,
     help="Mark what took so many milliseconds or longer.",
 )
+@application_option
 @click.option("--bytes", "with_bytes", is_flag=True, help="With all bytes of the APDUs.")
 @click.option(
     "--html",
@@ -65,6 +69,7 @@ def show_command(
     path: Path,
     step: str | None,
     slow_ms: float,
+    application: str | None,
     with_bytes: bool,
     html: Path | None,
     as_json: bool,
@@ -74,7 +79,7 @@ def show_command(
     Exit status: 0 shown, 1 the file is no trace, 2 wrong usage.
     """
     try:
-        chosen = partial(_read, path, step, round(slow_ms * 1000))
+        chosen = partial(_read, path, step, round(slow_ms * 1000), _applications(application))
         if html is not None:
             _write_page(html, path.name, chosen)
             return
@@ -89,11 +94,18 @@ def show_command(
         raise Failure(f"{error.filename or path}: {error.strerror}") from None
 
 
-def _read(path: Path, step: str | None, slow: int) -> Iterator[Entry]:
+def _applications(name: str | None) -> Sequence[Application]:
+    """Those of the card that MODULE:FACTORY makes. Raises Failure."""
+    return () if name is None else card_factory(name)(SeededRandom()).applications
+
+
+def _read(
+    path: Path, step: str | None, slow: int, applications: Sequence[Application]
+) -> Iterator[Entry]:
     """The entries of a file, or of one of its steps, whose time begins with it."""
     begin: int | None = None
     with opened(path) as file:
-        for each in entries.read(read_all(texts(file)), slow):
+        for each in entries.read(read_all(texts(file)), slow, applications):
             if step is None:
                 yield each
             elif each.step == step:

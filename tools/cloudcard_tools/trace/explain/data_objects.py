@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from card_os import tlv
-from cloudcard_tools.trace.explain.parts import NONE, Part, Parts
+from card_os.explanation import NONE, Part, Parts
 
 MOST_OCTETS = 24  # of a value that a line shows
 MOST_OBJECTS = 200  # of one APDU: a hostile one has many thousands

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
 from card_os.apdu import Command
+from card_os.application import Application
+from card_os.explanation import Meaning, Parts
 from card_os.keys import KeyRequest, PasscodeStatus, Refusal, TriesLeft
 from card_os.status import SW
 from card_os.trace.lines import (
@@ -27,6 +29,7 @@ from card_os.trace.lines import (
 )
 from cloudcard_tools.trace.explain import key_words, names, words
 from cloudcard_tools.trace.explain.data_objects import DataObject, count, octets, row, rows
+from cloudcard_tools.trace.explain.parts import EVERYWHERE
 
 SECOND = 1_000_000  # microseconds
 MORE = 0x61  # SW1 of a response that goes on
@@ -132,11 +135,14 @@ class Total:
             self.took[entry.who] = self.took.get(entry.who, 0) + entry.took
 
 
-def read(lines: Iterable[tuple[int, Line]], slow: int) -> Iterator[Entry]:
+def read(
+    lines: Iterable[tuple[int, Line]], slow: int, applications: Sequence[Application] = ()
+) -> Iterator[Entry]:
     """Each line in words, with totals after each step and at the end; answers that took `slow`
-    microseconds or longer are marked. Raises TraceError.
+    microseconds or longer are marked. Without `applications`, the card is a PIV card. Raises
+    TraceError.
     """
-    return _Reading(slow).read(lines)
+    return _Reading(slow, words.Interpreter(applications)).read(lines)
 
 
 def duration(microseconds: int) -> str:
@@ -155,13 +161,15 @@ def duration(microseconds: int) -> str:
 class _Reading:
     """What has to be known of the lines before, to tell the next one."""
 
-    def __init__(self, slow: int) -> None:
+    def __init__(self, slow: int, interpreter: words.Interpreter) -> None:
         self._slow = slow
+        self._interpreter = interpreter
         self._at = self._took = 0
         self._who = Who.READER
         self._step = ""
         self._all, self._of_step = Total(), Total()
         self._command: Command | None = None  # whose answer is being fetched
+        self._received: Parts | Meaning = EVERYWHERE  # what that may hold
         self._request: KeyRequest | None = None
         self._sent = b""  # data of a chain so far
         self._fetched = b""  # data of an answer so far
@@ -227,9 +235,11 @@ class _Reading:
                 return _Words(Kind.STEP, name)
             case Power():
                 self._forget()
+                self._interpreter.reset()
                 return _Words(Kind.POWER, POWER[line])
             case Abandoned():
                 self._forget()
+                self._interpreter.reset()
                 return _Words(Kind.POWER, "the reader hangs up while the card waits", fine=False)
             case Image(sha256):
                 return _Words(Kind.SETTING, f"card {sha256.hex()}")
@@ -245,7 +255,8 @@ class _Reading:
         if command is None:
             self._forget()
             return _Words(Kind.COMMAND, words.command(apdu), apdu)
-        title = words.title(command)
+        explanation = self._interpreter.explain(command)
+        title = words.title(command, explanation)
         if command.ins == names.GET_RESPONSE and not command.data:
             return _Words(Kind.COMMAND, title, apdu)
         if self._command is None or _header(self._command) != _header(command):
@@ -257,10 +268,12 @@ class _Reading:
             return _Words(Kind.COMMAND, title, apdu, command.data, note="a part")
         whole, self._sent = self._sent, b""
         self._command = replace(command, data=whole)
-        objects, meaning = words.sent(self._command, whole)
         parts = f"{count(len(whole))} in all" if len(whole) > len(command.data) else ""
         if parts:
-            title = words.title(self._command)
+            explanation = self._interpreter.explain(self._command)
+            title = words.title(self._command, explanation)
+        self._received = explanation.received
+        objects, meaning = words.decoded(whole, explanation.sent)
         note = ", ".join(filter(None, (parts, meaning)))
         return _Words(Kind.COMMAND, title, apdu, whole, objects, note)
 
@@ -275,7 +288,7 @@ class _Reading:
         if sw[0] == MORE:
             return _Words(Kind.RESPONSE, said, apdu, data, note="a part" if data else "")
         whole, self._fetched = self._fetched, b""
-        objects, meaning = words.received(self._command, whole) if whole else ((), "")
+        objects, meaning = words.decoded(whole, self._received) if whole else ((), "")
         parts = f"{count(len(whole))} in all" if before else ""
         note = ", ".join(filter(None, (parts, meaning)))
         return _Words(Kind.RESPONSE, said, apdu, whole, objects, note, fine)
@@ -283,6 +296,7 @@ class _Reading:
     def _forget(self) -> None:
         """What a command, a chain or an answer was: it ends here."""
         self._command, self._request = None, None
+        self._received = EVERYWHERE
         self._sent = self._fetched = b""
 
 

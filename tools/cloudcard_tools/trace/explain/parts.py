@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from card_os import tlv
 from card_os.apdu import Command
+from card_os.explanation import NONE, Meaning, Part, Parts
 from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins, ObjectTag
 from cloudcard_tools.trace.explain import certificates, names, values
-
-Meaning: TypeAlias = Callable[[bytes], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A data object: its name, what its value means, and which ones it holds, if any."""
-
-    name: str
-    meaning: Meaning = field(default=lambda _: "")
-    inside: Parts = field(default_factory=lambda: NONE)
-
-
-Parts: TypeAlias = Mapping[int, Part]
-NONE: Parts = MappingProxyType({})
 
 TAG_LIST, CONTENTS = 0x5C, 0x53
 ERROR_DETECTION = {0xFE: Part("error detection")}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from card_os.apdu import Command
-from card_os.piv.names import Extension, Ins
+from card_os.application import Application
+from card_os.commands import PARSERS
+from card_os.explanation import Explanation, Meaning, Part, Parts
+from card_os.piv.names import AID, Extension, Ins
 from card_os.status import CardError
 from cloudcard_tools.trace.explain import data_objects, names, parts, values
 from cloudcard_tools.trace.explain.data_objects import DataObject, octets
@@ -32,10 +35,13 @@ def command(apdu: bytes) -> str:
     return title(found) + data
 
 
-def title(found: Command) -> str:
-    """A command's name, parameters and what it is about, without its data."""
-    name = instruction(bytes((found.cla, found.ins)))
-    about = f" ({said})" if (said := subject(found)) else ""
+def title(found: Command, said: Explanation | None = None) -> str:
+    """A command's name, parameters and what it is about, without its data; PIV's, unless another
+    explanation is given.
+    """
+    said = said or piv(found)
+    name = said.name or instruction(bytes((found.cla, found.ins)))
+    about = f" ({said.subject})" if said.subject else ""
     return f"{name}{_apart(found)} P1-P2 {found.p1:02X}{found.p2:02X}{about}"
 
 
@@ -44,6 +50,72 @@ def instruction(apdu: bytes) -> str:
     if len(apdu) < 2:
         return "no command"
     return names.INSTRUCTIONS.get(apdu[1], f"instruction {apdu[1]:02X}")
+
+
+def piv(found: Command) -> Explanation:
+    """A command as PIV and its clients mean it."""
+    name = names.INSTRUCTIONS.get(found.ins, "")
+    if found.is_secured:
+        return Explanation(name, subject(found), parts.EVERYWHERE, parts.EVERYWHERE)
+    return Explanation(
+        name,
+        subject(found),
+        parts.SENT.get(found.ins) or parts.sent(found),
+        parts.RECEIVED.get(found.ins) or parts.received(found),
+    )
+
+
+class Interpreter:
+    """Explains commands by the application that is selected on their channel, as far as the
+    commands tell it. Without applications, all is taken for PIV.
+    """
+
+    def __init__(self, applications: Sequence[Application] = ()) -> None:
+        self._applications = tuple(applications)
+        self._selected: dict[int, Application] = {}
+
+    def reset(self) -> None:
+        """The card has been reset: its first application is selected."""
+        self._selected.clear()
+
+    def explain(self, found: Command) -> Explanation:
+        """A whole command in words."""
+        if not self._applications:
+            return piv(found)
+        if not found.is_proprietary and found.ins in PARSERS:
+            if found.ins == names.SELECT:
+                self._select(found)
+            return piv(found)
+        application = self._selected.get(found.channel, self._applications[0])
+        if application.aid == AID:
+            return piv(found)
+        return _printable(application.explain(found))
+
+    def _select(self, found: Command) -> None:
+        begins_so = [each for each in self._applications if each.aid.startswith(found.data)]
+        whole = [each for each in begins_so if each.aid == found.data]
+        for application in (whole or begins_so)[:1]:
+            self._selected[found.channel] = application
+
+
+def _printable(said: Explanation) -> Explanation:
+    """What somebody's application says of a command that may come from anybody."""
+    name, about = (values.printable(text) for text in (said.name, said.subject))
+    sent, received = (
+        _meaning(held) if callable(held) else _parts(held) for held in (said.sent, said.received)
+    )
+    return Explanation(name, about, sent, received)
+
+
+def _meaning(meaning: Meaning) -> Meaning:
+    return lambda value: values.printable(meaning(value))
+
+
+def _parts(held: Parts) -> Parts:
+    return {
+        tag: Part(values.printable(part.name), _meaning(part.meaning), _parts(part.inside))
+        for tag, part in held.items()
+    }
 
 
 def subject(found: Command) -> str:
@@ -60,22 +132,18 @@ def status(apdu: bytes) -> str:
     return f"{sw:04X} ({names.status(sw)})"
 
 
-def sent(found: Command, data: bytes) -> tuple[tuple[DataObject, ...], str]:
-    """The data of a command, all of it, as data objects; else in words, as far as they go."""
-    meaning = None if found.is_secured else parts.SENT.get(found.ins)
-    if meaning is not None:
-        return (), meaning(data)
-    return data_objects.decode(data, parts.sent(found)), ""
+def decoded(data: bytes, held: Parts | Meaning) -> tuple[tuple[DataObject, ...], str]:
+    """The data of a command or a response, all of it, as data objects; else in words."""
+    return (
+        ((), values.printable(held(data)))
+        if callable(held)
+        else (data_objects.decode(data, held), "")
+    )
 
 
 def received(found: Command | None, data: bytes) -> tuple[tuple[DataObject, ...], str]:
-    """The data that answers a command, all of it, as data objects; else in words."""
-    if found is None:
-        return data_objects.decode(data, parts.EVERYWHERE), ""
-    meaning = None if found.is_secured else parts.RECEIVED.get(found.ins)
-    if meaning is not None:
-        return (), meaning(data)
-    return data_objects.decode(data, parts.received(found)), ""
+    """The data that answers a command of PIV."""
+    return decoded(data, parts.EVERYWHERE if found is None else piv(found).received)
 
 
 def _apart(found: Command) -> str:

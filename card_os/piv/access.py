@@ -12,7 +12,7 @@ from card_os.administration import CardKey, PinPolicy
 from card_os.keys import KeyUse
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import RETIRED, Algorithm, KeyRef, ObjectTag, Tag
-from card_os.piv.session import Verification
+from card_os.piv.security_status import Verification
 from card_os.status import SW, CardError
 
 
@@ -20,7 +20,7 @@ class Rule(Enum):
     """An access control rule."""
 
     ALWAYS = auto()
-    PIN = auto()  # verified in this session
+    PIN = auto()  # verified, and the security status not lost since
     PIN_ALWAYS = auto()  # verified by the command right before
 
 

@@ -57,12 +57,12 @@ class Command:
     @property
     def is_secured(self) -> bool:
         """Whether it claims to be protected by secure messaging, as the card has it."""
-        return self.cla & (_PROPRIETARY | _OTHER) == 0 and bool(self.cla & _SECURED)
+        return self.cla & _SECURED != 0 and self.cla & (_PROPRIETARY | _OTHER) == 0
 
     @property
     def is_proprietary(self) -> bool:
         """Whether its class belongs to an application, and not to ISO/IEC 7816."""
-        return bool(self.cla & _PROPRIETARY)
+        return self.cla >= _PROPRIETARY
 
     @property
     def base_class(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from typing import TypeAlias
 
 from card_os.apdu import Command, channel_of, check_class, is_secured
 from card_os.application import Application
@@ -13,6 +14,8 @@ from card_os.keys import Exchange, KeyRequest, KeyResult, KeyService, drive
 from card_os.secrets import Secrets
 from card_os.secure_messaging import SecureMessaging
 from card_os.status import SW, CardError
+
+Parser: TypeAlias = Callable[[Command], CardCommand]
 
 _OK = SW.OK.to_bytes(2)
 
@@ -90,17 +93,17 @@ class Card:
         selection = channel.selection
         selection.begin()
         try:
-            command = _parse(channel, apdu)
+            command, parse = _parse(channel, apdu)
             if chain is not None and not chain.continues_with(command):
                 chain = None
             if chain is not None and chain.number == self._number - 1:
                 self._number -= 1  # the parts of a chain are one command, if they come in a row
             if command.is_chained:
-                channel.chain = self._with_part(chain, channel, command)
+                channel.chain = self._with_part(chain, channel, command, parse)
                 return _OK
             if chain is not None:
                 command = chain.end(command)
-            rest = yield from self._perform(channel, command, rest)
+            rest = yield from self._perform(channel, command, parse, rest)
         except CardError as error:
             if is_secured(apdu):
                 selection.end_secure_messaging()
@@ -116,10 +119,12 @@ class Card:
         self.last_error = error.why
         return error.sw.to_bytes(2)
 
-    def _with_part(self, chain: Chain | None, channel: Channel, part: Command) -> Chain:
+    def _with_part(
+        self, chain: Chain | None, channel: Channel, part: Command, parse: Parser | None
+    ) -> Chain:
         """The chain with one more part, which may be its first."""
         if chain is None:
-            if _parser(part) is not None or not channel.selection.can_chain(part):
+            if parse is not None or not channel.selection.can_chain(part):
                 raise CardError(SW.CHAINING_NOT_SUPPORTED, "not for this instruction")
             channel.selection.check(part)
             chain = Chain(part)
@@ -128,10 +133,11 @@ class Card:
         return chain
 
     def _perform(
-        self, channel: Channel, command: Command, rest: Rest | None
+        self, channel: Channel, command: Command, parse: Parser | None, rest: Rest | None
     ) -> Generator[KeyRequest, KeyResult, Rest]:
-        """What a whole command returns. `rest` has not been fetched of the response before."""
-        parse = _parser(command)
+        """What a whole command returns, which is the card's own if it has a parser. `rest` has not
+        been fetched of the response before.
+        """
         if parse is None:
             outcome = channel.selection.process(command, self._number)
             return Rest(outcome if isinstance(outcome, bytes) else (yield from outcome))
@@ -149,27 +155,24 @@ class Card:
                 return Rest(b"")
 
 
-def _parser(header: Command) -> Callable[[Command], CardCommand] | None:
-    """The parser of a command of the card's own; None for one of its applications."""
-    return None if header.is_proprietary else PARSERS.get(header.ins)
-
-
-def _parse(channel: Channel, apdu: bytes) -> Command:
-    """The command of an APDU.
+def _parse(channel: Channel, apdu: bytes) -> tuple[Command, Parser | None]:
+    """The command of an APDU, and its parser if it is one of the card's own.
 
     What is wrong with its class, instruction and P1-P2 comes before what is wrong with lengths.
     """
     header = Command.header(apdu)
     check_class(header.cla)
+    parse = None
     if header.is_proprietary:
         channel.selection.check_class(header)
-    parse = _parser(header)
+    else:
+        parse = PARSERS.get(header.ins)
     if header.is_secured:
         if parse is not None:
             raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED, "not for this instruction")
         channel.selection.check_protection(header)
     try:
-        return Command.parse(apdu)
+        return Command.parse(apdu), parse
     except CardError:
         if parse is None:
             channel.selection.check(header)

@@ -131,11 +131,10 @@ def _knows(selection: Selected, header: Command) -> bool:
 
 def _named(aid: bytes, applications: Sequence[Application]) -> Application:
     """The application of an AID, else the first whose AID begins so. Raises 6A82."""
-    if len(aid) >= SHORTEST_AID:
-        begins_so = [each for each in applications if each.aid.startswith(aid)]
-        for application in begins_so:
-            if application.aid == aid:
-                return application
-        if begins_so:
-            return begins_so[0]
+    for application in applications:
+        if application.aid == aid:
+            return application
+    for application in applications:
+        if len(aid) >= SHORTEST_AID and application.aid.startswith(aid):
+            return application
     raise CardError(SW.NOT_FOUND, "no application has this AID")

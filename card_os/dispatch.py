@@ -137,4 +137,8 @@ class Selection(Generic[State]):
     def process(self, command: Command, number: int) -> Reply:
         """Response data, or the exchange that ends with it; `number` is the command's."""
         del number
+        return self.answer(command)
+
+    def answer(self, command: Command) -> Reply:
+        """What the handler of a command replies."""
         return self.table.find(command).handle(self.state, command)

@@ -152,7 +152,10 @@ def advance(exchange: Exchange, result: KeyResult | None = None) -> KeyRequest |
 
 def drive(exchange: Exchange, perform: Callable[[KeyRequest], KeyResult]) -> bytes:
     """Run an exchange to its end; `perform` answers what the card asks. Returns the response."""
-    said = advance(exchange)
-    while not isinstance(said, bytes):
-        said = advance(exchange, perform(said))
-    return said
+    try:
+        request = next(exchange)
+        while True:
+            request = exchange.send(perform(request))
+    except StopIteration as done:
+        response: bytes = done.value
+        return response

@@ -40,11 +40,10 @@ class ProtectedSelection(Selection[KeeperState]):
 
     def process(self, command: Command, number: int) -> Reply:
         """Response data, or the exchange that ends with it; `number` is the command's."""
-        if command.is_secured:
-            return self._unwrapped(command, number)
-        return super().process(command, number)
+        del number
+        return self._unwrapped(command) if command.is_secured else self.answer(command)
 
-    def _unwrapped(self, protected: Command, number: int) -> Exchange:
+    def _unwrapped(self, protected: Command) -> Exchange:
         """Process what a protected command carries, and protect what comes of it.
 
         The session keys are put back only with the response: whatever ends a command otherwise, an
@@ -58,7 +57,7 @@ class ProtectedSelection(Selection[KeeperState]):
         command, secure = secure.unwrap(protected)
         sw: int = SW.OK
         try:
-            reply = super().process(command, number)
+            reply = self.answer(command)
             data = reply if isinstance(reply, bytes) else (yield from reply)
         except CardError as error:
             data, sw = b"", error.sw

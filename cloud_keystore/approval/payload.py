@@ -78,6 +78,11 @@ def terms(session: SessionTerms) -> approval_pb2.SessionTerms:
     )
 
 
+def session_terms(message: approval_pb2.SessionTerms) -> SessionTerms:
+    """What a message says of a session."""
+    return SessionTerms(message.most_uses, message.seconds * SHORTEST_SESSION)
+
+
 def decode(raw: bytes) -> approval_pb2.Payload:
     """Decode a payload; raise ApprovalRejected if it is not one of this version."""
     try:

@@ -24,7 +24,7 @@ from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, Key, KeyPolicies
+from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, HeldKey, Key, KeyPolicies
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
@@ -262,7 +262,7 @@ class Administration:
             self.wake([card.user_id, *withdrawn])
         return changes
 
-    def _put_key(self, who: Administrator, key: Key) -> Changes:
+    def _put_key(self, who: Administrator, key: HeldKey) -> Changes:
         def put(connection: Connection, card: Card) -> Changes:
             return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
 
@@ -272,21 +272,19 @@ class Administration:
 
     def _key(
         self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: KeyPolicies
-    ) -> Key:
+    ) -> HeldKey:
         """A key of a card yet to be named, without a certificate."""
-        return Key(
+        return HeldKey(
             id=key_id,
             card_id="",
             key_ref=key_ref,
             algorithm=algorithm,
             certificate=b"",
-            sealed_private=made.sealed_private,
-            backend=made.backend,
-            handle=made.handle,
             create_time=self.clock(),
             public_key=made.public_der,
             pin_policy=policies.pin,
             touch_policy=policies.touch,
+            private=made.private,
         )
 
     def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:

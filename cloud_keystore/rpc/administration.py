@@ -13,7 +13,7 @@ from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.model.cards import KeyPolicies, PinPolicy, TouchPolicy
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
-from cloud_keystore.rpc import cards
+from cloud_keystore.rpc import card_image
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.administration.v1 import administration_pb2 as pb
@@ -152,7 +152,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
             context,
             lambda workstation: self.administration.reset_card(request.card_serial, workstation),
         )
-        return pb.ResetCardResponse(changes=cards.changes(changes))
+        return pb.ResetCardResponse(changes=card_image.changes(changes))
 
     async def AttestKey(
         self, request: pb.AttestKeyRequest, context: Context
@@ -171,7 +171,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
         def use_case(workstation: Identity) -> Changes:
             return change(Administrator(request.card_serial, request.proof, workstation))
 
-        return cards.changes(await self.door.call(context, use_case))
+        return card_image.changes(await self.door.call(context, use_case))
 
 
 def _policies(request: pb.GenerateKeyRequest | pb.ImportKeyRequest) -> KeyPolicies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.life import Life
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -27,7 +27,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     """Translates between messages and use cases."""
 
     door: Door
-    cards: Cards
+    cards: Life
     passcodes: Passcodes
     deciding: Deciding
     sessions: Sessions

@@ -1,85 +1,153 @@
-"""Cards as readers are told them: all, or what has changed."""
+"""`CardService`: cards from their issue to their end, as operators call for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from cloud_keystore.approval.payload import terms
-from cloud_keystore.cards.cards import CardImage
-from cloud_keystore.cards.renewal import Changes
-from cloud_keystore.custody.use.commitment import commits
-from cloud_keystore.model.cards import AUTHENTICATION, SECURE_MESSAGING, Key, PinPolicy
-from cloud_keystore.model.policies import Policy
-from cloud_keystore.pki import public_keys
-from cloud_keystore.rpc.features import features
-from cloudcard.administration.v1 import administration_pb2
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
+from cloud_keystore.model.people import Identity
+from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
+from cloud_keystore.rpc.card_image import features
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard.registry.v1 import cards_pb2 as pb
+from cloudcard.registry.v1 import cards_pb2_grpc
+
+CARD_STATE = {
+    CardState.PENDING: pb.CARD_STATE_PENDING,
+    CardState.ACTIVE: pb.CARD_STATE_ACTIVE,
+    CardState.SUSPENDED: pb.CARD_STATE_SUSPENDED,
+    CardState.REVOKED: pb.CARD_STATE_REVOKED,
+}
 
 
-def card(image: CardImage) -> pb.Card:
-    """A whole card."""
+@dataclass(frozen=True, slots=True)
+class CardServicer(cards_pb2_grpc.CardServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    issuing: Issuing
+    cards: Life
+
+    async def ListProfiles(
+        self, request: pb.ListProfilesRequest, context: Context
+    ) -> pb.ListProfilesResponse:
+        profiles = await self.door.call(context, lambda _: PROFILES.values())
+        return pb.ListProfilesResponse(profiles=[_profile(each) for each in profiles])
+
+    async def IssueCard(
+        self, request: pb.IssueCardRequest, context: Context
+    ) -> pb.IssueCardResponse:
+        def issue(caller: Identity) -> pb.Card:
+            made = self.issuing.issue(
+                request.request_id,
+                request.user_id,
+                request.profile,
+                request.organisation_id,
+                actor=caller.actor,
+            )
+            return self._whole_card(made.card.serial)
+
+        return pb.IssueCardResponse(card=await self.door.call(context, issue))
+
+    async def ListCards(
+        self, request: pb.ListCardsRequest, context: Context
+    ) -> pb.ListCardsResponse:
+        entries = await self.door.call(context, lambda _: self.cards.list_all())
+        return pb.ListCardsResponse(cards=[_card(entry) for entry in entries])
+
+    async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
+        card = await self.door.call(context, lambda _: self._whole_card(request.card_serial))
+        return pb.GetCardResponse(card=card)
+
+    async def UnlockCard(
+        self, request: pb.UnlockCardRequest, context: Context
+    ) -> pb.UnlockCardResponse:
+        card = await self._change(
+            context, lambda who: self.cards.unlock(request.card_serial, actor=who)
+        )
+        return pb.UnlockCardResponse(card=card)
+
+    async def SuspendCard(
+        self, request: pb.SuspendCardRequest, context: Context
+    ) -> pb.SuspendCardResponse:
+        card = await self._change(
+            context, lambda who: self.cards.suspend(request.card_serial, actor=who)
+        )
+        return pb.SuspendCardResponse(card=card)
+
+    async def ResumeCard(
+        self, request: pb.ResumeCardRequest, context: Context
+    ) -> pb.ResumeCardResponse:
+        card = await self._change(
+            context, lambda who: self.cards.resume(request.card_serial, actor=who)
+        )
+        return pb.ResumeCardResponse(card=card)
+
+    async def RevokeCard(
+        self, request: pb.RevokeCardRequest, context: Context
+    ) -> pb.RevokeCardResponse:
+        card = await self._change(
+            context, lambda who: self.cards.revoke(request.card_serial, request.reason, actor=who)
+        )
+        return pb.RevokeCardResponse(card=card)
+
+    async def _change(self, context: Context, change: Callable[[Actor], CardListing]) -> pb.Card:
+        return _card(await self.door.call(context, lambda caller: change(caller.actor)))
+
+    def _whole_card(self, serial: str) -> pb.Card:
+        card = _card(self.cards.find(serial))
+        card.keys.extend(_key(key) for key in self.cards.keys(serial))
+        card.issuer_certificate = self.issuing.authorities.cards.der
+        return card
+
+
+def _card(entry: CardListing) -> pb.Card:
     message = pb.Card(
-        serial=image.card.serial,
-        guid=image.card.guid,
-        objects=[pb.DataObject(tag=tag, value=value) for tag, value in image.objects.items()],
-        keys=[_under(image.policy, key) for key in image.keys],
-        features=features(image.profile),
-        session_offers=[*_offers(image)],
+        serial=entry.card.serial,
+        guid=entry.card.guid,
+        user_id=entry.user.id,
+        user_display_name=entry.user.display_name,
+        profile=entry.card.profile,
+        state=CARD_STATE[entry.card.state],
+        tries_left=entry.tries_left or 0,
+        organisation_id=entry.card.organisation_id,
     )
-    message.features.management_algorithm = image.management or 0
-    if image.secure_messaging is not None and image.cipher_suite is not None:
-        message.secure_messaging.cipher_suite = image.cipher_suite
-        message.secure_messaging.certificate = image.secure_messaging.certificate
+    message.create_time.FromDatetime(entry.card.create_time)
+    message.expire_time.FromDatetime(entry.card.expire_time)
     return message
 
 
-def changes(made: Changes) -> administration_pb2.Changes:
-    """What is different on a card. Key 04 is not among it: readers ask for that with the card."""
-    keys = {ref: key for ref, key in made.keys.items() if ref != SECURE_MESSAGING}
-    return administration_pb2.Changes(
-        objects=[
-            pb.DataObject(tag=tag, value=value)
-            for tag, value in made.objects.items()
-            if value is not None
-        ],
-        removed_objects=[tag for tag, value in made.objects.items() if value is None],
-        keys=[_key(key) for key in keys.values() if key is not None],
-        removed_keys=[key_ref for key_ref, key in keys.items() if key is None],
-        management_algorithm=made.management or 0,
-    )
-
-
-def _under(policy: Policy, key: Key) -> pb.CardKey:
-    """A key as the policy has it: without a passcode, but where it commits its holder."""
-    message = _key(key)
-    if policy.passwordless and not commits(key):
-        message.pin_policy = PinPolicy.NEVER
-    return message
-
-
-def _offers(image: CardImage) -> Iterator[pb.SessionOffer]:
-    """The sessions that may be asked for: the most that the policy allows, the authentication key
-    first.
-    """
-    if image.policy.session is None:
-        return
-    for key in sorted(image.keys, key=lambda key: (key.key_ref != AUTHENTICATION, key.key_ref)):
-        if not commits(key):
-            for use in sorted(image.profile.allowed_uses(key.key_ref, key.algorithm)):
-                yield pb.SessionOffer(
-                    key_ref=key.key_ref,
-                    key_use=approval_pb2.KeyUse.ValueType(use),
-                    terms=terms(image.policy.session),
-                )
-
-
-def _key(key: Key) -> pb.CardKey:
-    return pb.CardKey(
+def _key(key: Key) -> pb.Key:
+    return pb.Key(
         key_ref=key.key_ref,
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
-        public_key=public_keys.template(key.public_key),
-        pin_policy=key.pin_policy,
-        touch_policy=key.touch_policy,
-        imported=key.imported,
+        certificate=b"" if key.key_ref == SECURE_MESSAGING else key.certificate,
+    )
+
+
+def _profile(profile: CardProfile) -> pb.Profile:
+    return pb.Profile(
+        name=profile.name,
+        title=profile.title,
+        default=profile.name == DEFAULT_PROFILE,
+        series=profile.series,
+        serial_prefix=profile.serial_prefix,
+        validity_days=profile.validity_days,
+        keys=[
+            pb.ProfileKey(
+                key_ref=key.key_ref,
+                algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
+                certificate=key.certificate.name,
+            )
+            for key in sorted(profile.keys, key=lambda each: each.key_ref)
+        ],
+        features=features(profile),
+        cipher_suite=profile.secure_messaging or 0,
+        factory_passcodes=profile.factory_passcodes,
     )

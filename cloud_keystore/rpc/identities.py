@@ -1,22 +1,27 @@
-"""The methods of `RegistryService` for workstations, operators and auditors."""
+"""`IdentityService`: workstations, holders' devices, operators and auditors."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.people import Identity, IdentityState, Role
+from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import identities_pb2 as pb
+from cloudcard.registry.v1 import identities_pb2_grpc
 
 
-class IdentityMethods:
-    """Translates between messages and use cases; a part of the registry's servicer."""
-
-    __slots__ = ()
+@dataclass(frozen=True, slots=True)
+class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
+    """Translates between messages and use cases."""
 
     door: Door
     people: People
+    devices: Devices
     identities: Identities
 
     async def CreateWorkstation(
@@ -43,6 +48,29 @@ class IdentityMethods:
     ) -> pb.RemoveWorkstationResponse:
         gone = await self._remove(context, Role.WORKSTATION, request.workstation_id, request.reason)
         return pb.RemoveWorkstationResponse(workstation=_workstation(gone))
+
+    async def CreateDeviceToken(
+        self, request: pb.CreateDeviceTokenRequest, context: Context
+    ) -> pb.CreateDeviceTokenResponse:
+        token = await self.door.call(
+            context, lambda caller: self.people.invite_device(request.user_id, actor=caller.actor)
+        )
+        return pb.CreateDeviceTokenResponse(device_token=token_message(token))
+
+    async def ListDevices(
+        self, request: pb.ListDevicesRequest, context: Context
+    ) -> pb.ListDevicesResponse:
+        found = await self.door.call(context, lambda _: self.devices.list_of(request.user_id))
+        return pb.ListDevicesResponse(devices=[_device(each) for each in found])
+
+    async def RemoveDevice(
+        self, request: pb.RemoveDeviceRequest, context: Context
+    ) -> pb.RemoveDeviceResponse:
+        entry = await self.door.call(
+            context,
+            lambda operator: self.devices.remove(request.device_id, request.reason, operator),
+        )
+        return pb.RemoveDeviceResponse(device=_device(entry))
 
     async def CreateOperator(
         self, request: pb.CreateOperatorRequest, context: Context
@@ -113,6 +141,25 @@ def _workstation(identity: Identity) -> pb.Workstation:
         state=identity.state.value,
     )
     message.create_time.FromDatetime(identity.create_time)
+    return message
+
+
+def _device(entry: DeviceListing) -> pb.Device:
+    device, key = entry.device, entry.key
+    kind = pb.DEVICE_KIND_UNSPECIFIED
+    if key is not None:
+        passkey = isinstance(key, Passkey)
+        kind = pb.DeviceKind.ValueType(
+            ApprovalKeyKind.PASSKEY if passkey else ApprovalKeyKind.NATIVE
+        )
+    message = pb.Device(
+        id=device.id,
+        display_name=device.display_name,
+        kind=kind,
+        state=IdentityState(device.state).value,
+        backed_up=isinstance(key, Passkey) and key.backed_up,
+    )
+    message.create_time.FromDatetime(device.create_time)
     return message
 
 

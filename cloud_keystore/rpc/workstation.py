@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.approval.payload import session_terms
+from cloud_keystore.cards.images import Images
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation, Performed
@@ -17,11 +17,10 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Role
-from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
-from cloud_keystore.rpc import calls, cards
+from cloud_keystore.rpc import calls, card_image
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.refusals import Context
@@ -35,7 +34,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     """Translates between messages and use cases."""
 
     door: Door
-    cards: Cards
+    images: Images
     passcodes: Passcodes
     asking: Asking
     activation: Activation
@@ -46,8 +45,8 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     clock: Clock
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
-        image = await self.door.call(context, lambda _: self.cards.image(request.card_serial))
-        return pb.GetCardResponse(card=cards.card(image))
+        image = await self.door.call(context, lambda _: self.images.read(request.card_serial))
+        return pb.GetCardResponse(card=card_image.card(image))
 
     async def GetPasscodeStatus(
         self, request: pb.GetPasscodeStatusRequest, context: Context
@@ -209,12 +208,8 @@ def _ask(request: pb.CreateOperationRequest) -> Ask:
         passcode_proof=request.passcode_proof,
         application=request.application,
         channels=channels,
-        session=_terms(request.session) if request.HasField("session") else None,
+        session=session_terms(request.session) if request.HasField("session") else None,
     )
-
-
-def _terms(message: approval_pb2.SessionTerms) -> SessionTerms:
-    return SessionTerms(message.most_uses, timedelta(seconds=message.seconds))
 
 
 def _performed(performed: Performed) -> pb.PerformOperationResponse:

@@ -19,8 +19,8 @@ from sqlalchemy import (
     update,
 )
 
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import CardState, Key, PinPolicy
+from cloud_keystore.model.algorithms import KeyUse
+from cloud_keystore.model.cards import CardState, HeldKey
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import RESULT_TIME
 from cloud_keystore.model.people import IdentityState
@@ -38,7 +38,7 @@ _SUBJECTS = (
         t.card.c.state.label("card_state"),
         t.identity.c.state.label("identity_state"),
         t.identity.c.certificate_sha256.label("identity_certificate"),
-        *(column.label(f"key_{column.name}") for column in cards.KEY_COLUMNS),
+        *(column.label(f"key_{column.name}") for column in cards.HELD_KEY_COLUMNS),
         policies.document_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy"),
     )
     .join(t.card, t.card.c.id == t.session.c.card_id)
@@ -63,7 +63,7 @@ class Subject:
     """A session, and what its uses depend on."""
 
     session: Session
-    key: Key
+    key: HeldKey
     card_state: CardState
     policy: Policy  # in force
     workstation_state: IdentityState
@@ -106,13 +106,7 @@ def _to_subject(row: RowMapping) -> Subject:
     """Where the card, key or workstation is damaged, the session is told."""
     return Subject(
         session=_to_session(row),
-        key=Key(
-            **{
-                **{name: row[f"key_{name}"] for name in Key.__dataclass_fields__},
-                "algorithm": Algorithm(row["key_algorithm"]),
-                "pin_policy": PinPolicy(row["key_pin_policy"]),
-            }
-        ),
+        key=cards.read_held_key(row, "key_"),
         card_state=CardState(row["card_state"]),
         policy=policies.of_document(row["policy"]),
         workstation_state=IdentityState(row["identity_state"]),

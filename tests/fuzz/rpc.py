@@ -19,32 +19,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from cloudcard.administration.v1 import administration_pb2  # noqa: E402
-from cloudcard.audit.v1 import audit_pb2  # noqa: E402
-from cloudcard.authenticator.v1 import authenticator_pb2  # noqa: E402
-from cloudcard.enrolment.v1 import enrolment_pb2  # noqa: E402
-from cloudcard.registry.v1 import registry_pb2  # noqa: E402
-from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc  # noqa: E402
+from cloudcard.registry.v1 import identities_pb2  # noqa: E402
+from cloudcard.workstation.v1 import workstation_pb2_grpc  # noqa: E402
 from cloudcard_tools.shared import identity  # noqa: E402
 from cloudcard_tools.shared.processes import Nursery  # noqa: E402
 from support.keystore_process import KeystoreProcess, Workstation, administrator, code  # noqa: E402
+from support.schema import ENROLMENT, METHODS, role_of  # noqa: E402
 
-FILES = (
-    workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2, enrolment_pb2,
-)  # fmt: skip
-METHODS: Sequence[MethodDescriptor] = [
-    method
-    for file in FILES
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
-ENROLMENT = enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"].full_name
 WRONG = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS}
 LIMITS = tuple(
     part
@@ -81,7 +68,9 @@ class Target:
         channel = (
             self.enrolment
             if service == ENROLMENT
-            else chance.choice([self.channels[_role(service)]] * 4 + [*self.channels.values()])
+            else chance.choice(
+                [self.channels[role_of(method.containing_service)]] * 4 + [*self.channels.values()]
+            )
         )
         request = message_bytes(chance, method.input_type, self.words)
         said = _ask(channel, f"/{service}/{method.name}", request, method.server_streaming)
@@ -189,12 +178,6 @@ def _ask(
     return None
 
 
-def _role(service: str) -> str:
-    return {"registry": "operator", "authenticator": "device", "audit": "auditor"}.get(
-        service.split(".")[1], "workstation"
-    )
-
-
 @contextmanager
 def target(folder: Path) -> Iterator[Target]:
     """A keystore with people and cards, and one caller of each role."""
@@ -203,8 +186,8 @@ def target(folder: Path) -> Iterator[Target]:
         user_id, phone = keystore.holder("Ada")
         pc = keystore.workstation("PC")
         serial, developer = keystore.card(user_id, phone), keystore.developer_card(user_id)
-        asked = registry_pb2.CreateAuditorRequest(display_name="Grace")
-        token = keystore.registry.CreateAuditor(asked).token.text
+        asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
+        token = keystore.registry.identities.CreateAuditor(asked).token.text
         auditor = identity.enrol(token, folder / "auditor", "auditor")
         enrolled = {
             "workstation": pc, "device": phone, "operator": keystore.operator, "auditor": auditor,

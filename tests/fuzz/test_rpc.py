@@ -23,7 +23,11 @@ def test_every_method_is_called() -> None:
         "WorkstationService",
         "AdministrationService",
         "AuthenticatorService",
-        "RegistryService",
+        "PeopleService",
+        "CardService",
+        "OrganisationService",
+        "IdentityService",
+        "AlertService",
         "AuditService",
         "EnrolmentService",
     }
@@ -32,7 +36,7 @@ def test_every_method_is_called() -> None:
 def test_bytes_that_are_no_message_are_the_callers_fault(tmp_path: Path) -> None:
     with rpc.target(tmp_path) as fuzzed:
         channel = fuzzed.channels["operator"]
-        call = channel.unary_unary("/cloudcard.registry.v1.RegistryService/CreateUser")
+        call = channel.unary_unary("/cloudcard.registry.v1.PeopleService/CreateUser")
         with pytest.raises(rpc.grpc.RpcError) as refused:
             call(b"\xff\xff\xff", timeout=5)
         assert rpc.code(refused.value) is rpc.grpc.StatusCode.INVALID_ARGUMENT

@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
+from support.registry import Registry
 
 PASSCODE = "135790"
 AES_192 = 0x0A
@@ -44,7 +45,7 @@ class KeystoreProcess:
         self.child.wait_for("Keystore ready", timeout=30)
         token = (self.folder / "keystore" / "operator.token").read_text()
         self.operator = identity.enrol(token, self.folder / "operator", "operator")
-        self.registry = registry_pb2_grpc.RegistryServiceStub(identity.channel(self.operator))
+        self.registry = Registry(identity.channel(self.operator))
 
     def kill_and_restart(self) -> None:
         """kill -9, then start on the same data."""
@@ -58,32 +59,32 @@ class KeystoreProcess:
 
     def holder(self, name: str) -> tuple[str, identity.Identity]:
         """A person with a phone: user id and the phone's identity."""
-        made = self.registry.CreateUser(registry_pb2.CreateUserRequest(display_name=name))
+        made = self.registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=name))
         phone = identity.enrol(made.device_token.text, self.folder / name, "authenticator", "phone")
         return made.user.id, phone
 
     def workstation(self, name: str) -> identity.Identity:
         """An enrolled workstation."""
-        request = registry_pb2.CreateWorkstationRequest(display_name=name, site="Ward 7")
-        made = self.registry.CreateWorkstation(request)
+        request = identities_pb2.CreateWorkstationRequest(display_name=name, site="Ward 7")
+        made = self.registry.identities.CreateWorkstation(request)
         return identity.enrol(made.token.text, self.folder / name, "workstation")
 
     def card(self, user_id: str, phone: identity.Identity, profile: str = "p256") -> str:
         """An active card; returns its serial number."""
-        request = registry_pb2.IssueCardRequest(
+        request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=user_id, profile=profile
         )
-        serial: str = self.registry.IssueCard(request).card.serial
+        serial: str = self.registry.cards.IssueCard(request).card.serial
         with identity.channel(phone) as channel:
             Phone(phone, channel).set_passcode(serial, PASSCODE)
         return serial
 
     def developer_card(self, user_id: str) -> str:
         """A card in use whose secrets are the factory's; returns its serial number."""
-        request = registry_pb2.IssueCardRequest(
+        request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=user_id, profile="developer"
         )
-        serial: str = self.registry.IssueCard(request).card.serial
+        serial: str = self.registry.cards.IssueCard(request).card.serial
         return serial
 
 

@@ -24,9 +24,11 @@ from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.images import CardImage, Images
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.custody.backends.keys import SOFTWARE, Backend, Keys
+from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
@@ -38,7 +40,7 @@ from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
-from cloud_keystore.model.cards import PIN, CardState
+from cloud_keystore.model.cards import PIN, SOFTWARE, CardState
 from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
@@ -133,7 +135,8 @@ class World:
     seal: Seal
     people: People
     enrolment: Enrolment
-    cards: Cards
+    issuing: Issuing
+    cards: Life
     organisations: Organisations
     passcodes: Passcodes
     asking: Asking
@@ -209,10 +212,14 @@ class World:
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        made = self.cards.issue(os.urandom(16), user.id, profile, actor=OPERATOR).card
+        made = self.issuing.issue(os.urandom(16), user.id, profile, actor=OPERATOR).card
         if made.state is CardState.PENDING:
             self.passcodes.set_first(made.serial, PASSCODE, self.phone_of(user))
         return made.serial
+
+    def image(self, serial: str) -> CardImage:
+        """What a reader is told of a card."""
+        return Images(self.database).read(serial)
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
@@ -332,11 +339,13 @@ def new_world(
     new: str = SOFTWARE,
     url: str = "",
     clock: FakeClock | None = None,
+    seal: Seal | None = None,
 ) -> World:
     """A keystore in a folder of its own, or the one that is there, or at the address of a
     database; `new` makes new keys.
     """
-    clock, seal, woken = clock or FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    clock, woken = clock or FakeClock(), list[str]()
+    seal = seal or Seal(b"\x07" * 32, os.urandom)
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
@@ -352,7 +361,8 @@ def new_world(
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
-        cards=Cards(database, seal, clock, os.urandom, custody, authority, passcodes, woken.extend),
+        issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
+        cards=Life(database, clock, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),

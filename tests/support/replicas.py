@@ -15,7 +15,7 @@ import psycopg
 
 from card_os.keys import KeyResult
 from cloud_keystore.model.journal import Entry, Kind, decode
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
@@ -26,6 +26,7 @@ from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import PASSCODE, Workstation
+from support.registry import Registry
 
 DIGEST = b"\x11" * 32
 NAMES = ("first", "second")
@@ -57,7 +58,7 @@ class Replicas:
             child.wait_for("Keystore ready", timeout=30)
         token = (self.folder / NAMES[0] / "operator.token").read_text()
         self.operator = identity.enrol(token, self.folder / "operator", "operator")
-        self.registry = registry_pb2_grpc.RegistryServiceStub(identity.channel(self.operator))
+        self.registry = Registry(identity.channel(self.operator))
 
     def at(self, enrolled: identity.Identity, replica: int) -> identity.Identity:
         """The same identity, which knows one replica alone."""
@@ -73,17 +74,17 @@ class Replicas:
 
     def meet(self) -> Ward:
         """A holder with a phone and a card, at an enrolled workstation."""
-        made = self.registry.CreateUser(registry_pb2.CreateUserRequest(display_name="Ada"))
+        made = self.registry.people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"))
         phone = identity.enrol(made.device_token.text, self.folder / "ada", "authenticator", "a")
-        issued = self.registry.IssueCard(
-            registry_pb2.IssueCardRequest(
+        issued = self.registry.cards.IssueCard(
+            cards_pb2.IssueCardRequest(
                 request_id=os.urandom(16), user_id=made.user.id, profile="p256"
             )
         )
         with identity.channel(phone) as channel:
             Phone(phone, channel).set_passcode(issued.card.serial, PASSCODE)
-        request = registry_pb2.CreateWorkstationRequest(display_name="WARD7-PC3", site="Ward 7")
-        token = self.registry.CreateWorkstation(request).token.text
+        request = identities_pb2.CreateWorkstationRequest(display_name="WARD7-PC3", site="Ward 7")
+        token = self.registry.identities.CreateWorkstation(request).token.text
         pc = identity.enrol(token, self.folder / "pc", "workstation")
         return Ward(self, phone, pc, issued.card.serial)
 

@@ -102,7 +102,7 @@ def dies_after(statements: int, change: Callable[[], object], world: World) -> b
 
 def snapshot(world: World, serial: str) -> object:
     """All of a card that a change may touch."""
-    image = world.cards.image(serial)
+    image = world.image(serial)
     tries = [world.passcodes.status(serial, each) for each in (PIN, PUK)]
     with world.database.read() as connection:
         states = connection.exec_driver_sql("SELECT id, state FROM operation ORDER BY id").all()

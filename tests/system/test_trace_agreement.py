@@ -19,7 +19,7 @@ from card_os.trace.lines import Received, Sent, read_all
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.demo.programs import run as programs_run
 from cloudcard_tools.shared import pcsc
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.record.recording import recorded
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card

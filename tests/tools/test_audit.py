@@ -24,7 +24,7 @@ from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.operations import Decision
 from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.storage import journal as rows
-from cloudcard.registry.v1 import registry_pb2
+from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
@@ -455,8 +455,8 @@ def test_an_auditors_day(tmp_path: Path) -> None:
             phone = Phone(ada, at_phone)
             phone.approve(phone.find(operation.id), operation.number)
             workstation.perform(operation.id)
-        asked = registry_pb2.CreateAuditorRequest(display_name="Grace")
-        token = keystore.registry.CreateAuditor(asked).token.text
+        asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
+        token = keystore.registry.identities.CreateAuditor(asked).token.text
         identity = ("--identity", str(tmp_path / "auditor"))
         (tmp_path / "token").write_text(token)
         enrolled = cloudcard(

@@ -13,14 +13,15 @@ import grpc
 import pytest
 from click.testing import CliRunner, Result
 
-from cloudcard.registry.v1 import registry_pb2
+from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from cloudcard_tools.authenticator.commands import authenticator
+from cloudcard_tools.authenticator.command import authenticator
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.screen import REPORTED
-from cloudcard_tools.ra import ra
+from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import Failure, explain
+from cloudcard_tools.shared.calling import explain
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
 
@@ -42,8 +43,8 @@ class Town:
 
     def token(self) -> str:
         """For Ada's next phone."""
-        request = registry_pb2.CreateDeviceTokenRequest(user_id=self.user_id)
-        token: str = self.keystore.registry.CreateDeviceToken(request).device_token.text
+        request = identities_pb2.CreateDeviceTokenRequest(user_id=self.user_id)
+        token: str = self.keystore.registry.identities.CreateDeviceToken(request).device_token.text
         return token
 
     def ra(self, *arguments: str) -> Result:

@@ -13,7 +13,7 @@ from cryptography import x509
 from card_os import tlv
 from card_os.piv.names import ObjectTag
 from cloudcard_tools.fixture.command import RECIPES, fixture, make
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from reader_bridge.local.private_keys import check, load
 
 

@@ -14,13 +14,13 @@ from click.testing import CliRunner, Result
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import people_pb2, people_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.audit.command import audit
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.ra import ra
+from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import explain
+from cloudcard_tools.shared.calling import explain
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
 
@@ -103,8 +103,8 @@ def test_an_operator_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) -
     token = json.loads(run(first, "operator", "invite", "Otto").output)["token"]
     other = tmp_path / "otto"
     assert CliRunner().invoke(ra, ["enrol", token, "--identity", str(other)]).exit_code == 0
-    stub = registry_pb2_grpc.RegistryServiceStub(identity.channel(identity.load(other)))
-    everybody = registry_pb2.ListUsersRequest()
+    stub = people_pb2_grpc.PeopleServiceStub(identity.channel(identity.load(other)))
+    everybody = people_pb2.ListUsersRequest()
     assert stub.ListUsers(everybody, timeout=10)
     otto, before = state(keystore, "operator", "Otto")
     assert before == "active"

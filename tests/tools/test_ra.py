@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
-from cloudcard_tools.ra import ra
+from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess
 

@@ -115,6 +115,8 @@ def test_a_keystore_that_goes_and_comes(bench: Bench) -> None:
         (["--local", "--port", "0"], "0 is not in the range"),
         (["--card", "1", "--card", "2", "--port", "65535"], "no port for each card"),
         (["enrol"], "give the token"),
+        (["--local", "--application", "hello_card:new_card"], "--application MODULE:FACTORY"),
+        (["--local", "--keys", "hello_card:new_card"], "goes with --application"),
     ],
 )
 def test_wrong_usage(arguments: list[str], words: str) -> None:

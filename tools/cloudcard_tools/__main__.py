@@ -22,38 +22,38 @@ COMMANDS: Mapping[str, Row] = {
         "Put cards into this computer's virtual reader, until Ctrl-C.",
     ),
     "ra": Row(
-        "cloudcard_tools.ra:ra",
+        "cloudcard_tools.ra.command:ra",
         "Registration authority: people, workstations and cards.",
         extra="ra",
     ),
     "audit": Row(
-        "cloudcard_tools.audit:audit",
+        "cloudcard_tools.audit.command:audit",
         "Journal: what happened, with proofs that nobody has changed it.",
         extra="audit",
     ),
     "backup": Row(
-        "cloudcard_tools.backup:backup",
+        "cloudcard_tools.backup.command:backup",
         "Copy the database into the new FILE, while the keystore runs.",
         extra="keystore",
     ),
     "restore": Row(
-        "cloudcard_tools.backup:restore",
+        "cloudcard_tools.backup.command:restore",
         "Put the database of a backup into a place that has none; the keystore is not running "
         "there.",
         extra="keystore",
     ),
     "keys": Row(
-        "cloudcard_tools.keys:keys",
+        "cloudcard_tools.keys.command:keys",
         "Sealing keys: which there are, another in place of one, and the end of one.",
         extra="keystore",
     ),
     "authenticator": Row(
-        "cloudcard_tools.authenticator.commands:authenticator",
+        "cloudcard_tools.authenticator.command:authenticator",
         "A software phone: shows what waits for you, and approves or denies it.",
         extra="authenticator",
     ),
     "trace": Row(
-        "cloudcard_tools.trace:trace", "Record what a card was told, and replay it exactly."
+        "cloudcard_tools.trace.command:trace", "Record what a card was told, and replay it exactly."
     ),
     "fixture": Row(
         "cloudcard_tools.fixture.command:fixture", "Make a card for traces, from a seed."
@@ -63,9 +63,9 @@ COMMANDS: Mapping[str, Row] = {
         "Show the whole product at work with OpenSC's pkcs11-tool, and end.",
     ),
     "doctor": Row(
-        "cloudcard_tools.doctor:doctor", "Check what this computer needs; say what to do."
+        "cloudcard_tools.doctor.command:doctor", "Check what this computer needs; say what to do."
     ),
-    "bench": Row("cloudcard_tools.bench:bench", "Measure.", extra="all"),
+    "bench": Row("cloudcard_tools.bench.command:bench", "Measure.", extra="all"),
 }
 
 

@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.custody.backends.keys import PKCS11, SOFTWARE, Backend
+from cloud_keystore.custody.backends.keys import Backend
 from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import PKCS11, SOFTWARE, HeldKey, Key, Sealed
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
@@ -58,12 +58,12 @@ def sweep(database: Database, backend: Backend, now: datetime) -> int:
     Raises KeyBackendUnavailable.
     """
     with database.read() as connection:
-        left = cards.left_in_backend(connection, PKCS11)
+        left = cards.left_on_token(connection)
     for key in left:
         backend.destroy(key)
         with database.write() as connection:
             if cards.forget_handle(connection, key.id):
-                journal.append(connection, destroyed(key, now, KEYSTORE))
+                journal.append(connection, destroyed(key, PKCS11, now, KEYSTORE))
     return len(left)
 
 
@@ -76,7 +76,7 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
     """
     in_token = shelf.handles()
     with database.read() as connection:
-        known = cards.handles(connection, PKCS11)
+        known = cards.handles(connection)
     orphans = [each for each in in_token if each not in known and _is_old(each, now)]
     for handle in orphans:
         shelf.destroy_handle(handle)
@@ -88,15 +88,18 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
     return len(orphans)
 
 
-def destroyed(key: Key, now: datetime, actor: Actor) -> Entry:
+def destroyed(key: Key, backend: str, now: datetime, actor: Actor) -> Entry:
     """The proof: which key it was, and where."""
-    said = {"backend": key.backend, "algorithm": key.algorithm.name}
+    said = {"backend": backend, "algorithm": key.algorithm.name}
     proof = {"public_key_sha256": sha256(key.public_key).digest()}
     return entries.about_key(Kind.KEY_DESTROYED, key, now, actor, said, proof)
 
 
-def _tell(connection: Connection, doomed: list[Key], now: datetime, actor: Actor) -> None:
-    told = [destroyed(key, now, actor) for key in doomed if key.backend == SOFTWARE]
+def _tell(connection: Connection, doomed: list[HeldKey], now: datetime, actor: Actor) -> None:
+    """Tell of those that are destroyed with their sealed bytes."""
+    told = [
+        destroyed(key, SOFTWARE, now, actor) for key in doomed if isinstance(key.private, Sealed)
+    ]
     if told:
         journal.append(connection, *told)
 

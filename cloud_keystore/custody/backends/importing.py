@@ -13,6 +13,7 @@ from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.backends.making import MadeKey, key_context
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm
+from cloud_keystore.model.cards import Sealed
 from cloud_keystore.model.errors import MalformedKeyInput
 
 SCALAR_BYTES_25519 = 32
@@ -28,7 +29,8 @@ def import_key(key_id: str, algorithm: Algorithm, private: bytes, seal: Seal) ->
     if len(set(private)) <= 1:
         raise MalformedKeyInput("a private key is not one byte, repeated")
     made = arithmetic.new_key(_load(algorithm, private))
-    return MadeKey(made.private.public_key(), seal.close(made.pkcs8, key_context(key_id)))
+    sealed = Sealed(seal.close(made.pkcs8, key_context(key_id)))
+    return MadeKey(made.private.public_key(), sealed)
 
 
 def _load(algorithm: Algorithm, private: bytes) -> arithmetic.PrivateKey:

@@ -18,13 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cloud_keystore.custody.backends.arithmetic import FIELD_HASH
-from cloud_keystore.custody.backends.keys import PKCS11
-from cloud_keystore.custody.backends.making import MadeKey, key_context
+from cloud_keystore.custody.backends.making import MadeKey, key_context, public_der
 from cloud_keystore.custody.backends.pkcs11_pool import Pool
 from cloud_keystore.custody.backends.pkcs11_worker import CURVES
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import Destroyed, HeldKey, OnToken, Sealed
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 
 AT_ONCE = 16  # inputs of a batch in one request, so that it ends in its time and others have theirs
@@ -53,15 +52,16 @@ class TokenKeys:
         public = load_der_public_key(der if isinstance(der, bytes) else b"")
         if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise TypeError("the token made a key of another kind")
-        made = MadeKey(public, b"", PKCS11, handle)
-        return MadeKey(public, self._seal(key_id, handle, made.public_der), PKCS11, handle)
+        mark = self.seal.close(_mark(handle, public_der(public)), key_context(key_id))
+        return MadeKey(public, OnToken(handle, mark))
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key in the token; what it signed is checked with the key's public part."""
-        if key.sealed_private is None or key.handle is None:
-            raise KeyNotFound("the key has been destroyed")
-        marker = self.seal.open(key.sealed_private, key_context(key.id))
-        if marker != _marker(key.handle, key.public_key):
+        if not isinstance(key.private, OnToken):
+            raise KeyNotFound("the key is not in the token")
+        handle = key.private.handle
+        mark = self.seal.open(key.private.mark, key_context(key.id))
+        if mark != _mark(handle, key.public_key):
             raise SealBroken(
                 f"key {key.id} is not the one that the database names: it was altered; restore it "
                 "from a backup"
@@ -71,21 +71,26 @@ class TokenKeys:
         return [
             result
             for start in range(0, len(inputs), AT_ONCE)
-            for result in self._use(key, key_use, inputs[start : start + AT_ONCE])
+            for result in self._use(key, handle, key_use, inputs[start : start + AT_ONCE])
         ]
 
-    def _use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        results = self.pool.call("use", key.handle, key.algorithm, key_use, list(inputs))
+    def _use(
+        self, key: HeldKey, handle: bytes, key_use: KeyUse, inputs: Sequence[bytes]
+    ) -> list[bytes]:
+        results = self.pool.call("use", handle, key.algorithm, key_use, list(inputs))
         if not isinstance(results, list):
             raise TypeError("the token's process answers with something else")
         for data, result in zip(inputs, results, strict=True):
             _check(key, key_use, data, result)
         return results
 
-    def destroy(self, key: Key) -> None:
+    def destroy(self, key: HeldKey) -> None:
         """Destroy a key in the token; one that is gone already is no error."""
-        if key.handle is not None:
-            self.pool.call("destroy", key.handle)
+        match key.private:
+            case OnToken(handle) | Destroyed(bytes(handle)):
+                self.destroy_handle(handle)
+            case Sealed() | Destroyed():
+                pass
 
     def handles(self) -> list[bytes]:
         """Of all this keystore's keys in the token."""
@@ -96,15 +101,12 @@ class TokenKeys:
         """Destroy a key that no row knows."""
         self.pool.call("destroy", handle)
 
-    def _seal(self, key_id: str, handle: bytes, public_der: bytes) -> bytes:
-        return self.seal.close(_marker(handle, public_der), key_context(key_id))
 
-
-def _marker(handle: bytes, public_der: bytes) -> bytes:
+def _mark(handle: bytes, public_der: bytes) -> bytes:
     return b"pkcs11\0" + sha256(public_der).digest() + handle
 
 
-def _check_input(key: Key, key_use: KeyUse, data: bytes) -> None:
+def _check_input(key: HeldKey, key_use: KeyUse, data: bytes) -> None:
     """Raise MalformedKeyInput as `software` does; tokens have no common word for it."""
     public = load_der_public_key(key.public_key)
     match public, key_use:
@@ -117,7 +119,7 @@ def _check_input(key: Key, key_use: KeyUse, data: bytes) -> None:
                 raise MalformedKeyInput("the peer's point is not on the key's curve") from None
 
 
-def _check(key: Key, key_use: KeyUse, data: bytes, result: bytes) -> None:
+def _check(key: HeldKey, key_use: KeyUse, data: bytes, result: bytes) -> None:
     """Raise ArithmeticError unless the result is one of this very key; a secret agreed on shows
     nothing of it.
     """

@@ -15,7 +15,7 @@ from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.backends.making import MadeKey, key_context, make_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import HeldKey, Sealed
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyNotFound
 
@@ -52,7 +52,7 @@ class SoftwareKeys:
         """Make a key pair, sealed under its identifier."""
         return make_key(key_id, algorithm, self._seal)
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key once on each input, on all processors where there are several."""
         opened = self._opened(key)
         use = partial(arithmetic.use_open, opened, key_use, random=self._random)
@@ -63,30 +63,30 @@ class SoftwareKeys:
         made = list(self._threads.map(lambda part: [use(each) for each in part], parts))
         return [made[at % self._processors][at // self._processors] for at in range(len(inputs))]
 
-    def destroy(self, key: Key) -> None:
+    def destroy(self, key: HeldKey) -> None:
         """Forget an open key; its sealed bytes are erased in the database."""
         with self._lock:
             self._open.pop(key.id, None)
 
-    def _opened(self, key: Key) -> arithmetic.OpenKey:
-        if key.sealed_private is None:
-            raise KeyNotFound("the key has been destroyed")
-        now = self._monotonic()
+    def _opened(self, key: HeldKey) -> arithmetic.OpenKey:
+        if not isinstance(key.private, Sealed):
+            raise KeyNotFound("the key is not in the database")
+        sealed, now = key.private.private, self._monotonic()
         with self._lock:
             while self._open and next(iter(self._open.values())).since + OPEN_SECONDS <= now:
                 self._open.popitem(last=False)
             entry = self._open.get(key.id)
-            if entry is not None and entry.sealed == key.sealed_private:
+            if entry is not None and entry.sealed == sealed:
                 return entry.key
-        opened = self._load(key, key.sealed_private)
+        opened = self._load(key, sealed)
         with self._lock:
             self._open.pop(key.id, None)
-            self._open[key.id] = _Entry(key.sealed_private, opened, now)
+            self._open[key.id] = _Entry(sealed, opened, now)
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         return opened
 
-    def _load(self, key: Key, sealed: bytes) -> arithmetic.OpenKey:
+    def _load(self, key: HeldKey, sealed: bytes) -> arithmetic.OpenKey:
         pkcs8 = self._seal.open(sealed, key_context(key.id))
         try:
             opened = arithmetic.load(pkcs8)

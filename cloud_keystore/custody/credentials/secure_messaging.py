@@ -12,7 +12,7 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
-from cloud_keystore.model.cards import SECURE_MESSAGING
+from cloud_keystore.model.cards import SECURE_MESSAGING, Destroyed
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.journal import Kind
@@ -38,8 +38,13 @@ class SecureMessaging:
         """
         with self.database.write() as connection:
             card = cards.in_use(connection, serial)
-            key = cards.key_under(connection, card.id, SECURE_MESSAGING)
-            if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
+            known = cards.key_under(connection, card.id, SECURE_MESSAGING)
+            key = None if known is None else cards.find_key(connection, known.id)
+            if (
+                key is None
+                or isinstance(key.private, Destroyed)
+                or SUITE_OF[key.algorithm] != cipher_suite
+            ):
                 raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
             padding.check(KeyUse.AGREE, key.algorithm, point)
             agreed = entries.about_card(

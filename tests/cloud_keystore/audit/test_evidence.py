@@ -23,17 +23,15 @@ from cloudcard.administration.v1 import administration_pb2, administration_pb2_g
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
-from cloudcard.enrolment.v1 import enrolment_pb2
-from cloudcard.registry.v1 import registry_pb2, registry_pb2_grpc
+from cloudcard.registry.v1 import alerts_pb2, cards_pb2, identities_pb2, organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
+from support.registry import Registry
+from support.schema import METHODS
 
-FILES = (
-    workstation_pb2, administration_pb2, authenticator_pb2, registry_pb2, audit_pb2, enrolment_pb2,
-)  # fmt: skip
 DIGEST = b"\x11" * 32
 PIN, PUK = 0x80, 0x81
 FACTORY_PIN, FACTORY_PUK = b"123456", b"12345678"
@@ -64,23 +62,23 @@ TOLD: dict[str, Kind] = {
     "AdministrationService.SetTries": Kind.PASSCODE_SET,
     "AdministrationService.ResetCard": Kind.CARD_RESET,
     "AdministrationService.AttestKey": Kind.KEY_ATTESTED,
-    "RegistryService.CreateUser": Kind.USER_ADDED,
-    "RegistryService.CreateDeviceToken": Kind.IDENTITY_INVITED,
-    "RegistryService.CreateWorkstation": Kind.IDENTITY_INVITED,
-    "RegistryService.RemoveWorkstation": Kind.IDENTITY_REMOVED,
-    "RegistryService.RemoveDevice": Kind.IDENTITY_REMOVED,
-    "RegistryService.CreateOperator": Kind.IDENTITY_INVITED,
-    "RegistryService.RemoveOperator": Kind.IDENTITY_REMOVED,
-    "RegistryService.CreateAuditor": Kind.IDENTITY_INVITED,
-    "RegistryService.RemoveAuditor": Kind.IDENTITY_REMOVED,
-    "RegistryService.IssueCard": Kind.CARD_ISSUED,
-    "RegistryService.UnlockCard": Kind.PASSCODE_UNBLOCKED,
-    "RegistryService.SuspendCard": Kind.CARD_SUSPENDED,
-    "RegistryService.ResumeCard": Kind.CARD_RESUMED,
-    "RegistryService.RevokeCard": Kind.CARD_REVOKED,
-    "RegistryService.AcknowledgeAlert": Kind.ALERT_ACKNOWLEDGED,
-    "RegistryService.CreateOrganisation": Kind.ORGANISATION_ADDED,
-    "RegistryService.SetPolicy": Kind.POLICY_SET,
+    "PeopleService.CreateUser": Kind.USER_ADDED,
+    "IdentityService.CreateDeviceToken": Kind.IDENTITY_INVITED,
+    "IdentityService.CreateWorkstation": Kind.IDENTITY_INVITED,
+    "IdentityService.RemoveWorkstation": Kind.IDENTITY_REMOVED,
+    "IdentityService.RemoveDevice": Kind.IDENTITY_REMOVED,
+    "IdentityService.CreateOperator": Kind.IDENTITY_INVITED,
+    "IdentityService.RemoveOperator": Kind.IDENTITY_REMOVED,
+    "IdentityService.CreateAuditor": Kind.IDENTITY_INVITED,
+    "IdentityService.RemoveAuditor": Kind.IDENTITY_REMOVED,
+    "CardService.IssueCard": Kind.CARD_ISSUED,
+    "CardService.UnlockCard": Kind.PASSCODE_UNBLOCKED,
+    "CardService.SuspendCard": Kind.CARD_SUSPENDED,
+    "CardService.ResumeCard": Kind.CARD_RESUMED,
+    "CardService.RevokeCard": Kind.CARD_REVOKED,
+    "AlertService.AcknowledgeAlert": Kind.ALERT_ACKNOWLEDGED,
+    "OrganisationService.CreateOrganisation": Kind.ORGANISATION_ADDED,
+    "OrganisationService.SetPolicy": Kind.POLICY_SET,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
     "AuditService.SearchEntries": Kind.JOURNAL_READ,
     "AuditService.ExportEntries": Kind.JOURNAL_READ,
@@ -100,24 +98,19 @@ UNTOLD: dict[str, str] = {
         f"AuthenticatorService.{name}": "reads"
         for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions")
     },
+    "PeopleService.ListUsers": "reads",
+    "AlertService.ListAlerts": "reads",
+    **{f"CardService.{name}": "reads" for name in ("ListProfiles", "ListCards", "GetCard")},
+    **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
     **{
-        f"RegistryService.{name}": "reads"
-        for name in (
-            *("ListUsers", "ListDevices", "ListWorkstations", "ListOperators", "ListAuditors"),
-            *("ListCards", "GetCard", "ListProfiles", "ListAlerts", "ListOrganisations"),
-            "ListPolicies",
-        )
+        f"IdentityService.List{name}": "reads"
+        for name in ("Workstations", "Devices", "Operators", "Auditors")
     },
 }
 
 
 def test_every_method_is_in_a_table() -> None:
-    methods = {
-        f"{service.name}.{method.name}"
-        for file in FILES
-        for service in file.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
-    }
+    methods = {f"{method.containing_service.name}.{method.name}" for method in METHODS}
     assert methods == TOLD.keys() | UNTOLD.keys()
     assert not TOLD.keys() & UNTOLD.keys()
 
@@ -185,7 +178,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     with Nursery(tmp_path / "logs") as nursery, ExitStack() as open_:
         keystore = KeystoreProcess(tmp_path, nursery)
         place = Place(keystore, Journal(tmp_path / "keystore" / "keystore.db"), open_)
-        keystore.registry = registry_pb2_grpc.RegistryServiceStub(place.channel(keystore.operator))
+        keystore.registry = Registry(place.channel(keystore.operator))
         yield place
 
 
@@ -199,11 +192,13 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     device = authenticator_pb2_grpc.AuthenticatorServiceStub(phone_channel)
     phone = Phone(own_phone, phone_channel)
     registry = keystore.registry
-    registry.SetPolicy(
-        registry_pb2.SetPolicyRequest(policy=registry_pb2.Policy(largest_batch=1, session=TERMS))
+    registry.organisations.SetPolicy(
+        organisations_pb2.SetPolicyRequest(
+            policy=organisations_pb2.Policy(largest_batch=1, session=TERMS)
+        )
     )
-    organisation = registry_pb2.CreateOrganisationRequest(name="St Elsewhere")
-    registry.CreateOrganisation(organisation)
+    organisation = organisations_pb2.CreateOrganisationRequest(name="St Elsewhere")
+    registry.organisations.CreateOrganisation(organisation)
 
     serial, puk = _issued(place, user_id, phone, "sm-cs2")
     _use_passcodes(pc, serial, puk)
@@ -220,10 +215,10 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     _audit(place)
     phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
     _operate(registry, user_id, serial)
-    gone = registry_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
-    registry.RemoveDevice(gone)
-    gone_too = registry_pb2.RemoveWorkstationRequest(workstation_id=own_pc.id, reason="stolen")
-    registry.RemoveWorkstation(gone_too)
+    gone = identities_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
+    registry.identities.RemoveDevice(gone)
+    gone_too = identities_pb2.RemoveWorkstationRequest(workstation_id=own_pc.id, reason="stolen")
+    registry.identities.RemoveWorkstation(gone_too)
 
     missing = {
         name: kind for name, kind in TOLD.items() if kind not in place.journal.found.get(name, ())
@@ -234,10 +229,8 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
 
 def _issued(place: Place, user_id: str, phone: Phone, profile: str) -> tuple[str, bytes]:
     """Serial number and PUK of a new card."""
-    asked = registry_pb2.IssueCardRequest(
-        request_id=os.urandom(16), user_id=user_id, profile=profile
-    )
-    serial = place.keystore.registry.IssueCard(asked).card.serial
+    asked = cards_pb2.IssueCardRequest(request_id=os.urandom(16), user_id=user_id, profile=profile)
+    serial = place.keystore.registry.cards.IssueCard(asked).card.serial
     return serial, phone.set_passcode(serial, PASSCODE).encode()
 
 
@@ -328,8 +321,8 @@ def _administer(channel: grpc.Channel, serial: str) -> None:
 
 
 def _audit(place: Place) -> None:
-    asked = registry_pb2.CreateAuditorRequest(display_name="Grace")
-    token = place.keystore.registry.CreateAuditor(asked).token.text
+    asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
+    token = place.keystore.registry.identities.CreateAuditor(asked).token.text
     own = identity.enrol(token, place.keystore.folder / "auditor", "auditor")
     stub = audit_pb2_grpc.AuditServiceStub(place.channel(own))
     while not stub.GetJournal(audit_pb2.GetJournalRequest()).checkpoint:
@@ -339,20 +332,22 @@ def _audit(place: Place) -> None:
     stub.ListCheckpoints(audit_pb2.ListCheckpointsRequest())
     stub.ProveInclusion(audit_pb2.ProveInclusionRequest(size=1, indices=[0]))
     stub.ProveConsistency(audit_pb2.ProveConsistencyRequest(old_size=1, size=1))
-    place.keystore.registry.RemoveAuditor(
-        registry_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done")
+    place.keystore.registry.identities.RemoveAuditor(
+        identities_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done")
     )
 
 
-def _operate(registry: registry_pb2_grpc.RegistryServiceStub, user_id: str, serial: str) -> None:
-    pb = registry_pb2
-    registry.CreateOperator(pb.CreateOperatorRequest(display_name="Otto"))
-    invited = registry.ListOperators(pb.ListOperatorsRequest()).operators[-1]
-    registry.RemoveOperator(pb.RemoveOperatorRequest(operator_id=invited.id, reason="left"))
-    registry.UnlockCard(pb.UnlockCardRequest(card_serial=serial))
-    (alert,) = registry.ListAlerts(pb.ListAlertsRequest()).alerts  # which has suspended the card
-    registry.AcknowledgeAlert(pb.AcknowledgeAlertRequest(alert_id=alert.id))
-    registry.ResumeCard(pb.ResumeCardRequest(card_serial=serial))
-    registry.SuspendCard(pb.SuspendCardRequest(card_serial=serial))
-    registry.RevokeCard(pb.RevokeCardRequest(card_serial=serial, reason="left"))
-    registry.CreateDeviceToken(pb.CreateDeviceTokenRequest(user_id=user_id))
+def _operate(registry: Registry, user_id: str, serial: str) -> None:
+    identities, cards, alerts = registry.identities, registry.cards, registry.alerts
+    identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
+    invited = identities.ListOperators(identities_pb2.ListOperatorsRequest()).operators[-1]
+    identities.RemoveOperator(
+        identities_pb2.RemoveOperatorRequest(operator_id=invited.id, reason="left")
+    )
+    cards.UnlockCard(cards_pb2.UnlockCardRequest(card_serial=serial))
+    (alert,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest()).alerts  # has suspended the card
+    alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(alert_id=alert.id))
+    cards.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=serial))
+    cards.SuspendCard(cards_pb2.SuspendCardRequest(card_serial=serial))
+    cards.RevokeCard(cards_pb2.RevokeCardRequest(card_serial=serial, reason="left"))
+    identities.CreateDeviceToken(identities_pb2.CreateDeviceTokenRequest(user_id=user_id))

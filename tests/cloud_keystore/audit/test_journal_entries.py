@@ -59,7 +59,7 @@ def test_what_operators_do_with_cards(world: World) -> None:
     user, _ = world.user()
     request_id = os.urandom(16)
     for _ in range(2):  # the second finds the card made
-        card = world.cards.issue(request_id, user.id, "p256", actor=OPERATOR).card
+        card = world.issuing.issue(request_id, user.id, "p256", actor=OPERATOR).card
     world.passcodes.set_first(card.serial, PASSCODE, world.phone_of(user))
     for move in MOVES.values():
         move(world, card.serial)
@@ -99,7 +99,7 @@ def test_what_is_refused_is_not_told_as_done(world: World) -> None:
 
 def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
     user, _ = world.user()
-    card = world.cards.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
+    card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
     puk = world.passcodes.set_first(card.serial, PASSCODE, world.phone_of(user)).encode()
     pc = world.workstation().identity
     world.passcodes.verify(card.serial, PIN, PASSCODE, pc)
@@ -128,7 +128,7 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
 
 def test_no_secret_is_in_any_entry(world: World) -> None:
     user, token = world.people.add_user("Ada", "", actor=OPERATOR)
-    card = world.cards.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
+    card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
     puk = world.passcodes.set_first(card.serial, b"731964", world.phone_of(user))
     pc = world.workstation().identity
     world.passcodes.verify(card.serial, PIN, b"731964", pc)

@@ -24,7 +24,7 @@ from cloud_keystore.cards.allowed import LARGEST_CARD, LARGEST_OBJECT
 from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
 from cloud_keystore.custody.credentials.management_keys import encipher
 from cloud_keystore.model.algorithms import Algorithm, Cipher, KeyUse
-from cloud_keystore.model.cards import PIN, PUK, Key, KeyPolicies, PinPolicy, TouchPolicy
+from cloud_keystore.model.cards import PIN, PUK, Destroyed, Key, KeyPolicies, PinPolicy, TouchPolicy
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     AdministratorNeeded,
@@ -125,7 +125,7 @@ class TestAttacks:
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled, profile: str, change: str
     ) -> None:
         serial = world.card(ada[0], profile)
-        before = world.cards.image(serial)
+        before = world.image(serial)
         who = Administrator(serial, os.urandom(32), pc.identity)
         with pytest.raises(AdministrationRefused):
             CHANGES[change](world, who)
@@ -133,7 +133,7 @@ class TestAttacks:
             world.administration.reset_card(serial, PC)
         with pytest.raises(AdministrationRefused):
             world.administration.attest_key(serial, 0x9A, PC)
-        assert world.cards.image(serial) == before
+        assert world.image(serial) == before
 
     @pytest.mark.parametrize("change", CHANGES)
     def test_a_card_that_is_suspended(
@@ -155,10 +155,10 @@ class TestAttacks:
     def test_a_refused_change_leaves_the_card_alone(
         self, world: World, serial: str, admin: Administrator, change: str
     ) -> None:
-        before = world.cards.image(serial)
+        before = world.image(serial)
         with pytest.raises(AdministratorNeeded):
             CHANGES[change](world, replace(admin, proof=b"x"))
-        assert world.cards.image(serial) == before
+        assert world.image(serial) == before
 
     def test_a_new_management_key_ends_the_administration(
         self, world: World, serial: str, pc: Enrolled, admin: Administrator
@@ -169,7 +169,7 @@ class TestAttacks:
         with pytest.raises(AdministratorNeeded):
             CHANGES["write"](world, elsewhere)
         CHANGES["write"](world, admin)  # tools go on with notes of their own
-        assert world.cards.image(serial).management is Cipher.AES_256
+        assert world.image(serial).management is Cipher.AES_256
         at = (serial, Cipher.AES_256, pc.identity)
         sent = world.management_keys.request_challenge(*at, enciphered=False)
         answer = encipher(Cipher.AES_256, bytes(range(32)), sent)
@@ -197,7 +197,7 @@ class TestAttacks:
 class TestObjects:
     def test_a_written_object(self, world: World, serial: str, admin: Administrator) -> None:
         made = world.administration.write_object(admin, ObjectTag.PRINTED_INFORMATION, b"Ada")
-        after = world.cards.image(serial).objects
+        after = world.image(serial).objects
         assert after[ObjectTag.PRINTED_INFORMATION] == b"Ada"
         assert set(made.objects) == {ObjectTag.PRINTED_INFORMATION, ObjectTag.SECURITY_OBJECT}
         assert all(after[tag] == value for tag, value in made.objects.items())
@@ -205,13 +205,13 @@ class TestObjects:
     def test_a_removed_object(self, world: World, serial: str, admin: Administrator) -> None:
         made = world.administration.write_object(admin, ObjectTag.CCC, b"")
         assert made.objects[ObjectTag.CCC] is None
-        assert ObjectTag.CCC not in world.cards.image(serial).objects
+        assert ObjectTag.CCC not in world.image(serial).objects
 
     def test_the_notes_of_yubicos_tools(
         self, world: World, serial: str, admin: Administrator
     ) -> None:
         world.administration.write_object(admin, 0x5FFF00, b"\x80\x00")
-        assert world.cards.image(serial).objects[0x5FFF00] == b"\x80\x00"
+        assert world.image(serial).objects[0x5FFF00] == b"\x80\x00"
 
     @pytest.mark.parametrize(
         "tag", [0, 1, 0x5FC104, 0x5FC124, 0x600000, 2**32 - 1, ATTESTATION_CERTIFICATE]
@@ -228,13 +228,13 @@ class TestObjects:
             )
 
     def test_a_full_card(self, world: World, serial: str, admin: Administrator) -> None:
-        room = LARGEST_CARD - sum(len(each) for each in world.cards.image(serial).objects.values())
+        room = LARGEST_CARD - sum(len(each) for each in world.image(serial).objects.values())
         tags = iter(range(0x5FFF10, 0x5FFF80))
         for _ in range(room // LARGEST_OBJECT):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
         with pytest.raises(CardFull):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
-        total = sum(len(each) for each in world.cards.image(serial).objects.values())
+        total = sum(len(each) for each in world.image(serial).objects.values())
         assert LARGEST_CARD - LARGEST_OBJECT < total <= LARGEST_CARD
         world.administration.write_object(admin, 0x5FFF10, bytes(LARGEST_OBJECT))  # in its place
         world.administration.write_object(admin, 0x5FFF10, b"")
@@ -257,7 +257,7 @@ class TestObjects:
 
 def as_card(world: World, serial: str) -> CardImage:
     """The card that a reader makes of it."""
-    image = world.cards.image(serial)
+    image = world.image(serial)
     of_card = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
     return CardImage(image.card.serial, image.card.guid, image.objects, of_card)
 
@@ -336,7 +336,7 @@ class TestKeys:
         with world.database.read() as connection:
             kept = cards.find_key(connection, old.id)
         assert kept is not None
-        assert kept.sealed_private is None
+        assert kept.private == Destroyed()
 
     @pytest.mark.parametrize("algorithm", set(Algorithm) - {Algorithm.RSA_4096})
     def test_each_algorithm(self, world: World, admin: Administrator, algorithm: Algorithm) -> None:
@@ -395,10 +395,10 @@ class TestKeys:
         public.verify(signature, b"\x11" * 32, ec.ECDSA(Prehashed(SHA256())))
 
     def test_a_broken_key_replaces_nothing(self, world: World, admin: Administrator) -> None:
-        before = world.cards.image(admin.card_serial)
+        before = world.image(admin.card_serial)
         with pytest.raises(MalformedKeyInput):
             world.administration.import_key(admin, 0x9A, P256, b"\xff" * 32, STANDARD)
-        assert world.cards.image(admin.card_serial) == before
+        assert world.image(admin.card_serial) == before
 
     def test_a_moved_key(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled, admin: Administrator
@@ -440,7 +440,7 @@ class TestKeys:
         with world.database.read() as connection:
             kept = cards.find_key(connection, old.id)
         assert kept is not None
-        assert kept.sealed_private is None
+        assert kept.private == Destroyed()
         with pytest.raises(KeyNotFound):
             world.administration.move_key(admin, 0x9A, None)
 
@@ -496,10 +496,10 @@ class TestReset:
         admin = world.administrator(serial, pc)
         world.administration.write_object(admin, 0x5FFF10, b"note")
         CHANGES["management key"](world, admin)
-        before, waiting = world.cards.image(serial), world.ask(serial, pc)
+        before, waiting = world.image(serial), world.ask(serial, pc)
         block(world, serial, pc)
         made = world.administration.reset_card(serial, PC)
-        after = world.cards.image(serial)
+        after = world.image(serial)
         assert after.keys == ()
         assert set(after.objects) == {
             ObjectTag.CHUID,
@@ -539,7 +539,7 @@ class TestAttestation:
         )
         der = world.administration.attest_key(serial, 0x9A, PC)
         certificate = x509.load_der_x509_certificate(der)
-        contents = world.cards.image(serial).objects[ATTESTATION_CERTIFICATE]
+        contents = world.image(serial).objects[ATTESTATION_CERTIFICATE]
         issuer = world.cards.authorities.attestation
         assert issuer.der in contents
         certificate.verify_directly_issued_by(issuer.certificate)

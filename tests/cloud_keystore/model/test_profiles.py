@@ -72,7 +72,7 @@ def test_a_profile_hangs_together(name: str) -> None:
 @every_profile
 def test_a_card_of_every_profile(world: World, ada: tuple[User, Enrolled], name: str) -> None:
     serial = world.card(ada[0], name)
-    image, profile = world.cards.image(serial), PROFILES[name]
+    image, profile = world.image(serial), PROFILES[name]
     assert re.fullmatch(rf"{profile.serial_prefix}\d{{13}}", serial)
     assert {key.key_ref for key in image.keys} == {key.key_ref for key in profile.keys}
     keys = {
@@ -101,7 +101,7 @@ def test_v1_has_no_key_for_signatures(
         certificate = x509.load_der_x509_certificate(key.certificate)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         assert not usage.content_commitment
-    assert names.ObjectTag.SIGNATURE_CERTIFICATE not in world.cards.image(serial).objects
+    assert names.ObjectTag.SIGNATURE_CERTIFICATE not in world.image(serial).objects
     with pytest.raises(KeyNotFound):
         world.ask(serial, pc, key_ref=0x9C, algorithm=0x07)
 
@@ -169,7 +169,7 @@ def test_a_global_pin_begins_as_the_pin(
     assert world.passcodes.status(serial, 0x00).tries_left == 3
     with pytest.raises(KeyNotFound):
         world.passcodes.verify(other, 0x00, PASSCODE, pc.identity)
-    discovery = world.cards.image(serial).objects[names.ObjectTag.DISCOVERY]
+    discovery = world.image(serial).objects[names.ObjectTag.DISCOVERY]
     assert discovery.endswith(bytes.fromhex("5F2F026010"))
 
 

@@ -25,16 +25,15 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.run.wiring import SERVICES
-from cloudcard.registry.v1 import registry_pb2
+from cloudcard.registry.v1 import people_pb2
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
+from support import schema
 from support.keystore_process import KeystoreProcess, code
 
 SERVING = pb.HealthCheckResponse.SERVING
 NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
-PROTO = Path(__file__).parents[3] / "proto"
-ENROLMENT = "cloudcard.enrolment.v1.EnrolmentService"
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +91,8 @@ def test_reflection_names_every_service_and_describes_it(keystore: KeystoreProce
 
 def test_no_service_of_the_protocol_is_left_out() -> None:
     """A new service that is not in the list would have no health and no reflection."""
-    found = {
-        f"cloudcard.{file.parent.parent.name}.{file.parent.name}.{line.split()[1]}"
-        for file in PROTO.glob("cloudcard/*/*/*.proto")
-        for line in file.read_text().splitlines()
-        if line.startswith("service ")
-    }
-    assert found - {ENROLMENT} == set(SERVICES)
+    found = {service.full_name for service in schema.SERVICES}
+    assert found - {schema.ENROLMENT} == set(SERVICES)
 
 
 def test_a_stop_lets_a_call_under_way_end_and_takes_no_new_one(tmp_path: Path) -> None:
@@ -111,8 +105,8 @@ def test_a_stop_lets_a_call_under_way_end_and_takes_no_new_one(tmp_path: Path) -
         done: list[str] = []
 
         def create() -> None:
-            request = registry_pb2.CreateUserRequest(display_name="Ada")
-            done.append(keystore.registry.CreateUser(request, timeout=20).user.id)
+            request = people_pb2.CreateUserRequest(display_name="Ada")
+            done.append(keystore.registry.people.CreateUser(request, timeout=20).user.id)
 
         calling = threading.Thread(target=create)
         calling.start()

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2
+from cloudcard.registry.v1 import organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
@@ -66,9 +66,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("place")
     with Nursery(folder / "logs") as nursery:
         keystore = KeystoreProcess(folder, nursery)
-        keystore.registry.SetPolicy(
-            registry_pb2.SetPolicyRequest(
-                policy=registry_pb2.Policy(largest_batch=250, session=TERMS)
+        keystore.registry.organisations.SetPolicy(
+            organisations_pb2.SetPolicyRequest(
+                policy=organisations_pb2.Policy(largest_batch=250, session=TERMS)
             )
         )
         user_id, phone = keystore.holder("Ada")

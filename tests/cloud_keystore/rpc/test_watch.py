@@ -189,4 +189,4 @@ def test_spans_reach_a_collector(tmp_path: Path) -> None:
             keystore.child.stop()
         collector.shutdown()
     bodies = [gzip.decompress(e) if e.startswith(b"\x1f\x8b") else e for e in received]
-    assert b"RegistryService/CreateUser" in b"".join(bodies)
+    assert b"PeopleService/CreateUser" in b"".join(bodies)

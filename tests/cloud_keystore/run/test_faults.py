@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_or_read_only_costs_no_approval(
 
 def issue_many(world: World, user: User) -> None:
     for _ in range(50):
-        world.cards.issue(os.urandom(16), user.id, "p256", actor=OPERATOR)
+        world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR)
 
 
 def performed(world: World, operation: Operation, pc: Enrolled) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from card_os.keys import KeyUse, Refusal, UseKey, Verified, VerifyPasscode
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
-from cloudcard.registry.v1 import registry_pb2
+from cloudcard.registry.v1 import organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
@@ -83,12 +83,12 @@ def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProce
     with Nursery(folder / "logs") as nursery:
         keystore = KeystoreProcess(folder, nursery)
         policies = {
-            "p256": registry_pb2.Policy(largest_batch=1, session=TERMS),
-            "global-pin": registry_pb2.Policy(largest_batch=1, passwordless=True),
+            "p256": organisations_pb2.Policy(largest_batch=1, session=TERMS),
+            "global-pin": organisations_pb2.Policy(largest_batch=1, passwordless=True),
         }
         for profile, policy in policies.items():
-            request = registry_pb2.SetPolicyRequest(profile=profile, policy=policy)
-            keystore.registry.SetPolicy(request, timeout=5)
+            request = organisations_pb2.SetPolicyRequest(profile=profile, policy=policy)
+            keystore.registry.organisations.SetPolicy(request, timeout=5)
         yield keystore
 
 

@@ -19,7 +19,7 @@ from card_os.piv import image_file
 from card_os.trace.lines import HEADER, Line, Received, Sent, read_all, write
 from card_os.trace.words import TraceError
 from cloudcard_tools.demo.programs import must
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.formats import logs, pcap
 from support.fakes import sample_image
 from support.trace_lines import lines as any_lines

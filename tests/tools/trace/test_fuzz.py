@@ -15,7 +15,7 @@ from card_os.keys import TriesLeft, Verified
 from card_os.piv.names import AID
 from card_os.trace.lines import HEADER, Answered, Image, Line, Power, Sent, write
 from card_os.trace.replay import SeededRandom, retell
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.fuzz import fuzzing
 from cloudcard_tools.trace.replay import cards
 from support.fakes import sample_image

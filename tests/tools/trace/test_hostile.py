@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from card_os.trace.lines import HEADER
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.replay import cards
 from support.fakes import sample_image
 

@@ -26,7 +26,7 @@ from card_os.trace.lines import (
     write,
 )
 from card_os.trace.replay import SeededRandom, retell
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.minimise.minimising import shortest
 from cloudcard_tools.trace.replay import cards
 from support.fakes import sample_image

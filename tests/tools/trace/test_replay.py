@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from card_os.trace.lines import HEADER
 from cloudcard_tools.shared.processes import Nursery
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.replay import cards
 from support.fakes import sample_image
 from support.vpcd_end import GET_ATR, OK, RESET, SIGN, VERIFY, Reader

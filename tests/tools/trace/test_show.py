@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from playwright.sync_api import sync_playwright
 
 from card_os.trace.lines import HEADER
-from cloudcard_tools.trace import trace
+from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.explain import entries, page
 from cloudcard_tools.trace.explain.entries import Entry, Kind
 
@@ -260,7 +260,7 @@ def test_a_file_of_any_length_is_shown_in_little_memory(
     path.write_text(HEADER + "\n" + "> 00a4040000\n~ 10\n< 6a82\n" * 10_000)
     code = (
         "import sys, tracemalloc\n"
-        "from cloudcard_tools.trace import trace\n"
+        "from cloudcard_tools.trace.command import trace\n"
         "from cloudcard_tools.trace.explain import command, page\n"
         "tracemalloc.start()\n"
         f"trace.main({['show', str(path), *options]!r}, standalone_mode=False)\n"

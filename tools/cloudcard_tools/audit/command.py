@@ -24,15 +24,19 @@ from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
 from cloudcard_tools.audit.filters import filter_options
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
-from cloudcard_tools.audit.service import ROLE, identity_option, journal
+from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
+from cloudcard_tools.shared.caller import Caller, caller_options
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 
+ROLE = "auditor"
 FOUND_SOMETHING = 1  # exit code of `verify`
 KEY_BYTES = 32
 COLUMNS = {"index": "#", "time": "TIME", "kind": "WHAT", "actor": "WHO", "details": "DETAILS"}
 WHOLE = 10**9
+
+auditor_options = caller_options(ROLE)
 
 
 @click.group(
@@ -54,18 +58,17 @@ def audit() -> None:
 @audit.command()
 @enrolling.token_argument
 @enrolling.token_file_option
-@identity_option
+@enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer an auditor's, by a one-time TOKEN (`cloudcard ra auditor add`)."""
     enrolling.enrol(token, token_file, folder, ROLE)
 
 
 @audit.command()
-@identity_option
-@json_option
-def key(folder: Path, as_json: bool) -> None:
+@auditor_options
+def key(caller: Caller) -> None:
     """Show which journal this is, and its key: keep it, and compare it with what others keep."""
-    with journal(folder) as service:
+    with caller.service(Journal) as service:
         head = service.head()
     facts: output.Row = {
         "origin": head.origin,
@@ -74,31 +77,29 @@ def key(folder: Path, as_json: bool) -> None:
         "checkpoint": head.note.decode(),
     }
     labels = {"origin": "Journal", "journal_key": "Key", "size": "Entries"}
-    output.print_facts(facts, labels, as_json=as_json)
+    caller.print_facts(facts, labels)
 
 
 @audit.command()
 @filter_options
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
-@identity_option
-@json_option
-def show(query: pb.SearchEntriesRequest, limit: int, folder: Path, as_json: bool) -> None:
+@auditor_options
+def show(query: pb.SearchEntriesRequest, limit: int, caller: Caller) -> None:
     """Show entries, the newest first. Times are UTC."""
-    with journal(folder) as service:
+    with caller.service(Journal) as service:
         found = list(service.search(query, limit))
-    rows = [_row(each, as_json=as_json) for each in found]
-    output.print_rows(rows, COLUMNS, "No entry matches.", as_json=as_json)
+    rows = [_row(each, as_json=caller.as_json) for each in found]
+    caller.print_rows(rows, COLUMNS, "No entry matches.")
 
 
 @audit.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@identity_option
-@json_option
-def export(file: Path, folder: Path, as_json: bool) -> None:
+@auditor_options
+def export(file: Path, caller: Caller) -> None:
     """Write the whole journal to FILE, with its checkpoints, to be verified elsewhere."""
     draft = file.with_name(file.name + ".part")
     with (
-        journal(folder) as service,
+        caller.service(Journal) as service,
         Progress(console=Console(stderr=True), transient=True) as progress,
         _writing(draft) as out,
     ):
@@ -121,7 +122,7 @@ def export(file: Path, folder: Path, as_json: bool) -> None:
     draft.replace(file)
     facts: output.Row = {"file": str(file), "entries": size, "checkpoints": written}
     labels = {"file": "Exported to", "entries": "Entries", "checkpoints": "Checkpoints"}
-    output.print_facts(facts, labels, as_json=as_json)
+    caller.print_facts(facts, labels)
 
 
 @audit.command()
@@ -171,13 +172,12 @@ def verify(
 @audit.command("pack")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @filter_options
-@identity_option
-@json_option
-def pack_command(file: Path, query: pb.SearchEntriesRequest, folder: Path, as_json: bool) -> None:
+@auditor_options
+def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> None:
     """Write an evidence pack: the entries that match, with proofs, as one zip."""
     if file.exists():
         raise Failure(f"{file} exists: choose another name")
-    with journal(folder) as service:
+    with caller.service(Journal) as service:
         head = service.head()
         found = [
             each
@@ -192,7 +192,7 @@ def pack_command(file: Path, query: pb.SearchEntriesRequest, folder: Path, as_js
         ]
     pack.pack(file, head, entries)
     facts: output.Row = {"file": str(file), "entries": len(entries)}
-    output.print_facts(facts, {"file": "Packed into", "entries": "Entries"}, as_json=as_json)
+    caller.print_facts(facts, {"file": "Packed into", "entries": "Entries"})
 
 
 def _row(kept: pb.Entry, *, as_json: bool) -> output.Row:

@@ -1,27 +1,22 @@
-"""The keystore's journal under the auditor's identity."""
+"""The keystore's journal, as auditors are told it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+
+import grpc
 
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
 from cloudcard.audit.v1 import audit_pb2 as pb
-from cloudcard.audit.v1 import audit_pb2_grpc
-from cloudcard_tools.shared import enrolling, identity
-from cloudcard_tools.shared.failures import Failure, failures
+from cloudcard.audit.v1.audit_pb2_grpc import AuditServiceStub
+from cloudcard_tools.shared.failures import Failure
 
-ROLE = "auditor"
-TIMEOUT_SECONDS = 15.0
 PROOF_SECONDS = 600.0  # a proof reads the whole journal
 PAGE = 500
 MOST_PROOFS = 1000
-
-identity_option = enrolling.identity_option(ROLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +32,12 @@ class Head:
 class Journal:
     """The journal as the service tells it."""
 
-    def __init__(self, stub: audit_pb2_grpc.AuditServiceStub) -> None:
-        self._stub = stub
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = AuditServiceStub(channel)
 
     def head(self) -> Head:
         """The newest checkpoint; raises Failure as long as there is none."""
-        said = self._stub.GetJournal(pb.GetJournalRequest(), timeout=TIMEOUT_SECONDS)
+        said = self._stub.GetJournal(pb.GetJournalRequest())
         if not said.checkpoint:
             raise Failure("the journal has no checkpoint yet: try again in a few seconds")
         try:
@@ -57,7 +52,7 @@ class Journal:
         asked.CopyFrom(query)
         while most > 0:
             asked.page_size = min(most, PAGE)
-            page = self._stub.SearchEntries(asked, timeout=TIMEOUT_SECONDS)
+            page = self._stub.SearchEntries(asked)
             yield from page.entries
             most -= len(page.entries)
             asked.page_token = page.next_page_token
@@ -74,7 +69,7 @@ class Journal:
         after = 0
         while after < end:
             asked = pb.ListCheckpointsRequest(after_size=after, page_size=PAGE)
-            page = self._stub.ListCheckpoints(asked, timeout=TIMEOUT_SECONDS).checkpoints
+            page = self._stub.ListCheckpoints(asked).checkpoints
             for note in page:
                 after = int(note.split(b"\n")[1])
                 if after <= end:
@@ -90,10 +85,3 @@ class Journal:
             )
             for proof in self._stub.ProveInclusion(asked, timeout=PROOF_SECONDS).proofs:
                 yield tuple(proof.hashes)
-
-
-@contextmanager
-def journal(folder: Path) -> Iterator[Journal]:
-    """The service under the auditor's identity; its failures become Failures."""
-    with failures(), identity.channel(identity.load(folder)) as channel:
-        yield Journal(audit_pb2_grpc.AuditServiceStub(channel))

@@ -20,6 +20,7 @@ from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import Identity
 
+ROLE = "authenticator"
 TIMEOUT_SECONDS = 10.0
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-from cloudcard_tools.authenticator.phone import TIMEOUT_SECONDS
+from cloudcard.authenticator.v1.authenticator_pb2_grpc import AuthenticatorServiceStub
+from cloudcard_tools.authenticator.phone import ROLE
 from cloudcard_tools.authenticator.screen import KEY_NAME, KEY_USE
-from cloudcard_tools.shared import enrolling, identity
-from cloudcard_tools.shared.failures import failures
-from cloudcard_tools.shared.output import Row, iso_time, json_option, print_json, print_rows
+from cloudcard_tools.shared.caller import Caller, caller_options
+from cloudcard_tools.shared.output import Row, iso_time, print_json
 
 COLUMNS = {
     "id": "Session",
@@ -23,8 +20,6 @@ COLUMNS = {
     "uses_left": "Uses left",
     "expires": "Until",
 }
-
-identity_option = enrolling.identity_option("authenticator")
 
 
 @click.group(
@@ -39,26 +34,22 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@identity_option
-@json_option
-def sessions_list(folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def sessions_list(caller: Caller) -> None:
     """List what workstations may use now without asking you."""
-    with failures(), identity.channel(identity.load(folder)) as channel:
-        stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
-        found = stub.ListSessions(pb.ListSessionsRequest(), timeout=TIMEOUT_SECONDS).sessions
-    print_rows([_row(each) for each in found], COLUMNS, "No open sessions.", as_json=as_json)
+    with caller.service(AuthenticatorServiceStub) as stub:
+        found = stub.ListSessions(pb.ListSessionsRequest()).sessions
+    caller.print_rows([_row(each) for each in found], COLUMNS, "No open sessions.")
 
 
 @sessions.command("end")
 @click.argument("session")
-@identity_option
-@json_option
-def sessions_end(session: str, folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def sessions_end(session: str, caller: Caller) -> None:
     """End the session SESSION: you are asked again at its key's next use."""
-    with failures(), identity.channel(identity.load(folder)) as channel:
-        stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
-        stub.EndSession(pb.EndSessionRequest(session_id=session), timeout=TIMEOUT_SECONDS)
-    if as_json:
+    with caller.service(AuthenticatorServiceStub) as stub:
+        stub.EndSession(pb.EndSessionRequest(session_id=session))
+    if caller.as_json:
         print_json({"id": session, "ended": True})
     else:
         click.echo("Ended.")

@@ -14,7 +14,8 @@ import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
-from cloudcard_tools.shared.failures import Failure, Refused, explain, failures
+from cloudcard_tools.shared.calling import explain, explained
+from cloudcard_tools.shared.failures import Failure, Refused
 from cloudcard_tools.shared.output import print_facts
 
 RETRY_SECONDS = 0.5
@@ -110,7 +111,7 @@ class Watch:
             self._say("hint", HINT)
             return
         try:
-            with failures():
+            with explained():
                 state = self._decide(current, typed.lower())
         except Failure as failure:
             self._say("failure", failure.message, operation=current.operation_id)
@@ -139,7 +140,7 @@ class Watch:
                 for event in self.phone.watch():
                     self.happenings.put(event)
             except grpc.RpcError as error:
-                failure = explain(error) if isinstance(error, grpc.Call) else Failure(str(error))
+                failure = explain(error)
                 if isinstance(failure, Refused) and failure.reason == "IDENTITY_REJECTED":
                     self.happenings.put(failure)
                     self.happenings.put(Finished())  # this phone was removed: it rings no more

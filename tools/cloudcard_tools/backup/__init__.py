@@ -1,5 +1,1 @@
 """`cloudcard backup` and `cloudcard restore`."""
-
-from cloudcard_tools.backup.command import backup, restore
-
-__all__ = ["backup", "restore"]

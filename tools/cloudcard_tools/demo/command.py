@@ -20,7 +20,7 @@ from cloudcard_tools.shared.processes import Nursery
 STARTED = (
     "cloudcard_tools.serve.command",
     "cloudcard_tools.ra",
-    "cloudcard_tools.authenticator.commands",
+    "cloudcard_tools.authenticator.command",
     "cloudcard_tools.reader.of_keystore",
 )
 

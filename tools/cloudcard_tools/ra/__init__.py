@@ -1,5 +1,1 @@
 """`cloudcard ra`: the registration authority's command line."""
-
-from cloudcard_tools.ra.command import ra
-
-__all__ = ["ra"]

@@ -11,16 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard.registry.v1 import registry_pb2_grpc
-from cloudcard_tools.ra.registry import (
-    ALGORITHM,
-    TIMEOUT_SECONDS,
-    identity_option,
-    registry,
-    when,
-)
-from cloudcard_tools.shared.output import Row, Value, json_option, print_facts, print_rows
+from cloudcard.registry.v1 import cards_pb2 as pb
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard_tools.ra.registry import ALGORITHM, operator_options, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row, Value
 
 CARD_STATE = {
     pb.CARD_STATE_PENDING: "pending",
@@ -52,11 +47,8 @@ def card() -> None:
     "--profile", default="", help="What to make, of `profile list`; by default the one marked *."
 )
 @click.option("--organisation", "organisation_id", default="", help="ID, of `organisation list`.")
-@identity_option
-@json_option
-def card_issue(
-    user_id: str, profile: str, organisation_id: str, folder: Path, as_json: bool
-) -> None:
+@operator_options
+def card_issue(user_id: str, profile: str, organisation_id: str, caller: Caller) -> None:
     """Make a card for USER_ID: keys, certificates and PIV objects.
 
     The holder then chooses the passcode on the phone: cloudcard authenticator passcode SERIAL.
@@ -67,23 +59,21 @@ def card_issue(
         profile=profile,
         organisation_id=organisation_id,
     )
-    with registry(folder) as stub:
-        made = stub.IssueCard(request, timeout=TIMEOUT_SECONDS).card
-    print_facts(_whole_card(made), CARD_LABELS, as_json=as_json)
+    with caller.service(CardServiceStub) as stub:
+        made = stub.IssueCard(request).card
+    caller.print_facts(_whole_card(made), CARD_LABELS)
 
 
 @card.command("list")
-@identity_option
-@json_option
-def card_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def card_list(caller: Caller) -> None:
     """List cards."""
-    with registry(folder) as stub:
-        cards = stub.ListCards(pb.ListCardsRequest(), timeout=TIMEOUT_SECONDS).cards
-    print_rows(
+    with caller.service(CardServiceStub) as stub:
+        cards = stub.ListCards(pb.ListCardsRequest()).cards
+    caller.print_rows(
         [_card(each) for each in cards],
         CARD_COLUMNS,
         "No cards yet: cloudcard ra card issue USER_ID",
-        as_json=as_json,
     )
 
 
@@ -94,89 +84,57 @@ def card_list(folder: Path, as_json: bool) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the certificates (9A.pem …) and the issuer's (ca.pem) into this folder.",
 )
-@identity_option
-@json_option
-def card_show(serial: str, export: Path | None, folder: Path, as_json: bool) -> None:
+@operator_options
+def card_show(serial: str, export: Path | None, caller: Caller) -> None:
     """Show the card SERIAL with its keys."""
-    with registry(folder) as stub:
-        found = stub.GetCard(pb.GetCardRequest(card_serial=serial), timeout=TIMEOUT_SECONDS).card
+    with caller.service(CardServiceStub) as stub:
+        found = stub.GetCard(pb.GetCardRequest(card_serial=serial)).card
     if export is not None:
         _export(found, export)
-    print_facts(_whole_card(found), CARD_LABELS | {"keys": "Keys"}, as_json=as_json)
+    caller.print_facts(_whole_card(found), CARD_LABELS | {"keys": "Keys"})
 
 
 @card.command("unlock")
 @click.argument("serial")
-@identity_option
-@json_option
-def card_unlock(serial: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def card_unlock(serial: str, caller: Caller) -> None:
     """Restore the tries of a locked passcode of the card SERIAL; the passcode stays."""
-    _change(
-        folder,
-        as_json,
-        lambda stub: (
-            stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial), timeout=TIMEOUT_SECONDS).card
-        ),
-    )
+    _change(caller, lambda stub: stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial)).card)
 
 
 @card.command("suspend")
 @click.argument("serial")
-@identity_option
-@json_option
-def card_suspend(serial: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def card_suspend(serial: str, caller: Caller) -> None:
     """Take the card SERIAL out of use until it is resumed."""
-    _change(
-        folder,
-        as_json,
-        lambda stub: (
-            stub.SuspendCard(
-                pb.SuspendCardRequest(card_serial=serial), timeout=TIMEOUT_SECONDS
-            ).card
-        ),
-    )
+    _change(caller, lambda stub: stub.SuspendCard(pb.SuspendCardRequest(card_serial=serial)).card)
 
 
 @card.command("resume")
 @click.argument("serial")
-@identity_option
-@json_option
-def card_resume(serial: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def card_resume(serial: str, caller: Caller) -> None:
     """Put the suspended card SERIAL back in use."""
-    _change(
-        folder,
-        as_json,
-        lambda stub: (
-            stub.ResumeCard(pb.ResumeCardRequest(card_serial=serial), timeout=TIMEOUT_SECONDS).card
-        ),
-    )
+    _change(caller, lambda stub: stub.ResumeCard(pb.ResumeCardRequest(card_serial=serial)).card)
 
 
 @card.command("revoke")
 @click.argument("serial")
 @click.option("--reason", required=True, help="Why; kept as evidence.")
 @click.confirmation_option(prompt="Its keys are destroyed. Go on?")
-@identity_option
-@json_option
-def card_revoke(serial: str, reason: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def card_revoke(serial: str, reason: str, caller: Caller) -> None:
     """Take the card SERIAL out of use for ever and destroy its keys."""
     _change(
-        folder,
-        as_json,
-        lambda stub: (
-            stub.RevokeCard(
-                pb.RevokeCardRequest(card_serial=serial, reason=reason), timeout=TIMEOUT_SECONDS
-            ).card
-        ),
+        caller,
+        lambda stub: stub.RevokeCard(pb.RevokeCardRequest(card_serial=serial, reason=reason)).card,
     )
 
 
-def _change(
-    folder: Path, as_json: bool, call: Callable[[registry_pb2_grpc.RegistryServiceStub], pb.Card]
-) -> None:
-    with registry(folder) as stub:
+def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:
+    with caller.service(CardServiceStub) as stub:
         changed = call(stub)
-    print_facts(_card(changed), CARD_LABELS, as_json=as_json)
+    caller.print_facts(_card(changed), CARD_LABELS)
 
 
 def _card(message: pb.Card) -> dict[str, Value]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools.ra.alerts import alerts
 from cloudcard_tools.ra.cards import card
-from cloudcard_tools.ra.devices import alerts, device
+from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
-from cloudcard_tools.ra.registry import ROLE, identity_option
+from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.shared import enrolling
 
 
@@ -38,7 +39,7 @@ def ra() -> None:
 @ra.command()
 @enrolling.token_argument
 @enrolling.token_file_option
-@identity_option
+@enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
     """Make this computer an operator's, by a one-time TOKEN."""
     enrolling.enrol(token, token_file, folder, ROLE)

@@ -1,14 +1,14 @@
-"""`cloudcard ra device` and `alerts`: holders' phones, and what needs somebody's attention."""
+"""`cloudcard ra device`: holders' phones."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
-from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
+from cloudcard.registry.v1 import identities_pb2 as pb
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row
 
 DEVICE_KIND = {
     pb.DEVICE_KIND_UNSPECIFIED: "",
@@ -22,15 +22,6 @@ DEVICE_LABELS = {
     "kind": "Approves by",
     "backed_up": "Backed up",
     "invited": "Invited",
-}
-ALERT_LABELS = {
-    "id": "Alert",
-    "kind": "Kind",
-    "card": "Card",
-    "holder": "Holder",
-    "raised": "Raised",
-    "acknowledged": "Seen to",
-    "text": "What to do",
 }
 
 
@@ -47,70 +38,28 @@ def device() -> None:
 
 @device.command("list")
 @click.argument("user_id")
-@identity_option
-@json_option
-def device_list(user_id: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def device_list(user_id: str, caller: Caller) -> None:
     """List the phones of USER_ID, removed ones included."""
-    with registry(folder) as stub:
-        found = stub.ListDevices(
-            pb.ListDevicesRequest(user_id=user_id), timeout=TIMEOUT_SECONDS
-        ).devices
-    print_rows(
+    with caller.service(IdentityServiceStub) as stub:
+        found = stub.ListDevices(pb.ListDevicesRequest(user_id=user_id)).devices
+    caller.print_rows(
         [_device(each) for each in found],
         DEVICE_LABELS,
         "No phones yet: cloudcard ra user invite USER_ID",
-        as_json=as_json,
     )
 
 
 @device.command("remove")
 @click.argument("device_id")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
-@identity_option
-@json_option
-def device_remove(device_id: str, reason: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def device_remove(device_id: str, reason: str, caller: Caller) -> None:
     """Take the phone DEVICE_ID out of use for ever; its approvals not yet used are void."""
     request = pb.RemoveDeviceRequest(device_id=device_id, reason=reason)
-    with registry(folder) as stub:
-        removed = stub.RemoveDevice(request, timeout=TIMEOUT_SECONDS).device
-    print_facts(_device(removed), DEVICE_LABELS, as_json=as_json)
-
-
-@click.group(
-    epilog="""\b
-Examples:
-  cloudcard ra alerts list
-  cloudcard ra alerts list --all --json
-  cloudcard ra alerts acknowledge ALERT_ID
-"""
-)
-def alerts() -> None:
-    """What needs the registration authority's attention."""
-
-
-@alerts.command("list")
-@click.option("--all", "everything", is_flag=True, help="Those seen to as well.")
-@identity_option
-@json_option
-def alerts_list(everything: bool, folder: Path, as_json: bool) -> None:
-    """List alerts that nobody has seen to yet, oldest first."""
-    with registry(folder) as stub:
-        found = stub.ListAlerts(
-            pb.ListAlertsRequest(include_acknowledged=everything), timeout=TIMEOUT_SECONDS
-        ).alerts
-    print_rows([_alert(each) for each in found], ALERT_LABELS, "No alerts.", as_json=as_json)
-
-
-@alerts.command("acknowledge")
-@click.argument("alert_id")
-@identity_option
-@json_option
-def alerts_acknowledge(alert_id: str, folder: Path, as_json: bool) -> None:
-    """Say that you have seen to ALERT_ID; your name goes into the journal."""
-    request = pb.AcknowledgeAlertRequest(alert_id=alert_id)
-    with registry(folder) as stub:
-        seen = stub.AcknowledgeAlert(request, timeout=TIMEOUT_SECONDS).alert
-    print_facts(_alert(seen), ALERT_LABELS, as_json=as_json)
+    with caller.service(IdentityServiceStub) as stub:
+        removed = stub.RemoveDevice(request).device
+    caller.print_facts(_device(removed), DEVICE_LABELS)
 
 
 def _device(message: pb.Device) -> Row:
@@ -121,17 +70,4 @@ def _device(message: pb.Device) -> Row:
         "kind": DEVICE_KIND.get(message.kind, "unknown"),
         "backed_up": message.backed_up,
         "invited": when(message.create_time),
-    }
-
-
-def _alert(message: pb.Alert) -> Row:
-    seen = message.HasField("acknowledge_time")
-    return {
-        "id": message.id,
-        "kind": message.kind,
-        "card": message.card_serial,
-        "holder": message.user_display_name,
-        "raised": when(message.create_time),
-        "acknowledged": when(message.acknowledge_time) if seen else None,
-        "text": message.text,
     }

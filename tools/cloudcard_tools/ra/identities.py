@@ -4,19 +4,13 @@ away.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.ra.registry import (
-    TIMEOUT_SECONDS,
-    identity_option,
-    registry,
-    token_facts,
-    when,
-)
-from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
+from cloudcard.registry.v1 import identities_pb2 as pb
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard_tools.ra.registry import operator_options, token_facts, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row
 
 WORKSTATION_LABELS = {"id": "Workstation", "name": "Name", "site": "Site", "state": "State"}
 OPERATOR_LABELS = {"id": "Operator", "name": "Name", "state": "State", "invited": "Invited"}
@@ -41,47 +35,39 @@ def workstation() -> None:
 @workstation.command("add")
 @click.argument("name")
 @click.option("--site", default="", help="Place, shown on the phone.")
-@identity_option
-@json_option
-def workstation_add(name: str, site: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def workstation_add(name: str, site: str, caller: Caller) -> None:
     """Add a workstation called NAME; prints a one-time token for `cloudcard reader enrol`."""
-    with registry(folder) as stub:
-        made = stub.CreateWorkstation(
-            pb.CreateWorkstationRequest(display_name=name, site=site), timeout=TIMEOUT_SECONDS
-        )
+    with caller.service(IdentityServiceStub) as stub:
+        made = stub.CreateWorkstation(pb.CreateWorkstationRequest(display_name=name, site=site))
     facts = {**_workstation(made.workstation), **token_facts(made.token)}
     labels = {"id": "Workstation", "name": "Name", "site": "Site", **TOKEN_LABELS}
-    print_facts(facts, labels, as_json=as_json)
+    caller.print_facts(facts, labels)
 
 
 @workstation.command("list")
-@identity_option
-@json_option
-def workstation_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def workstation_list(caller: Caller) -> None:
     """List workstations, removed ones included."""
-    with registry(folder) as stub:
-        found = stub.ListWorkstations(
-            pb.ListWorkstationsRequest(), timeout=TIMEOUT_SECONDS
-        ).workstations
-    print_rows(
+    with caller.service(IdentityServiceStub) as stub:
+        found = stub.ListWorkstations(pb.ListWorkstationsRequest()).workstations
+    caller.print_rows(
         [_workstation(each) for each in found],
         WORKSTATION_LABELS,
         "No workstations yet: cloudcard ra workstation add NAME",
-        as_json=as_json,
     )
 
 
 @workstation.command("remove")
 @click.argument("workstation_id")
 @reason_option
-@identity_option
-@json_option
-def workstation_remove(workstation_id: str, reason: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def workstation_remove(workstation_id: str, reason: str, caller: Caller) -> None:
     """Take WORKSTATION_ID out of use for ever, with its requests and sessions."""
     request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
-    with registry(folder) as stub:
-        removed = stub.RemoveWorkstation(request, timeout=TIMEOUT_SECONDS).workstation
-    print_facts(_workstation(removed), WORKSTATION_LABELS, as_json=as_json)
+    with caller.service(IdentityServiceStub) as stub:
+        removed = stub.RemoveWorkstation(request).workstation
+    caller.print_facts(_workstation(removed), WORKSTATION_LABELS)
 
 
 @click.group(
@@ -98,38 +84,35 @@ def operator() -> None:
 
 @operator.command("invite")
 @click.argument("name")
-@identity_option
-@json_option
-def operator_invite(name: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def operator_invite(name: str, caller: Caller) -> None:
     """Invite an operator called NAME by a one-time token (`cloudcard ra enrol`)."""
-    with registry(folder) as stub:
+    with caller.service(IdentityServiceStub) as stub:
         asked = pb.CreateOperatorRequest(display_name=name)
-        made = stub.CreateOperator(asked, timeout=TIMEOUT_SECONDS)
-    print_facts(token_facts(made.token), TOKEN_LABELS, as_json=as_json)
+        made = stub.CreateOperator(asked)
+    caller.print_facts(token_facts(made.token), TOKEN_LABELS)
 
 
 @operator.command("list")
-@identity_option
-@json_option
-def operator_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def operator_list(caller: Caller) -> None:
     """List operators, invited and removed ones included."""
-    with registry(folder) as stub:
-        found = stub.ListOperators(pb.ListOperatorsRequest(), timeout=TIMEOUT_SECONDS).operators
+    with caller.service(IdentityServiceStub) as stub:
+        found = stub.ListOperators(pb.ListOperatorsRequest()).operators
     rows = [_officer(each) for each in found]
-    print_rows(rows, OPERATOR_LABELS, "No operators.", as_json=as_json)
+    caller.print_rows(rows, OPERATOR_LABELS, "No operators.")
 
 
 @operator.command("remove")
 @click.argument("operator_id")
 @reason_option
-@identity_option
-@json_option
-def operator_remove(operator_id: str, reason: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def operator_remove(operator_id: str, reason: str, caller: Caller) -> None:
     """Take the identity or invitation of OPERATOR_ID away for ever; not the last operator's."""
     request = pb.RemoveOperatorRequest(operator_id=operator_id, reason=reason)
-    with registry(folder) as stub:
-        removed = stub.RemoveOperator(request, timeout=TIMEOUT_SECONDS).operator
-    print_facts(_officer(removed), OPERATOR_LABELS, as_json=as_json)
+    with caller.service(IdentityServiceStub) as stub:
+        removed = stub.RemoveOperator(request).operator
+    caller.print_facts(_officer(removed), OPERATOR_LABELS)
 
 
 @click.group(
@@ -146,39 +129,36 @@ def auditor() -> None:
 
 @auditor.command("add", epilog='\b\nExample:\n  cloudcard ra auditor add "Grace Hopper"')
 @click.argument("name")
-@identity_option
-@json_option
-def auditor_add(name: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def auditor_add(name: str, caller: Caller) -> None:
     """Invite an auditor by a one-time token (`cloudcard audit enrol`)."""
-    with registry(folder) as stub:
+    with caller.service(IdentityServiceStub) as stub:
         asked = pb.CreateAuditorRequest(display_name=name)
-        made = stub.CreateAuditor(asked, timeout=TIMEOUT_SECONDS)
-    print_facts(token_facts(made.token), TOKEN_LABELS, as_json=as_json)
+        made = stub.CreateAuditor(asked)
+    caller.print_facts(token_facts(made.token), TOKEN_LABELS)
 
 
 @auditor.command("list")
-@identity_option
-@json_option
-def auditor_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def auditor_list(caller: Caller) -> None:
     """List auditors, invited and removed ones included."""
-    with registry(folder) as stub:
-        found = stub.ListAuditors(pb.ListAuditorsRequest(), timeout=TIMEOUT_SECONDS).auditors
+    with caller.service(IdentityServiceStub) as stub:
+        found = stub.ListAuditors(pb.ListAuditorsRequest()).auditors
     rows = [_officer(each) for each in found]
     nobody = "No auditors yet: cloudcard ra auditor add NAME"
-    print_rows(rows, AUDITOR_LABELS, nobody, as_json=as_json)
+    caller.print_rows(rows, AUDITOR_LABELS, nobody)
 
 
 @auditor.command("remove")
 @click.argument("auditor_id")
 @reason_option
-@identity_option
-@json_option
-def auditor_remove(auditor_id: str, reason: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def auditor_remove(auditor_id: str, reason: str, caller: Caller) -> None:
     """Take the identity or invitation of AUDITOR_ID away for ever."""
     request = pb.RemoveAuditorRequest(auditor_id=auditor_id, reason=reason)
-    with registry(folder) as stub:
-        removed = stub.RemoveAuditor(request, timeout=TIMEOUT_SECONDS).auditor
-    print_facts(_officer(removed), AUDITOR_LABELS, as_json=as_json)
+    with caller.service(IdentityServiceStub) as stub:
+        removed = stub.RemoveAuditor(request).auditor
+    caller.print_facts(_officer(removed), AUDITOR_LABELS)
 
 
 def _workstation(message: pb.Workstation) -> Row:

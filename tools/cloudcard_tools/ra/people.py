@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.ra.registry import (
-    TIMEOUT_SECONDS,
-    identity_option,
-    registry,
-    token_facts,
-    when,
-)
-from cloudcard_tools.shared.output import Value, json_option, print_facts, print_rows
+from cloudcard.registry.v1 import identities_pb2
+from cloudcard.registry.v1 import people_pb2 as pb
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard_tools.ra.registry import operator_options, token_facts, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Value
 
 
 @click.group()
@@ -27,13 +23,12 @@ def user() -> None:
 @click.option("--email", default="", help="E-mail address.")
 @click.option("--upn", default="", help="To log on to Windows with: user principal name.")
 @click.option("--sid", default="", help="Security identifier of that account, S-1-5-21-….")
-@identity_option
-@json_option
-def user_add(name: str, email: str, upn: str, sid: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def user_add(name: str, email: str, upn: str, sid: str, caller: Caller) -> None:
     """Add a person called NAME; prints a one-time token for the person's phone."""
     request = pb.CreateUserRequest(display_name=name, email=email, upn=upn, sid=sid)
-    with registry(folder) as stub:
-        made = stub.CreateUser(request, timeout=TIMEOUT_SECONDS)
+    with caller.service(PeopleServiceStub) as stub:
+        made = stub.CreateUser(request)
     facts = _user(made.user) | token_facts(made.device_token)
     labels = {
         "id": "User",
@@ -41,16 +36,15 @@ def user_add(name: str, email: str, upn: str, sid: str, folder: Path, as_json: b
         "token": "Phone's token",
         "token_expires": "Token expires",
     }
-    print_facts(facts, labels, as_json=as_json)
+    caller.print_facts(facts, labels)
 
 
 @user.command("list")
-@identity_option
-@json_option
-def user_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def user_list(caller: Caller) -> None:
     """List people."""
-    with registry(folder) as stub:
-        users = stub.ListUsers(pb.ListUsersRequest(), timeout=TIMEOUT_SECONDS).users
+    with caller.service(PeopleServiceStub) as stub:
+        users = stub.ListUsers(pb.ListUsersRequest()).users
     columns = {
         "id": "User",
         "name": "Name",
@@ -58,26 +52,21 @@ def user_list(folder: Path, as_json: bool) -> None:
         "devices": "Devices",
         "cards": "Cards",
     }
-    print_rows(
-        [_user(each) for each in users],
-        columns,
-        "No users yet: cloudcard ra user add NAME",
-        as_json=as_json,
+    caller.print_rows(
+        [_user(each) for each in users], columns, "No users yet: cloudcard ra user add NAME"
     )
 
 
 @user.command("invite")
 @click.argument("user_id")
-@identity_option
-@json_option
-def user_invite(user_id: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def user_invite(user_id: str, caller: Caller) -> None:
     """Print a one-time token for one more phone of USER_ID."""
-    with registry(folder) as stub:
-        made = stub.CreateDeviceToken(
-            pb.CreateDeviceTokenRequest(user_id=user_id), timeout=TIMEOUT_SECONDS
-        )
+    request = identities_pb2.CreateDeviceTokenRequest(user_id=user_id)
+    with caller.service(IdentityServiceStub) as stub:
+        made = stub.CreateDeviceToken(request)
     labels = {"token": "Phone's token", "token_expires": "Token expires"}
-    print_facts(token_facts(made.device_token), labels, as_json=as_json)
+    caller.print_facts(token_facts(made.device_token), labels)
 
 
 def _user(message: pb.User) -> dict[str, Value]:

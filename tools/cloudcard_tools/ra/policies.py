@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.ra.registry import TIMEOUT_SECONDS, identity_option, registry, when
-from cloudcard_tools.shared.output import Row, json_option, print_facts, print_rows
+from cloudcard.registry.v1 import organisations_pb2 as pb
+from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
+from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row
 
 CHANNELS = {"push": approval_pb2.CHANNEL_PUSH, "qr": approval_pb2.CHANNEL_QR}
 CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
@@ -37,26 +37,24 @@ def organisation() -> None:
 
 @organisation.command("add")
 @click.argument("name")
-@identity_option
-@json_option
-def organisation_add(name: str, folder: Path, as_json: bool) -> None:
+@operator_options
+def organisation_add(name: str, caller: Caller) -> None:
     """Add the organisation NAME."""
-    with registry(folder) as stub:
+    with caller.service(OrganisationServiceStub) as stub:
         request = pb.CreateOrganisationRequest(name=name)
-        made = stub.CreateOrganisation(request, timeout=TIMEOUT_SECONDS).organisation
-    print_facts(_organisation(made), ORGANISATION_LABELS, as_json=as_json)
+        made = stub.CreateOrganisation(request).organisation
+    caller.print_facts(_organisation(made), ORGANISATION_LABELS)
 
 
 @organisation.command("list")
-@identity_option
-@json_option
-def organisation_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def organisation_list(caller: Caller) -> None:
     """List organisations."""
-    with registry(folder) as stub:
+    with caller.service(OrganisationServiceStub) as stub:
         request = pb.ListOrganisationsRequest()
-        found = stub.ListOrganisations(request, timeout=TIMEOUT_SECONDS).organisations
+        found = stub.ListOrganisations(request).organisations
     rows = [_organisation(each) for each in found]
-    print_rows(rows, ORGANISATION_LABELS, "No organisations.", as_json=as_json)
+    caller.print_rows(rows, ORGANISATION_LABELS, "No organisations.")
 
 
 @click.group(
@@ -98,8 +96,7 @@ def policy() -> None:
 )
 @click.option("--passkeys/--no-passkeys", default=True, show_default=True)
 @click.option("--synced-passkeys/--no-synced-passkeys", default=False, show_default=True)
-@identity_option
-@json_option
+@operator_options
 def policy_set(
     organisation_id: str,
     profile: str,
@@ -110,8 +107,7 @@ def policy_set(
     channels: tuple[str, ...],
     passkeys: bool,
     synced_passkeys: bool,
-    folder: Path,
-    as_json: bool,
+    caller: Caller,
 ) -> None:
     """Put a new version of a policy in force, at once: all of it is as said here.
 
@@ -134,21 +130,20 @@ def policy_set(
             synced_passkeys=synced_passkeys,
         ),
     )
-    with registry(folder) as stub:
-        made = stub.SetPolicy(request, timeout=TIMEOUT_SECONDS).policy
-    print_facts(_policy(made), POLICY_LABELS, as_json=as_json)
+    with caller.service(OrganisationServiceStub) as stub:
+        made = stub.SetPolicy(request).policy
+    caller.print_facts(_policy(made), POLICY_LABELS)
 
 
 @policy.command("list")
 @click.option("--all", "earlier", is_flag=True, help="Earlier versions too.")
-@identity_option
-@json_option
-def policy_list(earlier: bool, folder: Path, as_json: bool) -> None:
+@operator_options
+def policy_list(earlier: bool, caller: Caller) -> None:
     """List the policies in force."""
-    with registry(folder) as stub:
+    with caller.service(OrganisationServiceStub) as stub:
         request = pb.ListPoliciesRequest(include_earlier=earlier)
-        found = stub.ListPolicies(request, timeout=TIMEOUT_SECONDS).policies
-    print_rows([_policy(each) for each in found], POLICY_LABELS, NOTHING_SET, as_json=as_json)
+        found = stub.ListPolicies(request).policies
+    caller.print_rows([_policy(each) for each in found], POLICY_LABELS, NOTHING_SET)
 
 
 def _organisation(message: pb.Organisation) -> Row:

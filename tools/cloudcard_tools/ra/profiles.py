@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from cloudcard.registry.v1 import registry_pb2 as pb
-from cloudcard_tools.ra.registry import ALGORITHM, TIMEOUT_SECONDS, identity_option, registry
-from cloudcard_tools.shared.output import Row, json_option, print_rows
+from cloudcard.registry.v1 import cards_pb2 as pb
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard_tools.ra.registry import ALGORITHM, operator_options
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row
 
 CIPHER = {3: "3DES", 8: "AES-128", 10: "AES-192", 12: "AES-256"}
 CIPHER_SUITE = {0x27: "CS2", 0x2E: "CS7"}
@@ -27,16 +27,13 @@ def profile() -> None:
 
 
 @profile.command("list")
-@identity_option
-@json_option
-def profile_list(folder: Path, as_json: bool) -> None:
+@operator_options
+def profile_list(caller: Caller) -> None:
     """List card profiles; the one marked * is taken where none is named."""
-    with registry(folder) as stub:
-        found = stub.ListProfiles(pb.ListProfilesRequest(), timeout=TIMEOUT_SECONDS).profiles
-    if as_json:
-        print_rows([_whole(each) for each in found], COLUMNS, "", as_json=True)
-    else:
-        print_rows([_in_short(each) for each in found], COLUMNS, "No profiles.", as_json=False)
+    with caller.service(CardServiceStub) as stub:
+        found = stub.ListProfiles(pb.ListProfilesRequest()).profiles
+    row = _whole if caller.as_json else _in_short
+    caller.print_rows([row(each) for each in found], COLUMNS, "No profiles.")
 
 
 def _whole(message: pb.Profile) -> Row:

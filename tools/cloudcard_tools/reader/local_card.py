@@ -13,7 +13,7 @@ from typing import TypeVar
 import click
 
 from card_os.piv.names import RETIRED, Algorithm, KeyRef
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from reader_bridge.local import encoding
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
 from reader_bridge.local.file_store import FileRefused, FileStore

@@ -13,7 +13,8 @@ from card_os.piv import CardImage
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.failures import Failure, Refused, explain
+from cloudcard_tools.shared.calling import explain
+from cloudcard_tools.shared.failures import Failure, Refused
 from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
 
 RETRY_SECONDS = 1.0  # between tries to reach the keystore at the start

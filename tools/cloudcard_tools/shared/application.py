@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 import click
 
 from card_os import Card, KeyRequest, KeyResult, Random, Refusal
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from reader_bridge.tasks import Cancellation
 
 FC = TypeVar("FC", bound=Callable[..., None])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from cloudcard_tools.shared import home
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 
 if TYPE_CHECKING:
     from cloudcard_tools.shared.identity import Complete

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 
 
 def install(extra: str) -> str:

@@ -30,7 +30,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cloudcard.enrolment.v1 import enrolment_pb2
 from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
 from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
-from cloudcard_tools.shared.failures import Failure, failures
+from cloudcard_tools.shared.calling import explained
+from cloudcard_tools.shared.failures import Failure
 
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"
 TIMEOUT_SECONDS = 10.0
@@ -162,7 +163,7 @@ def enrol(
     )
     credentials = grpc.ssl_channel_credentials(_pinned_certificate(address, fingerprint))
     options = (("grpc.ssl_target_name_override", ENROLMENT_HOST),)
-    with failures(), grpc.secure_channel(address, credentials, options=options) as connection:
+    with explained(), grpc.secure_channel(address, credentials, options=options) as connection:
         stub = EnrolmentServiceStub(connection)
         more = complete(request, stub)
         response = stub.Enrol(request, timeout=TIMEOUT_SECONDS)

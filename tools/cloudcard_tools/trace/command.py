@@ -15,7 +15,8 @@ COMMANDS: Mapping[str, Row] = {
         "Tell the card the traces once more, and compare every answer.",
     ),
     "record": Row(
-        f"{HERE}.record.command:record", "Record what a card in a PC/SC reader says to a script."
+        f"{HERE}.record.command:record_command",
+        "Record what a card in a PC/SC reader says to a script.",
     ),
     "show": Row(
         f"{HERE}.explain.command:show_command",

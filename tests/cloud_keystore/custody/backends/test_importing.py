@@ -17,6 +17,7 @@ from cloud_keystore.custody.backends.importing import import_key
 from cloud_keystore.custody.backends.making import key_context
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.algorithms import FIELD_BYTES, Algorithm
+from cloud_keystore.model.cards import Sealed
 from cloud_keystore.model.errors import MalformedKeyInput
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
@@ -28,7 +29,8 @@ CURVES = {Algorithm.ECC_P256: ec.SECP256R1(), Algorithm.ECC_P384: ec.SECP384R1()
 def imported(algorithm: Algorithm, private: bytes) -> object:
     """The key that is then kept, opened again."""
     made = import_key("k", algorithm, private, SEAL)
-    return load_der_private_key(SEAL.open(made.sealed_private, key_context("k")), None)
+    assert isinstance(made.private, Sealed)
+    return load_der_private_key(SEAL.open(made.private.private, key_context("k")), None)
 
 
 def primes(p: int, q: int, size: int = 128) -> bytes:

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cloud_keystore.custody.backends import arithmetic
 from cloud_keystore.custody.backends import software as software_keys
-from cloud_keystore.custody.backends.keys import SOFTWARE, Keys
+from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.making import key_context
 from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
@@ -39,13 +39,31 @@ class Opening(Seal):
         return super().open(sealed, context)
 
 
-def new_key(key_id: str, algorithm: Algorithm = Algorithm.ECC_P256) -> Key:
+def new_key(key_id: str, algorithm: Algorithm = Algorithm.ECC_P256) -> HeldKey:
     made = SoftwareKeys(SEAL, os.urandom).make(key_id, algorithm)
     now = datetime(2026, 11, 23, tzinfo=UTC)
-    return Key(key_id, "c", 0x9A, algorithm, b"", made.sealed_private, now, made.public_der)
+    return HeldKey(
+        id=key_id,
+        card_id="c",
+        key_ref=0x9A,
+        algorithm=algorithm,
+        certificate=b"",
+        create_time=now,
+        public_key=made.public_der,
+        private=made.private,
+    )
 
 
-def sign(keys: SoftwareKeys, key: Key) -> None:
+def with_sealed(key: HeldKey, private: bytes) -> HeldKey:
+    return replace(key, private=Sealed(private))
+
+
+def sealed_of(key: HeldKey) -> bytes:
+    assert isinstance(key.private, Sealed)
+    return key.private.private
+
+
+def sign(keys: SoftwareKeys, key: HeldKey) -> None:
     (signature,) = keys.use(key, KeyUse.SIGN, [DIGEST])
     public = load_der_public_key(key.public_key)
     assert isinstance(public, ec.EllipticCurvePublicKey)
@@ -78,31 +96,38 @@ def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) 
 def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
     keys, key = SoftwareKeys(SEAL, os.urandom), new_key("k")
     sign(keys, key)
-    with pytest.raises(KeyNotFound, match="destroyed"):
-        keys.use(replace(key, sealed_private=None), KeyUse.SIGN, [DIGEST])
-    altered = bytes([*(key.sealed_private or b"")[:-1], 0])
+    for gone in (Destroyed(), OnToken(b"handle", sealed_of(key))):
+        with pytest.raises(KeyNotFound):
+            keys.use(replace(key, private=gone), KeyUse.SIGN, [DIGEST])
+    altered = bytes([*sealed_of(key)[:-1], 0])
     with pytest.raises(SealBroken):
-        keys.use(replace(key, sealed_private=altered + b"\0"), KeyUse.SIGN, [DIGEST])
+        keys.use(with_sealed(key, altered + b"\0"), KeyUse.SIGN, [DIGEST])
 
 
 def test_a_key_under_the_row_of_another_is_refused() -> None:
     keys, mine, other = SoftwareKeys(SEAL, os.urandom), new_key("mine"), new_key("other")
     with pytest.raises(SealBroken):
-        keys.use(replace(mine, sealed_private=other.sealed_private), KeyUse.SIGN, [DIGEST])
+        keys.use(with_sealed(mine, sealed_of(other)), KeyUse.SIGN, [DIGEST])
     with pytest.raises(SealBroken, match="not the one of its public key"):
         keys.use(replace(mine, public_key=other.public_key), KeyUse.SIGN, [DIGEST])
 
 
 def test_what_is_no_key_is_refused() -> None:
-    key = replace(new_key("k"), sealed_private=SEAL.close(b"junk", key_context("k")))
+    key = with_sealed(new_key("k"), SEAL.close(b"junk", key_context("k")))
     with pytest.raises(SealBroken, match="altered"):
         SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
 
 
-def test_a_key_of_an_unknown_backend_is_refused() -> None:
+def test_a_key_of_a_backend_that_is_not_there_is_refused() -> None:
     keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
-    with pytest.raises(KeyBackendUnavailable, match="phone"):
-        keys.use(replace(new_key("k"), backend="phone"), KeyUse.SIGN, [DIGEST])
+    with pytest.raises(KeyBackendUnavailable, match="pkcs11"):
+        keys.use(replace(new_key("k"), private=OnToken(b"", b"")), KeyUse.SIGN, [DIGEST])
+
+
+def test_a_destroyed_key_is_refused() -> None:
+    keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
+    with pytest.raises(KeyNotFound, match="destroyed"):
+        keys.use(replace(new_key("k"), private=Destroyed()), KeyUse.SIGN, [DIGEST])
 
 
 def test_a_batch_keeps_its_order() -> None:

@@ -79,7 +79,7 @@ def test_the_registration_authority_unlocks(world: World, serial: str, pc: Enrol
 def test_the_puk_sets_a_new_passcode(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
-    serial = world.cards.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
     puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
     for _ in range(3):
         world.passcodes.verify(serial, PIN, WRONG, pc.identity)
@@ -132,7 +132,7 @@ def test_what_may_be_a_passcode(passcode: bytes, good: bool) -> None:
 def test_the_first_passcode_is_the_holders_and_set_once(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
-    serial = world.cards.issue(b"\2" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    serial = world.issuing.issue(b"\2" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
     assert world.cards.find(serial).card.state is CardState.PENDING
     with pytest.raises(CardNotInUse):
         world.passcodes.verify(serial, PIN, PASSCODE, pc.identity)

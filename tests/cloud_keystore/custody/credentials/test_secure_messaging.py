@@ -39,7 +39,7 @@ class DigitalSignature(core.Sequence):
 def verified(world: World, serial: str, profile: str) -> ec.EllipticCurvePublicKey:
     """The key of a card, its certificate verified as a client does it (part 2, 4.1.1, H5)."""
     _, curve, oid, hashed, signature_oid = SUITES[profile]
-    image = world.cards.image(serial)
+    image = world.image(serial)
     assert image.secure_messaging is not None
     assert image.cipher_suite == SUITES[profile][0]
     whole = image.secure_messaging.certificate
@@ -116,22 +116,22 @@ def test_cards_that_do_not_agree(world: World, ada: tuple[User, Enrolled]) -> No
     plain, cs7 = world.card(ada[0], "p256"), world.card(ada[0], "sm-cs7")
     for serial, suite in ((plain, 0x27), (plain, 0x11), (cs7, 0x27), (cs7, 0)):
         with pytest.raises(KeyNotFound):
-            agree(serial, suite, point, "pc")
+            agree(serial, suite, point, PC)
     with pytest.raises(CardNotFound):
-        agree("1", 0x27, point, "pc")
+        agree("1", 0x27, point, PC)
     serial = world.card(ada[0], "sm-cs2")
-    agree(serial, 0x27, point, "pc")
+    agree(serial, 0x27, point, PC)
     world.cards.suspend(serial, actor=OPERATOR)
     with pytest.raises(CardNotInUse):
-        agree(serial, 0x27, point, "pc")
-    pending = world.cards.issue(os.urandom(16), ada[0].id, "sm-cs2", actor=OPERATOR).card.serial
+        agree(serial, 0x27, point, PC)
+    pending = world.issuing.issue(os.urandom(16), ada[0].id, "sm-cs2", actor=OPERATOR).card.serial
     with pytest.raises(CardNotInUse):
-        agree(pending, 0x27, point, "pc")
+        agree(pending, 0x27, point, PC)
 
 
 def test_key_04_is_in_no_operation(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    assert 0x04 not in {key.key_ref for key in world.cards.image(serial).keys}
+    assert 0x04 not in {key.key_ref for key in world.image(serial).keys}
     with pytest.raises(KeyNotFound):
         world.ask(serial, pc, key_ref=0x04)
 

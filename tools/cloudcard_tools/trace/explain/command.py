@@ -15,7 +15,7 @@ from card_os.trace.lines import read_all
 from card_os.trace.replay import SeededRandom
 from card_os.trace.words import TraceError
 from cloudcard_tools.shared.application import application_option, card_factory
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.explain import entries, page
 from cloudcard_tools.trace.explain.data_objects import DataObject
 from cloudcard_tools.trace.explain.entries import Entry, Kind

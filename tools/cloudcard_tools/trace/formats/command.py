@@ -27,7 +27,7 @@ from card_os.trace.lines import (
 )
 from card_os.trace.redaction import Redaction, ResponseRedaction
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.formats import logs, pcap
 from cloudcard_tools.trace.replay import cards
 from cloudcard_tools.trace.replay.replaying import opened, texts

@@ -14,7 +14,7 @@ import click
 
 from card_os.trace.lines import HEADER, write
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.fuzz.fuzzing import Attempt, Covered, Known, attempt, changed, load
 from cloudcard_tools.trace.replay import cards
 

@@ -17,7 +17,7 @@ from card_os.piv import CardImage, new_card
 from card_os.piv.secrets import without_secrets
 from card_os.trace.replay import SeededRandom
 from cloudcard_tools.shared.application import CardFactory
-from cloudcard_tools.shared.failure import Failure
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.replay import cards
 from reader_bridge.recorder import Recorder
 

@@ -14,7 +14,7 @@ from card_os.piv.secrets import secrets_of
 from card_os.trace.lines import HEADER, Comment, Power, Received, Sent, Step, read, write
 from card_os.trace.redaction import Redaction, ResponseRedaction
 from card_os.trace.words import TraceError, from_hex
-from cloudcard_tools.trace.record.reader import Reader
+from cloudcard_tools.trace.in_reader import Reader
 from cloudcard_tools.trace.replay.passcodes import is_refused
 
 LONGEST_LINE = 200_000  # characters

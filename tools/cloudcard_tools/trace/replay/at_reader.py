@@ -21,7 +21,7 @@ from card_os.status import CardError
 from card_os.trace.lines import Abandoned, Image, Line, Power, Received, Sent, Step, read_all
 from card_os.trace.replay import Difference
 from card_os.trace.words import TraceError
-from cloudcard_tools.trace.record.reader import (
+from cloudcard_tools.trace.in_reader import (
     GET_RESPONSE,
     Reader,
     check_count,

@@ -12,12 +12,15 @@ import click
 
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference
+from card_os.trace.words import TraceError
 from cloudcard_tools.shared.application import application_option
-from cloudcard_tools.shared.failure import Failure
-from cloudcard_tools.trace.record.command import passcode_options, replay_at
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.trace.in_reader import connected, passcode_options
+from cloudcard_tools.trace.replay.passcodes import Passcodes, read
 from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, replay
 from cloudcard_tools.trace.replay.report import report
 
+NOT_TOLD = "not told to the card, which has refused a passcode before"
 MANY = 20  # files, from which on a bar shows how far it is
 
 
@@ -98,7 +101,7 @@ def replay_command(
     else:
         if blesses or jobs > 1 or application is not None:
             raise click.UsageError("--reader goes with none of --bless, --jobs and --application")
-        outcomes = replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
+        outcomes = _replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
     else:
@@ -126,6 +129,33 @@ def _replay_all(
 
     with ProcessPoolExecutor(min(jobs, len(files))) as pool:
         return list(_with_bar(pool.map(one, files), len(files)))
+
+
+def _replay_at(
+    reader: str,
+    files: Sequence[Path],
+    images: Path | None,
+    pin_file: Path | None,
+    puk_file: Path | None,
+    writes: bool,
+    other_card: bool,
+) -> list[Outcome]:
+    """Replay files, one after the other, at the card in a reader. Raises Failure."""
+    from cloudcard_tools.trace.replay import at_reader
+
+    try:
+        pin, puk = (None if path is None else read(path) for path in (pin_file, puk_file))
+    except TraceError as error:
+        raise Failure(str(error)) from None
+    # One for all files: what a trace changes stays changed, and what was refused stays wrong.
+    terms = at_reader.Terms(Passcodes(pin, puk), writes, other_card, images)
+    with connected(reader) as (_, card):
+        return [
+            Outcome(path, 0, (), problem=NOT_TOLD)
+            if terms.passcodes.refused
+            else at_reader.replay(path, card, terms)
+            for path in files
+        ]
 
 
 def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:

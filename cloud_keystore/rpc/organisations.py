@@ -1,25 +1,25 @@
-"""The methods of `RegistryService` that are about organisations and policies."""
+"""`OrganisationService`: whom cards are issued for, and under which policies."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
 
-from cloud_keystore.approval.payload import terms
+from cloud_keystore.approval.payload import session_terms, terms
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.organisations import Organisation
-from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
+from cloud_keystore.model.policies import Policy, PolicyVersion
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import registry_pb2 as pb
+from cloudcard.registry.v1 import organisations_pb2 as pb
+from cloudcard.registry.v1 import organisations_pb2_grpc
 
 
-class PolicyMethods:
-    """Mixed into the servicer, which has a door and the use cases."""
-
-    __slots__ = ()
+@dataclass(frozen=True, slots=True)
+class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
+    """Translates between messages and use cases."""
 
     door: Door
     organisations: Organisations
@@ -66,9 +66,7 @@ def _policy(message: pb.Policy) -> Policy:
         raise InvalidInput("a channel is one that this keystore does not know") from None
     session = None
     if message.HasField("session"):
-        session = SessionTerms(
-            message.session.most_uses, timedelta(seconds=message.session.seconds)
-        )
+        session = session_terms(message.session)
     return Policy(
         passwordless=message.passwordless,
         largest_batch=message.largest_batch,

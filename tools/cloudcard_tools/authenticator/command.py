@@ -1,4 +1,4 @@
-"""The sub-commands of `cloudcard authenticator`."""
+"""The commands of holders."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from pathlib import Path
 import click
 
 from cloudcard_tools.authenticator.approving import Choice, register
-from cloudcard_tools.authenticator.phone import Phone, Ringing
+from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
 from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
-from cloudcard_tools.shared.failures import Failure, failures
-from cloudcard_tools.shared.output import json_option, print_facts, print_json, print_rows
+from cloudcard_tools.shared.caller import Caller, caller_options, service
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import print_facts, print_json
 
-ROLE = "authenticator"
 CARD_COLUMNS = {"serial": "Card", "state": "State", "passcode_state": "Passcode"}
-
-identity_option = enrolling.identity_option(ROLE)
 
 
 @contextmanager
-def phone(folder: Path) -> Iterator[Phone]:
+def phone(caller: Caller) -> Iterator[Phone]:
     """The phone under its identity; failed calls become Failures."""
-    own = identity.load(folder)
-    with failures(), identity.channel(own) as channel:
-        yield Phone(own, channel)
+    own = identity.load(caller.folder)
+    with service(own, partial(Phone, own)) as opened:
+        yield opened
 
 
 @click.group(
@@ -59,7 +57,7 @@ def authenticator() -> None:
     show_default=True,
     help="Key to approve by: the same as for TLS, one of its own, or a passkey.",
 )
-@identity_option
+@enrolling.identity_option(ROLE)
 def enrol(
     token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
 ) -> None:
@@ -68,27 +66,23 @@ def enrol(
 
 
 @authenticator.command()
-@identity_option
-@json_option
-def cards(folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def cards(caller: Caller) -> None:
     """List your cards."""
-    with phone(folder) as own:
+    with phone(caller) as own:
         found = own.cards()
     rows = [
         {"serial": each.serial, "state": each.state, "passcode_state": each.passcode_state}
         for each in found
     ]
-    print_rows(
-        rows, CARD_COLUMNS, "No cards yet: ask your registration authority.", as_json=as_json
-    )
+    caller.print_rows(rows, CARD_COLUMNS, "No cards yet: ask your registration authority.")
 
 
 @authenticator.command()
 @click.argument("serial")
 @click.option("--passcode-stdin", is_flag=True, help="Read the passcode from standard input.")
-@identity_option
-@json_option
-def passcode(serial: str, passcode_stdin: bool, folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def passcode(serial: str, passcode_stdin: bool, caller: Caller) -> None:
     """Choose the first passcode of the card SERIAL; prints the PUK that unblocks it, once."""
     if passcode_stdin:
         chosen = sys.stdin.readline().strip()
@@ -96,77 +90,71 @@ def passcode(serial: str, passcode_stdin: bool, folder: Path, as_json: bool) -> 
         chosen = click.prompt(
             "New passcode, 6 to 8 digits", hide_input=True, confirmation_prompt=True
         )
-    with phone(folder) as own:
+    with phone(caller) as own:
         puk = own.set_passcode(serial, chosen)
-    if as_json:
+    if caller.as_json:
         print_json({"serial": serial, "puk": puk})
     else:
         click.echo(f"Passcode set. PUK, keep it safe: {puk}")
 
 
 @authenticator.command()
-@identity_option
-@json_option
-def watch(folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def watch(caller: Caller) -> None:
     """Ring for each request, and ask for the number shown at the workstation."""
-    own = identity.load(folder)
-    with identity.channel(own) as channel:
-        Watch(Phone(own, channel), as_json).run(sys.stdin)
+    with phone(caller) as own:
+        Watch(own, caller.as_json).run(sys.stdin)
 
 
 @authenticator.command()
 @click.argument("operation")
 @click.option("--number", required=True, help="The two digits shown at the workstation.")
-@identity_option
-@json_option
-def approve(operation: str, number: str, folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def approve(operation: str, number: str, caller: Caller) -> None:
     """Approve the request OPERATION. There is one guess at the number."""
     if not (len(number) == 2 and number.isascii() and number.isdigit()):
         raise click.BadParameter("the number has two digits", param_hint="--number")
-    with phone(folder) as own:
+    with phone(caller) as own:
         ringing = own.find(operation)
-        _finish(ringing, own.approve(ringing, number), "approved", as_json=as_json)
+        _finish(ringing, own.approve(ringing, number), "approved", as_json=caller.as_json)
 
 
 @authenticator.command()
 @click.argument("operation")
-@identity_option
-@json_option
-def deny(operation: str, folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def deny(operation: str, caller: Caller) -> None:
     """Deny the request OPERATION."""
-    with phone(folder) as own:
+    with phone(caller) as own:
         ringing = own.find(operation)
-        _finish(ringing, own.deny(ringing), "denied", as_json=as_json)
+        _finish(ringing, own.deny(ringing), "denied", as_json=caller.as_json)
 
 
 @authenticator.command("not-me")
 @click.argument("operation")
-@identity_option
-@json_option
-def not_me(operation: str, folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def not_me(operation: str, caller: Caller) -> None:
     """Deny the request OPERATION, which somebody else made: suspends the card, tells the RA."""
-    with phone(folder) as own:
+    with phone(caller) as own:
         ringing = own.find(operation)
-        _finish(ringing, own.not_me(ringing), "denied", as_json=as_json)
-    if not as_json:
+        _finish(ringing, own.not_me(ringing), "denied", as_json=caller.as_json)
+    if not caller.as_json:
         click.echo(REPORTED)
 
 
 @authenticator.command()
 @click.argument("source")
 @click.option("--yes", is_flag=True, help="Approve without asking.")
-@identity_option
-@json_option
-def scan(source: str, yes: bool, folder: Path, as_json: bool) -> None:
+@caller_options(ROLE)
+def scan(source: str, yes: bool, caller: Caller) -> None:
     """Scan a QR code and decide its request: SOURCE is its text or a picture of it."""
     text = read_code(source)
-    with phone(folder) as own:
+    with phone(caller) as own:
         ringing = own.claim(text)
-        if not as_json:
+        if not caller.as_json:
             print_facts(facts(ringing), LABELS, as_json=False)
-        agreed = yes or click.confirm("Approve?", err=as_json)
+        agreed = yes or click.confirm("Approve?", err=caller.as_json)
         state = own.approve(ringing, "") if agreed else own.deny(ringing)
-        _finish(ringing, state, "approved" if agreed else "denied", as_json=as_json)
+        _finish(ringing, state, "approved" if agreed else "denied", as_json=caller.as_json)
 
 
 authenticator.add_command(sessions)

@@ -1,0 +1,136 @@
+"""The life of a card once it is issued: listed, unlocked, suspended, resumed, revoked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.custody.backends import destroying
+from cloud_keystore.custody.use.closing import close_card
+from cloud_keystore.model.actors import KEYSTORE, Actor
+from cloud_keystore.model.cards import (
+    GLOBAL_PIN,
+    PIN,
+    PUK,
+    Card,
+    CardEvent,
+    Key,
+)
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import (
+    IllegalCardChange,
+)
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, User, text_field
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.storage import cards, passcodes, people
+from cloud_keystore.storage.engine import Database
+
+SERIAL_DIGITS = 16
+SERIAL_DRAWS = 3
+MOVED = {
+    CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
+    CardEvent.RESUME: Kind.CARD_RESUMED,
+    CardEvent.REVOKE: Kind.CARD_REVOKED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CardListing:
+    """A card with its holder and the state of its passcode."""
+
+    card: Card
+    user: User
+    tries_left: int | None  # None: no passcode set yet
+
+    @property
+    def passcode_state(self) -> str:
+        """In a word."""
+        return "unset" if self.tries_left is None else "ok" if self.tries_left else "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Finds cards, and takes them out of use and back."""
+
+    database: Database
+    clock: Clock
+    wake: Wake
+
+    def list_all(self) -> list[CardListing]:
+        """All cards, oldest first."""
+        with self.database.read() as connection:
+            return [listing_of(connection, card) for card in cards.list_all(connection)]
+
+    def list_of(self, device: Identity) -> list[CardListing]:
+        """The cards of a device's holder, oldest first."""
+        with self.database.read() as connection:
+            found = cards.list_all(connection, device.user_id or "")
+            return [listing_of(connection, card) for card in found]
+
+    def find(self, serial: str) -> CardListing:
+        """One card; raises CardNotFound."""
+        with self.database.read() as connection:
+            return listing_of(connection, cards.named(connection, serial))
+
+    def keys(self, serial: str) -> tuple[Key, ...]:
+        """A card's keys, without their private parts; raises CardNotFound."""
+        with self.database.read() as connection:
+            return tuple(cards.keys(connection, cards.named(connection, serial).id))
+
+    def unlock(self, serial: str, *, actor: Actor) -> CardListing:
+        """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
+        with self.database.write() as connection:
+            card = cards.named(connection, serial)
+            if passcodes.tries_left(connection, card.id, PIN) is None:
+                raise IllegalCardChange(
+                    f"card {serial} has no passcode yet: its holder sets it on the device"
+                )
+            for key_ref in (PIN, PUK, GLOBAL_PIN):
+                passcodes.restore_tries(connection, card.id, key_ref)
+            now = self.clock()
+            journal.append(
+                connection, entries.about_card(Kind.PASSCODE_UNBLOCKED, card, now, actor)
+            )
+            return listing_of(connection, card)
+
+    def suspend(self, serial: str, *, actor: Actor) -> CardListing:
+        """Take a card out of use; what waits for its holder is withdrawn, its sessions end."""
+        return self._move(serial, CardEvent.SUSPEND, "", actor)
+
+    def resume(self, serial: str, *, actor: Actor) -> CardListing:
+        """Put a suspended card back in use. A locked passcode stays locked."""
+        return self._move(serial, CardEvent.RESUME, "", actor)
+
+    def revoke(self, serial: str, reason: str, *, actor: Actor) -> CardListing:
+        """Take a card out of use for ever and erase its keys."""
+        reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
+        return self._move(serial, CardEvent.REVOKE, reason, actor)
+
+    def _move(self, serial: str, event: CardEvent, reason: str, actor: Actor) -> CardListing:
+        now = self.clock()
+        withdrawn: list[str] = []
+        with self.database.write() as connection:
+            card = cards.named(connection, serial)
+            if not cards.move(connection, card.id, event, reason):
+                raise IllegalCardChange(
+                    f"card {serial} is {card.state}: it cannot {event.name.lower()}"
+                )
+            details = {"reason": reason} if reason else {}
+            moved = entries.about_card(MOVED[event], card, now, actor, details)
+            journal.append(connection, moved)
+            if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
+                withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
+            if event is CardEvent.REVOKE:
+                destroying.destroy_keys(connection, card.id, now, KEYSTORE)
+            listing = listing_of(connection, cards.named(connection, serial))
+        self.wake([card.user_id, *withdrawn])
+        return listing
+
+
+def listing_of(connection: Connection, card: Card) -> CardListing:
+    """A card as listed."""
+    user = people.holder(connection, card)
+    return CardListing(card, user, passcodes.tries_left(connection, card.id, PIN))

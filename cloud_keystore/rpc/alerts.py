@@ -1,0 +1,51 @@
+"""`AlertService`: what needs the registration authority's attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_keystore.people.alerts import AlertListing, Alerts
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloudcard.registry.v1 import alerts_pb2 as pb
+from cloudcard.registry.v1 import alerts_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class AlertServicer(alerts_pb2_grpc.AlertServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    alerts: Alerts
+
+    async def ListAlerts(
+        self, request: pb.ListAlertsRequest, context: Context
+    ) -> pb.ListAlertsResponse:
+        found = await self.door.call(
+            context,
+            lambda _: self.alerts.list_all(include_acknowledged=request.include_acknowledged),
+        )
+        return pb.ListAlertsResponse(alerts=[_alert(each) for each in found])
+
+    async def AcknowledgeAlert(
+        self, request: pb.AcknowledgeAlertRequest, context: Context
+    ) -> pb.AcknowledgeAlertResponse:
+        entry = await self.door.call(
+            context, lambda operator: self.alerts.acknowledge(request.alert_id, operator)
+        )
+        return pb.AcknowledgeAlertResponse(alert=_alert(entry))
+
+
+def _alert(entry: AlertListing) -> pb.Alert:
+    alert = entry.alert
+    message = pb.Alert(
+        id=alert.id,
+        kind=alert.kind.value,
+        card_serial=entry.card_serial,
+        user_display_name=entry.user_display_name,
+        text=alert.text,
+    )
+    message.create_time.FromDatetime(alert.create_time)
+    if alert.acknowledge_time is not None:
+        message.acknowledge_time.FromDatetime(alert.acknowledge_time)
+    return message

@@ -1,0 +1,95 @@
+"""Cards as readers are told them: all, or what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloud_keystore.approval.payload import terms
+from cloud_keystore.cards.images import CardImage
+from cloud_keystore.cards.renewal import Changes
+from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.model.cards import AUTHENTICATION, SECURE_MESSAGING, Key, PinPolicy
+from cloud_keystore.model.policies import Policy
+from cloud_keystore.model.profiles import CardProfile
+from cloud_keystore.pki import public_keys
+from cloudcard.administration.v1 import administration_pb2
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.workstation.v1 import workstation_pb2 as pb
+
+
+def card(image: CardImage) -> pb.Card:
+    """A whole card."""
+    message = pb.Card(
+        serial=image.card.serial,
+        guid=image.card.guid,
+        objects=[pb.DataObject(tag=tag, value=value) for tag, value in image.objects.items()],
+        keys=[_under(image.policy, key) for key in image.keys],
+        features=features(image.profile),
+        session_offers=[*_offers(image)],
+    )
+    message.features.management_algorithm = image.management or 0
+    if image.secure_messaging is not None and image.cipher_suite is not None:
+        message.secure_messaging.cipher_suite = image.cipher_suite
+        message.secure_messaging.certificate = image.secure_messaging.certificate
+    return message
+
+
+def changes(made: Changes) -> administration_pb2.Changes:
+    """What is different on a card. Key 04 is not among it: readers ask for that with the card."""
+    keys = {ref: key for ref, key in made.keys.items() if ref != SECURE_MESSAGING}
+    return administration_pb2.Changes(
+        objects=[
+            pb.DataObject(tag=tag, value=value)
+            for tag, value in made.objects.items()
+            if value is not None
+        ],
+        removed_objects=[tag for tag, value in made.objects.items() if value is None],
+        keys=[_key(key) for key in keys.values() if key is not None],
+        removed_keys=[key_ref for key_ref, key in keys.items() if key is None],
+        management_algorithm=made.management or 0,
+    )
+
+
+def features(profile: CardProfile) -> pb.Features:
+    """What a card profile switches on, as readers and operators are told it."""
+    return pb.Features(
+        algorithms=[approval_pb2.Algorithm.ValueType(each) for each in sorted(profile.algorithms)],
+        management_algorithm=profile.management or 0,
+        global_pin=profile.global_pin,
+        extensions=profile.extensions,
+    )
+
+
+def _under(policy: Policy, key: Key) -> pb.CardKey:
+    """A key as the policy has it: without a passcode, but where it commits its holder."""
+    message = _key(key)
+    if policy.passwordless and not commits(key):
+        message.pin_policy = PinPolicy.NEVER
+    return message
+
+
+def _offers(image: CardImage) -> Iterator[pb.SessionOffer]:
+    """The sessions that may be asked for: the most that the policy allows, the authentication key
+    first.
+    """
+    if image.policy.session is None:
+        return
+    for key in sorted(image.keys, key=lambda key: (key.key_ref != AUTHENTICATION, key.key_ref)):
+        if not commits(key):
+            for use in sorted(image.profile.allowed_uses(key.key_ref, key.algorithm)):
+                yield pb.SessionOffer(
+                    key_ref=key.key_ref,
+                    key_use=approval_pb2.KeyUse.ValueType(use),
+                    terms=terms(image.policy.session),
+                )
+
+
+def _key(key: Key) -> pb.CardKey:
+    return pb.CardKey(
+        key_ref=key.key_ref,
+        algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
+        public_key=public_keys.template(key.public_key),
+        pin_policy=key.pin_policy,
+        touch_policy=key.touch_policy,
+        imported=key.imported,
+    )

@@ -1,0 +1,22 @@
+"""What operators of the registration authority call, at one keystore."""
+
+from __future__ import annotations
+
+import grpc
+
+from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
+from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+
+
+class Registry:
+    """A stub of each service of the registry's, by its noun."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.people = PeopleServiceStub(channel)
+        self.cards = CardServiceStub(channel)
+        self.organisations = OrganisationServiceStub(channel)
+        self.identities = IdentityServiceStub(channel)
+        self.alerts = AlertServiceStub(channel)

@@ -1,0 +1,67 @@
+"""`cloudcard ra alerts`: what needs somebody's attention."""
+
+from __future__ import annotations
+
+import click
+
+from cloudcard.registry.v1 import alerts_pb2 as pb
+from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
+from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.output import Row
+
+ALERT_LABELS = {
+    "id": "Alert",
+    "kind": "Kind",
+    "card": "Card",
+    "holder": "Holder",
+    "raised": "Raised",
+    "acknowledged": "Seen to",
+    "text": "What to do",
+}
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra alerts list
+  cloudcard ra alerts list --all --json
+  cloudcard ra alerts acknowledge ALERT_ID
+"""
+)
+def alerts() -> None:
+    """What needs the registration authority's attention."""
+
+
+@alerts.command("list")
+@click.option("--all", "everything", is_flag=True, help="Those seen to as well.")
+@operator_options
+def alerts_list(everything: bool, caller: Caller) -> None:
+    """List alerts that nobody has seen to yet, oldest first."""
+    with caller.service(AlertServiceStub) as stub:
+        found = stub.ListAlerts(pb.ListAlertsRequest(include_acknowledged=everything)).alerts
+    caller.print_rows([_alert(each) for each in found], ALERT_LABELS, "No alerts.")
+
+
+@alerts.command("acknowledge")
+@click.argument("alert_id")
+@operator_options
+def alerts_acknowledge(alert_id: str, caller: Caller) -> None:
+    """Say that you have seen to ALERT_ID; your name goes into the journal."""
+    request = pb.AcknowledgeAlertRequest(alert_id=alert_id)
+    with caller.service(AlertServiceStub) as stub:
+        seen = stub.AcknowledgeAlert(request).alert
+    caller.print_facts(_alert(seen), ALERT_LABELS)
+
+
+def _alert(message: pb.Alert) -> Row:
+    seen = message.HasField("acknowledge_time")
+    return {
+        "id": message.id,
+        "kind": message.kind,
+        "card": message.card_serial,
+        "holder": message.user_display_name,
+        "raised": when(message.create_time),
+        "acknowledged": when(message.acknowledge_time) if seen else None,
+        "text": message.text,
+    }

@@ -1,0 +1,65 @@
+"""Who calls the keystore from a command: --identity and --json, the same for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import grpc
+
+from cloudcard_tools.shared import identity, output
+from cloudcard_tools.shared.calling import explained, in_time
+from cloudcard_tools.shared.enrolling import identity_option
+
+Command: TypeAlias = Callable[..., None]
+Service = TypeVar("Service")
+
+
+@contextmanager
+def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> Iterator[Service]:
+    """What `stub` makes of a channel under an identity. Each call has its time; one that fails
+    raises Failure.
+    """
+    with explained(), identity.channel(own) as channel:
+        yield stub(in_time(channel))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An identity by its folder, and how it wants to be answered."""
+
+    folder: Path
+    as_json: bool
+
+    def service(self, stub: Callable[[grpc.Channel], Service]) -> AbstractContextManager[Service]:
+        """A service under the identity. Raises Failure."""
+        return service(identity.load(self.folder), stub)
+
+    def print_facts(self, facts: output.Row, labels: Mapping[str, str]) -> None:
+        """Print one thing."""
+        output.print_facts(facts, labels, as_json=self.as_json)
+
+    def print_rows(
+        self, rows: Sequence[output.Row], columns: Mapping[str, str], nothing: str
+    ) -> None:
+        """Print a list."""
+        output.print_rows(rows, columns, nothing, as_json=self.as_json)
+
+
+def caller_options(role: str) -> Callable[[Command], Command]:
+    """Add --identity and --json, and give the command its `caller`."""
+
+    def options(command: Command) -> Command:
+        @identity_option(role)
+        @output.json_option
+        @wraps(command)
+        def with_caller(folder: Path, as_json: bool, **others: object) -> None:
+            command(caller=Caller(folder, as_json), **others)
+
+        return with_caller
+
+    return options

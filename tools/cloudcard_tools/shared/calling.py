@@ -1,0 +1,82 @@
+"""Calls to the keystore: each has its time, and a failed one is told in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+
+from cloudcard_tools.shared.failures import Failure, Refused
+from reader_bridge.remote.refusals import reason
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+SECONDS = 15.0  # for the answer, where a call does not say how long
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn a failed call to the keystore into a Failure."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        if not isinstance(error, grpc.Call):
+            raise
+        raise explain(error) from None
+
+
+def explain(error: grpc.RpcError) -> Failure:
+    """What a failed call means to a person."""
+    if not isinstance(error, grpc.Call):
+        return Failure(str(error))
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE if not reason(error):
+            return Failure(
+                f"the keystore is out of reach ({error.details()}): is `cloudcard serve` running?"
+            )
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return Failure("the keystore does not answer in time: try again")
+    return Refused(str(error.details()), reason(error))
+
+
+def in_time(channel: grpc.Channel) -> grpc.Channel:
+    """The channel, with an end for every call that does not say when it ends. Streams last."""
+    return grpc.intercept_channel(channel, _InTime())
+
+
+class _InTime(grpc.UnaryUnaryClientInterceptor):
+    def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.ClientCallDetails, Request], grpc._CallFuture[Response]],
+        client_call_details: grpc.ClientCallDetails,
+        request: Request,
+    ) -> grpc._CallFuture[Response]:
+        """Make the call, within SECONDS unless it has said something else."""
+        said = client_call_details
+        if said.timeout is not None:
+            return continuation(said, request)
+        return continuation(
+            _Details(
+                said.method,
+                SECONDS,
+                said.metadata,
+                said.credentials,
+                said.wait_for_ready,
+                said.compression,
+            ),
+            request,
+        )
+
+
+@dataclass(frozen=True)
+class _Details(grpc.ClientCallDetails):
+    method: str
+    timeout: float | None
+    metadata: grpc._Metadata | None
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: grpc.Compression | None

@@ -1,9 +1,0 @@
-"""How a command ends that cannot do what it was asked."""
-
-from __future__ import annotations
-
-import click
-
-
-class Failure(click.ClickException):
-    """One line that says why and what to do; exit code 1."""

@@ -148,7 +148,7 @@ class TestTampering:
             in (
                 export[at].entry  # type: ignore[union-attr]
             )
-            else changed(export[at], b"device ", b"Device ")
+            else changed(export[at], b"device ", b"auditor ")
         )
         line, what = wrong(export)
         assert line > at

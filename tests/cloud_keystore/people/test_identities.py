@@ -238,7 +238,7 @@ def test_an_auditors_export_ends(world: World, operator: Identity) -> None:
 def test_a_name_for_each(world: World) -> None:
     for invited in (world.people.add_operator, world.people.add_auditor):
         with pytest.raises(InvalidInput, match="name"):
-            invited(" ")
+            invited(" ", actor=OPERATOR)
     token = world.people.add_operator("  Olga  ", actor=OPERATOR)
     assert world.identities.list_of(Role.OPERATOR)[-1].display_name == "Olga"
     assert secret_of(token.text)

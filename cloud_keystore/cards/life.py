@@ -6,18 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import (
-    GLOBAL_PIN,
-    PIN,
-    PUK,
-    Card,
-    CardEvent,
-    Key,
-)
+from cloud_keystore.model.cards import Card, CardEvent, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     IllegalCardChange,
@@ -28,8 +22,6 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 
-SERIAL_DIGITS = 16
-SERIAL_DRAWS = 3
 MOVED = {
     CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
     CardEvent.RESUME: Kind.CARD_RESUMED,
@@ -84,11 +76,11 @@ class Life:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = cards.named(connection, serial)
-            if passcodes.tries_left(connection, card.id, PIN) is None:
+            if passcodes.tries_left(connection, card.id, KeyRef.PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
-            for key_ref in (PIN, PUK, GLOBAL_PIN):
+            for key_ref in (KeyRef.PIN, KeyRef.PUK, KeyRef.GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref)
             now = self.clock()
             journal.append(
@@ -133,4 +125,4 @@ class Life:
 def listing_of(connection: Connection, card: Card) -> CardListing:
     """A card as listed."""
     user = people.holder(connection, card)
-    return CardListing(card, user, passcodes.tries_left(connection, card.id, PIN))
+    return CardListing(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))

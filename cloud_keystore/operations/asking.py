@@ -8,6 +8,8 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from card_os.piv.names import KeyRef
+from card_os.uses import KeyUse, PinPolicy
 from cloud_keystore.approval import payload, qr
 from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
@@ -15,13 +17,7 @@ from cloud_keystore.custody.use import padding
 from cloud_keystore.custody.use.closing import withdraw
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import (
-    SECURE_MESSAGING,
-    Card,
-    Key,
-    PinPolicy,
-)
+from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     IdentityRejected,
@@ -197,7 +193,7 @@ class Asking:
     def _look_up(self, connection: Connection, ask: Ask) -> tuple[Card, Key, User]:
         card = cards.in_use(connection, ask.card_serial)
         key = cards.key_under(connection, card.id, ask.key_ref)
-        if key is None or key.algorithm != ask.algorithm or key.key_ref == SECURE_MESSAGING:
+        if key is None or key.algorithm != ask.algorithm or key.key_ref == KeyRef.SECURE_MESSAGING:
             raise KeyNotFound(f"card {card.serial} has no such key {ask.key_ref:02X}")
         if ask.key_use not in PROFILES[card.profile].allowed_uses(key.key_ref, key.algorithm):
             raise MalformedKeyInput(f"key {key.key_ref:02X} is not for this use")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from card_os.piv.algorithms import SUITE_OF
+from card_os.piv.names import KeyRef
+from card_os.uses import KeyUse
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
-from cloud_keystore.model.cards import SECURE_MESSAGING, Destroyed
+from cloud_keystore.model.cards import Destroyed
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.journal import Kind
@@ -38,7 +40,7 @@ class SecureMessaging:
         """
         with self.database.write() as connection:
             card = cards.in_use(connection, serial)
-            known = cards.key_under(connection, card.id, SECURE_MESSAGING)
+            known = cards.key_under(connection, card.id, KeyRef.SECURE_MESSAGING)
             key = None if known is None else cards.find_key(connection, known.id)
             if (
                 key is None

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cloud_keystore.model.algorithms import Algorithm, Cipher
-from cloud_keystore.model.cards import PIN, PUK, KeyPolicies
+from card_os.piv.names import Algorithm, Cipher, KeyRef
+from cloud_keystore.model.cards import KeyPolicies
 from cloud_keystore.model.errors import (
     CardNotInUse,
     ChallengeRejected,
@@ -92,7 +92,7 @@ def test_what_is_refused_is_not_told_as_done(world: World) -> None:
         world.passcodes.set_first(serial, NEW, world.phone_of(user))
     world.cards.suspend(serial, actor=OPERATOR)
     with pytest.raises(CardNotInUse):
-        world.passcodes.verify(serial, PIN, PASSCODE, PC)
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, PC)
     assert not world.journal(Kind.CARD_RESUMED, Kind.PASSCODE_RIGHT, Kind.PASSCODE_WRONG)
     assert len(world.journal(Kind.CARD_ACTIVATED)) == 1
 
@@ -102,11 +102,11 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
     card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
     puk = world.passcodes.set_first(card.serial, PASSCODE, world.phone_of(user)).encode()
     pc = world.workstation().identity
-    world.passcodes.verify(card.serial, PIN, PASSCODE, pc)
-    world.passcodes.change(card.serial, PIN, PASSCODE, NEW, pc)
-    while world.passcodes.verify(card.serial, PIN, WRONG, pc) != Mismatch(0):
+    world.passcodes.verify(card.serial, KeyRef.PIN, PASSCODE, pc)
+    world.passcodes.change(card.serial, KeyRef.PIN, PASSCODE, NEW, pc)
+    while world.passcodes.verify(card.serial, KeyRef.PIN, WRONG, pc) != Mismatch(0):
         pass
-    world.passcodes.verify(card.serial, PIN, NEW, pc)  # right, but too late
+    world.passcodes.verify(card.serial, KeyRef.PIN, NEW, pc)  # right, but too late
     world.passcodes.reset(card.serial, puk, PASSCODE, pc)
     told = [entry for entry in world.journal() if entry.workstation_id == pc.id]
     told = [entry for entry in told if entry.kind.value.startswith("passcode.")]
@@ -122,7 +122,7 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
         Kind.PASSCODE_RIGHT,
         Kind.PASSCODE_UNBLOCKED,
     ]
-    assert told[-2].details["key_ref"] == f"{PUK:02X}"
+    assert told[-2].details["key_ref"] == f"{KeyRef.PUK:02X}"
     assert {entry.card_id for entry in told} == {card.id}
 
 
@@ -131,9 +131,9 @@ def test_no_secret_is_in_any_entry(world: World) -> None:
     card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
     puk = world.passcodes.set_first(card.serial, b"731964", world.phone_of(user))
     pc = world.workstation().identity
-    world.passcodes.verify(card.serial, PIN, b"731964", pc)
-    world.passcodes.verify(card.serial, PIN, b"582046", pc)
-    world.passcodes.change(card.serial, PIN, b"731964", b"640285", pc)
+    world.passcodes.verify(card.serial, KeyRef.PIN, b"731964", pc)
+    world.passcodes.verify(card.serial, KeyRef.PIN, b"582046", pc)
+    world.passcodes.change(card.serial, KeyRef.PIN, b"731964", b"640285", pc)
     world.passcodes.reset(card.serial, puk.encode(), b"917350", pc)
     told = world.journal()
     secret = token.text.partition("@")[0].encode()
@@ -163,7 +163,7 @@ def test_what_administrators_do(world: World) -> None:
     use.move_key(admin, 0x9C, 0x82)
     use.write_object(admin, 0x5FC105, b"contents")
     use.set_management_key(admin, Cipher.AES_192, KEY)
-    for key_ref in (PIN, PUK):
+    for key_ref in (KeyRef.PIN, KeyRef.PUK):
         while world.passcodes.change(serial, key_ref, WRONG, NEW, pc.identity) != Mismatch(0):
             pass
     use.reset_card(serial, PC)

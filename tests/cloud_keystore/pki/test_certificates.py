@@ -103,7 +103,7 @@ def windows_user(world: World, sid: str = SID) -> str:
 
 
 def test_logon_to_windows(world: World, tmp_path: Path) -> None:
-    world.cards = replace(world.cards, crl_url="http://crl.example/cards.crl")
+    world.issuing = replace(world.issuing, crl_url="http://crl.example/cards.crl")
     serial = windows_user(world)
     certificate = certificate_of(world, serial, 0x9A)
     said = openssl_text(certificate, tmp_path)

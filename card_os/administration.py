@@ -1,8 +1,9 @@
 """Administration: what an administrator has changed of a card's objects, keys and tries. An
 administrator is who has proved to know the management key (9B).
 
-The card holds no state of its own that outlives a session. So a change is a request too, and is
-stored, or not, before the card answers: nothing that it has acknowledged can be lost with it.
+The card holds no state of its own that outlives its security status. So a change is a request too,
+and is stored, or not, before the card answers: nothing that it has acknowledged can be lost with
+it.
 """
 
 from __future__ import annotations
@@ -132,7 +133,9 @@ class AttestKey:
 
 @dataclass(frozen=True, slots=True)
 class Administrator:
-    """The management key was right. `proof` goes with each later change of the same session."""
+    """The management key was right. `proof` goes with each later change, until the security status
+    is lost.
+    """
 
     proof: bytes = field(repr=False)
     cryptogram: bytes = b""  # the challenge of `AnswerChallenge`, enciphered

@@ -40,7 +40,7 @@ class Selected(Protocol):
 
     @property
     def secure_messaging(self) -> SecureMessaging | None:
-        """The session under which the next command may be protected."""
+        """The session keys under which the next command may be protected."""
 
     def end_secure_messaging(self) -> None:
         """Forget the session keys: a command that claimed to be protected has failed."""

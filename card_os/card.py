@@ -42,13 +42,13 @@ class Card:
         self.reset()
 
     def reset(self) -> None:
-        """Close an open exchange and all channels, and with them lose every session."""
+        """Close an open exchange and all channels, and with them lose every security status."""
         self._close_exchange()
         self._channels.reset()
         self._number = 0
 
     def secure_messaging(self, apdu: bytes) -> SecureMessaging | None:
-        """The session under which this command, which has not come yet, may be protected."""
+        """The session keys under which this command, which has not come yet, may be protected."""
         try:
             return self._channels[channel_of(apdu)].selection.secure_messaging
         except CardError:

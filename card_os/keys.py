@@ -90,7 +90,9 @@ class ApplicationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right. `proof` goes with each later `UseKey` of the same session."""
+    """The passcode was right. `proof` goes with each later `UseKey`, until the security status is
+    lost.
+    """
 
     proof: bytes = field(repr=False)
 

@@ -25,7 +25,7 @@ class ProtectedSelection(Selection[KeeperState]):
 
     @property
     def secure_messaging(self) -> SecureMessaging | None:
-        """The session under which the next command may be protected."""
+        """The session keys under which the next command may be protected."""
         return self.state.secure_messaging
 
     def end_secure_messaging(self) -> None:

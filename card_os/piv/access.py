@@ -13,7 +13,7 @@ from card_os.piv import rules
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import Algorithm, ObjectTag, Tag
 from card_os.piv.rules import ESTABLISHMENT, SIGNING
-from card_os.piv.session import Verification
+from card_os.piv.security_status import Verification
 from card_os.status import SW, CardError
 from card_os.uses import KeyUse, PinPolicy
 
@@ -22,7 +22,7 @@ class Rule(Enum):
     """An access control rule."""
 
     ALWAYS = auto()
-    PIN = auto()  # verified in this session
+    PIN = auto()  # verified, and the security status not lost since
     PIN_ALWAYS = auto()  # verified by the command right before
 
 

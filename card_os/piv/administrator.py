@@ -24,7 +24,7 @@ from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import Tag
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Awaited
+from card_os.piv.security_status import Awaited
 from card_os.status import SW, CardError
 
 ANY = 0x00  # P1 that names whichever algorithm the management key has, as OpenSC sends it
@@ -84,12 +84,12 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
         raise CardError(SW.INCORRECT_P1P2)
     if not template:
         raise CardError(SW.WRONG_LENGTH)
-    before = context.session
-    context.session = replace(before, awaited=None, administrator=None)  # spent, whatever comes
+    before = context.security
+    context.security = replace(before, awaited=None, administrator=None)  # spent, whatever comes
     objects = parse_unique(parse_one(Tag.DYNAMIC_AUTHENTICATION, template))
     shape = _shape(objects)
     if (opening := OPENINGS.get(shape)) is not None:
-        context.session = replace(before, awaited=None)  # an administrator remains one
+        context.security = replace(before, awaited=None)  # an administrator remains one
         return (yield from _open(context, own, opening))
     if (tag := ANSWERS.get((before.awaited, shape))) is not None:
         return (yield from _answer(context, own, objects[tag], objects.get(Tag.CHALLENGE, b"")))
@@ -98,9 +98,9 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
 
 def proof(context: Context) -> bytes:
     """The administrator's proof. Raises 6982 where nobody is administrator."""
-    if context.session.administrator is None:
+    if context.security.administrator is None:
         raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "management key is not authenticated")
-    return context.session.administrator
+    return context.security.administrator
 
 
 def change(
@@ -119,7 +119,7 @@ def change(
             context.shared.image = context.image.after(result)
             return result
         case Refusal.PASSCODE_NEEDED:
-            context.session = replace(context.session, administrator=None)
+            context.security = replace(context.security, administrator=None)
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "proof is taken no more")
         case Refusal.MALFORMED:
             raise CardError(malformed, result.name)
@@ -133,7 +133,7 @@ def _open(context: Context, algorithm: int, opening: Opening) -> Exchange:
     result = yield RequestChallenge(algorithm, opening.enciphered)
     match result:
         case bytes() if len(result) == BLOCK_BYTES[algorithm]:
-            context.session = replace(context.session, awaited=opening.awaited)
+            context.security = replace(context.security, awaited=opening.awaited)
             return _template(opening.tag, result)
         case Refusal():
             raise refused(result, SW.INCORRECT_P1P2)
@@ -148,7 +148,7 @@ def _answer(context: Context, algorithm: int, response: bytes, challenge: bytes)
     result = yield AnswerChallenge(algorithm, response, challenge)
     match result:
         case Administrator(proof, cryptogram) if len(cryptogram) == len(challenge):
-            context.session = replace(context.session, administrator=proof)
+            context.security = replace(context.security, administrator=proof)
             return _template(Tag.RESPONSE, cryptogram) if challenge else b""
         case Refusal.DENIED:
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "wrong answer")

@@ -34,7 +34,7 @@ from card_os.piv.names import AID, Extension, Ins, KeyRef
 from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
 from card_os.piv.secrets import SECRETS
-from card_os.piv.session import Session
+from card_os.piv.security_status import SecurityStatus
 from card_os.protection import ProtectedSelection
 from card_os.status import SW, CardError
 
@@ -86,28 +86,28 @@ EXTENDED = Table({**HANDLERS, **EXTENSIONS})
 
 
 class PivSelection(ProtectedSelection[Context]):
-    """The application on one channel. Of its context, the session can be taken back."""
+    """The application on one channel. Of its context, the security status can be taken back."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(EXTENDED if context.image.features.extensions else PLAIN, context)
-        self._session = context.session
+        self._security = context.security
 
     def begin(self) -> None:
         """Start a command, to whose beginning `roll_back` goes back."""
-        self._session = self.state.session
+        self._security = self.state.security
 
     def roll_back(self) -> None:
         """Take back what has happened to the security status since `begin`.
 
         A challenge stays spent: it is answered once, whatever happens.
         """
-        self.state.session = replace(self._session, awaited=None)
+        self.state.security = replace(self._security, awaited=None)
 
     def duplicate(self) -> PivSelection:
         """The same for another channel, with as much verified; a challenge stays here."""
         context = self.state
-        session = replace(context.session, awaited=None)
-        return PivSelection(Context(context.shared, context.random, session))
+        status = replace(context.security, awaited=None)
+        return PivSelection(Context(context.shared, context.random, status))
 
     def check_protection(self, header: Command) -> None:
         """Raise 6882 where there is no secure messaging, and for what it is not for."""
@@ -139,7 +139,7 @@ class PivApplication(Application):
 
     def open(self) -> PivSelection:
         """Select it on a channel."""
-        return PivSelection(Context(self._shared, self._random, Session()))
+        return PivSelection(Context(self._shared, self._random, SecurityStatus()))
 
 
 def new_card(image: CardImage, random: Random) -> Card:

@@ -64,7 +64,7 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
         case bytes():
             return tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.RESPONSE, result))
         case Refusal.PASSCODE_NEEDED:  # nobody was asked, so 6982 rings no phone twice
-            context.session = context.session.without_verified(*context.session.verified)
+            context.security = context.security.without_verified(*context.security.verified)
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "the passcode's proof is too old")
         case Refusal():
             raise refused(result, SW.INCORRECT_P1P2)

@@ -20,7 +20,7 @@ from card_os.piv.context import Context
 from card_os.piv.metadata import NoParameters
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Session
+from card_os.piv.security_status import SecurityStatus
 from card_os.status import SW, CardError
 
 NOWHERE = 0xFF  # as a destination: the key is erased
@@ -147,11 +147,11 @@ def set_tries(context: Context, command: SetRetries) -> Exchange:
     Raises 6982 unless there is an administrator and the PIN is verified, 6A86 for too many tries.
     """
     proof = administrator.proof(context)
-    verification = context.session.verified.get(KeyRef.PIN)
+    verification = context.security.verified.get(KeyRef.PIN)
     if verification is None:
         raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "PIN is not verified")
     # Forgotten before: where the proof is taken no more, it is not known which of the two.
-    context.session = context.session.without_verified(*context.session.verified)
+    context.security = context.security.without_verified(*context.security.verified)
     request = SetTries(proof, verification.proof, command.pin_tries, command.puk_tries)
     refused_as = SW.INCORRECT_P1P2
     yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND, refused_as)
@@ -162,7 +162,7 @@ def reset(context: Context, command: NoParameters) -> Exchange:
     """Ask for the factory's state. Raises 6985 unless PIN and PUK are blocked."""
     del command
     yield from administrator.change(context, ResetCard(), SW.REFERENCE_DATA_NOT_FOUND)
-    context.session = Session()
+    context.security = SecurityStatus()
     return b""
 
 
@@ -174,7 +174,7 @@ def set_management_key(context: Context, command: SetKey) -> Exchange:
     proof = administrator.proof(context)
     algorithm, key = command.content()
     # An exchange with the key before comes to nothing.
-    context.session = replace(context.session, awaited=None)
+    context.security = replace(context.security, awaited=None)
     request = SetManagementKey(proof, algorithm, key)
     yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND)
     return b""

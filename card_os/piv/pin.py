@@ -26,7 +26,7 @@ from card_os.keys import (
 from card_os.piv.context import Context
 from card_os.piv.names import KeyRef
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Verification
+from card_os.piv.security_status import Verification
 from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING, SHORTEST_PIN
 from card_os.status import SW, CardError, retries_left
 
@@ -112,10 +112,10 @@ def verify(context: Context, command: VerifyCommand) -> Reply:
     _check_has(context, command.key_ref)
     match command:
         case Logout(key_ref):
-            context.session = context.session.without_verified(key_ref)
+            context.security = context.security.without_verified(key_ref)
             return b""
         case AskStatus(key_ref):
-            return b"" if key_ref in context.session.verified else _ask_status(context, key_ref)
+            return b"" if key_ref in context.security.verified else _ask_status(context, key_ref)
         case Verify():
             return _verify(context, command)
 
@@ -129,9 +129,9 @@ def change_reference_data(context: Context, command: ChangeReferenceData) -> Exc
     new = yield from form(context, key_ref, command.new)
     result = yield ChangePasscode(context.request_id(), key_ref, old, new)
     proof = _proof(context, key_ref, result)
-    context.session = context.session.with_proof(proof)
+    context.security = context.security.with_proof(proof)
     if key_ref in PINS:
-        context.session = context.session.with_verified(key_ref, Verification(proof))
+        context.security = context.security.with_verified(key_ref, Verification(proof))
     return b""
 
 
@@ -142,7 +142,7 @@ def reset_retry_counter(context: Context, command: ResetRetryCounter) -> Exchang
     puk = yield from _puk(context, KeyRef.PUK, command.puk)
     new = yield from _pin(context, KeyRef.PUK, command.new)
     result = yield ResetPasscode(context.request_id(), KeyRef.PIN, puk, new)
-    context.session = context.session.with_proof(_proof(context, KeyRef.PIN, result))
+    context.security = context.security.with_proof(_proof(context, KeyRef.PIN, result))
     return b""
 
 
@@ -156,7 +156,7 @@ def _verify(context: Context, command: Verify) -> Exchange:
     pin = yield from _pin(context, command.key_ref, command.padded)
     result = yield VerifyPasscode(context.request_id(), command.key_ref, pin)
     verification = Verification(_proof(context, command.key_ref, result), context.number)
-    context.session = context.session.with_verified(command.key_ref, verification)
+    context.security = context.security.with_verified(command.key_ref, verification)
     return b""
 
 
@@ -169,7 +169,7 @@ def _proof(context: Context, key_ref: KeyRef, result: KeyResult) -> bytes:
         case Verified(proof):
             return proof
         case TriesLeft(tries):
-            context.session = context.session.without_verified(key_ref)
+            context.security = context.security.without_verified(key_ref)
             raise CardError(retries_left(tries) if tries > 0 else SW.AUTHENTICATION_METHOD_BLOCKED)
         case Refusal() if result is not Refusal.PASSCODE_NEEDED:
             raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)

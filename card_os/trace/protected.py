@@ -1,8 +1,8 @@
 """Commands under secure messaging for a trace: made anew for a second card, without their secrets.
 
-The second card's session has other keys, as the secret that the first one agreed on is not told to
-it. So what a command carries is taken out with the first one's session, and protected again with
-the second one's; lengths stay the same, and so do the parts of a chain.
+The second card has other session keys, as the secret that the first one agreed on is not told to
+it. So what a command carries is taken out with the first one's session keys, and protected again
+with the second one's; lengths stay the same, and so do the parts of a chain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def renew(
     other: SecureMessaging | None,
     redact: Redact,
 ) -> list[bytes]:
-    """The parts of a protected command for the card with session `other`; `own` is the session that
+    """The parts of a protected command for the card with session keys `other`; `own` are those that
     they were made for. One that does not open there does not open here, and holds nothing.
     """
     data = [_data(part) for part in parts]
@@ -57,7 +57,7 @@ def hide(part: bytes) -> bytes:
 def _protect(
     command: Command, own: SecureMessaging, other: SecureMessaging, redact: Redact
 ) -> bytes | None:
-    """The data field for the other session; None if the command does not open in its own."""
+    """The data field under the other session keys; None if the command does not open in its own."""
     try:
         plain, _ = own.unwrap(command)
     except CardError:

@@ -141,8 +141,8 @@ class RemoteKeys:
         """Nobody is asked, nothing is spent."""
         try:
             return self._stub.call(
-                self._service.AgreeOnSession,
-                pb.AgreeOnSessionRequest(cipher_suite=request.algorithm, point=request.input),
+                self._service.EstablishSessionKeys,
+                pb.EstablishSessionKeysRequest(cipher_suite=request.algorithm, point=request.input),
             ).secret
         except grpc.RpcError as error:
             return refusal(error)

@@ -34,6 +34,7 @@ from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import PKCS11, Destroyed, HeldKey, OnToken, Private, Sealed
 from cloud_keystore.model.errors import (
     InvalidInput,
@@ -46,7 +47,7 @@ from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.keys.command import keys
-from support.keystore_world import FakeClock, World, new_world
+from support.keystore_world import OPERATOR, FakeClock, World, new_world
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
@@ -99,11 +100,11 @@ def told(world: World) -> list[tuple[str, str | None]]:
     """What the journal says of keys destroyed: backend and key."""
     with world.database.read() as connection:
         entries = connection.execute(select(t.journal.c.entry)).scalars().all()
-    events = [decode(entry) for entry in entries]
+    told = [decode(entry) for entry in entries]
     return [
-        (str(event.details["backend"]), event.key_id)
-        for event in events
-        if event.kind is Kind.KEY_DESTROYED
+        (str(entry.details["backend"]), entry.key_id)
+        for entry in told
+        if entry.kind is Kind.KEY_DESTROYED
     ]
 
 
@@ -119,7 +120,7 @@ def test_a_card_with_its_keys_in_the_token(world: World, token: TokenKeys) -> No
     public.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
     made = {each.id for each in world.cards.keys(serial)}
     assert {UUID(bytes=handle) for handle in token.handles()} == {UUID(each) for each in made}
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     assert told(world) == []  # not before the token has done it
     assert destroying.sweep(world.database, token, world.clock()) == len(made)
     assert token.handles() == []
@@ -309,7 +310,7 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     key = world.cards.keys(serial)[0]
     with world.database.write() as connection:
         held = cards.find_key(connection, key.id)
-        assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock())
+        assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock(), KEYSTORE)
         connection.execute(update(t.card).values(reason="as a crash leaves it"))
     assert held is not None
     handle = place(held.private).handle

@@ -24,7 +24,7 @@ class Awaited(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SecurityStatus:
     """Lost on reset. A value, so that whoever keeps one can go back to it."""
 
     verified: Mapping[int, Verification] = field(default_factory=lambda: MappingProxyType({}))
@@ -33,16 +33,16 @@ class Session:
     administrator: bytes | None = field(default=None, repr=False)
     """Proof of the management key; None: nobody administers the card."""
 
-    def with_verified(self, key_ref: int, verification: Verification) -> Session:
+    def with_verified(self, key_ref: int, verification: Verification) -> SecurityStatus:
         """The same with one more PIN verified, or verified again."""
         return replace(self, verified=MappingProxyType({**self.verified, key_ref: verification}))
 
-    def without_verified(self, *key_refs: int) -> Session:
+    def without_verified(self, *key_refs: int) -> SecurityStatus:
         """The same with these PINs not verified."""
         left = {key_ref: each for key_ref, each in self.verified.items() if key_ref not in key_refs}
         return replace(self, verified=MappingProxyType(left))
 
-    def with_proof(self, proof: bytes) -> Session:
+    def with_proof(self, proof: bytes) -> SecurityStatus:
         """The same PINs verified, proven anew: the keystore has dropped all proofs before."""
         renewed = {key_ref: replace(each, proof=proof) for key_ref, each in self.verified.items()}
         return replace(self, verified=MappingProxyType(renewed))

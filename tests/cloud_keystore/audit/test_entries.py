@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 
 from architecture.imports import modules
+from card_os.piv.names import Algorithm, KeyUse
 from cloud_keystore.audit import entries
 from cloud_keystore.model.actors import DATA_FOLDER, KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.alerts import Alert, AlertKind
@@ -35,7 +35,7 @@ PHONE = Actor(ActorKind.DEVICE, "d1")
 
 USER = User("u1", "Ada", "", NOW)
 CARD = Card("c1", "0123", bytes(16), "u1", "p256", CardState.ACTIVE, NOW, LATER)
-KEY = Key("k1", "c1", 0x9A, Algorithm.ECC_P256, b"", b"sealed", NOW)
+KEY = Key("k1", "c1", 0x9A, Algorithm.ECC_P256, b"", NOW)
 OPERATION = Operation(
     id="op1",
     request_id=bytes(16),

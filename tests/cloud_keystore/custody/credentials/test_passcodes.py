@@ -164,16 +164,16 @@ def test_no_passcode_in_the_database(world: World, serial: str, tmp_path: Path) 
 def test_the_puk_is_no_passcode_to_verify(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
-    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256").card.serial
-    puk = world.passcodes.set_first(serial, PASSCODE, ada[0].id).encode()
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
     with pytest.raises(KeyNotFound, match="PUK"):
-        world.passcodes.verify(serial, KeyRef.PUK, puk, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PUK, puk, pc.identity)
     assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
 
 
 def test_a_change_ends_what_was_proved_before(world: World, serial: str, pc: Enrolled) -> None:
     proof = world.proof(serial, pc)
-    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity.id)
+    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
     with pytest.raises(PasscodeNeeded):
         world.ask(serial, pc, proof=proof)
 
@@ -182,8 +182,8 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
     world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
 ) -> None:
     """Whoever writes to the database cannot put a known passcode's hash elsewhere."""
-    puk_known = world.issuing.issue(b"\3" * 16, ada[0].id, "p256").card.serial
-    puk = world.passcodes.set_first(puk_known, b"246802", ada[0].id).encode()
+    puk_known = world.issuing.issue(b"\3" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(puk_known, b"246802", ada[1].identity).encode()
     source, target = (world.cards.find(each).card.id for each in (puk_known, serial))
     columns = tables.passcode.c
     moved = {
@@ -196,4 +196,4 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
         with world.database.write() as connection:
             known = connection.execute(select(columns.hash).where(copied)).scalar_one()
             connection.execute(update(tables.passcode).where(row).values(hash=known))
-        assert world.passcodes.verify(at, to, passcode, pc.identity.id) == Mismatch(2)
+        assert world.passcodes.verify(at, to, passcode, pc.identity) == Mismatch(2)

@@ -540,7 +540,7 @@ class TestAttestation:
         der = world.administration.attest_key(serial, 0x9A, "pc")
         certificate = x509.load_der_x509_certificate(der)
         contents = world.image(serial).objects[ATTESTATION_CERTIFICATE]
-        issuer = world.cards.authorities.attestation
+        issuer = world.issuing.authorities.attestation
         assert issuer.der in contents
         certificate.verify_directly_issued_by(issuer.certificate)
         public = load_der_public_key(keys(world, serial)[0x9A].public_key)

@@ -61,7 +61,7 @@ def test_openssl_verifies_the_signed_objects(
     world: World, ada: tuple[User, Enrolled], tmp_path: Path
 ) -> None:
     image = world.image(world.card(ada[0]))
-    authorities = world.cards.authorities
+    authorities = world.issuing.authorities
     ca, signer, covered = tmp_path / "ca.pem", tmp_path / "signer.pem", tmp_path / "covered"
     ca.write_bytes(authorities.cards.certificate.public_bytes(Encoding.PEM))
     signer.write_bytes(authorities.content.certificate.public_bytes(Encoding.PEM))

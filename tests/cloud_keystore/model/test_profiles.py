@@ -184,11 +184,11 @@ def test_a_serial_number_that_is_taken_is_drawn_again(
 ) -> None:
     taken = world.card(ada[0])
     number = int(taken[3:]).to_bytes(16)
-    unlucky = replace(world.cards, random=lambda size: number[:size])
+    unlucky = replace(world.issuing, random=lambda size: number[:size])
     with pytest.raises(IntegrityError):
         unlucky.issue(os.urandom(16), ada[0].id, "p256")
     drawn = draws(os.urandom(16), number)  # for the card's id and its serial number
-    once = replace(world.cards, random=lambda size: next(drawn)[:size])
+    once = replace(world.issuing, random=lambda size: next(drawn)[:size])
     assert once.issue(os.urandom(16), ada[0].id, "p256").card.serial != taken
     assert len(world.cards.list_all()) == 2
 

@@ -12,13 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from card_os.piv.oids import ATTESTED_POLICIES, ATTESTED_SERIAL_NUMBER
+from card_os.uses import TouchPolicy
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.pki import public_keys
 from cloud_keystore.pki.building import begin, named
 from cloud_keystore.pki.issuers import Authority
-
-SERIAL_NUMBER = x509.ObjectIdentifier("1.3.6.1.4.1.41482.3.7")  # of the card: INTEGER
-POLICIES = x509.ObjectIdentifier("1.3.6.1.4.1.41482.3.8")  # of PIN and touch: a byte each
 
 
 def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
@@ -34,11 +33,17 @@ def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
             issuer.certificate.not_valid_after_utc - start,
         )
         .add_extension(
-            x509.UnrecognizedExtension(SERIAL_NUMBER, core.Integer(int(card.serial)).dump()),
+            x509.UnrecognizedExtension(
+                x509.ObjectIdentifier(ATTESTED_SERIAL_NUMBER),
+                core.Integer(int(card.serial)).dump(),
+            ),
             critical=False,
         )
         .add_extension(
-            x509.UnrecognizedExtension(POLICIES, bytes((key.asks_for_pin, key.touch_policy or 1))),
+            x509.UnrecognizedExtension(
+                x509.ObjectIdentifier(ATTESTED_POLICIES),
+                bytes((key.asks_for_pin, key.touch_policy or TouchPolicy.NEVER)),
+            ),
             critical=False,
         )
         .sign(issuer.private, SHA256())

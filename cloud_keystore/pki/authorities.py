@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from sqlalchemy import Connection
 
+from card_os.piv.algorithms import PUBLIC_EXPONENT
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.pki.building import ca, content_signer, self_signed
 from cloud_keystore.pki.issuers import Authorities, Authority
@@ -34,7 +35,8 @@ def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
             return own(name, lambda: ca(common_name, ec.generate_private_key(ec.SECP256R1()), now))
 
         cards = own(
-            "cards", lambda: ca("cloudcard card CA", rsa.generate_private_key(65537, 3072), now)
+            "cards",
+            lambda: ca("cloudcard card CA", rsa.generate_private_key(PUBLIC_EXPONENT, 3072), now),
         )
         return Authorities(
             transport=own_ca("transport", "cloudcard transport CA"),

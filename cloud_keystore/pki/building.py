@@ -11,24 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud_keystore.custody.backends.making import PublicKey
+from card_os.piv import oids
+from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.pki.issuers import Authority, PrivateKey
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
 CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are behind
-KEY_USAGE_BITS = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-PIV_CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")  # id-PIV-content-signing
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # a constant, as the certificate is pinned whole
 
 
@@ -72,7 +61,9 @@ def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> 
     certificate = (
         begin(subject, private.public_key(), cards, now, lifetime)
         .add_extension(key_usage({"digital_signature"}), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([PIV_CONTENT_SIGNING]), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)]), critical=True
+        )
         .sign(cards.private, SHA256())
     )
     return Authority(certificate, private)
@@ -108,7 +99,7 @@ def server_certificate(transport: Authority, names: frozenset[str], now: datetim
 
 def key_usage(uses: Collection[str]) -> x509.KeyUsage:
     """The extension with these bits set."""
-    return x509.KeyUsage(**{name: name in uses for name in KEY_USAGE_BITS})
+    return x509.KeyUsage(**{name: name in uses for name in oids.KEY_USAGE_BITS})
 
 
 def named(common_name: str) -> x509.Name:

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from card_os import tlv
 from card_os.piv import encode, new_card
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.shared import pcsc
 from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
+from reader_bridge.local.profiles import PROFILES
 from support.authority import Authority
 from support.system_cards import in_slot
 

@@ -20,13 +20,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.shared import pcsc
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
+from reader_bridge.local.profiles import PROFILES
 from support.system_cards import PIN, PUK, in_slot
 
 Tool: TypeAlias = Callable[..., str]

@@ -14,16 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from card_os.administration import CardKey
 from card_os.piv import names
+from card_os.piv.algorithms import CAN_DO, SUITE_ALGORITHM
 from card_os.piv.image import CardImage, Features
-from cloud_keystore.model.algorithms import (
-    CAN_DO,
-    SUITE_ALGORITHM,
-    Algorithm,
-    Cipher,
-    CipherSuite,
-    KeyUse,
-)
-from cloud_keystore.model.cards import CardState, PinPolicy
+from card_os.piv.names import Algorithm, Cipher, CipherSuite
+from card_os.uses import KeyUse, PinPolicy
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput, PasscodeNeeded
 from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User

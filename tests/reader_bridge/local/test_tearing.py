@@ -36,8 +36,9 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from reader_bridge.local import file_store, passcodes
-from reader_bridge.local.card import PIN, PUK, LocalCard, Passcode
+from reader_bridge.local.card import LocalCard, Passcode
 from reader_bridge.local.encoding import Damaged, decode, encode
 from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.keys import LocalKeys
@@ -49,16 +50,16 @@ MOST_TRIES = 15
 Ask: TypeAlias = Callable[[LocalKeys], KeyRequest]
 
 COMMANDS: dict[str, Ask] = {
-    "right pin": lambda _: VerifyPasscode(ID, 0x80, PIN),
+    "right pin": lambda _: VerifyPasscode(ID, 0x80, FACTORY_PIN),
     "wrong pin": lambda _: VerifyPasscode(ID, 0x80, WRONG),
-    "change pin": lambda _: ChangePasscode(ID, 0x80, PIN, b"111111"),
+    "change pin": lambda _: ChangePasscode(ID, 0x80, FACTORY_PIN, b"111111"),
     "change pin, wrong": lambda _: ChangePasscode(ID, 0x80, WRONG, b"111111"),
-    "change puk": lambda _: ChangePasscode(ID, 0x81, PUK, b"11111111"),
-    "reset pin": lambda _: ResetPasscode(ID, 0x80, PUK, b"111111"),
+    "change puk": lambda _: ChangePasscode(ID, 0x81, FACTORY_PUK, b"11111111"),
+    "reset pin": lambda _: ResetPasscode(ID, 0x80, FACTORY_PUK, b"111111"),
     "reset pin, wrong": lambda _: ResetPasscode(ID, 0x80, b"87654321", b"111111"),
     "put data": lambda keys: WriteObject(administrator_proof(keys), 0x5FC109, b"contents"),
     "generate": lambda keys: GenerateKey(administrator_proof(keys), 0x9A, 0x11),
-    "import": lambda keys: ImportKey(administrator_proof(keys), 0x9A, 0x11, b"\x01" * 32),
+    "import": lambda keys: ImportKey(administrator_proof(keys), 0x9A, 0x11, bytes(range(1, 33))),
     "move": lambda keys: MoveKey(administrator_proof(keys), 0x9E, 0x82),
     "management key": lambda keys: SetManagementKey(
         administrator_proof(keys), 0x0C, bytes(range(32))
@@ -145,7 +146,7 @@ def test_every_command_is_cut_at_every_operation(
             assert torn.keys.card in torn.states[:-1]  # not what was perhaps not stored
         if "wrong" in command:
             assert tries(stored) <= tries(start)
-        if stored is not start and stored.passcodes[0x80].value != PIN:
+        if stored is not start and stored.passcodes[0x80].value != FACTORY_PIN:
             assert stored.passcodes[0x80].tries == 3  # changed, and restored, in one
     assert answered_by_itself
     assert step > 1, "the command stored nothing"
@@ -174,7 +175,7 @@ def test_a_broken_disk_is_no_way_to_guess(
 ) -> None:
     """Each PIN is tried while the disk fails somewhere: no answer tells which was right."""
     for step in range(1, 8):
-        for pin in (WRONG, PIN):
+        for pin in (WRONG, FACTORY_PIN):
             torn, disk = Torn(tmp_path / f"{step}{pin!r}", start), Disk(step, fault)
             answer = torn.run(lambda _, pin=pin: VerifyPasscode(ID, 0x80, pin), disk, monkeypatch)
             if not disk.failed:
@@ -193,7 +194,7 @@ def test_the_card_goes_on_when_the_disk_does(
             assert keys.perform(VerifyPasscode(ID, 0x80, WRONG)) is Refusal.UNAVAILABLE
         assert keys.perform(PasscodeStatus(ID, 0x80)) == TriesLeft(2, factory=True)
         assert keys.perform(VerifyPasscode(ID, 0x80, WRONG)) == TriesLeft(1, factory=True)
-        assert isinstance(keys.perform(VerifyPasscode(ID, 0x80, PIN)), Verified)
+        assert isinstance(keys.perform(VerifyPasscode(ID, 0x80, FACTORY_PIN)), Verified)
 
 
 def test_the_fault_that_the_disk_is_for_is_found(
@@ -277,7 +278,7 @@ def run_and_kill(path: Path, seconds: float) -> list[list[str]]:
 def test_a_killed_process_leaves_a_whole_card(tmp_path: Path, start: LocalCard) -> None:
     path = tmp_path / "card"
     # Each kill may cost a try, that of the right PIN too.
-    patient = start.with_passcode(0x80, Passcode(PIN, MOST_TRIES, MOST_TRIES))
+    patient = start.with_passcode(0x80, Passcode(FACTORY_PIN, MOST_TRIES, MOST_TRIES))
     with FileStore.take(path) as store:
         store.save(encode(patient))
     chance = random.Random(7)
@@ -310,9 +311,9 @@ def test_a_killed_process_leaves_a_whole_card(tmp_path: Path, start: LocalCard) 
 @pytest.mark.parametrize(
     ("ask", "order"),
     [
-        (VerifyPasscode(ID, 0x80, PIN), ["store", "compare", "store"]),
+        (VerifyPasscode(ID, 0x80, FACTORY_PIN), ["store", "compare", "store"]),
         (VerifyPasscode(ID, 0x80, WRONG), ["store", "compare"]),
-        (ChangePasscode(ID, 0x81, PUK, b"1"), ["store", "compare", "store"]),
+        (ChangePasscode(ID, 0x81, FACTORY_PUK, b"1"), ["store", "compare", "store"]),
         (ResetPasscode(ID, 0x80, WRONG, b"1"), ["store", "compare"]),
     ],
 )

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from architecture.imports import modules
-from card_os.piv.names import Algorithm, KeyUse
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.audit import entries
 from cloud_keystore.model.actors import DATA_FOLDER, KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.alerts import Alert, AlertKind

@@ -142,6 +142,11 @@ def test_security_object() -> None:
         (lambda: encode.chuid(GUID, "20301200"), "no date"),
         (lambda: encode.chuid(GUID, "２０３０１２３１"), "no date"),  # noqa: RUF001
         (lambda: encode.printed_information("n", "a", "20300031", "1", "i"), "no date"),
+        (lambda: encode.chuid(GUID, "2030010"), "no date"),
+        (lambda: encode.chuid(GUID, "203001011"), "no date"),
+        (lambda: encode.chuid(GUID, "20301301"), "no date"),
+        (lambda: encode.chuid(GUID, "20300132"), "no date"),
+        (lambda: encode.chuid(GUID, "20300100"), "no date"),
         (lambda: encode.ccc(b""), "GUID has 0 bytes"),
         (lambda: encode.security_object({0: ObjectTag.CCC}, b""), "data group 0"),
         (lambda: encode.security_object({17: ObjectTag.CCC}, b""), "data group 17"),
@@ -151,3 +156,8 @@ def test_security_object() -> None:
 def test_what_does_not_fit_is_refused(encoder: Callable[[], bytes], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         encoder()
+
+
+def test_every_day_of_a_year_is_a_date() -> None:
+    for day in ("20300101", "20301231"):
+        assert elements(encode.chuid(GUID, day))[0x35] == day.encode()

@@ -90,6 +90,9 @@ def test_the_puk_sets_a_new_passcode(
         world.passcodes.verify(serial, PIN, WRONG, pc.identity.id)
     wrong_puk = b"00000000" if puk != b"00000000" else b"00000001"
     assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity.id) == Mismatch(2)
+    bad = world.passcodes.reset(serial, puk, b"12", pc.identity.id)
+    assert bad == PolicyViolation("6 to 8 digits")
+    assert world.passcodes.status(serial, PIN).tries_left == 0
     assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity.id), Verified)
     assert isinstance(world.passcodes.verify(serial, PIN, b"246802", pc.identity.id), Verified)
     assert world.passcodes.status(serial, PUK).tries_left == 3

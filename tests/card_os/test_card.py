@@ -271,6 +271,7 @@ def test_a_key_service_that_answers_nonsense_is_a_bug() -> None:
     assert card.send(VERIFY) == "9000"
     assert card.send(SIGN_9C) == "6F00"
     assert isinstance(card.card.fault, TypeError)
+    assert "does not answer the request" in str(card.card.fault)
     assert card.send(SIGN_9A).endswith("9000")  # the session is as before the bug
 
 

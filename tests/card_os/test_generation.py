@@ -255,6 +255,8 @@ def test_only_administrators_import() -> None:
     card.send(VERIFY)
     assert send(card, 0xFE, 0x11, 0x9A, b"\6\x20" + bytes(32)) == "6982"
     assert send(card, 0xFE, 0x11, 0x9A, b"") == "6982"
+    assert send(card, 0xFE, 0x99, 0x9A, b"") == "6A86"  # an algorithm that no card has
+    assert send(card, 0xFE, 0x11, 0x9B, b"") == "6A86"
 
 
 def test_no_private_key_is_ever_shown() -> None:

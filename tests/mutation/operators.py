@@ -181,9 +181,11 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.While(ast.Constant(False), body, orelse)
         case ast.comprehension(target=target, iter=source, ifs=ifs, is_async=is_async) if ifs:
             yield ast.comprehension(target, source, [], is_async)
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not _is_plain(value):
             yield ast.Return(ast.Constant(None))
-        case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise() | ast.Delete():
+        case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise():
+            yield ast.Pass()
+        case ast.Delete(targets=[ast.Attribute() | ast.Subscript()]):
             yield ast.Pass()
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
             yield ast.Pass()
@@ -229,8 +231,9 @@ def _is_true(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is True
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_plain(node: ast.expr) -> bool:
+    """Whether it is None already, or a truth, which is exchanged elsewhere."""
+    return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
 
 def _is_read(node: ast.AST) -> bool:

@@ -91,6 +91,9 @@ def test_the_puk_sets_a_new_passcode(
         world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
     wrong_puk = b"00000000" if puk != b"00000000" else b"00000001"
     assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity) == Mismatch(2)
+    bad = world.passcodes.reset(serial, puk, b"12", pc.identity)
+    assert bad == PolicyViolation("6 to 8 digits")
+    assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 0
     assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity), Verified)
     assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, b"246802", pc.identity), Verified)
     assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3

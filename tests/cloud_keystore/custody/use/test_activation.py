@@ -194,6 +194,15 @@ def test_an_approval_holds_for_the_workstation_that_was_shown(
         world.activation.perform(approved.id, [DIGEST], caller)
 
 
+def test_a_session_that_was_opened_is_told_again_without_inputs_alone(
+    world: World, pc: Enrolled, approved_session: Operation
+) -> None:
+    opened = world.activation.perform(approved_session.id, [], pc.identity)
+    assert world.activation.perform(approved_session.id, [], pc.identity) == opened
+    with pytest.raises(ApprovalRejected, match="input"):
+        world.activation.perform(approved_session.id, [DIGEST], pc.identity)
+
+
 def test_of_two_who_saw_the_approval_one_spends_it(
     world: World, pc: Enrolled, approved: Operation
 ) -> None:

@@ -1,4 +1,4 @@
-"""Sizes of keys and of what they work on, in bytes."""
+"""Sizes of keys and of their inputs, in bytes."""
 
 from __future__ import annotations
 

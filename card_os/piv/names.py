@@ -23,7 +23,9 @@ class Ins(IntEnum):
 
 @unique
 class Extension(IntEnum):
-    """Instructions of Yubico's tools for what the standard leaves open; by card profile."""
+    """Instructions of Yubico's tools for what the standard leaves open; a card profile enables
+    them.
+    """
 
     MOVE_KEY = 0xF6
     GET_METADATA = 0xF7
@@ -56,8 +58,8 @@ RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
 
 @unique
 class Algorithm(IntEnum):
-    """Algorithm identifiers of private keys (SP 800-78-5, table 9); the last three are not NIST's,
-    but those of Yubico and others.
+    """Algorithm identifiers of private keys (SP 800-78-5, table 9); the last three are not from
+    NIST but from Yubico and others.
     """
 
     RSA_3072 = 0x05
@@ -123,7 +125,7 @@ class ObjectTag(IntEnum):
 
 
 RETIRED_CERTIFICATES = range(0x5FC10D, 0x5FC121)
-EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # of Yubico's tools, for their own notes
+EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # in which Yubico's tools keep data of their own
 
 CERTIFICATE_OF_KEY: Mapping[int, int] = {
     KeyRef.AUTHENTICATION: ObjectTag.AUTHENTICATION_CERTIFICATE,

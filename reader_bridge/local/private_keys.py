@@ -1,4 +1,4 @@
-"""Private keys of a local card: made, checked, used. As bytes they have the form of `ImportKey`."""
+"""Makes, checks and uses private keys of a local card, as bytes in the form of `ImportKey`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PRIME_ROUNDS = 40  # of Miller and Rabin: a composite passes with a probability 
 
 
 class BadKey(ValueError):
-    """These bytes are no private key of that algorithm, or the key cannot do that."""
+    """These bytes are not a private key of that algorithm, or the key cannot be used so."""
 
 
 def generate(algorithm: int) -> bytes:
@@ -64,7 +64,7 @@ def generate(algorithm: int) -> bytes:
 
 
 def load(algorithm: int, private: bytes) -> PrivateKey:
-    """A key from its bytes, as they were checked. Raises BadKey where they cannot be one."""
+    """The key that checked bytes encode. Raises BadKey if they cannot be a key."""
     try:
         if algorithm in MODULUS_BITS:
             return _rsa(private).private_key(unsafe_skip_rsa_key_validation=True)
@@ -84,14 +84,14 @@ def load(algorithm: int, private: bytes) -> PrivateKey:
 
 
 def check(algorithm: int, private: bytes) -> None:
-    """Whether bytes from elsewhere are a key of that algorithm, and a sound one. Raises BadKey."""
+    """Raise BadKey unless bytes from elsewhere are a sound key of that algorithm."""
     if algorithm in MODULUS_BITS:
         _check_primes(MODULUS_BITS[algorithm], private)
     load(algorithm, private)
 
 
 def public_template(algorithm: int, private: bytes) -> bytes:
-    """What stands inside template 7F49 (SP 800-73-5 part 2, table 21)."""
+    """The contents of template 7F49 (SP 800-73-5 part 2, table 21)."""
     match load(algorithm, private):
         case rsa.RSAPrivateKey() as key:
             modulus = key.private_numbers().public_numbers.n
@@ -112,8 +112,8 @@ def point(key: ec.EllipticCurvePrivateKey) -> bytes:
 def use(algorithm: int, private: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
     """Use a key once: an RSA block, a signature (ECDSA: DER; EdDSA: 64 bytes), a shared secret.
 
-    Raises BadKey for what the key cannot do, and for input that it cannot take: a number beyond the
-    modulus, a point that is not on the curve.
+    Raises BadKey for a use that the key does not have, and for input that it cannot take: a number
+    above the modulus, or a point that is not on the curve.
     """
     match load(algorithm, private), key_use:
         case rsa.RSAPrivateKey() as key, KeyUse.SIGN | KeyUse.DECRYPT:

@@ -1,4 +1,4 @@
-"""What local cards there are. A card in a file keeps its profile's name: none is ever taken out."""
+"""The profiles of local cards. None is ever removed, because a card's file names its profile."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from card_os.piv.image import Features
 from card_os.piv.names import Algorithm, Cipher, CipherSuite
 
-# That everybody knows, of 24 bytes: for AES-192, and for TDEA in its time
+# The well-known factory value of 24 bytes, which AES-192 and TDEA use.
 FACTORY_MANAGEMENT_KEY = bytes(range(1, 9)) * 3
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a new card holds and can do."""
+    """What a new card contains and can do."""
 
     name: str
     title: str  # for people

@@ -9,31 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, unique
 from types import MappingProxyType
 from typing import TypeAlias
 
-
-@unique
-class PinPolicy(IntEnum):
-    """When a key requires the PIN; the numbers are those of Yubico's instructions."""
-
-    DEFAULT = 0  # the standard's rule for the key reference
-    NEVER = 1
-    ONCE = 2
-    ALWAYS = 3
-
-
-@unique
-class TouchPolicy(IntEnum):
-    """When a key requires a touch. The card stores and reports it but does not enforce it: the
-    keystore's policy decides about approvals.
-    """
-
-    DEFAULT = 0
-    NEVER = 1
-    ALWAYS = 2
-    CACHED = 3
+from card_os.uses import PinPolicy, TouchPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from card_os.piv.image import GUID_BYTES
+from card_os.piv.names import PublicKeyTag, Tag
+from card_os.piv.sizes import GUID_BYTES
 from card_os.tlv import encode
 
 PROFILE_IDENTIFIER = b"\x80"
@@ -12,14 +13,14 @@ ISSUER_BYTES = 8
 
 def rsa_public_key(modulus: bytes, exponent: bytes) -> bytes:
     """The contents of template 7F49 for an RSA key (SP 800-73-5 part 2, table 21)."""
-    return encode(0x81, modulus) + encode(0x82, exponent)
+    return encode(PublicKeyTag.MODULUS, modulus) + encode(PublicKeyTag.EXPONENT, exponent)
 
 
 def ecc_public_key(point: bytes) -> bytes:
     """The contents of template 7F49 for a key on a curve. The point is uncompressed; Curve25519 and
     Edwards25519 use the encoding of RFC 7748 and RFC 8032.
     """
-    return encode(0x86, point)
+    return encode(PublicKeyTag.POINT, point)
 
 
 def verifiable_covered(issuer: bytes, guid: bytes, oid: bytes, point: bytes) -> bytes:
@@ -35,11 +36,11 @@ def verifiable_covered(issuer: bytes, guid: bytes, oid: bytes, point: bytes) -> 
         encode(0x5F29, PROFILE_IDENTIFIER)
         + encode(0x42, issuer)
         + encode(0x5F20, guid)
-        + encode(0x7F49, encode(0x06, oid), ecc_public_key(point))
+        + encode(Tag.PUBLIC_KEY, encode(0x06, oid), ecc_public_key(point))
         + encode(0x5F4C, CARD_APPLICATION_KEY)
     )
 
 
 def verifiable_certificate(covered: bytes, signature: bytes) -> bytes:
     """The card verifiable certificate; `signature` is a DigitalSignature in DER (part 2, 4.1.5)."""
-    return encode(0x7F21, covered, encode(0x5F37, signature))
+    return encode(Tag.VERIFIABLE_CERTIFICATE, covered, encode(0x5F37, signature))

@@ -7,9 +7,7 @@ from functools import lru_cache
 from card_os import tlv
 from card_os.piv.establishment import suite_of
 from card_os.piv.image import CardImage
-from card_os.piv.names import AID
-
-RID, PIX = AID[:5], AID[5:]
+from card_os.piv.names import PIX, RID, MechanismTag, Tag
 
 # Every client accepts 4F with the PIX and 79 with the RID. Label and URL are left out, as on most
 # cards, because no client shows them.
@@ -27,5 +25,9 @@ def of_card(image: CardImage) -> bytes:
 @lru_cache(maxsize=64)
 def _encode(algorithms: frozenset[int], management: int | None, suite: int | None) -> bytes:
     announced = algorithms | {each for each in (management, suite) if each is not None}
-    identifiers = b"".join(tlv.encode(0x80, bytes((each,))) for each in sorted(announced))
-    return tlv.encode(0x61, IDENTIFIERS, tlv.encode(0xAC, identifiers, NO_OBJECT_IDENTIFIER))
+    identifiers = b"".join(
+        tlv.encode(MechanismTag.MECHANISM, bytes((each,))) for each in sorted(announced)
+    )
+    return tlv.encode(
+        0x61, IDENTIFIERS, tlv.encode(Tag.CONTROL_REFERENCE, identifiers, NO_OBJECT_IDENTIFIER)
+    )

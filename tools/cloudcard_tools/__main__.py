@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "audit": Row(
         "cloudcard_tools.audit.command:audit",
-        "Journal: what happened, with proofs that nobody has changed it.",
+        "The journal: what happened, with proofs that nobody has changed it.",
         extra="audit",
     ),
     "backup": Row(
@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "keys": Row(
         "cloudcard_tools.keys.command:keys",
-        "Sealing keys: which there are, another in place of one, and the end of one.",
+        "Sealing keys: list, add, rotate and retire them.",
         extra="keystore",
     ),
     "authenticator": Row(

@@ -27,8 +27,10 @@ ENTRIES, TABLE, NOTE, README, MANIFEST = (
 )
 FILES = {ENTRIES, TABLE, NOTE, README, MANIFEST}
 LARGEST_FILE = 1 << 30  # of a pack, unpacked
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # which spreadsheets would run
-WHEN = (1980, 1, 1, 0, 0, 0)  # of every file, so that equal packs have equal bytes
+# A spreadsheet would run a cell that begins with one of these.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The time of every file, so that equal packs have equal bytes.
+WHEN = (1980, 1, 1, 0, 0, 0)
 COLUMNS = (
     "index", "time", "kind", "actor", "card", "user", "workstation", "device", "operation", "key",
     "details", "evidence_sha256",
@@ -51,7 +53,9 @@ Documents and passcodes are not in a journal. What was signed can be recognised 
 
 
 def pack(path: Path, head: Head, entries: Sequence[Entry]) -> None:
-    """Write a pack; the entries have their proofs. Raises OSError."""
+    """Write a pack of entries that have their proofs. Raises OSError if the file cannot be
+    written.
+    """
     size = head.checkpoint.size
     header = Header(head.origin, head.public_key, size)
     lines: list[Line] = [header, Note(head.note), *entries, End(len(entries), 1)]
@@ -76,19 +80,19 @@ def pack(path: Path, head: Head, entries: Sequence[Entry]) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The entries of a pack whose files are those of its manifest; raises Failure otherwise."""
+    """The entries of a pack. Raises Failure unless its files are those of its manifest."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if sorted(names) != sorted(FILES):
-                raise Failure(f"{path} has other files than an evidence pack")
+                raise Failure(f"{path} does not have the files of an evidence pack")
             if any(archive.getinfo(name).file_size > LARGEST_FILE for name in names):
                 raise Failure(f"{path} is larger than any evidence pack")
             _check_manifest(archive, path)
             with archive.open(ENTRIES) as file:
                 yield file
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise Failure(f"{path} is no evidence pack, or was cut: {error}") from None
+        raise Failure(f"{path} is not an evidence pack, or was cut: {error}") from None
 
 
 def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
@@ -102,7 +106,7 @@ def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         if not isinstance(said, dict) or said.get(name) != digest.hexdigest():
-            raise Failure(f"{name} in {path} is not the one of its manifest: it was changed")
+            raise Failure(f"{name} in {path} does not match the manifest: it was changed")
 
 
 def _table(entries: Iterable[Entry]) -> str:

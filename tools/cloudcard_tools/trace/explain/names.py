@@ -1,4 +1,4 @@
-"""Names of what stands in APDUs as a number: instructions, keys, algorithms, objects, status."""
+"""Names for the numbers in APDUs: instructions, keys, algorithms, objects, status words."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ OBJECTS: Mapping[int, str] = {
     0x5FFF01: "attestation certificate",
     0xDF30: "version of MUSCLE",
 }
-APPLICATIONS: Mapping[bytes, str] = {  # by the longest that all their versions have in common
+APPLICATIONS: Mapping[bytes, str] = {  # by the longest prefix that all versions share
     AID[:9]: "PIV",
     bytes.fromhex("A000000308"): "an application of NIST",
     bytes.fromhex("A000000079"): "ActivIdentity",

@@ -1,4 +1,4 @@
-"""What may stand in commands and responses: data objects by tag, with what is inside them."""
+"""What commands and responses can hold: data objects by tag, with what is inside them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PUBLIC_KEY: Parts = {
     0x86: Part("point"),
 }
 AID = Part("AID", values.application)
-EVERYWHERE: Parts = {  # at the top, whatever the command
+EVERYWHERE: Parts = {  # at the top level of any command or response
     TAG_LIST: Part("tag list", values.data_object),
     CONTENTS: Part("contents"),
     0x7C: Part("dynamic authentication template", inside=AUTHENTICATION),
@@ -142,8 +142,8 @@ IMPORTED: Parts = {
     **POLICIES,
 }
 PLAIN: Meaning = lambda _: ""  # noqa: E731 (a row of the tables below)
-SENT: Mapping[int, Meaning] = {  # of command data that is no data object
-    names.SELECT: PLAIN,  # its title says which application
+SENT: Mapping[int, Meaning] = {  # of command data that is not a data object
+    names.SELECT: PLAIN,  # the command's title names the application
     names.GET_RESPONSE: PLAIN,
     Ins.GET_DATA: PLAIN,
     Ins.VERIFY: lambda _: "a passcode, hidden",
@@ -151,7 +151,7 @@ SENT: Mapping[int, Meaning] = {  # of command data that is no data object
     Ins.RESET_RETRY_COUNTER: lambda _: "PUK and PIN, hidden",
     Extension.SET_MANAGEMENT_KEY: lambda data: values.algorithm(data[:1]) + " key, hidden",
 }
-RECEIVED: Mapping[int, Meaning] = {  # of response data that is no data object
+RECEIVED: Mapping[int, Meaning] = {  # of response data that is not a data object
     names.MANAGE_CHANNEL: values.number,
     Extension.GET_VERSION: values.version,
     Extension.GET_SERIAL: values.number,
@@ -160,7 +160,7 @@ RECEIVED: Mapping[int, Meaning] = {  # of response data that is no data object
 
 
 def sent(command: Command) -> Parts:
-    """What the data of a command may hold."""
+    """What the data of a command can hold."""
     if command.is_secured:
         return EVERYWHERE
     match command.ins:
@@ -172,7 +172,7 @@ def sent(command: Command) -> Parts:
 
 
 def received(command: Command) -> Parts:
-    """What the response to a command may hold."""
+    """What the response to a command can hold."""
     if command.is_secured:
         return EVERYWHERE
     match command.ins:

@@ -1,5 +1,5 @@
-"""The public keys of a card, by which its signatures are verified: from an image, a certificate, or
-the card's answer when a key is made.
+"""The public keys of a card, which verify its signatures. They come from an image, from a
+certificate, or from the card's response when a key is made.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ RSA = frozenset({Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.RSA_4096})
 PUBLIC_KEY, MODULUS, EXPONENT, POINT = 0x7F49, 0x81, 0x82, 0x86  # part 2, tables 10 and 11
 CERTIFICATE, CERTIFICATE_INFO = 0x70, 0x71  # in a certificate object (part 1, table 10)
 COMPRESSED = b"\x01"
-LARGEST_CERTIFICATE = 64 * 1024  # bytes, also of a compressed one
+LARGEST_CERTIFICATE = 64 * 1024  # bytes, also after decompression
 
 
 def of_image(image: CardImage) -> Mapping[int, PublicKeyTypes]:
-    """By key reference, the keys that can sign."""
+    """The keys of an image that can sign, by key reference."""
     made = {ref: of_template(key.algorithm, key.public) for ref, key in image.keys.items()}
     return {key_ref: key for key_ref, key in made.items() if key is not None}
 
 
 def of_answer(algorithm: int, data: bytes) -> PublicKeyTypes | None:
-    """What GENERATE ASYMMETRIC KEY PAIR says of the new key."""
+    """The new key in a response to GENERATE ASYMMETRIC KEY PAIR."""
     try:
         return of_template(algorithm, tlv.decode_one(PUBLIC_KEY, data))
     except tlv.TlvError:
@@ -43,7 +43,7 @@ def of_answer(algorithm: int, data: bytes) -> PublicKeyTypes | None:
 
 
 def of_template(algorithm: int, template: bytes) -> PublicKeyTypes | None:
-    """What stands in a 7F49; None for what is no key that signs."""
+    """The key in template 7F49; None if it cannot sign."""
     try:
         parts = dict(tlv.decode(template))
         if algorithm in RSA:
@@ -59,7 +59,7 @@ def of_template(algorithm: int, template: bytes) -> PublicKeyTypes | None:
 
 
 def of_certificate(contents: bytes) -> PublicKeyTypes | None:
-    """From a certificate object, as GET DATA returns it; None where that has none to read."""
+    """The key in a certificate object, as GET DATA returns it; None if there is no readable one."""
     try:
         objects = dict(tlv.decode(tlv.decode_one(0x53, contents)))
         certificate = objects[CERTIFICATE]

@@ -85,7 +85,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if sorted(names) != sorted(FILES):
-                raise Failure(f"{path} does not have the files of an evidence pack")
+                raise Failure(f"{path} has other files than an evidence pack")
             if any(archive.getinfo(name).file_size > LARGEST_FILE for name in names):
                 raise Failure(f"{path} is larger than any evidence pack")
             _check_manifest(archive, path)

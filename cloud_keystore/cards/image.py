@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from card_os.piv.algorithms import SUITE_OF
+from card_os.piv.names import Cipher, CipherSuite, KeyRef
 from cloud_keystore.cards.life import find_card
-from cloud_keystore.model.algorithms import SUITE_OF, Cipher, CipherSuite
-from cloud_keystore.model.cards import SECURE_MESSAGING, Card, CardState, Key
+from cloud_keystore.model.cards import Card, CardState, Key
 from cloud_keystore.model.errors import CardNotInUse
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.profiles import PROFILES, CardProfile
@@ -50,7 +51,7 @@ class Images:
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
             management = management_keys.find_key(connection, card.id)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
-        secure_messaging = keys.pop(SECURE_MESSAGING, None)
+        secure_messaging = keys.pop(KeyRef.SECURE_MESSAGING, None)
         return CardImage(
             card=card,
             profile=PROFILES[card.profile],

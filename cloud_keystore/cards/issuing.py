@@ -8,30 +8,30 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
 
+from card_os.piv.algorithms import SUITE_ALGORITHM
+from card_os.piv.names import Algorithm, KeyRef
+from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import journal
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.life import CardEntry, card_event, entry_of
 from cloud_keystore.cards.renewal import new_guid
-from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.custody.backends.making import MadeKey
+from cloud_keystore.custody.backends.keys import Keys, MadeKey
 from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import KEYSTORE
-from cloud_keystore.model.algorithms import SUITE_ALGORITHM, Algorithm
-from cloud_keystore.model.cards import SECURE_MESSAGING, Card, CardState, HeldKey
+from cloud_keystore.model.cards import Card, CardState, HeldKey
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import factory_key
-from cloud_keystore.model.passcodes import TRIES
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.model.requests import check_request_id
 from cloud_keystore.people import organisations
 from cloud_keystore.pki import certificates, cvc
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 
@@ -133,7 +133,7 @@ class Issuing:
             key_id = new_id(card.create_time, self.random)
             made = self.custody.make(key_id, algorithm)
             certificate = cvc.issue(algorithm, made.public_der, card.guid, self.authorities)
-            keys.append(_key(key_id, card, SECURE_MESSAGING, algorithm, certificate, made))
+            keys.append(_key(key_id, card, KeyRef.SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
     def _new_key(self, template: KeyTemplate, card: Card, user: User) -> HeldKey:

@@ -7,17 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.use.closing import KEYSTORE, close_card
-from cloud_keystore.model.cards import (
-    GLOBAL_PIN,
-    PIN,
-    PUK,
-    Card,
-    CardEvent,
-    Key,
-)
+from cloud_keystore.model.cards import Card, CardEvent, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -29,8 +23,6 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 
-SERIAL_DIGITS = 16
-SERIAL_DRAWS = 3
 MOVED = {
     CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
     CardEvent.RESUME: Kind.CARD_RESUMED,
@@ -85,11 +77,11 @@ class Cards:
         """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
         with self.database.write() as connection:
             card = find_card(connection, serial)
-            if passcodes.tries_left(connection, card.id, PIN) is None:
+            if passcodes.tries_left(connection, card.id, KeyRef.PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
-            for key_ref in (PIN, PUK, GLOBAL_PIN):
+            for key_ref in (KeyRef.PIN, KeyRef.PUK, KeyRef.GLOBAL_PIN):
                 passcodes.restore_tries(connection, card.id, key_ref)
             now = self.clock()
             journal.append(connection, card_event(Kind.PASSCODE_UNBLOCKED, card, now, actor))
@@ -141,7 +133,7 @@ def entry_of(connection: Connection, card: Card) -> CardEntry:
     user = people.find_user(connection, card.user_id)
     if user is None:
         raise CardNotFound(f"card {card.serial} has no holder")
-    return CardEntry(card, user, passcodes.tries_left(connection, card.id, PIN))
+    return CardEntry(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))
 
 
 def card_event(kind: Kind, card: Card, now: datetime, actor: str, **details: str) -> Event:

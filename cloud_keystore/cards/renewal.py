@@ -24,17 +24,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from card_os.piv.names import Cipher, KeyRef
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
-from cloud_keystore.model.algorithms import Cipher
-from cloud_keystore.model.cards import SECURE_MESSAGING, Card, HeldKey, Key
+from cloud_keystore.model.cards import Card, HeldKey, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound, UserNotFound
 from cloud_keystore.model.people import User
 from cloud_keystore.pki import certificates, cvc, public_keys
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, people
 
 
@@ -103,7 +103,7 @@ class Renewal:
         cards.set_guid(connection, card.id, renamed.guid)
         keys: dict[int, Key | None] = {}
         for key in cards.keys(connection, card.id):
-            if key.key_ref == SECURE_MESSAGING:
+            if key.key_ref == KeyRef.SECURE_MESSAGING:
                 keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
                 cards.set_certificate(connection, key.id, kept.certificate)
             else:
@@ -129,7 +129,7 @@ class Renewal:
         certified = {
             key.key_ref: self._certify(connection, renamed, key, now)
             for key in cards.keys(connection, card.id)
-            if key.key_ref == SECURE_MESSAGING or _urn(card) in key.certificate
+            if key.key_ref == KeyRef.SECURE_MESSAGING or _urn(card) in key.certificate
         }
         for key in certified.values():
             cards.set_certificate(connection, key.id, key.certificate)
@@ -137,7 +137,7 @@ class Renewal:
         return Changes(fresh, {**changed, **certified})
 
     def _certify(self, connection: Connection, card: Card, key: Key, now: datetime) -> Key:
-        if key.key_ref == SECURE_MESSAGING:
+        if key.key_ref == KeyRef.SECURE_MESSAGING:
             certificate = cvc.issue(key.algorithm, key.public_key, card.guid, self.authorities)
             return replace(key, certificate=certificate)
         user = self._holder(connection, card)

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum, StrEnum, auto, unique
+from enum import Enum, StrEnum, auto
 from hashlib import sha256
 from typing import TypeAlias
 
-from cloud_keystore.model.algorithms import Algorithm
-
-GLOBAL_PIN = 0x00
-PIN = 0x80
-PUK = 0x81
-
-SECURE_MESSAGING = 0x04
-AUTHENTICATION = 0x9A
-SIGNATURE = 0x9C
-KEY_MANAGEMENT = 0x9D
-CARD_AUTHENTICATION = 0x9E
-RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
-
-
-@unique
-class PinPolicy(IntEnum):
-    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
-
-    DEFAULT = 0  # as the standard has it for the key reference
-    NEVER = 1
-    ONCE = 2
-    ALWAYS = 3
+from card_os.piv import rules
+from card_os.piv.names import Algorithm
+from card_os.uses import PinPolicy
 
 
 class CardState(StrEnum):
@@ -75,13 +56,6 @@ class Card:
     organisation_id: str = "default"
 
 
-STANDARD_PIN_POLICY = {
-    SECURE_MESSAGING: PinPolicy.NEVER,
-    CARD_AUTHENTICATION: PinPolicy.NEVER,
-    SIGNATURE: PinPolicy.ALWAYS,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
     """What everybody may know of a key on a card."""
@@ -104,9 +78,7 @@ class Key:
         """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
         table 5.
         """
-        if self.pin_policy is not PinPolicy.DEFAULT:
-            return self.pin_policy
-        return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)
+        return rules.pin_policy(self.key_ref, self.pin_policy)
 
     @property
     def sha256(self) -> bytes:

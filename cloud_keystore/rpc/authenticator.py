@@ -14,7 +14,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import CardEntry, Cards
-from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
+from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.rpc.card_image import features
@@ -126,7 +127,7 @@ def _key(key: Key) -> pb.Key:
     return pb.Key(
         key_ref=key.key_ref,
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
-        certificate=b"" if key.key_ref == SECURE_MESSAGING else key.certificate,
+        certificate=b"" if key.key_ref == KeyRef.SECURE_MESSAGING else key.certificate,
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
 from cloud_keystore.cards.image import Images
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation, Performed
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State

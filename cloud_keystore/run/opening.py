@@ -20,7 +20,7 @@ from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.observability.traces import Traces, from_environment
 from cloud_keystore.people.people import People
 from cloud_keystore.pki import authorities
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.run.owning import Hold
 from cloud_keystore.run.timekeeping import check_clock, start_clock
 from cloud_keystore.storage.engine import Database

@@ -13,7 +13,8 @@ from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
-from cloud_keystore.pki.authorities import Authority, server_certificate
+from cloud_keystore.pki.building import server_certificate
+from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.watch import Watch

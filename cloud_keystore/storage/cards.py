@@ -8,7 +8,8 @@ from typing import TypeVar, assert_never
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from cloud_keystore.model.algorithms import Algorithm
+from card_os.piv.names import Algorithm
+from card_os.uses import PinPolicy
 from cloud_keystore.model.cards import (
     CARD_TRANSITIONS,
     PKCS11,
@@ -20,7 +21,6 @@ from cloud_keystore.model.cards import (
     HeldKey,
     Key,
     OnToken,
-    PinPolicy,
     Private,
     Sealed,
 )

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from cloud_keystore.model.algorithms import KeyUse
+from card_os.uses import KeyUse
 from cloud_keystore.model.cards import CardState, HeldKey
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import RESULT_TIME

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
 
+from card_os.piv.names import Cipher, KeyRef
+from card_os.uses import KeyUse
 from cloud_keystore.approval import statement
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
@@ -37,9 +39,8 @@ from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
-from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
-from cloud_keystore.model.cards import PIN, SOFTWARE, CardState
+from cloud_keystore.model.cards import SOFTWARE, CardState
 from cloud_keystore.model.journal import Event, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
@@ -203,8 +204,8 @@ class World:
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
-        passcode = FACTORY_PASSCODES[PIN] if factory else PASSCODE
-        outcome = self.passcodes.verify(serial, PIN, passcode, workstation.identity.id)
+        passcode = FACTORY_PASSCODES[KeyRef.PIN] if factory else PASSCODE
+        outcome = self.passcodes.verify(serial, KeyRef.PIN, passcode, workstation.identity.id)
         assert isinstance(outcome, Verified)
         return outcome.proof
 

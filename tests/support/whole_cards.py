@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from card_os import tlv
 from card_os.piv.names import ObjectTag
 from cloud_keystore.cards.contents import COVERED
-from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.cards import Sealed
 from cloud_keystore.storage import cards

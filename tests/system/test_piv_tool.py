@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from card_os import tlv
 from card_os.piv import encode, new_card
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.shared import pcsc
+from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.making import new_card as new_local_card
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
+from reader_bridge.local.profiles import PROFILES
 from support.authority import Authority
 from support.system_cards import in_slot
 
@@ -37,7 +38,7 @@ CURVES: Mapping[Algorithm, ec.EllipticCurve] = {
 @pytest.fixture
 def keys(virtual_readers: pcsc.Client) -> Iterator[LocalKeys]:
     """An empty card for developers, in the reader."""
-    made = new_local_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
+    made = making.new_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
     keys = LocalKeys(made, os.urandom)
     with in_slot(virtual_readers, new_card(keys.image, os.urandom), keys, SLOT):
         yield keys

@@ -20,13 +20,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.shared import pcsc
 from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.making import new_card as new_local_card
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
+from reader_bridge.local.profiles import PROFILES
 from support.system_cards import PIN, PUK, in_slot
 
 Tool: TypeAlias = Callable[..., str]
@@ -42,7 +43,7 @@ NEW_PIN, NEW_PUK, WRONG_PIN = "654321", "87654321", "111111"
 @pytest.fixture
 def keys(virtual_readers: pcsc.Client) -> Iterator[LocalKeys]:
     """An empty card for developers, in the reader."""
-    made = new_local_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
+    made = making.new_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
     keys = LocalKeys(made, os.urandom)
     with in_slot(virtual_readers, new_card(keys.image, os.urandom), keys, SLOT):
         yield keys

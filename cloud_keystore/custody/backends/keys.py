@@ -1,7 +1,8 @@
 """Where private keys are: each key says where its private part is, and this is the table of the
 backends that use it there.
 
-A backend that asks the holder's phone to use the key is one more row here.
+They are made there, and only their public parts and sealed ones leave. A backend that asks the
+holder's phone to use the key is one more row here.
 """
 
 from __future__ import annotations
@@ -10,10 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from cloud_keystore.custody.backends.making import MadeKey
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.model.cards import PKCS11, SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
+
+PublicKey = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """The public part for a certificate, and where the private part is."""
+
+    public: PublicKey
+    private: Sealed | OnToken
+
+    @property
+    def public_der(self) -> bytes:
+        """SubjectPublicKeyInfo."""
+        return public_der(self.public)
 
 
 class Backend(Protocol):
@@ -23,7 +44,8 @@ class Backend(Protocol):
         """Make a key pair. Raises InvalidInput for an algorithm that it does not do."""
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key once on each input, which `padding.check` has accepted; see `software.use`.
+        """Use a key once on each input, which `padding.check` has accepted; what comes of it is
+        that of `private_keys.using.use`.
 
         Raises MalformedKeyInput; SealBroken; KeyBackendUnavailable.
         """
@@ -62,3 +84,13 @@ class Keys:
                 "options of that backend"
             )
         return found
+
+
+def key_context(key_id: str) -> str:
+    """Context under which a private key is sealed."""
+    return f"key {key_id}"
+
+
+def public_der(public: PublicKey) -> bytes:
+    """A public key as SubjectPublicKeyInfo."""
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

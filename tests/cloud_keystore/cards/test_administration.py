@@ -18,13 +18,14 @@ from sqlalchemy import text
 
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
-from card_os.piv.names import ObjectTag
+from card_os.piv.names import ATTESTATION_CERTIFICATE, Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.oids import ATTESTED_POLICIES
+from card_os.piv.sizes import LARGEST_OBJECT, ROOM
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administrator
-from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
 from cloud_keystore.custody.credentials.management_keys import encipher
-from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies, TouchPolicy
-from cloud_keystore.model.algorithms import Algorithm, Cipher, KeyUse
-from cloud_keystore.model.cards import PIN, PUK, Destroyed, Key, PinPolicy
+from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.cards import Destroyed, Key
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     AdministratorNeeded,
@@ -45,7 +46,6 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.attestation import POLICIES
 from cloud_keystore.storage import cards
 from support.keystore_world import PASSCODE, Enrolled, World
 from support.whole_cards import faults
@@ -75,9 +75,9 @@ def keys(world: World, serial: str) -> dict[int, Key]:
 def block(world: World, serial: str, pc: Enrolled) -> None:
     """Try until PIN and PUK are blocked."""
     at = pc.identity.id
-    while world.passcodes.status(serial, PIN).tries_left:
-        world.passcodes.verify(serial, PIN, b"999999", at)
-    while world.passcodes.status(serial, PUK).tries_left:
+    while world.passcodes.status(serial, KeyRef.PIN).tries_left:
+        world.passcodes.verify(serial, KeyRef.PIN, b"999999", at)
+    while world.passcodes.status(serial, KeyRef.PUK).tries_left:
         world.passcodes.reset(serial, b"99999999", b"123456", at)
 
 
@@ -228,14 +228,14 @@ class TestObjects:
             )
 
     def test_a_full_card(self, world: World, serial: str, admin: Administrator) -> None:
-        room = LARGEST_CARD - sum(len(each) for each in world.image(serial).objects.values())
+        room = ROOM - sum(len(each) for each in world.image(serial).objects.values())
         tags = iter(range(0x5FFF10, 0x5FFF80))
         for _ in range(room // LARGEST_OBJECT):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
         with pytest.raises(CardFull):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
         total = sum(len(each) for each in world.image(serial).objects.values())
-        assert LARGEST_CARD - LARGEST_OBJECT < total <= LARGEST_CARD
+        assert ROOM - LARGEST_OBJECT < total <= ROOM
         world.administration.write_object(admin, 0x5FFF10, bytes(LARGEST_OBJECT))  # in its place
         world.administration.write_object(admin, 0x5FFF10, b"")
         world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
@@ -450,16 +450,16 @@ class TestTries:
         self, world: World, serial: str, pc: Enrolled, admin: Administrator
     ) -> None:
         at = pc.identity.id
-        world.passcodes.change(serial, PIN, b"123456", PASSCODE, at)
-        assert world.passcodes.status(serial, PIN) == Status(3, 3, factory=False)
-        outcome = world.passcodes.verify(serial, PIN, PASSCODE, at)
+        world.passcodes.change(serial, KeyRef.PIN, b"123456", PASSCODE, at)
+        assert world.passcodes.status(serial, KeyRef.PIN) == Status(3, 3, factory=False)
+        outcome = world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, at)
         assert isinstance(outcome, Verified)
         world.administration.set_tries(admin, outcome.proof, 5, 7)
-        assert world.passcodes.status(serial, PIN) == Status(5, 5, factory=True)
-        assert world.passcodes.status(serial, PUK) == Status(7, 7, factory=True)
-        assert world.passcodes.verify(serial, PIN, PASSCODE, at) == Mismatch(4)
-        assert isinstance(world.passcodes.verify(serial, PIN, b"123456", at), Verified)
-        assert world.passcodes.status(serial, PIN).tries_left == 5
+        assert world.passcodes.status(serial, KeyRef.PIN) == Status(5, 5, factory=True)
+        assert world.passcodes.status(serial, KeyRef.PUK) == Status(7, 7, factory=True)
+        assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, at) == Mismatch(4)
+        assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, b"123456", at), Verified)
+        assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 5
         with pytest.raises(AdministratorNeeded):
             world.administration.set_tries(replace(admin, proof=b""), outcome.proof, 1, 1)
         with pytest.raises(PasscodeNeeded):  # it was of the passcode before
@@ -480,7 +480,7 @@ class TestTries:
         for proof in (b"", elsewhere):
             with pytest.raises(PasscodeNeeded):
                 world.administration.set_tries(admin, proof, 5, 5)
-        assert world.passcodes.status(admin.card_serial, PIN).most_tries == 3
+        assert world.passcodes.status(admin.card_serial, KeyRef.PIN).most_tries == 3
 
 
 class TestReset:
@@ -488,7 +488,7 @@ class TestReset:
         with pytest.raises(CardNotBlocked):
             world.administration.reset_card(serial, "pc")
         for _ in range(3):
-            world.passcodes.verify(serial, PIN, b"999999", pc.identity.id)
+            world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity.id)
         with pytest.raises(CardNotBlocked):
             world.administration.reset_card(serial, "pc")
 
@@ -516,7 +516,7 @@ class TestReset:
         assert made.management is after.management is Cipher.AES_192
         assert after.card.guid != before.card.guid
         assert world.state(waiting) is State.CANCELLED
-        assert world.passcodes.status(serial, PIN) == Status(3, 3, factory=True)
+        assert world.passcodes.status(serial, KeyRef.PIN) == Status(3, 3, factory=True)
         assert world.administrator(serial, pc)  # by the factory's key
         with world.database.read() as connection:
             sealed = connection.execute(text("SELECT sealed_private FROM key")).scalars().all()
@@ -540,12 +540,14 @@ class TestAttestation:
         der = world.administration.attest_key(serial, 0x9A, "pc")
         certificate = x509.load_der_x509_certificate(der)
         contents = world.image(serial).objects[ATTESTATION_CERTIFICATE]
-        issuer = world.cards.authorities.attestation
+        issuer = world.issuing.authorities.attestation
         assert issuer.der in contents
         certificate.verify_directly_issued_by(issuer.certificate)
         public = load_der_public_key(keys(world, serial)[0x9A].public_key)
         assert certificate.public_key() == public
-        policies = certificate.extensions.get_extension_for_oid(POLICIES).value
+        policies = certificate.extensions.get_extension_for_oid(
+            x509.ObjectIdentifier(ATTESTED_POLICIES)
+        ).value
         assert policies.public_bytes() == b"\x03\x02"
 
     @pytest.mark.parametrize("algorithm", [ED25519, Algorithm.RSA_2048, Algorithm.X25519])

@@ -11,9 +11,9 @@ from card_os import tlv
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
+from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT
 from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.cms import CHUID_SECURITY_OBJECT, LDS_SECURITY_OBJECT
 from support.keystore_world import Enrolled, FakeClock, World
 
 
@@ -61,7 +61,7 @@ def test_openssl_verifies_the_signed_objects(
     world: World, ada: tuple[User, Enrolled], tmp_path: Path
 ) -> None:
     image = world.image(world.card(ada[0]))
-    authorities = world.cards.authorities
+    authorities = world.issuing.authorities
     ca, signer, covered = tmp_path / "ca.pem", tmp_path / "signer.pem", tmp_path / "covered"
     ca.write_bytes(authorities.cards.certificate.public_bytes(Encoding.PEM))
     signer.write_bytes(authorities.content.certificate.public_bytes(Encoding.PEM))
@@ -71,7 +71,7 @@ def test_openssl_verifies_the_signed_objects(
         b"".join(tlv.encode(tag, value) for tag, value in chuid.items() if tag != 0x3E)
     )
     assert "successful" in cms_verify(chuid[0x3E], ca, tmp_path, "-content", str(covered))
-    assert CHUID_SECURITY_OBJECT in printed(chuid[0x3E], tmp_path)
+    assert PIV_CHUID_SECURITY_OBJECT in printed(chuid[0x3E], tmp_path)
     covered.write_bytes(covered.read_bytes() + b"\0")
     assert "successful" not in cms_verify(chuid[0x3E], ca, tmp_path, "-content", str(covered))
 

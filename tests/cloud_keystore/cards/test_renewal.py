@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 
 import pytest
@@ -11,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from card_os.piv.names import ObjectTag
+from card_os.piv.names import Algorithm, ObjectTag
 from cloud_keystore.cards.contents import COVERED
 from cloud_keystore.cards.renewal import Changes, new_guid
-from cloud_keystore.custody.backends.making import make_key
-from cloud_keystore.model.algorithms import Algorithm
+from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.model.cards import Destroyed, HeldKey
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import KeyNotFound
@@ -30,7 +30,7 @@ NAMING = {ObjectTag.CHUID, ObjectTag.CCC, ObjectTag.SECURITY_OBJECT, CARD_CERTIF
 def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> HeldKey:
     card = world.cards.find(serial).card
     key_id = new_id(world.clock(), world.renewal.random)
-    made = make_key(key_id, algorithm, world.seal)
+    made = SoftwareKeys(world.seal, os.urandom).make(key_id, algorithm)
     return HeldKey(
         id=key_id,
         card_id=card.id,
@@ -140,7 +140,7 @@ def test_a_new_key_for_secure_messaging(world: World, ada: tuple[User, Enrolled]
     assert key is not None
     assert key.certificate  # a key without one would be of no use
     signer = dict(tlv.decode(world.image(serial).objects[0x5FC122]))[0x70]
-    assert signer == world.cards.authorities.content_p384.der
+    assert signer == world.issuing.authorities.content_p384.der
 
 
 def test_an_object_that_is_vouched_for(world: World, ada: tuple[User, Enrolled]) -> None:

@@ -14,16 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from card_os.administration import CardKey
 from card_os.piv import names
+from card_os.piv.algorithms import CAN_DO, SUITE_ALGORITHM
 from card_os.piv.image import CardImage, Features
-from cloud_keystore.model.algorithms import (
-    CAN_DO,
-    SUITE_ALGORITHM,
-    Algorithm,
-    Cipher,
-    CipherSuite,
-    KeyUse,
-)
-from cloud_keystore.model.cards import CardState, PinPolicy
+from card_os.piv.names import Algorithm, Cipher, CipherSuite
+from card_os.uses import KeyUse, PinPolicy
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput, PasscodeNeeded
 from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User
@@ -184,11 +179,11 @@ def test_a_serial_number_that_is_taken_is_drawn_again(
 ) -> None:
     taken = world.card(ada[0])
     number = int(taken[3:]).to_bytes(16)
-    unlucky = replace(world.cards, random=lambda size: number[:size])
+    unlucky = replace(world.issuing, random=lambda size: number[:size])
     with pytest.raises(IntegrityError):
         unlucky.issue(os.urandom(16), ada[0].id, "p256")
     drawn = draws(os.urandom(16), number)  # for the card's id and its serial number
-    once = replace(world.cards, random=lambda size: next(drawn)[:size])
+    once = replace(world.issuing, random=lambda size: next(drawn)[:size])
     assert once.issue(os.urandom(16), ada[0].id, "p256").card.serial != taken
     assert len(world.cards.list_all()) == 2
 

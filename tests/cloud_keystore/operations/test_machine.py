@@ -23,10 +23,10 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use.activation import Performed
 from cloud_keystore.custody.use.using_sessions import Used
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import Decision, Operation, State

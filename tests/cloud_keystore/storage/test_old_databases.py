@@ -15,11 +15,11 @@ from sqlalchemy import select
 
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
+from card_os.piv.names import CipherSuite
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
-from cloud_keystore.model.algorithms import CipherSuite
 from cloud_keystore.model.cards import CardState, Destroyed
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import Role

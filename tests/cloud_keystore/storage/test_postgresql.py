@@ -18,8 +18,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.errors import (
     KeystoreError,

@@ -11,6 +11,7 @@ import socket
 import sys
 
 ATR = bytes.fromhex("3B80800101")  # T=1, no historical bytes
+RECEIVE_BYTES = 2 + 0xFFFF  # a whole message
 
 
 def serve(sock: socket.socket, response: bytes, *, quick: bool) -> None:
@@ -20,7 +21,7 @@ def serve(sock: socket.socket, response: bytes, *, quick: bool) -> None:
         # Set each time, because the kernel falls back to delayed acknowledgements.
         if quick:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        received = sock.recv(65537)
+        received = sock.recv(RECEIVE_BYTES)
         if not received:
             return
         buffer += received

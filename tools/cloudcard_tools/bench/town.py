@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Self
 
+from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, organisations_pb2, people_pb2
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
@@ -22,7 +24,6 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.caller import service
 from cloudcard_tools.shared.processes import Child, Nursery
 
-AUTHENTICATION_KEY = 0x9A
 MOST_USES = 100_000
 HOURS = 8
 MAKING_SECONDS = 120.0  # to make the keys of a card, on a busy computer
@@ -44,7 +45,8 @@ class Town:
     addresses: list[str] = field(init=False)
     keystores: list[Child] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def open(self) -> Self:
+        """Start the keystores, and enrol who lives here."""
         ports = free_ports(2 * self.replicas)
         self.addresses = [f"127.0.0.1:{port}" for port in ports[: self.replicas]]
         for number, address in enumerate(self.addresses):
@@ -61,6 +63,7 @@ class Town:
         with service(self._operator, OrganisationServiceStub) as organisations:
             organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=policy))
         self.workstation = self.enrol_workstation("workstation")
+        return self
 
     def enrol_workstation(self, name: str) -> identity.Identity:
         """Enrol one more workstation."""
@@ -83,7 +86,7 @@ class Town:
     def passcode_proof(self, serial: str) -> bytes:
         """Give the holder's passcode at the workstation. Returns the passcode proof."""
         request = pb.VerifyPasscodeRequest(
-            card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
+            card_serial=serial, key_ref=KeyRef.PIN, passcode=PASSCODE.encode()
         )
         with service(self.workstation, WorkstationServiceStub) as stub:
             proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
@@ -143,7 +146,7 @@ def _request(
     return pb.CreateOperationRequest(
         request_id=os.urandom(16),
         card_serial=serial,
-        key_ref=AUTHENTICATION_KEY,
+        key_ref=KeyRef.AUTHENTICATION,
         algorithm=algorithm,
         key_use=approval_pb2.KEY_USE_SIGN,
         passcode_proof=proof,

@@ -57,7 +57,7 @@ def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None
     failure.
     """
     with Nursery(folder) as nursery:
-        town = Town(folder, nursery)
+        town = Town(folder, nursery).open()
         serial = town.card("p256")
         proof = town.passcode_proof(serial)
         template = town.ask(serial, proof)

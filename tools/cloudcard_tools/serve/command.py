@@ -16,10 +16,9 @@ from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
 from cloud_keystore.notify.siblings import Siblings
+from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own, share
-from cloud_keystore.run.serving import make_ready
-from cloud_keystore.run.serving import serve as serve_keystore
 from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
@@ -184,7 +183,7 @@ def serve(  # one argument for each option
 
 async def _serve(settings: Settings) -> None:
     with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
-        await serve_keystore(parts, lambda: _say_ready(settings, parts.has_operators))
+        await serving.serve(parts, lambda: _say_ready(settings, parts.has_operators))
 
 
 def _say_ready(settings: Settings, has_operators: bool) -> None:
@@ -208,10 +207,10 @@ def _supervise(settings: Settings, count: int) -> None:
 
     with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
         with open_keystore(settings, hold) as parts:
-            make_ready(parts)
+            serving.make_ready(parts)
         asyncio.run(run(parts.has_operators))
 
 
 async def _work(settings: Settings, siblings: Siblings) -> None:
     with closing(share(settings)) as hold, open_keystore(settings, hold) as parts:
-        await serve_keystore(parts, siblings.tell_ready, siblings)
+        await serving.serve(parts, siblings.tell_ready, siblings)

@@ -25,15 +25,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.config import Token
-from cloud_keystore.custody.backends import destroying, pkcs11_pool
-from cloud_keystore.custody.backends.pkcs11 import TokenKeys, realm
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends import destroying, pkcs11
+from cloud_keystore.custody.backends.pkcs11 import Pool, TokenKeys, realm
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import PKCS11, Destroyed, HeldKey, OnToken, Private, Sealed
 from cloud_keystore.model.errors import (
     InvalidInput,
@@ -220,7 +220,7 @@ def test_a_worker_that_does_not_answer_is_given_up(
     world: World, token: TokenKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_key(token, world, Algorithm.ECC_P256)
-    monkeypatch.setattr(pkcs11_pool, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(pkcs11, "CALL_SECONDS", 1.0)
     (before,) = token.pool.process_ids
     os.kill(before, signal.SIGSTOP)
     with pytest.raises(KeyBackendUnavailable, match="in time"):
@@ -369,7 +369,7 @@ def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> Non
 
 SERVICE = """
 import json, sys, time
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends.pkcs11 import Pool
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 if __name__ == "__main__":
     pool = Pool(TokenAddress(*sys.argv[1:]), 1)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_keystore.model.cards import PIN, PUK, CardState
+from card_os.piv.names import KeyRef
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse, InvalidInput, PasscodeAlreadySet
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified, violated_rule
 from cloud_keystore.model.people import User
@@ -24,16 +25,18 @@ def serial(world: World, ada: tuple[User, Enrolled]) -> str:
 
 
 def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
-    outcomes = [world.passcodes.verify(serial, PIN, WRONG, pc.identity.id) for _ in range(4)]
+    outcomes = [world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id) for _ in range(4)]
     assert outcomes == [Mismatch(2), Mismatch(1), Mismatch(0), Mismatch(0)]
-    assert world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id) == Mismatch(0)
+    assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id) == Mismatch(0)
     assert world.cards.find(serial).passcode_state == "locked"
 
 
 def test_the_right_one_restores_the_tries(world: World, serial: str, pc: Enrolled) -> None:
-    world.passcodes.verify(serial, PIN, WRONG, pc.identity.id)
-    assert isinstance(world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
-    assert world.passcodes.status(serial, PIN).tries_left == 3
+    world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
+    assert isinstance(
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified
+    )
+    assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
 
 
 def test_the_try_is_spent_before_the_comparison(world: World, serial: str, pc: Enrolled) -> None:
@@ -46,10 +49,10 @@ def test_the_try_is_spent_before_the_comparison(world: World, serial: str, pc: E
 
     dying = replace(world.passcodes, hasher=DyingHasher())  # type: ignore[arg-type]
     with pytest.raises(Crash):
-        dying.verify(serial, PIN, PASSCODE, pc.identity.id)
+        dying.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
     with world.database.read() as connection:
         card = world.cards.find(serial).card
-        assert passcodes.tries_left(connection, card.id, PIN) == 2
+        assert passcodes.tries_left(connection, card.id, KeyRef.PIN) == 2
 
 
 def test_guesses_at_once_get_no_free_try(world: World, serial: str, pc: Enrolled) -> None:
@@ -57,7 +60,7 @@ def test_guesses_at_once_get_no_free_try(world: World, serial: str, pc: Enrolled
     guesses = [
         threading.Thread(
             target=lambda: outcomes.append(
-                world.passcodes.verify(serial, PIN, WRONG, pc.identity.id)
+                world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
             )
         )
         for _ in range(8)
@@ -73,9 +76,11 @@ def test_guesses_at_once_get_no_free_try(world: World, serial: str, pc: Enrolled
 
 def test_the_registration_authority_unlocks(world: World, serial: str, pc: Enrolled) -> None:
     for _ in range(3):
-        world.passcodes.verify(serial, PIN, WRONG, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
     world.cards.unlock(serial)
-    assert isinstance(world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
+    assert isinstance(
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified
+    )
 
 
 def test_the_puk_sets_a_new_passcode(
@@ -84,34 +89,40 @@ def test_the_puk_sets_a_new_passcode(
     serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256").card.serial
     puk = world.passcodes.set_first(serial, PASSCODE, ada[0].id).encode()
     for _ in range(3):
-        world.passcodes.verify(serial, PIN, WRONG, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
     wrong_puk = b"00000000" if puk != b"00000000" else b"00000001"
     assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity.id) == Mismatch(2)
     assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity.id), Verified)
-    assert isinstance(world.passcodes.verify(serial, PIN, b"246802", pc.identity.id), Verified)
-    assert world.passcodes.status(serial, PUK).tries_left == 3
+    assert isinstance(
+        world.passcodes.verify(serial, KeyRef.PIN, b"246802", pc.identity.id), Verified
+    )
+    assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
 
 
 def test_change(world: World, serial: str, pc: Enrolled) -> None:
     verify, change = world.passcodes.verify, world.passcodes.change
-    assert change(serial, PIN, WRONG, b"246802", pc.identity.id) == Mismatch(2)
-    assert isinstance(change(serial, PIN, PASSCODE, b"246802", pc.identity.id), Verified)
-    assert verify(serial, PIN, PASSCODE, pc.identity.id) == Mismatch(2)
-    assert isinstance(verify(serial, PIN, b"246802", pc.identity.id), Verified)
+    assert change(serial, KeyRef.PIN, WRONG, b"246802", pc.identity.id) == Mismatch(2)
+    assert isinstance(change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity.id), Verified)
+    assert verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id) == Mismatch(2)
+    assert isinstance(verify(serial, KeyRef.PIN, b"246802", pc.identity.id), Verified)
 
 
 def test_a_bad_new_passcode_costs_no_try(world: World, serial: str, pc: Enrolled) -> None:
     change = world.passcodes.change
-    assert change(serial, PIN, PASSCODE, b"12", pc.identity.id) == PolicyViolation("6 to 8 digits")
-    assert world.passcodes.status(serial, PIN).tries_left == 3
-    assert isinstance(world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
+    assert change(serial, KeyRef.PIN, PASSCODE, b"12", pc.identity.id) == PolicyViolation(
+        "6 to 8 digits"
+    )
+    assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
+    assert isinstance(
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified
+    )
 
 
 def test_a_wrong_passcode_is_told_before_a_bad_new_one(
     world: World, serial: str, pc: Enrolled
 ) -> None:
     change, reset = world.passcodes.change, world.passcodes.reset
-    assert change(serial, PIN, WRONG, b"12", pc.identity.id) == Mismatch(2)
+    assert change(serial, KeyRef.PIN, WRONG, b"12", pc.identity.id) == Mismatch(2)
     assert reset(serial, b"", b"", pc.identity.id) == Mismatch(2)
 
 
@@ -128,7 +139,7 @@ def test_a_wrong_passcode_is_told_before_a_bad_new_one(
     ],
 )
 def test_what_may_be_a_passcode(passcode: bytes, good: bool) -> None:
-    assert (violated_rule(PIN, passcode) is None) is good
+    assert (violated_rule(KeyRef.PIN, passcode) is None) is good
 
 
 def test_the_first_passcode_is_the_holders_and_set_once(
@@ -137,7 +148,7 @@ def test_the_first_passcode_is_the_holders_and_set_once(
     serial = world.issuing.issue(b"\2" * 16, ada[0].id, "p256").card.serial
     assert world.cards.find(serial).card.state is CardState.PENDING
     with pytest.raises(CardNotInUse):
-        world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
     mallory, _ = world.user("Mallory")
     with pytest.raises(CardNotFound):
         world.passcodes.set_first(serial, PASSCODE, mallory.id)

@@ -18,7 +18,6 @@ from card_os.keys import (
     KeyRequest,
     KeyResult,
     KeyService,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -32,6 +31,7 @@ from card_os.keys import (
 from card_os.protection import ProtectedSelection
 from card_os.secrets import Hide, Secrets
 from card_os.status import SW, CardError
+from card_os.uses import KeyUse
 
 __all__ = [
     "SW",

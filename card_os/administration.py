@@ -9,29 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, unique
 from types import MappingProxyType
 from typing import TypeAlias
 
-
-@unique
-class PinPolicy(IntEnum):
-    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
-
-    DEFAULT = 0  # as the standard has it for the key reference
-    NEVER = 1
-    ONCE = 2
-    ALWAYS = 3
-
-
-@unique
-class TouchPolicy(IntEnum):
-    """When a key asks for a touch. Kept and told, no more: approvals are the keystore's policy."""
-
-    DEFAULT = 0
-    NEVER = 1
-    ALWAYS = 2
-    CACHED = 3
+from card_os.uses import PinPolicy, TouchPolicy
 
 
 @dataclass(frozen=True, slots=True)

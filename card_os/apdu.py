@@ -10,7 +10,7 @@ HEADER_BYTES = 4
 SHORT_NE = 256  # what Le of zero asks for (ISO/IEC 7816-3, 12.1.3)
 EXTENDED_NE = 65536
 
-_CHAINED = 0x10
+CHAINED = 0x10  # of CLA: more parts follow
 _SECURED = 0x0C  # secure messaging whose checksum covers the header
 _CHANNEL = 0x03
 _PROPRIETARY = 0x80
@@ -52,7 +52,7 @@ class Command:
     @property
     def is_chained(self) -> bool:
         """Whether it is a part of a chain, other than the last one."""
-        return self.cla & (_OTHER | _CHAINED) == _CHAINED
+        return self.cla & (_OTHER | CHAINED) == CHAINED
 
     @property
     def is_secured(self) -> bool:
@@ -69,7 +69,7 @@ class Command:
         """The class without channel and chaining, and for ISO/IEC 7816 without all else: 00."""
         if not self.is_proprietary:
             return 0x00
-        return self.cla if self.cla & _OTHER else self.cla & ~(_CHAINED | _CHANNEL)
+        return self.cla if self.cla & _OTHER else self.cla & ~(CHAINED | _CHANNEL)
 
     def __bytes__(self) -> bytes:
         """The shortest APDU that says the same. Raises OverflowError beyond 65535 and 65536."""

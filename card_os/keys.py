@@ -13,14 +13,7 @@ from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
 from card_os.administration import AdministrationRequest, Administrator, Changed
-
-
-class KeyUse(Enum):
-    """What a private key is used for; decides which padding the keystore accepts."""
-
-    SIGN = auto()
-    DECRYPT = auto()
-    AGREE = auto()
+from card_os.uses import KeyUse
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from card_os.apdu import Command
-from card_os.keys import KeyRequest, KeyResult, KeyUse, UseKey
+from card_os.keys import KeyRequest, KeyResult, UseKey
+from card_os.uses import KeyUse
 
 Hide: TypeAlias = Callable[[bytes], bytes]
 """Is told the data of a command, or its parts one after the other, and gives back as many bytes."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from cloud_keystore.config import Settings
-from cloud_keystore.run.service import Service
+from cloud_keystore.run.opening import open_keystore
+from cloud_keystore.run.owning import own
+from cloud_keystore.run.serving import serve
 
 
-async def serve(settings: Settings) -> None:
+async def main(settings: Settings) -> None:
     """Run the service until it is told to stop."""
-    await Service(settings).run(ready=lambda: print("ready", flush=True))
+    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
+        await serve(parts, ready=lambda: print("ready", flush=True))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings(Path(sys.argv[1]))))
+    asyncio.run(main(Settings(Path(sys.argv[1]))))

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cloud_keystore.model.approval_keys import RelyingParty
+from cloud_keystore.model.cards import SOFTWARE
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.limits import Limits
 
@@ -60,7 +61,7 @@ class Settings:
     public_addresses: tuple[Address, ...] = ()  # of all replicas' services; empty: this one's
     sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
     token: Token | None = None
-    key_backend: str = "software"  # or "pkcs11": where new keys are made
+    key_backend: str = SOFTWARE  # or PKCS11: where new keys are made
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
     webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
@@ -69,7 +70,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if self.key_backend != "software" and self.token is None:
+        if self.key_backend != SOFTWARE and self.token is None:
             raise InvalidInput("new keys are to be made in a token, but there is none: name it")
         scheme, separator, rest = self.crl_url.partition("://")
         if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):

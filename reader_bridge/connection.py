@@ -13,11 +13,11 @@ from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal, drive
 from card_os.trace.lines import Power
 from reader_bridge.tasks import CancellableKeys, KeyTask
-from reader_bridge.vpcd import CommandApdu, Control, Decoder, encode
+from reader_bridge.vpcd import LENGTH_BYTES, LONGEST, CommandApdu, Control, Decoder, encode
 
 log = structlog.get_logger()
 
-RECEIVE_BYTES = 0x10001  # the longest message, with its length
+RECEIVE_BYTES = LENGTH_BYTES + LONGEST  # a whole message
 CANCEL_SECONDS = 2.0  # to withdraw a request before the reader is met again
 
 POWERS: Mapping[Control, Power] = {

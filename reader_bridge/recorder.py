@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import structlog
 
-from card_os.apdu import Command, is_secured
+from card_os.apdu import CHAINED, Command, is_secured
 from card_os.card import Card
 from card_os.keys import Exchange, KeyResult, advance
 from card_os.status import SW
@@ -38,7 +38,6 @@ from card_os.trace.redaction import Redaction
 
 log = structlog.get_logger()
 
-CHAINED = 0x10  # of CLA: more parts follow
 OK = SW.OK.to_bytes(2)
 
 Write: TypeAlias = Callable[[str], object]  # of a line, without its end

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
-from card_os.administration import CardKey, PinPolicy
-from card_os.keys import KeyUse
+from card_os.administration import CardKey
+from card_os.piv import rules
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
-from card_os.piv.names import RETIRED, Algorithm, KeyRef, ObjectTag, Tag
+from card_os.piv.names import Algorithm, ObjectTag, Tag
+from card_os.piv.rules import ESTABLISHMENT, SIGNING
 from card_os.piv.session import Verification
 from card_os.status import SW, CardError
+from card_os.uses import KeyUse, PinPolicy
 
 
 class Rule(Enum):
@@ -33,42 +35,23 @@ OBJECT_RULES: Mapping[int, Rule] = {
     ObjectTag.PAIRING_CODE: Rule.PIN,
 }
 
-KEY_RULES: Mapping[int, Rule] = {
-    KeyRef.AUTHENTICATION: Rule.PIN,
-    KeyRef.SIGNATURE: Rule.PIN_ALWAYS,
-    KeyRef.KEY_MANAGEMENT: Rule.PIN,
-    KeyRef.CARD_AUTHENTICATION: Rule.ALWAYS,
-    **dict.fromkeys(RETIRED, Rule.PIN),
-}
-
-# Of a card with the extensions, for a key that is not under the rule of its key reference.
+# By the policy of the key reference or, on a card with the extensions, of the key itself.
 POLICY_RULES: Mapping[PinPolicy, Rule] = {
     PinPolicy.NEVER: Rule.ALWAYS,
     PinPolicy.ONCE: Rule.PIN,
     PinPolicy.ALWAYS: Rule.PIN_ALWAYS,
 }
 
-SIGNING = (KeyRef.AUTHENTICATION, KeyRef.SIGNATURE, KeyRef.CARD_AUTHENTICATION)
-ESTABLISHMENT = (KeyRef.KEY_MANAGEMENT, *RETIRED)
-
-ESTABLISHMENT_USE: Mapping[int, KeyUse] = {
-    **dict.fromkeys(MODULUS_BYTES, KeyUse.DECRYPT),
-    **dict.fromkeys(FIELD_BYTES, KeyUse.AGREE),
-    Algorithm.X25519: KeyUse.AGREE,
+KEY_RULES: Mapping[int, Rule] = {
+    key_ref: POLICY_RULES[rules.PIN_POLICY[key_ref]] for key_ref in (*SIGNING, *ESTABLISHMENT)
 }
 
+# At most one: the standard has a key either sign or establish keys.
 KEY_USE: Mapping[tuple[int, int], KeyUse] = {
-    **{
-        (key_ref, algorithm): KeyUse.SIGN
-        for key_ref in SIGNING
-        for algorithm in Algorithm
-        if algorithm is not Algorithm.X25519
-    },
-    **{
-        (key_ref, algorithm): use
-        for key_ref in ESTABLISHMENT
-        for algorithm, use in ESTABLISHMENT_USE.items()
-    },
+    (key_ref, algorithm): use
+    for key_ref in (*SIGNING, *ESTABLISHMENT)
+    for algorithm in Algorithm
+    for use in rules.uses(key_ref, algorithm)
 }
 
 # Which data object of the template holds the input.

@@ -22,11 +22,12 @@ from card_os.piv import (
     pin,
     template,
 )
+from card_os.piv.algorithms import INTEROPERABLE
 from card_os.piv.context import Context, Shared
 from card_os.piv.crypto import GeneralAuthenticate
 from card_os.piv.extensions import Attest, Move, SetKey, SetRetries
 from card_os.piv.generation import GenerateKeyPair
-from card_os.piv.image import INTEROPERABLE, CardImage
+from card_os.piv.image import CardImage
 from card_os.piv.importing import ImportPrivateKey
 from card_os.piv.metadata import GetMetadata, NoParameters
 from card_os.piv.names import AID, Extension, Ins, KeyRef

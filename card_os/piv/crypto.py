@@ -8,16 +8,20 @@ from functools import partial
 
 from card_os import data_objects, tlv
 from card_os.apdu import Command
-from card_os.keys import Exchange, KeyUse, Refusal, UseKey
+from card_os.keys import Exchange, Refusal, UseKey
 from card_os.piv import access
-from card_os.piv.algorithms import CURVE25519_BYTES, FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.algorithms import (
+    CURVE25519_BYTES,
+    FIELD_BYTES,
+    LONGEST_DIGEST,
+    MODULUS_BYTES,
+    UNCOMPRESSED_POINT,
+)
 from card_os.piv.context import Context
 from card_os.piv.names import Algorithm, Tag
 from card_os.piv.refusals import refused, unexpected
 from card_os.status import SW, CardError
-
-LONGEST_DIGEST = 64
-UNCOMPRESSED = b"\x04"  # first byte of a point (SEC 1, 2.3.3)
+from card_os.uses import KeyUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def _is_block(size: int, value: bytes) -> bool:
 
 
 def _is_point(field_bytes: int, value: bytes) -> bool:
-    return len(value) == 1 + 2 * field_bytes and value.startswith(UNCOMPRESSED)
+    return len(value) == 1 + 2 * field_bytes and value.startswith(UNCOMPRESSED_POINT)
 
 
 INPUT_FITS: Mapping[tuple[KeyUse, int], Callable[[bytes], bool]] = {

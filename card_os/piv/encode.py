@@ -8,8 +8,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from card_os.piv.image import GUID_BYTES
-from card_os.piv.names import AID, CONTAINER_ID, RETIRED
+from card_os.piv.names import (
+    AID,
+    CONTAINER_ID,
+    RETIRED,
+    CapabilityTag,
+    CertificateTag,
+    KeyHistoryTag,
+)
+from card_os.piv.sizes import GUID_BYTES
 from card_os.tlv import encode
 
 # Agency code 9999 and all else 9 or 0: not of a federal agency, so clients identify the card by
@@ -20,6 +27,7 @@ DATA_MODEL = 0x10  # part 1, appendix A
 GRAMMAR_VERSION = 0x21
 GSC_RID = bytes.fromhex("A000000116")
 MANUFACTURER = 0xFF  # none registered
+NOTHING_SAID = tuple(tag for tag in CapabilityTag if tag >= CapabilityTag.ACCESS_RULES)
 VIRTUAL_MACHINE_CARD = 0x02  # card type (GSC-IS 2.1, 6.3)
 CARD_ID_BYTES = 14
 FASC_N_BYTES = 25
@@ -31,7 +39,7 @@ LARGEST_GROUP = 16  # data groups of a security object
 UNCOMPRESSED, GZIP = 0x00, 0x01  # CertInfo
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
-ERROR_DETECTION_CODE = encode(0xFE)  # always empty
+ERROR_DETECTION_CODE = encode(CertificateTag.ERROR_DETECTION)  # always empty
 
 
 def chuid_covered(guid: bytes, expiry: str, fasc_n: bytes = NON_FEDERAL_FASC_N) -> bytes:
@@ -53,13 +61,15 @@ def ccc(guid: bytes) -> bytes:
     """The card capability container: a card identifier made from the GUID, and the data model."""
     header = GSC_RID + bytes((MANUFACTURER, VIRTUAL_MACHINE_CARD))
     return (
-        encode(0xF0, header, _sized(guid, GUID_BYTES, "GUID")[:CARD_ID_BYTES])
-        + encode(0xF1, bytes((GRAMMAR_VERSION,)))
-        + encode(0xF2, bytes((GRAMMAR_VERSION,)))
-        + encode(0xF3)
-        + encode(0xF4, b"\0")
-        + encode(0xF5, bytes((DATA_MODEL,)))
-        + b"".join(encode(tag) for tag in (0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD))
+        encode(
+            CapabilityTag.CARD_IDENTIFIER, header, _sized(guid, GUID_BYTES, "GUID")[:CARD_ID_BYTES]
+        )
+        + encode(CapabilityTag.CONTAINER_VERSION, bytes((GRAMMAR_VERSION,)))
+        + encode(CapabilityTag.GRAMMAR_VERSION, bytes((GRAMMAR_VERSION,)))
+        + encode(CapabilityTag.APPLICATIONS)
+        + encode(CapabilityTag.PKCS15, b"\0")
+        + encode(CapabilityTag.DATA_MODEL, bytes((DATA_MODEL,)))
+        + b"".join(encode(tag) for tag in NOTHING_SAID)
         + ERROR_DETECTION_CODE
     )
 
@@ -81,9 +91,9 @@ def key_history(on_card: int = 0, off_card: int = 0, url: str = "") -> bytes:
     if bool(off_card) > bool(url) or (url and not on_card and not off_card):
         raise ValueError("the URL goes with retired keys, and must be there for those off the card")
     return (
-        encode(0xC1, bytes((on_card,)))
-        + encode(0xC2, bytes((off_card,)))
-        + (encode(0xF3, url.encode("ascii")) if url else b"")
+        encode(KeyHistoryTag.ON_CARD, bytes((on_card,)))
+        + encode(KeyHistoryTag.OFF_CARD, bytes((off_card,)))
+        + (encode(KeyHistoryTag.URL, url.encode("ascii")) if url else b"")
         + ERROR_DETECTION_CODE
     )
 
@@ -120,7 +130,11 @@ def printed_information(
 def certificate(der: bytes, *, gzipped: bool = False) -> bytes:
     """A certificate, as it is or gzipped already."""
     info = GZIP if gzipped else UNCOMPRESSED
-    return encode(0x70, der) + encode(0x71, bytes((info,))) + ERROR_DETECTION_CODE
+    return (
+        encode(CertificateTag.CERTIFICATE, der)
+        + encode(CertificateTag.INFO, bytes((info,)))
+        + ERROR_DETECTION_CODE
+    )
 
 
 def security_object(groups: Mapping[int, int], signed: bytes) -> bytes:

@@ -5,7 +5,8 @@ All raise ValueError for what does not fit.
 
 from __future__ import annotations
 
-from card_os.piv.image import GUID_BYTES
+from card_os.piv.names import PublicKeyTag, Tag
+from card_os.piv.sizes import GUID_BYTES
 from card_os.tlv import encode
 
 PROFILE_IDENTIFIER = b"\x80"
@@ -15,14 +16,14 @@ ISSUER_BYTES = 8
 
 def rsa_public_key(modulus: bytes, exponent: bytes) -> bytes:
     """What stands inside template 7F49 of an RSA key (SP 800-73-5 part 2, table 21)."""
-    return encode(0x81, modulus) + encode(0x82, exponent)
+    return encode(PublicKeyTag.MODULUS, modulus) + encode(PublicKeyTag.EXPONENT, exponent)
 
 
 def ecc_public_key(point: bytes) -> bytes:
     """What stands inside template 7F49 of a key on a curve: its point, uncompressed; on curve25519
     and edwards25519, as the curve's own standard has it.
     """
-    return encode(0x86, point)
+    return encode(PublicKeyTag.POINT, point)
 
 
 def verifiable_covered(issuer: bytes, guid: bytes, oid: bytes, point: bytes) -> bytes:
@@ -37,11 +38,11 @@ def verifiable_covered(issuer: bytes, guid: bytes, oid: bytes, point: bytes) -> 
         encode(0x5F29, PROFILE_IDENTIFIER)
         + encode(0x42, issuer)
         + encode(0x5F20, guid)
-        + encode(0x7F49, encode(0x06, oid), ecc_public_key(point))
+        + encode(Tag.PUBLIC_KEY, encode(0x06, oid), ecc_public_key(point))
         + encode(0x5F4C, CARD_APPLICATION_KEY)
     )
 
 
 def verifiable_certificate(covered: bytes, signature: bytes) -> bytes:
     """The card verifiable certificate; `signature` is DigitalSignature in DER (part 2, 4.1.5)."""
-    return encode(0x7F21, covered, encode(0x5F37, signature))
+    return encode(Tag.VERIFIABLE_CERTIFICATE, covered, encode(0x5F37, signature))

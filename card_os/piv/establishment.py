@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 
 from card_os import data_objects, tlv
-from card_os.keys import Exchange, KeyUse, Refusal, UseKey
+from card_os.keys import Exchange, Refusal, UseKey
+from card_os.piv.algorithms import UNCOMPRESSED_POINT
 from card_os.piv.context import Context
 from card_os.piv.crypto import GeneralAuthenticate
 from card_os.piv.image import CardImage
@@ -23,11 +24,11 @@ from card_os.piv.names import CipherSuite, KeyRef, Tag
 from card_os.piv.refusals import refused, unexpected
 from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import SW, CardError
+from card_os.uses import KeyUse
 
 HOST_ID_BYTES = 8  # ID_sH
 CARD_ID_BYTES = 8  # ID_sICC
 PERSISTENT_BINDING = 0x0F  # bits of the control byte; this card never remembers a host
-UNCOMPRESSED = b"\x04"  # first byte of a point
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Opening:
             case _:
                 raise CardError(SW.WRONG_DATA, "template does not fit the key")
         host, point = challenge[1 : 1 + HOST_ID_BYTES], challenge[1 + HOST_ID_BYTES :]
-        if not point.startswith(UNCOMPRESSED) or challenge[0] & ~PERSISTENT_BINDING:
+        if not point.startswith(UNCOMPRESSED_POINT) or challenge[0] & ~PERSISTENT_BINDING:
             raise CardError(SW.WRONG_DATA, "no point, or control byte")  # C2, C3
         try:
             ec.EllipticCurvePublicKey.from_encoded_point(suite.curve, point)  # C4

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from card_os import tlv
-from card_os.administration import CardKey, GenerateKey, PinPolicy, TouchPolicy
+from card_os.administration import CardKey, GenerateKey
 from card_os.apdu import Command
 from card_os.data_objects import parse_one, parse_unique
 from card_os.keys import Exchange
 from card_os.piv import access, administrator
-from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
 from card_os.piv.context import Context
-from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, KeyRef
+from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, KeyRef, MechanismTag, Tag
 from card_os.piv.refusals import unexpected
 from card_os.status import SW, CardError
+from card_os.uses import PinPolicy, TouchPolicy
 
-CONTROL_REFERENCE = 0xAC
-MECHANISM, PARAMETER = 0x80, 0x81
-PIN_POLICY, TOUCH_POLICY = 0xAA, 0xAB  # of Yubico's tools
-PUBLIC_KEY = 0x7F49
-PUBLIC_EXPONENT = 65537  # the only one that keys are made with (SP 800-78-5, table 1)
+POLICY_TAGS = (MechanismTag.PIN_POLICY, MechanismTag.TOUCH_POLICY)
+DEFAULT = b"\0"  # of both
 
-POLICY_TAGS = (PIN_POLICY, TOUCH_POLICY)
+Policy = TypeVar("Policy", PinPolicy, TouchPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
     changed = yield from administrator.change(context, request, SW.INCORRECT_P1P2)
     match changed.keys.get(key_ref):
         case CardKey(public=public) if public:
-            return tlv.encode(PUBLIC_KEY, public)
+            return tlv.encode(Tag.PUBLIC_KEY, public)
         case _:
             raise unexpected(changed)
 
@@ -85,23 +84,29 @@ def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy,
     """The policies among these data objects. Raises 6A80 for what is none, and for any on a card
     without extensions.
     """
-    values = [objects.get(tag, b"\0") for tag in POLICY_TAGS]
-    known = all(len(value) == 1 and value[0] in range(len(PinPolicy)) for value in values)
-    asked = any(tag in objects for tag in POLICY_TAGS)
-    if not known or (asked and not context.image.features.extensions):
-        raise CardError(SW.WRONG_DATA, "no such policy")
-    pin_policy, touch_policy = (value[0] for value in values)
-    return PinPolicy(pin_policy), TouchPolicy(touch_policy)
+    if not context.image.features.extensions and any(tag in objects for tag in POLICY_TAGS):
+        raise CardError(SW.WRONG_DATA, "no policies without extensions")
+    pin_policy, touch_policy = (objects.get(tag, DEFAULT) for tag in POLICY_TAGS)
+    return _policy(PinPolicy, pin_policy), _policy(TouchPolicy, touch_policy)
+
+
+def _policy(kind: type[Policy], coded: bytes) -> Policy:
+    """The policy of its byte. Raises 6A80 for what is none."""
+    try:
+        (value,) = coded
+        return kind(value)
+    except ValueError as error:
+        raise CardError(SW.WRONG_DATA, "no such policy") from error
 
 
 def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
     """The mechanism in a control reference template, and all that stands there. Raises 6A80."""
-    objects = parse_unique(parse_one(CONTROL_REFERENCE, data))
-    mechanism = objects.get(MECHANISM, b"")
+    objects = parse_unique(parse_one(Tag.CONTROL_REFERENCE, data))
+    mechanism = objects.get(MechanismTag.MECHANISM, b"")
     if (
         len(mechanism) != 1
-        or not objects.keys() <= {MECHANISM, PARAMETER, *POLICY_TAGS}
-        or not _parameter_fits(mechanism[0], objects.get(PARAMETER))
+        or not objects.keys() <= {MechanismTag.MECHANISM, MechanismTag.PARAMETER, *POLICY_TAGS}
+        or not _parameter_fits(mechanism[0], objects.get(MechanismTag.PARAMETER))
     ):
         raise CardError(SW.WRONG_DATA, "template does not name a key")
     return mechanism[0], objects

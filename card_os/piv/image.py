@@ -10,25 +10,14 @@ from typing import TypeVar
 from card_os import tlv
 from card_os.administration import CardKey, Changed
 from card_os.piv import access
-from card_os.piv.algorithms import BLOCK_BYTES
-from card_os.piv.names import (
-    CONTAINER_ID,
-    EXTENSION_OBJECTS,
-    Algorithm,
-    CipherSuite,
-    KeyRef,
-    ObjectTag,
-)
+from card_os.piv.algorithms import BLOCK_BYTES, INTEROPERABLE
+from card_os.piv.names import CONTAINER_ID, EXTENSION_OBJECTS, CipherSuite, KeyRef, ObjectTag
+from card_os.piv.sizes import GUID_BYTES
 
 Value = TypeVar("Value")
 
-GUID_BYTES = 16
 PIN_USAGE_POLICY = 0x5F2F  # in the discovery object (part 1, 3.3.2)
 GLOBAL_PIN_BIT = 0x20  # of its first byte
-INTEROPERABLE = frozenset(
-    {Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.ECC_P256, Algorithm.ECC_P384}
-)  # what SP 800-78-5 has and every client knows
-
 SUITES = frozenset(int(suite) for suite in CipherSuite)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TypeAlias, TypeVar
 
-from card_os.administration import CardKey, PinPolicy, TouchPolicy
+from card_os.administration import CardKey
 from card_os.piv.image import CardImage, Features
 from card_os.trace.words import TraceError, from_hex
+from card_os.uses import PinPolicy, TouchPolicy
 
 Json: TypeAlias = "Mapping[str, Json] | list[Json] | str | int | bool | None"
 T = TypeVar("T", str, int, bool)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from card_os import tlv
-from card_os.administration import PinPolicy, TouchPolicy
 from card_os.apdu import Command
 from card_os.dispatch import Reply
 from card_os.keys import Exchange, PasscodeStatus, Refusal, TriesLeft
@@ -16,13 +15,14 @@ from card_os.piv.context import Context
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.refusals import refused, unexpected
 from card_os.status import SW, CardError
+from card_os.uses import PinPolicy, TouchPolicy
 
 VERSION = bytes((5, 7, 0))  # from which on the tools use all that there is here
 SERIAL_DIGITS = 9  # what fits into four bytes
 SERIAL_BYTES = 4
 
 # Data objects of GET METADATA
-ALGORITHM, POLICIES, ORIGIN, PUBLIC, FACTORY, TRIES = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+ALGORITHM, POLICIES, ORIGIN, PUBLIC, FACTORY, RETRIES = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 MADE_HERE, IMPORTED = b"\x01", b"\x02"
 PASSCODE = b"\xff"  # the algorithm of what is no key
 
@@ -92,7 +92,7 @@ def _of_passcode(context: Context, key_ref: int) -> Exchange:
             return (
                 tlv.encode(ALGORITHM, PASSCODE)
                 + tlv.encode(FACTORY, bytes((factory,)))
-                + tlv.encode(TRIES, bytes((min(most, 0xFF), min(tries, 0xFF))))
+                + tlv.encode(RETRIES, bytes((min(most, 0xFF), min(tries, 0xFF))))
             )
         case Refusal() if result is not Refusal.PASSCODE_NEEDED:
             raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum, unique
 
 AID = bytes.fromhex("A0000003080000100001 00")  # part 1, 2.2; its last two bytes are the version
+RID, PIX = AID[:5], AID[5:]  # of NIST; of its application
 
 
 @unique
@@ -52,6 +53,7 @@ class KeyRef(IntEnum):
 
 
 RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
+ATTESTATION = 0xF9  # of Yubico's cards: the key that attests the others
 
 
 @unique
@@ -98,6 +100,67 @@ class Tag(IntEnum):
     CHALLENGE = 0x81
     RESPONSE = 0x82
     EXPONENTIATION = 0x85
+    CONTROL_REFERENCE = 0xAC
+    PUBLIC_KEY = 0x7F49
+    VERIFIABLE_CERTIFICATE = 0x7F21
+
+
+@unique
+class MechanismTag(IntEnum):
+    """Tags inside a control reference template, AC (part 2, 3.3.2); the last two are of Yubico's
+    tools, which also have them beside an imported key.
+    """
+
+    MECHANISM = 0x80
+    PARAMETER = 0x81
+    PIN_POLICY = 0xAA
+    TOUCH_POLICY = 0xAB
+
+
+@unique
+class PublicKeyTag(IntEnum):
+    """Tags inside the template of a public key, 7F49 (part 2, table 21)."""
+
+    MODULUS = 0x81
+    EXPONENT = 0x82
+    POINT = 0x86
+
+
+@unique
+class CertificateTag(IntEnum):
+    """Tags in a data object with a certificate (part 1, appendix A)."""
+
+    CERTIFICATE = 0x70
+    INFO = 0x71
+    MSCUID = 0x72
+    ERROR_DETECTION = 0xFE
+
+
+@unique
+class CapabilityTag(IntEnum):
+    """Tags in the card capability container (part 1, appendix A)."""
+
+    CARD_IDENTIFIER = 0xF0
+    CONTAINER_VERSION = 0xF1
+    GRAMMAR_VERSION = 0xF2
+    APPLICATIONS = 0xF3
+    PKCS15 = 0xF4
+    DATA_MODEL = 0xF5
+    ACCESS_RULES = 0xF6
+    CARD_APDUS = 0xF7
+    REDIRECTION = 0xFA
+    CAPABILITY_TUPLES = 0xFB
+    STATUS_TUPLES = 0xFC
+    NEXT_CONTAINER = 0xFD
+
+
+@unique
+class KeyHistoryTag(IntEnum):
+    """Tags in the key history object (part 1, appendix A)."""
+
+    ON_CARD = 0xC1
+    OFF_CARD = 0xC2
+    URL = 0xF3
 
 
 @unique
@@ -124,6 +187,7 @@ class ObjectTag(IntEnum):
 
 RETIRED_CERTIFICATES = range(0x5FC10D, 0x5FC121)
 EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # of Yubico's tools, for their own notes
+ATTESTATION_CERTIFICATE = EXTENSION_OBJECTS[1]  # where Yubico's tools look for it
 
 CERTIFICATE_OF_KEY: Mapping[int, int] = {
     KeyRef.AUTHENTICATION: ObjectTag.AUTHENTICATION_CERTIFICATE,

@@ -27,13 +27,11 @@ from card_os.piv.context import Context
 from card_os.piv.names import KeyRef
 from card_os.piv.refusals import refused, unexpected
 from card_os.piv.session import Verification
+from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING, SHORTEST_PIN
 from card_os.status import SW, CardError, retries_left
 
 Passcode: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 
-PASSCODE_BYTES = 8  # with its padding
-SHORTEST_PIN = 6
-PADDING = b"\xff"
 PINS = (KeyRef.PIN, KeyRef.GLOBAL_PIN)
 
 
@@ -201,7 +199,7 @@ def _pin(context: Context, counted: KeyRef, padded: bytes) -> Passcode:
     Yubico's tools block a card by PINs of padding alone: with the extensions, what is malformed is
     compared and costs a try, which the standard allows too (part 2, 3.2.1.1).
     """
-    pin = padded.rstrip(PADDING)
+    pin = padded.rstrip(PASSCODE_PADDING)
     well_formed = len(pin) >= SHORTEST_PIN and pin.isdigit()
     if len(padded) == PASSCODE_BYTES and (well_formed or context.image.features.extensions):
         return pin

@@ -7,9 +7,7 @@ from functools import lru_cache
 from card_os import tlv
 from card_os.piv.establishment import suite_of
 from card_os.piv.image import CardImage
-from card_os.piv.names import AID
-
-RID, PIX = AID[:5], AID[5:]
+from card_os.piv.names import PIX, RID, MechanismTag, Tag
 
 # 4F with the PIX and 79 with the RID: the form that every client accepts. Label and URL are left
 # out, as most cards do: nobody shows them.
@@ -26,5 +24,9 @@ def of_card(image: CardImage) -> bytes:
 @lru_cache(maxsize=64)  # cards are of few kinds, and SELECT opens every transaction
 def _encode(algorithms: frozenset[int], management: int | None, suite: int | None) -> bytes:
     announced = algorithms | {each for each in (management, suite) if each is not None}
-    identifiers = b"".join(tlv.encode(0x80, bytes((each,))) for each in sorted(announced))
-    return tlv.encode(0x61, IDENTIFIERS, tlv.encode(0xAC, identifiers, NO_OBJECT_IDENTIFIER))
+    identifiers = b"".join(
+        tlv.encode(MechanismTag.MECHANISM, bytes((each,))) for each in sorted(announced)
+    )
+    return tlv.encode(
+        0x61, IDENTIFIERS, tlv.encode(Tag.CONTROL_REFERENCE, identifiers, NO_OBJECT_IDENTIFIER)
+    )

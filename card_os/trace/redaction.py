@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from card_os.administration import Administrator
-from card_os.apdu import HEADER_BYTES, Command
+from card_os.apdu import CHAINED, HEADER_BYTES, Command
 from card_os.commands import Ins
 from card_os.keys import KeyRequest, KeyResult, Verified
 from card_os.secrets import Hide, Secrets
@@ -19,7 +19,6 @@ from card_os.status import SW, CardError
 SecretsOf: TypeAlias = Callable[[Command], Secrets]  # of the application that a command goes to
 
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
-CHAINED = 0x10  # of CLA: more parts follow; in any class, as nobody knows what was meant
 OK = int(SW.OK).to_bytes(2)
 
 

@@ -16,19 +16,16 @@ from card_os.administration import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.keys import (
     ApplicationRequest,
     ChangePasscode,
     KeyRequest,
-    KeyUse,
     PasscodeStatus,
     ResetPasscode,
     UseKey,
@@ -46,6 +43,7 @@ from card_os.trace.words import (
     secret,
     shown,
 )
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
 

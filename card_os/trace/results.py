@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from card_os.administration import Administrator, CardKey, Changed, PinPolicy, TouchPolicy
+from card_os.administration import Administrator, CardKey, Changed
 from card_os.keys import KeyResult, Refusal, TriesLeft, Verified
-from card_os.trace.words import (
-    ABSENT,
-    TraceError,
-    Words,
-    flag,
-    name,
-    number,
-    octets,
-    proof,
-    shown,
-)
+from card_os.trace.words import ABSENT, TraceError, Words, flag, name, number, octets, proof, shown
+from card_os.uses import PinPolicy, TouchPolicy
 
 
 def write(result: KeyResult) -> str:

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from google.protobuf.message import DecodeError
 
-from cloud_keystore.model.algorithms import KeyUse
+from card_os.uses import KeyUse
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.errors import ApprovalRejected
 from cloud_keystore.model.people import Identity, User

@@ -13,23 +13,23 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from card_os.piv.names import Algorithm, KeyRef
+from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import journal
 from cloud_keystore.cards import allowed
+from cloud_keystore.cards.life import find_card
 from cloud_keystore.cards.renewal import Changes, Renewal
-from cloud_keystore.custody.backends.importing import import_key
-from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.custody.backends.making import MadeKey
+from cloud_keystore.custody.backends.keys import Keys, MadeKey
+from cloud_keystore.custody.backends.software import import_key
 from cloud_keystore.custody.credentials.management_keys import Management, put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions, withdraw
 from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK, SECURE_MESSAGING, Card, CardState, Key
+from cloud_keystore.model.cards import Card, CardState, HeldKey, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
-    CardNotFound,
     CardNotInUse,
     InvalidInput,
     KeyNotFound,
@@ -39,7 +39,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Detail, Event, Kind
 from cloud_keystore.model.management_keys import factory_key
-from cloud_keystore.model.passcodes import MOST_TRIES, TRIES
+from cloud_keystore.model.passcodes import ALLOWED_TRIES
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.notify.wakeups import Wake
@@ -130,7 +130,7 @@ class Administration:
         def move(connection: Connection, card: Card) -> Changes:
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
             key = keys.get(source)
-            if key is None or source == SECURE_MESSAGING:
+            if key is None or source == KeyRef.SECURE_MESSAGING:
                 raise KeyNotFound(f"card {card.serial} has no key {source:02X} to be moved")
             if destination is None:
                 return self.renewal.remove_key(connection, card, source)
@@ -166,8 +166,8 @@ class Administration:
 
         Raises InvalidInput, PasscodeNeeded.
         """
-        if pin_tries not in MOST_TRIES or puk_tries not in MOST_TRIES:
-            raise InvalidInput(f"a passcode has {MOST_TRIES[0]} to {MOST_TRIES[-1]} tries")
+        if pin_tries not in ALLOWED_TRIES or puk_tries not in ALLOWED_TRIES:
+            raise InvalidInput(f"a passcode has {ALLOWED_TRIES[0]} to {ALLOWED_TRIES[-1]} tries")
         with self.database.read() as connection:
             allowed.check_resettable(self._profile(connection, who, extension=True))
             card_id = _card(connection, who.card_serial).id
@@ -183,7 +183,7 @@ class Administration:
                 once=False,
             ):
                 raise PasscodeNeeded("give the passcode again")
-            for key_ref, tries in ((PIN, pin_tries), (PUK, puk_tries)):
+            for key_ref, tries in ((KeyRef.PIN, pin_tries), (KeyRef.PUK, puk_tries)):
                 passcodes.put(connection, card.id, key_ref, hashes[key_ref], tries, factory=True)
             passcodes.drop_proofs(connection, card.id)
             end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
@@ -225,7 +225,7 @@ class Administration:
             card = _card(connection, serial)
             allowed.check_changeable(PROFILES[card.profile], extension=True)
             key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(key_ref)
-            if key is None or key_ref == SECURE_MESSAGING:
+            if key is None or key_ref == KeyRef.SECURE_MESSAGING:
                 raise KeyNotFound(f"card {serial} has no key {key_ref:02X} to attest")
             if key.imported:
                 raise NotAttested(f"key {key_ref:02X} was made elsewhere")
@@ -259,7 +259,7 @@ class Administration:
             self.wake([card.user_id, *withdrawn])
         return changes
 
-    def _put_key(self, who: Administrator, key: Key) -> Changes:
+    def _put_key(self, who: Administrator, key: HeldKey) -> Changes:
         def put(connection: Connection, card: Card) -> Changes:
             return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
 
@@ -269,21 +269,19 @@ class Administration:
 
     def _key(
         self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies
-    ) -> Key:
+    ) -> HeldKey:
         """A key of a card yet to be named, without a certificate."""
-        return Key(
+        return HeldKey(
             id=key_id,
             card_id="",
             key_ref=key_ref,
             algorithm=algorithm,
             certificate=b"",
-            sealed_private=made.sealed_private,
-            backend=made.backend,
-            handle=made.handle,
             create_time=self.clock(),
             public_key=made.public_der,
             pin_policy=policies.pin,
             touch_policy=policies.touch,
+            private=made.private,
         )
 
     def _withdraw(self, connection: Connection, keys: Iterable[Key]) -> list[str]:
@@ -307,15 +305,16 @@ class Administration:
     def _resettable(self, connection: Connection, serial: str) -> Card:
         card = _card(connection, serial)
         allowed.check_resettable(PROFILES[card.profile])
-        if any(passcodes.tries_left(connection, card.id, each) != 0 for each in (PIN, PUK)):
+        if any(
+            passcodes.tries_left(connection, card.id, each) != 0
+            for each in (KeyRef.PIN, KeyRef.PUK)
+        ):
             raise CardNotBlocked("only a card whose PIN and PUK are blocked is reset")
         return card
 
 
 def _card(connection: Connection, serial: str) -> Card:
-    card = cards.find_by_serial(connection, serial)
-    if card is None:
-        raise CardNotFound(f"there is no card {serial}")
+    card = find_card(connection, serial)
     if card.state is not CardState.ACTIVE:
         raise CardNotInUse(f"card {serial} is {card.state}")
     return card

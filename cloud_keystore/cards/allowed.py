@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from card_os.administration import CardKey
-from card_os.piv.image import GUID_BYTES, CardImage, Features
-from card_os.piv.names import CERTIFICATE_OF_KEY, CONTAINER_ID, EXTENSION_OBJECTS
-from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
-from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies
-from cloud_keystore.model.algorithms import Algorithm, Cipher
-from cloud_keystore.model.cards import RETIRED
-from cloud_keystore.model.errors import (
-    AdministrationRefused,
-    CardFull,
-    InvalidInput,
-    KeyNotFound,
+from card_os.piv.image import CardImage, Features
+from card_os.piv.names import (
+    ATTESTATION_CERTIFICATE,
+    CERTIFICATE_OF_KEY,
+    CONTAINER_ID,
+    EXTENSION_OBJECTS,
+    RETIRED,
+    Algorithm,
+    Cipher,
 )
+from card_os.piv.sizes import GUID_BYTES, LARGEST_OBJECT, ROOM
+from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.errors import AdministrationRefused, CardFull, InvalidInput, KeyNotFound
 from cloud_keystore.model.profiles import CardProfile
 
 
@@ -49,8 +50,8 @@ def check_object(
     if len(contents) > LARGEST_OBJECT:
         raise CardFull(f"a data object has at most {LARGEST_OBJECT} bytes, not {len(contents)}")
     others = sum(len(value) for other, value in objects.items() if other != tag)
-    if contents and others + len(contents) > LARGEST_CARD:
-        raise CardFull(f"the data objects of a card have at most {LARGEST_CARD} bytes in all")
+    if contents and others + len(contents) > ROOM:
+        raise CardFull(f"the data objects of a card have at most {ROOM} bytes in all")
 
 
 def key_algorithm(profile: CardProfile, number: int) -> Algorithm:

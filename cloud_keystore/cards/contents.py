@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from card_os.piv import encode
-from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED_CERTIFICATES, ObjectTag
-from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
+from card_os.piv.names import (
+    ATTESTATION_CERTIFICATE,
+    CERTIFICATE_OF_KEY,
+    RETIRED_CERTIFICATES,
+    KeyRef,
+    ObjectTag,
+)
+from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import cms, cvc
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 
 ISSUER = "cloudcard"
 AFFILIATION = "cardholder"
-ATTESTATION_CERTIFICATE = 0x5FFF01  # where Yubico's tools look for it
 
 # What the security object vouches for, if it is there: all but certificates (part 1, 3.1.6)
 COVERED = {
@@ -119,10 +124,10 @@ def _certificates(keys: Collection[Key], authorities: Authorities) -> dict[int, 
     made: dict[int, bytes] = {
         CERTIFICATE_OF_KEY[key.key_ref]: encode.certificate(key.certificate)
         for key in keys
-        if key.certificate and key.key_ref != SECURE_MESSAGING
+        if key.certificate and key.key_ref != KeyRef.SECURE_MESSAGING
     }
     for key in keys:
-        if key.key_ref == SECURE_MESSAGING:
+        if key.key_ref == KeyRef.SECURE_MESSAGING:
             signer = cvc.signer(key.algorithm, authorities)
             made[ObjectTag.SECURE_MESSAGING_SIGNER] = encode.certificate(signer.der)
     return made

@@ -6,7 +6,7 @@ it. A new key is made before the transaction, since that takes a while:
 
     key_id = new_id(now, random)
     made = make_key(key_id, algorithm, seal)
-    key = Key(key_id, card.id, key_ref, algorithm, b"", made.sealed_private, now, made.public_der)
+    key = HeldKey(id=key_id, card_id=card.id, key_ref=key_ref, private=made.private, …)
     with database.write() as connection:
         changes = renewal.replace_key(connection, card, key)
 
@@ -24,16 +24,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from cloud_keystore.cards import contents as objects
+from card_os.piv.names import Cipher, KeyRef
+from cloud_keystore.cards import contents
+from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
-from cloud_keystore.model.algorithms import Cipher
-from cloud_keystore.model.cards import SECURE_MESSAGING, Card, Key
+from cloud_keystore.model.cards import Card, HeldKey, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound, UserNotFound
 from cloud_keystore.model.people import User
 from cloud_keystore.pki import certificates, cvc, public_keys
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, people
 
 
@@ -57,7 +58,7 @@ class Renewal:
     authorities: Authorities
     crl_url: str = ""
 
-    def replace_key(self, connection: Connection, card: Card, key: Key) -> Changes:
+    def replace_key(self, connection: Connection, card: Card, key: HeldKey) -> Changes:
         """Put `key` on the card, in place of the one under its reference, which is destroyed.
 
         The certificate object stays as it is until somebody writes another, as on every card.
@@ -87,13 +88,11 @@ class Renewal:
         moved = replace(key, key_ref=destination)
         return self._renew(connection, card, {source: None, destination: moved})
 
-    def write_object(
-        self, connection: Connection, card: Card, tag: int, contents: bytes
-    ) -> Changes:
+    def write_object(self, connection: Connection, card: Card, tag: int, value: bytes) -> Changes:
         """Replace a data object's contents as an administrator's; empty contents remove it."""
-        cards.put_object(connection, card.id, tag, contents, written=True)
+        cards.put_object(connection, card.id, tag, value, written=True)
         follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
-        return Changes({tag: contents or None, **follows})
+        return Changes({tag: value or None, **follows})
 
     def reset(self, connection: Connection, card: Card) -> Changes:
         """Make the card as it was issued, but without keys and with another GUID. Key 04 stays,
@@ -104,7 +103,7 @@ class Renewal:
         cards.set_guid(connection, card.id, renamed.guid)
         keys: dict[int, Key | None] = {}
         for key in cards.keys(connection, card.id):
-            if key.key_ref == SECURE_MESSAGING:
+            if key.key_ref == KeyRef.SECURE_MESSAGING:
                 keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
                 cards.set_certificate(connection, key.id, kept.certificate)
             else:
@@ -112,12 +111,12 @@ class Renewal:
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
         user = self._holder(connection, card)
-        fresh = objects.build(renamed, user, own, self.authorities, now)
+        fresh = contents.build(renamed, user, own, self.authorities, now)
         gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
         for tag in gone:
             cards.put_object(connection, card.id, tag, b"", written=False)
-        for tag, contents in fresh.items():
-            cards.put_object(connection, card.id, tag, contents, written=False)
+        for tag, value in fresh.items():
+            cards.put_object(connection, card.id, tag, value, written=False)
         return Changes({**gone, **fresh}, keys)
 
     def _renew(
@@ -130,7 +129,7 @@ class Renewal:
         certified = {
             key.key_ref: self._certify(connection, renamed, key, now)
             for key in cards.keys(connection, card.id)
-            if key.key_ref == SECURE_MESSAGING or _urn(card) in key.certificate
+            if key.key_ref == KeyRef.SECURE_MESSAGING or _urn(card) in key.certificate
         }
         for key in certified.values():
             cards.set_certificate(connection, key.id, key.certificate)
@@ -138,7 +137,7 @@ class Renewal:
         return Changes(fresh, {**changed, **certified})
 
     def _certify(self, connection: Connection, card: Card, key: Key, now: datetime) -> Key:
-        if key.key_ref == SECURE_MESSAGING:
+        if key.key_ref == KeyRef.SECURE_MESSAGING:
             certificate = cvc.issue(key.algorithm, key.public_key, card.guid, self.authorities)
             return replace(key, certificate=certificate)
         user = self._holder(connection, card)
@@ -168,13 +167,13 @@ class Renewal:
         keys: Collection[Key] = (),
         touched: Collection[int] = (),
     ) -> dict[int, bytes]:
-        contents = objects.Contents(
+        after = Contents(
             cards.objects(connection, card.id), cards.written_tags(connection, card.id)
         )
-        fresh = objects.rebuild(
+        fresh = contents.rebuild(
             card,
             keys,
-            contents,
+            after,
             self.authorities,
             now,
             new_guid=new_guid,

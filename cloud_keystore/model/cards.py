@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum, StrEnum, auto, unique
+from enum import Enum, StrEnum, auto
 from hashlib import sha256
+from typing import TypeAlias
 
-from cloud_keystore.model.algorithms import Algorithm
-
-GLOBAL_PIN = 0x00
-PIN = 0x80
-PUK = 0x81
-
-SECURE_MESSAGING = 0x04
-AUTHENTICATION = 0x9A
-SIGNATURE = 0x9C
-KEY_MANAGEMENT = 0x9D
-CARD_AUTHENTICATION = 0x9E
-RETIRED = range(0x82, 0x96)  # retired key management keys 1 to 20
-
-
-@unique
-class PinPolicy(IntEnum):
-    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
-
-    DEFAULT = 0  # as the standard has it for the key reference
-    NEVER = 1
-    ONCE = 2
-    ALWAYS = 3
+from card_os.piv import rules
+from card_os.piv.names import Algorithm
+from card_os.uses import PinPolicy
 
 
 class CardState(StrEnum):
@@ -74,16 +56,9 @@ class Card:
     organisation_id: str = "default"
 
 
-STANDARD_PIN_POLICY = {
-    SECURE_MESSAGING: PinPolicy.NEVER,
-    CARD_AUTHENTICATION: PinPolicy.NEVER,
-    SIGNATURE: PinPolicy.ALWAYS,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A private key, sealed, and what is known of it."""
+    """What everybody may know of a key on a card."""
 
     id: str
     card_id: str
@@ -92,25 +67,55 @@ class Key:
     certificate: bytes
     """DER; empty without one. Of key 04, the card verifiable certificate: template 7F21 (SP
     800-73-5 part 2, table 18)."""
-    sealed_private: bytes | None = field(repr=False)  # None once destroyed
     create_time: datetime
     public_key: bytes = b""  # SubjectPublicKeyInfo, DER
     pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: int = 0  # kept and told, no more
     imported: bool = False  # not made here
-    backend: str = "software"  # where the private part is
-    handle: bytes | None = None  # by which the backend finds it; None: it is in sealed_private
 
     @property
     def asks_for_pin(self) -> PinPolicy:
         """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
         table 5.
         """
-        if self.pin_policy is not PinPolicy.DEFAULT:
-            return self.pin_policy
-        return STANDARD_PIN_POLICY.get(self.key_ref, PinPolicy.ONCE)
+        return rules.pin_policy(self.key_ref, self.pin_policy)
 
     @property
     def sha256(self) -> bytes:
         """What an approval is bound to: SHA-256 of the certificate, or else of the public key."""
         return sha256(self.certificate or self.public_key).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A private key that is in the database, sealed."""
+
+    private: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OnToken:
+    """A private key that is in a token, which finds it by the handle. The sealed mark names handle
+    and public key, so that no row can be pointed at another key of the token.
+    """
+
+    handle: bytes
+    mark: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """A private key that is erased here; one with a handle may still be in its token."""
+
+    handle: bytes | None = None
+
+
+SOFTWARE, PKCS11 = "software", "pkcs11"  # names of where keys are, sealed or on a token
+Private: TypeAlias = Sealed | OnToken | Destroyed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKey(Key):
+    """A key, and where its private part is: for those who use or destroy it."""
+
+    private: Private

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.2"
-SMARTCARD_LOGON = "1.3.6.1.4.1.311.20.2.2"  # szOID_KP_SMARTCARD_LOGON
-PIV_CARD_AUTHENTICATION = "2.16.840.1.101.3.6.8"  # id-PIV-cardAuth (FIPS 201-3, appendix B)
+from card_os.piv.oids import CLIENT_AUTHENTICATION, PIV_CARD_AUTHENTICATION, SMARTCARD_LOGON
+
 # Under an arc made from a UUID, which nobody need be asked for (ITU-T X.667)
 SIGNATURE_POLICY = "2.25.33914747204929048091091466569781441808.1"
 

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from cloud_keystore.model.algorithms import Cipher
+from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
+from card_os.piv.names import Cipher
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 
 CHALLENGE_TIME = timedelta(seconds=60)
 PROOF_TIME = timedelta(minutes=15)
 # Management keys of the factory can be guessed, so there are few guesses.
 GUESS_WINDOW = timedelta(minutes=10)
 GUESS_LIMIT = 10  # wrong answers of a card in the window, then none is taken
-
-KEY_BYTES: Mapping[Cipher, int] = {
-    Cipher.TDEA: 24,
-    Cipher.AES_128: 16,
-    Cipher.AES_192: 24,
-    Cipher.AES_256: 32,
-}
-BLOCK_BYTES: Mapping[Cipher, int] = {
-    Cipher.TDEA: 8,
-    Cipher.AES_128: 16,
-    Cipher.AES_192: 16,
-    Cipher.AES_256: 16,
-}
 
 DES_KEY_BYTES = 8
 PARITY = 0xFE  # all bits of a byte of a DES key but the last, which is the others' parity
@@ -54,12 +42,12 @@ class Granted:
 
 def factory_key(cipher: Cipher) -> bytes:
     """The management key that everybody knows: that of Yubico's cards, so of their tools."""
-    return (bytes(range(1, 9)) * 4)[: KEY_BYTES[cipher]]
+    return (FACTORY_MANAGEMENT_KEY * 2)[: MANAGEMENT_KEY_BYTES[cipher]]
 
 
 def broken_rule(cipher: Cipher, key: bytes) -> str | None:
     """The rule that `key` breaks as a management key, or None. The factory's key breaks none."""
-    size = KEY_BYTES[cipher]
+    size = MANAGEMENT_KEY_BYTES[cipher]
     if len(key) != size:
         return f"a management key of {cipher.name} has {size} bytes"
     if len(set(key)) == 1:

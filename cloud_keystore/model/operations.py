@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum, auto, unique
 
-from cloud_keystore.model.algorithms import KeyUse
+from card_os.uses import KeyUse
 
 DECISION_TIME = timedelta(minutes=2)  # for the holder to decide
 QR_TIME = timedelta(seconds=60)  # for the code to be claimed

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK
+from card_os.piv.names import KeyRef
+from card_os.piv.sizes import (
+    FACTORY_PIN,
+    FACTORY_PUK,
+    MOST_TRIES,
+    PASSCODE_BYTES,
+    SHORTEST_PIN,
+    TRIES,
+)
 
-TRIES = 3
 PROOF_TIME = timedelta(hours=12)  # a shift
 PASSCODE_RULE = "6 to 8 digits"
 PUK_RULE = "8 digits"
-FACTORY_PASSCODES = {PIN: b"123456", PUK: b"12345678"}  # those of Yubico's cards, so of their tools
-
-
-MOST_TRIES = range(1, 16)  # what an administrator may set; a status word tells up to 15
+FACTORY_PASSCODES: Mapping[int, bytes] = {KeyRef.PIN: FACTORY_PIN, KeyRef.PUK: FACTORY_PUK}
+ALLOWED_TRIES = range(1, MOST_TRIES + 1)  # what an administrator may set
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,8 @@ class PolicyViolation:
 def violated_rule(key_ref: int, passcode: bytes) -> str | None:
     """The rule that `passcode` breaks as a new PIN or PUK, or None (SP 800-73-5 part 2, 2.4.3)."""
     digits = passcode.isdigit()  # of bytes: ASCII digits only
-    if key_ref in (PIN, GLOBAL_PIN):
-        return None if digits and 6 <= len(passcode) <= 8 else PASSCODE_RULE
-    if key_ref == PUK:
-        return None if digits and len(passcode) == 8 else PUK_RULE
+    if key_ref in (KeyRef.PIN, KeyRef.GLOBAL_PIN):
+        return None if digits and SHORTEST_PIN <= len(passcode) <= PASSCODE_BYTES else PASSCODE_RULE
+    if key_ref == KeyRef.PUK:
+        return None if digits and len(passcode) == PASSCODE_BYTES else PUK_RULE
     return "key reference 80, 81 or 00"

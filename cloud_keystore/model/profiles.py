@@ -8,30 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from card_os.piv import rules
+from card_os.piv.algorithms import CAN_DO, INTEROPERABLE
+from card_os.piv.names import Algorithm, Cipher, CipherSuite, KeyRef
+from card_os.uses import KeyUse
 from cloud_keystore.model import certificates
-from cloud_keystore.model.algorithms import (
-    CAN_DO,
-    Algorithm,
-    Cipher,
-    CipherSuite,
-    KeyUse,
-)
-from cloud_keystore.model.cards import (
-    AUTHENTICATION,
-    CARD_AUTHENTICATION,
-    GLOBAL_PIN,
-    KEY_MANAGEMENT,
-    PIN,
-    PUK,
-    RETIRED,
-    SECURE_MESSAGING,
-    SIGNATURE,
-)
 from cloud_keystore.model.certificates import CertificateProfile
 
-INTEROPERABLE = frozenset(
-    {Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.ECC_P256, Algorithm.ECC_P384}
-)  # what SP 800-78-5 has and every client knows
 TWO_YEARS = 730
 
 
@@ -67,34 +50,31 @@ class CardProfile:
 
     def has_passcode(self, key_ref: int) -> bool:
         """Whether there is such a passcode on the card."""
-        return key_ref in (PIN, PUK) or (key_ref == GLOBAL_PIN and self.global_pin)
+        return key_ref in (KeyRef.PIN, KeyRef.PUK) or (
+            key_ref == KeyRef.GLOBAL_PIN and self.global_pin
+        )
 
     def allowed_uses(self, key_ref: int, algorithm: Algorithm) -> frozenset[KeyUse]:
         """What a key may be asked to do with the holder's approval.
 
-        Key management keys, retired ones too, decrypt or agree; all others sign (SP 800-73-5 part
-        1, 5). The key of secure messaging is asked for by no application.
+        As the standard has it, unless the extensions let a key do all that it can.
         """
-        if key_ref == SECURE_MESSAGING:
-            return frozenset()
-        if self.extensions:
+        if self.extensions and key_ref != KeyRef.SECURE_MESSAGING:
             return CAN_DO[algorithm]
-        if key_ref == KEY_MANAGEMENT or key_ref in RETIRED:
-            return CAN_DO[algorithm] - {KeyUse.SIGN}
-        return CAN_DO[algorithm] & {KeyUse.SIGN}
+        return rules.uses(key_ref, algorithm)
 
 
 def _establishment(algorithm: Algorithm) -> KeyTemplate:
     agrees = KeyUse.AGREE in CAN_DO[algorithm]
     certificate = certificates.AGREEMENT if agrees else certificates.ENCIPHERMENT
-    return KeyTemplate(KEY_MANAGEMENT, algorithm, certificate)
+    return KeyTemplate(KeyRef.KEY_MANAGEMENT, algorithm, certificate)
 
 
 def _without_signature(algorithm: Algorithm) -> tuple[KeyTemplate, ...]:
     return (
-        KeyTemplate(AUTHENTICATION, algorithm, certificates.LOGON),
+        KeyTemplate(KeyRef.AUTHENTICATION, algorithm, certificates.LOGON),
         _establishment(algorithm),
-        KeyTemplate(CARD_AUTHENTICATION, algorithm, certificates.CARD),
+        KeyTemplate(KeyRef.CARD_AUTHENTICATION, algorithm, certificates.CARD),
     )
 
 
@@ -103,7 +83,7 @@ def _all_four(
 ) -> tuple[KeyTemplate, ...]:
     return (
         *_without_signature(algorithm),
-        KeyTemplate(SIGNATURE, algorithm, signature),
+        KeyTemplate(KeyRef.SIGNATURE, algorithm, signature),
     )
 
 

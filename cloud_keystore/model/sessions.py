@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-from cloud_keystore.model.algorithms import KeyUse
+from card_os.uses import KeyUse
 from cloud_keystore.model.policies import Policy, SessionTerms
 
 

@@ -8,20 +8,15 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from card_os.piv.names import KeyRef
+from card_os.uses import KeyUse, PinPolicy
 from cloud_keystore.approval import payload, qr
 from cloud_keystore.audit import alerts, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding
 from cloud_keystore.custody.use.closing import withdraw
 from cloud_keystore.custody.use.commitment import commits
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import (
-    SECURE_MESSAGING,
-    Card,
-    CardState,
-    Key,
-    PinPolicy,
-)
+from cloud_keystore.model.cards import Card, CardState, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -209,7 +204,7 @@ class Asking:
             raise CardNotInUse(f"card {card.serial} is {card.state}")
         keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
         key = keys.get(ask.key_ref)
-        if key is None or key.algorithm != ask.algorithm or key.key_ref == SECURE_MESSAGING:
+        if key is None or key.algorithm != ask.algorithm or key.key_ref == KeyRef.SECURE_MESSAGING:
             raise KeyNotFound(f"card {card.serial} has no such key {ask.key_ref:02X}")
         if ask.key_use not in PROFILES[card.profile].allowed_uses(key.key_ref, key.algorithm):
             raise MalformedKeyInput(f"key {key.key_ref:02X} is not for this use")

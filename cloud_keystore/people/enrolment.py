@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
@@ -28,7 +28,8 @@ from cloud_keystore.model.people import (
     User,
     text_field,
 )
-from cloud_keystore.pki.authorities import Authority, begin
+from cloud_keystore.pki.building import begin, named
+from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
 
@@ -98,7 +99,7 @@ class Enrolment:
             invited = None if identity_id is None else people.find_identity(connection, identity_id)
             if invited is None or invited.state is not IdentityState.INVITED:
                 raise TokenRejected(UNKNOWN_TOKEN)
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, invited.id)])
+            subject = named(invited.id)
             certificate = (
                 begin(subject, public_key, self.transport, now, IDENTITY_LIFETIME)
                 .add_extension(

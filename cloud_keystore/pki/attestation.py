@@ -11,14 +11,13 @@ from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
+from card_os.piv.oids import ATTESTED_POLICIES, ATTESTED_SERIAL_NUMBER
+from card_os.uses import TouchPolicy
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.pki import public_keys
-from cloud_keystore.pki.authorities import Authority, begin
-
-SERIAL_NUMBER = x509.ObjectIdentifier("1.3.6.1.4.1.41482.3.7")  # of the card: INTEGER
-POLICIES = x509.ObjectIdentifier("1.3.6.1.4.1.41482.3.8")  # of PIN and touch: a byte each
+from cloud_keystore.pki.building import begin, named
+from cloud_keystore.pki.issuers import Authority
 
 
 def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
@@ -27,18 +26,24 @@ def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
     subject = f"Attestation of key {key.key_ref:02X} of card {card.serial}"
     return (
         begin(
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]),
+            named(subject),
             public_keys.load(key.public_key),
             issuer,
             start,
             issuer.certificate.not_valid_after_utc - start,
         )
         .add_extension(
-            x509.UnrecognizedExtension(SERIAL_NUMBER, core.Integer(int(card.serial)).dump()),
+            x509.UnrecognizedExtension(
+                x509.ObjectIdentifier(ATTESTED_SERIAL_NUMBER),
+                core.Integer(int(card.serial)).dump(),
+            ),
             critical=False,
         )
         .add_extension(
-            x509.UnrecognizedExtension(POLICIES, bytes((key.asks_for_pin, key.touch_policy or 1))),
+            x509.UnrecognizedExtension(
+                x509.ObjectIdentifier(ATTESTED_POLICIES),
+                bytes((key.asks_for_pin, key.touch_policy or TouchPolicy.NEVER)),
+            ),
             critical=False,
         )
         .sign(issuer.private, SHA256())

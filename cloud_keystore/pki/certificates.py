@@ -14,20 +14,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cloud_keystore.custody.backends.making import PublicKey
+from card_os.piv import oids
+from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.certificates import CLIENT, CertificateProfile
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.authorities import KEY_USAGE_BITS, Authority, begin
+from cloud_keystore.pki.building import begin, key_usage
+from cloud_keystore.pki.issuers import Authority
 
 LONGEST_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1), in bytes of UTF-8 to be safe
 ZERO_WIDTH_JOINER = "\u200d"
-
-USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
-NTDS_CA_SECURITY = x509.ObjectIdentifier(
-    "1.3.6.1.4.1.311.25.2"
-)  # the extension (MS-WCCE 2.2.2.7.7.4)
-NTDS_OBJECTSID = x509.ObjectIdentifier("1.3.6.1.4.1.311.25.2.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +50,8 @@ def issue(
     if profile.names_account and not subject.user.upn:
         profile = CLIENT
     start, end = now.replace(microsecond=0), subject.card.expire_time  # there are no fractions
-    usage = {name: name in profile.key_usage for name in KEY_USAGE_BITS}
     builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
-        x509.KeyUsage(**usage), critical=True
+        key_usage(profile.key_usage), critical=True
     )
     for extension, critical in _extensions(profile, subject, start, crl_url):
         builder = builder.add_extension(extension, critical)
@@ -98,16 +93,23 @@ def _extensions(
 
 def _alternative_names(profile: CertificateProfile, subject: Subject) -> Iterator[x509.GeneralName]:
     if profile.names_account:
-        yield x509.OtherName(USER_PRINCIPAL_NAME, core.UTF8String(subject.user.upn).dump())
+        yield x509.OtherName(
+            x509.ObjectIdentifier(oids.USER_PRINCIPAL_NAME),
+            core.UTF8String(subject.user.upn).dump(),
+        )
     if profile.names_card:  # as a URN (FIPS 201-3, 4.2.1 and RFC 9562, 4)
         yield x509.UniformResourceIdentifier(UUID(bytes=subject.card.guid).urn)
 
 
 def _security_identifier(sid: str) -> x509.UnrecognizedExtension:
     """The extension that ties a certificate to an account: GeneralNames with one other name."""
-    name = x509.OtherName(NTDS_OBJECTSID, core.OctetString(sid.encode("ascii")).dump())
+    name = x509.OtherName(
+        x509.ObjectIdentifier(oids.NTDS_OBJECTSID), core.OctetString(sid.encode("ascii")).dump()
+    )
     names = x509.SubjectAlternativeName([name])
-    return x509.UnrecognizedExtension(NTDS_CA_SECURITY, names.public_bytes())
+    return x509.UnrecognizedExtension(
+        x509.ObjectIdentifier(oids.NTDS_CA_SECURITY), names.public_bytes()
+    )
 
 
 def cut(name: str) -> str:

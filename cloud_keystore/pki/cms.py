@@ -11,10 +11,8 @@ from asn1crypto import algos, cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cloud_keystore.pki.authorities import Authority, sign
-
-CHUID_SECURITY_OBJECT = "2.16.840.1.101.3.6.1"  # id-PIV-CHUIDSecurityObject
-LDS_SECURITY_OBJECT = "2.23.136.1.1.1"  # id-icao-ldsSecurityObject
+from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT
+from cloud_keystore.pki.issuers import Authority, sign
 
 
 class _DataGroupHash(core.Sequence):
@@ -36,7 +34,7 @@ class _LdsSecurityObject(core.Sequence):
 def chuid_signature(covered: bytes, signer: Authority, now: datetime) -> bytes:
     """A detached signature over the CHUID's other elements; the certificate goes with it."""
     return _signed_data(
-        CHUID_SECURITY_OBJECT, covered, signer, now, detached=True, certificate=True
+        PIV_CHUID_SECURITY_OBJECT, covered, signer, now, detached=True, certificate=True
     )
 
 

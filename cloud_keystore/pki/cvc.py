@@ -8,15 +8,11 @@ from asn1crypto import algos, core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_os.piv import encode_keys
-from cloud_keystore.model.algorithms import Algorithm
+from card_os.piv import encode_keys, oids
+from card_os.piv.names import Algorithm
 from cloud_keystore.pki import public_keys
-from cloud_keystore.pki.authorities import Authorities, Authority, sign
+from cloud_keystore.pki.issuers import Authorities, Authority, sign
 
-CURVE_OID = {
-    Algorithm.ECC_P256: bytes.fromhex("2A8648CE3D030107"),
-    Algorithm.ECC_P384: bytes.fromhex("2B81040022"),
-}
 SIGNATURE_ALGORITHM = {
     Algorithm.ECC_P256: "sha256_ecdsa",
     Algorithm.ECC_P384: "sha384_ecdsa",
@@ -50,7 +46,7 @@ def issue(algorithm: Algorithm, public_der: bytes, guid: bytes, authorities: Aut
     covered = encode_keys.verifiable_covered(
         identifier.value.digest[: encode_keys.ISSUER_BYTES],
         guid,
-        CURVE_OID[algorithm],
+        oids.CURVE[algorithm],
         public_keys.point(key),
     )
     signature = _DigitalSignature(

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from card_os.piv import encode_keys
-from cloud_keystore.custody.backends.making import PublicKey
+from cloud_keystore.custody.backends.keys import PublicKey
 
 
 def load(der: bytes) -> PublicKey:

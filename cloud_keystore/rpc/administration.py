@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from card_os.uses import PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.renewal import Changes
 from cloud_keystore.custody.credentials.management_keys import Management
-from cloud_keystore.model.administration import Policies, TouchPolicy
-from cloud_keystore.model.cards import PinPolicy
+from cloud_keystore.model.administration import Policies
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
 from cloud_keystore.rpc import card_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.life import Cards
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -14,7 +14,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2

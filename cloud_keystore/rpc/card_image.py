@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from card_os.piv.names import KeyRef
+from card_os.uses import PinPolicy
 from cloud_keystore.approval.payload import terms
-from cloud_keystore.cards.cards import CardImage
+from cloud_keystore.cards.image import CardImage
 from cloud_keystore.cards.renewal import Changes
 from cloud_keystore.custody.use.commitment import commits
-from cloud_keystore.model.cards import AUTHENTICATION, SECURE_MESSAGING, Key, PinPolicy
+from cloud_keystore.model.cards import Key
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.profiles import CardProfile
 from cloud_keystore.pki import public_keys
@@ -36,7 +38,7 @@ def card(image: CardImage) -> pb.Card:
 
 def changes(made: Changes) -> administration_pb2.Changes:
     """What is different on a card. Key 04 is not among it: readers ask for that with the card."""
-    keys = {ref: key for ref, key in made.keys.items() if ref != SECURE_MESSAGING}
+    keys = {ref: key for ref, key in made.keys.items() if ref != KeyRef.SECURE_MESSAGING}
     return administration_pb2.Changes(
         objects=[
             pb.DataObject(tag=tag, value=value)
@@ -74,7 +76,9 @@ def _offers(image: CardImage) -> Iterator[pb.SessionOffer]:
     """
     if image.policy.session is None:
         return
-    for key in sorted(image.keys, key=lambda key: (key.key_ref != AUTHENTICATION, key.key_ref)):
+    for key in sorted(
+        image.keys, key=lambda key: (key.key_ref != KeyRef.AUTHENTICATION, key.key_ref)
+    ):
         if not commits(key):
             for use in sorted(image.profile.allowed_uses(key.key_ref, key.algorithm)):
                 yield pb.SessionOffer(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cloud_keystore.cards.cards import CardEntry, Cards
-from cloud_keystore.model.cards import SECURE_MESSAGING, CardState, Key
+from card_os.piv.names import KeyRef
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import CardEntry, Cards
+from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.rpc.card_image import features
@@ -29,6 +31,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     """Translates between messages and use cases."""
 
     door: Door
+    issuing: Issuing
     cards: Cards
 
     async def ListProfiles(
@@ -41,7 +44,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         self, request: pb.IssueCardRequest, context: Context
     ) -> pb.IssueCardResponse:
         def issue(caller: Identity) -> pb.Card:
-            made = self.cards.issue(
+            made = self.issuing.issue(
                 request.request_id,
                 request.user_id,
                 request.profile,
@@ -100,7 +103,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     def _whole_card(self, serial: str) -> pb.Card:
         card = _card(self.cards.find(serial))
         card.keys.extend(_key(key) for key in self.cards.keys(serial))
-        card.issuer_certificate = self.cards.authorities.cards.der
+        card.issuer_certificate = self.issuing.authorities.cards.der
         return card
 
 
@@ -124,7 +127,7 @@ def _key(key: Key) -> pb.Key:
     return pb.Key(
         key_ref=key.key_ref,
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
-        certificate=b"" if key.key_ref == SECURE_MESSAGING else key.certificate,
+        certificate=b"" if key.key_ref == KeyRef.SECURE_MESSAGING else key.certificate,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cloud_keystore.approval import passkeys
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration, Registration
-from cloud_keystore.pki.authorities import Authorities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 from cloudcard.enrolment.v1 import enrolment_pb2 as pb

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.image import Images
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation, Performed
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
@@ -34,7 +34,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     """Translates between messages and use cases."""
 
     door: Door
-    cards: Cards
+    images: Images
     passcodes: Passcodes
     asking: Asking
     activation: Activation
@@ -45,7 +45,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     clock: Clock
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
-        image = await self.door.call(context, lambda _: self.cards.image(request.card_serial))
+        image = await self.door.call(context, lambda _: self.images.read(request.card_serial))
         return pb.GetCardResponse(card=card_image.card(image))
 
     async def GetPasscodeStatus(

@@ -1,4 +1,4 @@
-"""Whose a data folder is: one keystore's, however many processes it has.
+"""A data folder belongs to one keystore, however many processes that has.
 
 The locks are SQLite's, because those are the same on every platform. The kernel gives them back
 however a process ends.
@@ -7,13 +7,11 @@ however a process ends.
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from cloud_keystore.config import Settings
 from cloud_keystore.model.errors import KeystoreError
-
-Lock: TypeAlias = sqlite3.Connection  # given back when it is closed
 
 LAST_WORKERS_SECONDS = 5.0  # for those of a supervisor that was killed to end
 
@@ -22,30 +20,43 @@ class DataInUse(KeystoreError):
     """Another keystore serves the same data folder, or it cannot be told whether one does."""
 
 
-def own(settings: Settings, patience: float = LAST_WORKERS_SECONDS) -> Lock:
-    """Take the data folder for this keystore; raises DataInUse.
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A data folder that this process has taken, until it is closed."""
+
+    whole: bool  # by the one owner; else by one of the owner's workers
+    lock: sqlite3.Connection = field(repr=False)
+
+    def close(self) -> None:
+        """Give the data folder back."""
+        self.lock.close()
+
+
+def own(settings: Settings, patience: float = LAST_WORKERS_SECONDS) -> Hold:
+    """Take the data folder for this keystore, making one where there is none; raises DataInUse.
 
     Workers whose supervisor has just been killed are waited for: a use of a key that is under way
     must not be taken for one whose process is gone.
     """
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _locked(settings, settings.lock, "BEGIN EXCLUSIVE")
     try:
         _locked(settings, settings.workers_lock, "BEGIN EXCLUSIVE", patience).close()
     except DataInUse:
         lock.close()
         raise
-    return lock
+    return Hold(whole=True, lock=lock)
 
 
-def share(settings: Settings) -> Lock:
+def share(settings: Settings) -> Hold:
     """Take part in the data folder as one of its owner's workers; raises DataInUse."""
     lock = _locked(settings, settings.workers_lock, "BEGIN", LAST_WORKERS_SECONDS)
     lock.execute("SELECT count(*) FROM sqlite_master").fetchone()  # holds a shared lock from here
-    return lock
+    return Hold(whole=False, lock=lock)
 
 
-def _locked(settings: Settings, file: Path, begin: str, seconds: float = 0) -> Lock:
-    lock: Lock | None = None
+def _locked(settings: Settings, file: Path, begin: str, seconds: float = 0) -> sqlite3.Connection:
+    lock: sqlite3.Connection | None = None
     try:
         lock = sqlite3.connect(file, timeout=seconds, isolation_level=None, check_same_thread=False)
         lock.execute(begin)

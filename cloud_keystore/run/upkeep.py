@@ -10,8 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from cloud_keystore.audit import journal as entries
-from cloud_keystore.audit import sequencing
+from cloud_keystore.audit import journal, sequencing
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.backends.starting import TokenKeys
@@ -60,7 +59,7 @@ class Upkeep:
         """
         started = Event(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
         with self.database.write() as connection:
-            entries.append(connection, started)
+            journal.append(connection, started)
         self._destroy()
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 

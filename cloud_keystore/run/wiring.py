@@ -1,31 +1,26 @@
-"""Builds the use cases and the services from the parts of a running keystore."""
+"""Builds the use cases and the services from the parts of an open keystore."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from cloud_keystore.audit.reading import Reading
-from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.cards.administration import Administration
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.image import Images
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Cards
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.config import Settings
-from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.credentials.management_keys import Management
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
-from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
-from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
-from cloud_keystore.observability.traces import Traces
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import HoldersSessions
@@ -34,8 +29,6 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
-from cloud_keystore.people.people import People
-from cloud_keystore.pki.authorities import Authorities
 from cloud_keystore.rpc.administration import AdministrationServicer
 from cloud_keystore.rpc.alerts import AlertServicer
 from cloud_keystore.rpc.audit import AuditServicer
@@ -49,7 +42,7 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.workstation import WorkstationServicer
-from cloud_keystore.storage.engine import Database
+from cloud_keystore.run.opening import Parts
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
@@ -84,110 +77,121 @@ SERVICES = tuple(  # of the main port, by their full names
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What use cases are made of, each part once in a process."""
-
-    settings: Settings
-    clock: Clock
-    database: Database
-    seal: Seal
-    custody: Keys
-    sessions: UsingSessions
-    authorities: Authorities
-    log: Log
-    people: People
-    limiter: Limiter
-    traces: Traces
-
-
-def add_services(server: grpc.aio.Server, parts: Parts, wakeups: Wakeups) -> None:
+def add_services(
+    server: grpc.aio.Server,
+    parts: Parts,
+    limiter: Limiter,
+    sessions: UsingSessions,
+    wakeups: Wakeups,
+) -> None:
     """What enrolled clients call: the services of the main port."""
-    database, seal, clock = parts.database, parts.seal, parts.clock
-    passcode = Passcodes(database, seal, clock, os.urandom, new_hasher())
-    cards = Cards(
-        database,
-        seal,
-        clock,
-        os.urandom,
-        parts.custody,
-        parts.authorities,
-        passcode,
-        wakeups.wake,
-        parts.settings.crl_url,
+    database, seal, clock, wake = parts.database, parts.seal, parts.clock, wakeups.wake
+    passcodes = Passcodes(
+        database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
     )
+    cards = Cards(database=database, clock=clock, wake=wake)
+    management = Management(database=database, seal=seal, clock=clock, random=os.urandom)
+
+    def door(role: Role) -> Door:
+        return Door(database=database, limiter=limiter, role=role, traces=parts.traces)
+
     workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
         WorkstationServicer(
-            Door(database, parts.limiter, Role.WORKSTATION, parts.traces),
-            cards,
-            passcode,
-            Asking(database, seal, clock, os.urandom, wakeups.wake),
-            Activation(database, seal, clock, parts.custody),
-            parts.sessions,
-            Gatherer(parts.sessions.use_all, parts.sessions.write_results),
-            SecureMessaging(database, clock, parts.custody),
-            wakeups,
-            clock,
+            door=door(Role.WORKSTATION),
+            images=Images(database),
+            passcodes=passcodes,
+            asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
+            activation=Activation(database=database, seal=seal, clock=clock, custody=parts.custody),
+            sessions=sessions,
+            session_uses=Gatherer(run=sessions.use_all, tidy=sessions.write_results),
+            secure_messaging=SecureMessaging(database=database, clock=clock, custody=parts.custody),
+            wakeups=wakeups,
+            clock=clock,
         ),
         server,
     )
-    renewal = Renewal(clock, os.urandom, parts.authorities, parts.settings.crl_url)
-    management = Management(database, seal, clock, os.urandom)
     administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
         AdministrationServicer(
-            Door(database, parts.limiter, Role.WORKSTATION, parts.traces),
-            management,
-            Administration(
-                database,
-                seal,
-                clock,
-                os.urandom,
-                parts.custody,
-                renewal,
-                management,
-                passcode,
-                wakeups.wake,
+            door=door(Role.WORKSTATION),
+            management=management,
+            administration=Administration(
+                database=database,
+                seal=seal,
+                clock=clock,
+                random=os.urandom,
+                custody=parts.custody,
+                renewal=Renewal(
+                    clock=clock,
+                    random=os.urandom,
+                    authorities=parts.authorities,
+                    crl_url=parts.settings.crl_url,
+                ),
+                management=management,
+                passcodes=passcodes,
+                wake=wake,
             ),
         ),
         server,
     )
     authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(
         AuthenticatorServicer(
-            Door(database, parts.limiter, Role.DEVICE, parts.traces),
-            cards,
-            passcode,
-            Deciding(database, seal, clock, wakeups.wake, os.urandom),
-            HoldersSessions(database, clock),
-            parts.authorities,
-            wakeups,
-            clock,
+            door=door(Role.DEVICE),
+            cards=cards,
+            passcodes=passcodes,
+            deciding=Deciding(
+                database=database, seal=seal, clock=clock, wake=wake, random=os.urandom
+            ),
+            sessions=HoldersSessions(database=database, clock=clock),
+            authorities=parts.authorities,
+            wakeups=wakeups,
+            clock=clock,
         ),
         server,
     )
-    operators = Door(database, parts.limiter, Role.OPERATOR, parts.traces)
+    operators = door(Role.OPERATOR)
     people_pb2_grpc.add_PeopleServiceServicer_to_server(
-        PeopleServicer(operators, parts.people), server
+        PeopleServicer(door=operators, people=parts.people), server
     )
-    cards_pb2_grpc.add_CardServiceServicer_to_server(CardServicer(operators, cards), server)
+    cards_pb2_grpc.add_CardServiceServicer_to_server(
+        CardServicer(
+            door=operators,
+            issuing=Issuing(
+                database=database,
+                seal=seal,
+                clock=clock,
+                random=os.urandom,
+                custody=parts.custody,
+                authorities=parts.authorities,
+                passcodes=passcodes,
+                crl_url=parts.settings.crl_url,
+            ),
+            cards=cards,
+        ),
+        server,
+    )
     organisations_pb2_grpc.add_OrganisationServiceServicer_to_server(
-        OrganisationServicer(operators, Organisations(database, clock, os.urandom)), server
+        OrganisationServicer(
+            door=operators,
+            organisations=Organisations(database=database, clock=clock, random=os.urandom),
+        ),
+        server,
     )
     identities_pb2_grpc.add_IdentityServiceServicer_to_server(
         IdentityServicer(
-            operators,
-            parts.people,
-            Devices(database, clock, wakeups.wake),
-            Identities(database, clock, wakeups.wake),
+            door=operators,
+            people=parts.people,
+            devices=Devices(database=database, clock=clock, wake=wake),
+            identities=Identities(database=database, clock=clock, wake=wake),
         ),
         server,
     )
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(
-        AlertServicer(operators, Alerts(database, clock)), server
+        AlertServicer(door=operators, alerts=Alerts(database=database, clock=clock)), server
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(
-            Door(database, parts.limiter, Role.AUDITOR, parts.traces),
-            Reading(database, clock, parts.log),
+            door=door(Role.AUDITOR),
+            reading=Reading(database=database, clock=clock, log=parts.log),
         ),
         server,
     )
@@ -199,20 +203,20 @@ def add_reflection(server: grpc.aio.Server) -> None:
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
 
 
-def add_enrolment(server: grpc.aio.Server, parts: Parts) -> None:
+def add_enrolment(server: grpc.aio.Server, parts: Parts, limiter: Limiter) -> None:
     """What callers with nothing but a token call: the service of the enrolment port."""
     settings = parts.settings
     enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
         EnrolmentServicer(
-            Enrolment(
-                parts.database,
-                parts.clock,
-                parts.authorities.transport,
-                settings.relying_party,
+            enrolment=Enrolment(
+                database=parts.database,
+                clock=parts.clock,
+                transport=parts.authorities.transport,
+                relying_party=settings.relying_party,
             ),
-            parts.authorities,
-            parts.limiter,
-            ",".join(map(str, settings.service_addresses)),
+            authorities=parts.authorities,
+            limiter=limiter,
+            address=",".join(map(str, settings.service_addresses)),
         ),
         server,
     )

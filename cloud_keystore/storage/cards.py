@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar, assert_never
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from cloud_keystore.model.algorithms import Algorithm
+from card_os.piv.names import Algorithm
+from card_os.uses import PinPolicy
 from cloud_keystore.model.cards import (
     CARD_TRANSITIONS,
+    PKCS11,
+    SOFTWARE,
     Card,
     CardEvent,
     CardState,
+    Destroyed,
+    HeldKey,
     Key,
-    PinPolicy,
+    OnToken,
+    Private,
+    Sealed,
 )
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import tables as t
@@ -22,13 +30,16 @@ from cloud_keystore.storage.failures import record
 
 CARD_COLUMNS = tuple(t.card.c[name] for name in Card.__dataclass_fields__)
 KEY_COLUMNS = tuple(t.key.c[name] for name in Key.__dataclass_fields__)
+HELD_KEY_COLUMNS = (*KEY_COLUMNS, t.key.c.backend, t.key.c.sealed_private, t.key.c.handle)
+
+K = TypeVar("K", bound=Key)
 
 
 def add(
     connection: Connection,
     card: Card,
     request_id: bytes,
-    keys: list[Key],
+    keys: list[HeldKey],
     objects: Mapping[int, bytes],
 ) -> None:
     """Add a card with all that belongs to it."""
@@ -52,11 +63,10 @@ def add(
         connection.execute(insert(t.card_object).values(card_id=card.id, tag=tag, value=value))
 
 
-def add_key(connection: Connection, key: Key) -> None:
+def add_key(connection: Connection, key: HeldKey) -> None:
     """Add a key; its card has none under this reference."""
-    connection.execute(
-        insert(t.key).values({name: getattr(key, name) for name in Key.__dataclass_fields__})
-    )
+    known = {name: getattr(key, name) for name in Key.__dataclass_fields__}
+    connection.execute(insert(t.key).values({**known, **_from_private(key.private)}))
 
 
 def find(connection: Connection, card_id: str) -> Card | None:
@@ -148,9 +158,10 @@ def remove_key(connection: Connection, card_id: str, key_ref: int, now: datetime
     return removed.rowcount == 1
 
 
-def find_key(connection: Connection, key_id: str) -> Key | None:
-    row = connection.execute(select(*KEY_COLUMNS).where(t.key.c.id == key_id)).mappings().first()
-    return None if row is None else _to_key(row)
+def find_key(connection: Connection, key_id: str) -> HeldKey | None:
+    query = select(*HELD_KEY_COLUMNS).where(t.key.c.id == key_id)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _to_held_key(row)
 
 
 def move(connection: Connection, card_id: str, event: CardEvent, reason: str = "") -> bool:
@@ -173,31 +184,33 @@ def destroy_keys(connection: Connection, card_id: str, now: datetime) -> None:
     )
 
 
-def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> list[Key]:
+def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> list[HeldKey]:
     """Of a card's keys, or of the one under a reference, those that are not destroyed yet."""
-    query = select(*KEY_COLUMNS).where(t.key.c.card_id == card_id, t.key.c.destroy_time.is_(None))
+    query = select(*HELD_KEY_COLUMNS).where(
+        t.key.c.card_id == card_id, t.key.c.destroy_time.is_(None)
+    )
     if key_ref is not None:
         query = query.where(t.key.c.key_ref == key_ref, t.key.c.remove_time.is_(None))
-    return [_to_key(row) for row in connection.execute(query).mappings()]
+    return [_to_held_key(row) for row in connection.execute(query).mappings()]
 
 
-def left_in_backend(connection: Connection, backend: str) -> list[Key]:
-    """Keys that are destroyed here, but not known to be so in their backend."""
-    query = select(*KEY_COLUMNS).where(
-        t.key.c.backend == backend, t.key.c.destroy_time.is_not(None), t.key.c.handle.is_not(None)
+def left_on_token(connection: Connection) -> list[HeldKey]:
+    """Keys that are destroyed here, but not known to be so in their token."""
+    query = select(*HELD_KEY_COLUMNS).where(
+        t.key.c.backend == PKCS11, t.key.c.destroy_time.is_not(None), t.key.c.handle.is_not(None)
     )
-    return [_to_key(row) for row in connection.execute(query).mappings()]
+    return [_to_held_key(row) for row in connection.execute(query).mappings()]
 
 
 def forget_handle(connection: Connection, key_id: str) -> bool:
-    """A key is gone from its backend; False if that was known."""
+    """A key is gone from its token; False if that was known."""
     query = update(t.key).where(t.key.c.id == key_id, t.key.c.handle.is_not(None))
     return connection.execute(query.values(handle=None)).rowcount == 1
 
 
-def handles(connection: Connection, backend: str) -> frozenset[bytes]:
-    """By which the backend finds its keys."""
-    query = select(t.key.c.handle).where(t.key.c.backend == backend, t.key.c.handle.is_not(None))
+def handles(connection: Connection) -> frozenset[bytes]:
+    """By which a token finds its keys."""
+    query = select(t.key.c.handle).where(t.key.c.backend == PKCS11, t.key.c.handle.is_not(None))
     return frozenset(handle for handle in connection.execute(query).scalars() if handle)
 
 
@@ -214,10 +227,46 @@ def _to_card(row: RowMapping) -> Card:
 
 @record("key")
 def _to_key(row: RowMapping) -> Key:
-    return Key(
-        **{
-            **row,
-            "algorithm": Algorithm(row["algorithm"]),
-            "pin_policy": PinPolicy(row["pin_policy"]),
-        }
-    )
+    return _read(Key, row)
+
+
+@record("key")
+def _to_held_key(row: RowMapping) -> HeldKey:
+    return read_held_key(row)
+
+
+def read_held_key(row: RowMapping, prefix: str = "") -> HeldKey:
+    """The key in the columns `HELD_KEY_COLUMNS`, whose names have the prefix; raises ValueError."""
+    where = (row[f"{prefix}{name}"] for name in ("backend", "sealed_private", "handle"))
+    return _read(HeldKey, row, prefix, private=_to_private(*where))
+
+
+def _read(kind: Callable[..., K], row: RowMapping, prefix: str = "", **more: Private) -> K:
+    known = {name: row[f"{prefix}{name}"] for name in Key.__dataclass_fields__}
+    known["algorithm"] = Algorithm(known["algorithm"])
+    known["pin_policy"] = PinPolicy(known["pin_policy"])
+    return kind(**known, **more)
+
+
+def _to_private(backend: str, sealed: bytes | None, handle: bytes | None) -> Private:
+    """Where a private part is, of the three columns that say so; raises ValueError for what was
+    never written.
+    """
+    if sealed is None:
+        return Destroyed(handle)
+    if backend == SOFTWARE and handle is None:
+        return Sealed(sealed)
+    if backend == PKCS11 and handle is not None:
+        return OnToken(handle, sealed)
+    raise ValueError("a private key is nowhere")
+
+
+def _from_private(private: Private) -> Mapping[str, str | bytes | None]:
+    match private:
+        case Sealed(sealed):
+            return {"backend": SOFTWARE, "sealed_private": sealed, "handle": None}
+        case OnToken(handle, mark):
+            return {"backend": PKCS11, "sealed_private": mark, "handle": handle}
+        case Destroyed():
+            raise ValueError("a key that is destroyed is not added")
+    assert_never(private)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from cloud_keystore.model.algorithms import Cipher
+from card_os.piv.names import Cipher
 from cloud_keystore.model.management_keys import GUESS_WINDOW
 from cloud_keystore.storage import tables as t
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
 from sqlalchemy.sql.dml import Update
 
-from cloud_keystore.model.algorithms import KeyUse
+from card_os.uses import KeyUse
 from cloud_keystore.model.operations import (
     FINAL,
     QUIET_TIME,

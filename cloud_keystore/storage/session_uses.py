@@ -19,8 +19,8 @@ from sqlalchemy import (
     update,
 )
 
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import CardState, Key, PinPolicy
+from card_os.uses import KeyUse
+from cloud_keystore.model.cards import CardState, HeldKey
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import RESULT_TIME, Decision, State
 from cloud_keystore.model.people import IdentityState
@@ -40,7 +40,7 @@ _SUBJECTS = (
         t.identity.c.certificate_sha256.label("identity_certificate"),
         t.operation.c.state.label("operation_state"),
         t.operation.c.decision.label("operation_decision"),
-        *(column.label(f"key_{column.name}") for column in cards.KEY_COLUMNS),
+        *(column.label(f"key_{column.name}") for column in cards.HELD_KEY_COLUMNS),
         policies.document_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy"),
     )
     .join(t.card, t.card.c.id == t.session.c.card_id)
@@ -67,7 +67,7 @@ class Subject:
     """A session, and what its uses depend on."""
 
     session: Session
-    key: Key
+    key: HeldKey
     card_state: CardState
     policy: Policy  # in force
     workstation_state: IdentityState
@@ -111,13 +111,7 @@ def _to_subject(row: RowMapping) -> Subject:
     """Where the card, key or workstation is damaged, the session is told."""
     return Subject(
         session=_to_session(row),
-        key=Key(
-            **{
-                **{name: row[f"key_{name}"] for name in Key.__dataclass_fields__},
-                "algorithm": Algorithm(row["key_algorithm"]),
-                "pin_policy": PinPolicy(row["key_pin_policy"]),
-            }
-        ),
+        key=cards.read_held_key(row, "key_"),
         card_state=CardState(row["card_state"]),
         policy=policies.of_document(row["policy"]),
         workstation_state=IdentityState(row["identity_state"]),

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, or_, select, update
 
-from cloud_keystore.model.algorithms import KeyUse
+from card_os.uses import KeyUse
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record

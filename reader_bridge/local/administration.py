@@ -20,23 +20,19 @@ from card_os.administration import (
     WriteObject,
 )
 from card_os.keys import Refusal
+from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, LARGEST_OBJECT, MOST_TRIES, ROOM
+from private_keys.keys import BadKey
 from reader_bridge.local import certificates, private_keys
 from reader_bridge.local.card import (
     FACTORY_PASSCODES,
-    MOST_TRIES,
     LocalCard,
     LocalKey,
     Passcode,
     factory_objects,
     factory_passcodes,
 )
-from reader_bridge.local.management_key import KEY_BYTES
-from reader_bridge.local.private_keys import BadKey
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
-
-LARGEST_OBJECT = 12710  # bytes; the largest of the standard (part 1, table 9), as OpenSC takes them
-ROOM = 256 * 1024  # bytes, for all objects together
 
 Change: TypeAlias = (
     WriteObject | GenerateKey | ImportKey | MoveKey | SetManagementKey | SetTries | ResetCard
@@ -143,7 +139,7 @@ def _move(card: LocalCard, change: MoveKey) -> Outcome:
 
 
 def _set_management_key(card: LocalCard, change: SetManagementKey) -> Outcome:
-    if KEY_BYTES.get(change.algorithm) != len(change.key):
+    if MANAGEMENT_KEY_BYTES.get(change.algorithm) != len(change.key):
         raise ChangeRefused(Refusal.MALFORMED)
     changed = replace(card, management_algorithm=change.algorithm, management_key=change.key)
     return changed, Changed(management_algorithm=change.algorithm)

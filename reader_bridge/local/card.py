@@ -6,24 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from card_os.administration import CardKey, PinPolicy, TouchPolicy
+from card_os.administration import CardKey
 from card_os.keys import TriesLeft
 from card_os.piv import CardImage, encode
-from card_os.piv.names import EXTENSION_OBJECTS, KeyRef, ObjectTag
+from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef, ObjectTag
+from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, TRIES
+from card_os.uses import PinPolicy, TouchPolicy
 from reader_bridge.local import private_keys
 from reader_bridge.local.certificates import LIFETIME
 from reader_bridge.local.profiles import Profile
 
-PIN, PUK, GLOBAL_PIN = b"123456", b"12345678", b"654321"  # as everybody knows them
+GLOBAL_PIN = b"654321"  # as everybody knows it
 FACTORY_PASSCODES: Mapping[int, bytes] = {
-    KeyRef.PIN: PIN,
-    KeyRef.PUK: PUK,
+    KeyRef.PIN: FACTORY_PIN,
+    KeyRef.PUK: FACTORY_PUK,
     KeyRef.GLOBAL_PIN: GLOBAL_PIN,
 }
-TRIES = 3
-MOST_TRIES = 15  # what 63CX can tell
-PASSCODE_BYTES = 8
-ATTESTATION_CERTIFICATE = EXTENSION_OBJECTS[1]  # 5FFF01
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,48 +16,36 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from card_os import tlv
-from card_os.piv import encode_keys
-from card_os.piv.names import RETIRED, CipherSuite, KeyRef
-from reader_bridge.local.private_keys import CURVES, PrivateKey, load, point
+from card_os.piv import encode_keys, oids
+from card_os.piv.algorithms import SUITE_ALGORITHM
+from card_os.piv.names import CipherSuite, KeyRef
+from card_os.piv.rules import ESTABLISHMENT
+from private_keys.keys import CURVES, PrivateKey, point
+from reader_bridge.local.private_keys import load
 
 LIFETIME = timedelta(days=365)
 CLOCK_SKEW = timedelta(minutes=5)
 SERIAL_BYTES = 20  # at most, of a positive number (RFC 5280, 4.1.2.2)
-ESTABLISHMENT = frozenset({"key_encipherment", "key_agreement"})
+ESTABLISHING = frozenset({"key_encipherment", "key_agreement"})
 KEY_USAGES: Mapping[int, frozenset[str]] = {
     KeyRef.AUTHENTICATION: frozenset({"digital_signature"}),
     KeyRef.SIGNATURE: frozenset({"digital_signature", "content_commitment"}),
     KeyRef.CARD_AUTHENTICATION: frozenset({"digital_signature"}),
-    KeyRef.KEY_MANAGEMENT: ESTABLISHMENT,
-    **dict.fromkeys(RETIRED, ESTABLISHMENT),
+    **dict.fromkeys(ESTABLISHMENT, ESTABLISHING),
 }
-KEY_USAGE_BITS = (
-    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
-    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-)
 AGREEING = (ec.EllipticCurvePrivateKey, X25519PrivateKey)
-ANYTHING = frozenset({"digital_signature", *ESTABLISHMENT})  # what an attested key may be for
+ANYTHING = frozenset({"digital_signature", *ESTABLISHING})  # what an attested key may be for
 
-PIV_CARD_AUTHENTICATION = x509.ObjectIdentifier("2.16.840.1.101.3.6.8")  # FIPS 201-3, 4.2.1
-PIV_CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")
-CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SMARTCARD_LOGON)
 PURPOSES: Mapping[int, tuple[x509.ObjectIdentifier, ...]] = {
-    KeyRef.AUTHENTICATION: CLIENT,
-    KeyRef.CARD_AUTHENTICATION: (PIV_CARD_AUTHENTICATION,),
+    KeyRef.AUTHENTICATION: tuple(
+        map(x509.ObjectIdentifier, (oids.CLIENT_AUTHENTICATION, oids.SMARTCARD_LOGON))
+    ),
+    KeyRef.CARD_AUTHENTICATION: (x509.ObjectIdentifier(oids.PIV_CARD_AUTHENTICATION),),
 }
 
-# Contents of OBJECT IDENTIFIER: the curve, and ECDSA with the hash of its length
-CURVE_OID: Mapping[int, bytes] = {
-    CipherSuite.CS2: bytes.fromhex("2A8648CE3D030107"),
-    CipherSuite.CS7: bytes.fromhex("2B81040022"),
-}
-SIGNATURE_OID: Mapping[int, bytes] = {
-    CipherSuite.CS2: bytes.fromhex("2A8648CE3D040302"),
-    CipherSuite.CS7: bytes.fromhex("2A8648CE3D040303"),
-}
 HASHES: Mapping[int, SHA256 | SHA384] = {CipherSuite.CS2: SHA256(), CipherSuite.CS7: SHA384()}
 
 
@@ -67,7 +55,7 @@ def of_key(key_ref: int, key: PrivateKey, signer: tuple[int, PrivateKey], now: d
     """
     issuer_ref, issuer = signer
     wanted = KEY_USAGES[key_ref]
-    if wanted == ESTABLISHMENT:
+    if wanted == ESTABLISHING:
         agrees = isinstance(key, AGREEING)
         wanted = frozenset({"key_agreement" if agrees else "key_encipherment"})
     builder = _builder(_name(f"{key_ref:02X}"), _name(f"{issuer_ref:02X}"), key, wanted)
@@ -99,7 +87,7 @@ def of_content_signer(suite: int, key: PrivateKey, now: datetime) -> bytes:
     """The certificate of who signs the card verifiable certificate."""
     name = _name("content signer")
     builder = _builder(name, name, key, frozenset({"digital_signature"}))
-    purpose = x509.ExtendedKeyUsage([PIV_CONTENT_SIGNING])
+    purpose = x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)])
     return _sign(_valid(builder.add_extension(purpose, critical=True), now), key, HASHES[suite])
 
 
@@ -112,19 +100,21 @@ def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(
         signer, ec.EllipticCurvePrivateKey
     ):
-        raise TypeError(f"suite {suite:02X} has keys on the curve {CURVES[suite].name}")
+        raise TypeError(
+            f"suite {suite:02X} has keys on the curve {CURVES[SUITE_ALGORITHM[suite]].name}"
+        )
     identifier = (
         x509.load_der_x509_certificate(own)
         .extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         .value.digest
     )
     covered = encode_keys.verifiable_covered(
-        identifier[: encode_keys.ISSUER_BYTES], guid, CURVE_OID[suite], point(key)
+        identifier[: encode_keys.ISSUER_BYTES], guid, oids.CURVE[SUITE_ALGORITHM[suite]], point(key)
     )
     signature = signer.sign(covered, ec.ECDSA(HASHES[suite], deterministic_signing=True))
     digital_signature = tlv.encode(
         0x30,
-        tlv.encode(0x30, tlv.encode(0x06, SIGNATURE_OID[suite])),
+        tlv.encode(0x30, tlv.encode(0x06, oids.SIGNATURE[SUITE_ALGORITHM[suite]])),
         tlv.encode(0x03, b"\0", signature),  # no unused bits
     )
     return encode_keys.verifiable_certificate(covered, digital_signature)
@@ -152,7 +142,7 @@ def _builder(
         .serial_number(_serial(subject, key))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
         .add_extension(
-            x509.KeyUsage(**{bit: bit in usages for bit in KEY_USAGE_BITS}), critical=True
+            x509.KeyUsage(**{bit: bit in usages for bit in oids.KEY_USAGE_BITS}), critical=True
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )

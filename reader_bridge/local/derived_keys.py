@@ -11,33 +11,33 @@ from math import gcd
 
 import gmpy2
 
-from reader_bridge.local.private_keys import (
+from card_os.piv.algorithms import (
     CURVE25519_BYTES,
-    CURVES,
-    MODULUS_BITS,
+    FIELD_BYTES,
+    MODULUS_BYTES,
     PUBLIC_EXPONENT,
-    BadKey,
-    Random,
-    load,
+    SUITE_ALGORITHM,
 )
+from private_keys.keys import BadKey, Random, load
 
 
 def derive(algorithm: int, random: Random) -> bytes:
     """The private key of these random bytes, in the form of `ImportKey`."""
-    if algorithm in MODULUS_BITS:
-        half = MODULUS_BITS[algorithm] // 16
+    algorithm = SUITE_ALGORITHM.get(algorithm, algorithm)
+    if algorithm in MODULUS_BYTES:
+        half = MODULUS_BYTES[algorithm] // 2
         first = second = _prime(random(half))
         while second == first:
             second = _prime(random(half))
         return first.to_bytes(half) + second.to_bytes(half)
-    if algorithm in CURVES:
+    if algorithm in FIELD_BYTES:
         return _scalar(algorithm, random)
     return random(CURVE25519_BYTES)
 
 
 def _scalar(algorithm: int, random: Random) -> bytes:
     while True:
-        scalar = random((CURVES[algorithm].key_size + 7) // 8)
+        scalar = random(FIELD_BYTES[algorithm])
         try:
             load(algorithm, scalar)
         except BadKey:  # zero, or beyond the order: once in 2**32 draws

@@ -10,7 +10,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import TypeAlias, TypeVar
 
-from card_os.administration import PinPolicy, TouchPolicy
+from card_os.uses import PinPolicy, TouchPolicy
 from reader_bridge.local.card import Attester, LocalCard, LocalKey, Passcode
 from reader_bridge.local.profiles import PROFILES
 

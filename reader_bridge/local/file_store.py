@@ -27,16 +27,21 @@ class FileRefused(Exception):
 
 
 class FileStore:
-    """A file that this process has to itself. Raises FileRefused where that cannot be.
+    """A file that this process has to itself.
 
     Beside FILE it has FILE.lock, which says that it is in use, and during a write FILE.new.
     """
 
-    def __init__(self, path: Path) -> None:
-        # A link stays a link: what it leads to is replaced.
-        self.path = path.resolve()
-        self._draft = self.path.with_name(self.path.name + ".new")
-        self._lock = _take(self.path)
+    def __init__(self, path: Path, lock: sqlite3.Connection) -> None:
+        self.path = path
+        self._draft = path.with_name(path.name + ".new")
+        self._lock = lock
+
+    @classmethod
+    def take(cls, path: Path) -> FileStore:
+        """Take the file for this process; raises FileRefused."""
+        real = path.resolve()  # a link stays a link: what it leads to is replaced
+        return cls(real, _take(real))
 
     def __enter__(self) -> FileStore:
         return self

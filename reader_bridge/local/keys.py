@@ -16,7 +16,6 @@ from card_os.administration import (
     Administrator,
     AnswerChallenge,
     AttestKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetTries,
@@ -34,12 +33,14 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import CardImage
-from card_os.piv.names import KeyRef
+from card_os.piv import CardImage, rules
+from card_os.piv.algorithms import BLOCK_BYTES
+from card_os.uses import PinPolicy
+from private_keys.keys import BadKey, Random
+from private_keys.using import BadInput
 from reader_bridge.local import administration, management_key, passcodes, private_keys
 from reader_bridge.local.administration import Change, ChangeRefused
 from reader_bridge.local.card import LocalCard
-from reader_bridge.local.private_keys import Random
 from reader_bridge.tasks import Cancellation
 
 log = structlog.get_logger()
@@ -48,7 +49,6 @@ Save: TypeAlias = Callable[[LocalCard], None]
 Steps: TypeAlias = Generator[LocalCard, None, KeyResult]
 
 SECRET_BYTES = 32
-WITHOUT_PASSCODE = (KeyRef.CARD_AUTHENTICATION, KeyRef.SECURE_MESSAGING)
 
 
 def _forget(_card: LocalCard) -> None:
@@ -145,15 +145,14 @@ class LocalKeys:
         key = self._card.keys.get(request.key_ref)
         if key is None or key.algorithm != request.algorithm:
             return Refusal.UNKNOWN_KEY
-        if _needs_passcode(request.key_ref, key.pin_policy) and not hmac.compare_digest(
-            request.proof, self._passcode_proof()
-        ):
+        asks = rules.pin_policy(request.key_ref, key.pin_policy) is not PinPolicy.NEVER
+        if asks and not hmac.compare_digest(request.proof, self._passcode_proof()):
             return Refusal.PASSCODE_NEEDED
         try:
             return private_keys.use(
                 key.algorithm, key.private, request.use, request.input, self._random
             )
-        except private_keys.BadKey:
+        except (BadKey, BadInput):
             return Refusal.MALFORMED
 
     def _request_challenge(self, request: RequestChallenge) -> KeyResult:
@@ -173,7 +172,7 @@ class LocalKeys:
         if challenge is None or not challenge.is_answered_by(request.algorithm, request.response):
             return Refusal.DENIED
         block = request.challenge
-        if len(block) not in (0, management_key.BLOCK_BYTES[request.algorithm]):
+        if len(block) not in (0, BLOCK_BYTES[request.algorithm]):
             return Refusal.MALFORMED
         key = self._card.management_key
         cryptogram = management_key.encipher(request.algorithm, key, block) if block else b""
@@ -206,9 +205,3 @@ class LocalKeys:
     def _proof(self, what: str, *values: bytes) -> bytes:
         told = b"".join(bytes((len(value),)) + value for value in (what.encode(), *values))
         return hmac.digest(self._secret, told, "sha256")
-
-
-def _needs_passcode(key_ref: int, policy: PinPolicy) -> bool:
-    if policy is PinPolicy.DEFAULT:
-        return key_ref not in WITHOUT_PASSCODE
-    return policy is not PinPolicy.NEVER

@@ -9,6 +9,9 @@ from typing import TypeAlias
 
 from card_os.piv import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, KeyRef, ObjectTag
+from card_os.piv.rules import ESTABLISHMENT
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, GUID_BYTES
+from private_keys.keys import Random
 from reader_bridge.local import certificates, private_keys
 from reader_bridge.local.card import (
     Attester,
@@ -17,8 +20,7 @@ from reader_bridge.local.card import (
     factory_objects,
     factory_passcodes,
 )
-from reader_bridge.local.private_keys import Random
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES, Profile
+from reader_bridge.local.profiles import PROFILES, Profile
 
 Generate: TypeAlias = Callable[[int], bytes]  # a private key of an algorithm
 
@@ -28,8 +30,6 @@ MADE_KEYS = (
     KeyRef.KEY_MANAGEMENT,
     KeyRef.CARD_AUTHENTICATION,
 )
-ESTABLISHING = (KeyRef.KEY_MANAGEMENT, *RETIRED)
-GUID_BYTES = 16
 NOT_VENDORS = 0x8000_0000  # serials from here on are on no vendor's card
 
 
@@ -121,7 +121,7 @@ def _attester(now: datetime, generate: Generate) -> Attester:
 
 def _fitting(key_ref: int, algorithm: Algorithm) -> Algorithm:
     if algorithm in (Algorithm.ED25519, Algorithm.X25519):
-        return Algorithm.X25519 if key_ref in ESTABLISHING else Algorithm.ED25519
+        return Algorithm.X25519 if key_ref in ESTABLISHMENT else Algorithm.ED25519
     return algorithm
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
@@ -11,21 +10,9 @@ from cryptography.hazmat.primitives import ciphers
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.names import Cipher
-from reader_bridge.local.private_keys import Random
-
-KEY_BYTES: Mapping[int, int] = {
-    Cipher.TDEA: 24,
-    Cipher.AES_128: 16,
-    Cipher.AES_192: 24,
-    Cipher.AES_256: 32,
-}
-BLOCK_BYTES: Mapping[int, int] = {
-    Cipher.TDEA: 8,
-    Cipher.AES_128: 16,
-    Cipher.AES_192: 16,
-    Cipher.AES_256: 16,
-}
+from private_keys.keys import Random
 
 
 @dataclass(frozen=True, slots=True)

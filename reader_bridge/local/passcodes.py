@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from card_os.keys import Refusal, TriesLeft
 from card_os.piv.names import KeyRef
-from reader_bridge.local.card import FACTORY_PASSCODES, PASSCODE_BYTES, LocalCard, Passcode
+from card_os.piv.sizes import PASSCODE_BYTES
+from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard, Passcode
 
 Checked: TypeAlias = Generator[LocalCard, None, "LocalCard | TriesLeft | Refusal"]
 

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from card_os.piv.image import Features
 from card_os.piv.names import Algorithm, Cipher, CipherSuite
 
-# That everybody knows, of 24 bytes: for AES-192, and for TDEA in its time
-FACTORY_MANAGEMENT_KEY = bytes(range(1, 9)) * 3
-
 
 @dataclass(frozen=True, slots=True)
 class Profile:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from card_os.keys import KeyUse, UseKey
+from card_os.keys import UseKey
+from card_os.uses import KeyUse
 
 RETRY_SECONDS = 5.0  # programs retry within milliseconds; a person who tries anew takes longer
 

@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 import grpc
 
-from card_os.keys import KeyResult, KeyUse, Refusal, UseKey
+from card_os.keys import KeyResult, Refusal, UseKey
 from card_os.piv.names import KeyRef
+from card_os.uses import KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc

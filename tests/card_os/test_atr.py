@@ -10,7 +10,8 @@ import pytest
 
 from card_os import atr
 from card_os.atr import InterfaceBytes
-from card_os.piv.image import INTEROPERABLE, Features
+from card_os.piv.algorithms import INTEROPERABLE
+from card_os.piv.image import Features
 from card_os.piv.names import Algorithm
 from support.fakes import new_card, sample_image
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from card_os import tlv
 from card_os.administration import CardKey
 from card_os.apdu import Command
-from card_os.keys import KeyResult, KeyUse, Refusal, UseKey, Verified
+from card_os.keys import KeyResult, Refusal, UseKey, Verified
 from card_os.piv import Features, access
 from card_os.status import SW
+from card_os.uses import KeyUse
 from support.fakes import PROOF, CannedKeys, DrivenCard, ScriptedKeys, new_card, sample_image
 
 RSA, ECC = 0x07, 0x11

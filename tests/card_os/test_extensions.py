@@ -15,17 +15,16 @@ from card_os.administration import (
     CardKey,
     Changed,
     MoveKey,
-    PinPolicy,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
 )
 from card_os.apdu import Command
 from card_os.keys import KeyResult, PasscodeStatus, Refusal, TriesLeft, Verified
 from card_os.piv import CardImage, Features
 from card_os.piv.application import EXTENSIONS
 from card_os.piv.names import Algorithm, Cipher
+from card_os.uses import PinPolicy, TouchPolicy
 from support.fakes import (
     ADMIN_PROOF,
     DEVELOPER,

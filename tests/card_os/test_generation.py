@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import IntEnum
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from card_os.administration import (
-    Administrator,
-    CardKey,
-    Changed,
-    GenerateKey,
-    ImportKey,
-    PinPolicy,
-    TouchPolicy,
-)
+from card_os.administration import Administrator, CardKey, Changed, GenerateKey, ImportKey
 from card_os.apdu import Command
 from card_os.keys import KeyResult, Refusal
 from card_os.piv import encode_keys
 from card_os.piv.names import Algorithm
+from card_os.uses import PinPolicy, TouchPolicy
 from support.fakes import (
     ADMIN_PROOF,
     ADMINISTERED,
@@ -142,6 +136,13 @@ def test_unknown_policies(policy: str) -> None:
     data = bytes.fromhex("800111" + policy)
     assert send(developer(), 0x47, 0, 0x9A, tlv.encode(0xAC, data)) == "6A80"
     assert send(developer(), 0xFE, 0x11, 0x9A, b"\6\x20" + bytes(32) + data[3:]) == "6A80"
+
+
+def test_each_policy_has_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer = IntEnum("fewer", {"DEFAULT": 0, "NEVER": 1})
+    monkeypatch.setattr("card_os.piv.generation.TouchPolicy", fewer)
+    data = bytes.fromhex("800111 AB0102")
+    assert send(developer(), 0x47, 0, 0x9A, tlv.encode(0xAC, data)) == "6A80"
 
 
 @pytest.mark.parametrize(

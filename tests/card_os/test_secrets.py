@@ -10,13 +10,14 @@ from card_os.apdu import Command
 from card_os.application import Application
 from card_os.card import Card
 from card_os.dispatch import Selection, Table, row
-from card_os.keys import ApplicationRequest, Exchange, KeyResult, KeyUse, Refusal, UseKey
+from card_os.keys import ApplicationRequest, Exchange, KeyResult, Refusal, UseKey
 from card_os.piv import PivApplication
 from card_os.secrets import Hide, Secrets, octets
 from card_os.status import SW, CardError
 from card_os.trace.lines import Answered, Asked, read, write
 from card_os.trace.redaction import Redaction
 from card_os.trace.requests import TracedRequest
+from card_os.uses import KeyUse
 from support.fakes import CannedKeys, CountedRandom, DrivenCard, sample_image
 
 OWN = bytes.fromhex("F0 5345435245")

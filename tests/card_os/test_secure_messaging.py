@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from card_os.administration import CardKey
 from card_os.apdu import Command
-from card_os.keys import KeyRequest, KeyResult, KeyUse, Refusal, UseKey, advance
+from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey, advance
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import CardError
+from card_os.uses import KeyUse
 from support.fakes import (
     GUID,
     RSA_KEYS,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from card_os import tlv
-from card_os.piv.image import INTEROPERABLE, Features
+from card_os.piv.algorithms import INTEROPERABLE
+from card_os.piv.image import Features
 from card_os.piv.names import Algorithm, Cipher
 from card_os.piv.template import of_card
 from support.fakes import sample_image

@@ -13,8 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from card_os.keys import Refusal
-from reader_bridge import slot as serve
-from reader_bridge.slot import Slot, SlotState
+from reader_bridge.slot import Slot, SlotState, connect
 from reader_bridge.tasks import CancellableKeys
 from support.fakes import CannedKeys, ScriptedKeys, new_card
 from support.vpcd_end import GET_ATR, OK, SECONDS, VERIFY, Person, Reader, Ready
@@ -110,7 +109,7 @@ def test_a_pcscd_that_is_just_starting_is_not_called_missing(listener: socket.so
 def test_a_busy_port_is_said_once_and_waited_for(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("reader_bridge.slot.SILENCE_SECONDS", 0.2)
     with running(port_of(listener)) as said:
         reader = accept(listener)
         assert said.get(timeout=SECONDS) is SlotState.PORT_BUSY
@@ -122,12 +121,12 @@ def test_a_busy_port_is_said_once_and_waited_for(
 
 
 def test_a_full_queue_is_a_busy_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("reader_bridge.slot.SILENCE_SECONDS", 0.2)
 
     def full(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(serve, "connect", full)
+    monkeypatch.setattr("reader_bridge.slot.connect", full)
     with running(1) as said:
         assert said.get(timeout=SECONDS) is SlotState.PORT_BUSY
 
@@ -187,7 +186,7 @@ def test_a_connection_to_itself_is_none() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
-            serve.connect(probe, port_of(probe))
+            connect(probe, port_of(probe))
         port = port_of(probe)
     with socket.socket() as listener:  # without SO_REUSEADDR: nothing of it may linger
         listener.bind(("127.0.0.1", port))

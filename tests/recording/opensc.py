@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from card_os import tlv
 from card_os.piv import encode
 from card_os.piv.names import Algorithm, KeyRef, Tag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import module
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from recording.secrecy import NEW_PIN, WRONG_PIN, WRONG_PUK
 from recording.stage import SLOT, Session, Stage
 from support.system_cards import OPENSC_IDS, PIN, PUK, RSA

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from reader_bridge.local.card import GLOBAL_PIN, PIN, PUK
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, FACTORY_PIN, FACTORY_PUK
+from reader_bridge.local.card import GLOBAL_PIN
 from reader_bridge.local.card import LocalCard as Kept
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 
 NEW_PIN, NEW_PUK = "754921", "87459321"
 WRONG_PIN, WRONG_PUK = "918273", "91827364"
 OTHER_KEY = sha256(b"another management key").digest()[:24]
 
-PASSCODES = (PIN.decode(), PUK.decode(), GLOBAL_PIN.decode(), NEW_PIN, NEW_PUK)
+PASSCODES = (FACTORY_PIN.decode(), FACTORY_PUK.decode(), GLOBAL_PIN.decode(), NEW_PIN, NEW_PUK)
 WRONG_PASSCODES = (WRONG_PIN, WRONG_PUK)  # nobody's secret, and yet a mistyped one nearly is
 MANAGEMENT_KEYS = (FACTORY_MANAGEMENT_KEY, OTHER_KEY)
 

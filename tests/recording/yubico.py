@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from card_os.piv.names import KeyRef
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from recording.secrecy import NEW_PIN, NEW_PUK, OTHER_KEY, WRONG_PIN, WRONG_PUK
 from recording.stage import READER, Session, Stage
 from support.system_cards import PIN, PUK

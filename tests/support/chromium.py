@@ -20,6 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 from cloudcard_tools.shared.processes import Nursery
 
 PIN_DIALOG = "Unlock Security Device"  # the title of its window
+PAGE = (500, 500)  # a place inside the page
 LOOK_SECONDS = 0.2  # between two looks at the screen
 FLAGS = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -45,6 +46,10 @@ class Screen:
         """Type into the window that has the focus, then Enter."""
         self._xdotool("type", text)
         self._xdotool("key", "Return")
+
+    def point(self, x: int, y: int) -> None:
+        """Click at that place."""
+        self._xdotool("mousemove", str(x), str(y), "click", "1")
 
     def _xdotool(self, *arguments: str) -> bool:
         command = ["xdotool", *arguments]
@@ -104,6 +109,9 @@ def opened(nursery: Nursery, home: Path) -> Iterator[tuple[Page, Screen]]:
             no_viewport=True,
         )
         try:
-            yield browser.pages[0], Screen(environment)
+            seen = Screen(environment)
+            # Else the address line has the focus, and each Enter of a person begins anew.
+            seen.point(*PAGE)
+            yield browser.pages[0], seen
         finally:
             browser.close()

@@ -19,14 +19,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
 
+from card_os.piv.names import Cipher, KeyRef
+from card_os.uses import KeyUse
 from cloud_keystore.approval import statement
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
-from cloud_keystore.cards.cards import Cards
+from cloud_keystore.cards.image import CardImage, Images
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Cards
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.custody.backends.keys import SOFTWARE, Backend, Keys
+from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.credentials.management_keys import Management, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
@@ -35,9 +39,8 @@ from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
-from cloud_keystore.model.algorithms import Cipher, KeyUse
 from cloud_keystore.model.approval_keys import RelyingParty
-from cloud_keystore.model.cards import PIN, CardState
+from cloud_keystore.model.cards import SOFTWARE, CardState
 from cloud_keystore.model.journal import Event, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
@@ -119,6 +122,7 @@ class World:
     seal: Seal
     people: People
     enrolment: Enrolment
+    issuing: Issuing
     cards: Cards
     organisations: Organisations
     passcodes: Passcodes
@@ -190,15 +194,19 @@ class World:
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        made = self.cards.issue(os.urandom(16), user.id, profile).card
+        made = self.issuing.issue(os.urandom(16), user.id, profile).card
         if made.state is CardState.PENDING:
             self.passcodes.set_first(made.serial, PASSCODE, user.id)
         return made.serial
 
+    def image(self, serial: str) -> CardImage:
+        """What a reader is told of a card."""
+        return Images(self.database).read(serial)
+
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
-        passcode = FACTORY_PASSCODES[PIN] if factory else PASSCODE
-        outcome = self.passcodes.verify(serial, PIN, passcode, workstation.identity.id)
+        passcode = FACTORY_PASSCODES[KeyRef.PIN] if factory else PASSCODE
+        outcome = self.passcodes.verify(serial, KeyRef.PIN, passcode, workstation.identity.id)
         assert isinstance(outcome, Verified)
         return outcome.proof
 
@@ -313,11 +321,13 @@ def new_world(
     new: str = SOFTWARE,
     url: str = "",
     clock: FakeClock | None = None,
+    seal: Seal | None = None,
 ) -> World:
     """A keystore in a folder of its own, or the one that is there, or at the address of a
     database; `new` makes new keys.
     """
-    clock, seal, woken = clock or FakeClock(), Seal(b"\x07" * 32, os.urandom), list[str]()
+    clock, woken = clock or FakeClock(), list[str]()
+    seal = seal or Seal(b"\x07" * 32, os.urandom)
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
@@ -333,7 +343,8 @@ def new_world(
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
-        cards=Cards(database, seal, clock, os.urandom, custody, authority, passcodes, woken.extend),
+        issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
+        cards=Cards(database, clock, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from functools import cache
 
 from card_os.administration import Administrator, AnswerChallenge, RequestChallenge
-from card_os.keys import KeyResult, KeyUse, UseKey, Verified, VerifyPasscode
+from card_os.keys import KeyResult, UseKey, Verified, VerifyPasscode
 from card_os.piv.names import Algorithm
+from card_os.piv.sizes import FACTORY_PIN
+from card_os.uses import KeyUse
 from reader_bridge.local import management_key
-from reader_bridge.local.card import PIN, LocalCard
+from reader_bridge.local.card import LocalCard
 from reader_bridge.local.keys import LocalKeys, Save
 from reader_bridge.local.making import new_card
 from reader_bridge.local.profiles import PROFILES
@@ -39,7 +41,7 @@ def keys(
 
 
 def passcode_proof(keys: LocalKeys) -> bytes:
-    verified = keys.perform(VerifyPasscode(ID, 0x80, PIN))
+    verified = keys.perform(VerifyPasscode(ID, 0x80, FACTORY_PIN))
     assert isinstance(verified, Verified)
     return verified.proof
 

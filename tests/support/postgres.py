@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from cloudcard_tools.demo.stage import free_ports
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"))
 USER = "postgres"  # initdb refuses root
 SECONDS = 60
+STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}  # as pg_ctl has them
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Server:
     folder: Path
     port: int
     _names: Iterator[int] = field(default_factory=count)
+    _process: subprocess.Popen[bytes] | None = None
 
     def new_database(self, template: str = "template1") -> str:
         """Make a database, empty or like the one at an address; returns its address."""
@@ -53,12 +57,24 @@ class Server:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
-        log = str(self.folder / "log")
-        control("-D", str(self.folder / "data"), "-w", "-l", log, "start")
+        """Start it, and wait until it answers. It ends with this process, however that ends."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*tethered("postgres"), "-D", str(self.folder / "data")],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "0", until=SECONDS)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; "immediate" is like a crash."""
-        control("-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+        if self._process is not None:
+            self._process.send_signal(STOPS[mode])
+            self._process.wait(SECONDS)
+            self._process = None
 
 
 @contextmanager
@@ -89,20 +105,26 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run(program: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs, as its user where we are root."""
-    command = [str(PROGRAMS / program), *arguments]
-    if os.geteuid() == 0:
-        command = ["runuser", "-u", USER, "--", *command]
-    subprocess.run(
-        command,
-        check=True,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        timeout=SECONDS,
-    )
+def tethered(program: str) -> list[str]:
+    """One of PostgreSQL's programs, as its user where we are root; it dies with its parent."""
+    user = ["setpriv", "--reuid", USER, "--regid", USER, "--init-groups", "--"]
+    # Another user's process forgets what it was told of its parent: so this comes second.
+    tether = ["setpriv", "--pdeathsig", "KILL", "--"]
+    return [*(user if os.geteuid() == 0 else []), *tether, str(PROGRAMS / program)]
 
 
-def control(*arguments: str) -> None:
-    run("pg_ctl", *arguments)
+def run(program: str, *arguments: str, until: float = 0.0) -> None:
+    """Run one of PostgreSQL's programs; again and again for so many seconds while it fails."""
+    deadline = time.monotonic() + until
+    while True:
+        done = subprocess.run(
+            [*tethered(program), *arguments],
+            check=time.monotonic() >= deadline,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            timeout=SECONDS,
+        )
+        if done.returncode == 0:
+            return
+        time.sleep(0.05)

@@ -20,10 +20,10 @@ from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, UseKey
 from card_os.piv import CardImage, encode, new_card
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
+from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from cloudcard_tools.demo.programs import Pkcs11
 from cloudcard_tools.shared import pcsc
 from reader_bridge.connection import Tape
-from reader_bridge.local import card as local_card
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
 from reader_bridge.slot import Slot
@@ -31,7 +31,7 @@ from reader_bridge.tasks import CancellableKeys, Cancellation
 from reader_bridge.vpcd import PORT
 from support.authority import Authority
 
-PIN, PUK = local_card.PIN.decode(), local_card.PUK.decode()
+PIN, PUK = FACTORY_PIN.decode(), FACTORY_PUK.decode()
 EMAIL = "ada@example.org"
 
 # Every algorithm that a client is tried with: a row here is a card more in each test.

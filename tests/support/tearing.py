@@ -15,11 +15,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine, event
 
-from card_os.piv.names import ObjectTag
+from card_os.piv.names import Algorithm, KeyRef, ObjectTag
 from cloud_keystore.cards.administration import Administrator
 from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import PIN, PUK
 from support.keystore_world import Enrolled, World, new_world
 from support.whole_cards import faults
 
@@ -103,8 +101,8 @@ def dies_after(statements: int, change: Callable[[], object], world: World) -> b
 
 def snapshot(world: World, serial: str) -> object:
     """All of a card that a change may touch."""
-    image = world.cards.image(serial)
-    tries = [world.passcodes.status(serial, each) for each in (PIN, PUK)]
+    image = world.image(serial)
+    tries = [world.passcodes.status(serial, each) for each in (KeyRef.PIN, KeyRef.PUK)]
     with world.database.read() as connection:
         states = connection.exec_driver_sql("SELECT id, state FROM operation ORDER BY id").all()
         keys = connection.exec_driver_sql("SELECT * FROM key ORDER BY id").all()
@@ -117,9 +115,9 @@ def faults_of(world: World, serial: str) -> list[str]:
 
 
 def block(world: World, serial: str, pc: Enrolled) -> None:
-    while world.passcodes.status(serial, PIN).tries_left:
-        world.passcodes.verify(serial, PIN, b"999999", pc.identity.id)
-    while world.passcodes.status(serial, PUK).tries_left:
+    while world.passcodes.status(serial, KeyRef.PIN).tries_left:
+        world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity.id)
+    while world.passcodes.status(serial, KeyRef.PUK).tries_left:
         world.passcodes.reset(serial, b"99999999", b"123456", pc.identity.id)
 
 

@@ -13,19 +13,16 @@ from card_os.administration import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -50,6 +47,7 @@ from card_os.trace.lines import (
     Step,
 )
 from card_os.trace.requests import TracedRequest
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 
 octets = st.binary(max_size=40)
 byte = st.integers(0, 0xFF)

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, text
 from card_os import tlv
 from card_os.piv.names import ObjectTag
 from cloud_keystore.cards.contents import COVERED
-from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.model.cards import Sealed
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -54,11 +55,12 @@ def hashes_are_true(objects: Mapping[int, bytes]) -> bool:
 
 
 def _keys(connection: Connection, seal: Seal, card_id: str) -> Iterator[str]:
-    for key in cards.keys(connection, card_id):
-        if key.sealed_private is None:
-            yield f"key {key.key_ref:02X} is on the card and destroyed"
+    for known in cards.keys(connection, card_id):
+        key = cards.find_key(connection, known.id)
+        if key is None or not isinstance(key.private, Sealed):
+            yield f"key {known.key_ref:02X} is on the card and destroyed"
             continue
-        private = load_der_private_key(seal.open(key.sealed_private, key_context(key.id)), None)
+        private = load_der_private_key(seal.open(key.private.private, key_context(key.id)), None)
         public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if public != key.public_key:
             yield f"key {key.key_ref:02X} has another public key"

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from card_os import tlv
 from card_os.piv import encode
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from support.authority import Authority
 from support.system_cards import SLOT
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm
 from card_os.trace.lines import Received, Sent, read_all
+from cloudcard_tools.demo import programs
 from cloudcard_tools.demo.programs import must
-from cloudcard_tools.demo.programs import run as programs_run
 from cloudcard_tools.shared import pcsc
 from cloudcard_tools.trace.command import trace
 from cloudcard_tools.trace.record.recording import recorded
@@ -138,7 +138,7 @@ def test_the_log_of_a_program_is_what_the_reader_has_recorded(
 ) -> None:
     bench = Bench(virtual_readers, tmp_path, Algorithm.ECC_P256)
     with bench.recorded():
-        ended = programs_run(
+        ended = programs.run(
             ["pkcs15-tool", "--reader", "0", "--verify-pin", "--pin", PIN, "--list-certificates"],
             OPENSC_DEBUG="9",
         )

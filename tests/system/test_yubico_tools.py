@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from support.system_cards import PIN, PUK
 
 Tool: TypeAlias = Callable[..., str]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cloud_keystore.config import Address
-from cloud_keystore.run.service import CannotListen
+from cloud_keystore.run.ports import CannotListen
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.serve import supervisor
 from cloudcard_tools.serve.supervisor import Supervisor, WorkerFailed, holding

@@ -19,6 +19,7 @@ DOCUMENTS = {  # in the repository, and on the site
     "SECURITY.md": "security.md",
     "tests/traces/README.md": "recorded-sessions.md",
 }
+PROGRAMS = ("examples/hello_card.py",)  # which guides link to, as they are
 API = "card_os"
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)(?=[)#])")
 
@@ -31,7 +32,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that docs/ does not hold."""
-    for source, page in DOCUMENTS.items():
+    for source, page in {**DOCUMENTS, **dict(zip(PROGRAMS, PROGRAMS, strict=True))}.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text()))
     for name, modules in _api().items():
         text = "\n\n".join([f"# {name}", *(f"::: {module}" for module in modules)])

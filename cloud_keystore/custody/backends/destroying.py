@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import journal
-from cloud_keystore.custody.backends.keys import PKCS11, SOFTWARE, Backend
-from cloud_keystore.model.cards import Key
+from cloud_keystore.custody.backends.keys import Backend
+from cloud_keystore.model.cards import PKCS11, SOFTWARE, HeldKey, Key, Sealed
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
@@ -59,12 +59,12 @@ def sweep(database: Database, backend: Backend, now: datetime) -> int:
     Raises KeyBackendUnavailable.
     """
     with database.read() as connection:
-        left = cards.left_in_backend(connection, PKCS11)
+        left = cards.left_on_token(connection)
     for key in left:
         backend.destroy(key)
         with database.write() as connection:
             if cards.forget_handle(connection, key.id):
-                journal.append(connection, destroyed(key, now, "keystore"))
+                journal.append(connection, destroyed(key, PKCS11, now, "keystore"))
     return len(left)
 
 
@@ -77,7 +77,7 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
     """
     in_token = shelf.handles()
     with database.read() as connection:
-        known = cards.handles(connection, PKCS11)
+        known = cards.handles(connection)
     orphans = [each for each in in_token if each not in known and _is_old(each, now)]
     for handle in orphans:
         shelf.destroy_handle(handle)
@@ -93,7 +93,7 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
     return len(orphans)
 
 
-def destroyed(key: Key, now: datetime, actor: str) -> Event:
+def destroyed(key: Key, backend: str, now: datetime, actor: str) -> Event:
     """The proof: which key it was, and where."""
     return Event(
         Kind.KEY_DESTROYED,
@@ -101,13 +101,16 @@ def destroyed(key: Key, now: datetime, actor: str) -> Event:
         actor,
         card_id=key.card_id,
         key_id=key.id,
-        details={"backend": key.backend, "algorithm": key.algorithm.name},
+        details={"backend": backend, "algorithm": key.algorithm.name},
         evidence={"public_key_sha256": sha256(key.public_key).digest()},
     )
 
 
-def _tell(connection: Connection, doomed: list[Key], now: datetime, actor: str) -> None:
-    events = [destroyed(key, now, actor) for key in doomed if key.backend == SOFTWARE]
+def _tell(connection: Connection, doomed: list[HeldKey], now: datetime, actor: str) -> None:
+    """Tell of those that are destroyed with their sealed bytes."""
+    events = [
+        destroyed(key, SOFTWARE, now, actor) for key in doomed if isinstance(key.private, Sealed)
+    ]
     if events:
         journal.append(connection, *events)
 

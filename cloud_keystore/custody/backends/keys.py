@@ -1,21 +1,40 @@
-"""Where private keys are: each key names its backend, and this is the table of them.
+"""Where private keys are: each key says where its private part is, and this is the table of the
+backends that use it there.
 
-A backend that asks the holder's phone to use the key is one more row here.
+They are made there, and only their public parts and sealed ones leave. A backend that asks the
+holder's phone to use the key is one more row here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
-from cloud_keystore.custody.backends.making import MadeKey
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
-from cloud_keystore.model.errors import KeyBackendUnavailable
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-SOFTWARE = "software"
-PKCS11 = "pkcs11"
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
+from cloud_keystore.model.cards import PKCS11, SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
+
+PublicKey = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """The public part for a certificate, and where the private part is."""
+
+    public: PublicKey
+    private: Sealed | OnToken
+
+    @property
+    def public_der(self) -> bytes:
+        """SubjectPublicKeyInfo."""
+        return public_der(self.public)
 
 
 class Backend(Protocol):
@@ -24,13 +43,14 @@ class Backend(Protocol):
     def make(self, key_id: str, algorithm: Algorithm) -> MadeKey:
         """Make a key pair. Raises InvalidInput for an algorithm that it does not do."""
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key once on each input, which `padding.check` has accepted; see `software.use`.
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        """Use a key once on each input, which `padding.check` has accepted; what comes of it is
+        that of `private_keys.using.use`.
 
         Raises MalformedKeyInput; SealBroken; KeyBackendUnavailable.
         """
 
-    def destroy(self, key: Key) -> None:
+    def destroy(self, key: HeldKey) -> None:
         """Make sure that the private key is nowhere any more; repeated, do nothing."""
 
 
@@ -45,13 +65,16 @@ class Keys:
         """Make a key pair; raises as the backend does."""
         return self._backend(self.new).make(key_id, algorithm)
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key where it is; raises as its backend does."""
-        return self._backend(key.backend).use(key, key_use, inputs)
-
-    def destroy(self, key: Key) -> None:
-        """Destroy a key where it is."""
-        self._backend(key.backend).destroy(key)
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        """Use a key where it is; raises as its backend does, KeyNotFound for a destroyed one."""
+        match key.private:
+            case Sealed():
+                return self._backend(SOFTWARE).use(key, key_use, inputs)
+            case OnToken():
+                return self._backend(PKCS11).use(key, key_use, inputs)
+            case Destroyed():
+                raise KeyNotFound("the key has been destroyed")
+        assert_never(key.private)
 
     def _backend(self, name: str) -> Backend:
         found = self.backends.get(name)
@@ -61,3 +84,13 @@ class Keys:
                 "options of that backend"
             )
         return found
+
+
+def key_context(key_id: str) -> str:
+    """Context under which a private key is sealed."""
+    return f"key {key_id}"
+
+
+def public_der(public: PublicKey) -> bytes:
+    """A public key as SubjectPublicKeyInfo."""
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -1,14 +1,19 @@
 """The backend of keys in a PKCS #11 token: made there, used there, destroyed there.
 
 The database has what finds a key, sealed: identifier in the token and hash of the public key. So no
-row can be pointed at another key of the token.
+row can be pointed at another key of the token. `pkcs11_worker` is the program of the processes that
+talk to the token.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from multiprocessing.context import SpawnProcess
+from queue import Empty, LifoQueue
+from threading import Lock
 from uuid import UUID
 
 import gmpy2
@@ -17,17 +22,38 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from cloud_keystore.custody.backends.arithmetic import FIELD_HASH
-from cloud_keystore.custody.backends.keys import PKCS11
-from cloud_keystore.custody.backends.making import MadeKey, key_context
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
-from cloud_keystore.custody.backends.pkcs11_worker import CURVES
-from cloud_keystore.custody.sealing.seal import Seal, SealBroken
-from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
-from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
+from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
+from cloud_keystore.config import Token
+from cloud_keystore.custody.backends import pkcs11_worker
+from cloud_keystore.custody.backends.keys import MadeKey, key_context, public_der
+from cloud_keystore.custody.backends.pkcs11_worker import CURVES, Request, Result, TokenAddress
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, read_secret
+from cloud_keystore.model.cards import Destroyed, HeldKey, OnToken, Sealed
+from cloud_keystore.model.errors import (
+    InvalidInput,
+    KeyBackendUnavailable,
+    KeyNotFound,
+    MalformedKeyInput,
+)
+from private_keys.keys import FIELD_HASH
+from private_keys.using import fit_digest
 
 AT_ONCE = 16  # inputs of a batch in one request, so that it ends in its time and others have theirs
+START_SECONDS = 20.0
+CALL_SECONDS = 10.0
+MAKE_SECONDS = 120.0  # RSA-4096 takes its time
+QUEUE_SECONDS = 5.0  # to wait for a worker that is free
+
+
+def token_address(token: Token, realm: str) -> TokenAddress:
+    """The address with its PIN; raises SealingKeyError for the file of it."""
+    try:
+        pin = read_secret(token.pin_file).rstrip(b"\r\n").decode()
+    except UnicodeDecodeError:
+        raise SealingKeyError(f"{token.pin_file} does not hold a PIN: write it as text") from None
+    return TokenAddress(str(token.module), token.label, realm, pin)
 
 
 def realm(seal: Seal) -> str:
@@ -53,15 +79,16 @@ class TokenKeys:
         public = load_der_public_key(der if isinstance(der, bytes) else b"")
         if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise TypeError("the token made a key of another kind")
-        made = MadeKey(public, b"", PKCS11, handle)
-        return MadeKey(public, self._seal(key_id, handle, made.public_der), PKCS11, handle)
+        mark = self.seal.close(_mark(handle, public_der(public)), key_context(key_id))
+        return MadeKey(public, OnToken(handle, mark))
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key in the token; what it signed is checked with the key's public part."""
-        if key.sealed_private is None or key.handle is None:
-            raise KeyNotFound("the key has been destroyed")
-        marker = self.seal.open(key.sealed_private, key_context(key.id))
-        if marker != _marker(key.handle, key.public_key):
+        if not isinstance(key.private, OnToken):
+            raise KeyNotFound("the key is not in the token")
+        handle = key.private.handle
+        mark = self.seal.open(key.private.mark, key_context(key.id))
+        if mark != _mark(handle, key.public_key):
             raise SealBroken(
                 f"key {key.id} is not the one that the database names: it was altered; restore it "
                 "from a backup"
@@ -71,21 +98,26 @@ class TokenKeys:
         return [
             result
             for start in range(0, len(inputs), AT_ONCE)
-            for result in self._use(key, key_use, inputs[start : start + AT_ONCE])
+            for result in self._use(key, handle, key_use, inputs[start : start + AT_ONCE])
         ]
 
-    def _use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        results = self.pool.call("use", key.handle, key.algorithm, key_use, list(inputs))
+    def _use(
+        self, key: HeldKey, handle: bytes, key_use: KeyUse, inputs: Sequence[bytes]
+    ) -> list[bytes]:
+        results = self.pool.call("use", handle, key.algorithm, key_use, list(inputs))
         if not isinstance(results, list):
             raise TypeError("the token's process answers with something else")
         for data, result in zip(inputs, results, strict=True):
             _check(key, key_use, data, result)
         return results
 
-    def destroy(self, key: Key) -> None:
+    def destroy(self, key: HeldKey) -> None:
         """Destroy a key in the token; one that is gone already is no error."""
-        if key.handle is not None:
-            self.pool.call("destroy", key.handle)
+        match key.private:
+            case OnToken(handle) | Destroyed(bytes(handle)):
+                self.destroy_handle(handle)
+            case Sealed() | Destroyed():
+                pass
 
     def handles(self) -> list[bytes]:
         """Of all this keystore's keys in the token."""
@@ -96,15 +128,12 @@ class TokenKeys:
         """Destroy a key that no row knows."""
         self.pool.call("destroy", handle)
 
-    def _seal(self, key_id: str, handle: bytes, public_der: bytes) -> bytes:
-        return self.seal.close(_marker(handle, public_der), key_context(key_id))
 
-
-def _marker(handle: bytes, public_der: bytes) -> bytes:
+def _mark(handle: bytes, public_der: bytes) -> bytes:
     return b"pkcs11\0" + sha256(public_der).digest() + handle
 
 
-def _check_input(key: Key, key_use: KeyUse, data: bytes) -> None:
+def _check_input(key: HeldKey, key_use: KeyUse, data: bytes) -> None:
     """Raise MalformedKeyInput as `software` does; tokens have no common word for it."""
     public = load_der_public_key(key.public_key)
     match public, key_use:
@@ -117,7 +146,7 @@ def _check_input(key: Key, key_use: KeyUse, data: bytes) -> None:
                 raise MalformedKeyInput("the peer's point is not on the key's curve") from None
 
 
-def _check(key: Key, key_use: KeyUse, data: bytes, result: bytes) -> None:
+def _check(key: HeldKey, key_use: KeyUse, data: bytes, result: bytes) -> None:
     """Raise ArithmeticError unless the result is one of this very key; a secret agreed on shows
     nothing of it.
     """
@@ -129,7 +158,7 @@ def _check(key: Key, key_use: KeyUse, data: bytes, result: bytes) -> None:
             right = back == int.from_bytes(data)
         case ec.EllipticCurvePublicKey(), KeyUse.SIGN:
             field_hash = FIELD_HASH[public.curve.name]
-            fitted = data[: field_hash.digest_size].rjust(field_hash.digest_size, b"\0")
+            fitted = fit_digest(data, field_hash.digest_size)
             try:
                 public.verify(result, fitted, ec.ECDSA(Prehashed(field_hash)))
                 right = True
@@ -139,3 +168,150 @@ def _check(key: Key, key_use: KeyUse, data: bytes, result: bytes) -> None:
             right = True
     if not right:
         raise ArithmeticError("a result of the token did not verify and was thrown away")
+
+
+class _WorkerDied(Exception):
+    """The process ended, or its pipe did."""
+
+
+class Pool:
+    """A bounded number of workers for one token."""
+
+    def __init__(self, address: TokenAddress, workers: int) -> None:
+        """Log in once, to know that module, token and PIN are right.
+
+        Raises KeyBackendUnavailable.
+        """
+        self._address = address
+        self._lock = Lock()
+        self._closed = ""  # why no worker is started any more
+        self._free: LifoQueue[_Worker | None] = LifoQueue()
+        for _ in range(workers - 1):
+            self._free.put(None)  # started when it is needed
+        self._free.put(self._start())
+
+    def call(self, name: str, *arguments: object, again: bool = True) -> Result:
+        """Have a worker do a request. One that dies meanwhile is replaced, and the request done
+        once more, unless it is not to be done `again`.
+
+        Raises KeyBackendUnavailable, MalformedKeyInput, KeyNotFound.
+        """
+        try:
+            worker = self._free.get(timeout=QUEUE_SECONDS)
+        except Empty:
+            raise KeyBackendUnavailable("the token is busy: try again") from None
+        try:
+            worker = worker or self._start()
+            try:
+                return self._ask(worker, (name, arguments))
+            except _WorkerDied:
+                worker.stop()
+                worker = None
+                if not again:
+                    raise KeyBackendUnavailable("the token's process ended: try again") from None
+                worker = self._start()
+                return self._ask(worker, (name, arguments))
+        except (_WorkerDied, KeyBackendUnavailable) as error:
+            if worker is not None:
+                worker.stop()
+                worker = None
+            if isinstance(error, KeyBackendUnavailable):
+                raise
+            raise KeyBackendUnavailable("the token's process ended twice: try again") from None
+        finally:
+            self._free.put(worker)
+
+    def close(self) -> None:
+        """End the workers that are free; those that work end after their request."""
+        self._closed = "the keystore is stopping"
+        while True:
+            try:
+                worker = self._free.get_nowait()
+            except Empty:
+                return
+            if worker is not None:
+                worker.stop()
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Of the workers that are free."""
+        return [worker.pid for worker in self._free.queue if worker is not None]
+
+    def _start(self) -> _Worker:
+        with self._lock:  # one log-in at a time: a wrong PIN is tried once, not by each worker
+            if self._closed:
+                raise KeyBackendUnavailable(self._closed)
+            worker = _Worker(self._address)
+            try:
+                word, said = worker.receive(START_SECONDS)
+            except _WorkerDied:
+                word, said = pkcs11_worker.GONE, "its process ended at once"
+            except KeyBackendUnavailable:
+                worker.stop()
+                raise
+            if word == pkcs11_worker.DONE:
+                return worker
+            worker.stop()
+            text = said if isinstance(said, str) else ""
+            where = f"token {self._address.token!r} of {self._address.module}"
+            if word == pkcs11_worker.PIN:
+                self._closed = (
+                    f"{where} refuses the PIN ({text}); it is not tried again, so that the token "
+                    "does not lock: correct the PIN file, then start the keystore again"
+                )
+                raise KeyBackendUnavailable(self._closed)
+            raise KeyBackendUnavailable(f"{where} is not there ({text}): connect it")
+
+    def _ask(self, worker: _Worker, request: Request) -> Result:
+        seconds = MAKE_SECONDS if request[0] == "make" else CALL_SECONDS
+        worker.send(request)
+        word, result = worker.receive(seconds)
+        match word, result:
+            case pkcs11_worker.DONE, bytes() | list():
+                return result
+            case pkcs11_worker.REFUSED, str(error):
+                raise MalformedKeyInput(f"the token refuses the input ({error})")
+            case pkcs11_worker.NO_KEY, _:
+                raise KeyNotFound("the token does not have the key")
+            case _, str(error):
+                raise KeyBackendUnavailable(f"the token does not answer ({error}): try again")
+            case _:
+                raise KeyBackendUnavailable("the token's process answers with something else")
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, address: TokenAddress) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would copy gRPC's threads' locks
+        self._pipe, theirs = context.Pipe()
+        self._process = SpawnProcess(
+            target=pkcs11_worker.work, args=(theirs, address), daemon=True, name="token"
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    def send(self, request: Request) -> None:
+        try:
+            self._pipe.send(request)
+        except OSError:
+            raise _WorkerDied from None
+
+    def receive(self, seconds: float) -> tuple[str, Result | str]:
+        """The next answer; a worker without one in time is as good as dead, but not asked again."""
+        try:
+            if not self._pipe.poll(seconds):
+                raise KeyBackendUnavailable("the token does not answer in time: try again")
+            answer: tuple[str, Result | str] = self._pipe.recv()
+        except (EOFError, OSError):
+            raise _WorkerDied from None
+        return answer
+
+    def stop(self) -> None:
+        self._pipe.close()
+        self._process.kill()
+        self._process.join()

@@ -21,9 +21,13 @@ from pkcs11.util.ec import (
 )
 from pkcs11.util.rsa import encode_rsa_public_key
 
-from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm, KeyUse
+from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
+from private_keys import keys
+from private_keys.using import fit_digest
 
-CURVES = {Algorithm.ECC_P256: "secp256r1", Algorithm.ECC_P384: "secp384r1"}
+CURVES = {algorithm: curve.name for algorithm, curve in keys.CURVES.items()}
 NONCE_BYTES = 12
 WRAPPED_FOR = b"cloudcard sealing key"
 PIN_ERRORS = (
@@ -176,7 +180,7 @@ def _use_once(key: TokenKey, algorithm: Algorithm, key_use: KeyUse, data: bytes)
         return bytes(key.decrypt(data, mechanism=Mechanism.RSA_X_509)).rjust(len(data), b"\0")
     size = FIELD_BYTES[algorithm]
     if key_use is KeyUse.SIGN:
-        fitted = data[:size].rjust(size, b"\0")  # as `software` does it
+        fitted = fit_digest(data, size)
         return encode_ecdsa_signature(key.sign(fitted, mechanism=Mechanism.ECDSA))
     secret = key.derive_key(
         KeyType.GENERIC_SECRET,

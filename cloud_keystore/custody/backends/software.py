@@ -1,4 +1,6 @@
-"""The backend of software keys: sealed in the database, open in memory for a short time."""
+"""The backend of software keys: made or brought here, sealed in the database, open in memory for a
+short time.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
-from cloud_keystore.custody.backends import arithmetic
-from cloud_keystore.custody.backends.making import MadeKey, key_context, make_key
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
+from cloud_keystore.custody.backends.keys import MadeKey, key_context, public_der
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.custody.use import padding
+from cloud_keystore.model.cards import HeldKey, Sealed
 from cloud_keystore.model.clock import Random
-from cloud_keystore.model.errors import KeyNotFound
+from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput
+from private_keys import importing, keys, using
+from private_keys.keys import BadKey, PrivateKey
+from private_keys.using import BadInput, OpenKey
 
 MOST_OPEN = 1024
 OPEN_SECONDS = 300.0
@@ -26,7 +42,7 @@ OPEN_SECONDS = 300.0
 @dataclass(slots=True)
 class _Entry:
     sealed: bytes = field(repr=False)
-    key: arithmetic.OpenKey = field(repr=False)
+    key: OpenKey = field(repr=False)
     since: float
 
 
@@ -50,12 +66,12 @@ class SoftwareKeys:
 
     def make(self, key_id: str, algorithm: Algorithm) -> MadeKey:
         """Make a key pair, sealed under its identifier."""
-        return make_key(key_id, algorithm, self._seal)
+        return _seal(key_id, keys.generate(algorithm), self._seal)
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key once on each input, on all processors where there are several."""
         opened = self._opened(key)
-        use = partial(arithmetic.use_open, opened, key_use, random=self._random)
+        use = partial(use_open, opened, key_use, random=self._random)
         if len(inputs) == 1:
             return [use(inputs[0])]
         # One part for each processor, as handing over each input costs as much as some signatures.
@@ -63,38 +79,86 @@ class SoftwareKeys:
         made = list(self._threads.map(lambda part: [use(each) for each in part], parts))
         return [made[at % self._processors][at // self._processors] for at in range(len(inputs))]
 
-    def destroy(self, key: Key) -> None:
+    def destroy(self, key: HeldKey) -> None:
         """Forget an open key; its sealed bytes are erased in the database."""
         with self._lock:
             self._open.pop(key.id, None)
 
-    def _opened(self, key: Key) -> arithmetic.OpenKey:
-        if key.sealed_private is None:
-            raise KeyNotFound("the key has been destroyed")
-        now = self._monotonic()
+    def _opened(self, key: HeldKey) -> OpenKey:
+        if not isinstance(key.private, Sealed):
+            raise KeyNotFound("the key is not in the database")
+        sealed, now = key.private.private, self._monotonic()
         with self._lock:
             while self._open and next(iter(self._open.values())).since + OPEN_SECONDS <= now:
                 self._open.popitem(last=False)
             entry = self._open.get(key.id)
-            if entry is not None and entry.sealed == key.sealed_private:
+            if entry is not None and entry.sealed == sealed:
                 return entry.key
-        opened = self._load(key, key.sealed_private)
+        opened = self._load(key, sealed)
         with self._lock:
             self._open.pop(key.id, None)
-            self._open[key.id] = _Entry(key.sealed_private, opened, now)
+            self._open[key.id] = _Entry(sealed, opened, now)
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         return opened
 
-    def _load(self, key: Key, sealed: bytes) -> arithmetic.OpenKey:
+    def _load(self, key: HeldKey, sealed: bytes) -> OpenKey:
         pkcs8 = self._seal.open(sealed, key_context(key.id))
         try:
-            opened = arithmetic.load(pkcs8)
+            opened = open_pkcs8(pkcs8)
         except ValueError:
             opened = None
-        if opened is None or arithmetic.public_der(opened) != key.public_key:
+        if opened is None or public_der(opened.private.public_key()) != key.public_key:
             raise SealBroken(
                 f"key {key.id} is not the one of its public key: the database was altered; restore "
                 "it from a backup"
             )
         return opened
+
+
+def import_key(key_id: str, algorithm: Algorithm, private: bytes, seal: Seal) -> MadeKey:
+    """Seal a private key under its identifier. Its form is that of `ImportKeyRequest.private_key`.
+
+    Raises MalformedKeyInput for what is no key of this algorithm, or one that others find out.
+    """
+    try:
+        return _seal(key_id, importing.load(algorithm, private), seal)
+    except BadKey as error:
+        raise MalformedKeyInput(str(error)) from None
+
+
+def open_pkcs8(pkcs8: bytes) -> OpenKey:
+    """Open a key; raises ValueError for bytes that are none."""
+    # Checked when it was made and authenticated by its seal since: checking again costs 10,000
+    # times the loading.
+    key = load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
+    match key:
+        case (
+            rsa.RSAPrivateKey()
+            | ec.EllipticCurvePrivateKey()
+            | Ed25519PrivateKey()
+            | X25519PrivateKey()
+        ):
+            return OpenKey.of(key)
+        case _:
+            raise ValueError("a key of an unknown kind")
+
+
+def use_open(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
+    """Use a key once on `data`, which `padding.check` has accepted; see `private_keys.using.use`.
+
+    Raises MalformedKeyInput where the key itself finds the input wrong.
+    """
+    if isinstance(key.private, rsa.RSAPrivateKey) and key_use is KeyUse.SIGN:
+        info = padding.digest_of(data)
+        if info is not None:
+            return using.sign_digest(key.private, *info)
+    try:
+        return using.use(key, key_use, data, random)
+    except BadInput as error:
+        raise MalformedKeyInput(str(error)) from None
+
+
+def _seal(key_id: str, private: PrivateKey, seal: Seal) -> MadeKey:
+    pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return MadeKey(private.public_key(), Sealed(seal.close(pkcs8, key_context(key_id))))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from cloud_keystore.config import Token
-from cloud_keystore.custody.backends.keys import PKCS11, SOFTWARE, Backend, Keys
-from cloud_keystore.custody.backends.pkcs11 import TokenKeys as TokenKeys  # also for callers
-from cloud_keystore.custody.backends.pkcs11 import realm
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends.keys import Backend, Keys
+from cloud_keystore.custody.backends.pkcs11 import Pool, realm, token_address
+from cloud_keystore.custody.backends.pkcs11 import TokenKeys as TokenKeys
 from cloud_keystore.custody.backends.software import SoftwareKeys
-from cloud_keystore.custody.backends.tokens import token_address
 from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.model.cards import PKCS11, SOFTWARE
 from cloud_keystore.model.clock import Random
 
 

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from sqlalchemy import Connection
 
+from card_os.piv.algorithms import BLOCK_BYTES
+from card_os.piv.names import Cipher
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import Card, CardState
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
@@ -32,7 +33,6 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Detail, Event, Kind
 from cloud_keystore.model.management_keys import (
-    BLOCK_BYTES,
     CHALLENGE_TIME,
     GUESS_LIMIT,
     GUESS_WINDOW,

@@ -11,11 +11,13 @@ from typing import TypeAlias
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from card_os.piv.names import KeyRef
+from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions
-from cloud_keystore.model.cards import GLOBAL_PIN, PIN, PUK, Card, CardEvent, CardState
+from cloud_keystore.model.cards import Card, CardEvent, CardState
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -29,7 +31,6 @@ from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
     PROOF_TIME,
-    TRIES,
     Mismatch,
     PolicyViolation,
     Status,
@@ -75,7 +76,7 @@ class Passcodes:
         Raises KeyNotFound for the PUK too, which opens nothing.
         """
         card = self._active(serial, key_ref)
-        if key_ref == PUK:
+        if key_ref == KeyRef.PUK:
             raise KeyNotFound("the PUK is not verified on its own")
         wrong = self._check(card, key_ref, passcode, workstation_id)
         return wrong or self._prove(card, workstation_id)
@@ -99,28 +100,28 @@ class Passcodes:
 
         A wrong PUK is told before a bad new PIN: ykman blocks a PUK by two that are neither.
         """
-        card = self._active(serial, PUK)
-        if wrong := self._check(card, PUK, puk, workstation_id):
+        card = self._active(serial, KeyRef.PUK)
+        if wrong := self._check(card, KeyRef.PUK, puk, workstation_id):
             return wrong
-        if rule := violated_rule(PIN, new):
+        if rule := violated_rule(KeyRef.PIN, new):
             return PolicyViolation(rule)
-        self._replace(card, PIN, new, Kind.PASSCODE_UNBLOCKED, workstation_id)
+        self._replace(card, KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED, workstation_id)
         return self._prove(card, workstation_id)
 
     def set_first(self, serial: str, passcode: bytes, user_id: str | None) -> str:
         """Set the first PIN of a holder's own card, make its PUK, and put the card in use; return
         the PUK. A global PIN begins as the PIN.
         """
-        if rule := violated_rule(PIN, passcode):
+        if rule := violated_rule(KeyRef.PIN, passcode):
             raise InvalidInput(f"the passcode must be {rule}")
         puk = f"{int.from_bytes(self.random(8)) % 10**8:08}"
         with self.database.read() as connection:
             card = cards.find_by_serial(connection, serial)
         if card is None or card.user_id != user_id:
             raise CardNotFound(f"you have no card {serial}")
-        first = {PIN: passcode, PUK: puk.encode()}
+        first: dict[int, bytes] = {KeyRef.PIN: passcode, KeyRef.PUK: puk.encode()}
         if PROFILES[card.profile].global_pin:
-            first[GLOBAL_PIN] = passcode
+            first[KeyRef.GLOBAL_PIN] = passcode
         hashes = self._hashes(card.id, first)
         with self.database.write() as connection:
             if not cards.move(connection, card.id, CardEvent.ACTIVATE):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from card_os.piv.algorithms import SUITE_OF
+from card_os.piv.names import KeyRef
+from card_os.uses import KeyUse
 from cloud_keystore.audit import journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import SUITE_OF, KeyUse
-from cloud_keystore.model.cards import SECURE_MESSAGING, CardState
+from cloud_keystore.model.cards import CardState, Destroyed
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
 from cloud_keystore.model.journal import Event, Kind
@@ -44,8 +46,13 @@ class SecureMessaging:
             if card.state is not CardState.ACTIVE:
                 raise CardNotInUse(f"card {serial} is {card.state}")
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-            key = keys.get(SECURE_MESSAGING)
-            if key is None or key.sealed_private is None or SUITE_OF[key.algorithm] != cipher_suite:
+            known = keys.get(KeyRef.SECURE_MESSAGING)
+            key = None if known is None else cards.find_key(connection, known.id)
+            if (
+                key is None
+                or isinstance(key.private, Destroyed)
+                or SUITE_OF[key.algorithm] != cipher_suite
+            ):
                 raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
             padding.check(KeyUse.AGREE, key.algorithm, point)
             agreed = Event(

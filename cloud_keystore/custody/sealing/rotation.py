@@ -11,14 +11,14 @@ from datetime import datetime
 
 from sqlalchemy import Row
 
+from card_os.piv.names import Cipher
 from cloud_keystore.audit import journal
-from cloud_keystore.custody.backends.making import key_context
+from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.custody.credentials.management_keys import management_context
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError
 from cloud_keystore.custody.sealing.sealing_keys import BARE, key_text, secret_context
 from cloud_keystore.custody.use import results
-from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Event, Kind
 from cloud_keystore.storage import sealing_keys

@@ -14,8 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.audit import journal
 from cloud_keystore.config import Token
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
-from cloud_keystore.custody.backends.tokens import token_address
+from cloud_keystore.custody.backends.pkcs11 import Pool, token_address
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.envelope import KEY_BYTES, KeyEncryptionKey, WillNotOpen
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_key, read_secret

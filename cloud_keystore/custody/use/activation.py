@@ -17,7 +17,7 @@ from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding, results
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.custody.use.commitment import commits
-from cloud_keystore.model.cards import Card, CardState, Key
+from cloud_keystore.model.cards import Card, CardState, Destroyed, HeldKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -51,7 +51,7 @@ class Performed:
 class _Approved:
     """An approval that was checked against the operation at the moment of use."""
 
-    key: Key
+    key: HeldKey
     card: Card
     approval: Approval
     payload: approval_pb2.Payload
@@ -135,7 +135,7 @@ class Activation:
             raise ApprovalRejected("the approving device has been removed")
         if card is None or card.state is not CardState.ACTIVE:
             raise CardNotInUse("the card is no longer in use")
-        if key is None or key.sealed_private is None:
+        if key is None or isinstance(key.private, Destroyed):
             raise KeyNotFound("the key has been destroyed")
         statement.verify(operation.payload, approval, approval_key)
         approved = payload.decode(operation.payload)
@@ -158,7 +158,7 @@ class Activation:
         _check_inputs(approved, inputs)
         return _Approved(key, card, approval, approved)
 
-    def _use(self, operation: Operation, key: Key, inputs: Sequence[bytes]) -> list[bytes]:
+    def _use(self, operation: Operation, key: HeldKey, inputs: Sequence[bytes]) -> list[bytes]:
         sealed_result = None
         try:
             made = self.custody.use(key, operation.key_use, inputs)

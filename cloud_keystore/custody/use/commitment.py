@@ -6,14 +6,15 @@ from functools import lru_cache
 
 from cryptography import x509
 
-from cloud_keystore.model.cards import SIGNATURE, Key
+from card_os.piv.names import KeyRef
+from cloud_keystore.model.cards import Key
 
 
 def commits(key: Key) -> bool:
     """Whether the key signs content for its holder: the digital signature key, and any whose
     certificate says content commitment, also called non-repudiation (RFC 5280, 4.2.1.3).
     """
-    return key.key_ref == SIGNATURE or (bool(key.certificate) and _says_so(key.certificate))
+    return key.key_ref == KeyRef.SIGNATURE or (bool(key.certificate) and _says_so(key.certificate))
 
 
 @lru_cache(maxsize=1024)

@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from hashlib import new as new_hash
 
-from cloud_keystore.model.algorithms import FIELD_BYTES, MODULUS_BYTES, Algorithm, KeyUse
+from card_os.piv.algorithms import (
+    CURVE25519_BYTES,
+    FIELD_BYTES,
+    LONGEST_DIGEST,
+    MODULUS_BYTES,
+    UNCOMPRESSED_POINT,
+)
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
-LONGEST_DIGEST = 64
 LONGEST_MESSAGE = 16 * 1024  # what a card takes in one command
-X25519_BYTES = 32
 
 # DER of DigestInfo up to the digest, and the digest's length (RFC 8017, 9.2, note 1)
 DIGEST_INFO = {
@@ -119,16 +125,16 @@ def _message(_algorithm: Algorithm, data: bytes) -> None:
 
 def _point(algorithm: Algorithm, data: bytes) -> None:
     size = 1 + 2 * FIELD_BYTES[algorithm]
-    if len(data) != size or data[0] != 4:
+    if len(data) != size or not data.startswith(UNCOMPRESSED_POINT):
         raise MalformedKeyInput(f"a point of this key is {size} bytes that begin with 04")
 
 
 def _x25519_point(_algorithm: Algorithm, data: bytes) -> None:
-    if len(data) != X25519_BYTES:
-        raise MalformedKeyInput(f"a point of X25519 is {X25519_BYTES} bytes, not {len(data)}")
+    if len(data) != CURVE25519_BYTES:
+        raise MalformedKeyInput(f"a point of X25519 is {CURVE25519_BYTES} bytes, not {len(data)}")
 
 
-CHECKS: Mapping[tuple[KeyUse, Algorithm], Callable[[Algorithm, bytes], None]] = {
+CHECKS: Mapping[tuple[KeyUse, int], Callable[[Algorithm, bytes], None]] = {
     **{(KeyUse.SIGN, algorithm): _rsa_signature for algorithm in MODULUS_BYTES},
     **{(KeyUse.DECRYPT, algorithm): _rsa_cryptogram for algorithm in MODULUS_BYTES},
     **{(KeyUse.SIGN, algorithm): _digest for algorithm in FIELD_BYTES},

@@ -23,7 +23,7 @@ from cloud_keystore.custody.use import padding, results
 from cloud_keystore.custody.use.closing import end_sessions, use_failed
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.custody.use.unwritten import Unwritten
-from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.cards import CardState, Destroyed
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotInUse,
@@ -311,7 +311,7 @@ def _check_open(subject: Subject, now: datetime) -> None:
         raise SessionClosed("the session has ended: ask the holder anew")
     if subject.card_state is not CardState.ACTIVE:
         raise CardNotInUse("the card is no longer in use")
-    if subject.key.sealed_private is None:
+    if isinstance(subject.key.private, Destroyed):
         raise KeyNotFound("the key has been destroyed")
     if commits(subject.key) or not still_allowed(subject.session, subject.policy, now):
         raise SessionClosed("the policy in force allows no such session: ask for each use")

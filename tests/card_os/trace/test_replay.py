@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import piv
-from card_os.keys import KeyUse, TriesLeft, UseKey, Verified, VerifyPasscode
+from card_os.keys import TriesLeft, UseKey, Verified, VerifyPasscode
 from card_os.trace.lines import HEADER, LONGEST_LINE, Answered, Asked, Line, read, read_all, write
 from card_os.trace.replay import Difference, Replay, SeededRandom, retell
 from card_os.trace.words import TraceError
+from card_os.uses import KeyUse
 from support import trace_lines
 from support.fakes import CannedKeys, sample_image
 

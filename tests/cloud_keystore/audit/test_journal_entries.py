@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from card_os.piv.names import Algorithm, Cipher, KeyRef
 from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.algorithms import Algorithm, Cipher
-from cloud_keystore.model.cards import PIN, PUK
 from cloud_keystore.model.errors import (
     CardNotInUse,
     ChallengeRejected,
@@ -61,7 +60,7 @@ def test_what_operators_do_with_cards(world: World) -> None:
     user, _ = world.user()
     request_id = os.urandom(16)
     for _ in range(2):  # the second finds the card made
-        card = world.cards.issue(request_id, user.id, "p256", actor=OLGA).card
+        card = world.issuing.issue(request_id, user.id, "p256", actor=OLGA).card
     world.passcodes.set_first(card.serial, PASSCODE, user.id)
     for move in MOVES.values():
         move(world, card.serial)
@@ -90,21 +89,21 @@ def test_what_is_refused_is_not_told_as_done(world: World) -> None:
         world.passcodes.set_first(serial, NEW, user.id)
     world.cards.suspend(serial)
     with pytest.raises(CardNotInUse):
-        world.passcodes.verify(serial, PIN, PASSCODE, "pc")
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, "pc")
     assert not world.journal(Kind.CARD_RESUMED, Kind.PASSCODE_RIGHT, Kind.PASSCODE_WRONG)
     assert len(world.journal(Kind.CARD_ACTIVATED)) == 1
 
 
 def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
     user, _ = world.user()
-    card = world.cards.issue(os.urandom(16), user.id, "p256").card
+    card = world.issuing.issue(os.urandom(16), user.id, "p256").card
     puk = world.passcodes.set_first(card.serial, PASSCODE, user.id).encode()
     pc = world.workstation().identity.id
-    world.passcodes.verify(card.serial, PIN, PASSCODE, pc)
-    world.passcodes.change(card.serial, PIN, PASSCODE, NEW, pc)
-    while world.passcodes.verify(card.serial, PIN, WRONG, pc) != Mismatch(0):
+    world.passcodes.verify(card.serial, KeyRef.PIN, PASSCODE, pc)
+    world.passcodes.change(card.serial, KeyRef.PIN, PASSCODE, NEW, pc)
+    while world.passcodes.verify(card.serial, KeyRef.PIN, WRONG, pc) != Mismatch(0):
         pass
-    world.passcodes.verify(card.serial, PIN, NEW, pc)  # right, but too late
+    world.passcodes.verify(card.serial, KeyRef.PIN, NEW, pc)  # right, but too late
     world.passcodes.reset(card.serial, puk, PASSCODE, pc)
     told = [event for event in world.journal() if event.workstation_id == pc]
     told = [event for event in told if event.kind.value.startswith("passcode.")]
@@ -120,18 +119,18 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
         Kind.PASSCODE_RIGHT,
         Kind.PASSCODE_UNBLOCKED,
     ]
-    assert told[-2].details["key_ref"] == f"{PUK:02X}"
+    assert told[-2].details["key_ref"] == f"{KeyRef.PUK:02X}"
     assert {event.card_id for event in told} == {card.id}
 
 
 def test_no_secret_is_in_any_entry(world: World) -> None:
     user, token = world.people.add_user("Ada", "")
-    card = world.cards.issue(os.urandom(16), user.id, "p256").card
+    card = world.issuing.issue(os.urandom(16), user.id, "p256").card
     puk = world.passcodes.set_first(card.serial, b"731964", user.id)
     pc = world.workstation().identity.id
-    world.passcodes.verify(card.serial, PIN, b"731964", pc)
-    world.passcodes.verify(card.serial, PIN, b"582046", pc)
-    world.passcodes.change(card.serial, PIN, b"731964", b"640285", pc)
+    world.passcodes.verify(card.serial, KeyRef.PIN, b"731964", pc)
+    world.passcodes.verify(card.serial, KeyRef.PIN, b"582046", pc)
+    world.passcodes.change(card.serial, KeyRef.PIN, b"731964", b"640285", pc)
     world.passcodes.reset(card.serial, puk.encode(), b"917350", pc)
     told = world.journal()
     secret = token.text.partition("@")[0].encode()
@@ -161,7 +160,7 @@ def test_what_administrators_do(world: World) -> None:
     use.move_key(admin, 0x9C, 0x82)
     use.write_object(admin, 0x5FC105, b"contents")
     use.set_management_key(admin, Cipher.AES_192, KEY)
-    for key_ref in (PIN, PUK):
+    for key_ref in (KeyRef.PIN, KeyRef.PUK):
         while world.passcodes.change(serial, key_ref, WRONG, NEW, pc.identity.id) != Mismatch(0):
             pass
     use.reset_card(serial, "pc")

@@ -18,13 +18,14 @@ from sqlalchemy import text
 
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
-from card_os.piv.names import ObjectTag
+from card_os.piv.names import ATTESTATION_CERTIFICATE, Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.oids import ATTESTED_POLICIES
+from card_os.piv.sizes import LARGEST_OBJECT, ROOM
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administrator
-from cloud_keystore.cards.contents import ATTESTATION_CERTIFICATE
 from cloud_keystore.custody.credentials.management_keys import encipher
-from cloud_keystore.model.administration import LARGEST_CARD, LARGEST_OBJECT, Policies, TouchPolicy
-from cloud_keystore.model.algorithms import Algorithm, Cipher, KeyUse
-from cloud_keystore.model.cards import PIN, PUK, Key, PinPolicy
+from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.cards import Destroyed, Key
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     AdministratorNeeded,
@@ -45,7 +46,6 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
-from cloud_keystore.pki.attestation import POLICIES
 from cloud_keystore.storage import cards
 from support.keystore_world import PASSCODE, Enrolled, World
 from support.whole_cards import faults
@@ -75,9 +75,9 @@ def keys(world: World, serial: str) -> dict[int, Key]:
 def block(world: World, serial: str, pc: Enrolled) -> None:
     """Try until PIN and PUK are blocked."""
     at = pc.identity.id
-    while world.passcodes.status(serial, PIN).tries_left:
-        world.passcodes.verify(serial, PIN, b"999999", at)
-    while world.passcodes.status(serial, PUK).tries_left:
+    while world.passcodes.status(serial, KeyRef.PIN).tries_left:
+        world.passcodes.verify(serial, KeyRef.PIN, b"999999", at)
+    while world.passcodes.status(serial, KeyRef.PUK).tries_left:
         world.passcodes.reset(serial, b"99999999", b"123456", at)
 
 
@@ -125,7 +125,7 @@ class TestAttacks:
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled, profile: str, change: str
     ) -> None:
         serial = world.card(ada[0], profile)
-        before = world.cards.image(serial)
+        before = world.image(serial)
         who = Administrator(serial, os.urandom(32), pc.identity)
         with pytest.raises(AdministrationRefused):
             CHANGES[change](world, who)
@@ -133,7 +133,7 @@ class TestAttacks:
             world.administration.reset_card(serial, "pc")
         with pytest.raises(AdministrationRefused):
             world.administration.attest_key(serial, 0x9A, "pc")
-        assert world.cards.image(serial) == before
+        assert world.image(serial) == before
 
     @pytest.mark.parametrize("change", CHANGES)
     def test_a_card_that_is_suspended(
@@ -155,10 +155,10 @@ class TestAttacks:
     def test_a_refused_change_leaves_the_card_alone(
         self, world: World, serial: str, admin: Administrator, change: str
     ) -> None:
-        before = world.cards.image(serial)
+        before = world.image(serial)
         with pytest.raises(AdministratorNeeded):
             CHANGES[change](world, replace(admin, proof=b"x"))
-        assert world.cards.image(serial) == before
+        assert world.image(serial) == before
 
     def test_a_new_management_key_ends_the_administration(
         self, world: World, serial: str, pc: Enrolled, admin: Administrator
@@ -169,7 +169,7 @@ class TestAttacks:
         with pytest.raises(AdministratorNeeded):
             CHANGES["write"](world, elsewhere)
         CHANGES["write"](world, admin)  # tools go on with notes of their own
-        assert world.cards.image(serial).management is Cipher.AES_256
+        assert world.image(serial).management is Cipher.AES_256
         at = (serial, Cipher.AES_256, pc.identity.id)
         sent = world.management.request_challenge(*at, enciphered=False)
         answer = encipher(Cipher.AES_256, bytes(range(32)), sent)
@@ -197,7 +197,7 @@ class TestAttacks:
 class TestObjects:
     def test_a_written_object(self, world: World, serial: str, admin: Administrator) -> None:
         made = world.administration.write_object(admin, ObjectTag.PRINTED_INFORMATION, b"Ada")
-        after = world.cards.image(serial).objects
+        after = world.image(serial).objects
         assert after[ObjectTag.PRINTED_INFORMATION] == b"Ada"
         assert set(made.objects) == {ObjectTag.PRINTED_INFORMATION, ObjectTag.SECURITY_OBJECT}
         assert all(after[tag] == value for tag, value in made.objects.items())
@@ -205,13 +205,13 @@ class TestObjects:
     def test_a_removed_object(self, world: World, serial: str, admin: Administrator) -> None:
         made = world.administration.write_object(admin, ObjectTag.CCC, b"")
         assert made.objects[ObjectTag.CCC] is None
-        assert ObjectTag.CCC not in world.cards.image(serial).objects
+        assert ObjectTag.CCC not in world.image(serial).objects
 
     def test_the_notes_of_yubicos_tools(
         self, world: World, serial: str, admin: Administrator
     ) -> None:
         world.administration.write_object(admin, 0x5FFF00, b"\x80\x00")
-        assert world.cards.image(serial).objects[0x5FFF00] == b"\x80\x00"
+        assert world.image(serial).objects[0x5FFF00] == b"\x80\x00"
 
     @pytest.mark.parametrize(
         "tag", [0, 1, 0x5FC104, 0x5FC124, 0x600000, 2**32 - 1, ATTESTATION_CERTIFICATE]
@@ -228,14 +228,14 @@ class TestObjects:
             )
 
     def test_a_full_card(self, world: World, serial: str, admin: Administrator) -> None:
-        room = LARGEST_CARD - sum(len(each) for each in world.cards.image(serial).objects.values())
+        room = ROOM - sum(len(each) for each in world.image(serial).objects.values())
         tags = iter(range(0x5FFF10, 0x5FFF80))
         for _ in range(room // LARGEST_OBJECT):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
         with pytest.raises(CardFull):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
-        total = sum(len(each) for each in world.cards.image(serial).objects.values())
-        assert LARGEST_CARD - LARGEST_OBJECT < total <= LARGEST_CARD
+        total = sum(len(each) for each in world.image(serial).objects.values())
+        assert ROOM - LARGEST_OBJECT < total <= ROOM
         world.administration.write_object(admin, 0x5FFF10, bytes(LARGEST_OBJECT))  # in its place
         world.administration.write_object(admin, 0x5FFF10, b"")
         world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
@@ -257,7 +257,7 @@ class TestObjects:
 
 def as_card(world: World, serial: str) -> CardImage:
     """The card that a reader makes of it."""
-    image = world.cards.image(serial)
+    image = world.image(serial)
     of_card = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
     return CardImage(image.card.serial, image.card.guid, image.objects, of_card)
 
@@ -336,7 +336,7 @@ class TestKeys:
         with world.database.read() as connection:
             kept = cards.find_key(connection, old.id)
         assert kept is not None
-        assert kept.sealed_private is None
+        assert kept.private == Destroyed()
 
     @pytest.mark.parametrize("algorithm", set(Algorithm) - {Algorithm.RSA_4096})
     def test_each_algorithm(self, world: World, admin: Administrator, algorithm: Algorithm) -> None:
@@ -395,10 +395,10 @@ class TestKeys:
         public.verify(signature, b"\x11" * 32, ec.ECDSA(Prehashed(SHA256())))
 
     def test_a_broken_key_replaces_nothing(self, world: World, admin: Administrator) -> None:
-        before = world.cards.image(admin.card_serial)
+        before = world.image(admin.card_serial)
         with pytest.raises(MalformedKeyInput):
             world.administration.import_key(admin, 0x9A, P256, b"\xff" * 32, STANDARD)
-        assert world.cards.image(admin.card_serial) == before
+        assert world.image(admin.card_serial) == before
 
     def test_a_moved_key(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled, admin: Administrator
@@ -440,7 +440,7 @@ class TestKeys:
         with world.database.read() as connection:
             kept = cards.find_key(connection, old.id)
         assert kept is not None
-        assert kept.sealed_private is None
+        assert kept.private == Destroyed()
         with pytest.raises(KeyNotFound):
             world.administration.move_key(admin, 0x9A, None)
 
@@ -450,16 +450,16 @@ class TestTries:
         self, world: World, serial: str, pc: Enrolled, admin: Administrator
     ) -> None:
         at = pc.identity.id
-        world.passcodes.change(serial, PIN, b"123456", PASSCODE, at)
-        assert world.passcodes.status(serial, PIN) == Status(3, 3, factory=False)
-        outcome = world.passcodes.verify(serial, PIN, PASSCODE, at)
+        world.passcodes.change(serial, KeyRef.PIN, b"123456", PASSCODE, at)
+        assert world.passcodes.status(serial, KeyRef.PIN) == Status(3, 3, factory=False)
+        outcome = world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, at)
         assert isinstance(outcome, Verified)
         world.administration.set_tries(admin, outcome.proof, 5, 7)
-        assert world.passcodes.status(serial, PIN) == Status(5, 5, factory=True)
-        assert world.passcodes.status(serial, PUK) == Status(7, 7, factory=True)
-        assert world.passcodes.verify(serial, PIN, PASSCODE, at) == Mismatch(4)
-        assert isinstance(world.passcodes.verify(serial, PIN, b"123456", at), Verified)
-        assert world.passcodes.status(serial, PIN).tries_left == 5
+        assert world.passcodes.status(serial, KeyRef.PIN) == Status(5, 5, factory=True)
+        assert world.passcodes.status(serial, KeyRef.PUK) == Status(7, 7, factory=True)
+        assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, at) == Mismatch(4)
+        assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, b"123456", at), Verified)
+        assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 5
         with pytest.raises(AdministratorNeeded):
             world.administration.set_tries(replace(admin, proof=b""), outcome.proof, 1, 1)
         with pytest.raises(PasscodeNeeded):  # it was of the passcode before
@@ -480,7 +480,7 @@ class TestTries:
         for proof in (b"", elsewhere):
             with pytest.raises(PasscodeNeeded):
                 world.administration.set_tries(admin, proof, 5, 5)
-        assert world.passcodes.status(admin.card_serial, PIN).most_tries == 3
+        assert world.passcodes.status(admin.card_serial, KeyRef.PIN).most_tries == 3
 
 
 class TestReset:
@@ -488,7 +488,7 @@ class TestReset:
         with pytest.raises(CardNotBlocked):
             world.administration.reset_card(serial, "pc")
         for _ in range(3):
-            world.passcodes.verify(serial, PIN, b"999999", pc.identity.id)
+            world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity.id)
         with pytest.raises(CardNotBlocked):
             world.administration.reset_card(serial, "pc")
 
@@ -496,10 +496,10 @@ class TestReset:
         admin = world.administrator(serial, pc)
         world.administration.write_object(admin, 0x5FFF10, b"note")
         CHANGES["management key"](world, admin)
-        before, waiting = world.cards.image(serial), world.ask(serial, pc)
+        before, waiting = world.image(serial), world.ask(serial, pc)
         block(world, serial, pc)
         made = world.administration.reset_card(serial, "pc")
-        after = world.cards.image(serial)
+        after = world.image(serial)
         assert after.keys == ()
         assert set(after.objects) == {
             ObjectTag.CHUID,
@@ -516,7 +516,7 @@ class TestReset:
         assert made.management is after.management is Cipher.AES_192
         assert after.card.guid != before.card.guid
         assert world.state(waiting) is State.CANCELLED
-        assert world.passcodes.status(serial, PIN) == Status(3, 3, factory=True)
+        assert world.passcodes.status(serial, KeyRef.PIN) == Status(3, 3, factory=True)
         assert world.administrator(serial, pc)  # by the factory's key
         with world.database.read() as connection:
             sealed = connection.execute(text("SELECT sealed_private FROM key")).scalars().all()
@@ -539,13 +539,15 @@ class TestAttestation:
         )
         der = world.administration.attest_key(serial, 0x9A, "pc")
         certificate = x509.load_der_x509_certificate(der)
-        contents = world.cards.image(serial).objects[ATTESTATION_CERTIFICATE]
-        issuer = world.cards.authorities.attestation
+        contents = world.image(serial).objects[ATTESTATION_CERTIFICATE]
+        issuer = world.issuing.authorities.attestation
         assert issuer.der in contents
         certificate.verify_directly_issued_by(issuer.certificate)
         public = load_der_public_key(keys(world, serial)[0x9A].public_key)
         assert certificate.public_key() == public
-        policies = certificate.extensions.get_extension_for_oid(POLICIES).value
+        policies = certificate.extensions.get_extension_for_oid(
+            x509.ObjectIdentifier(ATTESTED_POLICIES)
+        ).value
         assert policies.public_bytes() == b"\x03\x02"
 
     @pytest.mark.parametrize("algorithm", [ED25519, Algorithm.RSA_2048, Algorithm.X25519])

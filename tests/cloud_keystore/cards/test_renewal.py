@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 
 import pytest
@@ -11,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os import tlv
-from card_os.piv.names import ObjectTag
+from card_os.piv.names import Algorithm, ObjectTag
 from cloud_keystore.cards.contents import COVERED
 from cloud_keystore.cards.renewal import Changes, new_guid
-from cloud_keystore.custody.backends.making import make_key
-from cloud_keystore.model.algorithms import Algorithm
-from cloud_keystore.model.cards import Key
+from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.model.cards import Destroyed, HeldKey
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.people import User
@@ -27,19 +27,19 @@ CARD_CERTIFICATE = ObjectTag.CARD_AUTHENTICATION_CERTIFICATE
 NAMING = {ObjectTag.CHUID, ObjectTag.CCC, ObjectTag.SECURITY_OBJECT, CARD_CERTIFICATE}
 
 
-def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> Key:
+def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> HeldKey:
     card = world.cards.find(serial).card
     key_id = new_id(world.clock(), world.renewal.random)
-    made = make_key(key_id, algorithm, world.seal)
-    return Key(
-        key_id,
-        card.id,
-        key_ref,
-        algorithm,
-        b"",
-        made.sealed_private,
-        world.clock(),
-        made.public_der,
+    made = SoftwareKeys(world.seal, os.urandom).make(key_id, algorithm)
+    return HeldKey(
+        id=key_id,
+        card_id=card.id,
+        key_ref=key_ref,
+        algorithm=algorithm,
+        certificate=b"",
+        create_time=world.clock(),
+        public_key=made.public_der,
+        private=made.private,
     )
 
 
@@ -57,7 +57,7 @@ def write(world: World, serial: str, tag: int, contents: bytes) -> Changes:
 
 def check(world: World, serial: str, changes: Changes, before: dict[int, bytes]) -> None:
     """The changes are those of the card, and what is signed is true."""
-    image = world.cards.image(serial)
+    image = world.image(serial)
     after = dict(image.objects)
     expected = {tag: value for tag, value in changes.objects.items() if value is not None}
     kept = {tag: value for tag, value in before.items() if tag not in changes.objects}
@@ -85,12 +85,12 @@ def guid_in_chuid(objects: dict[int, bytes]) -> bytes:
 
 def test_a_new_key_makes_it_another_card(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
-    before = world.cards.image(serial)
+    before = world.image(serial)
     world.clock.forward(days=1)
     changes = replace_key(world, serial, 0x9A, Algorithm.RSA_2048)
     check(world, serial, changes, dict(before.objects))
     assert set(changes.objects) == NAMING
-    after = world.cards.image(serial)
+    after = world.image(serial)
     assert after.card.guid != before.card.guid
     assert guid_in_chuid(dict(after.objects)) == after.card.guid
     keys = {key.key_ref: key for key in after.keys}
@@ -114,15 +114,15 @@ def test_the_old_key_is_destroyed(world: World, ada: tuple[User, Enrolled]) -> N
     with world.database.read() as connection:
         kept = cards.find_key(connection, old.id)
     assert kept is not None
-    assert kept.sealed_private is None
+    assert kept.private == Destroyed()
 
 
 def test_secure_messaging_follows_the_guid(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    before = world.cards.image(serial)
+    before = world.image(serial)
     changes = replace_key(world, serial, 0x9C, Algorithm.ECC_P256)
     check(world, serial, changes, dict(before.objects))
-    image = world.cards.image(serial)
+    image = world.image(serial)
     assert image.secure_messaging is not None
     assert changes.keys[0x04] is not None
     assert image.secure_messaging.certificate == changes.keys[0x04].certificate
@@ -133,14 +133,14 @@ def test_secure_messaging_follows_the_guid(world: World, ada: tuple[User, Enroll
 
 def test_a_new_key_for_secure_messaging(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    before = world.cards.image(serial)
+    before = world.image(serial)
     changes = replace_key(world, serial, 0x04, Algorithm.ECC_P384)
     check(world, serial, changes, dict(before.objects))
     key = changes.keys[0x04]
     assert key is not None
     assert key.certificate  # a key without one would be of no use
-    signer = dict(tlv.decode(world.cards.image(serial).objects[0x5FC122]))[0x70]
-    assert signer == world.cards.authorities.content_p384.der
+    signer = dict(tlv.decode(world.image(serial).objects[0x5FC122]))[0x70]
+    assert signer == world.issuing.authorities.content_p384.der
 
 
 def test_an_object_that_is_vouched_for(world: World, ada: tuple[User, Enrolled]) -> None:
@@ -152,21 +152,21 @@ def test_an_object_that_is_vouched_for(world: World, ada: tuple[User, Enrolled])
         (ObjectTag.AUTHENTICATION_CERTIFICATE, b"p\1x", False),
         (0x5FFF00, b"notes", False),
     ):
-        before = dict(world.cards.image(serial).objects)
+        before = dict(world.image(serial).objects)
         changes = write(world, serial, tag, contents)
         check(world, serial, changes, before)
         assert (ObjectTag.SECURITY_OBJECT in changes.objects) is follows
-        assert world.cards.image(serial).objects.get(tag) == (contents or None)
+        assert world.image(serial).objects.get(tag) == (contents or None)
         assert changes.objects[tag] == (contents or None)
 
 
 def test_retired_certificates_are_counted(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
     for count, tag in enumerate((0x5FC10D, 0x5FC10E), 1):
-        before = dict(world.cards.image(serial).objects)
+        before = dict(world.image(serial).objects)
         changes = write(world, serial, tag, b"p\1x")
         check(world, serial, changes, before)
-        history = dict(tlv.decode(world.cards.image(serial).objects[ObjectTag.KEY_HISTORY]))
+        history = dict(tlv.decode(world.image(serial).objects[ObjectTag.KEY_HISTORY]))
         assert (history[0xC1], history[0xC2]) == (bytes((count,)), b"\0")
 
 
@@ -177,16 +177,16 @@ def test_what_an_administrator_wrote_stays(
 ) -> None:
     serial = world.card(ada[0], "developer")
     write(world, serial, tag, contents)
-    before = dict(world.cards.image(serial).objects)
+    before = dict(world.image(serial).objects)
     changes = replace_key(world, serial, 0x9D, Algorithm.ECC_P256)
     assert tag not in changes.objects
-    assert world.cards.image(serial).objects.get(tag) == (contents or None)
-    assert set(world.cards.image(serial).objects) == set(before)
+    assert world.image(serial).objects.get(tag) == (contents or None)
+    assert set(world.image(serial).objects) == set(before)
 
 
 def test_moving_and_erasing(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
-    before = world.cards.image(serial)
+    before = world.image(serial)
     key = {each.key_ref: each for each in before.keys}[0x9D]
     card = world.cards.find(serial).card
     with world.database.write() as connection:

@@ -14,16 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from card_os.administration import CardKey
 from card_os.piv import names
+from card_os.piv.algorithms import CAN_DO, SUITE_ALGORITHM
 from card_os.piv.image import CardImage, Features
-from cloud_keystore.model.algorithms import (
-    CAN_DO,
-    SUITE_ALGORITHM,
-    Algorithm,
-    Cipher,
-    CipherSuite,
-    KeyUse,
-)
-from cloud_keystore.model.cards import CardState, PinPolicy
+from card_os.piv.names import Algorithm, Cipher, CipherSuite
+from card_os.uses import KeyUse, PinPolicy
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput, PasscodeNeeded
 from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User
@@ -72,7 +67,7 @@ def test_a_profile_hangs_together(name: str) -> None:
 @every_profile
 def test_a_card_of_every_profile(world: World, ada: tuple[User, Enrolled], name: str) -> None:
     serial = world.card(ada[0], name)
-    image, profile = world.cards.image(serial), PROFILES[name]
+    image, profile = world.image(serial), PROFILES[name]
     assert re.fullmatch(rf"{profile.serial_prefix}\d{{13}}", serial)
     assert {key.key_ref for key in image.keys} == {key.key_ref for key in profile.keys}
     keys = {
@@ -101,7 +96,7 @@ def test_v1_has_no_key_for_signatures(
         certificate = x509.load_der_x509_certificate(key.certificate)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         assert not usage.content_commitment
-    assert names.ObjectTag.SIGNATURE_CERTIFICATE not in world.cards.image(serial).objects
+    assert names.ObjectTag.SIGNATURE_CERTIFICATE not in world.image(serial).objects
     with pytest.raises(KeyNotFound):
         world.ask(serial, pc, key_ref=0x9C, algorithm=0x07)
 
@@ -169,7 +164,7 @@ def test_a_global_pin_begins_as_the_pin(
     assert world.passcodes.status(serial, 0x00).tries_left == 3
     with pytest.raises(KeyNotFound):
         world.passcodes.verify(other, 0x00, PASSCODE, pc.identity.id)
-    discovery = world.cards.image(serial).objects[names.ObjectTag.DISCOVERY]
+    discovery = world.image(serial).objects[names.ObjectTag.DISCOVERY]
     assert discovery.endswith(bytes.fromhex("5F2F026010"))
 
 
@@ -184,11 +179,11 @@ def test_a_serial_number_that_is_taken_is_drawn_again(
 ) -> None:
     taken = world.card(ada[0])
     number = int(taken[3:]).to_bytes(16)
-    unlucky = replace(world.cards, random=lambda size: number[:size])
+    unlucky = replace(world.issuing, random=lambda size: number[:size])
     with pytest.raises(IntegrityError):
         unlucky.issue(os.urandom(16), ada[0].id, "p256")
     drawn = draws(os.urandom(16), number)  # for the card's id and its serial number
-    once = replace(world.cards, random=lambda size: next(drawn)[:size])
+    once = replace(world.issuing, random=lambda size: next(drawn)[:size])
     assert once.issue(os.urandom(16), ada[0].id, "p256").card.serial != taken
     assert len(world.cards.list_all()) == 2
 

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_os.uses import KeyUse
 from cloud_keystore.custody.use import results
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     InvalidInput,

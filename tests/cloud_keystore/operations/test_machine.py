@@ -23,11 +23,11 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use.activation import Performed
 from cloud_keystore.custody.use.using_sessions import Used
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import Decision, Operation, State
 from cloud_keystore.model.policies import SessionTerms
@@ -60,7 +60,7 @@ COUNTING = Counting()
 class CountedKeys(Keys):
     """Counts the uses of keys before they happen."""
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         COUNTING.count(inputs)
         return super().use(key, key_use, inputs)
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import update
 
+from card_os.uses import KeyUse
 from cloud_keystore.approval import payload, statement
-from cloud_keystore.model.algorithms import KeyUse
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cloud_keystore.config import Settings
-from cloud_keystore.run.service import Service
+from cloud_keystore.run.opening import open_keystore
+from cloud_keystore.run.owning import own
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess
 
@@ -16,7 +18,8 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 def token_at(folder: Path, now: datetime) -> str:
     """What lies in the data folder once a keystore has started at a time."""
     settings = Settings(folder)
-    Service(settings, lambda: now).hand_over().close()
+    with closing(own(settings)) as hold, open_keystore(settings, hold, lambda: now):
+        pass
     return settings.operator_token.read_text()
 
 

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from cloud_keystore.model.cards import PIN
+from card_os.piv.names import KeyRef
 from cloud_keystore.model.errors import (
     AdministratorNeeded,
     ChallengeRejected,
@@ -166,7 +166,7 @@ class TestWorkstation:
         self, world: World, operator: Identity, serial: str, pc: Enrolled
     ) -> None:
         remove(world, Role.WORKSTATION, pc.identity, operator)
-        late = world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id)
+        late = world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
         assert isinstance(late, Verified)  # it had been let in, and the proof is good for nothing
         with pytest.raises(IdentityRejected, match="enrol it again"):
             world.ask(serial, pc, proof=late.proof)

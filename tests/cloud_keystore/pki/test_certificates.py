@@ -54,7 +54,7 @@ def openssl_text(certificate: x509.Certificate, folder: Path) -> str:
 
 def openssl_verify(world: World, certificate: x509.Certificate, folder: Path) -> str:
     ca, file = folder / "ca.pem", folder / "certificate.pem"
-    ca.write_bytes(world.cards.authorities.cards.certificate.public_bytes(Encoding.PEM))
+    ca.write_bytes(world.issuing.authorities.cards.certificate.public_bytes(Encoding.PEM))
     file.write_bytes(certificate.public_bytes(Encoding.PEM))
     command = ["openssl", "verify", "-x509_strict", "-attime", NOW, "-CAfile", str(ca), str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -103,7 +103,7 @@ def windows_user(world: World, sid: str = SID) -> str:
 
 
 def test_logon_to_windows(world: World, tmp_path: Path) -> None:
-    world.cards = replace(world.cards, crl_url="http://crl.example/cards.crl")
+    world.issuing = replace(world.issuing, crl_url="http://crl.example/cards.crl")
     serial = windows_user(world)
     certificate = certificate_of(world, serial, 0x9A)
     said = openssl_text(certificate, tmp_path)

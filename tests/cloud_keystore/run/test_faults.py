@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_or_read_only_costs_no_approval(
 
 def issue_many(world: World, user: User) -> None:
     for _ in range(50):
-        world.cards.issue(os.urandom(16), user.id, "p256")
+        world.issuing.issue(os.urandom(16), user.id, "p256")
 
 
 def performed(world: World, operation: Operation, pc: Enrolled) -> bytes | None:

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from card_os.keys import Refusal
+from card_os.piv.names import KeyRef
 from cloud_keystore.custody.use.using_sessions import Outcome, Used, UseRequest
-from cloud_keystore.model.cards import PIN
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.people import User
@@ -100,7 +100,7 @@ def test_a_damaged_record(
         world.clock.forward(hours=1)  # what was asked for ends, though its card is damaged
         world.sweep()
     world.clock.forward(hours=1)
-    world.passcodes.verify(serial, PIN, PASSCODE, pc.identity.id)
+    world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
     sign(world, serial, pc, phone)
 
 

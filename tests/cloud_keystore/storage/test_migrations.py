@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore.model.cards import Sealed
 from cloud_keystore.model.sessions import Use
 from cloud_keystore.storage import cards, people, session_uses
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
@@ -219,8 +220,8 @@ def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
-        (key,) = cards.keys(connection, "c")
-        assert (key.id, key.key_ref, key.sealed_private) == ("k", 0x9A, b"\x04")
+        (key,) = cards.doomed(connection, "c")
+        assert (key.id, key.key_ref, key.private) == ("k", 0x9A, Sealed(b"\x04"))
         assert key.public_key == private.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )

@@ -18,9 +18,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
+from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.keys import Keys
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.errors import (
     KeystoreError,
     OperationBusy,
@@ -149,7 +149,7 @@ class CountedKeys(Keys):
 
     counted: Counted = field(default_factory=Counted)
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         with self.counted.lock:
             self.counted.uses.update(inputs)
         return Keys.use(self, key, key_use, inputs)

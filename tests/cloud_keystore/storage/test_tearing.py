@@ -36,7 +36,7 @@ LEAST_STATEMENTS = 5  # of any change
 def test_death_between_any_two_statements(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, tearing.__file__, tmp_path],
-        env={**os.environ, "PYTHONPATH": str(Path(tearing.__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(tearing.__file__).parents[1])},
         capture_output=True,
         text=True,
         check=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import gmpy2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -24,18 +25,15 @@ from card_os.administration import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.keys import (
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -44,12 +42,13 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.names import Algorithm, Cipher, ObjectTag
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, FACTORY_PIN, FACTORY_PUK, LARGEST_OBJECT, ROOM
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
+from private_keys.keys import CURVES
 from reader_bridge.local import private_keys
-from reader_bridge.local.administration import LARGEST_OBJECT, ROOM
-from reader_bridge.local.card import PIN, PUK
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from reader_bridge.tasks import Cancellation
 from support.local_world import ID, NOW, administrator_proof, card, keys, passcode_proof
 
@@ -162,7 +161,7 @@ def test_the_card_enciphers_one_block_and_no_more(service: LocalKeys, size: int)
 CHANGES: list[Callable[[bytes], AdministrationRequest]] = [
     lambda proof: WriteObject(proof, PRINTED, b"x"),
     lambda proof: GenerateKey(proof, 0x9A, 0x11),
-    lambda proof: ImportKey(proof, 0x9A, 0x11, b"\x01" * 32),
+    lambda proof: ImportKey(proof, 0x9A, 0x11, bytes(range(1, 33))),
     lambda proof: MoveKey(proof, 0x9A, None),
     lambda proof: SetManagementKey(proof, Cipher.AES_192, bytes(24)),
     lambda proof: SetTries(proof, b"", 5, 5),
@@ -307,10 +306,10 @@ def elsewhere(algorithm: Algorithm) -> tuple[bytes, object]:
     """A key made elsewhere, in the form of ImportKey, and its public part."""
     match algorithm:
         case Algorithm.RSA_2048 | Algorithm.RSA_3072 | Algorithm.RSA_4096:
-            made = rsa.generate_private_key(65537, private_keys.MODULUS_BITS[algorithm])
+            made = rsa.generate_private_key(65537, MODULUS_BYTES[algorithm] * 8)
             return primes(made), made.public_key()
         case Algorithm.ECC_P256 | Algorithm.ECC_P384:
-            curve = private_keys.CURVES[algorithm]
+            curve = CURVES[algorithm]
             on_curve = ec.generate_private_key(curve)
             scalar = on_curve.private_numbers().private_value
             return scalar.to_bytes(curve.key_size // 8), on_curve.public_key()
@@ -344,6 +343,7 @@ def bad_rsa() -> dict[str, bytes]:
     composite = (int.from_bytes(p) + 2).to_bytes(half)
     return {
         "one twice": p + p,
+        "two close to each other": p + int(gmpy2.next_prime(int.from_bytes(p))).to_bytes(half),
         "a composite": composite + q,
         "an even number": p + (int.from_bytes(q) + 1).to_bytes(half),
         "one too short": short[:64].rjust(half, b"\0") + q,
@@ -368,13 +368,16 @@ def test_no_primes(service: LocalKeys, proof: bytes, private: bytes) -> None:
     ("algorithm", "private"),
     [
         (0x11, bytes(32)),
-        (0x11, b"\xff" * 32),
-        (0x11, b"\x01" * 31),
-        (0x11, b"\x01" * 33),
-        (0x14, b"\x01" * 32),
-        (0x14, b"\xff" * 48),
-        (0xE0, b"\x01" * 31),
-        (0xE0, b"\x01" * 64),
+        (0x11, b"\xff" * 31 + b"\xfe"),
+        (0x11, b"\x01" * 32),  # anybody guesses it
+        (0x11, bytes(range(31))),
+        (0x11, bytes(range(33))),
+        (0x14, bytes(range(32))),
+        (0x14, b"\xff" * 47 + b"\xfe"),
+        (0xE0, bytes(range(31))),
+        (0xE0, bytes(range(64))),
+        (0xE0, b"\x01" * 32),
+        (0xE1, b"\x01" * 32),
         (0xE1, b""),
     ],
 )
@@ -410,7 +413,7 @@ def test_a_key_moves_to_nowhere_else(service: LocalKeys, proof: bytes) -> None:
 def test_tries_are_set_and_the_passcodes_are_the_factorys(
     service: LocalKeys, proof: bytes, tries: tuple[int, int]
 ) -> None:
-    verified = service.perform(ResetPasscode(ID, 0x80, PUK, b"111111"))
+    verified = service.perform(ResetPasscode(ID, 0x80, FACTORY_PUK, b"111111"))
     assert isinstance(verified, Verified)
     changed(service.perform(SetTries(proof, verified.proof, *tries)))
     for key_ref, count in zip((0x80, 0x81), tries, strict=True):
@@ -464,5 +467,5 @@ def test_a_reset_leaves_nothing_but_who_the_card_is(service: LocalKeys, proof: b
     assert reset.objects == {**new.objects, 0x5FFF12: None}
     assert reset.management_algorithm == Cipher.AES_192
     assert service.card == new
-    assert isinstance(service.perform(VerifyPasscode(ID, 0x80, PIN)), Verified)
+    assert isinstance(service.perform(VerifyPasscode(ID, 0x80, FACTORY_PIN)), Verified)
     assert isinstance(administrator_proof(service), bytes)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_os.administration import PinPolicy, TouchPolicy
 from card_os.piv.names import EXTENSION_OBJECTS, Algorithm
+from card_os.uses import PinPolicy, TouchPolicy
 from reader_bridge.local.card import LocalKey, Passcode
 from reader_bridge.local.encoding import Damaged, TooNew, decode, encode
 from reader_bridge.local.profiles import PROFILES

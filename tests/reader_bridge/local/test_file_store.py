@@ -17,7 +17,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from reader_bridge.local.file_store import FileStore
-store = FileStore(Path(sys.argv[1]))
+store = FileStore.take(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -29,17 +29,17 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_there_is_nothing_at_first(path: Path) -> None:
-    with FileStore(path) as store:
+    with FileStore.take(path) as store:
         assert store.load() is None
     assert not path.exists()
 
 
 def test_what_is_saved_is_loaded(path: Path) -> None:
-    with FileStore(path) as store:
+    with FileStore.take(path) as store:
         for value in (b"one", b"", b"another" * 100_000, b"three"):
             store.save(value)
             assert store.load() == value
-    with FileStore(path) as store:
+    with FileStore.take(path) as store:
         assert store.load() == b"three"
     assert sorted(each.name for each in path.parent.iterdir()) == ["card.json", "card.json.lock"]
 
@@ -48,7 +48,7 @@ def test_what_is_saved_is_loaded(path: Path) -> None:
 def test_files_are_their_owners_alone(path: Path) -> None:
     before = os.umask(0)
     try:
-        with FileStore(path) as store:
+        with FileStore.take(path) as store:
             store.save(b"value")
     finally:
         os.umask(before)
@@ -61,7 +61,7 @@ def test_files_are_their_owners_alone(path: Path) -> None:
 def test_a_file_that_others_can_read_or_write_is_refused(path: Path, mode: int) -> None:
     path.write_bytes(b"value")
     path.chmod(mode)
-    with FileStore(path) as store, pytest.raises(FileRefused, match="chmod 600"):
+    with FileStore.take(path) as store, pytest.raises(FileRefused, match="chmod 600"):
         store.load()
     assert path.read_bytes() == b"value"
 
@@ -74,25 +74,25 @@ def test_two_processes_do_not_share_a_file(path: Path) -> None:
     assert held.stdout is not None
     assert held.stdout.readline() == b"held\n"
     with pytest.raises(FileRefused, match="another process"):
-        FileStore(path)
+        FileStore.take(path)
     held.kill()  # the kernel gives it back
     held.wait()
     held.stdin.close()
     held.stdout.close()
-    FileStore(path).close()
+    FileStore.take(path).close()
 
 
 def test_nor_do_two_in_one_process(path: Path) -> None:
-    with FileStore(path), pytest.raises(FileRefused, match="another process"):
-        FileStore(path)
-    with FileStore(path):
+    with FileStore.take(path), pytest.raises(FileRefused, match="another process"):
+        FileStore.take(path)
+    with FileStore.take(path):
         pass
 
 
 def test_a_failed_attempt_leaves_the_first_its_lock(path: Path) -> None:
-    with FileStore(path):
+    with FileStore.take(path):
         with pytest.raises(FileRefused):
-            FileStore(path)
+            FileStore.take(path)
         done = subprocess.run(
             [sys.executable, "-c", HOLD, str(path)],
             stdin=subprocess.DEVNULL,
@@ -108,7 +108,7 @@ def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     real = tmp_path / "elsewhere" / "card"
     path.symlink_to(real)
-    with FileStore(path) as store:
+    with FileStore.take(path) as store:
         store.save(b"value")
     assert path.is_symlink()
     assert real.read_bytes() == b"value"
@@ -119,7 +119,7 @@ def test_a_draft_that_was_put_there_is_not_followed(path: Path, tmp_path: Path) 
     other = tmp_path / "other"
     other.write_bytes(b"precious")
     (tmp_path / "card.json.new").symlink_to(other)
-    with FileStore(path) as store:
+    with FileStore.take(path) as store:
         store.save(b"value")
     assert other.read_bytes() == b"precious"
     assert path.read_bytes() == b"value"
@@ -127,13 +127,13 @@ def test_a_draft_that_was_put_there_is_not_followed(path: Path, tmp_path: Path) 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="is no folder"):
-        FileStore(tmp_path / "missing" / "card.json")
+        FileStore.take(tmp_path / "missing" / "card.json")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_file(path: Path) -> None:
     path.mkdir()
-    with FileStore(path) as store, pytest.raises(FileRefused):
+    with FileStore.take(path) as store, pytest.raises(FileRefused):
         store.load()
 
 
@@ -141,12 +141,12 @@ def test_what_is_no_file(path: Path) -> None:
 @pytest.mark.timeout(10)
 def test_a_pipe_is_no_file(path: Path) -> None:
     os.mkfifo(path, 0o600)
-    with FileStore(path) as store, pytest.raises(FileRefused, match="is no file"):
+    with FileStore.take(path) as store, pytest.raises(FileRefused, match="is no file"):
         store.load()
 
 
 def test_a_file_that_is_too_large(path: Path) -> None:
     path.touch(0o600)
     os.truncate(path, LARGEST + 1)
-    with FileStore(path) as store, pytest.raises(FileRefused, match="larger"):
+    with FileStore.take(path) as store, pytest.raises(FileRefused, match="larger"):
         store.load()

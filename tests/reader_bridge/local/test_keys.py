@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from card_os import tlv
 from card_os.keys import (
     ChangePasscode,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -26,10 +25,13 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
-from reader_bridge.local.card import GLOBAL_PIN, PIN, PUK
+from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
+from card_os.uses import KeyUse
+from private_keys.keys import FIELD_HASH
+from reader_bridge.local.card import GLOBAL_PIN
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.private_keys import FIELD_HASH, MODULUS_BITS
 from reader_bridge.tasks import Cancellation
 from support.local_world import ID, card, keys, passcode_proof, use
 
@@ -50,7 +52,7 @@ def test_rsa_signs(algorithm: Algorithm, key_ref: int) -> None:
     digest = Hash(SHA256())
     digest.update(b"message")
     info = DIGEST_INFO_SHA256 + digest.finalize()
-    size = MODULUS_BITS[algorithm] // 8
+    size = MODULUS_BYTES[algorithm]
     block = b"\x00\x01" + b"\xff" * (size - 3 - len(info)) + b"\x00" + info
     signature = use(service, KeyUse.SIGN, key_ref, block)
     public = public_key(service, key_ref)
@@ -194,7 +196,7 @@ def test_a_proof_is_good_for_one_process_and_one_passcode() -> None:
 
     assert isinstance(sign(service, proof), bytes)
     assert sign(other, proof) is Refusal.PASSCODE_NEEDED
-    changed = service.perform(ChangePasscode(ID, 0x80, PIN, b"111111"))
+    changed = service.perform(ChangePasscode(ID, 0x80, FACTORY_PIN, b"111111"))
     assert isinstance(changed, Verified)
     assert sign(service, proof) is Refusal.PASSCODE_NEEDED
     assert isinstance(sign(service, changed.proof), bytes)
@@ -202,7 +204,7 @@ def test_a_proof_is_good_for_one_process_and_one_passcode() -> None:
 
 def test_passcodes() -> None:
     service = keys()
-    wrong, right = VerifyPasscode(ID, 0x80, b"000000"), VerifyPasscode(ID, 0x80, PIN)
+    wrong, right = VerifyPasscode(ID, 0x80, b"000000"), VerifyPasscode(ID, 0x80, FACTORY_PIN)
     status = PasscodeStatus(ID, 0x80)
     assert service.perform(status) == TriesLeft(3, factory=True)
     assert service.perform(wrong) == TriesLeft(2, factory=True)
@@ -210,9 +212,9 @@ def test_passcodes() -> None:
     tries = [service.perform(wrong) for _ in range(4)]
     assert tries == [TriesLeft(left, factory=True) for left in (2, 1, 0, 0)]
     assert service.perform(right) == TriesLeft(0, factory=True)
-    assert isinstance(service.perform(ResetPasscode(ID, 0x80, PUK, b"654321")), Verified)
+    assert isinstance(service.perform(ResetPasscode(ID, 0x80, FACTORY_PUK, b"654321")), Verified)
     assert isinstance(service.perform(VerifyPasscode(ID, 0x80, b"654321")), Verified)
-    assert service.perform(ChangePasscode(ID, 0x80, PIN, b"111111")) == TriesLeft(2)
+    assert service.perform(ChangePasscode(ID, 0x80, FACTORY_PIN, b"111111")) == TriesLeft(2)
     assert isinstance(service.perform(ChangePasscode(ID, 0x80, b"654321", b"111111")), Verified)
     assert service.perform(status) == TriesLeft(3)
     assert service.perform(PasscodeStatus(ID, 0x81)) == TriesLeft(3, factory=True)
@@ -223,14 +225,16 @@ def test_a_wrong_puk_spends_its_own_tries() -> None:
     for left in (2, 1, 0, 0):
         reset = service.perform(ResetPasscode(ID, 0x80, b"87654321", b"111111"))
         assert reset == TriesLeft(left, factory=True)
-    assert service.perform(ResetPasscode(ID, 0x80, PUK, b"111111")) == TriesLeft(0, factory=True)
-    assert isinstance(service.perform(VerifyPasscode(ID, 0x80, PIN)), Verified)
+    assert service.perform(ResetPasscode(ID, 0x80, FACTORY_PUK, b"111111")) == TriesLeft(
+        0, factory=True
+    )
+    assert isinstance(service.perform(VerifyPasscode(ID, 0x80, FACTORY_PIN)), Verified)
 
 
 @pytest.mark.parametrize("new", [b"", b"123456789"])
 def test_a_passcode_that_does_not_fit_costs_no_try(new: bytes) -> None:
     service = keys()
-    assert service.perform(ChangePasscode(ID, 0x80, PIN, new)) is Refusal.MALFORMED
+    assert service.perform(ChangePasscode(ID, 0x80, FACTORY_PIN, new)) is Refusal.MALFORMED
     assert service.perform(PasscodeStatus(ID, 0x80)) == TriesLeft(3, factory=True)
 
 
@@ -241,7 +245,7 @@ def test_what_is_wrong_twice_costs_a_try() -> None:
 def test_the_global_pin_opens_the_card_where_there_is_one() -> None:
     assert keys().perform(VerifyPasscode(ID, 0x00, GLOBAL_PIN)) is Refusal.UNKNOWN_KEY
     assert keys().perform(PasscodeStatus(ID, 0x00)) is Refusal.UNKNOWN_KEY
-    assert keys().perform(ChangePasscode(ID, 0x00, PIN, b"1")) is Refusal.UNKNOWN_KEY
+    assert keys().perform(ChangePasscode(ID, 0x00, FACTORY_PIN, b"1")) is Refusal.UNKNOWN_KEY
     service = keys("global-pin")
     verified = service.perform(VerifyPasscode(ID, 0x00, GLOBAL_PIN))
     assert isinstance(verified, Verified)

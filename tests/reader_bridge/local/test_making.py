@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from card_os import tlv
-from card_os.piv import new_card as insert
+from card_os import piv, tlv
 from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, Cipher, ObjectTag
 from reader_bridge.local.card import LocalCard
 from reader_bridge.local.making import new_card
@@ -95,7 +94,7 @@ def test_each_card_is_one_of_its_kind() -> None:
 def test_a_card_of_each_profile_can_be_inserted(profile: str) -> None:
     made = card(profile)
     image = keys(profile).image
-    assert insert(image, os.urandom).atr
+    assert piv.new_card(image, os.urandom).atr
     assert set(image.keys) & FOUR == (FOUR if PROFILES[profile].keys else set())
     assert image.objects[ObjectTag.DISCOVERY].endswith(
         bytes.fromhex("6010" if profile == "global-pin" else "4000")

@@ -36,8 +36,9 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from reader_bridge.local import file_store, passcodes
-from reader_bridge.local.card import PIN, PUK, LocalCard, Passcode
+from reader_bridge.local.card import LocalCard, Passcode
 from reader_bridge.local.encoding import Damaged, decode, encode
 from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.keys import LocalKeys
@@ -49,16 +50,16 @@ MOST_TRIES = 15
 Ask: TypeAlias = Callable[[LocalKeys], KeyRequest]
 
 COMMANDS: dict[str, Ask] = {
-    "right pin": lambda _: VerifyPasscode(ID, 0x80, PIN),
+    "right pin": lambda _: VerifyPasscode(ID, 0x80, FACTORY_PIN),
     "wrong pin": lambda _: VerifyPasscode(ID, 0x80, WRONG),
-    "change pin": lambda _: ChangePasscode(ID, 0x80, PIN, b"111111"),
+    "change pin": lambda _: ChangePasscode(ID, 0x80, FACTORY_PIN, b"111111"),
     "change pin, wrong": lambda _: ChangePasscode(ID, 0x80, WRONG, b"111111"),
-    "change puk": lambda _: ChangePasscode(ID, 0x81, PUK, b"11111111"),
-    "reset pin": lambda _: ResetPasscode(ID, 0x80, PUK, b"111111"),
+    "change puk": lambda _: ChangePasscode(ID, 0x81, FACTORY_PUK, b"11111111"),
+    "reset pin": lambda _: ResetPasscode(ID, 0x80, FACTORY_PUK, b"111111"),
     "reset pin, wrong": lambda _: ResetPasscode(ID, 0x80, b"87654321", b"111111"),
     "put data": lambda keys: WriteObject(administrator_proof(keys), 0x5FC109, b"contents"),
     "generate": lambda keys: GenerateKey(administrator_proof(keys), 0x9A, 0x11),
-    "import": lambda keys: ImportKey(administrator_proof(keys), 0x9A, 0x11, b"\x01" * 32),
+    "import": lambda keys: ImportKey(administrator_proof(keys), 0x9A, 0x11, bytes(range(1, 33))),
     "move": lambda keys: MoveKey(administrator_proof(keys), 0x9E, 0x82),
     "management key": lambda keys: SetManagementKey(
         administrator_proof(keys), 0x0C, bytes(range(32))
@@ -83,12 +84,12 @@ class Torn:
     def __init__(self, path: Path, start: LocalCard) -> None:
         self.path = path
         self.states = [start]
-        with FileStore(path) as store:
+        with FileStore.take(path) as store:
             store.save(encode(start))
 
     def run(self, ask: Ask, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> KeyResult | None:
         """The answer, None if there came none."""
-        with FileStore(self.path) as store:
+        with FileStore.take(self.path) as store:
             request = self._prepared(ask)
 
             def save(state: LocalCard) -> None:
@@ -111,7 +112,7 @@ class Torn:
         return bytes(size)
 
     def stored(self) -> LocalCard:
-        with FileStore(self.path) as store:
+        with FileStore.take(self.path) as store:
             data = store.load()
         assert data is not None
         return decode(data)
@@ -145,7 +146,7 @@ def test_every_command_is_cut_at_every_operation(
             assert torn.keys.card in torn.states[:-1]  # not what was perhaps not stored
         if "wrong" in command:
             assert tries(stored) <= tries(start)
-        if stored is not start and stored.passcodes[0x80].value != PIN:
+        if stored is not start and stored.passcodes[0x80].value != FACTORY_PIN:
             assert stored.passcodes[0x80].tries == 3  # changed, and restored, in one
     assert answered_by_itself
     assert step > 1, "the command stored nothing"
@@ -174,7 +175,7 @@ def test_a_broken_disk_is_no_way_to_guess(
 ) -> None:
     """Each PIN is tried while the disk fails somewhere: no answer tells which was right."""
     for step in range(1, 8):
-        for pin in (WRONG, PIN):
+        for pin in (WRONG, FACTORY_PIN):
             torn, disk = Torn(tmp_path / f"{step}{pin!r}", start), Disk(step, fault)
             answer = torn.run(lambda _, pin=pin: VerifyPasscode(ID, 0x80, pin), disk, monkeypatch)
             if not disk.failed:
@@ -186,14 +187,14 @@ def test_a_broken_disk_is_no_way_to_guess(
 def test_the_card_goes_on_when_the_disk_does(
     start: LocalCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FileStore(tmp_path / "card") as store:
+    with FileStore.take(tmp_path / "card") as store:
         keys = LocalKeys(start, os.urandom, lambda state: store.save(encode(state)))
         with monkeypatch.context() as patch:
             patch.setattr(file_store, "os", Disk(3, Fault.ERROR_BEFORE))
             assert keys.perform(VerifyPasscode(ID, 0x80, WRONG)) is Refusal.UNAVAILABLE
         assert keys.perform(PasscodeStatus(ID, 0x80)) == TriesLeft(2, factory=True)
         assert keys.perform(VerifyPasscode(ID, 0x80, WRONG)) == TriesLeft(1, factory=True)
-        assert isinstance(keys.perform(VerifyPasscode(ID, 0x80, PIN)), Verified)
+        assert isinstance(keys.perform(VerifyPasscode(ID, 0x80, FACTORY_PIN)), Verified)
 
 
 def test_the_fault_that_the_disk_is_for_is_found(
@@ -227,7 +228,7 @@ from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.encoding import Damaged, decode, encode
 from reader_bridge.local.keys import LocalKeys
 
-store = FileStore(Path(sys.argv[1]))
+store = FileStore.take(Path(sys.argv[1]))
 card = decode(store.load())
 keys = LocalKeys(card, os.urandom, lambda state: store.save(encode(state)))
 proof = administrator_proof(keys)
@@ -277,14 +278,14 @@ def run_and_kill(path: Path, seconds: float) -> list[list[str]]:
 def test_a_killed_process_leaves_a_whole_card(tmp_path: Path, start: LocalCard) -> None:
     path = tmp_path / "card"
     # Each kill may cost a try, that of the right PIN too.
-    patient = start.with_passcode(0x80, Passcode(PIN, MOST_TRIES, MOST_TRIES))
-    with FileStore(path) as store:
+    patient = start.with_passcode(0x80, Passcode(FACTORY_PIN, MOST_TRIES, MOST_TRIES))
+    with FileStore.take(path) as store:
         store.save(encode(patient))
     chance = random.Random(7)
     ended_with = set()
     for _ in range(8):
         said = run_and_kill(path, chance.uniform(0, 0.15))
-        with FileStore(path) as store:
+        with FileStore.take(path) as store:
             data = store.load()
         assert data is not None
         card = decode(data)
@@ -310,9 +311,9 @@ def test_a_killed_process_leaves_a_whole_card(tmp_path: Path, start: LocalCard) 
 @pytest.mark.parametrize(
     ("ask", "order"),
     [
-        (VerifyPasscode(ID, 0x80, PIN), ["store", "compare", "store"]),
+        (VerifyPasscode(ID, 0x80, FACTORY_PIN), ["store", "compare", "store"]),
         (VerifyPasscode(ID, 0x80, WRONG), ["store", "compare"]),
-        (ChangePasscode(ID, 0x81, PUK, b"1"), ["store", "compare", "store"]),
+        (ChangePasscode(ID, 0x81, FACTORY_PUK, b"1"), ["store", "compare", "store"]),
         (ResetPasscode(ID, 0x80, WRONG, b"1"), ["store", "compare"]),
     ],
 )

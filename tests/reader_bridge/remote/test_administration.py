@@ -23,15 +23,14 @@ from card_os.administration import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.keys import KeyResult, Refusal
+from card_os.uses import PinPolicy, TouchPolicy
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote.administration import RemoteAdministration

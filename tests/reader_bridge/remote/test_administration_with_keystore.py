@@ -26,7 +26,6 @@ from card_os.administration import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
@@ -36,7 +35,6 @@ from card_os.administration import (
 from card_os.keys import (
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -48,6 +46,7 @@ from card_os.keys import (
 from card_os.piv import encode
 from card_os.piv.image import CardImage, Features
 from card_os.piv.names import Algorithm, CipherSuite, ObjectTag
+from card_os.uses import KeyUse, PinPolicy
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery

@@ -17,7 +17,6 @@ from card_os.administration import CardKey
 from card_os.keys import (
     ChangePasscode,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -27,6 +26,7 @@ from card_os.keys import (
     VerifyPasscode,
 )
 from card_os.piv import encode
+from card_os.uses import KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from reader_bridge.prompter import Outcome, Prompt

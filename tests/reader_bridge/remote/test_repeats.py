@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from card_os.keys import KeyUse, UseKey
+from card_os.keys import UseKey
+from card_os.uses import KeyUse
 from reader_bridge.remote.repeats import RETRY_SECONDS, Repeats
 
 ASKED = UseKey(bytes(16), KeyUse.SIGN, 0x9A, 0x11, b"digest", b"proof")

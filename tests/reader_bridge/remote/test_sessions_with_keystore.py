@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from card_os.keys import KeyUse, Refusal, UseKey, Verified, VerifyPasscode
+from card_os.keys import Refusal, UseKey, Verified, VerifyPasscode
+from card_os.uses import KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.registry.v1 import organisations_pb2

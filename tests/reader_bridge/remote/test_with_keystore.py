@@ -8,15 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from card_os.keys import (
-    KeyUse,
-    PasscodeStatus,
-    Refusal,
-    TriesLeft,
-    UseKey,
-    Verified,
-    VerifyPasscode,
-)
+from card_os.keys import PasscodeStatus, Refusal, TriesLeft, UseKey, Verified, VerifyPasscode
+from card_os.uses import KeyUse
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from card_os.channels import Channel, Channels
 from card_os.commands import Select
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from card_os.status import SW, CardError
 from card_os.trace.lines import Image, Received, Step, read_all
 from cloudcard_tools.trace.replay.cards import FOLDER
 from cloudcard_tools.trace.replay.replaying import SUFFIX, replay
 from cloudcard_tools.trace.replay.report import report
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY
 from recording.secrecy import found, key_forms, of_everybody, passcode_forms
 from recording.sessions import PROBES, SESSIONS
 from recording.stage import Studio

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from card_os.keys import KeyUse, Refusal, UseKey
+from card_os.keys import Refusal, UseKey
 from card_os.trace.lines import Answered, Asked, Line, Received
 from card_os.trace.replay import Difference
+from card_os.uses import KeyUse
 from cloudcard_tools.trace.replay.replaying import Outcome
 from cloudcard_tools.trace.replay.report import report
 

@@ -17,7 +17,7 @@ from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
 from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
-from cloudcard_tools.shared.caller import Caller, caller_options
+from cloudcard_tools.shared.caller import Caller, caller_options, service
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import print_facts, print_json
 
@@ -28,7 +28,7 @@ CARD_COLUMNS = {"serial": "Card", "state": "State", "passcode_state": "Passcode"
 def phone(caller: Caller) -> Iterator[Phone]:
     """The phone under its identity; failed calls become Failures."""
     own = identity.load(caller.folder)
-    with caller.service(partial(Phone, own)) as opened:
+    with service(own, partial(Phone, own)) as opened:
         yield opened
 
 

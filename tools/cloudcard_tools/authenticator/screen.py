@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
 from cloudcard_tools.shared.output import Row, iso_time
@@ -12,11 +15,11 @@ KEY_USE = {
     approval_pb2.KEY_USE_DECRYPT: "Decrypt",
     approval_pb2.KEY_USE_AGREE: "Agree on a secret",
 }
-KEY_NAME = {
-    0x9A: "authentication key (9A)",
-    0x9C: "signature key (9C)",
-    0x9D: "key management key (9D)",
-    0x9E: "card authentication key (9E)",
+KEY_NAME: Mapping[int, str] = {
+    KeyRef.AUTHENTICATION: "authentication key (9A)",
+    KeyRef.SIGNATURE: "signature key (9C)",
+    KeyRef.KEY_MANAGEMENT: "key management key (9D)",
+    KeyRef.CARD_AUTHENTICATION: "card authentication key (9E)",
 }
 LABELS = {
     "key_use": "Operation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import file_digest
 from pathlib import Path
 
@@ -207,16 +207,13 @@ def _owned(place: Settings) -> Iterator[None]:
     """Nobody else uses the data folder meanwhile."""
     os.umask(0o077)
     try:
-        place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = owning.own(place)
+        hold = owning.own(place)
     except KeystoreError as error:
         raise Failure(str(error)) from None
     except OSError as error:
         raise Failure(f"{place.data} cannot be used: {error.strerror}") from None
-    try:
+    with closing(hold):
         yield
-    finally:
-        lock.close()
 
 
 def _magic(file: Path) -> bytes:

@@ -18,12 +18,12 @@ import click
 
 from card_os.keys import KeyRequest, KeyResult, Refusal
 from card_os.piv import CardImage, encode, new_card
+from card_os.piv.names import ObjectTag
 from cloudcard_tools.bench import echo, peer
 from cloudcard_tools.bench.timing import WARM_UP, machine, median_us, sample, undisturbed
 from cloudcard_tools.shared import pcsc, pcscd
 from cloudcard_tools.shared.processes import Nursery
 
-DISCOVERY = 0x7E
 SELECT_PIV = bytes.fromhex("00A4040009A00000030800001000")
 GET_DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
 GET_CHALLENGE = bytes.fromhex("0084000008")
@@ -100,7 +100,9 @@ def measure(folder: Path, count: int, *, with_peer: bool, done: Progress) -> Res
 
 def core(count: int) -> float:
     """The card's own time for the command, within this process, in microseconds."""
-    image = CardImage(serial="0", guid=bytes(16), objects={DISCOVERY: encode.discovery()}, keys={})
+    image = CardImage(
+        serial="0", guid=bytes(16), objects={ObjectTag.DISCOVERY: encode.discovery()}, keys={}
+    )
     call = partial(new_card(image, os.urandom).transmit, GET_DISCOVERY, NoKeys())
     _require_success(call())
     with undisturbed():

@@ -10,6 +10,7 @@ import socket
 import sys
 
 ATR = bytes.fromhex("3B80800101")  # T=1, no historical bytes
+RECEIVE_BYTES = 2 + 0xFFFF  # a whole message
 
 
 def serve(sock: socket.socket, response: bytes, *, quick: bool) -> None:
@@ -18,7 +19,7 @@ def serve(sock: socket.socket, response: bytes, *, quick: bool) -> None:
     while True:
         if quick:  # not sticky: the kernel falls back to delayed acknowledgements
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        received = sock.recv(65537)
+        received = sock.recv(RECEIVE_BYTES)
         if not received:
             return
         buffer += received

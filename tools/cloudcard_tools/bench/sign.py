@@ -153,7 +153,7 @@ def measure(
     options = ["--workers", str(workers)] if workers > 1 else []
     options += ["--database", postgres] if postgres else []
     with Nursery(folder) as nursery:
-        town = Town(folder, nursery, options, replicas=2 if postgres else 1)
+        town = Town(folder, nursery, options, replicas=2 if postgres else 1).open()
         sessions = {
             profile: tuple(town.session(profile, algorithm) for _ in range(CARDS))
             for profile, algorithm in ALGORITHMS.items()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Self
 
+from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, organisations_pb2, people_pb2
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
@@ -14,15 +17,16 @@ from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import PASSCODE, free_ports
 from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.caller import service
 from cloudcard_tools.shared.processes import Child, Nursery
 
-AUTHENTICATION_KEY = 0x9A
 MOST_USES = 100_000
 HOURS = 8
+MAKING_SECONDS = 120.0  # of the keys of a card, on a computer that does other things, too
 LIMITS = tuple(
     part
     for name in ("workstation", "card", "device", "operator", "passcode")
@@ -41,31 +45,31 @@ class Town:
     addresses: list[str] = field(init=False)
     keystores: list[Child] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def open(self) -> Self:
+        """Start the keystores, and enrol who lives here."""
         ports = free_ports(2 * self.replicas)
         self.addresses = [f"127.0.0.1:{port}" for port in ports[: self.replicas]]
         for number, address in enumerate(self.addresses):
             self._start(number, address, ports[self.replicas + number])
         token = (self._data(0) / "operator.token").read_text()
         self._operator = identity.enrol(token, self.folder / "operator", "operator")
-        with identity.channel(self._operator) as channel:
-            asked = people_pb2.CreateUserRequest(display_name="Ada Byron")
-            user = PeopleServiceStub(channel).CreateUser(asked)
-            self._user_id = user.user.id
-            self.phone = identity.enrol(
-                user.device_token.text, self.folder / "phone", "authenticator", "phone"
-            )
-            policy = organisations_pb2.Policy(session=_terms(), largest_batch=250)
-            OrganisationServiceStub(channel).SetPolicy(
-                organisations_pb2.SetPolicyRequest(policy=policy)
-            )
+        with service(self._operator, PeopleServiceStub) as people:
+            user = people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada Byron"))
+        self._user_id = user.user.id
+        self.phone = identity.enrol(
+            user.device_token.text, self.folder / "phone", "authenticator", "phone"
+        )
+        policy = organisations_pb2.Policy(session=_terms(), largest_batch=250)
+        with service(self._operator, OrganisationServiceStub) as organisations:
+            organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=policy))
         self.workstation = self.enrol_workstation("workstation")
+        return self
 
     def enrol_workstation(self, name: str) -> identity.Identity:
         """One more workstation."""
-        with identity.channel(self._operator) as channel:
-            asked = identities_pb2.CreateWorkstationRequest(display_name=name, site="")
-            token = IdentityServiceStub(channel).CreateWorkstation(asked).token.text
+        asked = identities_pb2.CreateWorkstationRequest(display_name=name, site="")
+        with service(self._operator, IdentityServiceStub) as identities:
+            token = identities.CreateWorkstation(asked).token.text
         return identity.enrol(token, self.folder / name, "workstation")
 
     def card(self, profile: str) -> str:
@@ -73,20 +77,18 @@ class Town:
         request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=self._user_id, profile=profile
         )
-        with identity.channel(self._operator) as channel:
-            issued = CardServiceStub(channel).IssueCard(request)
-        serial: str = issued.card.serial
-        with identity.channel(self.phone) as channel:
-            Phone(self.phone, channel).set_passcode(serial, PASSCODE)
+        with service(self._operator, CardServiceStub) as cards:
+            serial: str = cards.IssueCard(request, timeout=MAKING_SECONDS).card.serial
+        with service(self.phone, partial(Phone, self.phone)) as holder:
+            holder.set_passcode(serial, PASSCODE)
         return serial
 
     def passcode_proof(self, serial: str) -> bytes:
         """The holder gives the passcode at the workstation."""
         request = pb.VerifyPasscodeRequest(
-            card_serial=serial, key_ref=0x80, passcode=PASSCODE.encode()
+            card_serial=serial, key_ref=KeyRef.PIN, passcode=PASSCODE.encode()
         )
-        with identity.channel(self.workstation) as channel:
-            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        with service(self.workstation, WorkstationServiceStub) as stub:
             proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
         return proof
 
@@ -94,8 +96,7 @@ class Town:
         """The workstation asks for a P-256 signature; returns the operation's identifier."""
         request = _request(serial, approval_pb2.ALGORITHM_ECC_P256, proof)
         request.inputs.append(bytes(32))
-        with identity.channel(self.workstation) as channel:
-            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        with service(self.workstation, WorkstationServiceStub) as stub:
             operation_id: str = stub.CreateOperation(request).operation.id
         return operation_id
 
@@ -105,12 +106,10 @@ class Town:
         request = _request(serial, algorithm, self.passcode_proof(serial))
         request.session.CopyFrom(_terms())
         with (
-            identity.channel(self.phone) as phone,
-            identity.channel(self.workstation) as workstation,
+            service(self.phone, partial(Phone, self.phone)) as holder,
+            service(self.workstation, WorkstationServiceStub) as stub,
         ):
-            stub = workstation_pb2_grpc.WorkstationServiceStub(workstation)
             operation = stub.CreateOperation(request).operation
-            holder = Phone(self.phone, phone)
             holder.approve(holder.find(operation.id), operation.number)
             performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
         session_id: str = performed.session.id
@@ -147,7 +146,7 @@ def _request(
     return pb.CreateOperationRequest(
         request_id=os.urandom(16),
         card_serial=serial,
-        key_ref=AUTHENTICATION_KEY,
+        key_ref=KeyRef.AUTHENTICATION,
         algorithm=algorithm,
         key_use=approval_pb2.KEY_USE_SIGN,
         passcode_proof=proof,

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import grpc
 
+from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as phone_pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
@@ -134,7 +135,7 @@ async def _one(
     asked = pb.CreateOperationRequest(
         request_id=os.urandom(16),
         card_serial=task.card_serial,
-        key_ref=0x9A,
+        key_ref=KeyRef.AUTHENTICATION,
         algorithm=approval_pb2.ALGORITHM_ECC_P256,
         key_use=approval_pb2.KEY_USE_SIGN,
         inputs=[DIGEST],

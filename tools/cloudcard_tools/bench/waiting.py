@@ -55,7 +55,7 @@ class Result:
 def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None]) -> Result:
     """Measure with so many waiting; logs go to `folder`. Raises ClickException."""
     with Nursery(folder) as nursery:
-        town = Town(folder, nursery)
+        town = Town(folder, nursery).open()
         serial = town.card("p256")
         proof = town.passcode_proof(serial)
         template = town.ask(serial, proof)

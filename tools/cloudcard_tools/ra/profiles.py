@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
+from card_os.piv.names import Cipher, CipherSuite
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools.ra.registry import ALGORITHM, operator_options
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.output import Row
 
-CIPHER = {3: "3DES", 8: "AES-128", 10: "AES-192", 12: "AES-256"}
-CIPHER_SUITE = {0x27: "CS2", 0x2E: "CS7"}
+CIPHER: Mapping[int, str] = {
+    Cipher.TDEA: "3DES",
+    Cipher.AES_128: "AES-128",
+    Cipher.AES_192: "AES-192",
+    Cipher.AES_256: "AES-256",
+}
+CIPHER_SUITE: Mapping[int, str] = {int(suite): suite.name for suite in CipherSuite}
 COLUMNS = {
     "name": "Profile",
     "title": "What it is",

@@ -13,13 +13,14 @@ from typing import TypeVar
 import click
 
 from card_os.piv.names import RETIRED, Algorithm, KeyRef
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.shared.failures import Failure
 from reader_bridge.local import encoding
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
 from reader_bridge.local.file_store import FileRefused, FileStore
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import new_card
-from reader_bridge.local.profiles import FACTORY_MANAGEMENT_KEY, PROFILES
+from reader_bridge.local.profiles import PROFILES
 
 FC = TypeVar("FC", bound=Callable[..., None])
 
@@ -94,7 +95,7 @@ def opened(wanted: Wanted) -> Iterator[LocalKeys]:
         yield LocalKeys(wanted.make(), os.urandom)
         return
     try:
-        store = FileStore(wanted.state)
+        store = FileStore.take(wanted.state)
     except FileRefused as refused:
         raise Failure(str(refused)) from None
     with store:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
 from cloud_keystore.notify.siblings import Siblings
-from cloud_keystore.run.service import Service
+from cloud_keystore.run import serving
+from cloud_keystore.run.opening import open_keystore
+from cloud_keystore.run.owning import own, share
 from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
@@ -177,8 +180,8 @@ def serve(  # one argument for each option
 
 
 async def _serve(settings: Settings) -> None:
-    service = Service(settings)
-    await service.run(lambda: _say_ready(settings, service.has_operators))
+    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
+        await serving.serve(parts, lambda: _say_ready(settings, parts.has_operators))
 
 
 def _say_ready(settings: Settings, has_operators: bool) -> None:
@@ -202,14 +205,12 @@ def _supervise(settings: Settings, count: int) -> None:
     async def run(has_operators: bool) -> None:
         await Supervisor(count, command).run(lambda: _say_ready(settings, has_operators))
 
-    with holding((settings.listen, settings.enrol_listen)):
-        service = Service(settings)
-        lock = service.hand_over()
-        try:
-            asyncio.run(run(service.has_operators))
-        finally:
-            lock.close()
+    with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
+        with open_keystore(settings, hold) as parts:
+            serving.make_ready(parts)
+        asyncio.run(run(parts.has_operators))
 
 
 async def _work(settings: Settings, siblings: Siblings) -> None:
-    await Service(settings, siblings=siblings).run(siblings.tell_ready)
+    with closing(share(settings)) as hold, open_keystore(settings, hold) as parts:
+        await serving.serve(parts, siblings.tell_ready, siblings)

@@ -16,7 +16,7 @@ import structlog
 from cloud_keystore.config import Address
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.siblings import READY
-from cloud_keystore.run.service import CannotListen
+from cloud_keystore.run.ports import CannotListen
 
 log = structlog.get_logger()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -19,6 +19,15 @@ Command: TypeAlias = Callable[..., None]
 Service = TypeVar("Service")
 
 
+@contextmanager
+def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> Iterator[Service]:
+    """What `stub` makes of a channel under an identity. Each call has its time; one that fails
+    raises Failure.
+    """
+    with explained(), identity.channel(own) as channel:
+        yield stub(in_time(channel))
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An identity by its folder, and how it wants to be answered."""
@@ -26,13 +35,9 @@ class Caller:
     folder: Path
     as_json: bool
 
-    @contextmanager
-    def service(self, stub: Callable[[grpc.Channel], Service]) -> Iterator[Service]:
-        """What `stub` makes of a channel under the identity. Each call has its time; one that fails
-        raises Failure.
-        """
-        with explained(), identity.channel(identity.load(self.folder)) as channel:
-            yield stub(in_time(channel))
+    def service(self, stub: Callable[[grpc.Channel], Service]) -> AbstractContextManager[Service]:
+        """A service under the identity. Raises Failure."""
+        return service(identity.load(self.folder), stub)
 
     def print_facts(self, facts: output.Row, labels: Mapping[str, str]) -> None:
         """Print one thing."""

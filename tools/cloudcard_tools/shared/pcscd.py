@@ -20,7 +20,7 @@ SOCKET = Path("/run/pcscd/pcscd.comm")
 PID_FILE = Path("/run/pcscd/pcscd.pid")
 TCP_TABLE = Path("/proc/net/tcp")
 START_SECONDS = 10.0
-LOCK = Path(tempfile.gettempdir(), "cloudcard-pcscd.lock")
+LOCK = Path("cloudcard-pcscd.lock")  # in the folder of temporary files
 HELD = "CLOUDCARD_PCSCD_LOCK"  # tells the processes started meanwhile that the lock is theirs too
 
 # Runs pcscd ($1) until our end of the pipe closes: holds under sudo too, where signals and the
@@ -209,10 +209,11 @@ def _open_lock() -> int:
     It is opened first and made only if missing: in a sticky folder the kernel refuses O_CREAT for
     another user's file (fs.protected_regular).
     """
+    lock = Path(tempfile.gettempdir(), LOCK)
     try:
-        return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
-        descriptor = os.open(LOCK, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         if os.fstat(descriptor).st_uid == os.geteuid():
             os.fchmod(descriptor, 0o666)  # whatever the umask
         return descriptor

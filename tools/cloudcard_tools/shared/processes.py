@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, TypeAlias
+from typing import IO, Self, TypeAlias
 
 import click
 
@@ -34,15 +34,31 @@ class Child:
     """One process. Output and errors go to `log`; each output line can be waited for once."""
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        process: subprocess.Popen[bytes],
     ) -> None:
+        """`start` makes it."""
         self.name = name
         self.command = tuple(command)
         self.log = log
         self.environment = environment
         self._lines = Lines()
+        self._process = process
+        self._copier = threading.Thread(
+            target=self._copy_output, name=f"output of {name}", daemon=True
+        )
+
+    @classmethod
+    def start(
+        cls, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]
+    ) -> Self:
+        """Start the process, and a thread that copies its output."""
         with log.open("ab") as errors:
-            self._process = subprocess.Popen(  # noqa: S603 (the programs are the caller's own)
+            process = subprocess.Popen(  # noqa: S603 (the programs are the caller's own)
                 [*_tether(), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -50,9 +66,9 @@ class Child:
                 env={**os.environ, **environment},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which stops all in order
             )
-        self._copier = threading.Thread(target=self._copy_output, name=f"output of {name}")
-        self._copier.daemon = True
-        self._copier.start()
+        child = cls(name, command, log, environment, process)
+        child._copier.start()
+        return child
 
     @property
     def pid(self) -> int:
@@ -187,7 +203,7 @@ class Nursery:
         """Start a process under a new name; `environment` is added to this program's own."""
         if name in self._children:
             raise ValueError(f"there is a child called {name} already: restart it")
-        child = Child(name, command, self._logs / f"{name}.log", environment)
+        child = Child.start(name, command, self._logs / f"{name}.log", environment)
         self._children[name] = child
         return child
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import click
 
+from card_os.commands import Ins
 from card_os.trace.words import TraceError
 from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.failures import Failure
@@ -18,7 +19,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-GET_RESPONSE = 0xC0
 MORE = 0x61  # first byte of the status word where there is more to fetch
 MOST_PIECES = 1024  # of a response or command: the longest there is comes in fewer
 
@@ -73,7 +73,7 @@ def has_more(response: bytes) -> bool:
 
 def next_piece(reader: Reader, response: bytes, channel: int = 0) -> bytes:
     """What a card says next of the response of which this was the last piece."""
-    return reader.transmit(bytes((channel, GET_RESPONSE, 0, 0, response[-1])))
+    return reader.transmit(bytes((channel, Ins.GET_RESPONSE, 0, 0, response[-1])))
 
 
 def fetch(reader: Reader, apdu: bytes) -> bytes:

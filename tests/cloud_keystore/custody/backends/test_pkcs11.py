@@ -25,17 +25,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
 
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.config import Token
-from cloud_keystore.custody.backends import destroying, pkcs11_pool
-from cloud_keystore.custody.backends.keys import PKCS11
-from cloud_keystore.custody.backends.pkcs11 import TokenKeys, realm
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends import destroying, pkcs11
+from cloud_keystore.custody.backends.pkcs11 import Pool, TokenKeys, realm
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
+from cloud_keystore.model.cards import PKCS11, Destroyed, HeldKey, OnToken, Private, Sealed
 from cloud_keystore.model.errors import (
     InvalidInput,
     KeyBackendUnavailable,
@@ -76,14 +75,24 @@ def world(token: TokenKeys, tmp_path: Path) -> World:
     return new_world(tmp_path, {PKCS11: token}, PKCS11)
 
 
-def new_key(token: TokenKeys, world: World, algorithm: Algorithm, number: int = 1) -> Key:
+def new_key(token: TokenKeys, world: World, algorithm: Algorithm, number: int = 1) -> HeldKey:
     key_id = str(UUID(int=number))
     made = token.make(key_id, algorithm)
-    sealed, der = made.sealed_private, made.public_der
-    return Key(
-        key_id, "c", 0x9A, algorithm, b"", sealed, world.clock(), der, backend=made.backend,
-        handle=made.handle,
-    )  # fmt: skip
+    return HeldKey(
+        id=key_id,
+        card_id="c",
+        key_ref=0x9A,
+        algorithm=algorithm,
+        certificate=b"",
+        create_time=world.clock(),
+        public_key=made.public_der,
+        private=made.private,
+    )
+
+
+def place(private: Private) -> OnToken:
+    assert isinstance(private, OnToken)
+    return private
 
 
 def told(world: World) -> list[tuple[str, str | None]]:
@@ -146,7 +155,7 @@ def test_each_use_of_an_ecc_key(world: World, token: TokenKeys, algorithm: Algor
         token.use(key, KeyUse.AGREE, [point[:-1] + bytes([point[-1] ^ 1])])
 
 
-def token_public(key: Key) -> object:
+def token_public(key: HeldKey) -> object:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     return load_der_public_key(key.public_key)
@@ -211,7 +220,7 @@ def test_a_worker_that_does_not_answer_is_given_up(
     world: World, token: TokenKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_key(token, world, Algorithm.ECC_P256)
-    monkeypatch.setattr(pkcs11_pool, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(pkcs11, "CALL_SECONDS", 1.0)
     (before,) = token.pool.process_ids
     os.kill(before, signal.SIGSTOP)
     with pytest.raises(KeyBackendUnavailable, match="in time"):
@@ -263,16 +272,17 @@ def test_a_module_that_is_none(tmp_path: Path) -> None:
 
 def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
     mine, other = (new_key(token, world, Algorithm.ECC_P256, number) for number in (1, 2))
+    handle, mark = place(other.private).handle, place(mine.private).mark
     for forged in (
-        replace(mine, handle=other.handle),
-        replace(mine, handle=other.handle, sealed_private=other.sealed_private),
+        replace(mine, private=OnToken(handle, mark)),
+        replace(mine, private=other.private),
         replace(mine, public_key=other.public_key),
-        replace(mine, handle=other.handle, public_key=other.public_key),
+        replace(mine, private=OnToken(handle, mark), public_key=other.public_key),
     ):
         with pytest.raises(SealBroken):
             token.use(forged, KeyUse.SIGN, [DIGEST])
     with pytest.raises(SealBroken):
-        world.custody.use(replace(mine, backend="software"), KeyUse.SIGN, [DIGEST])
+        world.custody.use(replace(mine, private=Sealed(mark)), KeyUse.SIGN, [DIGEST])
 
 
 def test_a_key_that_the_token_lost(world: World, token: TokenKeys) -> None:
@@ -291,22 +301,25 @@ def test_a_key_that_no_row_knows_is_swept(world: World, token: TokenKeys) -> Non
     assert len(token.handles()) == kept
     young = token.make(world.cards.keys(serial)[0].id[:-4] + "ffff", Algorithm.ECC_P256)
     assert destroying.sweep_orphans(world.database, token, world.clock()) == 0
-    assert young.handle in token.handles()
+    assert place(young.private).handle in token.handles()
 
 
 def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: TokenKeys) -> None:
     serial = world.card(world.user()[0], "p256")
     key = world.cards.keys(serial)[0]
     with world.database.write() as connection:
+        held = cards.find_key(connection, key.id)
         assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock())
         connection.execute(update(t.card).values(reason="as a crash leaves it"))
-    assert key.handle in token.handles()
+    assert held is not None
+    handle = place(held.private).handle
+    assert handle in token.handles()
     assert destroying.sweep(world.database, token, world.clock()) == 1
-    assert key.handle not in token.handles()
+    assert handle not in token.handles()
     with world.database.read() as connection:
         gone = cards.find_key(connection, key.id)
     assert gone is not None
-    assert (gone.sealed_private, gone.handle) == (None, None)
+    assert gone.private == Destroyed()
     assert told(world) == [("pkcs11", key.id)]
 
 
@@ -356,7 +369,7 @@ def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> Non
 
 SERVICE = """
 import json, sys, time
-from cloud_keystore.custody.backends.pkcs11_pool import Pool
+from cloud_keystore.custody.backends.pkcs11 import Pool
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 if __name__ == "__main__":
     pool = Pool(TokenAddress(*sys.argv[1:]), 1)

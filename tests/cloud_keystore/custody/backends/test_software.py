@@ -14,16 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from cloud_keystore.custody.backends import arithmetic
-from cloud_keystore.custody.backends import software as software_keys
-from cloud_keystore.custody.backends.keys import SOFTWARE, Keys
-from cloud_keystore.custody.backends.making import key_context
-from cloud_keystore.custody.backends.software import SoftwareKeys
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
+from cloud_keystore.custody.backends import software
+from cloud_keystore.custody.backends.keys import Keys, key_context
+from cloud_keystore.custody.backends.software import SoftwareKeys, import_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
-from cloud_keystore.model.cards import Key
-from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound
+from cloud_keystore.model.cards import SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
+from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound, MalformedKeyInput
+from private_keys import keys
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
 DIGEST = sha256(b"document").digest()
@@ -39,13 +39,31 @@ class Opening(Seal):
         return super().open(sealed, context)
 
 
-def new_key(key_id: str, algorithm: Algorithm = Algorithm.ECC_P256) -> Key:
+def new_key(key_id: str, algorithm: Algorithm = Algorithm.ECC_P256) -> HeldKey:
     made = SoftwareKeys(SEAL, os.urandom).make(key_id, algorithm)
     now = datetime(2026, 11, 23, tzinfo=UTC)
-    return Key(key_id, "c", 0x9A, algorithm, b"", made.sealed_private, now, made.public_der)
+    return HeldKey(
+        id=key_id,
+        card_id="c",
+        key_ref=0x9A,
+        algorithm=algorithm,
+        certificate=b"",
+        create_time=now,
+        public_key=made.public_der,
+        private=made.private,
+    )
 
 
-def sign(keys: SoftwareKeys, key: Key) -> None:
+def with_sealed(key: HeldKey, private: bytes) -> HeldKey:
+    return replace(key, private=Sealed(private))
+
+
+def sealed_of(key: HeldKey) -> bytes:
+    assert isinstance(key.private, Sealed)
+    return key.private.private
+
+
+def sign(keys: SoftwareKeys, key: HeldKey) -> None:
     (signature,) = keys.use(key, KeyUse.SIGN, [DIGEST])
     public = load_der_public_key(key.public_key)
     assert isinstance(public, ec.EllipticCurvePublicKey)
@@ -58,7 +76,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
     for _ in range(3):
         sign(keys, key)
     assert seal.count == 1
-    now[0] += software_keys.OPEN_SECONDS
+    now[0] += software.OPEN_SECONDS
     sign(keys, key)
     assert seal.count == 2
     keys.destroy(key)
@@ -67,7 +85,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
 
 
 def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(software_keys, "MOST_OPEN", 2)
+    monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
     keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
     for key in (*held, held[2], held[1], held[0]):
@@ -78,31 +96,38 @@ def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) 
 def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
     keys, key = SoftwareKeys(SEAL, os.urandom), new_key("k")
     sign(keys, key)
-    with pytest.raises(KeyNotFound, match="destroyed"):
-        keys.use(replace(key, sealed_private=None), KeyUse.SIGN, [DIGEST])
-    altered = bytes([*(key.sealed_private or b"")[:-1], 0])
+    for gone in (Destroyed(), OnToken(b"handle", sealed_of(key))):
+        with pytest.raises(KeyNotFound):
+            keys.use(replace(key, private=gone), KeyUse.SIGN, [DIGEST])
+    altered = bytes([*sealed_of(key)[:-1], 0])
     with pytest.raises(SealBroken):
-        keys.use(replace(key, sealed_private=altered + b"\0"), KeyUse.SIGN, [DIGEST])
+        keys.use(with_sealed(key, altered + b"\0"), KeyUse.SIGN, [DIGEST])
 
 
 def test_a_key_under_the_row_of_another_is_refused() -> None:
     keys, mine, other = SoftwareKeys(SEAL, os.urandom), new_key("mine"), new_key("other")
     with pytest.raises(SealBroken):
-        keys.use(replace(mine, sealed_private=other.sealed_private), KeyUse.SIGN, [DIGEST])
+        keys.use(with_sealed(mine, sealed_of(other)), KeyUse.SIGN, [DIGEST])
     with pytest.raises(SealBroken, match="not the one of its public key"):
         keys.use(replace(mine, public_key=other.public_key), KeyUse.SIGN, [DIGEST])
 
 
 def test_what_is_no_key_is_refused() -> None:
-    key = replace(new_key("k"), sealed_private=SEAL.close(b"junk", key_context("k")))
+    key = with_sealed(new_key("k"), SEAL.close(b"junk", key_context("k")))
     with pytest.raises(SealBroken, match="altered"):
         SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
 
 
-def test_a_key_of_an_unknown_backend_is_refused() -> None:
+def test_a_key_of_a_backend_that_is_not_there_is_refused() -> None:
     keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
-    with pytest.raises(KeyBackendUnavailable, match="phone"):
-        keys.use(replace(new_key("k"), backend="phone"), KeyUse.SIGN, [DIGEST])
+    with pytest.raises(KeyBackendUnavailable, match="pkcs11"):
+        keys.use(replace(new_key("k"), private=OnToken(b"", b"")), KeyUse.SIGN, [DIGEST])
+
+
+def test_a_destroyed_key_is_refused() -> None:
+    keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
+    with pytest.raises(KeyNotFound, match="destroyed"):
+        keys.use(replace(new_key("k"), private=Destroyed()), KeyUse.SIGN, [DIGEST])
 
 
 def test_a_batch_keeps_its_order() -> None:
@@ -127,6 +152,43 @@ def test_both_ways_to_sign_a_block_agree(name: str) -> None:
     prefix, size = padding.DIGEST_INFO[name]
     info = prefix + os.urandom(size)
     padded = b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
-    made = arithmetic.generate(Algorithm.RSA_2048)
-    raw = arithmetic.use(made.pkcs8, KeyUse.DECRYPT, padded, os.urandom)
-    assert arithmetic.use(made.pkcs8, KeyUse.SIGN, padded, os.urandom) == raw
+    key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
+    assert held.use(key, KeyUse.SIGN, [padded]) == held.use(key, KeyUse.DECRYPT, [padded])
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_a_key_from_elsewhere_is_sealed_as_one_made_here(algorithm: Algorithm) -> None:
+    private = keys.generate(algorithm)
+    made = import_key("k", algorithm, keys.encode(private), SEAL)
+    assert isinstance(made.private, Sealed)
+    opened = software.open_pkcs8(SEAL.open(made.private.private, key_context("k")))
+    assert opened.private.public_key() == private.public_key() == made.public
+
+
+def test_a_bad_key_from_elsewhere_is_refused() -> None:
+    with pytest.raises(MalformedKeyInput, match="repeated") as refusal:
+        import_key("k", Algorithm.ECC_P256, b"\x5a" * 32, SEAL)
+    assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key_use", "data", "said"),
+    [
+        (Algorithm.RSA_2048, KeyUse.DECRYPT, b"\xff" * 256, "beyond the key's modulus"),
+        (Algorithm.ECC_P256, KeyUse.AGREE, b"\4" + b"\1" * 64, "not on the key's curve"),
+        (Algorithm.X25519, KeyUse.AGREE, bytes(32), "agrees with everybody"),
+        (Algorithm.ECC_P256, KeyUse.DECRYPT, b"\1" * 32, "cannot be used so"),
+    ],
+)
+def test_what_the_key_cannot_take_is_refused(
+    algorithm: Algorithm, key_use: KeyUse, data: bytes, said: str
+) -> None:
+    held = SoftwareKeys(SEAL, os.urandom)
+    with pytest.raises(MalformedKeyInput, match=said):
+        held.use(new_key("k", algorithm), key_use, [data])
+
+
+def test_no_secret_in_a_repr() -> None:
+    made = SoftwareKeys(SEAL, os.urandom).make("k", Algorithm.ECC_P256)
+    assert isinstance(made.private, Sealed)
+    assert repr(made.private.private) not in repr(made)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.custody.credentials.hashing import Hashing
-from cloud_keystore.model.cards import PIN
 from cloud_keystore.model.errors import Overloaded
 from cloud_keystore.model.passcodes import Verified
 from support.keystore_world import PASSCODE, World
@@ -23,9 +23,9 @@ def test_who_is_refused_for_load_has_spent_no_try(world: World) -> None:
     with hashing.turn():
         for _ in range(10):
             with pytest.raises(Overloaded):
-                passcodes.verify(serial, PIN, b"000000", pc.identity.id)
-    assert passcodes.status(serial, PIN).tries_left == 3
-    assert isinstance(passcodes.verify(serial, PIN, PASSCODE, pc.identity.id), Verified)
+                passcodes.verify(serial, KeyRef.PIN, b"000000", pc.identity.id)
+    assert passcodes.status(serial, KeyRef.PIN).tries_left == 3
+    assert isinstance(passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified)
 
 
 def test_no_more_than_allowed_at_once() -> None:

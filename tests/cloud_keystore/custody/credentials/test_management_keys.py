@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_os.piv.algorithms import BLOCK_BYTES, MANAGEMENT_KEY_BYTES
+from card_os.piv.names import Cipher
 from cloud_keystore.custody.credentials.management_keys import encipher
-from cloud_keystore.model.algorithms import Cipher
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import (
     AdministratorNeeded,
@@ -28,9 +29,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import (
-    BLOCK_BYTES,
     GUESS_LIMIT,
-    KEY_BYTES,
     WEAK_DES_KEYS,
     broken_rule,
     factory_key,
@@ -77,7 +76,7 @@ def aes(block: bytes) -> bytes:
 
 def test_the_factory_key_is_the_well_known_one() -> None:
     assert factory_key(AES_192) == KEY
-    assert {cipher: len(factory_key(cipher)) for cipher in Cipher} == KEY_BYTES
+    assert {cipher: len(factory_key(cipher)) for cipher in Cipher} == MANAGEMENT_KEY_BYTES
 
 
 def test_external_authentication(world: World, serial: str, pc: Enrolled) -> None:
@@ -97,7 +96,7 @@ def test_mutual_authentication(world: World, serial: str, pc: Enrolled) -> None:
 
 @pytest.mark.parametrize("cipher", Cipher)
 def test_a_block_under_each_cipher(cipher: Cipher) -> None:
-    key = bytes(range(1, KEY_BYTES[cipher] + 1))
+    key = bytes(range(1, MANAGEMENT_KEY_BYTES[cipher] + 1))
     block = bytes(range(BLOCK_BYTES[cipher]))
     algorithm = TripleDES(key) if cipher is Cipher.TDEA else AES(key)
     assert Mode(algorithm, ECB()).decryptor().update(encipher(cipher, key, block)) == block
@@ -307,7 +306,7 @@ def test_the_weak_keys_of_des() -> None:
 
 @given(cipher=st.sampled_from(Cipher), key=st.binary(max_size=40))
 def test_any_bytes_are_a_key_or_break_a_rule(cipher: Cipher, key: bytes) -> None:
-    assert broken_rule(cipher, key) is not None or len(key) == KEY_BYTES[cipher]
+    assert broken_rule(cipher, key) is not None or len(key) == MANAGEMENT_KEY_BYTES[cipher]
 
 
 def test_no_key_and_no_proof_in_the_database(

@@ -39,7 +39,7 @@ class DigitalSignature(core.Sequence):
 def verified(world: World, serial: str, profile: str) -> ec.EllipticCurvePublicKey:
     """The key of a card, its certificate verified as a client does it (part 2, 4.1.1, H5)."""
     _, curve, oid, hashed, signature_oid = SUITES[profile]
-    image = world.cards.image(serial)
+    image = world.image(serial)
     assert image.secure_messaging is not None
     assert image.cipher_suite == SUITES[profile][0]
     whole = image.secure_messaging.certificate
@@ -52,7 +52,7 @@ def verified(world: World, serial: str, profile: str) -> ec.EllipticCurvePublicK
     signer_object = dict(tlv.decode(image.objects[ObjectTag.SECURE_MESSAGING_SIGNER]))
     assert list(signer_object) == [0x70, 0x71, 0xFE]
     signer = x509.load_der_x509_certificate(signer_object[0x70])
-    signer.verify_directly_issued_by(world.cards.authorities.cards.certificate)
+    signer.verify_directly_issued_by(world.issuing.authorities.cards.certificate)
     assert signer.not_valid_after_utc >= image.card.expire_time
     usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert CONTENT_SIGNING in usage
@@ -124,14 +124,14 @@ def test_cards_that_do_not_agree(world: World, ada: tuple[User, Enrolled]) -> No
     world.cards.suspend(serial)
     with pytest.raises(CardNotInUse):
         agree(serial, 0x27, point, "pc")
-    pending = world.cards.issue(os.urandom(16), ada[0].id, "sm-cs2").card.serial
+    pending = world.issuing.issue(os.urandom(16), ada[0].id, "sm-cs2").card.serial
     with pytest.raises(CardNotInUse):
         agree(pending, 0x27, point, "pc")
 
 
 def test_key_04_is_in_no_operation(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    assert 0x04 not in {key.key_ref for key in world.cards.image(serial).keys}
+    assert 0x04 not in {key.key_ref for key in world.image(serial).keys}
     with pytest.raises(KeyNotFound):
         world.ask(serial, pc, key_ref=0x04)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,8 @@ from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyErro
 from cloud_keystore.custody.sealing.sealing_keys import Source, add_key, key_text, open_seal
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.run.service import Service
+from cloud_keystore.run.opening import open_keystore
+from cloud_keystore.run.owning import own
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
@@ -237,7 +239,8 @@ def test_the_commands_change_the_key(database: Database, tmp_path: Path) -> None
 
 def test_a_service_that_runs_forgets_a_retired_key(tmp_path: Path) -> None:
     folder, new = tmp_path / "keystore", tmp_path / "new"
-    Service(Settings(folder)).hand_over().close()
+    with closing(own(Settings(folder))) as hold, open_keystore(Settings(folder), hold):
+        pass
     old = folder / "sealing.key"
     both = ["--sealing-key", f"file:{new}", "--sealing-key", f"file:{old}"]
     assert run(folder, "add", f"file:{new}", "--make").exit_code == 0

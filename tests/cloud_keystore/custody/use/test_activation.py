@@ -9,10 +9,10 @@ from datetime import datetime
 import pytest
 from sqlalchemy import update
 
+from card_os.uses import KeyUse
 from cloud_keystore.approval import statement
-from cloud_keystore.custody.backends.keys import SOFTWARE, Keys
-from cloud_keystore.model.algorithms import KeyUse
-from cloud_keystore.model.cards import CardEvent, Key
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.model.cards import SOFTWARE, CardEvent, HeldKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -229,13 +229,15 @@ class SlowBackend:
     def __init__(self, world: World) -> None:
         self.world = world
         self.make = world.custody.make
-        self.destroy = world.custody.destroy
 
-    def use(self, key: Key, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         made = self.world.custody.use(key, key_use, inputs)
         self.world.clock.forward(seconds=STALLED_TIME.total_seconds() + 1)
         self.world.sweep()
         return made
+
+    def destroy(self, key: HeldKey) -> None:
+        """None is destroyed here."""
 
 
 def slow(world: World) -> Keys:

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from card_os.piv.names import Algorithm
 from cloud_keystore.custody.use.commitment import commits
-from cloud_keystore.model.algorithms import Algorithm
 from cloud_keystore.model.cards import Key
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

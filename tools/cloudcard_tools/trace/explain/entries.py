@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
+from card_os import commands
 from card_os.apdu import Command
 from card_os.application import Application
 from card_os.explanation import Meaning, Parts
@@ -27,7 +28,7 @@ from card_os.trace.lines import (
     Sent,
     Step,
 )
-from cloudcard_tools.trace.explain import key_words, names, words
+from cloudcard_tools.trace.explain import key_words, words
 from cloudcard_tools.trace.explain.data_objects import DataObject, count, octets, row, rows
 from cloudcard_tools.trace.explain.parts import EVERYWHERE
 
@@ -257,7 +258,7 @@ class _Reading:
             return _Words(Kind.COMMAND, words.command(apdu), apdu)
         explanation = self._interpreter.explain(command)
         title = words.title(command, explanation)
-        if command.ins == names.GET_RESPONSE and not command.data:
+        if command.ins == commands.Ins.GET_RESPONSE and not command.data:
             return _Words(Kind.COMMAND, title, apdu)
         if self._command is None or _header(self._command) != _header(command):
             self._sent = b""  # no part of that chain

@@ -13,12 +13,10 @@ from card_os.administration import (
     GenerateKey,
     ImportKey,
     MoveKey,
-    PinPolicy,
     RequestChallenge,
     ResetCard,
     SetManagementKey,
     SetTries,
-    TouchPolicy,
     WriteObject,
 )
 from card_os.keys import (
@@ -26,7 +24,6 @@ from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     KeyResult,
-    KeyUse,
     PasscodeStatus,
     Refusal,
     ResetPasscode,
@@ -35,6 +32,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
+from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloudcard_tools.trace.explain.data_objects import count, octets
 from cloudcard_tools.trace.explain.names import KEYS, algorithm, key
 from cloudcard_tools.trace.explain.values import object_name, text

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from card_os import commands
 from card_os.piv.names import (
     AID,
+    ATTESTATION,
+    ATTESTATION_CERTIFICATE,
     EXTENSION_OBJECTS,
     RETIRED,
     RETIRED_CERTIFICATES,
+    RID,
     Algorithm,
     Cipher,
     CipherSuite,
@@ -19,13 +23,11 @@ from card_os.piv.names import (
 )
 from card_os.status import SW
 
-SELECT, GET_RESPONSE, MANAGE_CHANNEL, GET_DATA_EVEN = 0xA4, 0xC0, 0x70, 0xCA
+GET_DATA_EVEN = 0xCA
 INSTRUCTIONS: Mapping[int, str] = {
     **{int(each): each.name.replace("_", " ") for each in Ins},
     **{int(each): each.name.replace("_", " ") for each in Extension},
-    SELECT: "SELECT",
-    GET_RESPONSE: "GET RESPONSE",
-    MANAGE_CHANNEL: "MANAGE CHANNEL",
+    **{int(each): each.name.replace("_", " ") for each in commands.Ins},
     GET_DATA_EVEN: "GET DATA (CA)",
     0x22: "MANAGE SECURITY ENVIRONMENT",
     0x2A: "PERFORM SECURITY OPERATION",
@@ -54,7 +56,7 @@ KEYS: Mapping[int, str] = {
     int(KeyRef.PUK): "PUK",
     int(KeyRef.GLOBAL_PIN): "global PIN",
     **{key_ref: f"retired key {count}" for count, key_ref in enumerate(RETIRED, 1)},
-    0xF9: "attestation",
+    ATTESTATION: "attestation",
 }
 UPPER = {"chuid": "CHUID", "ccc": "CCC"}
 OBJECTS: Mapping[int, str] = {
@@ -64,12 +66,12 @@ OBJECTS: Mapping[int, str] = {
     },
     **{tag: f"retired certificate {count}" for count, tag in enumerate(RETIRED_CERTIFICATES, 1)},
     **{tag: f"notes of Yubico's tools {tag:06X}" for tag in EXTENSION_OBJECTS},
-    0x5FFF01: "attestation certificate",
+    ATTESTATION_CERTIFICATE: "attestation certificate",
     0xDF30: "version of MUSCLE",
 }
 APPLICATIONS: Mapping[bytes, str] = {  # by the longest that all their versions have in common
     AID[:9]: "PIV",
-    bytes.fromhex("A000000308"): "an application of NIST",
+    RID: "an application of NIST",
     bytes.fromhex("A000000079"): "ActivIdentity",
     bytes.fromhex("A000000151000000"): "GlobalPlatform's issuer security domain",
     bytes.fromhex("A000000003000000"): "issuer security domain of Visa",

@@ -4,65 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from card_os import tlv
+from card_os import commands, secure_messaging, tlv
 from card_os.apdu import Command
 from card_os.explanation import NONE, Meaning, Part, Parts
-from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins, ObjectTag
-from cloudcard_tools.trace.explain import certificates, names, values
+from card_os.piv.names import (
+    ATTESTATION_CERTIFICATE,
+    CERTIFICATE_OF_KEY,
+    CapabilityTag,
+    CertificateTag,
+    Extension,
+    Ins,
+    KeyHistoryTag,
+    MechanismTag,
+    ObjectTag,
+    PublicKeyTag,
+    Tag,
+)
+from cloudcard_tools.trace.explain import certificates, values
 
-TAG_LIST, CONTENTS = 0x5C, 0x53
-ERROR_DETECTION = {0xFE: Part("error detection")}
+ERROR_DETECTION: Parts = {CertificateTag.ERROR_DETECTION: Part("error detection")}
 AUTHENTICATION: Parts = {
-    0x80: Part("witness"),
-    0x81: Part("challenge"),
-    0x82: Part("response"),
-    0x85: Part("exponentiation"),
+    Tag.WITNESS: Part("witness"),
+    Tag.CHALLENGE: Part("challenge"),
+    Tag.RESPONSE: Part("response"),
+    Tag.EXPONENTIATION: Part("exponentiation"),
 }
 POLICIES: Parts = {
-    0xAA: Part("PIN policy", values.pin_policy),
-    0xAB: Part("touch policy", values.touch_policy),
+    MechanismTag.PIN_POLICY: Part("PIN policy", values.pin_policy),
+    MechanismTag.TOUCH_POLICY: Part("touch policy", values.touch_policy),
 }
 PUBLIC_KEY: Parts = {
-    0x81: Part("modulus"),
-    0x82: Part("exponent", values.number),
-    0x86: Part("point"),
+    PublicKeyTag.MODULUS: Part("modulus"),
+    PublicKeyTag.EXPONENT: Part("exponent", values.number),
+    PublicKeyTag.POINT: Part("point"),
 }
-AID = Part("AID", values.application)
+NAMED = Part("AID", values.application)
 EVERYWHERE: Parts = {  # at the top, whatever the command
-    TAG_LIST: Part("tag list", values.data_object),
-    CONTENTS: Part("contents"),
-    0x7C: Part("dynamic authentication template", inside=AUTHENTICATION),
+    Tag.TAG_LIST: Part("tag list", values.data_object),
+    Tag.DATA: Part("contents"),
+    Tag.DYNAMIC_AUTHENTICATION: Part("dynamic authentication template", inside=AUTHENTICATION),
     0x61: Part(
         "application properties",
         inside={
-            0x4F: AID,
+            0x4F: NAMED,
             0x50: Part("application label", values.text),
-            0x79: Part("allocation authority", inside={0x4F: AID}),
+            0x79: Part("allocation authority", inside={0x4F: NAMED}),
             0x5F50: Part("address", values.text),
-            0xAC: Part(
+            Tag.CONTROL_REFERENCE: Part(
                 "algorithms",
-                inside={0x80: Part("algorithm", values.algorithm), 0x06: Part("identifier")},
+                inside={
+                    MechanismTag.MECHANISM: Part("algorithm", values.algorithm),
+                    0x06: Part("identifier"),
+                },
             ),
         },
     ),
-    0x7E: Part(
+    ObjectTag.DISCOVERY: Part(
         "discovery object",
-        inside={0x4F: AID, 0x5F2F: Part("PIN usage policy", values.pin_usage)},
+        inside={0x4F: NAMED, 0x5F2F: Part("PIN usage policy", values.pin_usage)},
     ),
-    0x7F49: Part("public key", inside=PUBLIC_KEY),
-    0x87: Part("enciphered data"),
-    0x8E: Part("checksum"),
-    0x97: Part("Le"),
-    0x99: Part("status word", values.status),
-    0xAC: Part(
+    Tag.PUBLIC_KEY: Part("public key", inside=PUBLIC_KEY),
+    secure_messaging.CRYPTOGRAM: Part("enciphered data"),
+    secure_messaging.CHECKSUM: Part("checksum"),
+    secure_messaging.LE: Part("Le"),
+    secure_messaging.STATUS: Part("status word", values.status),
+    Tag.CONTROL_REFERENCE: Part(
         "control reference template",
-        inside={0x80: Part("algorithm", values.algorithm), 0x81: Part("parameter"), **POLICIES},
+        inside={
+            MechanismTag.MECHANISM: Part("algorithm", values.algorithm),
+            MechanismTag.PARAMETER: Part("parameter"),
+            **POLICIES,
+        },
     ),
 }
 CERTIFICATE: Parts = {
-    0x70: Part("certificate", certificates.owner),
-    0x71: Part("certificate info", values.compression),
-    0x72: Part("MSCUID"),
+    CertificateTag.CERTIFICATE: Part("certificate", certificates.owner),
+    CertificateTag.INFO: Part("certificate info", values.compression),
+    CertificateTag.MSCUID: Part("MSCUID"),
     **ERROR_DETECTION,
 }
 BIOMETRICS: Parts = {0xBC: Part("image"), **ERROR_DETECTION}
@@ -79,24 +97,24 @@ OBJECTS: Mapping[int, Parts] = {  # SP 800-73-5 part 1, appendix A; what 53 hold
         **ERROR_DETECTION,
     },
     ObjectTag.CCC: {
-        0xF0: Part("card identifier"),
-        0xF1: Part("version of the capability container"),
-        0xF2: Part("version of the capability grammar"),
-        0xF3: Part("applications' addresses"),
-        0xF4: Part("PKCS#15"),
-        0xF5: Part("registered data model"),
-        0xF6: Part("access control rules"),
-        0xF7: Part("card APDUs"),
-        0xFA: Part("redirection"),
-        0xFB: Part("capability tuples"),
-        0xFC: Part("status tuples"),
-        0xFD: Part("next CCC"),
+        CapabilityTag.CARD_IDENTIFIER: Part("card identifier"),
+        CapabilityTag.CONTAINER_VERSION: Part("version of the capability container"),
+        CapabilityTag.GRAMMAR_VERSION: Part("version of the capability grammar"),
+        CapabilityTag.APPLICATIONS: Part("applications' addresses"),
+        CapabilityTag.PKCS15: Part("PKCS#15"),
+        CapabilityTag.DATA_MODEL: Part("registered data model"),
+        CapabilityTag.ACCESS_RULES: Part("access control rules"),
+        CapabilityTag.CARD_APDUS: Part("card APDUs"),
+        CapabilityTag.REDIRECTION: Part("redirection"),
+        CapabilityTag.CAPABILITY_TUPLES: Part("capability tuples"),
+        CapabilityTag.STATUS_TUPLES: Part("status tuples"),
+        CapabilityTag.NEXT_CONTAINER: Part("next CCC"),
         **ERROR_DETECTION,
     },
     ObjectTag.KEY_HISTORY: {
-        0xC1: Part("keys with a certificate on the card", values.number),
-        0xC2: Part("keys with a certificate elsewhere", values.number),
-        0xF3: Part("address of the certificates", values.text),
+        KeyHistoryTag.ON_CARD: Part("keys with a certificate on the card", values.number),
+        KeyHistoryTag.OFF_CARD: Part("keys with a certificate elsewhere", values.number),
+        KeyHistoryTag.URL: Part("address of the certificates", values.text),
         **ERROR_DETECTION,
     },
     ObjectTag.SECURITY_OBJECT: {
@@ -118,9 +136,12 @@ OBJECTS: Mapping[int, Parts] = {  # SP 800-73-5 part 1, appendix A; what 53 hold
     ObjectTag.FINGERPRINTS: BIOMETRICS,
     ObjectTag.FACIAL_IMAGE: BIOMETRICS,
     ObjectTag.IRIS_IMAGES: BIOMETRICS,
-    ObjectTag.SECURE_MESSAGING_SIGNER: {**CERTIFICATE, 0x7F21: Part("intermediate certificate")},
+    ObjectTag.SECURE_MESSAGING_SIGNER: {
+        **CERTIFICATE,
+        Tag.VERIFIABLE_CERTIFICATE: Part("intermediate certificate"),
+    },
     **dict.fromkeys(CERTIFICATE_OF_KEY.values(), CERTIFICATE),
-    0x5FFF01: CERTIFICATE,
+    ATTESTATION_CERTIFICATE: CERTIFICATE,
 }
 METADATA: Parts = {
     0x01: Part("algorithm", values.of_metadata),
@@ -143,8 +164,8 @@ IMPORTED: Parts = {
 }
 PLAIN: Meaning = lambda _: ""  # noqa: E731 (a row of the tables below)
 SENT: Mapping[int, Meaning] = {  # of command data that is no data object
-    names.SELECT: PLAIN,  # its title says which application
-    names.GET_RESPONSE: PLAIN,
+    commands.Ins.SELECT: PLAIN,  # its title says which application
+    commands.Ins.GET_RESPONSE: PLAIN,
     Ins.GET_DATA: PLAIN,
     Ins.VERIFY: lambda _: "a passcode, hidden",
     Ins.CHANGE_REFERENCE_DATA: lambda _: "two passcodes, hidden",
@@ -152,7 +173,7 @@ SENT: Mapping[int, Meaning] = {  # of command data that is no data object
     Extension.SET_MANAGEMENT_KEY: lambda data: values.algorithm(data[:1]) + " key, hidden",
 }
 RECEIVED: Mapping[int, Meaning] = {  # of response data that is no data object
-    names.MANAGE_CHANNEL: values.number,
+    commands.Ins.MANAGE_CHANNEL: values.number,
     Extension.GET_VERSION: values.version,
     Extension.GET_SERIAL: values.number,
     Extension.ATTEST: certificates.owner,
@@ -189,10 +210,10 @@ def object_tag(command: Command) -> int | None:
         tag, value = next(tlv.decode(command.data))
     except (tlv.TlvError, StopIteration):
         return None
-    return int.from_bytes(value[:3]) if tag == TAG_LIST else tag
+    return int.from_bytes(value[:3]) if tag == Tag.TAG_LIST else tag
 
 
 def _of_object(command: Command) -> Parts:
     tag = object_tag(command)
     contents = OBJECTS.get(tag, NONE) if tag is not None else NONE
-    return {**EVERYWHERE, CONTENTS: Part("contents", inside=contents)}
+    return {**EVERYWHERE, Tag.DATA: Part("contents", inside=contents)}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from card_os.administration import PinPolicy, TouchPolicy
 from card_os.piv.names import AID
+from card_os.uses import PinPolicy, TouchPolicy
 from cloudcard_tools.trace.explain import names
 
 MOST_TEXT = 80  # characters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from card_os import commands
 from card_os.apdu import Command
 from card_os.application import Application
 from card_os.commands import PARSERS
@@ -83,7 +84,7 @@ class Interpreter:
         if not self._applications:
             return piv(found)
         if not found.is_proprietary and found.ins in PARSERS:
-            if found.ins == names.SELECT:
+            if found.ins == commands.Ins.SELECT:
                 self._select(found)
             return piv(found)
         application = self._selected.get(found.channel, self._applications[0])
@@ -191,8 +192,8 @@ def _move(found: Command) -> str:
 
 
 SUBJECTS: Mapping[int, Callable[[Command], str]] = {
-    names.SELECT: _application,
-    names.MANAGE_CHANNEL: _channel,
+    commands.Ins.SELECT: _application,
+    commands.Ins.MANAGE_CHANNEL: _channel,
     names.GET_DATA_EVEN: lambda found: values.object_name(found.p1 << 8 | found.p2),
     Ins.VERIFY: _verify,
     Ins.CHANGE_REFERENCE_DATA: _of_key,

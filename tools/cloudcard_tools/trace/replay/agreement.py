@@ -15,10 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins
+from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins, Tag
 
-TEMPLATE, CHALLENGE, RESPONSE = 0x7C, 0x81, 0x82  # of GENERAL AUTHENTICATE (part 2, table 7)
-TRIES, MORE = 0x63C0, 0x61
+TRIES_LEFT, MORE = 0x63C0, 0x61
 HASHES: Mapping[int, SHA256 | SHA384] = {32: SHA256(), 48: SHA384()}  # by the curve's bytes
 
 PublicKey: TypeAlias = PublicKeyTypes | None
@@ -38,7 +37,7 @@ class Exchange:
         and how much is left to fetch depends on how much there is.
         """
         expected, actual = (int.from_bytes(each[-2:]) for each in (self.expected, self.actual))
-        tries = expected & 0xFFF0 == actual & 0xFFF0 == TRIES
+        tries = expected & 0xFFF0 == actual & 0xFFF0 == TRIES_LEFT
         return expected == actual or tries or expected >> 8 == actual >> 8 == MORE
 
 
@@ -63,7 +62,7 @@ def is_signature(exchange: Exchange) -> bool:
     if command.ins != Ins.GENERAL_AUTHENTICATE or command.p2 not in CERTIFICATE_OF_KEY:
         return False
     asked, actual = _template(command.data), _template(exchange.actual[:-2])
-    return bool(asked and asked.get(CHALLENGE) and actual and RESPONSE in actual)
+    return bool(asked and asked.get(Tag.CHALLENGE) and actual and Tag.RESPONSE in actual)
 
 
 def verifies(key: PublicKeyTypes, data: bytes, signature: bytes) -> bool:
@@ -101,9 +100,9 @@ def _authentication(exchange: Exchange, public_key: PublicKey) -> bool:
         return exchange.expected == exchange.actual
     if expected.keys() != actual.keys():
         return False
-    signed = None if asked is None else asked.get(CHALLENGE)
+    signed = None if asked is None else asked.get(Tag.CHALLENGE)
     if signed and is_signature(exchange):
-        return public_key is None or verifies(public_key, signed, actual[RESPONSE])
+        return public_key is None or verifies(public_key, signed, actual[Tag.RESPONSE])
     return all(len(expected[tag]) == len(actual[tag]) for tag in expected)
 
 
@@ -121,7 +120,7 @@ def _new_key(exchange: Exchange, _: PublicKey) -> bool:
 
 def _template(data: bytes) -> Mapping[int, bytes] | None:
     try:
-        return dict(tlv.decode(tlv.decode_one(TEMPLATE, data)))
+        return dict(tlv.decode(tlv.decode_one(Tag.DYNAMIC_AUTHENTICATION, data)))
     except tlv.TlvError:
         return None
 

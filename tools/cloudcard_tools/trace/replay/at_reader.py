@@ -14,15 +14,14 @@ from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from card_os import tlv
-from card_os.apdu import Command, is_secured
-from card_os.piv.names import CERTIFICATE_OF_KEY, Extension, Ins, KeyRef, Tag
+from card_os import commands, tlv
+from card_os.apdu import CHAINED, Command, is_secured
+from card_os.piv.names import CERTIFICATE_OF_KEY, RID, Extension, Ins, KeyRef, MechanismTag, Tag
 from card_os.status import CardError
 from card_os.trace.lines import Abandoned, Image, Line, Power, Received, Sent, Step, read_all
 from card_os.trace.replay import Difference
 from card_os.trace.words import TraceError
 from cloudcard_tools.trace.in_reader import (
-    GET_RESPONSE,
     Reader,
     check_count,
     fetch,
@@ -35,12 +34,11 @@ from cloudcard_tools.trace.replay.agreement import Exchange, agrees, is_signatur
 from cloudcard_tools.trace.replay.passcodes import OK, TAKES_PASSCODES, Passcodes, is_refused
 from cloudcard_tools.trace.replay.replaying import MOST_DIFFERENCES, Outcome, opened, texts
 
-SELECT_PIV = bytes.fromhex("00A4040005A000000308")
-CHAINED = 0x10  # of CLA
+SELECT_PIV = bytes(Command(0, commands.Ins.SELECT, commands.BY_NAME, 0, RID))
 
 READING = frozenset(
     {
-        *(0xA4, GET_RESPONSE, 0x70),  # SELECT, MANAGE CHANNEL
+        *commands.Ins,
         *(0xCA, 0xB0, 0xB2, 0x84),  # GET DATA, READ BINARY, READ RECORD, GET CHALLENGE
         *(Ins.GET_DATA, Ins.VERIFY, Ins.GENERAL_AUTHENTICATE),
         Extension.GET_METADATA,
@@ -163,8 +161,14 @@ class Telling:
                     pass
 
     def _tell(self, group: Group) -> Iterator[Difference]:
-        *parts, last = [each for each in group if each.instruction != GET_RESPONSE] or group[:1]
-        fetches = [each for each in group if each.instruction == GET_RESPONSE and each is not last]
+        *parts, last = [
+            each for each in group if each.instruction != commands.Ins.GET_RESPONSE
+        ] or group[:1]
+        fetches = [
+            each
+            for each in group
+            if each.instruction == commands.Ins.GET_RESPONSE and each is not last
+        ]
         given = self._given(last)
         if self._leaves_out(group, given, in_parts=bool(parts)):
             self.left_out += len(group)
@@ -325,13 +329,15 @@ def _answers_challenge(group: Group) -> bool:
 
 def _mechanism(data: bytes) -> int:
     with suppress(tlv.TlvError, KeyError):
-        return int.from_bytes(dict(tlv.decode(tlv.decode_one(0xAC, data)))[0x80])
+        return int.from_bytes(
+            dict(tlv.decode(tlv.decode_one(Tag.CONTROL_REFERENCE, data)))[MechanismTag.MECHANISM]
+        )
     return 0
 
 
 def _goes_on(before: Sending, sending: Sending) -> bool:
     """Whether a command belongs to the one before it."""
-    if sending.instruction == GET_RESPONSE:
+    if sending.instruction == commands.Ins.GET_RESPONSE:
         return has_more(before.expected)
     chained = before.apdu[0] & CHAINED and before.instruction == sending.instruction
     return bool(chained) and before.expected == OK

@@ -14,16 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from card_os import tlv
+from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.image import CardImage
-from card_os.piv.names import Algorithm
+from card_os.piv.names import Algorithm, CertificateTag, PublicKeyTag, Tag
 
 CURVES: Mapping[int, ec.EllipticCurve] = {
     Algorithm.ECC_P256: ec.SECP256R1(),
     Algorithm.ECC_P384: ec.SECP384R1(),
 }
-RSA = frozenset({Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.RSA_4096})
-PUBLIC_KEY, MODULUS, EXPONENT, POINT = 0x7F49, 0x81, 0x82, 0x86  # part 2, tables 10 and 11
-CERTIFICATE, CERTIFICATE_INFO = 0x70, 0x71  # in a certificate object (part 1, table 10)
 COMPRESSED = b"\x01"
 LARGEST_CERTIFICATE = 64 * 1024  # bytes, also of a compressed one
 
@@ -37,7 +35,7 @@ def of_image(image: CardImage) -> Mapping[int, PublicKeyTypes]:
 def of_answer(algorithm: int, data: bytes) -> PublicKeyTypes | None:
     """What GENERATE ASYMMETRIC KEY PAIR says of the new key."""
     try:
-        return of_template(algorithm, tlv.decode_one(PUBLIC_KEY, data))
+        return of_template(algorithm, tlv.decode_one(Tag.PUBLIC_KEY, data))
     except tlv.TlvError:
         return None
 
@@ -46,13 +44,17 @@ def of_template(algorithm: int, template: bytes) -> PublicKeyTypes | None:
     """What stands in a 7F49; None for what is no key that signs."""
     try:
         parts = dict(tlv.decode(template))
-        if algorithm in RSA:
-            exponent, modulus = (int.from_bytes(parts[tag]) for tag in (EXPONENT, MODULUS))
+        if algorithm in MODULUS_BYTES:
+            exponent, modulus = (
+                int.from_bytes(parts[tag]) for tag in (PublicKeyTag.EXPONENT, PublicKeyTag.MODULUS)
+            )
             return rsa.RSAPublicNumbers(exponent, modulus).public_key()
         if algorithm in CURVES:
-            return ec.EllipticCurvePublicKey.from_encoded_point(CURVES[algorithm], parts[POINT])
+            return ec.EllipticCurvePublicKey.from_encoded_point(
+                CURVES[algorithm], parts[PublicKeyTag.POINT]
+            )
         if algorithm == Algorithm.ED25519:
-            return Ed25519PublicKey.from_public_bytes(parts[POINT])
+            return Ed25519PublicKey.from_public_bytes(parts[PublicKeyTag.POINT])
     except (tlv.TlvError, KeyError, ValueError):
         return None
     return None
@@ -61,9 +63,9 @@ def of_template(algorithm: int, template: bytes) -> PublicKeyTypes | None:
 def of_certificate(contents: bytes) -> PublicKeyTypes | None:
     """From a certificate object, as GET DATA returns it; None where that has none to read."""
     try:
-        objects = dict(tlv.decode(tlv.decode_one(0x53, contents)))
-        certificate = objects[CERTIFICATE]
-        if objects.get(CERTIFICATE_INFO, b"\0") == COMPRESSED:
+        objects = dict(tlv.decode(tlv.decode_one(Tag.DATA, contents)))
+        certificate = objects[CertificateTag.CERTIFICATE]
+        if objects.get(CertificateTag.INFO, b"\0") == COMPRESSED:
             certificate = zlib.decompressobj(wbits=31).decompress(certificate, LARGEST_CERTIFICATE)
         return x509.load_der_x509_certificate(certificate).public_key()
     except (tlv.TlvError, KeyError, ValueError, zlib.error, UnsupportedAlgorithm):

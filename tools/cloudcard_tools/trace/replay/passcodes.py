@@ -6,15 +6,16 @@ from pathlib import Path
 
 from card_os.apdu import Command
 from card_os.piv.names import Ins, KeyRef
+from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING
 from card_os.status import SW, CardError
 from card_os.trace.words import TraceError
 
-PASSCODE_BYTES = 8
-PADDING = b"\xff"
 SHORT_DATA, EXTENDED_DATA = 5, 7  # where the data of a command begins
 OK = int(SW.OK).to_bytes(2)
 TAKES_PASSCODES = frozenset({Ins.VERIFY, Ins.CHANGE_REFERENCE_DATA, Ins.RESET_RETRY_COUNTER})
-REFUSED = frozenset({0x6300, 0x6982, 0x6983})  # of a passcode, beside 63CX
+REFUSED = frozenset(
+    {0x6300, SW.SECURITY_STATUS_NOT_SATISFIED, SW.AUTHENTICATION_METHOD_BLOCKED}
+)  # of a passcode, beside 63CX
 
 
 def read(path: Path) -> bytes:
@@ -26,7 +27,7 @@ def read(path: Path) -> bytes:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from None
     if not 1 <= len(text) <= PASSCODE_BYTES:
         raise TraceError(f"{path} holds no passcode of 1 to {PASSCODE_BYTES} characters")
-    return text.ljust(PASSCODE_BYTES, PADDING)
+    return text.ljust(PASSCODE_BYTES, PASSCODE_PADDING)
 
 
 def is_refused(response: bytes) -> bool:

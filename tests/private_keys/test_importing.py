@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
 import gmpy2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_der_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.backends.importing import import_key
-from cloud_keystore.custody.backends.making import key_context
-from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.algorithms import FIELD_BYTES, Algorithm
-from cloud_keystore.model.errors import MalformedKeyInput
+from card_os.piv.algorithms import CURVE25519_BYTES, FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from private_keys import importing
+from private_keys.keys import BadKey
 
-SEAL = Seal(b"\x07" * 32, os.urandom)
 RSA = rsa.generate_private_key(65537, 2048)
 RSA_NUMBERS = RSA.private_numbers()
 CURVES = {Algorithm.ECC_P256: ec.SECP256R1(), Algorithm.ECC_P384: ec.SECP384R1()}
-
-
-def imported(algorithm: Algorithm, private: bytes) -> object:
-    """The key that is then kept, opened again."""
-    made = import_key("k", algorithm, private, SEAL)
-    return load_der_private_key(SEAL.open(made.sealed_private, key_context("k")), None)
 
 
 def primes(p: int, q: int, size: int = 128) -> bytes:
@@ -37,15 +26,15 @@ def primes(p: int, q: int, size: int = 128) -> bytes:
 
 def refused(algorithm: Algorithm, private: bytes) -> bool:
     try:
-        import_key("k", algorithm, private, SEAL)
-    except MalformedKeyInput:
+        importing.load(algorithm, private)
+    except BadKey:
         return True
     return False
 
 
 def test_an_rsa_key_is_computed_from_its_primes() -> None:
     for numbers in (primes(RSA_NUMBERS.p, RSA_NUMBERS.q), primes(RSA_NUMBERS.q, RSA_NUMBERS.p)):
-        key = imported(Algorithm.RSA_2048, numbers)
+        key = importing.load(Algorithm.RSA_2048, numbers)
         assert isinstance(key, rsa.RSAPrivateKey)
         assert key.public_key() == RSA.public_key()
 
@@ -54,17 +43,17 @@ def test_an_rsa_key_is_computed_from_its_primes() -> None:
 def test_an_ec_key(algorithm: Algorithm) -> None:
     made = ec.generate_private_key(CURVES[algorithm])
     scalar = made.private_numbers().private_value.to_bytes(FIELD_BYTES[algorithm])
-    key = imported(algorithm, scalar)
+    key = importing.load(algorithm, scalar)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert key.public_key() == made.public_key()
 
 
 def test_keys_of_25519() -> None:
     signing, agreeing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
-    key = imported(Algorithm.ED25519, signing.private_bytes_raw())
+    key = importing.load(Algorithm.ED25519, signing.private_bytes_raw())
     assert isinstance(key, Ed25519PrivateKey)
     assert key.public_key() == signing.public_key()
-    other = imported(Algorithm.X25519, agreeing.private_bytes_raw())
+    other = importing.load(Algorithm.X25519, agreeing.private_bytes_raw())
     assert isinstance(other, X25519PrivateKey)
     assert other.public_key() == agreeing.public_key()
 
@@ -131,7 +120,19 @@ def test_any_primes_of_the_right_length(data: bytes) -> None:
 
 
 def test_no_secret_in_the_refusal() -> None:
-    with pytest.raises(MalformedKeyInput) as refusal:
-        import_key("k", Algorithm.ECC_P256, b"\x5a" * 31 + b"\x5b" * 2, SEAL)
+    with pytest.raises(BadKey) as refusal:
+        importing.load(Algorithm.ECC_P256, b"\x5a" * 31 + b"\x5b" * 2)
     assert "5a5a" not in str(refusal.value)
     assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_one_byte_repeated_is_no_key(algorithm: Algorithm) -> None:
+    size = {**MODULUS_BYTES, **FIELD_BYTES}.get(algorithm, CURVE25519_BYTES)
+    with pytest.raises(BadKey, match="repeated"):
+        importing.load(algorithm, b"\x11" * size)
+
+
+def test_an_unknown_algorithm_is_refused() -> None:
+    with pytest.raises(BadKey, match="06 is no algorithm"):
+        importing.load(0x06, bytes(range(128)))

@@ -1,4 +1,4 @@
-"""Software keys agree with an independent implementation."""
+"""Private keys in use agree with an independent implementation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.backends import arithmetic
-from cloud_keystore.model.algorithms import MODULUS_BYTES, Algorithm, KeyUse
-from cloud_keystore.model.errors import MalformedKeyInput
+from card_os.piv.algorithms import MODULUS_BYTES
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
+from private_keys import using
+from private_keys.keys import generate
+from private_keys.using import BadInput, OpenKey
 
-RSA = arithmetic.generate(Algorithm.RSA_2048)
+RSA = OpenKey.of(generate(Algorithm.RSA_2048))
 CURVES = {
     Algorithm.ECC_P256: (ec.SECP256R1(), 32),
     Algorithm.ECC_P384: (ec.SECP384R1(), 48),
 }
-EC = {algorithm: arithmetic.generate(algorithm) for algorithm in CURVES}
+EC = {algorithm: OpenKey.of(generate(algorithm)) for algorithm in CURVES}
 both_curves = pytest.mark.parametrize("algorithm", CURVES, ids=lambda each: each.name)
 
 
@@ -38,13 +41,13 @@ def rsa_public() -> rsa.RSAPublicKey:
 def test_raw_rsa_signs() -> None:
     digest_info = bytes.fromhex("3031300d060960864801650304020105000420") + b"\x42" * 32
     block = b"\0\1" + b"\xff" * (253 - len(digest_info)) + b"\0" + digest_info
-    signature = arithmetic.use(RSA.pkcs8, KeyUse.SIGN, block, os.urandom)
+    signature = using.use(RSA, KeyUse.SIGN, block, os.urandom)
     rsa_public().verify(signature, b"\x42" * 32, rsa_padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
 def test_raw_rsa_decrypts() -> None:
     cryptogram = rsa_public().encrypt(b"for Ada", rsa_padding.PKCS1v15())
-    block = arithmetic.use(RSA.pkcs8, KeyUse.DECRYPT, cryptogram, os.urandom)
+    block = using.use(RSA, KeyUse.DECRYPT, cryptogram, os.urandom)
     assert block.startswith(b"\0\2")
     assert block.endswith(b"\0for Ada")
 
@@ -52,36 +55,74 @@ def test_raw_rsa_decrypts() -> None:
 @pytest.mark.parametrize("algorithm", MODULUS_BYTES, ids=lambda each: each.name)
 def test_raw_rsa_of_every_size(algorithm: Algorithm) -> None:
     size = MODULUS_BYTES[algorithm]
-    key = arithmetic.generate(algorithm)
+    key = OpenKey.of(generate(algorithm))
     public = key.private.public_key()
     assert isinstance(public, rsa.RSAPublicKey)
     assert public.public_numbers().e == 65537
     digest_info = bytes.fromhex("3041300d060960864801650304020205000430") + b"\x42" * 48
     block = b"\0\1" + b"\xff" * (size - 3 - len(digest_info)) + b"\0" + digest_info
-    signature = arithmetic.use(key.pkcs8, KeyUse.SIGN, block, os.urandom)
+    signature = using.use(key, KeyUse.SIGN, block, os.urandom)
     assert len(signature) == size
     public.verify(signature, b"\x42" * 48, rsa_padding.PKCS1v15(), Prehashed(hashes.SHA384()))
     cryptogram = public.encrypt(b"for Ada", rsa_padding.PKCS1v15())
-    plain = arithmetic.use(key.pkcs8, KeyUse.DECRYPT, cryptogram, os.urandom)
+    plain = using.use(key, KeyUse.DECRYPT, cryptogram, os.urandom)
     assert plain.endswith(b"\0for Ada")
 
 
 def test_a_block_beyond_the_modulus_is_refused() -> None:
-    with pytest.raises(MalformedKeyInput):
-        arithmetic.use(RSA.pkcs8, KeyUse.DECRYPT, b"\xff" * 256, os.urandom)
+    with pytest.raises(BadInput, match="beyond"):
+        using.use(RSA, KeyUse.DECRYPT, b"\xff" * 256, os.urandom)
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 257])
+def test_a_block_of_another_length_is_refused(size: int) -> None:
+    with pytest.raises(BadInput, match=f"{size} bytes"):
+        using.use(RSA, KeyUse.DECRYPT, bytes(size), os.urandom)
+
+
+@pytest.mark.parametrize("number", ["dmp1", "dmq1", "iqmp", "p", "q"])
+def test_a_faulty_result_is_never_returned(number: str) -> None:
+    assert RSA.numbers is not None
+    parts = {name: getattr(RSA.numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    parts[number] ^= 1 << 20
+    faulty = rsa.RSAPrivateNumbers(**parts, public_numbers=RSA.numbers.public_numbers)
+    with pytest.raises(ArithmeticError, match="thrown away"):
+        using.use(OpenKey(RSA.private, faulty), KeyUse.DECRYPT, b"\1" * 256, os.urandom)
+
+
+def test_the_base_is_blinded() -> None:
+    asked: list[int] = []
+
+    def random(size: int) -> bytes:
+        asked.append(size)
+        return os.urandom(size)
+
+    results = {using.use(RSA, KeyUse.DECRYPT, b"\1" * 256, random) for _ in range(2)}
+    assert len(results) == 1
+    assert asked == [256, 256]
+
+
+@pytest.mark.parametrize("name", using.HASHES)
+def test_both_ways_to_sign_a_digest_agree(name: str) -> None:
+    digest = os.urandom(using.HASHES[name].digest_size)
+    assert isinstance(RSA.private, rsa.RSAPrivateKey)
+    signature = using.sign_digest(RSA.private, name, digest)
+    numbers = rsa_public().public_numbers()
+    block = pow(int.from_bytes(signature), numbers.e, numbers.n).to_bytes(256)
+    assert block.endswith(digest)
+    assert using.use(RSA, KeyUse.SIGN, block, os.urandom) == signature
 
 
 @pytest.mark.parametrize("half", ["dmp1", "dmq1", "iqmp"])
 def test_a_faulty_half_is_not_told(half: str) -> None:
     """Result and input of one fault give the factors away (Boneh, DeMillo, Lipton)."""
-    key = arithmetic.load(RSA.pkcs8)
-    assert key.numbers is not None
-    whole = {name: getattr(key.numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    assert RSA.numbers is not None
+    whole = {name: getattr(RSA.numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
     whole[half] ^= 2
-    numbers = rsa.RSAPrivateNumbers(public_numbers=key.numbers.public_numbers, **whole)
+    numbers = rsa.RSAPrivateNumbers(public_numbers=RSA.numbers.public_numbers, **whole)
     with pytest.raises(ArithmeticError, match="did not verify"):
-        arithmetic.use_open(
-            replace(key, numbers=numbers), KeyUse.DECRYPT, b"\0\2" + b"\x55" * 254, os.urandom
+        using.use(
+            replace(RSA, numbers=numbers), KeyUse.DECRYPT, b"\0\2" + b"\x55" * 254, os.urandom
         )
 
 
@@ -97,7 +138,7 @@ def test_openssl_verifies_digests_of_any_length(algorithm: Algorithm, tmp_path: 
     for size in range(1, 65):
         digest = os.urandom(size)
         signed.write_bytes(digest)
-        signature.write_bytes(arithmetic.use(EC[algorithm].pkcs8, KeyUse.SIGN, digest, os.urandom))
+        signature.write_bytes(using.use(EC[algorithm], KeyUse.SIGN, digest, os.urandom))
         done = subprocess.run(
             [
                 *("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public)),
@@ -113,7 +154,7 @@ def test_openssl_verifies_digests_of_any_length(algorithm: Algorithm, tmp_path: 
 @both_curves
 @given(digest=st.binary(min_size=1, max_size=64))
 def test_a_digest_counts_by_its_leftmost_bits(algorithm: Algorithm, digest: bytes) -> None:
-    signature = arithmetic.use(EC[algorithm].pkcs8, KeyUse.SIGN, digest, os.urandom)
+    signature = using.use(EC[algorithm], KeyUse.SIGN, digest, os.urandom)
     public = EC[algorithm].private.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     size = CURVES[algorithm][1]
@@ -128,25 +169,25 @@ def test_ecdh_agrees_with_the_peer(algorithm: Algorithm) -> None:
     point = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     public = EC[algorithm].private.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
-    secret = arithmetic.use(EC[algorithm].pkcs8, KeyUse.AGREE, point, os.urandom)
+    secret = using.use(EC[algorithm], KeyUse.AGREE, point, os.urandom)
     assert secret == peer.exchange(ec.ECDH(), public)
     off_the_curve = point[:-1] + bytes((point[-1] ^ 1,))
-    with pytest.raises(MalformedKeyInput):
-        arithmetic.use(EC[algorithm].pkcs8, KeyUse.AGREE, off_the_curve, os.urandom)
+    with pytest.raises(BadInput):
+        using.use(EC[algorithm], KeyUse.AGREE, off_the_curve, os.urandom)
 
 
 def test_ed25519_signs_the_message_itself() -> None:
-    key = arithmetic.generate(Algorithm.ED25519)
+    key = OpenKey.of(generate(Algorithm.ED25519))
     public = key.private.public_key()
     assert isinstance(public, ed25519.Ed25519PublicKey)
     for message in (b"m", os.urandom(32), os.urandom(5000)):
-        public.verify(arithmetic.use(key.pkcs8, KeyUse.SIGN, message, os.urandom), message)
+        public.verify(using.use(key, KeyUse.SIGN, message, os.urandom), message)
 
 
 def test_ed25519_follows_rfc_8032() -> None:  # 7.1, test 2
     seed = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
     private = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
-    signature = arithmetic.use(arithmetic.new_key(private).pkcs8, KeyUse.SIGN, b"\x72", os.urandom)
+    signature = using.use(OpenKey.of(private), KeyUse.SIGN, b"\x72", os.urandom)
     assert signature.hex() == (
         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
@@ -154,26 +195,26 @@ def test_ed25519_follows_rfc_8032() -> None:  # 7.1, test 2
 
 
 def test_x25519_agrees_with_the_peer() -> None:
-    key, peer = arithmetic.generate(Algorithm.X25519), x25519.X25519PrivateKey.generate()
+    key, peer = OpenKey.of(generate(Algorithm.X25519)), x25519.X25519PrivateKey.generate()
     public = key.private.public_key()
     assert isinstance(public, x25519.X25519PublicKey)
     point = peer.public_key().public_bytes_raw()
-    secret = arithmetic.use(key.pkcs8, KeyUse.AGREE, point, os.urandom)
+    secret = using.use(key, KeyUse.AGREE, point, os.urandom)
     assert secret == peer.exchange(public)
 
 
 @pytest.mark.parametrize("point", [b"\0" * 32, b"\1" + b"\0" * 31])
 def test_x25519_refuses_points_of_small_order(point: bytes) -> None:
-    key = arithmetic.generate(Algorithm.X25519)
-    with pytest.raises(MalformedKeyInput):
-        arithmetic.use(key.pkcs8, KeyUse.AGREE, point, os.urandom)
+    key = OpenKey.of(generate(Algorithm.X25519))
+    with pytest.raises(BadInput):
+        using.use(key, KeyUse.AGREE, point, os.urandom)
 
 
 def test_no_secret_in_a_repr() -> None:
-    assert "pkcs8" not in repr(RSA)
-    assert "RSAPrivateKey" not in repr(RSA)
+    assert "RSAPrivate" not in repr(RSA)
+    assert str(RSA.numbers and RSA.numbers.p) not in repr(RSA)
 
 
 def test_a_key_is_not_used_for_what_it_cannot_do() -> None:
-    with pytest.raises(MalformedKeyInput):
-        arithmetic.use(EC[Algorithm.ECC_P256].pkcs8, KeyUse.DECRYPT, b"\1" * 32, os.urandom)
+    with pytest.raises(BadInput):
+        using.use(EC[Algorithm.ECC_P256], KeyUse.DECRYPT, b"\1" * 32, os.urandom)

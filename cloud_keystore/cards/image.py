@@ -1,0 +1,63 @@
+"""What a reader needs to present a card: all of it that is not secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from card_os.piv.algorithms import SUITE_OF
+from card_os.piv.names import Cipher, CipherSuite, KeyRef
+from cloud_keystore.cards.life import find_card
+from cloud_keystore.model.cards import Card, CardState, Key
+from cloud_keystore.model.errors import CardNotInUse
+from cloud_keystore.model.policies import Policy
+from cloud_keystore.model.profiles import PROFILES, CardProfile
+from cloud_keystore.storage import cards, management_keys, policies
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CardImage:
+    """All of a card that is not secret. `keys` are those that applications ask for."""
+
+    card: Card
+    profile: CardProfile
+    objects: Mapping[int, bytes]
+    keys: tuple[Key, ...]
+    secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
+    management: Cipher | None  # algorithm of key 9B
+    policy: Policy  # in force
+
+    @property
+    def cipher_suite(self) -> CipherSuite | None:
+        """Of secure messaging, if the card does that."""
+        key = self.secure_messaging
+        return None if key is None else SUITE_OF[key.algorithm]
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Reads cards for readers."""
+
+    database: Database
+
+    def read(self, serial: str) -> CardImage:
+        """A card in use; raises CardNotFound, CardNotInUse."""
+        with self.database.read() as connection:
+            card = find_card(connection, serial)
+            if card.state is not CardState.ACTIVE:
+                raise CardNotInUse(f"card {serial} is {card.state}")
+            objects = cards.objects(connection, card.id)
+            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
+            management = management_keys.find_key(connection, card.id)
+            in_force = policies.in_force(connection, card.organisation_id, card.profile)
+        secure_messaging = keys.pop(KeyRef.SECURE_MESSAGING, None)
+        return CardImage(
+            card=card,
+            profile=PROFILES[card.profile],
+            objects=objects,
+            keys=tuple(keys.values()),
+            secure_messaging=secure_messaging,
+            management=None if management is None else management[0],
+            policy=in_force.policy,
+        )

@@ -1,0 +1,169 @@
+"""Issuing a card: its keys, its certificates, its data objects."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import IntegrityError
+
+from card_os.piv.algorithms import SUITE_ALGORITHM
+from card_os.piv.names import Algorithm, KeyRef
+from card_os.piv.sizes import TRIES
+from cloud_keystore.audit import journal
+from cloud_keystore.cards import contents
+from cloud_keystore.cards.life import CardEntry, card_event, entry_of
+from cloud_keystore.cards.renewal import new_guid
+from cloud_keystore.custody.backends.keys import Keys, MadeKey
+from cloud_keystore.custody.credentials.management_keys import put_key
+from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use.closing import KEYSTORE
+from cloud_keystore.model.cards import Card, CardState, HeldKey
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import InvalidInput, UserNotFound
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.management_keys import factory_key
+from cloud_keystore.model.people import User
+from cloud_keystore.model.policies import DEFAULT_ORGANISATION
+from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
+from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.people import organisations
+from cloud_keystore.pki import certificates, cvc
+from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.storage import cards, passcodes, people
+from cloud_keystore.storage.engine import Database
+
+SERIAL_DIGITS = 16
+SERIAL_DRAWS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """Makes cards."""
+
+    database: Database
+    seal: Seal
+    clock: Clock
+    random: Random
+    custody: Keys
+    authorities: Authorities
+    passcodes: Passcodes
+    crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
+
+    def issue(
+        self,
+        request_id: bytes,
+        user_id: str,
+        profile_name: str,
+        organisation_id: str = "",
+        *,
+        actor: str = KEYSTORE,
+    ) -> CardEntry:
+        """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
+
+        Repeated with the same request id, return the card made before. Raises UserNotFound,
+        OrganisationNotFound, InvalidInput.
+        """
+        check_request_id(request_id)
+        organisation_id = organisation_id or DEFAULT_ORGANISATION
+        profile = PROFILES.get(profile_name or DEFAULT_PROFILE)
+        if profile is None:
+            raise InvalidInput(
+                f"there is no profile {profile_name!r}: use one of {', '.join(PROFILES)}"
+            )
+        with self.database.read() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is not None:
+                return entry_of(connection, made)
+            user = people.find_user(connection, user_id)
+            organisations.check(connection, organisation_id)
+        if user is None:
+            raise UserNotFound(f"there is no user {user_id}")
+        for _ in range(SERIAL_DRAWS - 1):
+            with suppress(IntegrityError):  # a number that another card has: draw again
+                return self._issue(request_id, user, profile, organisation_id, actor)
+        return self._issue(request_id, user, profile, organisation_id, actor)
+
+    def _issue(
+        self, request_id: bytes, user: User, profile: CardProfile, organisation_id: str, actor: str
+    ) -> CardEntry:
+        card = self._new_card(user, profile, organisation_id)
+        keys = self._new_keys(profile, card, user)
+        objects = contents.build(card, user, keys, self.authorities, card.create_time)
+        first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
+        with self.database.write() as connection:
+            made = cards.find_by_request(connection, request_id)
+            if made is None:
+                cards.add(connection, card, request_id, keys, objects)
+                for key_ref, hashed in first.items():
+                    passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
+                if profile.management is not None:
+                    key = factory_key(profile.management)
+                    put_key(connection, card, profile.management, key, self.seal)
+                details = {"profile": profile.name, "organisation": organisation_id}
+                journal.append(
+                    connection,
+                    card_event(Kind.CARD_ISSUED, card, card.create_time, actor, **details),
+                )
+                made = card
+            return entry_of(connection, made)
+
+    def _new_card(self, user: User, profile: CardProfile, organisation_id: str) -> Card:
+        now = self.clock()
+        digits = SERIAL_DIGITS - len(profile.serial_prefix)
+        number = int.from_bytes(self.random(16)) % 10**digits
+        return Card(
+            id=new_id(now, self.random),
+            serial=f"{profile.serial_prefix}{number:0{digits}}",
+            guid=new_guid(self.random),
+            user_id=user.id,
+            profile=profile.name,
+            state=CardState.ACTIVE if profile.factory_passcodes else CardState.PENDING,
+            create_time=now,
+            expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
+            organisation_id=organisation_id,
+        )
+
+    def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[HeldKey]:
+        keys = [self._new_key(template, card, user) for template in profile.keys]
+        if profile.secure_messaging is not None:
+            algorithm = SUITE_ALGORITHM[profile.secure_messaging]
+            key_id = new_id(card.create_time, self.random)
+            made = self.custody.make(key_id, algorithm)
+            certificate = cvc.issue(algorithm, made.public_der, card.guid, self.authorities)
+            keys.append(_key(key_id, card, KeyRef.SECURE_MESSAGING, algorithm, certificate, made))
+        return keys
+
+    def _new_key(self, template: KeyTemplate, card: Card, user: User) -> HeldKey:
+        key_id = new_id(card.create_time, self.random)
+        made = self.custody.make(key_id, template.algorithm)
+        certificate = certificates.issue(
+            template.certificate,
+            made.public,
+            certificates.Subject(card, user),
+            self.authorities.cards,
+            card.create_time,
+            self.crl_url,
+        )
+        return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
+
+
+def _key(
+    key_id: str, card: Card, key_ref: int, algorithm: Algorithm, certificate: bytes, made: MadeKey
+) -> HeldKey:
+    return HeldKey(
+        id=key_id,
+        card_id=card.id,
+        key_ref=key_ref,
+        algorithm=algorithm,
+        certificate=certificate,
+        create_time=card.create_time,
+        public_key=made.public_der,
+        private=made.private,
+    )
+
+
+def _whole_second(now: datetime) -> datetime:
+    return now.replace(microsecond=0)  # certificates know no fractions

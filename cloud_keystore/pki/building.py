@@ -1,0 +1,132 @@
+"""Builds X.509 certificates: of the service's own keys, and the beginning of those it issues."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from card_os.piv import oids
+from cloud_keystore.custody.backends.keys import PublicKey
+from cloud_keystore.pki.issuers import Authority, PrivateKey
+
+CA_LIFETIME = timedelta(days=3650)
+SERVER_LIFETIME = timedelta(days=397)
+CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are behind
+ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # a constant, as the certificate is pinned whole
+
+
+def begin(
+    subject: x509.Name,
+    public_key: PublicKey,
+    issuer: Authority,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.CertificateBuilder:
+    """Begin an end entity's certificate: names, times, key identifiers, no CA."""
+    return (
+        _builder(subject, issuer.certificate.subject, public_key, now, lifetime)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.private.public_key()),
+            critical=False,
+        )
+    )
+
+
+def ca(common_name: str, private: PrivateKey, now: datetime) -> Authority:
+    """A certification authority, which signs its own certificate."""
+    name, public = named(common_name), private.public_key()
+    certificate = (
+        _builder(name, name, public, now, CA_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(key_usage({"key_cert_sign", "crl_sign"}), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(private, SHA256())
+    )
+    return Authority(certificate, private)
+
+
+def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> Authority:
+    """Who signs cards' data objects, as long as the authority of cards lives."""
+    private = ec.generate_private_key(curve)
+    subject = named("cloudcard content signer")
+    lifetime = cards.certificate.not_valid_after_utc - now
+    certificate = (
+        begin(subject, private.public_key(), cards, now, lifetime)
+        .add_extension(key_usage({"digital_signature"}), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)]), critical=True
+        )
+        .sign(cards.private, SHA256())
+    )
+    return Authority(certificate, private)
+
+
+def self_signed(common_name: str, now: datetime) -> Authority:
+    """A key whose certificate or public key others pin."""
+    name, private = named(common_name), ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        _builder(name, name, private.public_key(), now, CA_LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(ENROLMENT_HOST)]), critical=False)
+        .sign(private, SHA256())
+    )
+    return Authority(certificate, private)
+
+
+def server_certificate(transport: Authority, names: frozenset[str], now: datetime) -> Authority:
+    """Make the service's own TLS certificate for host names and addresses; lives as long as the
+    process.
+    """
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = named("cloudcard keystore")
+    certificate = (
+        begin(subject, private.public_key(), transport, now, SERVER_LIFETIME)
+        .add_extension(
+            x509.SubjectAlternativeName([_host(name) for name in sorted(names)]), critical=False
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(transport.private, SHA256())
+    )
+    return Authority(certificate, private)
+
+
+def key_usage(uses: Collection[str]) -> x509.KeyUsage:
+    """The extension with these bits set."""
+    return x509.KeyUsage(**{name: name in uses for name in oids.KEY_USAGE_BITS})
+
+
+def named(common_name: str) -> x509.Name:
+    """A name of one common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: PublicKey,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_TOLERANCE)
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

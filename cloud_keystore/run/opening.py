@@ -1,0 +1,131 @@
+"""Opens a keystore: its database, its secrets and its keys, each made where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from cloud_keystore.audit.sequencing import Log
+from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_keys
+from cloud_keystore.custody.sealing import journal_key
+from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.observability.traces import Traces, from_environment
+from cloud_keystore.people.people import People
+from cloud_keystore.pki import authorities
+from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.run.owning import Hold
+from cloud_keystore.run.timekeeping import check_clock, start_clock
+from cloud_keystore.storage.engine import Database
+
+
+class DatabaseGone(KeystoreError):
+    """The data folder has a keystore's other files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of an open keystore, each once in a process."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    seal: Seal = field(repr=False)
+    token: TokenKeys | None
+    custody: Keys
+    authorities: Authorities
+    log: Log
+    people: People
+    traces: Traces
+    has_operators: bool  # when it was opened
+
+
+@contextmanager
+def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) -> Iterator[Parts]:
+    """Open the keystore of a data folder that was taken, or make one there; close it after the
+    block, the last part first, also where opening fails half-way.
+
+    Raises KeystoreError with what to do where it cannot be used.
+    """
+    clock = start_clock() if clock is None else clock
+    if hold.whole:
+        _check_there(settings)
+    with ExitStack() as opened:
+        database = Database(settings.database_url)
+        opened.callback(database.close)
+        if hold.whole:
+            database.migrate()
+        check_clock(database, clock())
+        sources = _sealing_keys(settings, database)
+        seal = open_seal(database, sources, clock(), os.urandom)
+        token = token_keys(settings.token, seal)
+        if token is not None:
+            opened.callback(token.pool.close)
+        own = authorities.load_or_make(database, seal, clock())
+        log = journal_key.load_or_make(database, seal)
+        traces = from_environment(os.environ)
+        opened.callback(traces.close)
+        people = People(
+            database=database,
+            clock=clock,
+            random=os.urandom,
+            enrolment_address=str(Address(settings.public_host, settings.enrol_listen.port)),
+            enrolment_sha256=sha256(own.enrolment.der).digest(),
+        )
+        has_operators = people.has_operators()
+        if not has_operators and not people.awaits_operator():
+            _invite_operator(settings, people)
+        yield Parts(
+            settings=settings,
+            clock=clock,
+            database=database,
+            seal=seal,
+            token=token,
+            custody=new_keys(seal, os.urandom, token, settings.key_backend),
+            authorities=own,
+            log=log,
+            people=people,
+            traces=traces,
+            has_operators=has_operators,
+        )
+
+
+def _check_there(settings: Settings) -> None:
+    """Refuse to make a new keystore where there was one: its cards would all be unknown."""
+    was_one = settings.sealing_key.exists() or settings.operator_token.exists()
+    if not settings.database and was_one and not settings.database_file.exists():
+        raise DatabaseGone(
+            f"{settings.database_file} is gone, though {settings.data} is a keystore's: restore it "
+            "from a backup, name another with --database, or make a new keystore in a new folder"
+        )
+
+
+def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
+    """The sealing keys; the default one is made with a new database, and never for one that is
+    there already.
+    """
+    if settings.sealing_keys:
+        return [Source.parse(text, settings.token) for text in settings.sealing_keys]
+    if is_sealed(database) and not settings.sealing_key.exists():
+        raise SealingKeyError(
+            f"{settings.sealing_key} is missing, and the database cannot be opened without it: "
+            "restore it from the backup, or copy it from another replica"
+        )
+    load_or_make_key(settings.sealing_key, os.urandom)
+    return [Source(FILE, str(settings.sealing_key))]
+
+
+def _invite_operator(settings: Settings, people: People) -> None:
+    """Invite the first operator: whoever may read the data folder may run the registry."""
+    token = people.add_operator("first operator")
+    path = settings.operator_token
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token.text + "\n")

@@ -1,0 +1,60 @@
+"""What operators' machines are told over plain HTTP: health and metrics of this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import structlog
+from sqlalchemy import select
+
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.storage import operations
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.web.probe import Page
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of one process."""
+
+    database: Database
+    metrics: Metrics
+    serving: threading.Event = field(default_factory=threading.Event)  # set while calls are taken
+
+    def by_path(self) -> Mapping[str, Page]:
+        """The pages, as a probe serves them."""
+        return {
+            "/metrics": self._metrics,
+            "/health/live": lambda: (HTTPStatus.OK, b"live\n"),
+            "/health/ready": self._readiness,
+        }
+
+    def database_answers(self) -> bool:
+        """Whether the database answers now; may block."""
+        try:
+            with self.database.read() as connection:
+                connection.execute(select(1))
+        except Exception as error:
+            log.warning("not ready", error=type(error).__name__)
+            return False
+        return True
+
+    def _readiness(self) -> tuple[HTTPStatus, bytes]:
+        if not self.serving.is_set():
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"starting or stopping\n"
+        if not self.database_answers():
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
+        return HTTPStatus.OK, b"ready\n"
+
+    def _metrics(self) -> tuple[HTTPStatus, bytes]:
+        try:
+            with self.database.read() as connection:
+                self.metrics.waiting.set(operations.count_waiting(connection))
+        except Exception as error:  # the others are still worth to be seen
+            log.warning("waiting operations not counted", error=type(error).__name__)
+        return HTTPStatus.OK, self.metrics.text()

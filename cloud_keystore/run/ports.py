@@ -1,0 +1,103 @@
+"""The two ports of gRPC: for enrolled clients, and for whoever has a token."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+import grpc
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from cloud_keystore.config import Address
+from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.pki.building import server_certificate
+from cloud_keystore.pki.issuers import Authority
+from cloud_keystore.rpc.health import Health
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.watch import Watch
+from cloud_keystore.run.opening import Parts
+from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_services
+
+LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
+LARGEST_METADATA = 8 * 1024
+SPARE_CALLS = 1000  # above the limit, to be told so; still further ones are cut off by gRPC
+SERVER_OPTIONS = (
+    ("grpc.max_metadata_size", LARGEST_METADATA),
+    ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_concurrent_streams", 200),  # of one connection
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+class CannotListen(KeystoreError):
+    """A port cannot be opened; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Makes the servers of one process; raises CannotListen for a port that is taken."""
+
+    parts: Parts
+    limiter: Limiter
+    metrics: Metrics
+    shared: bool  # with other workers of this keystore
+
+    def main(self, sessions: UsingSessions, wakeups: Wakeups, health: Health) -> grpc.aio.Server:
+        """The server of enrolled clients, by mutual TLS."""
+        settings, transport = self.parts.settings, self.parts.authorities.transport
+        names = frozenset(
+            {"localhost", "127.0.0.1", socket.gethostname(), settings.public_host}
+            | {each.host for each in settings.service_addresses}
+        )
+        own = server_certificate(transport, names, self.parts.clock())
+        credentials = grpc.ssl_server_credentials(
+            [(_pem_key(own), _pem(own))],
+            root_certificates=_pem(transport),
+            require_client_auth=True,
+        )
+        server = self._server()
+        add_services(server, self.parts, self.limiter, sessions, wakeups)
+        health.add_to(server)
+        add_reflection(server)
+        _listen(server, settings.listen, credentials)
+        return server
+
+    def enrolment(self) -> grpc.aio.Server:
+        """The server of those who have a token and no certificate yet."""
+        own = self.parts.authorities.enrolment
+        server = self._server()
+        add_enrolment(server, self.parts, self.limiter)
+        credentials = grpc.ssl_server_credentials([(_pem_key(own), _pem(own))])
+        _listen(server, self.parts.settings.enrol_listen, credentials)
+        return server
+
+    def _server(self) -> grpc.aio.Server:
+        return grpc.aio.server(
+            interceptors=(Watch(self.metrics, self.parts.traces, self.limiter),),
+            # but among workers a second service on the port is an error, not a rival
+            options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self.shared))),
+            maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
+        )
+
+
+def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:
+    try:
+        bound = server.add_secure_port(str(address), credentials)
+    except RuntimeError:
+        bound = 0
+    if bound == 0:
+        raise CannotListen(f"cannot listen on {address}: is another keystore running there?")
+
+
+def _pem(own: Authority) -> bytes:
+    return own.certificate.public_bytes(Encoding.PEM)
+
+
+def _pem_key(own: Authority) -> bytes:
+    return own.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,0 +1,144 @@
+"""Serves an open keystore on its ports, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import structlog
+
+from cloud_keystore.config import Address
+from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.notify.listening import Relay
+from cloud_keystore.notify.siblings import Siblings
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.operations.watching import Changes
+from cloud_keystore.rpc.health import Health
+from cloud_keystore.rpc.limits import Limiter, Workers
+from cloud_keystore.run.opening import Parts
+from cloud_keystore.run.pages import Pages
+from cloud_keystore.run.ports import Ports
+from cloud_keystore.run.upkeep import Upkeep
+from cloud_keystore.run.wiring import SERVICES
+from cloud_keystore.web.probe import Probe
+
+log = structlog.get_logger()
+
+UPKEEP_SECONDS = 1.0
+GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
+
+
+def make_ready(parts: Parts) -> None:
+    """Do what the owner of a keystore does before anybody serves it; its workers follow."""
+    _upkeep(parts, _sessions(parts)).sweep_at_start()
+
+
+async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, as the keystore's one process or as one of several; call
+    `ready` once both ports answer. Raises CannotListen, CannotProbe.
+    """
+    settings, loop, stop = parts.settings, asyncio.get_running_loop(), _told_to_stop()
+    loop.set_default_executor(Workers(settings.limits))
+    wakeups, sessions, metrics = Wakeups(loop), _sessions(parts), Metrics()
+    upkeep, pages = _upkeep(parts, sessions), Pages(parts.database, metrics)
+    if siblings is None:
+        upkeep.sweep_at_start()
+    else:
+        siblings.listen(wakeups)
+    relaying = asyncio.create_task(_keep_relaying(parts, wakeups, siblings))
+    ports = Ports(
+        parts=parts,
+        limiter=Limiter(settings.limits, time.monotonic, metrics),
+        metrics=metrics,
+        shared=siblings is not None,
+    )
+    health = Health(SERVICES, pages.database_answers)
+    servers = [ports.main(sessions, wakeups, health), ports.enrolment()]
+    probe = _start_probe(settings.http_listen, pages, siblings)
+    await health.look()
+    for server in servers:
+        await server.start()
+    tasks = [
+        asyncio.create_task(health.keep_looking()),
+        asyncio.create_task(_keep_up(upkeep, wakeups)),
+    ]
+    pages.serving.set()
+    ready()
+    await stop.wait()
+    log.info("stopping")
+    pages.serving.clear()
+    for task in tasks:
+        task.cancel()
+    health.stop()
+    wakeups.close()  # streams end, and calls under way may: clients go on elsewhere
+    await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+    relaying.cancel()
+    upkeep.finish()
+    if probe is not None:
+        probe.stop()
+
+
+def _told_to_stop() -> asyncio.Event:
+    """An event that is set by SIGINT and SIGTERM."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows' event loop has no signal handlers
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+def _sessions(parts: Parts) -> UsingSessions:
+    return UsingSessions(
+        database=parts.database,
+        seal=parts.seal,
+        clock=parts.clock,
+        random=os.urandom,
+        custody=parts.custody,
+    )
+
+
+def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
+    return Upkeep(
+        database=parts.database,
+        clock=parts.clock,
+        seal=parts.seal,
+        token=parts.token,
+        journal=parts.log,
+        sessions=sessions,
+        changes=Changes(parts.database, time.monotonic),
+    )
+
+
+def _start_probe(first: Address | None, pages: Pages, siblings: Siblings | None) -> Probe | None:
+    """Health and metrics over HTTP, each worker on a port of its own."""
+    if first is None:
+        return None
+    number = 0 if siblings is None else siblings.number
+    probe = Probe(Address(first.host, first.port + number), pages.by_path())
+    probe.start()
+    return probe
+
+
+async def _keep_relaying(parts: Parts, wakeups: Wakeups, siblings: Siblings | None) -> None:
+    if parts.database.is_shared:
+        relay = Relay(parts.database.driver_url, wakeups)
+        wakeups.tell_others = relay.tell
+        await relay.run()
+    elif siblings is not None:
+        wakeups.tell_others = siblings.tell
+
+
+async def _keep_up(upkeep: Upkeep, wakeups: Wakeups) -> None:
+    while True:
+        await asyncio.sleep(UPKEEP_SECONDS)
+        for task in upkeep.tasks(wakeups.wake, wakeups.wake_own):
+            try:
+                await asyncio.to_thread(task)
+            except Exception:  # the next second may be better; no decision depends on it
+                log.exception("the upkeep failed")

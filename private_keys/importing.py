@@ -1,0 +1,44 @@
+"""Private keys that were made elsewhere: checked as if an enemy had made them."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import gmpy2
+
+from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
+from private_keys import keys
+from private_keys.keys import BadKey, PrivateKey
+
+PRIMALITY_TESTS = 44  # Miller-Rabin: a composite passes with less than 2**-88
+LEAST_DISTANCE_BITS = 100  # of the primes, below half the modulus's (FIPS 186-5, A.1.3)
+
+
+def load(algorithm: int, private: bytes) -> PrivateKey:
+    """Open a key from elsewhere. All that is not a prime or a scalar is computed here.
+
+    Raises BadKey for what is no key of this algorithm, or one that others find out.
+    """
+    if len(set(private)) <= 1:
+        raise BadKey("a private key is not one byte, repeated")
+    if algorithm not in MODULUS_BYTES:
+        return keys.load(algorithm, private)
+    _check_primes(MODULUS_BYTES[algorithm], private)
+    try:
+        return keys.rsa_numbers(private).private_key()
+    except (ValueError, ArithmeticError):
+        raise BadKey("the primes make no RSA key") from None
+
+
+def _check_primes(size: int, private: bytes) -> None:
+    keys.check_size(private, size)
+    p, q = keys.primes(private)
+    bits = size * 8
+    if (p * q).bit_length() != bits:
+        raise BadKey(f"the product of the primes has not {bits} bits")
+    if abs(p - q).bit_length() <= bits // 2 - LEAST_DISTANCE_BITS:
+        raise BadKey("the primes are too close to each other: they can be found")
+    if gcd(PUBLIC_EXPONENT, (p - 1) * (q - 1)) != 1:
+        raise BadKey(f"the public exponent {PUBLIC_EXPONENT} does not go with these primes")
+    if not all(gmpy2.is_prime(prime, PRIMALITY_TESTS) for prime in (p, q)):
+        raise BadKey("a number that should be prime is not")

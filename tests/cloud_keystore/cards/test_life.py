@@ -1,0 +1,77 @@
+"""Cards out of use and back, and what is left of a revoked one."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
+from cloud_keystore.model.errors import IllegalCardChange
+from cloud_keystore.model.journal import Kind, decode
+from cloud_keystore.model.people import User
+from support.keystore_world import PASSCODE, Enrolled, World
+
+ACTIONS = {
+    CardEvent.SUSPEND: lambda world, serial: world.cards.suspend(serial),
+    CardEvent.RESUME: lambda world, serial: world.cards.resume(serial),
+    CardEvent.REVOKE: lambda world, serial: world.cards.revoke(serial, "left"),
+}
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(CardState, ACTIONS)))
+def test_every_state_and_event_follows_the_table(
+    world: World, ada: tuple[User, Enrolled], state: CardState, event: CardEvent
+) -> None:
+    serial = world.card(ada[0])
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE card SET state = :state"), {"state": state.value})
+    expected = CARD_TRANSITIONS.get((state, event))
+    if expected is None:
+        with pytest.raises(IllegalCardChange):
+            ACTIONS[event](world, serial)
+    else:
+        assert ACTIONS[event](world, serial).card.state is expected
+
+
+def test_a_revoked_card_has_no_keys(
+    world: World, ada: tuple[User, Enrolled], tmp_path: Path
+) -> None:
+    serial = world.card(ada[0])
+    with world.database.read() as connection:
+        query = text("SELECT sealed_private FROM key")
+        sealed = [row.sealed_private for row in connection.execute(query)]
+    world.cards.revoke(serial, "lost")
+    with world.database.read() as connection:
+        assert all(row.sealed_private is None for row in connection.execute(query))
+    world.database.close()  # checkpoints: what was erased is gone from the files too
+    files = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert not any(each in files for each in sealed)
+
+
+def test_unlocking_needs_a_passcode(world: World, ada: tuple[User, Enrolled]) -> None:
+    serial = world.issuing.issue(os.urandom(16), ada[0].id, "p256").card.serial
+    with pytest.raises(IllegalCardChange, match="no passcode yet"):
+        world.cards.unlock(serial)
+    world.passcodes.set_first(serial, PASSCODE, ada[0].id)
+    world.cards.unlock(serial)
+
+
+def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    serial = world.card(ada[0])
+    held = {key.id: key for key in world.cards.keys(serial)}
+    world.cards.revoke(serial, "lost")
+    with world.database.read() as connection:
+        entries = connection.execute(text("SELECT entry FROM journal")).scalars().all()
+    events = [event for event in map(decode, entries) if event.kind is Kind.KEY_DESTROYED]
+    assert sorted(event.key_id or "" for event in events) == sorted(held)
+    for event in events:
+        key = held[event.key_id or ""]
+        assert event.details == {"backend": "software", "algorithm": key.algorithm.name}
+        assert event.evidence == {"public_key_sha256": sha256(key.public_key).digest()}

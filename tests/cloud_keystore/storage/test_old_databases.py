@@ -1,0 +1,184 @@
+"""A database and a backup of an earlier commit, opened with the code of today."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from card_os.administration import CardKey
+from card_os.piv.image import CardImage
+from card_os.piv.names import CipherSuite
+from cloud_keystore.audit import notes, tree
+from cloud_keystore.config import Settings
+from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.model.cards import CardState, Destroyed
+from cloud_keystore.model.operations import State
+from cloud_keystore.model.people import Role
+from cloud_keystore.run.opening import open_keystore
+from cloud_keystore.run.owning import own
+from cloud_keystore.storage import cards, journal, operations, people, sessions
+from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools.backup.command import restore
+from support.keystore_world import DATABASE, DIGEST, Enrolled, FakeClock, World, new_world, verify
+from support.whole_cards import faults
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "databases"
+NOW = datetime(2026, 11, 23, 9, 18, 1, tzinfo=UTC)
+PROFILES = ["p256", "developer", "sm-cs2", "p256", "rsa2048"]
+
+
+def unpack(name: str, path: Path) -> None:
+    """Unpack a sample, beside the sealing key of all of them."""
+    key = path.with_name("sealing.key")
+    key.touch(0o600)
+    key.write_bytes(b"\x07" * 32)
+    path.write_bytes(gzip.decompress((SAMPLES / name).read_bytes()))
+
+
+def open_world(folder: Path) -> World:
+    """Today's use cases with the database of a data folder."""
+    database = Database(f"sqlite:///{folder / DATABASE}")
+    database.migrate()
+    seal = open_seal(database, [Source(FILE, str(folder / "sealing.key"))], NOW, os.urandom)
+    database.close()
+    return new_world(folder, clock=FakeClock(NOW), seal=seal)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> World:
+    """The keystore as its clock stood."""
+    unpack("keystore-0005.db.gz", tmp_path / DATABASE)
+    return open_world(tmp_path)
+
+
+def serials(world: World) -> list[str]:
+    return [entry.card.serial for entry in world.cards.list_all()]
+
+
+def workstation(world: World) -> Enrolled:
+    """The one that asked; its private key is not needed."""
+    with world.database.read() as connection:
+        found = people.list_identities(connection, Role.WORKSTATION)[0]
+    return Enrolled(found, None)  # type: ignore[arg-type]
+
+
+def sealed_values(world: World) -> int:
+    """How many there are, each of which opens."""
+    return sum(rotation.check(world.database, world.seal))
+
+
+def test_the_service_opens_it(tmp_path: Path) -> None:
+    unpack("keystore-0005.db.gz", tmp_path / DATABASE)
+    settings = Settings(tmp_path)
+    with closing(own(settings)) as hold, open_keystore(settings, hold, lambda: NOW) as parts:
+        assert parts.has_operators
+
+
+def test_every_sealed_value_opens(old: World) -> None:
+    assert sealed_values(old) == 29
+
+
+def test_people_and_cards_are_there(old: World) -> None:
+    names = [entry.user.display_name for entry in old.people.list_users()]
+    assert names == ["Ada Byron", "Bo Lind"]
+    entries = old.cards.list_all()
+    assert [entry.card.profile for entry in entries] == PROFILES
+    assert [entry.card.state for entry in entries[3:]] == [CardState.REVOKED, CardState.SUSPENDED]
+
+
+def test_cards_are_whole_and_readable(old: World) -> None:
+    plain, developer, secure, *_ = serials(old)
+    for serial in (plain, developer, secure):
+        assert faults(old.database, old.seal, serial) == []
+        image = old.image(serial)
+        keys = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
+        assert CardImage(serial, image.card.guid, image.objects, keys).objects == image.objects
+    assert old.image(secure).cipher_suite is CipherSuite.CS2
+    held = {key.key_ref: key for key in old.image(developer).keys}
+    assert set(held) == {0x82, 0x9C, 0x9D, 0x9E}
+    assert held[0x9C].imported
+    assert old.image(developer).objects[0x5FFF00] == b"\x80\x00"
+
+
+def test_keys_that_left_their_card_are_destroyed(old: World) -> None:
+    with old.database.read() as connection:
+        query = select(t.key.c.id).where(t.key.c.remove_time.is_not(None))
+        removed = connection.execute(query).scalars().all()
+        assert removed
+        for key_id in removed:
+            key = cards.find_key(connection, key_id)
+            assert key is not None
+            assert key.private == Destroyed()
+
+
+def test_what_was_approved_is_performed(old: World) -> None:
+    with old.database.read() as connection:
+        query = select(t.operation.c.id).where(t.operation.c.state == State.APPROVED)
+        (operation_id,) = connection.execute(query).scalars()
+        operation = operations.find(connection, operation_id)
+    assert operation is not None
+    signature = old.perform(operation, workstation(old))
+    verify(old, serials(old)[0], 0x9A, signature, DIGEST)
+
+
+def test_a_session_goes_on(old: World) -> None:
+    ada = old.people.list_users()[0].user
+    with old.database.read() as connection:
+        (session,) = sessions.list_open(connection, ada.id, NOW)
+    (signature,) = old.use(session, workstation(old))
+    verify(old, serials(old)[0], 0x9A, signature, DIGEST)
+
+
+def sign(world: World) -> None:
+    """A key signs for somebody who has enrolled another phone and given the old passcode."""
+    ada = world.people.list_users()[0].user
+    phone, serial = world.enrol(world.people.invite_device(ada.id).text), serials(world)[0]
+    operation = world.ask(serial, workstation(world))
+    assert world.decide(operation, phone) is State.APPROVED
+    verify(world, serial, 0x9A, world.perform(operation, workstation(world)), DIGEST)
+
+
+def test_a_key_signs_after_a_new_approval(old: World) -> None:
+    sign(old)
+
+
+def test_the_journal_verifies_and_goes_on(old: World) -> None:
+    with old.database.read() as connection:
+        before = journal.head(connection)
+    assert before is not None
+    assert old.take_in() == 1
+    with old.database.read() as connection:
+        after = journal.head(connection)
+        rows = journal.between(connection, 0, 10**9)
+    assert after is not None
+    leaves = [tree.leaf_hash(row.entry) for row in rows]
+    assert len(leaves) == before.size + 1 == after.size
+    for head in (before, after):
+        checkpoint = notes.open_(head.note, old.reading.log.public_key)
+        assert checkpoint.root == tree.root_of(leaves[: checkpoint.size])
+
+
+def test_a_backup_is_restored(tmp_path: Path) -> None:
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    unpack("backup-0005.gz", folder / "backup")
+    done = CliRunner().invoke(restore, [str(folder / "backup"), "--data", str(folder), "--json"])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["sealing_key"].startswith("opens all ")
+    assert facts["withdrawn"] == 1
+    world = open_world(folder)
+    assert facts["sealing_key"] == f"opens all {sealed_values(world)} sealed values"
+    assert [entry.card.profile for entry in world.cards.list_all()] == PROFILES
+    sign(world)
+    world.take_in()

@@ -20,9 +20,13 @@ RUNNING := all
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card
 
+# Of make mutants: one mutant in so many, by chance, and only of modules whose path begins so.
+EVERY ?= 1
+ONLY ?=
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz traces docs proto lock clean
+.PHONY: help setup demo test lint format bench fuzz mutants traces docs proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +84,10 @@ fuzz: workshop ## Fuzz card and keystore, FUZZ_SECONDS for each target; findings
 	done
 	@echo "fuzzing the keystore's calls for $(FUZZ_SECONDS) s"; \
 	$(BIN)/python tests/fuzz/rpc.py $(FUZZ_SECONDS)
+
+mutants: workshop ## Take guards out and change the program in small ways: tests must notice (docs/mutation.md)
+	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --moment sabotage
+	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --every $(EVERY) $(ONLY)
 
 traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)

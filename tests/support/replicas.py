@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import Queue
 
 import psycopg
 
 from card_os.keys import KeyResult
-from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.journal import Entry, Kind, decode
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -22,11 +21,11 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
-from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import PASSCODE, Workstation
 from support.registry import Registry
+from support.screen import Screen
 
 DIGEST = b"\x11" * 32
 NAMES = ("first", "second")
@@ -88,27 +87,11 @@ class Replicas:
         pc = identity.enrol(token, self.folder / "pc", "workstation")
         return Ward(self, phone, pc, issued.card.serial)
 
-    def journal(self, *kinds: Kind) -> list[Event]:
+    def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds."""
         with psycopg.connect(self.url) as connection:
             rows = connection.execute("SELECT entry FROM journal ORDER BY id").fetchall()
-        return [event for (entry,) in rows if (event := decode(entry)).kind in kinds]
-
-
-class Screen:
-    """A workstation's screen that is read by a program."""
-
-    def __init__(self) -> None:
-        self._prompts: Queue[Prompt] = Queue()
-
-    def show(self, prompt: Prompt) -> None:
-        self._prompts.put(prompt)
-
-    def clear(self, _operation_id: str, _outcome: Outcome) -> None:
-        pass
-
-    def read(self) -> Prompt:
-        return self._prompts.get(timeout=30)
+        return [entry for (line,) in rows if (entry := decode(line)).kind in kinds]
 
 
 @dataclass

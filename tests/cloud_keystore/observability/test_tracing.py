@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from cloud_keystore.audit import journal
 from cloud_keystore.model import tracing
-from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces, exporting
 from cloud_keystore.storage import operations
@@ -64,7 +66,7 @@ def test_the_journal_and_the_operation_keep_the_trace(world: World) -> None:
     try:
         operation = world.ask(serial, pc)
         with world.database.write() as connection:
-            journal.append(connection, Event(Kind.OPERATION_ASKED, world.clock(), "keystore"))
+            journal.append(connection, Entry(Kind.OPERATION_ASKED, world.clock(), KEYSTORE))
     finally:
         TRACE_ID.reset(token)
     with world.database.read() as connection:
@@ -91,4 +93,6 @@ def test_spans_are_below_their_caller() -> None:
 
 def test_without_a_collector_nothing_is_made() -> None:
     with Traces().span("call", tracing.parse(GOOD)):
-        pass
+        assert not trace.get_current_span().get_span_context().is_valid
+    with exporting(SimpleSpanProcessor(InMemorySpanExporter())).span("call"):
+        assert trace.get_current_span().get_span_context().is_valid

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from queue import Queue
 
 import grpc
 import pytest
@@ -23,7 +22,7 @@ from cloud_keystore.model.people import Role, User
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
-from cloud_keystore.operations.watching import LOOK_SECONDS, Changes
+from cloud_keystore.operations.watching import LOOK_SECONDS, Watching
 from cloud_keystore.rpc.door import PATIENCE_SECONDS, Door, patience
 from cloud_keystore.rpc.limits import STREAM_SECONDS, Limiter, Workers
 from cloud_keystore.rpc.refusals import Context
@@ -33,11 +32,11 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import Enrolled, World
+from support.screen import Screen
 
 UNDER_WAY = 5
 STREAM = "/cloudcard.test.Service/Stream"
@@ -64,25 +63,25 @@ class TestOneLookForAll:
         user, phone = ada
         serial = world.card(user)
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
+        watching = Watching(world.database, ticks)
         operation = world.ask(serial, pc)
-        assert changes.topics() == set()  # what is older, whoever begins to wait sees himself
+        assert watching.topics() == set()  # what is older, whoever begins to wait sees himself
         world.decide(operation, phone)
         ticks.pass_by()
-        assert changes.topics() == {operation.id, user.id}
+        assert watching.topics() == {operation.id, user.id}
         ticks.pass_by()
-        assert changes.topics() == set()
+        assert watching.topics() == set()
 
     def test_a_new_request_wakes_the_phone_alone(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:
         serial = world.card(ada[0])
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
-        changes.topics()
+        watching = Watching(world.database, ticks)
+        watching.topics()
         world.ask(serial, pc)
         ticks.pass_by()
-        assert changes.topics() == {ada[0].id}
+        assert watching.topics() == {ada[0].id}
 
     def test_what_expires_or_is_withdrawn(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
@@ -90,13 +89,13 @@ class TestOneLookForAll:
         serial, other = world.card(ada[0]), world.card(ada[0])
         withdrawn, expires = world.ask(serial, pc), world.ask(other, pc)
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
-        changes.topics()
+        watching = Watching(world.database, ticks)
+        watching.topics()
         world.asking.cancel(withdrawn.id, pc.identity)
         world.clock.forward(minutes=3)
         world.sweep()
         ticks.pass_by()
-        assert changes.topics() >= {withdrawn.id, expires.id, ada[0].id}
+        assert watching.topics() >= {withdrawn.id, expires.id, ada[0].id}
 
     def test_a_look_is_not_repeated_at_once_and_misses_nothing(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
@@ -104,12 +103,12 @@ class TestOneLookForAll:
         serial = world.card(ada[0])
         operation = world.ask(serial, pc)
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
-        changes.topics()
+        watching = Watching(world.database, ticks)
+        watching.topics()
         world.decide(operation, ada[1])
-        assert changes.topics() == set()
+        assert watching.topics() == set()
         ticks.pass_by()
-        assert operation.id in changes.topics()
+        assert operation.id in watching.topics()
 
     def test_it_wakes_those_of_this_process_alone(self) -> None:
         async def run() -> None:
@@ -240,15 +239,25 @@ def test_one_call_more_than_the_keystore_holds_is_refused_and_told_when_to_come_
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
                     await channel.unary_stream(STREAM)(b"").read()
                 assert retry_seconds(refused.value) == STREAM_SECONDS
-            assert limiter._under_way == UNDER_WAY  # the refused ones hold nothing
             for each in streams:
                 each.cancel()
-            async with asyncio.timeout(5):
-                while limiter._under_way:
-                    await asyncio.sleep(0.01)
-            assert await channel.unary_unary(CALL)(b"") == b""
+            async with asyncio.timeout(5):  # the refused ones hold nothing: all places are free
+                for _ in range(UNDER_WAY):
+                    while not await opened(channel):
+                        await asyncio.sleep(0.01)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await channel.unary_unary(CALL)(b"")
 
     asyncio.run(run())
+
+
+async def opened(channel: grpc.aio.Channel) -> bool:
+    """Whether there was a place for one more stream, which stays open."""
+    try:
+        await channel.unary_stream(STREAM)(b"").read()
+    except grpc.aio.AioRpcError:
+        return False
+    return True
 
 
 def retry_seconds(error: grpc.aio.AioRpcError) -> float:
@@ -259,19 +268,6 @@ def retry_seconds(error: grpc.aio.AioRpcError) -> float:
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in status.details)
     return float(retry.retry_delay.ToTimedelta().total_seconds())
-
-
-class Screen:
-    """A workstation's screen that is read by a program."""
-
-    def __init__(self) -> None:
-        self.prompts: Queue[Prompt] = Queue()
-
-    def show(self, prompt: Prompt) -> None:
-        self.prompts.put(prompt)
-
-    def clear(self, _operation_id: str, _outcome: Outcome) -> None:
-        pass
 
 
 @pytest.fixture
@@ -301,7 +297,7 @@ def test_an_approval_during_a_restart_reaches_who_waits(keystore: KeystoreProces
         operation = RemoteOperation(stub, screen, Cancellation(), time.monotonic)
         reader = threading.Thread(target=lambda: results.append(operation.run(asked)))
         reader.start()
-        prompt = screen.prompts.get(timeout=10)
+        prompt = screen.read()
         phone = Phone(ada, phone_channel)
         ringing = phone.find(prompt.operation_id)
         keystore.child.kill()

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
 from cloud_keystore.model.people import IdentityState, Role
-from cloud_keystore.people.enrolment import _csr_key
 from cloud_keystore.rpc.peer import identify
-from support.keystore_world import World, csr, secret_of
+from support.keystore_world import OPERATOR, World, csr, secret_of
 
 
 def test_a_token_becomes_an_identity(world: World) -> None:
-    workstation, token = world.people.add_workstation("PC1", "Ward 7")
+    workstation, token = world.people.add_workstation("PC1", "Ward 7", actor=OPERATOR)
     assert token.text.endswith("@127.0.0.1:7444")
     private = ec.generate_private_key(ec.SECP256R1())
     identity, der = world.enrolment.enrol(secret_of(token.text), csr(private), "")
@@ -30,7 +29,7 @@ def test_a_token_becomes_an_identity(world: World) -> None:
 
 
 def test_a_token_is_good_once(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     request = csr(ec.generate_private_key(ec.SECP256R1()))
     world.enrolment.enrol(secret, request, "")
     with pytest.raises(TokenRejected):
@@ -38,49 +37,66 @@ def test_a_token_is_good_once(world: World) -> None:
 
 
 def test_a_token_lives_two_weeks(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     world.clock.forward(days=14)
     with pytest.raises(TokenRejected):
         world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
 
 
 def test_a_refused_request_costs_no_token(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     with pytest.raises(InvalidInput):
         world.enrolment.enrol(secret, b"junk", "")
     world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
 
 
-def test_keys_of_another_kind_are_refused() -> None:
-    private = rsa.generate_private_key(65537, 2048)
+def refused(world: World, request: bytes, match: str = "") -> None:
+    """It makes no identity."""
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    with pytest.raises(InvalidInput, match=match):
+        world.enrolment.enrol(secret, request, "")
+
+
+@pytest.mark.parametrize(
+    "private",
+    [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())],
+    ids=["RSA", "P-384"],
+)
+def test_keys_of_another_kind_are_refused(
+    world: World, private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+) -> None:
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    with pytest.raises(InvalidInput, match="P-256"):
-        _csr_key(request.sign(private, SHA256()).public_bytes(Encoding.DER))
-    with pytest.raises(InvalidInput, match="P-256"):
-        _csr_key(
-            request.sign(ec.generate_private_key(ec.SECP384R1()), SHA256()).public_bytes(
-                Encoding.DER
-            )
-        )
+    refused(world, request.sign(private, SHA256()).public_bytes(Encoding.DER), "P-256")
 
 
-def test_a_request_signed_by_another_key_is_refused() -> None:
+def test_a_request_signed_by_another_key_is_refused(world: World) -> None:
     der = bytearray(csr(ec.generate_private_key(ec.SECP256R1())))
     other = csr(ec.generate_private_key(ec.SECP256R1()))
-    at = bytes(der).index(b"\x04", 60)  # the point of the public key
-    der[at : at + 65] = other[at : at + 65]
-    with pytest.raises(InvalidInput):
-        _csr_key(bytes(der))
+    at = bytes(der).index(b"\x03\x42\0\x04") + 3  # the point of the public key
+    there = other.index(b"\x03\x42\0\x04") + 3
+    der[at : at + 65] = other[there : there + 65]
+    refused(world, bytes(der), "not signed by its own key")
 
 
-@given(st.binary(max_size=5000))
-def test_junk_is_refused(junk: bytes) -> None:
-    with pytest.raises(InvalidInput):
-        _csr_key(junk)
+def test_a_request_with_a_changed_signature_is_refused(world: World) -> None:
+    der = bytearray(csr(ec.generate_private_key(ec.SECP256R1())))
+    der[-1] ^= 1
+    refused(world, bytes(der), "not signed by its own key")
+
+
+def test_junk_is_refused(world: World) -> None:
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+
+    @given(st.binary(max_size=5000))
+    def refuses(junk: bytes) -> None:
+        with pytest.raises(InvalidInput):
+            world.enrolment.enrol(secret, junk, "")
+
+    refuses()
 
 
 def test_one_role_is_not_another(world: World) -> None:
-    operator = world.enrol(world.people.add_operator("Op").text)
+    operator = world.enrol(world.people.add_operator("Op", actor=OPERATOR).text)
     fingerprint = operator.identity.certificate_sha256
     assert fingerprint is not None
     with pytest.raises(IdentityRejected, match="device"):
@@ -92,8 +108,8 @@ def test_one_role_is_not_another(world: World) -> None:
 def test_names_are_bounded_and_printable(world: World) -> None:
     for name in ("", "  ", "x" * 65, "a\nb", "a\x00b"):
         with pytest.raises(InvalidInput):
-            world.people.add_workstation(name, "")
+            world.people.add_workstation(name, "", actor=OPERATOR)
     for email in ("no-at", "a@b", "a b@c.d", "@c.d"):
         with pytest.raises(InvalidInput, match="email"):
-            world.people.add_user("Ada", email)
-    world.people.add_user("Seán O'Brien-Ó Súilleabháin", "o'brien+ward@example.org")
+            world.people.add_user("Ada", email, actor=OPERATOR)
+    world.people.add_user("Seán O'Brien-Ó Súilleabháin", "o'brien+ward@example.org", actor=OPERATOR)

@@ -10,9 +10,9 @@ from cloud_keystore.audit import notes, tree
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.audit.tree import Frontier
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import Event, decode
+from cloud_keystore.model.journal import Entry, decode
 from cloudcard_tools.audit.evidence import DECISIONS, History, check_decision
-from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
 from cloudcard_tools.shared.failures import Failure
 
 CLOCK_TOLERANCE = timedelta(minutes=1)  # between replicas
@@ -58,7 +58,7 @@ def check(
                 return result
             continue
         wrong = state.take(line)
-        if isinstance(line, Entry):
+        if isinstance(line, EntryLine):
             done()
         if wrong is not None:
             result.findings.append(Finding(number, wrong))
@@ -100,8 +100,8 @@ class _Whole:
         if self._ended is not None:
             return "there is more after the end"
         match line:
-            case Entry(index, entry):
-                return self._entry(index, entry)
+            case EntryLine(index, encoded):
+                return self._entry(index, encoded)
             case Note(note):
                 return self._note(note)
             case End():
@@ -121,23 +121,23 @@ class _Whole:
             missing.append("the journal is shorter than the checkpoint that you kept")
         return missing
 
-    def _entry(self, index: int, entry: bytes) -> str | None:
+    def _entry(self, index: int, encoded: bytes) -> str | None:
         if index != self.tree.size:
             return GAP
-        self.tree = self.tree.append(tree.leaf_hash(entry))
+        self.tree = self.tree.append(tree.leaf_hash(encoded))
         kept = self._kept
         if kept is not None and kept.size == self.tree.size and kept.root != self.tree.root:
             return REWRITTEN
         try:
-            event = decode(entry)
+            entry = decode(encoded)
         except InvalidInput:
             return UNREADABLE
-        return self._time(event) or self._history.check(event)
+        return self._time(entry) or self._history.check(entry)
 
-    def _time(self, event: Event) -> str | None:
-        if self._latest is not None and event.time < self._latest - CLOCK_TOLERANCE:
-            return f"time goes back here, from {self._latest} to {event.time}"
-        self._latest = max(event.time, self._latest or event.time)
+    def _time(self, entry: Entry) -> str | None:
+        if self._latest is not None and entry.time < self._latest - CLOCK_TOLERANCE:
+            return f"time goes back here, from {self._latest} to {entry.time}"
+        self._latest = max(entry.time, self._latest or entry.time)
         return None
 
     def _note(self, note: bytes) -> str | None:
@@ -178,7 +178,7 @@ def check_pack(
                     wrong = UNSIGNED
                 if kept is not None and head == kept:
                     kept = None
-            case Entry() if head is not None:
+            case EntryLine() if head is not None:
                 wrong = _proved(line, head)
                 result.entries += 1
             case End(entries, _):
@@ -198,15 +198,15 @@ def check_pack(
     return result
 
 
-def _proved(line: Entry, head: Checkpoint) -> str | None:
+def _proved(line: EntryLine, head: Checkpoint) -> str | None:
     leaf = tree.leaf_hash(line.entry)
     if not tree.includes(head.root, head.size, line.index, leaf, line.proof or ()):
         return "this entry is not in the journal of the checkpoint"
     try:
-        event = decode(line.entry)
+        entry = decode(line.entry)
     except InvalidInput:
         return UNREADABLE
-    return check_decision(event) if event.kind in DECISIONS else None
+    return check_decision(entry) if entry.kind in DECISIONS else None
 
 
 def _begin(line: Line, kept: Checkpoint | None) -> _Whole:

@@ -23,7 +23,7 @@ from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
 from cloudcard_tools.audit.filters import filter_options
-from cloudcard_tools.audit.lines import End, Entry, Header, Note
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
@@ -114,7 +114,7 @@ def export(file: Path, caller: Caller) -> None:
         checkpoints, written = service.checkpoints(size), 0
         note = next(checkpoints, None)
         for entry in service.entries(size):
-            out.write(lines.write(Entry(entry.index, entry.entry)))
+            out.write(lines.write(EntryLine(entry.index, entry.entry)))
             while note is not None and int(note.split(b"\n")[1]) == entry.index + 1:
                 out.write(lines.write(Note(note)))
                 written += 1
@@ -191,36 +191,37 @@ def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> 
         found.sort(key=lambda each: each.index)
         proofs = service.proofs(head.checkpoint.size, [each.index for each in found])
         entries = [
-            Entry(each.index, each.entry, proof) for each, proof in zip(found, proofs, strict=True)
+            EntryLine(each.index, each.entry, proof)
+            for each, proof in zip(found, proofs, strict=True)
         ]
     pack.pack(file, head, entries)
     facts: output.Row = {"file": str(file), "entries": len(entries)}
     caller.print_facts(facts, {"file": "Packed into", "entries": "Entries"})
 
 
-def _row(entry: pb.Entry, *, as_json: bool) -> output.Row:
-    event = decode(entry.entry)
-    details: output.Value = dict(event.details)
+def _row(kept: pb.Entry, *, as_json: bool) -> output.Row:
+    entry = decode(kept.entry)
+    details: output.Value = dict(entry.details)
     if not as_json:
-        subjects = {"card": event.card_id, "operation": event.operation_id}
-        shown = {name: value for name, value in subjects.items() if value} | dict(event.details)
+        subjects = {"card": entry.card_id, "operation": entry.operation_id}
+        shown = {name: value for name, value in subjects.items() if value} | dict(entry.details)
         details = "  ".join(f"{name}={value}" for name, value in shown.items())
     return {
-        "id": entry.id,
-        "index": entry.index if entry.HasField("index") else None,
-        "time": event.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
-        "kind": event.kind.value,
-        "actor": event.actor,
-        "card_id": event.card_id,
-        "user_id": event.user_id,
-        "workstation_id": event.workstation_id,
-        "device_id": event.device_id,
-        "operation_id": event.operation_id,
-        "key_id": event.key_id,
-        "trace_id": event.trace_id,
+        "id": kept.id,
+        "index": kept.index if kept.HasField("index") else None,
+        "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
+        "kind": entry.kind.value,
+        "actor": str(entry.actor),
+        "card_id": entry.card_id,
+        "user_id": entry.user_id,
+        "workstation_id": entry.workstation_id,
+        "device_id": entry.device_id,
+        "operation_id": entry.operation_id,
+        "key_id": entry.key_id,
+        "trace_id": entry.trace_id,
         "details": details,
         "evidence": {
-            name: base64.b64encode(value).decode() for name, value in event.evidence.items()
+            name: base64.b64encode(value).decode() for name, value in entry.evidence.items()
         },
     }
 

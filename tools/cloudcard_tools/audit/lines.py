@@ -25,7 +25,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EntryLine:
     """One entry at its place; its bytes are what was hashed."""
 
     index: int
@@ -48,7 +48,7 @@ class End:
     checkpoints: int
 
 
-Line: TypeAlias = Header | Entry | Note | End
+Line: TypeAlias = Header | EntryLine | Note | End
 
 
 def write(line: Line) -> str:
@@ -62,9 +62,9 @@ def write(line: Line) -> str:
                 "journal_key": _text(line.public_key),
                 "size": line.size,
             }
-        case Entry(index, entry, None):
+        case EntryLine(index, entry, None):
             fields = {"index": index, "entry": _text(entry)}
-        case Entry(index, entry, proof):
+        case EntryLine(index, entry, proof):
             fields = {
                 "index": index,
                 "entry": _text(entry),
@@ -99,9 +99,9 @@ def _parse(fields: dict[str, object]) -> Line:
                 raise ValueError(name)
             return Header(origin, _bytes(key), n)
         case {"index": int(index), "entry": str(entry), "proof": list(proof)}:
-            return Entry(index, _bytes(entry), tuple(_bytes(each) for each in proof))
+            return EntryLine(index, _bytes(entry), tuple(_bytes(each) for each in proof))
         case {"index": int(index), "entry": str(entry)}:
-            return Entry(index, _bytes(entry))
+            return EntryLine(index, _bytes(entry))
         case {"checkpoint": str(note)}:
             return Note(note.encode())
         case {"entries": int(entries), "checkpoints": int(checkpoints)}:

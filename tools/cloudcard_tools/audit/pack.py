@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from cloud_keystore.model.journal import decode
-from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note, write
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note, write
 from cloudcard_tools.audit.service import Head
 from cloudcard_tools.shared.failures import Failure
 
@@ -52,7 +52,7 @@ Documents and passcodes are not in a journal. What was signed can be recognised 
 """
 
 
-def pack(path: Path, head: Head, entries: Sequence[Entry]) -> None:
+def pack(path: Path, head: Head, entries: Sequence[EntryLine]) -> None:
     """Write a pack of entries that have their proofs. Raises OSError if the file cannot be
     written.
     """
@@ -109,20 +109,20 @@ def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
             raise Failure(f"{name} in {path} does not match the manifest: it was changed")
 
 
-def _table(entries: Iterable[Entry]) -> str:
+def _table(entries: Iterable[EntryLine]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
     for each in entries:
-        event = decode(each.entry)
-        details = "; ".join(f"{name}={value}" for name, value in sorted(event.details.items()))
+        entry = decode(each.entry)
+        details = "; ".join(f"{name}={value}" for name, value in sorted(entry.details.items()))
         evidence = "; ".join(
-            f"{name}={sha256(value).hexdigest()}" for name, value in sorted(event.evidence.items())
+            f"{name}={sha256(value).hexdigest()}" for name, value in sorted(entry.evidence.items())
         )
         row = (
-            each.index, event.time.isoformat(), event.kind.value, event.actor, event.card_id,
-            event.user_id, event.workstation_id, event.device_id, event.operation_id,
-            event.key_id, details, evidence,
+            each.index, entry.time.isoformat(), entry.kind.value, entry.actor, entry.card_id,
+            entry.user_id, entry.workstation_id, entry.device_id, entry.operation_id,
+            entry.key_id, details, evidence,
         )  # fmt: skip
         table.writerow(_safe(cell) for cell in row)
     return text.getvalue()

@@ -15,10 +15,9 @@ from rich.progress import Progress
 from cloud_keystore.config import Settings, Token
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
-from cloud_keystore.custody.use import restoring
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.run import owning
+from cloud_keystore.run import owning, restoring
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.shared import output

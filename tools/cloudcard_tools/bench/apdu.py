@@ -76,7 +76,7 @@ def measure(folder: Path, count: int, *, with_peer: bool, done: Progress) -> Res
         reader.wait_for_json(event="inserted", timeout=30)
         pin(reader.pid)
         with client.connect(CARD_SLOT) as card:
-            size = _size(card)
+            size = response_size(card)
             with _other(nursery, client, *_echo(size)) as bare:
                 echo_us, card_us = _by_turns(bare, card, count, done)
         with _other(nursery, client, *_echo(size), "--naive") as naive:
@@ -147,7 +147,7 @@ def pin(pid: int) -> None:
             os.sched_setaffinity(int(task.name), {last})
 
 
-def _size(card: pcsc.Card) -> int:
+def response_size(card: pcsc.Card) -> int:
     """The number of bytes in the card's response, without the status word."""
     card.transmit(SELECT_PIV)
     response = card.transmit(GET_DISCOVERY)

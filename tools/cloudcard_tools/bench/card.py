@@ -98,9 +98,9 @@ def measure(count: int, cards: int, *, with_peer: bool, done: Progress) -> Resul
     """
     medians = {}
     for name, command in _commands().items():
-        card = new_card(_image(), os.urandom)
-        _send(card, VERIFY)
-        run = partial(_send, card, command)
+        card = new_card(new_image(), os.urandom)
+        send(card, VERIFY)
+        run = partial(send, card, command)
         with undisturbed():
             sample(run, WARM_UP)
             medians[name] = median_us(sample(run, count))
@@ -144,7 +144,7 @@ def _get_data(tag: int) -> bytes:
     return bytes.fromhex("00CB3FFF055C03") + tag.to_bytes(3) + b"\0"
 
 
-def _send(card: Card, command: bytes) -> None:
+def send(card: Card, command: bytes) -> None:
     """Send a command and its whole chain of GET RESPONSE, as a reader with short APDUs does."""
     keys = InstantKeys()
     response = card.transmit(command, keys)
@@ -157,13 +157,13 @@ def _send(card: Card, command: bytes) -> None:
 def _used() -> Card:
     """A card with objects of an ordinary size, as it is after a login."""
     ordinary = {CERTIFICATE_OF_KEY[key_ref]: os.urandom(CERTIFICATE_BYTES) for key_ref in KEYS}
-    card = new_card(_image(ordinary), os.urandom)
+    card = new_card(new_image(ordinary), os.urandom)
     for command in (SELECT, VERIFY, SIGN, *map(_get_data, ordinary)):
-        _send(card, command)
+        send(card, command)
     return card
 
 
-def _image(certificates: Mapping[int, bytes] | None = None) -> CardImage:
+def new_image(certificates: Mapping[int, bytes] | None = None) -> CardImage:
     """The image of a card that shares no objects with another card."""
     guid = os.urandom(16)
     expiry = "20301231"

@@ -14,6 +14,7 @@ from cloud_keystore.custody.backends import destroying, starting
 from cloud_keystore.custody.sealing import rotation, sealing_keys
 from cloud_keystore.custody.sealing.seal import make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.engine import Database
@@ -22,9 +23,6 @@ from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
-
-# Anybody who can read the data folder; the registry has no identity for them.
-ACTOR = "operator of this computer"
 
 sources_option = click.option(
     "--sealing-key",
@@ -112,7 +110,7 @@ def add(
             if parsed.path.exists():
                 raise Failure(f"{parsed.path} exists: it may be in use; choose another name")
             make_key_file(parsed.path, os.urandom)
-        key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, ACTOR)
+        key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, DATA_FOLDER)
     facts = {"id": sealing_keys.key_text(key_id), "source": source}
     output.print_facts(facts, {"id": "ID", "source": "Source"}, as_json=as_json)
 
@@ -150,7 +148,7 @@ def rotate(
 def retire(key_id: str, place: Settings, as_json: bool) -> None:
     """Retire a key that no value needs any more. From then on it is refused."""
     with _database(place) as database:
-        rotation.retire(database, key_id, utc_now(), ACTOR)
+        rotation.retire(database, key_id, utc_now(), DATA_FOLDER)
     output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
 
 

@@ -156,7 +156,7 @@ def enrol(
     """
     if (folder / "identity.json").exists():
         raise Failure(f"{folder} already holds an identity: remove the folder first to replace it")
-    fingerprint, secret, address = _parse_token(token_text)
+    fingerprint, secret, address = parse_token(token_text)
     private = ec.generate_private_key(ec.SECP256R1())
     csr = (
         x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, SHA256())
@@ -164,7 +164,7 @@ def enrol(
     request = EnrolRequest(
         token_secret=secret, csr=csr.public_bytes(Encoding.DER), device_name=device_name
     )
-    credentials = grpc.ssl_channel_credentials(_pinned_certificate(address, fingerprint))
+    credentials = grpc.ssl_channel_credentials(pinned_certificate(address, fingerprint))
     options = (("grpc.ssl_target_name_override", ENROLMENT_HOST),)
     with explained(), grpc.secure_channel(address, credentials, options=options) as connection:
         stub = EnrolmentServiceStub(connection)
@@ -180,7 +180,7 @@ def enrol(
     return identity
 
 
-def _parse_token(text: str) -> tuple[bytes, bytes, str]:
+def parse_token(text: str) -> tuple[bytes, bytes, str]:
     """Fingerprint of the enrolment certificate, secret, and address."""
     prefix, _, rest = text.strip().partition(".")
     body, _, address = rest.partition("@")
@@ -193,7 +193,7 @@ def _parse_token(text: str) -> tuple[bytes, bytes, str]:
     return raw[:32], raw[32:], address
 
 
-def _pinned_certificate(address: str, fingerprint: bytes) -> bytes:
+def pinned_certificate(address: str, fingerprint: bytes) -> bytes:
     """Fetch the enrolment port's certificate (PEM) and check it against the token's fingerprint."""
     host, _, port = address.rpartition(":")
     try:

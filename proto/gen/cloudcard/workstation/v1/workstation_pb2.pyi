@@ -631,8 +631,8 @@ class ResetPasscodeResponse(_message.Message):
 Global___ResetPasscodeResponse: _TypeAlias = ResetPasscodeResponse  # noqa: Y015
 
 @_typing.final
-class AgreeOnSessionRequest(_message.Message):
-    """AgreeOnSessionRequest holds the client's ephemeral key."""
+class EstablishSessionKeysRequest(_message.Message):
+    """EstablishSessionKeysRequest holds the client's ephemeral key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -658,11 +658,11 @@ class AgreeOnSessionRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AgreeOnSessionRequest: _TypeAlias = AgreeOnSessionRequest  # noqa: Y015
+Global___EstablishSessionKeysRequest: _TypeAlias = EstablishSessionKeysRequest  # noqa: Y015
 
 @_typing.final
-class AgreeOnSessionResponse(_message.Message):
-    """AgreeOnSessionResponse holds the shared secret."""
+class EstablishSessionKeysResponse(_message.Message):
+    """EstablishSessionKeysResponse holds the shared secret."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -680,7 +680,7 @@ class AgreeOnSessionResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AgreeOnSessionResponse: _TypeAlias = AgreeOnSessionResponse  # noqa: Y015
+Global___EstablishSessionKeysResponse: _TypeAlias = EstablishSessionKeysResponse  # noqa: Y015
 
 @_typing.final
 class CreateOperationRequest(_message.Message):

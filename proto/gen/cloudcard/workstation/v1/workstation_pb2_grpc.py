@@ -60,10 +60,10 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.FromString,
                 _registered_method=True)
-        self.AgreeOnSession = channel.unary_unary(
-                '/cloudcard.workstation.v1.WorkstationService/AgreeOnSession',
-                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.SerializeToString,
-                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.FromString,
+        self.EstablishSessionKeys = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/EstablishSessionKeys',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysResponse.FromString,
                 _registered_method=True)
         self.CreateOperation = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/CreateOperation',
@@ -141,9 +141,9 @@ class WorkstationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AgreeOnSession(self, request, context):
-        """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
-        nothing, it only shows that the card is the one of its certificate.
+    def EstablishSessionKeys(self, request, context):
+        """EstablishSessionKeys agrees, with key 04, on the secret of which the session keys of secure messaging are made.
+        Nobody is asked: the key opens nothing, it only shows that the card is the one of its certificate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,10 +229,10 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.SerializeToString,
             ),
-            'AgreeOnSession': grpc.unary_unary_rpc_method_handler(
-                    servicer.AgreeOnSession,
-                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.FromString,
-                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.SerializeToString,
+            'EstablishSessionKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstablishSessionKeys,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysResponse.SerializeToString,
             ),
             'CreateOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateOperation,
@@ -417,7 +417,7 @@ class WorkstationService:
             _registered_method=True)
 
     @staticmethod
-    def AgreeOnSession(request,
+    def EstablishSessionKeys(request,
             target,
             options=(),
             channel_credentials=None,
@@ -430,9 +430,9 @@ class WorkstationService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/cloudcard.workstation.v1.WorkstationService/AgreeOnSession',
-            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.SerializeToString,
-            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.FromString,
+            '/cloudcard.workstation.v1.WorkstationService/EstablishSessionKeys',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,9 +43,9 @@ class WorkstationServiceStub:
     """ChangePasscode replaces a passcode by a new one."""
     ResetPasscode: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.ResetPasscodeRequest, _workstation_pb2.ResetPasscodeResponse]
     """ResetPasscode sets a new PIN, authorised by the PUK."""
-    AgreeOnSession: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.AgreeOnSessionRequest, _workstation_pb2.AgreeOnSessionResponse]
-    """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
-    nothing, it only shows that the card is the one of its certificate.
+    EstablishSessionKeys: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.EstablishSessionKeysRequest, _workstation_pb2.EstablishSessionKeysResponse]
+    """EstablishSessionKeys agrees, with key 04, on the secret of which the session keys of secure messaging are made.
+    Nobody is asked: the key opens nothing, it only shows that the card is the one of its certificate.
     """
     CreateOperation: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.CreateOperationRequest, _workstation_pb2.CreateOperationResponse]
     """CreateOperation asks for one use of a private key. A repeated request_id returns the operation made before.
@@ -83,9 +83,9 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     """ChangePasscode replaces a passcode by a new one."""
     ResetPasscode: _aio.UnaryUnaryMultiCallable[_workstation_pb2.ResetPasscodeRequest, _workstation_pb2.ResetPasscodeResponse]  # type: ignore[assignment]
     """ResetPasscode sets a new PIN, authorised by the PUK."""
-    AgreeOnSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.AgreeOnSessionRequest, _workstation_pb2.AgreeOnSessionResponse]  # type: ignore[assignment]
-    """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
-    nothing, it only shows that the card is the one of its certificate.
+    EstablishSessionKeys: _aio.UnaryUnaryMultiCallable[_workstation_pb2.EstablishSessionKeysRequest, _workstation_pb2.EstablishSessionKeysResponse]  # type: ignore[assignment]
+    """EstablishSessionKeys agrees, with key 04, on the secret of which the session keys of secure messaging are made.
+    Nobody is asked: the key opens nothing, it only shows that the card is the one of its certificate.
     """
     CreateOperation: _aio.UnaryUnaryMultiCallable[_workstation_pb2.CreateOperationRequest, _workstation_pb2.CreateOperationResponse]  # type: ignore[assignment]
     """CreateOperation asks for one use of a private key. A repeated request_id returns the operation made before.
@@ -152,13 +152,13 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         """ResetPasscode sets a new PIN, authorised by the PUK."""
 
     @_abc_1.abstractmethod
-    def AgreeOnSession(
+    def EstablishSessionKeys(
         self,
-        request: _workstation_pb2.AgreeOnSessionRequest,
+        request: _workstation_pb2.EstablishSessionKeysRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_workstation_pb2.AgreeOnSessionResponse, _abc.Awaitable[_workstation_pb2.AgreeOnSessionResponse]]:
-        """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
-        nothing, it only shows that the card is the one of its certificate.
+    ) -> _typing.Union[_workstation_pb2.EstablishSessionKeysResponse, _abc.Awaitable[_workstation_pb2.EstablishSessionKeysResponse]]:
+        """EstablishSessionKeys agrees, with key 04, on the secret of which the session keys of secure messaging are made.
+        Nobody is asked: the key opens nothing, it only shows that the card is the one of its certificate.
         """
 
     @_abc_1.abstractmethod

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from architecture.imports import modules
+from card_os.piv.names import Algorithm
+from card_os.uses import KeyUse
 from cloud_keystore.audit import entries
 from cloud_keystore.model.actors import DATA_FOLDER, KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.alerts import Alert, AlertKind
-from cloud_keystore.model.algorithms import Algorithm, KeyUse
 from cloud_keystore.model.cards import Card, CardState, Key
 from cloud_keystore.model.journal import Entry, Kind, decode, encode
 from cloud_keystore.model.operations import (
@@ -35,7 +36,7 @@ PHONE = Actor(ActorKind.DEVICE, "d1")
 
 USER = User("u1", "Ada", "", NOW)
 CARD = Card("c1", "0123", bytes(16), "u1", "p256", CardState.ACTIVE, NOW, LATER)
-KEY = Key("k1", "c1", 0x9A, Algorithm.ECC_P256, b"", b"sealed", NOW)
+KEY = Key("k1", "c1", 0x9A, Algorithm.ECC_P256, b"", NOW)
 OPERATION = Operation(
     id="op1",
     request_id=bytes(16),

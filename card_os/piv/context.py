@@ -1,4 +1,4 @@
-"""What the handlers of the PIV application work with."""
+"""The state on which the handlers of the PIV application work."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ REQUEST_ID_BYTES = 16
 
 @dataclass(slots=True)
 class Shared:
-    """What all channels of a card have in common."""
+    """The state that all channels of a card share."""
 
-    image: CardImage  # replaced when an administrator has changed the card
+    image: CardImage  # replaced when an administrator changes the card
 
 
 @dataclass(slots=True)
 class Context:
-    """The application's state on one channel. A handler changes nothing but `security`, and
-    `shared` when a change has been stored; key establishment also `secure_messaging`.
+    """The application's state on one channel. A handler changes only `security`, and `shared` once
+    a change is stored; key establishment also changes `secure_messaging`.
     """
 
     shared: Shared
@@ -34,12 +34,12 @@ class Context:
 
     @property
     def image(self) -> CardImage:
-        """The card as it now is."""
+        """The card's present image."""
         return self.shared.image
 
     @property
     def verified(self) -> tuple[Verification, ...]:
-        """The PINs that are verified and open the card (part 1, 3.3.2)."""
+        """The verified PINs that the card accepts (part 1, 3.3.2)."""
         verified = self.security.verified
         if KeyRef.GLOBAL_PIN in verified and not self.image.accepts_global_pin:
             verified = self.security.without_verified(KeyRef.GLOBAL_PIN).verified

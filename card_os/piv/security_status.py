@@ -10,39 +10,45 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """That a PIN has been verified."""
+    """A verified PIN."""
 
     proof: bytes = field(repr=False)
-    command: int | None = None  # number of the VERIFY, for PIN Always; None: another command's
+    command: int | None = None
+    """The number of the VERIFY, for the rule PIN Always; None if another command verified the PIN.
+    """
 
 
 class Awaited(Enum):
-    """What the card waits for from who wants to be its administrator."""
+    """What the card waits for in an authentication of the administrator."""
 
-    RESPONSE = auto()  # to a challenge: external authentication
-    WITNESS = auto()  # deciphered: mutual authentication
+    RESPONSE = auto()  # the enciphered challenge, in external authentication
+    WITNESS = auto()  # the deciphered witness, in mutual authentication
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityStatus:
-    """Lost on reset. A value, so that whoever keeps one can go back to it."""
+    """The security status on one channel, lost on reset. It is a value, so that an earlier one can
+    be restored.
+    """
 
     verified: Mapping[int, Verification] = field(default_factory=lambda: MappingProxyType({}))
     """By key reference of the PIN."""
     awaited: Awaited | None = None
     administrator: bytes | None = field(default=None, repr=False)
-    """Proof of the management key; None: nobody administers the card."""
+    """The administrator's proof; None if no administrator is authenticated."""
 
     def with_verified(self, key_ref: int, verification: Verification) -> SecurityStatus:
-        """The same with one more PIN verified, or verified again."""
+        """A copy with one more PIN verified, or verified again."""
         return replace(self, verified=MappingProxyType({**self.verified, key_ref: verification}))
 
     def without_verified(self, *key_refs: int) -> SecurityStatus:
-        """The same with these PINs not verified."""
+        """A copy in which these PINs are not verified."""
         left = {key_ref: each for key_ref, each in self.verified.items() if key_ref not in key_refs}
         return replace(self, verified=MappingProxyType(left))
 
     def with_proof(self, proof: bytes) -> SecurityStatus:
-        """The same PINs verified, proven anew: the keystore has dropped all proofs before."""
+        """A copy with a new proof for every verified PIN, because a change of a passcode ends all
+        previous proofs.
+        """
         renewed = {key_ref: replace(each, proof=proof) for key_ref, each in self.verified.items()}
         return replace(self, verified=MappingProxyType(renewed))

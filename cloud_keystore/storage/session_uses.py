@@ -22,7 +22,7 @@ from sqlalchemy import (
 from card_os.uses import KeyUse
 from cloud_keystore.model.cards import CardState, HeldKey
 from cloud_keystore.model.errors import RecordDamaged
-from cloud_keystore.model.operations import RESULT_TIME
+from cloud_keystore.model.operations import RESULT_TIME, Decision, State
 from cloud_keystore.model.people import IdentityState
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.sessions import Session, Use
@@ -38,12 +38,15 @@ _SUBJECTS = (
         t.card.c.state.label("card_state"),
         t.identity.c.state.label("identity_state"),
         t.identity.c.certificate_sha256.label("identity_certificate"),
+        t.operation.c.state.label("operation_state"),
+        t.operation.c.decision.label("operation_decision"),
         *(column.label(f"key_{column.name}") for column in cards.HELD_KEY_COLUMNS),
         policies.document_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy"),
     )
     .join(t.card, t.card.c.id == t.session.c.card_id)
     .join(t.key, t.key.c.id == t.session.c.key_id)
     .join(t.identity, t.identity.c.id == t.session.c.workstation_id)
+    .join(t.operation, t.operation.c.id == t.session.c.id)
     .where(t.session.c.id.in_(bindparam("ids", expanding=True)))
 )
 _SEEN = select(u.session_id, u.request_id).where(
@@ -55,6 +58,7 @@ _END = (
     .where(u.id == bindparam("of"), u.end_time.is_(None))
     .values(end_time=bindparam("at"), sealed_result=bindparam("result"))
 )
+_APPROVED = (State.SUCCEEDED, Decision.APPROVE)
 _TO_SWEEP = or_(u.end_time.is_(None), u.sealed_result.is_not(None))  # as in the index, to use it
 
 
@@ -68,6 +72,7 @@ class Subject:
     policy: Policy  # in force
     workstation_state: IdentityState
     certificate_sha256: bytes | None  # of the workstation
+    approved: bool  # whether the session was asked for, approved and opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ def _to_subject(row: RowMapping) -> Subject:
         policy=policies.of_document(row["policy"]),
         workstation_state=IdentityState(row["identity_state"]),
         certificate_sha256=row["identity_certificate"],
+        approved=(row["operation_state"], row["operation_decision"]) == _APPROVED,
     )
 
 

@@ -20,17 +20,17 @@ def generate(algorithm: int) -> bytes:
 
 
 def load(algorithm: int, private: bytes) -> PrivateKey:
-    """A key from its bytes, as they were checked. Raises BadKey where they cannot be one."""
+    """The key that checked bytes encode. Raises BadKey if they cannot be a key."""
     return keys.load(SUITE_ALGORITHM.get(algorithm, algorithm), private)
 
 
 def check(algorithm: int, private: bytes) -> None:
-    """Whether bytes from elsewhere are a key of that algorithm, and a sound one. Raises BadKey."""
+    """Raise BadKey unless bytes from elsewhere are a sound key of that algorithm."""
     importing.load(algorithm, private)
 
 
 def public_template(algorithm: int, private: bytes) -> bytes:
-    """What stands inside template 7F49 (SP 800-73-5 part 2, table 21)."""
+    """The contents of template 7F49 (SP 800-73-5 part 2, table 21)."""
     match load(algorithm, private):
         case rsa.RSAPrivateKey() as key:
             public = key.private_numbers().public_numbers

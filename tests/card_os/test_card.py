@@ -29,6 +29,7 @@ from support.fakes import (
     CannedKeys,
     CountedRandom,
     DrivenCard,
+    RefusingKeys,
     ScriptedKeys,
     new_card,
     sample_image,
@@ -270,6 +271,7 @@ def test_a_key_service_that_answers_nonsense_is_a_bug() -> None:
     assert card.send(VERIFY) == "9000"
     assert card.send(SIGN_9C) == "6F00"
     assert isinstance(card.card.fault, TypeError)
+    assert "does not answer the request" in str(card.card.fault)
     assert card.send(SIGN_9A).endswith("9000")  # the session is as before the bug
 
 
@@ -312,16 +314,9 @@ def test_a_card_without_applications_is_none() -> None:
         Card([], b"\x3b\x00")
 
 
-class Refusing:
-    """A key service that always refuses."""
-
-    def perform(self, request: object) -> Refusal:
-        return Refusal.DENIED
-
-
 @given(apdus=st.lists(likely_apdus() | st.binary(max_size=300), max_size=12))
 def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
-    card = new_card(Refusing())
+    card = new_card(RefusingKeys())
     for apdu in apdus:
         assert len(card.transmit(apdu)) >= 2
         assert card.card.fault is None
@@ -329,6 +324,6 @@ def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
 
 @given(command=commands())
 def test_any_command_is_answered(command: Command) -> None:
-    card = new_card(Refusing())
+    card = new_card(RefusingKeys())
     assert len(card.transmit(bytes(command))) >= 2
     assert card.card.fault is None

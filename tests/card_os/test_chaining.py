@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from card_os import tlv
 from card_os.apdu import Command
-from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, Rest
+from card_os.chaining import LONGEST_COMMAND_DATA, LONGEST_RESPONSE_DATA, Chain, Rest
 from card_os.keys import UseKey
 from card_os.piv.names import ObjectTag
-from card_os.status import SW
+from card_os.status import SW, CardError
 from support.fakes import DrivenCard, ScriptedKeys, new_card, sample_image
 
 BLOCK = bytes(range(256))
@@ -119,6 +119,16 @@ def test_a_chain_is_bounded() -> None:
     assert {card.transmit(part) for _ in range(whole)} == {OK}
     assert card.transmit(part) == SW.NOT_ENOUGH_MEMORY.to_bytes(2)
     assert card.transmit(part) == OK  # which begins a new chain
+
+
+def test_the_longest_chain_is_taken_and_not_a_byte_more() -> None:
+    begun = Chain(Command(0x10, *CARD_AUTHENTICATION))
+    begun.add(Command(0x10, *CARD_AUTHENTICATION, bytes(LONGEST_COMMAND_DATA)))
+    whole = begun.end(Command(0x00, *CARD_AUTHENTICATION))
+    assert len(whole.data) == LONGEST_COMMAND_DATA
+    with pytest.raises(CardError) as refused:
+        begun.end(Command(0x00, *CARD_AUTHENTICATION, b"\0"))
+    assert refused.value.sw == SW.NOT_ENOUGH_MEMORY
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,15 @@ def test_the_fasc_n_is_not_federal() -> None:
 
 def test_ccc() -> None:
     fields = elements(encode.ccc(GUID))
-    assert fields[0xF0] == bytes.fromhex("A000000116FF02") + GUID[:14]
-    assert fields[0xF5] == b"\x10"
+    empty = dict.fromkeys((0xF3, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE), b"")
+    assert fields == {
+        0xF0: bytes.fromhex("A000000116FF02") + GUID[:14],
+        0xF1: b"\x21",
+        0xF2: b"\x21",
+        0xF4: b"\0",
+        0xF5: b"\x10",
+        **empty,
+    }
     assert list(fields) == [
         0xF0, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE,
     ]  # fmt: skip
@@ -97,6 +104,15 @@ def test_printed_information() -> None:
     }
 
 
+def test_what_is_longer_than_its_field_is_cut() -> None:
+    """Part 1, table 14."""
+    long = "x" * 200
+    fields = elements(encode.printed_information(long, long, "20300131", long, long, (long, long)))
+    assert {tag: len(value) for tag, value in fields.items()} == {
+        0x01: 125, 0x02: 20, 0x04: 9, 0x05: 20, 0x06: 15, 0x07: 20, 0x08: 20, 0xFE: 0,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("gzipped", [False, True])
 def test_certificate(gzipped: bool) -> None:
     assert elements(encode.certificate(b"der", gzipped=gzipped)) == {
@@ -108,9 +124,9 @@ def test_certificate(gzipped: bool) -> None:
 
 def test_security_object() -> None:
     """Part 1, 3.1.7."""
-    groups = {2: ObjectTag.PRINTED_INFORMATION, 1: ObjectTag.CCC}
+    groups = {2: ObjectTag.PRINTED_INFORMATION, 1: ObjectTag.CCC, 16: ObjectTag.CHUID}
     assert elements(encode.security_object(groups, b"signed")) == {
-        0xBA: bytes.fromhex("01DB00 023001"),
+        0xBA: bytes.fromhex("01DB00 023001 103000"),
         0xBB: b"signed",
         0xFE: b"",
     }
@@ -126,6 +142,11 @@ def test_security_object() -> None:
         (lambda: encode.chuid(GUID, "20301200"), "no date"),
         (lambda: encode.chuid(GUID, "２０３０１２３１"), "no date"),  # noqa: RUF001
         (lambda: encode.printed_information("n", "a", "20300031", "1", "i"), "no date"),
+        (lambda: encode.chuid(GUID, "2030010"), "no date"),
+        (lambda: encode.chuid(GUID, "203001011"), "no date"),
+        (lambda: encode.chuid(GUID, "20301301"), "no date"),
+        (lambda: encode.chuid(GUID, "20300132"), "no date"),
+        (lambda: encode.chuid(GUID, "20300100"), "no date"),
         (lambda: encode.ccc(b""), "GUID has 0 bytes"),
         (lambda: encode.security_object({0: ObjectTag.CCC}, b""), "data group 0"),
         (lambda: encode.security_object({17: ObjectTag.CCC}, b""), "data group 17"),
@@ -135,3 +156,8 @@ def test_security_object() -> None:
 def test_what_does_not_fit_is_refused(encoder: Callable[[], bytes], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         encoder()
+
+
+def test_every_day_of_a_year_is_a_date() -> None:
+    for day in ("20300101", "20301231"):
+        assert elements(encode.chuid(GUID, day))[0x35] == day.encode()

@@ -36,6 +36,7 @@ from support.fakes import (
     DrivenCard,
     ScriptedKeys,
     administer,
+    last_request,
     new_card,
     sample_image,
 )
@@ -68,11 +69,6 @@ def canned(*results: KeyResult, keys: dict[int, CardKey] | None = None) -> Drive
     card.send("0087089B 04 7C028100 00")
     card.send("0087089B 14 7C128210" + "00" * 16)
     return card
-
-
-def last_request(card: DrivenCard) -> object:
-    assert isinstance(card.keys, CannedKeys | ScriptedKeys)
-    return card.keys.requests[-1]
 
 
 @pytest.mark.parametrize("ins", EXTENSIONS)

@@ -25,6 +25,7 @@ from support.fakes import (
     DrivenCard,
     ScriptedKeys,
     administer,
+    last_request,
     new_card,
     sample_image,
 )
@@ -47,11 +48,6 @@ def canned(*results: KeyResult) -> DrivenCard:
     card.send("0087089B 04 7C028100 00")
     card.send("0087089B 14 7C128210" + "00" * 16)
     return card
-
-
-def last_request(card: DrivenCard) -> object:
-    assert isinstance(card.keys, CannedKeys | ScriptedKeys)
-    return card.keys.requests[-1]
 
 
 def send(card: DrivenCard, ins: int, p1: int, p2: int, data: bytes) -> str:
@@ -259,6 +255,8 @@ def test_only_administrators_import() -> None:
     card.send(VERIFY)
     assert send(card, 0xFE, 0x11, 0x9A, b"\6\x20" + bytes(32)) == "6982"
     assert send(card, 0xFE, 0x11, 0x9A, b"") == "6982"
+    assert send(card, 0xFE, 0x99, 0x9A, b"") == "6A86"  # an algorithm that no card has
+    assert send(card, 0xFE, 0x11, 0x9B, b"") == "6A86"
 
 
 def test_no_private_key_is_ever_shown() -> None:

@@ -18,7 +18,15 @@ from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys
 from card_os.status import CardError
 from card_os.uses import KeyUse
-from support.fakes import GUID, RSA_KEYS, DrivenCard, ScriptedKeys, new_card, sample_image
+from support.fakes import (
+    GUID,
+    RSA_KEYS,
+    DrivenCard,
+    RefusingKeys,
+    ScriptedKeys,
+    new_card,
+    sample_image,
+)
 from support.secure_host import CS2, CS7, CURVE, Broken, Host, certificate, fetch, secret_of, tlv
 from support.strategies import likely_apdus
 
@@ -88,7 +96,9 @@ def test_keys_are_established_and_confirmed(suite: int) -> None:
 
 def test_a_host_that_could_remember_is_not_remembered(suite: int) -> None:
     """Step C2: the low half of the control byte is ignored, but goes into the keys."""
-    Host(suite, secure_card(suite).transmit).establish(control=0x0F)
+    host = Host(suite, secure_card(suite).transmit)
+    host.establish(control=0x0F)
+    assert host.send("CB3FFF", GET_CHUID)[1] == 0x9000
 
 
 def test_a_whole_session(host: Host, card: DrivenCard) -> None:
@@ -487,16 +497,9 @@ def test_any_data_field_is_a_command_or_an_error(data: bytes) -> None:
     assert caught.value.sw in (0x6987, 0x6988)
 
 
-class Refusing:
-    """A key service that always refuses."""
-
-    def perform(self, request: object) -> Refusal:
-        return Refusal.DENIED
-
-
 @given(apdus=st.lists(likely_apdus() | st.binary(max_size=300), max_size=12))
 def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
-    card = new_card(Refusing(), secure_image(CS2))
+    card = new_card(RefusingKeys(), secure_image(CS2))
     for apdu in apdus:
         assert len(card.transmit(apdu)) >= 2
         assert card.card.fault is None

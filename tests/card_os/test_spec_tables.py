@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from card_os import tlv
 from card_os.piv import Features
 from card_os.piv.names import ObjectTag
 from support.fakes import (
     ADMINISTERED,
     DEVELOPER,
+    LARGEST_OBJECT,
     WITH_GLOBAL_PIN,
     DrivenCard,
     ScriptedKeys,
@@ -20,6 +22,17 @@ from support.fakes import (
     new_card,
     sample_image,
 )
+
+
+def chain(header: str, data: bytes) -> list[str]:
+    """A command in parts of 255 bytes."""
+    parts = [data[start : start + 255] for start in range(0, len(data), 255)]
+    classes = ["10"] * (len(parts) - 1) + ["00"]
+    return [
+        f"{cla}{header} {len(part):02X} {part.hex()}"
+        for cla, part in zip(classes, parts, strict=True)
+    ]
+
 
 PIN, OTHER, WRONG = "313233343536FFFF", "3635343332313738", "3939393939393939"
 MALFORMED = "31323334353637FE"
@@ -41,6 +54,10 @@ ADMINISTER = "administer"
 PUT = "00DB3FFF 0A 5C035FC109 5303010203"
 GENERATE = "0047009A 05 AC03800111 00"
 RESET = "reset"
+
+# A new printed information of one byte too many, in a chain, and the one that is there.
+TOO_LARGE = chain("DB3FFF", bytes.fromhex("5C035FC109 538207D1") + bytes(LARGEST_OBJECT + 1))
+SHOWN = tlv.encode(0x53, sample_image().objects[ObjectTag.PRINTED_INFORMATION]).hex().upper()
 
 BLOCKED = (VERIFY_WRONG,) * 3
 BLOCKED_GLOBAL = (VERIFY_GLOBAL_WRONG,) * 3
@@ -237,12 +254,9 @@ PUTS = [
     Case("security status before data", "00DB3FFF 01 53", "6982"),
     Case("function not supported", "00DB3FFF 07 5C035FC1FF5300", "6A81", (ADMINISTER,)),
     Case("function not supported, notes", "00DB3FFF 07 5C035FFF005300", "6A81", (ADMINISTER,)),
-    Case(
-        "not enough memory",
-        "00DB3FFF FF 5C035FC108 5381F7" + "00" * 247,
-        "9000",
-        (ADMINISTER,),
-    ),
+    Case("a whole command", "00DB3FFF FF 5C035FC108 5381F7" + "00" * 247, "9000", (ADMINISTER,)),
+    Case("not enough memory", TOO_LARGE[-1], "6A84", (ADMINISTER, *TOO_LARGE[:-1])),
+    Case("what was there still is", PRINTED, SHOWN, (ADMINISTER, *TOO_LARGE, VERIFY)),
     Case("P1-P2", "00DB3FFE 07 5C035FC1095300", "6A86", (ADMINISTER,)),
     Case("removed", FACE, "6A82", (ADMINISTER, "00DB3FFF 07 5C035FC1085300", VERIFY)),
     Case("a chain", "00DB3FFF 03 010203", "9000", (ADMINISTER, "10DB3FFF 07 5C035FC1095303")),
@@ -308,7 +322,6 @@ ELSEWHERE = {
     "3.2.2 CHANGE REFERENCE DATA": "6982 6A81",  # of the contactless interface
     "3.2.3 RESET RETRY COUNTER": "6A81",
     "3.2.4 GENERAL AUTHENTICATE": "61",  # in test_crypto, with RSA
-    "3.3.1 PUT DATA": "6A84",  # below
     "3.3.2 GENERATE ASYMMETRIC KEY PAIR": "61",  # in test_generation, with RSA
 }
 
@@ -349,17 +362,3 @@ def test_status_words(case: Case) -> None:
     answer = card.send(case.command)
     assert answer.startswith(case.sw) if len(case.sw) > 4 else answer[-4:].startswith(case.sw)
     assert card.card.fault is None
-
-
-def test_not_enough_memory() -> None:
-    """Part 2, 3.3.1."""
-    card = new_card(ScriptedKeys(), features=ADMINISTERED)
-    administer(card)
-    data = bytes.fromhex("5C035FC109 538207D1") + bytes(2001)
-    for start in range(0, len(data) - 255, 255):
-        assert card.transmit(bytes.fromhex("10DB3FFFFF") + data[start : start + 255]) == b"\x90\0"
-    rest = data[len(data) // 255 * 255 :]
-    answer = card.transmit(bytes.fromhex("00DB3FFF") + bytes((len(rest),)) + rest)
-    assert answer.hex().upper() == "6A84"
-    card.send(VERIFY)
-    assert b"Ada" in bytes.fromhex(card.send(PRINTED))  # what was there still is

@@ -87,3 +87,9 @@ def ada(world: World) -> tuple[User, Enrolled]:
 def pc(world: World) -> Enrolled:
     """An enrolled workstation."""
     return world.workstation()
+
+
+@pytest.fixture
+def serial(world: World, ada: tuple[User, Enrolled]) -> str:
+    """An active card of hers."""
+    return world.card(ada[0])

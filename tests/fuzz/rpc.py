@@ -200,9 +200,9 @@ def target(folder: Path) -> Iterator[Target]:
         )
         proof = workstation.proof()
         operation = workstation.create(os.urandom(16), proof=proof)
-        fingerprint, _, address = identity._parse_token(token)
+        fingerprint, _, address = identity.parse_token(token)
         credentials = grpc.ssl_channel_credentials(
-            identity._pinned_certificate(address, fingerprint)
+            identity.pinned_certificate(address, fingerprint)
         )
         options = (("grpc.ssl_target_name_override", identity.ENROLMENT_HOST),)
         enrolment = open_.enter_context(grpc.secure_channel(address, credentials, options=options))

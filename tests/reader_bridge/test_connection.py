@@ -67,6 +67,26 @@ def test_a_reset_forgets_the_passcode_and_is_not_answered(reset: bytes) -> None:
         assert reader.ask(STATUS) == b"\x63\xc3"
 
 
+class Resettable(Ready):
+    """Counts how often the card's session has ended."""
+
+    resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+@pytest.mark.parametrize("reset", [RESET, POWER_ON, POWER_OFF])
+def test_a_reset_ends_what_the_keys_hold_open(reset: bytes) -> None:
+    """Or the next application would use the session that was approved for the last."""
+    keys = Resettable(ScriptedKeys())
+    with served(card(), keys) as (reader, running):
+        reader.send(reset)
+        assert reader.ask(GET_ATR) == running.card.atr
+        assert keys.resets == 1
+    assert keys.resets == 2  # the end of the connection is one, too
+
+
 def test_a_new_connection_is_a_new_session() -> None:
     same = card()
     keys = Ready(ScriptedKeys())

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import event
-
-from cloud_keystore.storage.engine import Database
+from sqlalchemy import Engine, event
 
 
 class Crash(BaseException):
@@ -30,18 +28,18 @@ class Steps:
 
 
 @contextmanager
-def crashing(database: Database, step: int | None) -> Iterator[None]:
+def crashing(step: int | None) -> Iterator[None]:
     """Die before the nth statement or commit of the block; None: live. What was not committed is
     rolled back, as SQLite does at the next start.
     """
     if step is None:
         yield
         return
-    engine, steps = database._engine, Steps(step)
-    event.listen(engine, "before_cursor_execute", steps)
-    event.listen(engine, "commit", steps)
+    steps = Steps(step)
+    event.listen(Engine, "before_cursor_execute", steps)
+    event.listen(Engine, "commit", steps)
     try:
         yield
     finally:
-        event.remove(engine, "before_cursor_execute", steps)
-        event.remove(engine, "commit", steps)
+        event.remove(Engine, "before_cursor_execute", steps)
+        event.remove(Engine, "commit", steps)

@@ -78,6 +78,13 @@ RSA_KEYS: Mapping[int, CardKey] = dict.fromkeys(
 ECC_KEYS: Mapping[int, CardKey] = dict.fromkeys(RSA_KEYS, CardKey(Algorithm.ECC_P256))
 
 
+class RefusingKeys:
+    """A key service that always refuses."""
+
+    def perform(self, request: KeyRequest) -> Refusal:
+        return Refusal.DENIED
+
+
 class ScriptedKeys:
     """Checks passcodes and administrators as a keystore does, and answers the uses of keys from a
     script.
@@ -256,3 +263,9 @@ def new_card(
     """A card, of P-256 keys unless `rsa`; without `keys`, it may not ask for any."""
     image = image or sample_image(RSA_KEYS if rsa else ECC_KEYS, features)
     return DrivenCard(piv.new_card(image, CountedRandom()), keys or CannedKeys())
+
+
+def last_request(card: DrivenCard) -> KeyRequest:
+    """What a card has asked its keys last."""
+    assert isinstance(card.keys, CannedKeys | ScriptedKeys)
+    return card.keys.requests[-1]

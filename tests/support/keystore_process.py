@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
@@ -133,6 +135,13 @@ class Workstation:
         request = workstation_pb2.PerformOperationRequest(operation_id=operation_id, inputs=[data])
         result: bytes = self.stub.PerformOperation(request, timeout=10).results[0]
         return result
+
+
+def refused_call(call: Callable[[], object]) -> grpc.RpcError:
+    """The error by which a call ends; it must."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value
 
 
 def code(error: grpc.RpcError) -> grpc.StatusCode:

@@ -117,6 +117,7 @@ class Enrolled:
     private: ec.EllipticCurvePrivateKey
     approval: Private | None = None  # a native key of its own
     passkey: SoftwarePasskey | None = None
+    certificate: bytes = b""  # of its TLS connections, DER
 
     def evidence(self, signed: bytes) -> tuple[bytes, Assertion | None]:
         """Signature and assertion over a statement; a passkey counts."""
@@ -157,8 +158,8 @@ class World:
 
     def enrol(self, token_text: str) -> Enrolled:
         private = ec.generate_private_key(ec.SECP256R1())
-        identity, _ = self.enrolment.enrol(secret_of(token_text), csr(private), "phone")
-        return Enrolled(identity, private)
+        identity, der = self.enrolment.enrol(secret_of(token_text), csr(private), "phone")
+        return Enrolled(identity, private, certificate=der)
 
     def enrol_native(self, token_text: str, approval: Private) -> Enrolled:
         """A device with a key of its own."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import Queue
 
 import psycopg
 
@@ -22,11 +21,11 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
-from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import PASSCODE, Workstation
 from support.registry import Registry
+from support.screen import Screen
 
 DIGEST = b"\x11" * 32
 NAMES = ("first", "second")
@@ -93,22 +92,6 @@ class Replicas:
         with psycopg.connect(self.url) as connection:
             rows = connection.execute("SELECT entry FROM journal ORDER BY id").fetchall()
         return [entry for (line,) in rows if (entry := decode(line)).kind in kinds]
-
-
-class Screen:
-    """A workstation's screen that is read by a program."""
-
-    def __init__(self) -> None:
-        self._prompts: Queue[Prompt] = Queue()
-
-    def show(self, prompt: Prompt) -> None:
-        self._prompts.put(prompt)
-
-    def clear(self, _operation_id: str, _outcome: Outcome) -> None:
-        pass
-
-    def read(self) -> Prompt:
-        return self._prompts.get(timeout=30)
 
 
 @dataclass

@@ -46,6 +46,7 @@ PURPOSES: Mapping[int, x509.ObjectIdentifier] = {
     KeyRef.KEY_MANAGEMENT: ExtendedKeyUsageOID.EMAIL_PROTECTION,
     KeyRef.CARD_AUTHENTICATION: PIV_CARD_AUTHENTICATION,
 }
+SLOT = 1  # of the virtual reader, for a card of the tests' own: the first may be taken
 OPENSC_IDS: Mapping[int, str] = {
     KeyRef.AUTHENTICATION: "01",
     KeyRef.SIGNATURE: "02",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag
 from cloud_keystore.cards.administration import Administrator
@@ -85,8 +85,8 @@ def dies_after(statements: int, change: Callable[[], object], world: World) -> b
             if left < 0:
                 os._exit(DIED)  # as kill -9 does: nothing is cleaned up
 
-        event.listen(world.database._engine, "before_cursor_execute", die)
-        event.listen(world.database._engine, "commit", die)
+        event.listen(Engine, "before_cursor_execute", die)
+        event.listen(Engine, "commit", die)
         try:
             change()
         except BaseException as error:

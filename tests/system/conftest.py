@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from card_os.piv import new_card
+from card_os.piv.names import Algorithm
 from cloudcard_tools.shared import pcsc, pcscd
 from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.local.keys import LocalKeys
+from reader_bridge.local.making import new_card as new_local_card
+from reader_bridge.local.profiles import PROFILES
 from support import namespaces
 from support.authority import Authority
-from support.system_cards import LocalCard, inserted
+from support.system_cards import SLOT, LocalCard, in_slot, inserted
 
 HERE = Path(__file__).parent
 RESERVED = pytest.StashKey[ExitStack]()
@@ -82,3 +89,12 @@ def card(
     """A card for the tests of one module; they name its algorithm (`on_cards`)."""
     with inserted(virtual_readers, request.param, authority) as card:
         yield card
+
+
+@pytest.fixture
+def keys(virtual_readers: pcsc.Client) -> Iterator[LocalKeys]:
+    """An empty card for developers, in the reader."""
+    made = new_local_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
+    keys = LocalKeys(made, os.urandom)
+    with in_slot(virtual_readers, new_card(keys.image, os.urandom), keys, SLOT):
+        yield keys

@@ -7,9 +7,7 @@ its own answer to a challenge.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,31 +15,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from card_os import tlv
-from card_os.piv import encode, new_card
+from card_os.piv import encode
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
-from cloudcard_tools.shared import pcsc
-from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import PROFILES
 from support.authority import Authority
-from support.system_cards import in_slot
+from support.system_cards import SLOT
 
-SLOT = 1
 CURVES: Mapping[Algorithm, ec.EllipticCurve] = {
     Algorithm.ECC_P256: ec.SECP256R1(),
     Algorithm.ECC_P384: ec.SECP384R1(),
 }
-
-
-@pytest.fixture
-def keys(virtual_readers: pcsc.Client) -> Iterator[LocalKeys]:
-    """An empty card for developers, in the reader."""
-    made = making.new_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
-    keys = LocalKeys(made, os.urandom)
-    with in_slot(virtual_readers, new_card(keys.image, os.urandom), keys, SLOT):
-        yield keys
 
 
 @pytest.fixture

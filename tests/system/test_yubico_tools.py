@@ -6,10 +6,8 @@ before it has sent anything): so ykman changes the key first, and makes them.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,35 +16,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from card_os.piv import new_card
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run
 from cloudcard_tools.demo.stage import Stage
-from cloudcard_tools.shared import pcsc
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.profiles import PROFILES
-from support.system_cards import PIN, PUK, in_slot
+from support.system_cards import PIN, PUK
 
 Tool: TypeAlias = Callable[..., str]
 
-SLOT = 1
 READER = "Virtual PCD 00 01"
 YKMAN = Path(sys.executable).with_name("ykman")
 KEY = FACTORY_MANAGEMENT_KEY.hex()
 OTHER_KEY = bytes(range(24)).hex()
 NEW_PIN, NEW_PUK, WRONG_PIN = "654321", "87654321", "111111"
-
-
-@pytest.fixture
-def keys(virtual_readers: pcsc.Client) -> Iterator[LocalKeys]:
-    """An empty card for developers, in the reader."""
-    made = making.new_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
-    keys = LocalKeys(made, os.urandom)
-    with in_slot(virtual_readers, new_card(keys.image, os.urandom), keys, SLOT):
-        yield keys
 
 
 @pytest.fixture

@@ -166,4 +166,6 @@ def test_all_cards_refused() -> None:
 def test_a_card_stays_in_use_when_nobody_reads() -> None:
     out = io.StringIO()
     out.close()
+    with pytest.raises(ValueError, match="closed"):
+        print("text", file=out)
     Screen(out, as_json=True).say("inserted", "text")

@@ -269,7 +269,7 @@ def _ask_token(source: Source, request: str, data: bytes) -> bytes:
     """
     if source.token is None:
         raise InvalidInput(f"{source} is in a token: name that with the options of the token")
-    pool = Pool(token_address(source.token, ""), 1)
+    pool = Pool.start(token_address(source.token, ""), 1)
     try:
         answer = pool.call(request, source.where, data)
     finally:

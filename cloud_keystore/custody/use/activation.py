@@ -106,6 +106,7 @@ class Activation:
             return None
         approved = payload.decode(operation.payload)
         if operation.kind is OperationKind.SESSION:
+            _check_inputs(approved, inputs)
             with self.database.read() as connection:
                 return Performed((), sessions.find(connection, operation.id), approved.key_ref)
         if operation.sealed_result is None:

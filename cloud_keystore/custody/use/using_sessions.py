@@ -306,6 +306,8 @@ def _check_request(subject: Subject, request: UseRequest, left: int, now: dateti
 
 def _check_open(subject: Subject, now: datetime) -> None:
     """Raise why the session cannot be used at all, if it cannot."""
+    if not subject.approved:
+        raise SessionClosed("the session was not approved: ask the holder anew")
     if not subject.session.is_open(now):
         raise SessionClosed("the session has ended: ask the holder anew")
     if subject.card_state is not CardState.ACTIVE:

@@ -108,7 +108,7 @@ class TestSequencing:
             write(world, 2)
             crashed = False
             try:
-                with crashing(world.database, step):
+                with crashing(step):
                     world.take_in()
             except Crash:
                 crashed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -92,4 +93,6 @@ def test_spans_are_below_their_caller() -> None:
 
 def test_without_a_collector_nothing_is_made() -> None:
     with Traces().span("call", tracing.parse(GOOD)):
-        pass
+        assert not trace.get_current_span().get_span_context().is_valid
+    with exporting(SimpleSpanProcessor(InMemorySpanExporter())).span("call"):
+        assert trace.get_current_span().get_span_context().is_valid

@@ -32,7 +32,7 @@ from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import Decision, Operation, State
 from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session
-from cloud_keystore.storage import operations, tables
+from cloud_keystore.storage import operations, session_uses, tables
 from support.crashing import Crash, crashing
 from support.keystore_world import DATABASE, OPERATOR, SESSIONS, Enrolled, World, new_world
 
@@ -96,7 +96,8 @@ class Keystore(RuleBasedStateMachine):
         shutil.copy(new_keystore(), self.folder)
         self.world: World = counted(self.folder)
         self.approved: set[str] = set()
-        self.results: dict[str, tuple[bytes, ...]] = {}
+        self.results: dict[str, tuple[bytes, ...]] = {}  # by operation
+        self.results_of_uses: dict[str, tuple[bytes, ...]] = {}
         self.made: Counter[str] = Counter()  # how often a key was used, by operation or session
         self.allowed: dict[str, int] = {}  # how often it may be
         self.ended: set[str] = set()  # sessions
@@ -215,7 +216,7 @@ class Keystore(RuleBasedStateMachine):
         workstation = self._workstation(operation.workstation_id, elsewhere=elsewhere)
         sent = [*data, b"\0"] if foreign_input else data
         try:
-            with self._counting(operation.id), crashing(self.world.database, crash):
+            with self._counting(operation.id), crashing(crash):
                 done = self.world.activation.perform(operation.id, sent, workstation.identity)
         except Crash:
             self._restart()
@@ -283,13 +284,17 @@ class Keystore(RuleBasedStateMachine):
             assert len({each.results for each in done}) <= 1
         else:
             try:
-                with self._counting(session.id), crashing(self.world.database, crash):
+                with self._counting(session.id), crashing(crash):
                     used = use(0)
                     done = [used] if used else []
             except Crash:
                 self._restart()
                 done = []
         if done:
+            with self.world.database.read() as connection:
+                written = session_uses.find_by_request(connection, session.id, request_id)
+            assert written is not None
+            self.results_of_uses[written.id] = done[0].results
             assert not elsewhere
             assert session.id not in self.ended
             assert self.world.clock() < session.expire_time
@@ -304,11 +309,14 @@ class Keystore(RuleBasedStateMachine):
         own = self._workstation(session.workstation_id).identity
         sent = data if same_input else [*data, b"\0"]
         with self.world.database.read() as connection:
-            before = operations.find_by_request(connection, own.id, request_id)
+            before = session_uses.find_by_request(connection, session.id, request_id)
         made = self.made[session.id]
         with self._counting(session.id), suppress(KeystoreError):
-            self.world.sessions.use(session.id, request_id, sent, own)
+            used = self.world.sessions.use(session.id, request_id, sent, own)
             assert same_input or before is None
+            if before is not None:
+                kept = self.results_of_uses.setdefault(before.id, used.results)
+                assert kept == used.results
         assert before is None or self.made[session.id] == made
 
     @rule(session=opened, really=SELDOM)

@@ -403,6 +403,15 @@ class TestQr:
         assert world.decide(claimed, phone, number="") is State.APPROVED
         assert world.perform(operation, pc, DIGEST)
 
+    def test_a_wrong_number_beside_a_code_is_a_refusal(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        operation = world.ask(world.card(ada[0]), pc, channels=(Channel.QR,))
+        claimed = world.deciding.claim(world.asking.qr_text(operation), ada[1].identity)
+        wrong = f"{(int(operation.number) + 1) % 100:02}"
+        assert world.decide(claimed, ada[1], number=wrong) is State.DENIED
+        assert world.state(operation) is State.DENIED
+
     def test_a_code_is_claimed_by_one_device(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:

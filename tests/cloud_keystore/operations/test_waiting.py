@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from queue import Queue
 
 import grpc
 import pytest
@@ -33,11 +32,11 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import Enrolled, World
+from support.screen import Screen
 
 UNDER_WAY = 5
 STREAM = "/cloudcard.test.Service/Stream"
@@ -240,15 +239,25 @@ def test_one_call_more_than_the_keystore_holds_is_refused_and_told_when_to_come_
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
                     await channel.unary_stream(STREAM)(b"").read()
                 assert retry_seconds(refused.value) == STREAM_SECONDS
-            assert limiter._under_way == UNDER_WAY  # the refused ones hold nothing
             for each in streams:
                 each.cancel()
-            async with asyncio.timeout(5):
-                while limiter._under_way:
-                    await asyncio.sleep(0.01)
-            assert await channel.unary_unary(CALL)(b"") == b""
+            async with asyncio.timeout(5):  # the refused ones hold nothing: all places are free
+                for _ in range(UNDER_WAY):
+                    while not await opened(channel):
+                        await asyncio.sleep(0.01)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await channel.unary_unary(CALL)(b"")
 
     asyncio.run(run())
+
+
+async def opened(channel: grpc.aio.Channel) -> bool:
+    """Whether there was a place for one more stream, which stays open."""
+    try:
+        await channel.unary_stream(STREAM)(b"").read()
+    except grpc.aio.AioRpcError:
+        return False
+    return True
 
 
 def retry_seconds(error: grpc.aio.AioRpcError) -> float:
@@ -259,19 +268,6 @@ def retry_seconds(error: grpc.aio.AioRpcError) -> float:
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in status.details)
     return float(retry.retry_delay.ToTimedelta().total_seconds())
-
-
-class Screen:
-    """A workstation's screen that is read by a program."""
-
-    def __init__(self) -> None:
-        self.prompts: Queue[Prompt] = Queue()
-
-    def show(self, prompt: Prompt) -> None:
-        self.prompts.put(prompt)
-
-    def clear(self, _operation_id: str, _outcome: Outcome) -> None:
-        pass
 
 
 @pytest.fixture
@@ -301,7 +297,7 @@ def test_an_approval_during_a_restart_reaches_who_waits(keystore: KeystoreProces
         operation = RemoteOperation(stub, screen, Cancellation(), time.monotonic)
         reader = threading.Thread(target=lambda: results.append(operation.run(asked)))
         reader.start()
-        prompt = screen.prompts.get(timeout=10)
+        prompt = screen.read()
         phone = Phone(ada, phone_channel)
         ringing = phone.find(prompt.operation_id)
         keystore.child.kill()

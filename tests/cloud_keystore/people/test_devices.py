@@ -38,11 +38,6 @@ DIGEST = b"\x11" * 32
 
 
 @pytest.fixture
-def serial(world: World, ada: tuple[User, Enrolled]) -> str:
-    return world.card(ada[0])
-
-
-@pytest.fixture
 def operator(world: World) -> Enrolled:
     return world.operator()
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
 from cloud_keystore.model.people import IdentityState, Role
-from cloud_keystore.people.enrolment import _csr_key
 from cloud_keystore.rpc.peer import identify
 from support.keystore_world import OPERATOR, World, csr, secret_of
 
@@ -51,32 +50,49 @@ def test_a_refused_request_costs_no_token(world: World) -> None:
     world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
 
 
-def test_keys_of_another_kind_are_refused() -> None:
-    private = rsa.generate_private_key(65537, 2048)
+def refused(world: World, request: bytes, match: str = "") -> None:
+    """It makes no identity."""
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    with pytest.raises(InvalidInput, match=match):
+        world.enrolment.enrol(secret, request, "")
+
+
+@pytest.mark.parametrize(
+    "private",
+    [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())],
+    ids=["RSA", "P-384"],
+)
+def test_keys_of_another_kind_are_refused(
+    world: World, private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+) -> None:
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    with pytest.raises(InvalidInput, match="P-256"):
-        _csr_key(request.sign(private, SHA256()).public_bytes(Encoding.DER))
-    with pytest.raises(InvalidInput, match="P-256"):
-        _csr_key(
-            request.sign(ec.generate_private_key(ec.SECP384R1()), SHA256()).public_bytes(
-                Encoding.DER
-            )
-        )
+    refused(world, request.sign(private, SHA256()).public_bytes(Encoding.DER), "P-256")
 
 
-def test_a_request_signed_by_another_key_is_refused() -> None:
+def test_a_request_signed_by_another_key_is_refused(world: World) -> None:
     der = bytearray(csr(ec.generate_private_key(ec.SECP256R1())))
     other = csr(ec.generate_private_key(ec.SECP256R1()))
-    at = bytes(der).index(b"\x04", 60)  # the point of the public key
-    der[at : at + 65] = other[at : at + 65]
-    with pytest.raises(InvalidInput):
-        _csr_key(bytes(der))
+    at = bytes(der).index(b"\x03\x42\0\x04") + 3  # the point of the public key
+    there = other.index(b"\x03\x42\0\x04") + 3
+    der[at : at + 65] = other[there : there + 65]
+    refused(world, bytes(der), "not signed by its own key")
 
 
-@given(st.binary(max_size=5000))
-def test_junk_is_refused(junk: bytes) -> None:
-    with pytest.raises(InvalidInput):
-        _csr_key(junk)
+def test_a_request_with_a_changed_signature_is_refused(world: World) -> None:
+    der = bytearray(csr(ec.generate_private_key(ec.SECP256R1())))
+    der[-1] ^= 1
+    refused(world, bytes(der), "not signed by its own key")
+
+
+def test_junk_is_refused(world: World) -> None:
+    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+
+    @given(st.binary(max_size=5000))
+    def refuses(junk: bytes) -> None:
+        with pytest.raises(InvalidInput):
+            world.enrolment.enrol(secret, junk, "")
+
+    refuses()
 
 
 def test_one_role_is_not_another(world: World) -> None:

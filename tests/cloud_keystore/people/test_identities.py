@@ -35,11 +35,6 @@ def operator(world: World) -> Identity:
     return world.operator().identity
 
 
-@pytest.fixture
-def serial(world: World, ada: tuple[User, Enrolled]) -> str:
-    return world.card(ada[0])
-
-
 def invite(world: World, role: Role) -> str:
     """A token for an identity of the role."""
     match role:

@@ -40,6 +40,8 @@ def test_callers_do_not_share(limiter: Buckets) -> None:
     for _ in range(3):
         limiter.admit("Mallory")
     limiter.admit("Ada")
+    with pytest.raises(TooManyCalls):
+        limiter.admit("Mallory")
 
 
 def test_a_long_silence_is_no_credit(limiter: Buckets, clock: FakeClock) -> None:
@@ -53,9 +55,28 @@ def test_a_long_silence_is_no_credit(limiter: Buckets, clock: FakeClock) -> None
 
 def test_memory_is_bounded(limiter: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MOST_CALLERS", 10)
-    for caller in range(100):
+    for _ in range(3):
+        limiter.admit("Ada")
+    for caller in range(9):
         limiter.admit(caller)
-    assert len(limiter._buckets) == 10
+    with pytest.raises(TooManyCalls):
+        limiter.admit("Ada")
+    for caller in range(10):
+        limiter.admit(caller)
+    limiter.admit("Ada")  # was forgotten, and begins anew
+
+
+def test_among_many_callers_a_newcomer_is_limited_too(
+    limiter: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has been silent longest is forgotten, or the eleventh could call without end."""
+    monkeypatch.setattr(limits, "MOST_CALLERS", 10)
+    for caller in range(10):
+        limiter.admit(caller)
+    for _ in range(3):
+        limiter.admit("Mallory")
+    with pytest.raises(TooManyCalls):
+        limiter.admit("Mallory")
 
 
 def test_the_refusal_says_when_to_come_back(limiter: Buckets, clock: FakeClock) -> None:
@@ -79,7 +100,11 @@ def test_idle_streams_of_one_identity_are_bounded() -> None:
             stack.enter_context(limiter.stream("Ada"))
         with pytest.raises(Overloaded), limiter.stream("Bob"):
             pass
-    assert not limiter._streams
+    with ExitStack() as stack:  # all places are free again
+        for _ in range(20):
+            stack.enter_context(limiter.stream("Mallory"))
+        for _ in range(10):
+            stack.enter_context(limiter.stream("Ada"))
 
 
 def test_guessing_enrolment_tokens_from_one_address() -> None:

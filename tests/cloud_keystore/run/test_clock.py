@@ -285,6 +285,9 @@ class TestStart:
 
     def test_a_new_database_knows_no_time(self, world: World) -> None:
         check_clock(world.database, EPOCH)
+        world.user()
+        with pytest.raises(ClockBehind):
+            check_clock(world.database, EPOCH)
 
     def test_serve_says_what_to_do(self, tmp_path: Path) -> None:
         with Nursery(tmp_path / "logs") as nursery:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from queue import Queue
 
 import grpc
 import pytest
@@ -34,11 +33,11 @@ from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation, code
 from support.postgres import Server
+from support.screen import Screen
 
 SECONDS = 20.0
 TWO = ("--workers", "2")
@@ -119,19 +118,6 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         yield Ward(folder, nursery)
 
 
-class Screen:
-    """A workstation's screen that is read by a program."""
-
-    def __init__(self) -> None:
-        self.prompts: Queue[Prompt] = Queue()
-
-    def show(self, prompt: Prompt) -> None:
-        self.prompts.put(prompt)
-
-    def clear(self, _operation_id: str, _outcome: Outcome) -> None:
-        pass
-
-
 class Holder:
     """A phone that approves whatever rings, and goes on after every end of its stream."""
 
@@ -172,7 +158,7 @@ def sign(ward: Ward, serial: str, numbers: dict[str, str]) -> KeyResult:
         results: list[KeyResult] = []
         signing = threading.Thread(target=lambda: results.append(operation.run(asked)))
         signing.start()
-        prompt = screen.prompts.get(timeout=SECONDS)
+        prompt = screen.read()
         numbers[prompt.operation_id] = prompt.number
         signing.join(60)
         return results[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason, refusal
-from support.keystore_process import KeystoreProcess, Workstation, code
+from support.keystore_process import KeystoreProcess, Workstation, code, refused_call
 from support.keystore_world import DIGEST, PASSCODE, SESSIONS, Enrolled, World
 
 JUNK = "junk-from-the-disk"
@@ -163,12 +163,6 @@ def change(file: Path, statement: str, *values: object) -> None:
         database.execute(statement, values)
 
 
-def refused(call: Callable[[], object]) -> grpc.RpcError:
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    return caught.value
-
-
 def test_callers_are_told_no_more_than_where_the_log_tells_it(tmp_path: Path) -> None:
     with Nursery(tmp_path / "logs") as nursery:
         keystore = KeystoreProcess(tmp_path, nursery)
@@ -181,7 +175,7 @@ def test_callers_are_told_no_more_than_where_the_log_tells_it(tmp_path: Path) ->
         ]
         file = tmp_path / "keystore" / "keystore.db"
         change(file, "UPDATE card SET state = ? WHERE serial = ?", JUNK, serial)
-        told = refused(cards[0].proof)
+        told = refused_call(cards[0].proof)
         assert code(told) is grpc.StatusCode.DATA_LOSS
         assert reason(told) == "RECORD_DAMAGED"
         assert refusal(told) is Refusal.UNAVAILABLE

@@ -148,7 +148,7 @@ def test_a_migration_that_dies_at_any_statement_is_begun_again(tmp_path: Path) -
         shutil.copy(first, path)
         database = open_database(path)
         try:
-            with crashing(database, step):
+            with crashing(step):
                 database.migrate()
         except Crash:
             died = True

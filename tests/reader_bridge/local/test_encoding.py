@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -92,11 +93,10 @@ def test_a_file_that_was_cut_or_has_a_wrong_bit(data: st.DataObject) -> None:
 
 def changed(**body: object) -> bytes:
     """The file of a card of which something was changed, under a right checksum."""
-    from reader_bridge.local.encoding import _digest
-
     whole = json.loads(encode(card("developer")))
     whole["card"].update(body)
-    whole["sha256"] = _digest(whole["card"])
+    contents = json.dumps(whole["card"], sort_keys=True, separators=(",", ":"))
+    whole["sha256"] = sha256(contents.encode()).hexdigest()
     return json.dumps(whole).encode()
 
 

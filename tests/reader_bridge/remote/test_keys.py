@@ -410,3 +410,11 @@ def test_readers_that_are_cut_off_together_do_not_come_back_together() -> None:
     pauses = [remote_operation.spread(1.0) for _ in range(200)]
     assert 1.0 <= min(pauses) < max(pauses) <= 2.0  # never before the time that was told
     assert max(pauses) - min(pauses) > 0.5
+
+
+def test_a_keystore_that_names_a_time_beyond_patience_is_not_waited_for(world: World) -> None:
+    world.script.create = [come_back(60)]
+    begin = time.monotonic()
+    assert world.perform() is Refusal.UNAVAILABLE
+    assert time.monotonic() - begin < remote_operation.ASK_SECONDS / 2
+    assert len(world.script.asked) == 1

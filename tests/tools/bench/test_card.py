@@ -32,7 +32,7 @@ def test_a_cards_memory_holds_its_objects() -> None:
 
 def test_another_answer_than_success_is_no_measurement() -> None:
     with pytest.raises(click.ClickException, match="6A82, not 9000"):
-        card._send(new_card(card._image(), bytes), bytes.fromhex("00A4040005A000000309"))
+        card.send(new_card(card.new_image(), bytes), bytes.fromhex("00A4040005A000000309"))
 
 
 def test_the_emulators_package_is_asked_for(

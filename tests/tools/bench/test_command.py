@@ -112,7 +112,7 @@ def test_another_answer_than_success_is_no_measurement() -> None:
             return b"\x6a\x82"
 
     with pytest.raises(click.ClickException, match="6A82, not 9000"):
-        apdu._size(Refusing())
+        apdu.response_size(Refusing())
 
 
 def test_the_emulators_package_is_asked_for(

@@ -20,7 +20,7 @@ CLOCK_TOLERANCE = timedelta(minutes=1)  # between replicas
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be."""
+    """Something that is wrong, and the number of its line."""
 
     line: int
     wrong: str
@@ -32,7 +32,7 @@ class Checked:
 
     entries: int = 0
     checkpoints: int = 0
-    newest: bytes = b""  # the last checkpoint, to be kept
+    newest: bytes = b""  # the last checkpoint, for the auditor to keep
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -43,10 +43,10 @@ def check(
     done: Callable[[], object] = lambda: None,
 ) -> Checked:
     """Check a whole journal: its tree, its checkpoints, and what its entries prove. `public_key` is
-    the journal's, known from elsewhere; `kept` a checkpoint that was verified earlier.
+    the journal's key from a trusted source; `kept` is a checkpoint that was verified earlier.
 
-    Stops at the first line after which nothing more can be said. `done` hears of each entry. Raises
-    Failure for a file that is no export.
+    The check stops at the first line after which nothing more can be concluded. `done` is called
+    for each entry. Raises Failure if the file is not an export.
     """
     result = Checked()
     state: _Whole | None = None
@@ -65,7 +65,7 @@ def check(
             if wrong in FINAL:
                 break
     if state is None:
-        raise Failure("this file is empty: it is no exported journal")
+        raise Failure("this file is empty: it is not an exported journal")
     if not result.findings or result.findings[-1].wrong not in FINAL:
         result.findings += [Finding(0, wrong) for wrong in state.end()]
     result.entries, result.checkpoints = state.tree.size, state.checkpoints
@@ -96,7 +96,7 @@ class _Whole:
         self._ended: End | None = None
 
     def take(self, line: Line) -> str | None:
-        """What is wrong with the next line; None if nothing is."""
+        """What is wrong with the next line; None if it is right."""
         if self._ended is not None:
             return "there is more after the end"
         match line:
@@ -157,7 +157,7 @@ def check_pack(
     lines: Iterable[tuple[int, Line]], public_key: bytes | None, kept: Checkpoint | None
 ) -> Checked:
     """Check the entries of an evidence pack: that each is in the journal of its checkpoint, and
-    that devices signed its decisions. What is not in the pack, it says nothing of.
+    that devices signed its decisions. This says nothing about entries that are not in the pack.
     """
     result = Checked()
     header: Header | None = None

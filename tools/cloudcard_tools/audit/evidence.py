@@ -1,4 +1,4 @@
-"""What entries prove: decisions by the devices' own signatures, uses by decisions."""
+"""What entries prove: devices' signatures prove decisions, and decisions prove uses."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ DECISIONS = {
     Kind.OPERATION_DENIED: Decision.DENY,
     Kind.OPERATION_REPORTED: Decision.NOT_ME,
 }
-SOME_ID = b"passkey"  # which one it was does not matter: the key is in the entry
+# The credential's id does not matter here, because the key is in the entry.
+SOME_ID = b"passkey"
 ENDS = {Kind.OPERATION_EXPIRED, Kind.OPERATION_CANCELLED, Kind.OPERATION_FAILED}
 
 
 def check_decision(entry: Entry) -> str | None:
-    """What is wrong with a decision by itself; None if its device signed it."""
+    """What is wrong with a decision in itself; None if its device signed it."""
     said = {each.name.lower(): each for each in Decision}.get(str(entry.details.get("decision")))
     decision = DECISIONS[entry.kind]
     if said is None:
-        return "it does not say what was decided"
+        return "the entry does not say what was decided"
     if entry.kind is not Kind.OPERATION_DENIED and said is not decision:
         return "the device signed another decision"
     number = str(entry.details.get("number", ""))
@@ -45,7 +46,7 @@ def check_decision(entry: Entry) -> str | None:
 
 
 class History:
-    """What has been decided and is not used yet, as a whole journal is read in order."""
+    """What has been decided and not used yet, collected while a whole journal is read in order."""
 
     def __init__(self) -> None:
         self._keys: dict[str, bytes] = {}  # of devices
@@ -53,7 +54,7 @@ class History:
         self._sessions: dict[str, int] = {}  # uses left
 
     def check(self, entry: Entry) -> str | None:
-        """What is wrong with an entry after all before it; None if nothing is."""
+        """What is wrong with an entry, given all entries before it; None if it is right."""
         operation = entry.operation_id or ""
         match entry.kind:
             case Kind.IDENTITY_ENROLLED if entry.device_id:
@@ -87,7 +88,7 @@ class History:
     def _use(self, session: str, inputs: int) -> str | None:
         left = self._sessions.get(session)
         if left is None:
-            return "a session was used that is not open"
+            return "a session that is not open was used"
         if inputs < 1 or inputs > left:
             return "a session was used more often than approved"
         self._sessions[session] = left - inputs
@@ -95,8 +96,8 @@ class History:
 
 
 def enrolled_key(entry: Entry) -> bytes:
-    """The key by which a device that was enrolled approves; that of its certificate if it has no
-    other.
+    """The key by which an enrolled device approves: its own approval key, else the key of its
+    certificate.
     """
     own = entry.evidence.get("approval_key")
     if own is not None:

@@ -42,7 +42,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How much there was, so that a file that was cut is noticed."""
+    """The counts at the end of a file, which show whether the file was cut."""
 
     entries: int
     checkpoints: int
@@ -52,7 +52,7 @@ Line: TypeAlias = Header | EntryLine | Note | End
 
 
 def write(line: Line) -> str:
-    """One line, with its end."""
+    """One line as JSON, with its line feed."""
     fields: dict[str, object]
     match line:
         case Header():
@@ -78,7 +78,9 @@ def write(line: Line) -> str:
 
 
 def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
-    """The lines with their numbers; raises Failure with the number of one that is none."""
+    """The lines with their numbers. Raises Failure with the line's number if one is not of an
+    export.
+    """
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -87,7 +89,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         try:
             yield number, _parse(json.loads(line))
         except (ValueError, TypeError, KeyError, AttributeError, binascii.Error, RecursionError):
-            raise Failure(f"line {number} is not one of an exported journal") from None
+            raise Failure(f"line {number} is not a line of an exported journal") from None
 
 
 def _parse(fields: dict[str, object]) -> Line:

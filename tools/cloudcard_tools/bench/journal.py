@@ -1,4 +1,4 @@
-"""How fast the journal takes in entries, and finds them again among millions."""
+"""Measures how fast the journal takes in entries, and finds them again among millions."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Result:
 
 
 def measure(folder: Path, count: int, done: Callable[[int], None]) -> Result:
-    """Fill a journal in a new SQLite database, take all of it in, and search it. `done` hears of
-    entries written and taken in.
+    """Write entries to a new SQLite database, take them into the tree, and search them. `done` is
+    called with the number of entries that were written or taken in.
     """
     chance = random.Random(SEED)  # noqa: S311 (no secret)
     database = Database(f"sqlite:///{folder / 'journal.db'}")
@@ -98,7 +98,7 @@ def _entries(chance: random.Random, start: int, count: int) -> Iterator[Entry]:
 
 
 def _queries(chance: random.Random, count: int) -> Mapping[str, Callable[[], Query]]:
-    """What auditors look for, each time another one."""
+    """Typical queries of auditors, with different values each time."""
 
     def hour() -> Query:
         since = BEGIN + chance.randrange(count) * STEP

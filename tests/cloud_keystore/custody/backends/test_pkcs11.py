@@ -66,7 +66,7 @@ def token_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def token(token_folder: Path) -> Iterator[TokenKeys]:
     assert token_folder.is_dir()
-    keys = TokenKeys(Pool(TokenAddress(MODULE, LABEL, realm(SEAL), PIN), 1), SEAL)
+    keys = TokenKeys(Pool.start(TokenAddress(MODULE, LABEL, realm(SEAL), PIN), 1), SEAL)
     yield keys
     keys.pool.close()
 
@@ -247,7 +247,7 @@ def test_a_token_that_is_gone(world: World, token: TokenKeys, token_folder: Path
 def test_a_wrong_pin_is_tried_once(token_folder: Path) -> None:
     assert token_folder.is_dir()
     with pytest.raises(KeyBackendUnavailable, match="refuses the PIN") as caught:
-        Pool(TokenAddress(MODULE, LABEL, "cloudcard", "000000"), 2)
+        Pool.start(TokenAddress(MODULE, LABEL, "cloudcard", "000000"), 2)
     assert "000000" not in str(caught.value)
     assert "000000" not in repr(TokenAddress(MODULE, LABEL, "cloudcard", "000000"))
 
@@ -268,7 +268,7 @@ def test_a_pin_that_turned_wrong_stops_the_pool(world: World, token: TokenKeys) 
 
 def test_a_module_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(KeyBackendUnavailable, match="not there"):
-        Pool(TokenAddress(str(tmp_path / "none.so"), LABEL, "cloudcard", PIN), 1)
+        Pool.start(TokenAddress(str(tmp_path / "none.so"), LABEL, "cloudcard", PIN), 1)
 
 
 def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
@@ -358,7 +358,7 @@ def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> Non
     database.migrate()
     source = Source.parse(f"file:{key_file}")
     seal = open_seal(database, [source], FakeClock()(), os.urandom)
-    held = TokenKeys(Pool(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
+    held = TokenKeys(Pool.start(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
     held.make(str(UUID(int=1)), Algorithm.ECC_P256)
     token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
     arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
@@ -373,7 +373,7 @@ import json, sys, time
 from cloud_keystore.custody.backends.pkcs11 import Pool
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 if __name__ == "__main__":
-    pool = Pool(TokenAddress(*sys.argv[1:]), 1)
+    pool = Pool.start(TokenAddress(*sys.argv[1:]), 1)
     print(json.dumps(pool.process_ids), flush=True)
     time.sleep(60)
 """

@@ -7,21 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.model.cards import CardState
-from cloud_keystore.model.errors import CardNotFound, CardNotInUse, InvalidInput, PasscodeAlreadySet
+from cloud_keystore.model.errors import (
+    CardNotFound,
+    CardNotInUse,
+    InvalidInput,
+    KeyNotFound,
+    PasscodeAlreadySet,
+    PasscodeNeeded,
+)
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified, violated_rule
 from cloud_keystore.model.people import User
-from cloud_keystore.storage import passcodes
+from cloud_keystore.storage import passcodes, tables
 from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 WRONG = b"000000"
-
-
-@pytest.fixture
-def serial(world: World, ada: tuple[User, Enrolled]) -> str:
-    return world.card(ada[0])
 
 
 def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
@@ -88,6 +91,9 @@ def test_the_puk_sets_a_new_passcode(
         world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
     wrong_puk = b"00000000" if puk != b"00000000" else b"00000001"
     assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity) == Mismatch(2)
+    bad = world.passcodes.reset(serial, puk, b"12", pc.identity)
+    assert bad == PolicyViolation("6 to 8 digits")
+    assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 0
     assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity), Verified)
     assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, b"246802", pc.identity), Verified)
     assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
@@ -156,3 +162,41 @@ def test_no_passcode_in_the_database(world: World, serial: str, tmp_path: Path) 
     world.database.close()
     for file in tmp_path.iterdir():
         assert PASSCODE not in file.read_bytes()
+
+
+def test_the_puk_is_no_passcode_to_verify(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
+    with pytest.raises(KeyNotFound, match="PUK"):
+        world.passcodes.verify(serial, KeyRef.PUK, puk, pc.identity)
+    assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
+
+
+def test_a_change_ends_what_was_proved_before(world: World, serial: str, pc: Enrolled) -> None:
+    proof = world.proof(serial, pc)
+    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
+    with pytest.raises(PasscodeNeeded):
+        world.ask(serial, pc, proof=proof)
+
+
+def test_a_hash_holds_for_its_card_and_reference_alone(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    """Whoever writes to the database cannot put a known passcode's hash elsewhere."""
+    puk_known = world.issuing.issue(b"\3" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(puk_known, b"246802", ada[1].identity).encode()
+    source, target = (world.cards.find(each).card.id for each in (puk_known, serial))
+    columns = tables.passcode.c
+    moved = {
+        (source, KeyRef.PIN): (serial, KeyRef.PIN, b"246802"),
+        (source, KeyRef.PUK): (puk_known, KeyRef.PIN, puk),
+    }
+    for (card_id, key_ref), (at, to, passcode) in moved.items():
+        row = (columns.card_id == (target if at == serial else source)) & (columns.key_ref == to)
+        copied = (columns.card_id == card_id) & (columns.key_ref == key_ref)
+        with world.database.write() as connection:
+            known = connection.execute(select(columns.hash).where(copied)).scalar_one()
+            connection.execute(update(tables.passcode).where(row).values(hash=known))
+        assert world.passcodes.verify(at, to, passcode, pc.identity) == Mismatch(2)

@@ -44,10 +44,11 @@ def test_the_key_file(tmp_path: Path) -> None:
     assert load_or_make_key(path, os.urandom) == key
 
 
-def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601])
+def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "sealing.key"
     load_or_make_key(path, os.urandom)
-    path.chmod(0o640)
+    path.chmod(mode)
     with pytest.raises(SealingKeyError, match="chmod 600"):
         load_or_make_key(path, os.urandom)
 

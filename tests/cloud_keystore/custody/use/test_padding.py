@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -93,6 +94,30 @@ def block_of(info: bytes, kind: int = 1, filler: int = 0xFF) -> bytes:
     return bytes((0, kind)) + bytes((filler,)) * (253 - len(info)) + b"\0" + info
 
 
+def pss(salt: bytes, first: int = 0) -> bytes:
+    """An EMSA-PSS block of SHA-256 with this salt; `first` stands among its zeros."""
+    seed = sha256(bytes(8) + sha256(b"document").digest() + salt).digest()
+    data = bytearray((256 - 33 - 1 - len(salt)) * b"\0" + b"\1" + salt)
+    data[1] |= first
+    mask = b"".join(sha256(seed + count.to_bytes(4)).digest() for count in range(7))
+    masked = bytearray(a ^ b for a, b in zip(data, mask, strict=False))
+    masked[0] &= 0x7F
+    return bytes(masked) + seed + b"\xbc"
+
+
+def test_a_salt_of_the_hashs_length_is_the_longest() -> None:
+    sign(pss(b"\x55" * 32))
+    for size in (33, 64, 200):
+        with pytest.raises(MalformedKeyInput):
+            sign(pss(b"\x55" * size))
+
+
+@pytest.mark.parametrize("first", [0x77, 0x80, 0x02])
+def test_what_stands_before_the_salt_is_zeros(first: int) -> None:
+    with pytest.raises(MalformedKeyInput):
+        sign(pss(b"\x55" * 32, first))
+
+
 INFO = padding.DIGEST_INFO["sha256"][0] + b"\x55" * 32
 
 
@@ -118,12 +143,37 @@ def test_blocks_that_only_look_like_signatures(block: bytes) -> None:
         sign(block)
 
 
+@pytest.mark.parametrize("info", [b"\x55" * 36, INFO, b""], ids=["TLS 1.0", "SHA-256", "none"])
+def test_a_block_padded_as_a_signature_is_not_decrypted(info: bytes) -> None:
+    """Whatever was hashed: a decryption key would sign it."""
+    with pytest.raises(MalformedKeyInput, match="padded as a signature"):
+        decrypt(block_of(info))
+
+
+SIGNED = {
+    size: [
+        raw_public(size, key.sign(b"document", scheme, hashes.SHA256()))
+        for scheme in (
+            rsa_padding.PKCS1v15(),
+            rsa_padding.PSS(rsa_padding.MGF1(hashes.SHA256()), 32),
+        )
+    ]
+    for size, key in KEYS.items()
+}
+
+
+@st.composite
+def blocks(draw: st.DrawFn, length: int) -> bytes:
+    """Any that begin as padded ones do."""
+    tail = draw(st.binary(max_size=length))
+    head = draw(st.sampled_from([b"", b"\0\1", b"\0\2", b"\0\1\xff\xff"]))
+    return (head + tail.rjust(length, b"\xff"))[:length]
+
+
 @given(st.data(), st.sampled_from(list(KEYS)))
 def test_no_block_is_both_signed_and_decrypted(data: st.DataObject, size: Algorithm) -> None:
     length = MODULUS_BYTES[size]
-    tail = data.draw(st.binary(max_size=length))
-    head = data.draw(st.sampled_from([b"", b"\0\1", b"\0\2", b"\0\1\xff\xff"]))
-    block = (head + tail.rjust(length, b"\xff"))[:length]
+    block = data.draw(st.sampled_from(SIGNED[size]) | blocks(length))
     accepted = []
     for use in (sign, decrypt):
         try:

@@ -1,0 +1,284 @@
+"""The approval is checked again when the key is used: rows that nobody approved yield nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from sqlalchemy import update
+
+from card_os.uses import KeyUse
+from cloud_keystore.approval import statement
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.model.cards import SOFTWARE, CardEvent, HeldKey
+from cloud_keystore.model.errors import (
+    ApprovalRejected,
+    CardNotInUse,
+    KeyNotFound,
+    KeystoreError,
+    OperationBusy,
+    OperationClosed,
+    SessionClosed,
+)
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.operations import STALLED_TIME, Decision, Operation, OperationKind, State
+from cloud_keystore.model.people import User
+from cloud_keystore.storage import cards, sessions, tables
+from support.keystore_world import DIGEST, SESSIONS, TERMS, Enrolled, World
+
+
+@pytest.fixture
+def serial(world: World, ada: tuple[User, Enrolled]) -> str:
+    """A card whose policy allows sessions."""
+    world.set_policy(SESSIONS)
+    return world.card(ada[0])
+
+
+@pytest.fixture
+def approved(world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str) -> Operation:
+    """An approved use of 9A."""
+    operation = world.ask(serial, pc)
+    assert world.decide(operation, ada[1]) is State.APPROVED
+    return operation
+
+
+@pytest.fixture
+def approved_session(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> Operation:
+    """An approved session of 9A, which has not begun."""
+    operation = world.ask(serial, pc, session=TERMS)
+    assert world.decide(operation, ada[1]) is State.APPROVED
+    return operation
+
+
+def forge(world: World, operation: Operation, **values: object) -> None:
+    """Change a row, as somebody with the database might."""
+    with world.database.write() as connection:
+        row = tables.operation.c.id == operation.id
+        connection.execute(update(tables.operation).where(row).values(values))
+
+
+def forge_decision(
+    world: World, operation: Operation, device: Enrolled, decision: Decision
+) -> None:
+    """Put a device's real decision there, and call the operation approved."""
+    number = operation.number if decision is Decision.APPROVE else ""
+    signature, _ = device.evidence(statement.statement(operation.payload, decision, number))
+    forge(
+        world,
+        operation,
+        state=State.APPROVED,
+        device_id=device.identity.id,
+        decision=decision,
+        decision_number=number,
+        device_signature=signature,
+    )
+
+
+def refused(
+    world: World, operation: Operation, pc: Enrolled, error: type[KeystoreError], match: str
+) -> None:
+    inputs = [] if operation.kind is OperationKind.SESSION else [DIGEST]
+    with pytest.raises(error, match=match):
+        world.activation.perform(operation.id, inputs, pc.identity)
+
+
+@pytest.mark.parametrize("decision", [Decision.DENY, Decision.NOT_ME])
+def test_a_signed_refusal_is_no_approval(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str, decision: Decision
+) -> None:
+    operation = world.ask(serial, pc)
+    forge_decision(world, operation, ada[1], decision)
+    refused(world, operation, pc, ApprovalRejected, "has no approval")
+
+
+def test_a_row_that_is_called_approved_has_no_approval(
+    world: World, pc: Enrolled, serial: str
+) -> None:
+    operation = world.ask(serial, pc)
+    forge(world, operation, state=State.APPROVED)
+    refused(world, operation, pc, ApprovalRejected, "has no approval")
+
+
+def test_another_holders_device_approves_nothing(world: World, pc: Enrolled, serial: str) -> None:
+    operation = world.ask(serial, pc)
+    forge_decision(world, operation, world.user("Mallory")[1], Decision.APPROVE)
+    refused(world, operation, pc, ApprovalRejected, "is not the holder's")
+
+
+def test_a_card_that_was_suspended_since_the_approval_is_not_used(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    with world.database.write() as connection:  # the operation stays open, as no use case does it
+        assert cards.move(connection, approved.card_id, CardEvent.SUSPEND, "lost")
+    refused(world, approved, pc, CardNotInUse, "no longer in use")
+
+
+def test_a_device_that_was_removed_since_the_approval_counts_no_more(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, approved: Operation
+) -> None:
+    with world.database.write() as connection:
+        row = tables.identity.c.id == ada[1].identity.id
+        connection.execute(update(tables.identity).where(row).values(state="removed"))
+    refused(world, approved, pc, ApprovalRejected, "has been removed")
+
+
+def test_a_key_that_was_destroyed_since_the_approval_is_gone(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    with world.database.write() as connection:
+        row = tables.key.c.id == approved.key_id
+        connection.execute(update(tables.key).where(row).values(sealed_private=None))
+    refused(world, approved, pc, KeyNotFound, "destroyed")
+
+
+OTHER_FACTS = {
+    "use of the key": {"key_use": KeyUse.AGREE},
+    "policy": {"policy": "*/*/99"},
+}
+
+
+@pytest.mark.parametrize("fact", OTHER_FACTS)
+def test_an_approval_holds_for_the_facts_that_were_shown(
+    world: World, pc: Enrolled, approved_session: Operation, fact: str
+) -> None:
+    forge(world, approved_session, **OTHER_FACTS[fact])
+    refused(world, approved_session, pc, ApprovalRejected, "another key, card or workstation")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key_ref": 0x9D},
+        {"certificate": b"another"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_an_approval_holds_for_the_key_that_was_shown(
+    world: World, pc: Enrolled, approved: Operation, changed: dict[str, object]
+) -> None:
+    with world.database.write() as connection:
+        of_9d = (tables.key.c.card_id == approved.card_id) & (tables.key.c.key_ref == 0x9D)
+        connection.execute(update(tables.key).where(of_9d).values(key_ref=0x95))
+        row = tables.key.c.id == approved.key_id
+        connection.execute(update(tables.key).where(row).values(changed))
+    refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
+
+
+@pytest.mark.parametrize("fact", ["serial", "user_id"])
+def test_an_approval_holds_for_the_card_and_holder_that_were_shown(
+    world: World, pc: Enrolled, approved: Operation, fact: str
+) -> None:
+    changed = {"serial": "999999", "user_id": world.user("Mallory")[0].id}[fact]
+    with world.database.write() as connection:
+        row = tables.card.c.id == approved.card_id
+        connection.execute(update(tables.card).where(row).values({fact: changed}))
+    refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
+
+
+@pytest.mark.parametrize("forged", ["certificate", "workstation"])
+def test_an_approval_holds_for_the_workstation_that_was_shown(
+    world: World, pc: Enrolled, approved: Operation, forged: str
+) -> None:
+    """The same row with another certificate, or the operation in another workstation's name."""
+    other = world.workstation("PC-OF-MALLORY")
+    if forged == "certificate":
+        caller = replace(pc.identity, certificate_sha256=other.identity.certificate_sha256)
+    else:
+        forge(world, approved, workstation_id=other.identity.id)
+        caller = replace(other.identity, certificate_sha256=pc.identity.certificate_sha256)
+    with pytest.raises(ApprovalRejected, match="another key, card or workstation"):
+        world.activation.perform(approved.id, [DIGEST], caller)
+
+
+def test_a_session_that_was_opened_is_told_again_without_inputs_alone(
+    world: World, pc: Enrolled, approved_session: Operation
+) -> None:
+    opened = world.activation.perform(approved_session.id, [], pc.identity)
+    assert world.activation.perform(approved_session.id, [], pc.identity) == opened
+    with pytest.raises(ApprovalRejected, match="input"):
+        world.activation.perform(approved_session.id, [DIGEST], pc.identity)
+
+
+def test_of_two_who_saw_the_approval_one_spends_it(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    """The other uses the key after this one has checked everything."""
+    signatures: list[bytes] = []
+    times = 0
+
+    def clock() -> datetime:
+        nonlocal times
+        times += 1
+        if times == 2:  # the last thing before the approval is spent
+            signatures.append(world.perform(approved, pc))
+        return world.clock()
+
+    late = replace(world.activation, clock=clock)
+    with pytest.raises(OperationBusy, match="another call has just spent"):
+        late.perform(approved.id, [DIGEST], pc.identity)
+    assert len(signatures) == len(world.journal(Kind.OPERATION_USED)) == 1
+
+
+class SlowBackend:
+    """Answers so late that the use has been given up."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        backend = world.custody.backends[SOFTWARE]
+        self.make, self.destroy = backend.make, backend.destroy
+
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        made = self.world.custody.use(key, key_use, inputs)
+        self.world.clock.forward(seconds=STALLED_TIME.total_seconds() + 1)
+        self.world.sweep()
+        return made
+
+
+def slow(world: World) -> Keys:
+    return Keys({SOFTWARE: SlowBackend(world)})
+
+
+def test_no_signature_leaves_a_use_that_was_given_up(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    world.activation = replace(world.activation, custody=slow(world))
+    refused(world, approved, pc, OperationClosed, "given up")
+    refused(world, approved, pc, OperationClosed, "failed")
+
+
+def test_no_signature_leaves_a_sessions_use_that_was_given_up(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    session = world.session(serial, pc, ada[1])
+    world.sessions = replace(world.sessions, custody=slow(world))
+    with pytest.raises(OperationClosed, match="given up"):
+        world.use(session, pc)
+
+
+def test_a_session_of_a_card_that_was_suspended_is_not_used(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    session = world.session(serial, pc, ada[1])
+    with world.database.write() as connection:  # the session stays open, as no use case does it
+        assert cards.move(connection, session.card_id, CardEvent.SUSPEND, "lost")
+    with pytest.raises(CardNotInUse):
+        world.use(session, pc)
+
+
+def test_a_session_whose_request_was_not_approved_is_not_used(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    real = world.session(serial, pc, ada[1])
+    asked = world.ask(serial, pc, session=TERMS)
+    for _ in range(2):
+        with world.database.write() as connection:  # as somebody with the database might
+            connection.execute(tables.session.delete().where(tables.session.c.id == asked.id))
+            sessions.add(connection, replace(real, id=asked.id))
+        with pytest.raises(SessionClosed, match="not approved"):
+            world.use(replace(real, id=asked.id), pc)
+        forge_decision(world, asked, ada[1], Decision.DENY)
+        forge(world, asked, state=State.SUCCEEDED)

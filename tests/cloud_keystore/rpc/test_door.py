@@ -1,0 +1,255 @@
+"""The door of a service: what is counted for whom, and who is told of whose session."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TypeAlias
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cloud_keystore.model.errors import Overloaded, SessionNotFound
+from cloud_keystore.model.limits import RATES, Limits, Rate
+from cloud_keystore.model.people import Identity, Role, User
+from cloud_keystore.model.tracing import TRACE_ID
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.rpc.calls import CALL, Call
+from cloud_keystore.rpc.door import PASSCODE_METHODS, Door
+from cloud_keystore.rpc.limits import Limiter
+from cloudcard.workstation.v1 import workstation_pb2
+from support.keystore_world import Enrolled, World
+
+GET_CARD = "/cloudcard.workstation.v1.WorkstationService/GetCard"
+OK, TOO_MANY, REJECTED = "OK", "TOO_MANY_CALLS", "IDENTITY_REJECTED"
+
+
+class Aborted(grpc.aio.AbortError):
+    """The call has ended with a status."""
+
+
+@dataclass
+class Caller:
+    """A call's context: the client certificate of its TLS connection, and how it ended."""
+
+    pem: bytes
+    status: grpc.Status | None = field(default=None, init=False)
+
+    def auth_context(self) -> Mapping[str, tuple[bytes, ...]]:
+        return {"x509_pem_cert": (self.pem,)} if self.pem else {}
+
+    async def abort_with_status(self, status: grpc.Status) -> None:
+        self.status = status
+        raise Aborted
+
+
+Through: TypeAlias = "Callable[[Door, Caller], Awaitable[object]]"
+
+
+def come(door: Door, who: Enrolled | None, call: Call, through: Through) -> str:
+    """How the call ended: OK, or the reason of its refusal."""
+    caller, token = Caller(b"" if who is None else pem(who)), CALL.set(call)
+    try:
+        asyncio.run(_await(through(door, caller)))
+    except Aborted:
+        return call.reason
+    finally:
+        CALL.reset(token)
+    return OK
+
+
+async def _await(waited_for: Awaitable[object]) -> None:
+    await waited_for
+
+
+def pem(who: Enrolled) -> bytes:
+    return x509.load_der_x509_certificate(who.certificate).public_bytes(Encoding.PEM)
+
+
+def use_case(door: Door, caller: Caller) -> Awaitable[object]:
+    return door.call(caller, lambda identity: identity)
+
+
+def ask(door: Door, who: Enrolled | None, method: str = GET_CARD, serial: str = "") -> str:
+    return come(door, who, Call(method=method, card_serial=serial), use_case)
+
+
+def new_door(world: World, role: Role = Role.WORKSTATION, **bursts: int) -> Door:
+    """A door where only these bursts are small, and no time passes."""
+    rates = {name: Rate(1, bursts.get(name, 1000)) for name in RATES}
+    limits = Limits(rates=rates, streams=2, streams_of_one=1)
+    return Door(world.database, Limiter(limits, lambda: 0.0, Metrics()), role)
+
+
+def test_the_identity_of_a_certificate_comes_in(world: World, pc: Enrolled) -> None:
+    met: list[Identity] = []
+    call = Call()
+    ended = come(new_door(world), pc, call, lambda door, caller: door.call(caller, met.append))
+    assert (ended, met) == (OK, [pc.identity])
+    assert (call.role, call.identity_id) == ("workstation", pc.identity.id)
+
+
+def test_without_a_certificate_or_in_another_role_nobody_comes_in(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    door = new_door(world)
+    assert [ask(door, each) for each in (None, ada[1], pc)] == [REJECTED, REJECTED, OK]
+    assert ask(new_door(world, Role.DEVICE), pc) == REJECTED
+
+
+def test_each_caller_has_a_limit_of_its_own(world: World, pc: Enrolled) -> None:
+    door, other = new_door(world, workstation=2), world.workstation("PC2")
+    assert [ask(door, pc) for _ in range(3)] == [OK, OK, TOO_MANY]
+    assert ask(door, other) == OK
+
+
+def test_a_card_has_one_limit_whoever_calls(world: World, pc: Enrolled) -> None:
+    door, other = new_door(world, card=3), world.workstation("PC2")
+    answers = [ask(door, each, serial="1000") for each in (pc, other, pc, other)]
+    assert answers == [OK, OK, OK, TOO_MANY]
+    assert ask(door, pc, serial="2000") == OK
+    assert ask(door, pc) == OK  # which names no card
+
+
+@pytest.mark.parametrize("verb", ["Verify", "Change", "Reset"])
+def test_passcodes_of_a_card_have_a_narrower_limit(world: World, pc: Enrolled, verb: str) -> None:
+    door, other = new_door(world, passcode=2), world.workstation("PC2")
+    method = f"/cloudcard.workstation.v1.WorkstationService/{verb}Passcode"
+    assert method in PASSCODE_METHODS
+    answers = [ask(door, each, method, "1000") for each in (pc, other, pc)]
+    assert answers == [OK, OK, TOO_MANY]
+    assert ask(door, pc, method, "2000") == OK
+    assert ask(door, pc, GET_CARD, "1000") == OK
+
+
+def test_every_passcode_method_is_one_of_the_service() -> None:
+    service = workstation_pb2.DESCRIPTOR.services_by_name["WorkstationService"]
+    of_passcodes = {
+        f"/{service.full_name}/{each.name}"
+        for each in service.methods
+        if each.name.endswith("Passcode")
+    }
+    assert of_passcodes == PASSCODE_METHODS
+
+
+def no_session(door: Door, caller: Caller) -> Awaitable[object]:
+    async def refuse(_: bytes) -> None:
+        raise SessionNotFound("no such session")
+
+    return door.gathered(caller, refuse)
+
+
+def test_who_is_told_of_no_session_is_looked_at(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    """A stranger, another role and a removed workstation are told that they are nobody here."""
+    door, removed = new_door(world), world.workstation("PC2")
+    world.identities.remove(
+        Role.WORKSTATION, removed.identity.id, "lost", world.operator().identity
+    )
+    known = [come(door, each, Call(), no_session) for each in (pc, ada[1], removed, None)]
+    assert known == ["SESSION_NOT_FOUND", REJECTED, REJECTED, REJECTED]
+
+
+def test_a_gathered_call_knows_its_caller_by_the_certificate_and_counts(
+    world: World, pc: Enrolled
+) -> None:
+    met: list[bytes] = []
+    door = new_door(world, workstation=2)
+
+    async def meet(fingerprint: bytes) -> None:
+        met.append(fingerprint)
+
+    ended = [
+        come(door, pc, Call(), lambda door, caller: door.gathered(caller, meet)) for _ in range(3)
+    ]
+    assert ended == [OK, OK, TOO_MANY]
+    assert met == [sha256(pc.certificate).digest()] * 2
+
+
+def test_a_greeting_takes_a_certificate_and_counts(world: World, pc: Enrolled) -> None:
+    door = new_door(world, workstation=1)
+    ended = [
+        come(door, each, Call(), lambda door, caller: door.greet(caller)) for each in (None, pc, pc)
+    ]
+    assert ended == [REJECTED, OK, TOO_MANY]
+
+
+def test_a_stream_has_an_identity_and_a_place(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    met: list[Identity] = []
+
+    async def watch(door: Door, caller: Caller, inside: Through | None = None) -> None:
+        async with door.stream(caller) as identity:
+            met.append(identity)
+            if inside is not None:
+                await inside(door, caller)
+
+    door = new_door(world)
+    assert come(door, pc, Call(), watch) == OK
+    assert met == [pc.identity]
+    assert come(door, ada[1], Call(), watch) == REJECTED
+    twice = come(door, pc, Call(), lambda door, caller: watch(door, caller, watch))
+    assert twice == TOO_MANY
+    assert come(door, pc, Call(), watch) == OK  # the places are free again
+
+
+def test_a_look_waits_for_a_thread(world: World) -> None:
+    answers = iter([Overloaded("busy"), Overloaded("busy"), "seen"])
+
+    def look() -> str:
+        answer = next(answers)
+        if isinstance(answer, Overloaded):
+            raise answer
+        return answer
+
+    assert asyncio.run(new_door(world).look(look)) == "seen"
+
+
+def test_looks_take_turns(world: World) -> None:
+    under_way, most = 0, 0
+    limits = Limits(looks=2)
+    door = Door(world.database, Limiter(limits, lambda: 0.0, Metrics()), Role.DEVICE)
+    counting = threading.Lock()
+
+    def look() -> None:
+        nonlocal under_way, most
+        with counting:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with counting:
+            under_way -= 1
+
+    async def look_all() -> None:
+        await asyncio.gather(*(door.look(look) for _ in range(6)))
+
+    asyncio.run(look_all())
+    assert most == 2
+
+
+def test_what_a_phone_does_joins_the_trace_of_the_request(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    token = TRACE_ID.set("ab" * 16)
+    try:
+        operation = world.ask(world.card(ada[0]), pc)
+    finally:
+        TRACE_ID.reset(token)
+    met: list[str] = []
+
+    def look(door: Door, caller: Caller) -> Awaitable[object]:
+        return door.call(caller, lambda _: met.append(TRACE_ID.get()))
+
+    for role, who, joined in ((Role.DEVICE, ada[1], True), (Role.WORKSTATION, pc, False)):
+        call = Call(operation_id=operation.id, trace_id="cd" * 16)
+        assert come(new_door(world, role), who, call, look) == OK
+        assert (call.joined, call.trace_id == "ab" * 16) == (joined, joined)
+    assert met == ["ab" * 16, ""]

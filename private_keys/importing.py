@@ -1,4 +1,4 @@
-"""Private keys that were made elsewhere: checked as if an enemy had made them."""
+"""Private keys that were made elsewhere; they are checked as if an attacker had made them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
 from private_keys import keys
 from private_keys.keys import BadKey, PrivateKey
 
-PRIMALITY_TESTS = 44  # Miller-Rabin: a composite passes with less than 2**-88
-LEAST_DISTANCE_BITS = 100  # of the primes, below half the modulus's (FIPS 186-5, A.1.3)
+PRIMALITY_TESTS = 44  # Miller-Rabin: a composite passes with a probability below 2**-88
+LEAST_DISTANCE_BITS = 100  # |p - q| > 2**(bits / 2 - 100) (FIPS 186-5, A.1.3)
 
 
 def load(algorithm: int, private: bytes) -> PrivateKey:
-    """Open a key from elsewhere. All that is not a prime or a scalar is computed here.
+    """Open a key that was made elsewhere; all numbers but the primes or the scalar are computed.
 
-    Raises BadKey for what is no key of this algorithm, or one that others find out.
+    Raises BadKey if the bytes are no key of this algorithm, or if others could find the key.
     """
     if len(set(private)) <= 1:
         raise BadKey("a private key is not one byte, repeated")

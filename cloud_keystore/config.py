@@ -71,12 +71,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.key_backend != SOFTWARE and self.token is None:
-            raise InvalidInput("new keys are to be made in a token, but there is none: name it")
+            raise InvalidInput("new keys are to be made in a token, but no token is named: name it")
         scheme, separator, rest = self.crl_url.partition("://")
         if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
             raise InvalidInput(
-                f"{self.crl_url!r} is no address of a revocation list: give one that begins with "
-                "http:// (clients do not fetch it by https)"
+                f"{self.crl_url!r} is not the address of a revocation list: give one that begins "
+                "with http:// (clients do not fetch it by https)"
             )
         if len(self.public_addresses) > 1:
             for each in self.public_addresses:
@@ -129,7 +129,7 @@ def _check_number(address: Address) -> None:
     except ValueError:
         raise InvalidInput(
             f"{address.host!r} is a name: give one --public-address with a name that stands for "
-            "all replicas, or several with numbers"
+            "all replicas, or several with IP addresses"
         ) from None
 
 
@@ -139,8 +139,8 @@ def _check(relying_party: RelyingParty) -> None:
     """
     if not DOMAIN.fullmatch(relying_party.id):
         raise InvalidInput(
-            f"{relying_party.id!r} is no domain that passkeys can be made for: give one such as "
-            "keystore.example.org"
+            f"{relying_party.id!r} is not a domain for which passkeys can be made: give one such "
+            "as keystore.example.org"
         )
     origin = ORIGIN.fullmatch(relying_party.origin)
     host = "" if origin is None else origin["host"]
@@ -150,6 +150,6 @@ def _check(relying_party: RelyingParty) -> None:
         or not (origin["scheme"] == "https" or relying_party.id == "localhost")
     ):
         raise InvalidInput(
-            f"{relying_party.origin!r} is no origin of {relying_party.id}: give one such as "
+            f"{relying_party.origin!r} is not an origin of {relying_party.id}: give one such as "
             f"https://{relying_party.id}, without a path"
         )

@@ -105,8 +105,9 @@ def _check_there(settings: Settings) -> None:
     was_one = settings.sealing_key.exists() or settings.operator_token.exists()
     if not settings.database and was_one and not settings.database_file.exists():
         raise DatabaseGone(
-            f"{settings.database_file} is gone, though {settings.data} is a keystore's: restore it "
-            "from a backup, name another with --database, or make a new keystore in a new folder"
+            f"{settings.database_file} is missing, although {settings.data} belongs to a keystore: "
+            "restore it from a backup, name another database with --database, or make a new "
+            "keystore in a new folder"
         )
 
 

@@ -45,9 +45,9 @@ def check_clock(database: Database, now: datetime) -> None:
     if newest - now > LEEWAY:
         raise ClockBehind(
             f"this machine's clock says {now:%Y-%m-%d %H:%M:%S} UTC, but the database was written "
-            f"at {newest:%Y-%m-%d %H:%M:%S}, and approvals that have expired would be good again: "
-            "set the clock right and start anew. If it is right, it was ahead before: wait until "
-            "then, or restore a backup from before"
+            f"at {newest:%Y-%m-%d %H:%M:%S}, and expired approvals would be valid again: set the "
+            "clock right and start anew. If it is right now, it was ahead before: wait until that "
+            "time, or restore a backup that was made before"
         )
 
 

@@ -39,7 +39,7 @@ class Database:
             parsed = make_url(url)
         except ArgumentError:
             raise DatabaseUnusable(
-                "this is no address of a database: write postgresql://USER@HOST/NAME"
+                "this is not the address of a database: write postgresql://USER@HOST/NAME"
             ) from None
         # The writers of one process wait here for their turn: SQLite itself would make them poll,
         # with longer and longer pauses.
@@ -144,7 +144,10 @@ class Database:
                 f"{self._name()} was made by a newer version of cloudcard: use that version"
             ) from None
         if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
-            raise DatabaseUnusable(f"{self._name()}: {table} refers to nothing")
+            raise DatabaseUnusable(
+                f"{self._name()}: a row of {table} refers to a row that is missing: restore the "
+                "database from a backup"
+            )
 
     def _name(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)

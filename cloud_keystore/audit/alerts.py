@@ -37,7 +37,7 @@ def too_many_refusals(
         return None
     text = (
         f"Many requests of card {card.serial} were refused, ignored or withdrawn within minutes, "
-        "and its holder's phone rings no more for a while. Ask the holder who made them; suspend "
+        "and its holder gets no requests for a while. Ask the holder who made them; suspend "
         "the card if nobody knows."
     )
     return raise_alert(connection, kind, card, text, now, random)

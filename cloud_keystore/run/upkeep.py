@@ -95,7 +95,7 @@ class Upkeep:
 
     def _forget_retired(self) -> None:
         if rotation.forget_retired(self.database, self.seal):
-            log.warning("a sealing key was retired and is used no more")
+            log.warning("a sealing key was retired and is no longer used")
 
     def _destroy(self) -> None:
         if self.token is not None:

@@ -1,4 +1,4 @@
-"""Card verifiable certificates: those of the keys of secure messaging (SP 800-73-5 part 2,
+"""Card verifiable certificates, which certify the keys of secure messaging (SP 800-73-5 part 2,
 4.1.5).
 """
 
@@ -27,8 +27,8 @@ class _DigitalSignature(core.Sequence):
 
 
 def signer(algorithm: Algorithm, authorities: Authorities) -> Authority:
-    """Who signs for a key of this algorithm: the content signer on the same curve (SP 800-78-5,
-    3.2.1).
+    """The authority that signs for a key of this algorithm: the content signer on the same curve
+    (SP 800-78-5, 3.2.1).
     """
     return {
         Algorithm.ECC_P256: authorities.content,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from card_os.piv import encode
+from card_os.piv.issuing import encode
 from card_os.piv.names import (
     ATTESTATION_CERTIFICATE,
     CERTIFICATE_OF_KEY,

@@ -8,7 +8,8 @@ from asn1crypto import algos, core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_os.piv import encode_keys, oids
+from card_os.piv import oids
+from card_os.piv.issuing import encode_keys
 from card_os.piv.names import Algorithm
 from cloud_keystore.pki import public_keys
 from cloud_keystore.pki.issuers import Authorities, Authority, sign

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from card_os.piv import encode_keys
+from card_os.piv.issuing import encode_keys
 from cloud_keystore.custody.backends.keys import PublicKey
 
 

@@ -190,7 +190,7 @@ def home(name: str) -> str | None:
         (
             "cloud_keystore.model.cards",
             "from card_os.piv import encode",
-            "imports card_os.piv.encode",
+            "imports card_os.piv.issuing.encode",
         ),
         ("cloud_keystore.rpc.people", "from private_keys import using", "private_keys.using"),
         ("cloud_keystore.custody.use.closing", "import private_keys.keys", "private_keys.keys"),

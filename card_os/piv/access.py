@@ -36,7 +36,7 @@ OBJECT_RULES: Mapping[int, Rule] = {
     ObjectTag.PAIRING_CODE: Rule.PIN,
 }
 
-# By the policy of the key reference or, on a card with the extensions, of the key itself.
+# The policy is that of the key reference or, on a card with the extensions, of the key itself.
 POLICY_RULES: Mapping[PinPolicy, Rule] = {
     PinPolicy.NEVER: Rule.ALWAYS,
     PinPolicy.ONCE: Rule.PIN,
@@ -47,7 +47,7 @@ KEY_RULES: Mapping[int, Rule] = {
     key_ref: POLICY_RULES[rules.PIN_POLICY[key_ref]] for key_ref in (*SIGNING, *ESTABLISHMENT)
 }
 
-# At most one: the standard has a key either sign or establish keys.
+# A key has at most one use: in the standard it either signs or establishes keys.
 KEY_USE: Mapping[tuple[int, int], KeyUse] = {
     (key_ref, algorithm): use
     for key_ref in (*SIGNING, *ESTABLISHMENT)

@@ -20,7 +20,7 @@ from card_os.status import SW, CardError
 from card_os.uses import PinPolicy, TouchPolicy
 
 POLICY_TAGS = (MechanismTag.PIN_POLICY, MechanismTag.TOUCH_POLICY)
-DEFAULT = b"\0"  # of both
+DEFAULT = b"\0"  # of both policies
 
 Policy = TypeVar("Policy", PinPolicy, TouchPolicy)
 
@@ -93,7 +93,7 @@ def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy,
 
 
 def _policy(kind: type[Policy], coded: bytes) -> Policy:
-    """The policy of its byte. Raises 6A80 for what is none."""
+    """The policy that a byte encodes. Raises 6A80 for an unknown one."""
     try:
         (value,) = coded
         return kind(value)

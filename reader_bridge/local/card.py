@@ -16,7 +16,7 @@ from reader_bridge.local import private_keys
 from reader_bridge.local.certificates import LIFETIME
 from reader_bridge.local.profiles import Profile
 
-GLOBAL_PIN = b"654321"  # as everybody knows it
+GLOBAL_PIN = b"654321"  # well-known, as the other factory passcodes
 FACTORY_PASSCODES: Mapping[int, bytes] = {
     KeyRef.PIN: FACTORY_PIN,
     KeyRef.PUK: FACTORY_PUK,

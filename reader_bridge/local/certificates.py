@@ -37,7 +37,7 @@ KEY_USAGES: Mapping[int, frozenset[str]] = {
     **dict.fromkeys(ESTABLISHMENT, ESTABLISHING),
 }
 AGREEING = (ec.EllipticCurvePrivateKey, X25519PrivateKey)
-ANYTHING = frozenset({"digital_signature", *ESTABLISHING})  # what an attested key may be for
+ANYTHING = frozenset({"digital_signature", *ESTABLISHING})  # the usages of an attested key
 
 PURPOSES: Mapping[int, tuple[x509.ObjectIdentifier, ...]] = {
     KeyRef.AUTHENTICATION: tuple(

@@ -27,7 +27,7 @@ class FileRefused(Exception):
 
 
 class FileStore:
-    """A file that this process has to itself.
+    """A file that only this process uses.
 
     Beside FILE there is FILE.lock, which locks it, and during a write FILE.new.
     """
@@ -39,8 +39,8 @@ class FileStore:
 
     @classmethod
     def take(cls, path: Path) -> FileStore:
-        """Take the file for this process; raises FileRefused."""
-        real = path.resolve()  # a link stays a link: what it leads to is replaced
+        """Lock the file for this process. Raises FileRefused if that is not possible."""
+        real = path.resolve()  # a link stays a link; its target is replaced
         return cls(real, _take(real))
 
     def __enter__(self) -> FileStore:

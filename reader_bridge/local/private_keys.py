@@ -1,5 +1,5 @@
-"""Private keys of a local card, by the algorithm that the card has for them: for key 04, that is a
-cipher suite. As bytes they have the form of `ImportKey`.
+"""Private keys of a local card, by the card's algorithm for them, which is a cipher suite for key
+04. As bytes they have the form of `ImportKey`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def public_template(algorithm: int, private: bytes) -> bytes:
 
 
 def use(algorithm: int, private: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
-    """Use a key once; see `private_keys.using.use`. A key of secure messaging agrees, no more.
+    """Use a key once; see `private_keys.using.use`. A key of secure messaging can only agree.
 
-    Raises BadKey for what is none, BadInput for what the key cannot do or take.
+    Raises BadKey if the bytes are not a key, and BadInput for a use or input that does not fit it.
     """
     if algorithm in SUITE_ALGORITHM and key_use is not KeyUse.AGREE:
         raise BadInput("a key of secure messaging cannot be used so")

@@ -7,9 +7,10 @@ import pytest
 from card_os import tlv
 from card_os.administration import Changed
 from card_os.apdu import Command
-from card_os.keys import KeyUse, UseKey
+from card_os.keys import UseKey
 from card_os.piv.names import Extension, Ins, KeyRef, ObjectTag
 from card_os.piv.secrets import SECRETS
+from card_os.uses import KeyUse
 
 IMPORT = Command(0x00, Extension.IMPORT_KEY, 0x11, 0x9A)
 PUT = Command(0x00, Ins.PUT_DATA, 0x3F, 0xFF)

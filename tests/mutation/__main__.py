@@ -34,10 +34,11 @@ TARGETS = (
     "cloud_keystore/operations",
     "cloud_keystore/rpc/door.py",
     "cloud_keystore/rpc/limits.py",
+    "private_keys",
 )
 # In processes of its own, which no change reaches: tests with a token hold it.
 AWAY = ("cloud_keystore/custody/backends/pkcs11_worker.py",)
-TESTS = ("tests/card_os", "tests/cloud_keystore")
+TESTS = ("tests/card_os", "tests/cloud_keystore", "tests/private_keys")
 # Makes the keystore that the others copy.
 WARM = "tests/cloud_keystore/custody/use/test_activation.py"
 WARM += "::test_a_row_that_is_called_approved_has_no_approval"
@@ -175,7 +176,7 @@ def _within(tests: Sequence[str], reach: Reach, most: float) -> tuple[list[str],
 def _fingerprint() -> str:
     """Of everything that decides which test reaches what."""
     digest = hashlib.sha256()
-    for folder in (*TESTS, "tests/support", "card_os", "cloud_keystore"):
+    for folder in (*TESTS, "tests/support", "card_os", "cloud_keystore", "private_keys"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()

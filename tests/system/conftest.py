@@ -14,8 +14,8 @@ from card_os.piv import new_card
 from card_os.piv.names import Algorithm
 from cloudcard_tools.shared import pcsc, pcscd
 from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.making import new_card as new_local_card
 from reader_bridge.local.profiles import PROFILES
 from support import namespaces
 from support.authority import Authority
@@ -94,7 +94,7 @@ def card(
 @pytest.fixture
 def keys(virtual_readers: pcsc.Client) -> Iterator[LocalKeys]:
     """An empty card for developers, in the reader."""
-    made = new_local_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
+    made = making.new_card(PROFILES["developer"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
     keys = LocalKeys(made, os.urandom)
     with in_slot(virtual_readers, new_card(keys.image, os.urandom), keys, SLOT):
         yield keys

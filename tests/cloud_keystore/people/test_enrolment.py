@@ -52,7 +52,7 @@ def test_a_refused_request_costs_no_token(world: World) -> None:
 
 def refused(world: World, request: bytes, match: str = "") -> None:
     """It makes no identity."""
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     with pytest.raises(InvalidInput, match=match):
         world.enrolment.enrol(secret, request, "")
 
@@ -85,7 +85,7 @@ def test_a_request_with_a_changed_signature_is_refused(world: World) -> None:
 
 
 def test_junk_is_refused(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
 
     @given(st.binary(max_size=5000))
     def refuses(junk: bytes) -> None:

@@ -43,7 +43,7 @@ def enrolled(role: str) -> Finding:
     if now > end:
         return failed(f"its certificate ended at {end}", f"remove {folder} and enrol again")
     if end - now < RENEW_BEFORE:
-        return warning(f"{found.display_name}; expires at {end}", "ask for a new token in time")
+        return warning(f"{found.display_name}; ends at {end}", "ask for a new token in time")
     return ok(f"{found.display_name}, until {end:%Y-%m-%d}")
 
 

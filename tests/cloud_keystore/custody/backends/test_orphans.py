@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from cloud_keystore.custody.backends.destroying import ORPHAN_AGE, sweep_orphans
-from cloud_keystore.custody.backends.keys import PKCS11
+from cloud_keystore.model.cards import PKCS11
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import tables

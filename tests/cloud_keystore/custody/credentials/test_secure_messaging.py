@@ -20,6 +20,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     MalformedKeyInput,
 )
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
 from support.keystore_world import OPERATOR, PC, Enrolled, World
 
@@ -89,6 +90,11 @@ def test_card_and_client_agree(world: World, ada: tuple[User, Enrolled], profile
     client = ec.generate_private_key(curve)
     secret = world.secure_messaging.agree(serial, suite, point_of(client), PC)
     assert secret == client.exchange(ec.ECDH(), card_key)
+    (entry,) = world.journal(Kind.SECURE_MESSAGING_AGREED)
+    assert entry.details == {"cipher_suite": f"{suite:02X}"}
+    assert (entry.actor, entry.user_id) == ("workstation pc", ada[0].id)
+    (key,) = (key for key in world.cards.keys(serial) if key.key_ref == 0x04)
+    assert (entry.key_id, entry.card_id) == (key.id, key.card_id)
 
 
 @every_suite

@@ -16,6 +16,7 @@ from cloud_keystore.model.cards import SOFTWARE, CardEvent, HeldKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
+    KeyBackendUnavailable,
     KeyNotFound,
     KeystoreError,
     OperationBusy,
@@ -237,6 +238,9 @@ class SlowBackend:
         self.world.sweep()
         return made
 
+    def destroy(self, key: HeldKey) -> None:
+        """None is destroyed here."""
+
 
 def slow(world: World) -> Keys:
     return Keys({SOFTWARE: SlowBackend(world)})
@@ -282,3 +286,25 @@ def test_a_session_whose_request_was_not_approved_is_not_used(
             world.use(replace(real, id=asked.id), pc)
         forge_decision(world, asked, ada[1], Decision.DENY)
         forge(world, asked, state=State.SUCCEEDED)
+
+
+class FailingBackend(SlowBackend):
+    """Fails whenever a key is used."""
+
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        raise KeyBackendUnavailable("away")
+
+
+def test_a_use_that_failed_is_told_in_the_journal(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    session = world.session(serial, pc, ada[1])
+    world.sessions = replace(world.sessions, custody=Keys({SOFTWARE: FailingBackend(world)}))
+    with pytest.raises(KeyBackendUnavailable):
+        world.use(session, pc)
+    (used,), (failed,) = (
+        world.journal(kind) for kind in (Kind.SESSION_USED, Kind.OPERATION_FAILED)
+    )
+    assert failed.details == {"session": session.id}
+    assert (failed.operation_id, failed.key_id) == (used.operation_id, session.key_id)
+    assert (failed.actor, failed.user_id) == (f"workstation {pc.identity.id}", ada[0].id)

@@ -74,13 +74,13 @@ def register(registration: Registration, challenge: bytes, relying_party: Relyin
         len(registration.attestation_object) > LARGEST_ATTESTATION
         or len(registration.client_data) > LARGEST_CLIENT_DATA
     ):
-        raise InvalidInput("passkey is larger than any registration: make it again")
+        raise InvalidInput("passkey is larger than a registration can be: make it again")
     transports = registration.transports
     if len(transports) > MOST_TRANSPORTS or not all(
         each.isascii() and each.replace("-", "").isalnum() and len(each) <= LONGEST_TRANSPORT
         for each in transports
     ):
-        raise InvalidInput("passkey has transports that are none of WebAuthn's")
+        raise InvalidInput("passkey has transports that WebAuthn does not define")
     try:
         _same_origin(registration.client_data)
         verified = verify_registration_response(
@@ -123,7 +123,7 @@ def verify(passkey: Passkey, challenge: bytes, assertion: Assertion, signature: 
         or len(assertion.authenticator_data) > LARGEST_AUTHENTICATOR_DATA
         or len(signature) > LARGEST_SIGNATURE
     ):
-        raise ApprovalRejected("the passkey's answer is larger than any: approve again")
+        raise ApprovalRejected("the passkey's answer is larger than it can be: approve again")
     try:
         _same_origin(assertion.client_data)
         verify_authentication_response(

@@ -77,7 +77,7 @@ def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
         _verify_native(NativeKey(public_key), signed, signature)
     except ApprovalRejected:
         raise InvalidInput(
-            "native_key is no P-256 or Ed25519 key that has signed the enrolment statement"
+            "native_key must be a P-256 or Ed25519 key that has signed the enrolment statement"
         ) from None
     return NativeKey(public_key)
 

@@ -53,9 +53,9 @@ def broken_rule(cipher: Cipher, key: bytes) -> str | None:
     if len(key) != size:
         return f"a management key of {cipher.name} has {size} bytes"
     if len(set(key)) == 1:
-        return "a management key is not one byte, repeated"
+        return "a management key must not be one byte, repeated"
     if cipher is Cipher.TDEA and _has_weak_part(key):
-        return "a management key of TDEA is made of DES keys none of which is weak"
+        return "a management key of TDEA must not contain a weak DES key"
     return None
 
 

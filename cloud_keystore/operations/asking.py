@@ -246,7 +246,9 @@ def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
     if ask.inputs:
         raise InvalidInput("a session has no inputs yet: leave them out")
     if commits(key):
-        raise SessionRefused(f"key {key.key_ref:02X} is asked for at each use: it signs content")
+        raise SessionRefused(
+            f"key {key.key_ref:02X} needs an approval for each use: it signs content"
+        )
     if not within(ask.session, policy.session):
         raise SessionRefused(
             "the policy in force allows no such session: ask for what the card's offer says"

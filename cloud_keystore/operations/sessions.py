@@ -53,7 +53,7 @@ def _seen(connection: Connection, session: Session) -> OpenSession:
     key = cards.find_key(connection, session.key_id)
     workstation = people.find_identity(connection, session.workstation_id)
     if card is None or key is None or workstation is None:
-        raise SessionNotFound("the session is of a card, key or workstation that is not there")
+        raise SessionNotFound("the session's card, key or workstation does not exist")
     return OpenSession(
         session, card.serial, key.key_ref, workstation.display_name, workstation.site
     )

@@ -79,8 +79,8 @@ class Keys:
         found = self.backends.get(name)
         if found is None:
             raise KeyBackendUnavailable(
-                f"the key is in {name}, which this keystore was not told of: start it with the "
-                "options of that backend"
+                f"the key is in the backend {name}, which is not configured: start the keystore "
+                "with the options of that backend"
             )
         return found
 

@@ -77,7 +77,7 @@ class TokenKeys:
         not one of SP 800-78-5, and KeyBackendUnavailable.
         """
         if algorithm not in MODULUS_BYTES and algorithm not in CURVES:
-            raise InvalidInput(f"the token makes no keys of {algorithm.name}: use RSA or NIST's")
+            raise InvalidInput(f"the token makes no keys of {algorithm.name}: use RSA or ECC")
         handle = UUID(key_id).bytes
         der = self.pool.call("make", handle, algorithm, again=False)
         public = load_der_public_key(der if isinstance(der, bytes) else b"")
@@ -94,8 +94,8 @@ class TokenKeys:
         mark = self.seal.open(key.private.mark, key_context(key.id))
         if mark != _mark(handle, key.public_key):
             raise SealBroken(
-                f"key {key.id} is not the one that the database names: it was altered; restore it "
-                "from a backup"
+                f"the database's record of key {key.id} was altered: restore the database from a "
+                "backup"
             )
         for data in inputs:
             _check_input(key, key_use, data)

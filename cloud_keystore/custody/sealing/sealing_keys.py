@@ -61,11 +61,11 @@ class Source:
         kind, colon, where = text.partition(":")
         if not colon or kind not in KINDS or not where:
             raise InvalidInput(
-                f"{text!r} is no sealing key: write file:PATH or passphrase:PATH, the path being "
-                "that of a file which holds it, or pkcs11:NAME of a key in the token"
+                f"{text!r} is no sealing key: write file:PATH or passphrase:PATH with the path of "
+                "the file that holds it, or pkcs11:NAME with the name of a key in the token"
             )
         if kind == TOKEN and token is None:
-            raise InvalidInput(f"{text} is in a token: name that with the options of the token")
+            raise InvalidInput(f"{text} is in a token: name the token with its options")
         return cls(kind, where, token)
 
 
@@ -269,7 +269,7 @@ def _ask_token(source: Source, request: str, data: bytes) -> bytes:
     needed only at the start.
     """
     if source.token is None:
-        raise InvalidInput(f"{source} is in a token: name that with the options of the token")
+        raise InvalidInput(f"{source} is in a token: name the token with its options")
     pool = Pool.start(token_address(source.token, ""), 1)
     try:
         answer = pool.call(request, source.where, data)

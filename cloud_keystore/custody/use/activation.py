@@ -218,7 +218,7 @@ def _check_session(connection: Connection, approved: _Approved, terms: SessionTe
     card, key = approved.card, approved.key
     policy = policies.in_force(connection, card.organisation_id, card.profile).policy
     if commits(key) or not within(terms, policy.session):
-        raise SessionRefused("the policy allows no such session any more: ask for each use")
+        raise SessionRefused("the policy no longer allows such a session: ask for each use")
 
 
 def _session(operation: Operation, terms: SessionTerms) -> Session:

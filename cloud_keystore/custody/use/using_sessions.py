@@ -274,7 +274,7 @@ class UsingSessions:
         if use.end_time is None:
             raise OperationBusy("the key is being used: ask again")
         if use.sealed_result is None:
-            raise OperationClosed("the use has failed, or its result is not kept any more")
+            raise OperationClosed("the use has failed, or its result is no longer kept")
         kept = results.open_(self.seal, use.id, use.sealed_result)
         return Used(tuple(kept), session.uses_left, session.workstation_id)
 
@@ -304,7 +304,7 @@ def _check_request(subject: Subject, request: UseRequest, left: int, now: dateti
     for each in request.inputs:
         padding.check(subject.session.key_use, subject.key.algorithm, each)
     if count > left:
-        raise SessionClosed(f"the session has not {count} uses left")
+        raise SessionClosed(f"the session does not have {count} uses left")
 
 
 def _check_open(subject: Subject, now: datetime) -> None:

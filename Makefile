@@ -1,22 +1,22 @@
-# What a developer does with this project. Everything that runs from here goes through `setup` first.
+# The tasks of a developer. Every target that runs something installs what it needs first.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-# pcscd, vpcd and OpenSC are what the card is used through; the compiler and headers build pyscard,
+# Applications use the card through pcscd, vpcd and OpenSC. The compiler and headers build pyscard,
 # for which PyPI has no Linux wheels.
 DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 	python3-venv python3-dev gcc libc6-dev libpcsclite-dev pkg-config
 
-# The programs that the tests try the card with; the demo does without.
+# The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 tshark
 
-# The extra of pyproject.toml with all that running needs.
+# The extra of pyproject.toml that brings everything for running the product.
 RUNNING := all
 
-# Of make fuzz: how long, and what.
+# For make fuzz: the time for each target, and the targets.
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card
 
@@ -31,7 +31,7 @@ ONLY ?=
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: debian $(VENV)/.installed ## Install what running needs, from Debian and PyPI
+setup: debian $(VENV)/.installed ## Install what the product needs to run, from Debian and PyPI
 
 .PHONY: debian
 debian:
@@ -41,7 +41,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml tools/setup/python.sh
 	@tools/setup/python.sh $(VENV) $(PYTHON) requirements.lock
 	@touch $@
 
-# What the work on it needs beyond: lint tools, the browser's driver, fuzzers.
+# What development needs in addition: linters, the browser's driver, fuzzers.
 .PHONY: workshop
 workshop: debian $(VENV)/.workshop
 
@@ -53,13 +53,13 @@ $(VENV)/.workshop: requirements-dev.lock pyproject.toml tools/setup/python.sh
 clients:
 	@tools/setup/debian.sh $(TEST_PACKAGES)
 
-demo: setup ## Show everything at work, in a minute or two; INTERACTIVE=1: you are the card's holder
+demo: setup ## Show everything at work, in one or two minutes; INTERACTIVE=1: you are the card's holder
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
-test: lint clients ## Lint, then every test, through real pcscd and vpcd with real programs
+test: lint clients ## Lint, then run every test, with real pcscd, vpcd and client programs
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
-lint: workshop ## Style, types, schema, and whether the generated code is the schema's
+lint: workshop ## Check style, types, schema, and whether the generated code matches the schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -69,7 +69,7 @@ lint: workshop ## Style, types, schema, and whether the generated code is the sc
 	{ diff --recursive --brief --exclude=__pycache__ "$$folder" proto/gen || \
 	  { echo "proto/gen is not what proto/cloudcard says: run make proto" >&2; exit 1; }; }
 
-format: workshop ## Format the code, and mend what can be mended by machine
+format: workshop ## Format the code, and fix what can be fixed automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -77,7 +77,7 @@ bench: setup ## Measure a command through pcscd, and in the card alone
 	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
 
-fuzz: workshop ## Send card and keystore what nobody meant, FUZZ_SECONDS a target; finds stay in .cache/fuzz
+fuzz: workshop ## Fuzz card and keystore, FUZZ_SECONDS for each target; findings stay in .cache/fuzz
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $(BIN)/python tests/fuzz/run.py $$target $(FUZZ_SECONDS) .cache/fuzz || exit 1; \
@@ -89,7 +89,7 @@ mutants: workshop ## Take guards out and change the program in small ways: tests
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --moment sabotage
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --every $(EVERY) $(ONLY)
 
-traces: workshop clients ## Record tests/traces anew with the real programs; SESSIONS: only these
+traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
 
 docs: workshop ## Build the site of the guides and of card_os's API in build/site
@@ -99,7 +99,8 @@ proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen
 	@rm -rf proto/gen && mv proto/.gen proto/gen
 
-# requirements.lock takes over the versions of the other file: an environment may grow from one to the other.
+# requirements.lock takes its versions from the other file, so that an environment can be extended
+# from one to the other.
 lock: ## Renew requirements*.lock from pyproject.toml; UPGRADE=1: with the newest versions
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
@@ -110,5 +111,5 @@ lock: ## Renew requirements*.lock from pyproject.toml; UPGRADE=1: with the newes
 	compile --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements-dev.lock && \
 	compile --extra $(RUNNING) --constraint requirements-dev.lock --output-file requirements.lock
 
-clean: ## Remove what was made here, but not what was installed from Debian
+clean: ## Remove what was made here, but not the packages from Debian
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -1,8 +1,8 @@
 """ISO 7816 card operating system: no sockets, no threads, no clock, no randomness of its own.
 
-What a card of one's own needs is here; docs/applications.md is the guide. `card_os.tlv` reads and
-writes data objects, `card_os.atr` makes answers to reset, `card_os.testing` is for tests,
-`card_os.piv` is the PIV application.
+This package exports what an application of your own needs; docs/applications.md is the guide.
+`card_os.tlv` reads and writes data objects, `card_os.atr` makes answers to reset,
+`card_os.testing` is for tests, and `card_os.piv` is the PIV application.
 """
 
 from card_os import atr, data_objects, tlv

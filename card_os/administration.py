@@ -1,8 +1,8 @@
-"""Administration: what an administrator has changed of a card's objects, keys and tries. An
-administrator is who has proved to know the management key (9B).
+"""Administration: requests by which an administrator changes a card's objects, keys and tries. An
+administrator is a program that has proved that it knows the management key (9B).
 
-The card holds no state of its own that outlives a session. So a change is a request too, and is
-stored, or not, before the card answers: nothing that it has acknowledged can be lost with it.
+The card holds no state of its own that outlives a reset. A change is therefore a key request, and
+the key service stores it before the card answers: the card never loses what it has acknowledged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class CardKey:
 
     algorithm: int  # PIV algorithm identifier (SP 800-78-5, table 9)
     public: bytes = b""
-    """What stands inside template 7F49 (SP 800-73-5 part 2, table 21); empty where not known."""
+    """The contents of template 7F49 (SP 800-73-5 part 2, table 21); empty if unknown."""
     pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: TouchPolicy = TouchPolicy.DEFAULT
     imported: bool = False  # not made by the keystore
@@ -29,10 +29,11 @@ class CardKey:
 
 @dataclass(frozen=True, slots=True)
 class RequestChallenge:
-    """Asks for a challenge to whoever knows the management key; replaces the one before.
+    """Asks for a challenge that only a holder of the management key can answer; it replaces the
+    previous one.
 
-    Answered by its bytes: one cipher block, `enciphered` under the management key (a witness) or
-    not.
+    The result is one cipher block: a witness, `enciphered` under the management key, or a plain
+    challenge.
     """
 
     algorithm: int
@@ -41,10 +42,10 @@ class RequestChallenge:
 
 @dataclass(frozen=True, slots=True)
 class AnswerChallenge:
-    """Answers the challenge, which is spent by that, right or wrong.
+    """Answers the challenge, which is then spent, whether the answer is right or wrong.
 
-    `response` is the challenge enciphered, or the witness deciphered. `challenge` is one cipher
-    block for the card to encipher in its turn (mutual authentication), or empty. The result is
+    `response` is the enciphered challenge, or the deciphered witness. `challenge` is one cipher
+    block for the card to encipher in turn (mutual authentication), or empty. The result is
     `Administrator`, or DENIED for a wrong answer.
     """
 
@@ -55,7 +56,7 @@ class AnswerChallenge:
 
 @dataclass(frozen=True, slots=True)
 class WriteObject:
-    """Replaces a data object's contents; empty contents remove it."""
+    """Replaces a data object's contents; empty contents remove the object."""
 
     proof: bytes = field(repr=False)  # of `Administrator`
     tag: int
@@ -64,7 +65,7 @@ class WriteObject:
 
 @dataclass(frozen=True, slots=True)
 class GenerateKey:
-    """Makes a key pair, in place of the one before. `Changed.keys` holds its public part."""
+    """Makes a key pair and replaces the previous one. `Changed.keys` holds its public part."""
 
     proof: bytes = field(repr=False)
     key_ref: int
@@ -75,13 +76,13 @@ class GenerateKey:
 
 @dataclass(frozen=True, slots=True)
 class ImportKey:
-    """Brings a private key made elsewhere, in place of the one before."""
+    """Stores a private key made elsewhere and replaces the previous one."""
 
     proof: bytes = field(repr=False)
     key_ref: int
     algorithm: int
     private: bytes = field(repr=False)
-    """RSA: both primes, of one length, after each other; ECC: the scalar, as long as the field;
+    """RSA: both primes, of equal length, concatenated; ECC: the scalar, as long as the field;
     25519: the 32 bytes of RFC 8032 or RFC 7748."""
     pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: TouchPolicy = TouchPolicy.DEFAULT
@@ -89,7 +90,7 @@ class ImportKey:
 
 @dataclass(frozen=True, slots=True)
 class MoveKey:
-    """Moves a key to an empty key reference; without a destination, erases it."""
+    """Moves a key to an empty key reference, or erases it if there is no destination."""
 
     proof: bytes = field(repr=False)
     source: int
@@ -107,7 +108,7 @@ class SetManagementKey:
 
 @dataclass(frozen=True, slots=True)
 class SetTries:
-    """Sets how many tries PIN and PUK have, and both passcodes to their factory values."""
+    """Sets how many tries PIN and PUK have, and resets both passcodes to their factory values."""
 
     proof: bytes = field(repr=False)
     passcode_proof: bytes = field(repr=False)
@@ -117,22 +118,22 @@ class SetTries:
 
 @dataclass(frozen=True, slots=True)
 class ResetCard:
-    """Back to the factory's state: no keys, no objects, factory passcodes and management key.
+    """Restores the factory state: no keys, no objects, factory passcodes and management key.
 
-    DENIED unless PIN and PUK are both blocked.
+    The result is DENIED unless both PIN and PUK are blocked.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class AttestKey:
-    """Asks for a certificate that the key was made by the keystore; answered by its DER."""
+    """Asks for a certificate that states that the keystore made the key; the result is its DER."""
 
     key_ref: int
 
 
 @dataclass(frozen=True, slots=True)
 class Administrator:
-    """The management key was right. `proof` goes with each later change of the same session."""
+    """The management key was right. Each later change must carry `proof`, until a reset."""
 
     proof: bytes = field(repr=False)
     cryptogram: bytes = b""  # the challenge of `AnswerChallenge`, enciphered
@@ -140,13 +141,13 @@ class Administrator:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A change is stored. What is different now; None says that it is gone."""
+    """A change is stored: the new values by number; None means that the object or key is gone."""
 
     objects: Mapping[int, bytes | None] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     keys: Mapping[int, CardKey | None] = field(default_factory=lambda: MappingProxyType({}))
-    management_algorithm: int | None = None  # None: as before
+    management_algorithm: int | None = None  # None: unchanged
 
 
 AdministrationRequest: TypeAlias = (

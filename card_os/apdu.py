@@ -1,4 +1,4 @@
-"""Command APDUs: what the class byte says, and the cases of lengths (ISO/IEC 7816-3, 12.1.3)."""
+"""Command APDUs: the class byte and the cases of length fields (ISO/IEC 7816-3, 12.1.3)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from card_os.status import SW, CardError
 
 HEADER_BYTES = 4
-SHORT_NE = 256  # what Le of zero asks for (ISO/IEC 7816-3, 12.1.3)
+SHORT_NE = 256  # the meaning of a short Le of zero (ISO/IEC 7816-3, 12.1.3)
 EXTENDED_NE = 65536
 
 CHAINED = 0x10  # of CLA: more parts follow
 _SECURED = 0x0C  # secure messaging whose checksum covers the header
 _CHANNEL = 0x03
 _PROPRIETARY = 0x80
-_OTHER = 0x60  # classes whose bits mean something else: 20 to 7F, A0 to FF
+_OTHER = 0x60  # set in the classes 20 to 7F and A0 to FF, whose bits mean something else
 _INVALID = 0xFF
 
 
@@ -27,11 +27,11 @@ class Command:
     p1: int
     p2: int
     data: bytes = field(default=b"", repr=False)  # may hold a passcode
-    ne: int = 0  # longest response data that the reader accepts; 0 when Le is absent
+    ne: int = 0  # longest response data that the reader accepts; 0 if Le is absent
 
     @classmethod
     def header(cls, raw: bytes) -> Command:
-        """The header of an APDU alone; raises 6700 if not even that is there."""
+        """The header of an APDU, without its data; raises 6700 if the header is incomplete."""
         if len(raw) < HEADER_BYTES:
             raise CardError(SW.WRONG_LENGTH, "header is cut short")
         return cls(raw[0], raw[1], raw[2], raw[3])
@@ -46,33 +46,36 @@ class Command:
 
     @property
     def channel(self) -> int:
-        """The logical channel it came on."""
+        """The logical channel on which the command came."""
         return 0 if self.cla & _OTHER else self.cla & _CHANNEL
 
     @property
     def is_chained(self) -> bool:
-        """Whether it is a part of a chain, other than the last one."""
+        """Whether the command is a part of a chain, but not the last one."""
         return self.cla & (_OTHER | CHAINED) == CHAINED
 
     @property
     def is_secured(self) -> bool:
-        """Whether it claims to be protected by secure messaging, as the card has it."""
+        """Whether the class byte announces secure messaging."""
         return self.cla & _SECURED != 0 and self.cla & (_PROPRIETARY | _OTHER) == 0
 
     @property
     def is_proprietary(self) -> bool:
-        """Whether its class belongs to an application, and not to ISO/IEC 7816."""
+        """Whether the class belongs to an application and not to ISO/IEC 7816."""
         return self.cla >= _PROPRIETARY
 
     @property
     def base_class(self) -> int:
-        """The class without channel and chaining, and for ISO/IEC 7816 without all else: 00."""
+        """The class without channel and chaining; 00 for every class of ISO/IEC 7816."""
         if not self.is_proprietary:
             return 0x00
         return self.cla if self.cla & _OTHER else self.cla & ~(CHAINED | _CHANNEL)
 
     def __bytes__(self) -> bytes:
-        """The shortest APDU that says the same. Raises OverflowError beyond 65535 and 65536."""
+        """The shortest APDU for this command.
+
+        Raises OverflowError if Nc exceeds 65535 or Ne exceeds 65536.
+        """
         header = bytes((self.cla, self.ins, self.p1, self.p2))
         extended = len(self.data) > 255 or self.ne > SHORT_NE
         size = 2 if extended else 1
@@ -83,25 +86,25 @@ class Command:
 
 
 def channel_of(apdu: bytes) -> int:
-    """The logical channel of any bytes; the basic one where they name none.
+    """The logical channel that any bytes name; the basic channel if they name none.
 
-    Proprietary classes 80 to 9F name it as interindustry ones do (GlobalPlatform 11.1.4).
+    The proprietary classes 80 to 9F encode it as interindustry classes do (GlobalPlatform 11.1.4).
     """
     return apdu[0] & _CHANNEL if len(apdu) >= HEADER_BYTES and not apdu[0] & _OTHER else 0
 
 
 def is_secured(apdu: bytes) -> bool:
-    """Whether any bytes claim to be protected by secure messaging."""
+    """Whether any bytes announce secure messaging in their class byte."""
     first = len(apdu) >= HEADER_BYTES and apdu[0] & (_PROPRIETARY | _OTHER) == 0
     return first and bool(apdu[0] & _SECURED)
 
 
 def check_class(cla: int) -> None:
-    """Raise what is wrong with a class byte, whatever the card's state (ISO/IEC 7816-4, 5.4.1).
+    """Raise an error for a class byte that is wrong in any state (ISO/IEC 7816-4, 5.4.1).
 
-    That is 6E00 for FF and a class without meaning, 6881 for channels 4 to 19, which no card of
-    ours has, and 6882 for secure messaging that leaves the header unprotected. Whether an
-    application has a proprietary class is for it to say.
+    Raises 6E00 for FF and for reserved classes, 6881 for channels 4 to 19, which this card does not
+    have, and 6882 for secure messaging that leaves the header unprotected. The selected application
+    decides whether it accepts a proprietary class.
     """
     if cla & 0xE0 == 0x00:  # first interindustry: b4-b3 secure messaging, b2-b1 channels 0 to 3
         if cla & _SECURED not in (0x00, _SECURED):

@@ -24,7 +24,9 @@ COMPACT = b"\x80"  # category indicator: COMPACT-TLV data objects follow
 
 @dataclass(frozen=True, slots=True)
 class InterfaceBytes:
-    """One group TAi TBi TCi; `protocol` is the T of TD(i-1) which announces it, 0 for the first."""
+    """One group TAi TBi TCi; `protocol` is the T of the TD(i-1) that announces it, or 0 for the
+    first group.
+    """
 
     protocol: int = 0
     ta: int | None = None
@@ -33,12 +35,12 @@ class InterfaceBytes:
 
     @property
     def present(self) -> bytes:
-        """The bytes that are there, in order."""
+        """The bytes that are present, in order."""
         return bytes(byte for byte in (self.ta, self.tb, self.tc) if byte is not None)
 
     @property
     def indicator(self) -> int:
-        """Bits 5 to 7 of Yi: which of the bytes are there."""
+        """Bits 5 to 7 of Yi, which say which of the bytes are present."""
         bits = enumerate((self.ta, self.tb, self.tc))
         return sum(0x10 << bit for bit, byte in bits if byte is not None)
 
@@ -51,19 +53,19 @@ INTERFACE = (  # only T=1, so that no reader maps APDUs to T=0
 
 
 def build(groups: Sequence[InterfaceBytes], historical: bytes) -> bytes:
-    """Put an ATR together: the indicator bytes T0 and TDi, and TCK, follow from the parts.
+    """Build an ATR; the indicator bytes T0 and TDi and the check byte TCK follow from the parts.
 
-    Raises ValueError for more than 15 historical bytes or no group.
+    Raises ValueError if there are more than 15 historical bytes or no group.
     """
     if len(historical) > LONGEST_HISTORICAL:
         raise ValueError(f"{len(historical)} historical bytes: at most {LONGEST_HISTORICAL}")
     if not groups:
-        raise ValueError("an ATR has at least its first group, which may be empty")
+        raise ValueError("an ATR needs at least one group, which can be empty")
     low = [len(historical), *(group.protocol for group in groups[1:])]
     more = [0x80] * (len(groups) - 1) + [0x00]  # bit 8 of Yi: TDi follows
     body = bytearray()
     for nibble, follows, group in zip(low, more, groups, strict=True):
-        body.append(follows | group.indicator | nibble)  # T0, then TDi, which end the turn before
+        body.append(follows | group.indicator | nibble)  # T0 for the first group, then TD(i-1)
         body += group.present
     body += historical
     if any(group.protocol for group in groups):  # T=0 alone has no TCK (8.2.5)
@@ -72,22 +74,26 @@ def build(groups: Sequence[InterfaceBytes], historical: bytes) -> bytes:
 
 
 def compact_tlv(tag: int, value: bytes) -> bytes:
-    """One COMPACT-TLV data object of the historical bytes: tag and length share a byte."""
+    """One COMPACT-TLV data object of the historical bytes: tag and length share a byte.
+
+    Raises ValueError if the tag or the length exceeds 15.
+    """
     if not 0 <= tag <= 0x0F or len(value) > 0x0F:
         raise ValueError("a COMPACT-TLV tag and length have four bits each")
     return bytes((tag << 4 | len(value),)) + value
 
 
 def for_application(aid: bytes) -> bytes:
-    """ATR of a card whose application after reset is `aid`, of at most 9 bytes.
+    """The ATR of a card on which the application `aid` is selected after a reset.
 
-    The historical bytes name no vendor: Windows would look for that vendor's driver.
+    `aid` can have at most 9 bytes. The historical bytes name no vendor, because Windows would
+    search for that vendor's driver.
     """
     return build(INTERFACE, COMPACT + compact_tlv(0x7, CAPABILITIES) + compact_tlv(0xF, aid))
 
 
 def generic() -> bytes:
-    """ATR of a card that says how applications are selected, and not which there are."""
+    """The ATR of a card that says how to select applications, but does not name any."""
     objects = (
         compact_tlv(0x3, bytes((0xC0,))),  # selection by full and partial DF name
         compact_tlv(0x7, CAPABILITIES),

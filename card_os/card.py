@@ -21,9 +21,10 @@ _OK = SW.OK.to_bytes(2)
 
 
 class Card:
-    """A card with its applications, the first of which is selected after a reset.
+    """A card with its applications; a reset selects the first one.
 
-    Not thread-safe: the thread of its slot owns it. One exchange is open at a time.
+    A card is not thread-safe: only the thread of its slot uses it. At most one exchange is open at
+    a time.
     """
 
     def __init__(self, applications: Sequence[Application], atr: bytes) -> None:
@@ -31,43 +32,48 @@ class Card:
         self.applications = tuple(applications)
         self.fault: Exception | None = None  # the bug behind a 6F00, until the next command
         self.last_error = ""
-        """Why the last command ended with another status word than 9000; empty where nobody says.
-        What has failed under secure messaging is not told."""
+        """Why the last command ended with a status word other than 9000; empty if the cause is
+        unknown. Errors inside a protected command are not reported here."""
         self._exchange: Exchange | None = None
         self._channels = Channels(applications)
         self._number = 0  # of the command
 
     def power_on(self) -> None:
-        """Do as a reset does: readers send either or both."""
+        """Do the same as `reset`: a reader sends either of them or both."""
         self.reset()
 
     def reset(self) -> None:
-        """Close an open exchange and all channels, and with them lose every session."""
+        """Close an open exchange and all channels; every security status is lost."""
         self._close_exchange()
         self._channels.reset()
         self._number = 0
 
     def secure_messaging(self, apdu: bytes) -> SecureMessaging | None:
-        """The session under which this command, which has not come yet, may be protected."""
+        """The session keys for this command, which the card has not received yet; None if there
+        are none.
+        """
         try:
             return self._channels[channel_of(apdu)].selection.secure_messaging
         except CardError:
             return None
 
     def secrets(self, header: Command) -> Secrets:
-        """What is secret in a command that has not come yet: what the selected application says,
-        or any of them where that one does not have the instruction. It was meant for another.
+        """What is secret in a command that the card has not received yet.
+
+        The selected application decides. If it does not have the instruction, the command was meant
+        for another application, and the rules of all applications apply.
         """
         return self._channels.secrets(header)
 
     def transmit(self, apdu: bytes, keys: KeyService) -> bytes:
-        """Answer one APDU, waiting for `keys` where it needs them."""
+        """Answer one APDU; wait for `keys` if the command needs them."""
         return drive(self.exchange(apdu), keys.perform)
 
     def exchange(self, apdu: bytes) -> Exchange:
         """Answer one APDU, pausing at each key request.
 
-        To close it at the pause is how a reader hangs up. An exchange still open is closed.
+        The caller closes the exchange at a pause if the reader hangs up. An exchange that is still
+        open is closed first.
         """
         self._close_exchange()
         self._exchange = self._answer(apdu)
@@ -79,17 +85,18 @@ class Card:
             self._exchange = None
 
     def _answer(self, apdu: bytes) -> Exchange:
-        """The one place where status words are made, and where an error ends."""
+        """Turn every outcome into a status word; no error leaves this method."""
         self._number += 1
         self.fault, self.last_error = None, ""
         try:
             channel = self._channels[channel_of(apdu)]
         except CardError as error:
-            # No application is selected there that could have a proprietary class.
+            # On a closed channel no application is selected that could have a proprietary class.
             sw = SW.CLA_NOT_SUPPORTED if Command.header(apdu).is_proprietary else error.sw
             return self._failed(CardError(sw, error.why))
-        chain, channel.chain = channel.chain, None  # all but the next part abort the chain,
-        rest, channel.rest = channel.rest, None  # and drop what has not been fetched
+        # Any command but the next part aborts a chain, and any but GET RESPONSE drops the rest.
+        chain, channel.chain = channel.chain, None
+        rest, channel.rest = channel.rest, None
         selection = channel.selection
         selection.begin()
         try:
@@ -122,7 +129,7 @@ class Card:
     def _with_part(
         self, chain: Chain | None, channel: Channel, part: Command, parse: Parser | None
     ) -> Chain:
-        """The chain with one more part, which may be its first."""
+        """The chain with one more part, which can be its first."""
         if chain is None:
             if parse is not None or not channel.selection.can_chain(part):
                 raise CardError(SW.CHAINING_NOT_SUPPORTED, "not for this instruction")
@@ -135,8 +142,10 @@ class Card:
     def _perform(
         self, channel: Channel, command: Command, parse: Parser | None, rest: Rest | None
     ) -> Generator[KeyRequest, KeyResult, Rest]:
-        """What a whole command returns, which is the card's own if it has a parser. `rest` has not
-        been fetched of the response before.
+        """Perform a whole command and return its response data.
+
+        The card performs a command itself if there is a parser for it. `rest` is the part of the
+        previous response that the reader has not fetched yet.
         """
         if parse is None:
             outcome = channel.selection.process(command, self._number)
@@ -156,9 +165,9 @@ class Card:
 
 
 def _parse(channel: Channel, apdu: bytes) -> tuple[Command, Parser | None]:
-    """The command of an APDU, and its parser if it is one of the card's own.
+    """The command of an APDU, and its parser if it is one of the card's own commands.
 
-    What is wrong with its class, instruction and P1-P2 comes before what is wrong with lengths.
+    Errors of class, instruction and P1-P2 take precedence over errors of length.
     """
     header = Command.header(apdu)
     check_class(header.cla)

@@ -1,4 +1,4 @@
-"""Logical channels: several programs at one card, each with a security status of its own
+"""Logical channels: several programs use one card, each with a security status of its own
 (ISO/IEC 7816-4, 5.4.1 and 11.1.2).
 """
 
@@ -16,12 +16,12 @@ from card_os.status import SW, CardError
 
 BASIC = 0  # the channel that is always open
 CHANNELS = 4  # as the ATR's card capabilities say
-SHORTEST_AID, LONGEST_AID = 5, 16  # ISO/IEC 7816-4, 8.2.1.2; also of a part that selects
+SHORTEST_AID, LONGEST_AID = 5, 16  # ISO/IEC 7816-4, 8.2.1.2; a partial AID has at least 5 bytes too
 
 
 @dataclass(slots=True)
 class Channel:
-    """What is selected on a channel, and what is half sent or half fetched there."""
+    """One open channel: its selected application, an unfinished chain and an unfetched response."""
 
     application: Application
     selection: Selected
@@ -30,27 +30,27 @@ class Channel:
 
 
 class Channels:
-    """The channels of one card, which are made when they are opened.
+    """The channels of one card.
 
-    After a reset only the basic one is open, with the first application selected on it.
+    After a reset only the basic channel is open, and the first application is selected on it.
     """
 
     def __init__(self, applications: Sequence[Application]) -> None:
         if not applications:
-            raise ValueError("a card has at least one application")
+            raise ValueError("a card needs at least one application")
         for application in applications:
             if not SHORTEST_AID <= len(application.aid) <= LONGEST_AID:
-                raise ValueError(f"AID {application.aid.hex().upper()} has not 5 to 16 bytes")
+                raise ValueError(f"AID {application.aid.hex().upper()} must have 5 to 16 bytes")
         self._applications = tuple(applications)
         self._channels: list[Channel | None] = []
         self.reset()
 
     def reset(self) -> None:
-        """Close all but the basic channel, which begins anew."""
+        """Close all channels but the basic one, which starts anew."""
         self._channels = [self._new(), *[None] * (CHANNELS - 1)]
 
     def __getitem__(self, number: int) -> Channel:
-        """An open channel. Raises 6881."""
+        """An open channel. Raises 6881 if the channel is not open."""
         channel = self._channels[number]
         if channel is None:
             raise CardError(SW.CHANNEL_NOT_SUPPORTED, "channel is not open")
@@ -59,8 +59,8 @@ class Channels:
     def select(self, channel: Channel, command: Select) -> bytes:
         """SELECT by AID (ISO/IEC 7816-4, 11.2.2), or by its first bytes.
 
-        A whole AID comes before one that only begins so. An application selected again keeps its
-        security status; an unknown AID, which raises 6A82, changes nothing.
+        An exact match takes precedence over a partial one. An application that is selected again
+        keeps its security status. Raises 6A82 for an unknown AID, which changes nothing.
         """
         applications = self._applications
         if command.next:
@@ -72,11 +72,11 @@ class Channels:
         return template if command.answers else b""
 
     def open(self, origin: int, command: OpenChannel) -> bytes:
-        """Open a channel; returns its number where the card has chosen it.
+        """Open a channel; return its number if the card has chosen it.
 
-        From the basic channel, it begins as the card does after a reset. From another, it begins as
-        that one is now. Raises 6A81 when all are open, 6881 for a number beyond the last channel,
-        and 6A86 for one that is open.
+        A channel opened from the basic channel starts as the card does after a reset; one opened
+        from another channel starts as a copy of that channel. Raises 6A81 if all channels are open,
+        6881 for a number beyond the last channel, and 6A86 for a channel that is open already.
         """
         number = command.number
         if number is None:
@@ -95,10 +95,10 @@ class Channels:
         return b"" if command.number is not None else bytes((number,))
 
     def close(self, origin: int, command: CloseChannel) -> None:
-        """Close a channel, and forget what was verified on it.
+        """Close a channel; its security status is lost.
 
-        Raises 6A86 for the basic channel, 6881 for a number beyond the last, and 6200, which is a
-        warning, for one that is not open.
+        Raises 6A86 for the basic channel, 6881 for a number beyond the last channel, and the
+        warning 6200 for a channel that is not open.
         """
         number = origin if command.number is None else command.number
         if number == BASIC:
@@ -110,7 +110,9 @@ class Channels:
         self._channels[number] = None
 
     def secrets(self, header: Command) -> Secrets:
-        """Of the application that a command goes to; of all where that one does not have it."""
+        """The secrets of the application that receives the command; those of all applications if it
+        does not have the instruction.
+        """
         channel = self._channels[header.channel]
         if channel is None or not _knows(channel.selection, header):
             return AllSecrets([each.secrets for each in self._applications])
@@ -121,7 +123,7 @@ class Channels:
 
 
 def _knows(selection: Selected, header: Command) -> bool:
-    """Whether a selected application has an instruction, be it with other parameters."""
+    """Whether a selected application has an instruction, even if P1-P2 are wrong."""
     try:
         selection.check(header)
     except CardError as error:
@@ -130,7 +132,10 @@ def _knows(selection: Selected, header: Command) -> bool:
 
 
 def _named(aid: bytes, applications: Sequence[Application]) -> Application:
-    """The application of an AID, else the first whose AID begins so. Raises 6A82."""
+    """The application with this AID, or else the first whose AID begins with it.
+
+    Raises 6A82 if there is none.
+    """
     for application in applications:
         if application.aid == aid:
             return application

@@ -1,4 +1,6 @@
-"""The card's own commands, as against those of its applications (ISO/IEC 7816-4, 11)."""
+"""The commands that the card performs itself, whatever application is selected
+(ISO/IEC 7816-4, 11).
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from card_os.status import SW, CardError
 BY_NAME = 0x04
 BY_FILE = (0x00, 0x01, 0x02, 0x03, 0x08, 0x09)  # by file identifier or path
 NEXT, NO_RESPONSE = 0x02, 0x0C  # P2 of SELECT
-FURTHEST_CHANNEL = 19  # which a class byte can name
+FURTHEST_CHANNEL = 19  # the last one that a class byte can name
 
 
 @unique
 class Ins(IntEnum):
-    """Instructions of the card itself; all others are its applications'."""
+    """Instructions of the card itself; all others belong to its applications."""
 
     MANAGE_CHANNEL = 0x70
     SELECT = 0xA4
@@ -30,12 +32,12 @@ class Select:
     """SELECT by AID."""
 
     aid: bytes  # or its first bytes
-    next: bool  # occurrence; else the first
-    answers: bool  # with the application's template
+    next: bool  # select the next occurrence instead of the first
+    answers: bool  # return the application's template
 
     @classmethod
     def parse(cls, command: Command) -> Select:
-        """Raises 6A82 for a file, as the card has none, and 6A86 for P1-P2 without meaning."""
+        """Raises 6A82 for a file, because the card has none, and 6A86 for other wrong P1-P2."""
         if command.p1 in BY_FILE:
             raise CardError(SW.NOT_FOUND, "there are no files")
         if command.p1 != BY_NAME or command.p2 & ~(NEXT | NO_RESPONSE):
@@ -51,7 +53,7 @@ class GetResponse:
 
     @classmethod
     def parse(cls, command: Command) -> GetResponse:
-        """Raises 6A86 for P1-P2, 6700 with data or without Le."""
+        """Raises 6A86 for wrong P1-P2, and 6700 if there is data or no Le."""
         if (command.p1, command.p2) != (0x00, 0x00):
             raise CardError(SW.INCORRECT_P1P2)
         if command.data or not command.ne:
@@ -61,14 +63,14 @@ class GetResponse:
 
 @dataclass(frozen=True, slots=True)
 class OpenChannel:
-    """MANAGE CHANNEL: open a channel of this number, or any."""
+    """MANAGE CHANNEL: open the channel with this number; None lets the card choose."""
 
     number: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class CloseChannel:
-    """MANAGE CHANNEL: close a channel, or the one that the command came on."""
+    """MANAGE CHANNEL: close the channel with this number; None means the command's own channel."""
 
     number: int | None
 
@@ -76,7 +78,8 @@ class CloseChannel:
 def manage_channel(command: Command) -> OpenChannel | CloseChannel:
     """MANAGE CHANNEL (ISO/IEC 7816-4, 11.1.2).
 
-    Raises 6A86 for P1-P2 without meaning, 6700 with data, or without Le for the number.
+    Raises 6A86 for wrong P1-P2, and 6700 if there is data, or no Le for the number that the card
+    returns.
     """
     if command.p1 not in (0x00, 0x80) or command.p2 > FURTHEST_CHANNEL:
         raise CardError(SW.INCORRECT_P1P2)

@@ -1,4 +1,4 @@
-"""Data objects in a command's data: what is none is an error of the command."""
+"""Data objects in the data of a command; malformed ones raise a CardError."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from card_os.status import SW, CardError
 
 
 def parse(data: bytes, sw: SW = SW.WRONG_DATA) -> list[tuple[int, bytes]]:
-    """Tags and values, in order. Raises `sw`, which is 6A80 unless told otherwise."""
+    """Tags and values, in order. Raises `sw` if the data is not BER-TLV."""
     try:
         return list(tlv.decode(data))
     except tlv.TlvError as error:
@@ -17,7 +17,7 @@ def parse(data: bytes, sw: SW = SW.WRONG_DATA) -> list[tuple[int, bytes]]:
 
 
 def parse_unique(data: bytes) -> Mapping[int, bytes]:
-    """Values by tag. Raises 6A80, also where a tag comes twice."""
+    """Values by tag. Raises 6A80 if the data is not BER-TLV or a tag occurs twice."""
     pairs = parse(data)
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -26,7 +26,7 @@ def parse_unique(data: bytes) -> Mapping[int, bytes]:
 
 
 def parse_one(tag: int, data: bytes) -> bytes:
-    """The value of the data object `tag`, which has to be all of the data. Raises 6A80."""
+    """The value of the data object `tag`. Raises 6A80 unless the data is this one object."""
     match parse(data):
         case [(found, value)] if found == tag:
             return value

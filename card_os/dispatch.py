@@ -1,7 +1,7 @@
 """From a command to its handler: an application is a table of instructions and a state.
 
-A row has a parser and a handler. The parser makes of a command a value of its own type, and raises
-what is wrong with P1-P2 before all else; the handler is told the state and that value.
+A row has a parser and a handler. The parser turns a command into a value of its own type and checks
+P1-P2 before anything else; the handler receives the state and that value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Parsed = TypeVar("Parsed")
 
 Reply: TypeAlias = bytes | Exchange  # response data, or the exchange that ends with it
 
-# What a parser may say of a command whose data cannot be read.
+# Of a parser's errors, those that do not depend on the data.
 ABOUT_HEADER = (
     SW.INS_NOT_SUPPORTED,
     SW.FUNCTION_NOT_SUPPORTED,
@@ -33,12 +33,12 @@ ABOUT_HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[State]):
-    """What answers an instruction; `row` makes one."""
+    """The parser and handler of one instruction; `row` makes one."""
 
     parse: Callable[[Command], object]
     handle: Callable[[State, Command], Reply]
-    chained: bool = False  # may come in parts
-    protected: bool = False  # may come under secure messaging
+    chained: bool = False  # accepts command chaining
+    protected: bool = False  # accepts secure messaging
 
 
 def row(
@@ -48,22 +48,22 @@ def row(
     chained: bool = False,
     protected: bool = False,
 ) -> Row[State]:
-    """The row of an instruction whose commands `parse` checks and `handle` answers."""
+    """The row of an instruction: `parse` checks its commands and `handle` answers them."""
     return Row(parse, lambda state, command: handle(state, parse(command)), chained, protected)
 
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[State]):
-    """Which row answers an instruction."""
+    """The rows of an application, by instruction and class."""
 
     interindustry: Mapping[int, Row[State]]
     proprietary: Mapping[int, Mapping[int, Row[State]]] = field(
         default_factory=lambda: MappingProxyType({})
     )
-    """By class byte, without channel and chaining: 80 stands for 80 to 83 and 90 to 93."""
+    """By class byte without channel and chaining: 80 stands for 80 to 83 and 90 to 93."""
 
     def find(self, header: Command) -> Row[State]:
-        """The row of a command. Raises 6E00 for its class, 6D00 for its instruction."""
+        """The row of a command. Raises 6E00 for an unknown class and 6D00 if there is no row."""
         rows = self.of_class(header) if header.is_proprietary else self.interindustry
         found = rows.get(header.ins)
         if found is None:
@@ -71,7 +71,7 @@ class Table(Generic[State]):
         return found
 
     def of_class(self, header: Command) -> Mapping[int, Row[State]]:
-        """The rows of a proprietary class. Raises 6E00."""
+        """The rows of a proprietary class. Raises 6E00 if the application does not have it."""
         rows = self.proprietary.get(header.base_class)
         if rows is None:
             raise CardError(SW.CLA_NOT_SUPPORTED, "the application has no such class")
@@ -81,8 +81,9 @@ class Table(Generic[State]):
 class Selection(Generic[State]):
     """An application as it is selected on one channel: its table, and a state of the channel's own.
 
-    Handlers change the state. What one has done stays done where it raises CardError, and is taken
-    back after a bug: so a state holds values, and no containers that change.
+    Handlers change the state. Their changes remain if they raise CardError, and are undone after a
+    bug. A copy of the state must therefore be independent of it: keep values in it, not mutable
+    containers.
     """
 
     def __init__(self, table: Table[State], state: State) -> None:
@@ -91,26 +92,26 @@ class Selection(Generic[State]):
         self._before = state
 
     def begin(self) -> None:
-        """Start a command, to whose beginning `roll_back` goes back."""
+        """Start a command: save the state to which `roll_back` returns."""
         self._before = copy(self.state)
 
     def roll_back(self) -> None:
-        """Take back what has happened to the state since `begin`."""
+        """Undo every change of the state since `begin`."""
         self.state = self._before
 
     def duplicate(self) -> Self:
-        """The same for another channel: as selected, with a copy of the state."""
+        """A selection for another channel, with a copy of the state."""
         other = copy(self)
         other.state = copy(self.state)
         return other
 
     @property
     def secure_messaging(self) -> SecureMessaging | None:
-        """There is none; `card_os.protection` has a selection with it."""
+        """Always None; `card_os.protection` has a selection with secure messaging."""
         return None
 
     def end_secure_messaging(self) -> None:
-        """There is none to end."""
+        """Do nothing: there are no session keys."""
 
     def check_protection(self, header: Command) -> None:
         """Raise 6882: there is no secure messaging."""
@@ -122,7 +123,7 @@ class Selection(Generic[State]):
         self.table.of_class(header)
 
     def check(self, header: Command) -> None:
-        """Raise what is wrong with class, instruction or P1-P2; data is not looked at."""
+        """Raise an error if class, instruction or P1-P2 is wrong; the data is not examined."""
         found = self.table.find(header)
         try:
             found.parse(replace(header, data=b"", ne=0))
@@ -131,14 +132,14 @@ class Selection(Generic[State]):
                 raise
 
     def can_chain(self, header: Command) -> bool:
-        """Whether a command may come in parts. Raises 6E00 and 6D00."""
+        """Whether a command can come in parts. Raises 6E00 and 6D00 as `Table.find` does."""
         return self.table.find(header).chained
 
     def process(self, command: Command, number: int) -> Reply:
-        """Response data, or the exchange that ends with it; `number` is the command's."""
+        """Response data, or the exchange that ends with it; the command's `number` is not used."""
         del number
         return self.answer(command)
 
     def answer(self, command: Command) -> Reply:
-        """What the handler of a command replies."""
+        """The reply of the command's handler."""
         return self.table.find(command).handle(self.state, command)

@@ -1,8 +1,9 @@
-"""What the card asks of the world: the passcode's check and the use of private keys; what an
-administrator changes stands in `administration`.
+"""What the card asks its key service: to check passcodes and to use private keys. The requests of
+an administrator are in `administration`.
 
-The card holds neither. A handler that needs one yields a `KeyRequest` and is sent a `KeyResult`;
-both are values, so a trace of commands, requests and results is the whole input of the card.
+The card holds neither passcodes nor private keys. A handler that needs one yields a `KeyRequest`
+and receives a `KeyResult`. Both are values, so a trace of commands, requests and results is the
+complete input of the card.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from card_os.uses import KeyUse
 
 @dataclass(frozen=True, slots=True)
 class PasscodeStatus:
-    """Asks how many tries a passcode has left; spends none."""
+    """Asks how many tries a passcode has left; this does not spend one."""
 
     request_id: bytes  # 16 random bytes, the idempotency key
     key_ref: int  # 80 PIN, 81 PUK
@@ -26,7 +27,7 @@ class PasscodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class VerifyPasscode:
-    """Asks whether `passcode` is right; a wrong one costs a try."""
+    """Asks whether `passcode` is right; a wrong one spends a try."""
 
     request_id: bytes
     key_ref: int
@@ -35,7 +36,7 @@ class VerifyPasscode:
 
 @dataclass(frozen=True, slots=True)
 class ChangePasscode:
-    """Replaces `old` by `new` if `old` is right; otherwise costs a try of `key_ref`."""
+    """Replaces `old` by `new` if `old` is right; otherwise spends a try of `key_ref`."""
 
     request_id: bytes
     key_ref: int
@@ -45,7 +46,7 @@ class ChangePasscode:
 
 @dataclass(frozen=True, slots=True)
 class ResetPasscode:
-    """Sets the PIN to `new` and restores its tries if `puk` is right; otherwise costs a try of the
+    """Sets the PIN to `new` and restores its tries if `puk` is right; otherwise spends a try of the
     PUK.
     """
 
@@ -57,9 +58,9 @@ class ResetPasscode:
 
 @dataclass(frozen=True, slots=True)
 class UseKey:
-    """Asks for one use of a private key; answered after the holder's approval.
+    """Asks for one use of a private key; the result comes after the holder's approval.
 
-    Except for key 04, which only agrees on the keys of secure messaging: nobody is asked.
+    Key 04 needs no approval, because it only agrees on session keys.
     """
 
     request_id: bytes
@@ -70,48 +71,48 @@ class UseKey:
     """SIGN: a digest (ECC), padded block (RSA) or message (Ed25519); DECRYPT: a cryptogram; AGREE:
     a point."""
     proof: bytes = field(default=b"", repr=False)
-    """Of `Verified`; empty where the key needs no passcode."""
+    """The proof from `Verified`; empty if the key needs no passcode."""
 
 
 class ApplicationRequest:
-    """A request of an application's own type, for a key service that knows it. Its application
-    takes whatever `KeyResult` it is answered by.
+    """A request of an application's own type, for a key service that knows it. The application
+    decides which results it accepts.
     """
 
     __slots__ = ()
 
     name: str
-    """How traces call it: lower-case letters, digits, hyphens and dots."""
+    """The name in traces: lower-case letters, digits, hyphens and dots."""
 
     def told(self) -> tuple[bytes, ...]:
-        """What traces tell of it, no secrets among it: nothing, unless its type says otherwise."""
+        """The values that traces show of the request; none by default. They must not be secret."""
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right. `proof` goes with each later `UseKey` of the same session."""
+    """The passcode was right. Each later `UseKey` must carry `proof`, until a reset."""
 
     proof: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TriesLeft:
-    """The passcode was wrong, or its status was asked; `tries` of 0 means blocked."""
+    """The passcode was wrong, or its status was asked; 0 `tries` means blocked."""
 
     tries: int
     most: int = 3  # after the right passcode
-    factory: bool = False  # whether the passcode is the one that all cards begin with
+    factory: bool = False  # whether the passcode still has its factory value
 
 
 class Refusal(Enum):
-    """Why there is no result. A refusal is a value: only bugs raise."""
+    """Why there is no result. A refusal is a value; a key service raises only for bugs."""
 
-    DENIED = auto()  # by the holder or by policy; a wrong answer to a challenge
+    DENIED = auto()  # by the holder or by policy; also for a wrong answer to a challenge
     EXPIRED = auto()  # nobody decided in time
     CANCELLED = auto()  # withdrawn by the workstation
     MALFORMED = auto()  # the keystore does not accept the input: padding, point, passcode format
-    PASSCODE_NEEDED = auto()  # a proof is too old or spent; nobody was asked
+    PASSCODE_NEEDED = auto()  # a proof is too old or spent; the holder was not asked
     UNKNOWN_KEY = auto()  # no such key or reference data
     FULL = auto()  # there is no room for what is to be stored
     UNAVAILABLE = auto()  # the keystore is out of reach or failed
@@ -124,15 +125,15 @@ Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 
 
 class KeyService(Protocol):
-    """Performs what the card asks. Refusals are results; only bugs raise."""
+    """Performs key requests. Refusals are results; only bugs raise."""
 
     def perform(self, request: KeyRequest) -> KeyResult: ...
 
 
 def advance(exchange: Exchange, result: KeyResult | None = None) -> KeyRequest | bytes:
-    """Tell an exchange the result that it waits for, or begin it.
+    """Send an exchange the result for which it waits, or start it if there is no result.
 
-    Returns what the card says next: a request, or the response, with which the exchange has ended.
+    Returns the next request, or the response that ends the exchange.
     """
     try:
         return next(exchange) if result is None else exchange.send(result)
@@ -142,7 +143,7 @@ def advance(exchange: Exchange, result: KeyResult | None = None) -> KeyRequest |
 
 
 def drive(exchange: Exchange, perform: Callable[[KeyRequest], KeyResult]) -> bytes:
-    """Run an exchange to its end; `perform` answers what the card asks. Returns the response."""
+    """Run an exchange to its end and return the response; `perform` answers each request."""
     try:
         request = next(exchange)
         while True:

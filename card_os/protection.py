@@ -1,4 +1,4 @@
-"""Secure messaging for an application: a selection that opens what comes under it."""
+"""Secure messaging for an application: a selection that unwraps protected commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from card_os.status import SW, CardError
 
 
 class Keeper(Protocol):
-    """A state which keeps the session keys that one of its handlers has agreed on."""
+    """A state that holds the session keys which one of its handlers has established."""
 
     secure_messaging: SecureMessaging | None
 
@@ -21,11 +21,11 @@ KeeperState = TypeVar("KeeperState", bound=Keeper)
 
 
 class ProtectedSelection(Selection[KeeperState]):
-    """A selection whose commands may come under secure messaging, where their row says so."""
+    """A selection that accepts secure messaging for the instructions whose row allows it."""
 
     @property
     def secure_messaging(self) -> SecureMessaging | None:
-        """The session under which the next command may be protected."""
+        """The session keys for the next command; None if there are none."""
         return self.state.secure_messaging
 
     def end_secure_messaging(self) -> None:
@@ -33,22 +33,22 @@ class ProtectedSelection(Selection[KeeperState]):
         self.state.secure_messaging = None
 
     def check_protection(self, header: Command) -> None:
-        """Raise 6882 for a command that secure messaging is not for."""
+        """Raise 6882 if the instruction does not accept secure messaging."""
         found = self.table.interindustry.get(header.ins)
         if found is None or not found.protected:
             raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED, "not for this instruction")
 
     def process(self, command: Command, number: int) -> Reply:
-        """Response data, or the exchange that ends with it; `number` is the command's."""
+        """Response data, or the exchange that ends with it; the command's `number` is not used."""
         del number
         return self._unwrapped(command) if command.is_secured else self.answer(command)
 
     def _unwrapped(self, protected: Command) -> Exchange:
-        """Process what a protected command carries, and protect what comes of it.
+        """Process the command inside a protected one, and protect its response.
 
-        The session keys are put back only with the response: whatever ends a command otherwise, an
-        error of secure messaging, a bug or a reader that hangs up, leaves none (SP 800-73-5 part 2,
-        4.3).
+        The session keys are put back only with the response. If the command ends in any other way
+        (an error of secure messaging, a bug, a reader that hangs up), they are lost (SP 800-73-5
+        part 2, 4.3). Raises 6982 if there are no session keys.
         """
         state = self.state
         secure, state.secure_messaging = state.secure_messaging, None

@@ -1,7 +1,7 @@
-"""What is secret in the commands and answers of an application, for whoever writes them down.
+"""What is secret in the commands and responses of an application, for programs that record them.
 
-What takes a secret's place keeps what the card looks at, lengths and the shape of passcodes: a card
-that is told the replaced commands answers as the real one did.
+A replacement keeps what the card examines: lengths, and the form of passcodes. A card that receives
+the redacted commands therefore answers as the real card did.
 """
 
 from __future__ import annotations
@@ -14,64 +14,69 @@ from card_os.keys import KeyRequest, KeyResult, UseKey
 from card_os.uses import KeyUse
 
 Hide: TypeAlias = Callable[[bytes], bytes]
-"""Is told the data of a command, or its parts one after the other, and gives back as many bytes."""
+"""Replaces the data of a command, or of its parts one after the other, by as many bytes."""
 
-HIDDEN_OCTET = b"0"  # a digit, so that a passcode stays one
+HIDDEN_OCTET = b"0"  # a digit, so that a passcode keeps its form
 PADDING = 0xFF
 NOT_A_DIGIT = ord("x")
-WITH_PASSCODES = (0x20, 0x24, 0x2C)  # VERIFY and its kin (ISO/IEC 7816-4, 11.6)
+# VERIFY, CHANGE REFERENCE DATA and RESET RETRY COUNTER (ISO/IEC 7816-4, 11.6)
+WITH_PASSCODES = (0x20, 0x24, 0x2C)
 
 
 def passcode(part: bytes) -> bytes:
-    """Passcodes of the same lengths; what is no digit stays none."""
+    """Replace passcodes, byte by byte: a digit by a digit, and any other byte by a non-digit."""
     return bytes(_hide_one(octet) for octet in part)
 
 
 def octets(part: bytes) -> bytes:
-    """So many other bytes."""
+    """As many hidden bytes as `part` has."""
     return HIDDEN_OCTET * len(part)
 
 
 class Secrets:
-    """What an application has to hide. Unless it says otherwise: the passcodes in ISO's own
-    instructions, and what keys deciphered or agreed on.
+    """What an application hides from traces. By default these are the passcodes in ISO's own
+    instructions, and the results of deciphering and key agreement.
     """
 
     def in_command(self, header: Command) -> Hide | None:
-        """What hides the secrets of a command that begins so; None where it has none."""
+        """The function that hides the secrets of a command with this header; None if it has
+        none.
+        """
         return passcode if header.ins in WITH_PASSCODES else None
 
     def in_result(self, request: KeyRequest | None, result: KeyResult) -> KeyResult:
-        """A key result without its secrets. Proofs are left to the trace, which numbers them."""
+        """A key result without its secrets. Proofs stay: the trace replaces them by numbers."""
         if isinstance(request, UseKey) and request.use is not KeyUse.SIGN:
             return bytes(len(result)) if isinstance(result, bytes) else result
         return result
 
     def in_response(self, command: Command) -> bool:
-        """Whether what a command returns is a secret, for who does not see key results."""
+        """Whether the response data of a command is secret, for a recorder that sees no key
+        results.
+        """
         del command
         return False
 
 
 class AllSecrets(Secrets):
-    """What any of several applications has to hide."""
+    """What any one of several applications hides."""
 
     def __init__(self, each: Sequence[Secrets]) -> None:
         self._each = tuple(each)
 
     def in_command(self, header: Command) -> Hide | None:
-        """What hides the secrets of a command, of the first application that has any there."""
+        """The function of the first application that has secrets in such a command."""
         found = (each.in_command(header) for each in self._each)
         return next((hide for hide in found if hide is not None), None)
 
     def in_result(self, request: KeyRequest | None, result: KeyResult) -> KeyResult:
-        """A key result without the secrets of any."""
+        """A key result without the secrets of any application."""
         for each in self._each:
             result = each.in_result(request, result)
         return result
 
     def in_response(self, command: Command) -> bool:
-        """Whether what a command returns is a secret of any."""
+        """Whether the response data of a command is secret for any application."""
         return any(each.in_response(command) for each in self._each)
 
 

@@ -1,5 +1,6 @@
-"""Secure messaging as PIV has it: AES-CBC, then CMAC over everything, in a chain from one message
-to the next (SP 800-73-5 part 2, 4.2). Values alone; who holds them decides when they end.
+"""Secure messaging of PIV: AES-CBC, then CMAC over everything, with a MAC chaining value from each
+message to the next (SP 800-73-5 part 2, 4.2). All types are values; the state that holds them
+decides when the session keys end.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ LAYOUTS = (
 )
 
 BLOCK_BYTES = 16
-CHECKSUM_BYTES = 8  # of the sixteen that are made, and go into the next one
+CHECKSUM_BYTES = 8  # that are sent, of sixteen; all sixteen go into the next checksum
 PADDED = b"\x01"  # padding content indicator
-OF_RESPONSE = 0x80 << 120  # goes into the counter of a response
-PROTECTED_CLA = 0x0C  # under the checksum, whatever the class of the command's parts
+OF_RESPONSE = 0x80 << 120  # set in the counter of a response
+PROTECTED_CLA = 0x0C  # the class byte under the checksum, whatever class the parts have
 
 
 @dataclass(frozen=True, slots=True)
 class SessionKeys:
-    """What both ends have agreed on: AES keys of 16 or 32 bytes."""
+    """The keys that both ends have established: AES keys of 16 or 32 bytes."""
 
     mac: bytes = field(repr=False)
     enc: bytes = field(repr=False)
@@ -42,18 +43,18 @@ class SessionKeys:
 
 @dataclass(frozen=True, slots=True)
 class SecureMessaging:
-    """The card's end of it, at a certain command: the next one is another value."""
+    """The card's state of secure messaging at one command; each command makes a new value."""
 
     keys: SessionKeys
     counter: int = 1  # of commands
     command_chaining: bytes = field(default=bytes(BLOCK_BYTES), repr=False)
-    """The MAC chaining value: the whole checksum of the command before."""
+    """The MAC chaining value: the whole checksum of the previous command."""
     response_chaining: bytes = field(default=bytes(BLOCK_BYTES), repr=False)
 
     def unwrap(self, command: Command) -> tuple[Command, SecureMessaging]:
-        """The command that a protected one carries.
+        """The command inside a protected one, and the next state.
 
-        Raises 6987 if there is no checksum, 6988 if it or any data object is wrong.
+        Raises 6987 if there is no checksum, and 6988 if the checksum or a data object is wrong.
         """
         cryptogram, le, protected, claimed = _split(command.data)
         header = bytes((PROTECTED_CLA, command.ins, command.p1, command.p2))
@@ -65,8 +66,8 @@ class SecureMessaging:
         return plain, replace(self, command_chaining=checksum)
 
     def protect(self, command: Command, le: bytes | None) -> bytes:
-        """The data field of a protected command, as the other end makes it; `le` is what stands in
-        its 97, if there is one.
+        """The data field of a protected command, as the other end makes it; `le` is the value of
+        data object 97, or None to leave it out.
         """
         protected = b""
         if command.data:
@@ -80,7 +81,7 @@ class SecureMessaging:
         return protected + tlv.encode(CHECKSUM, checksum[:CHECKSUM_BYTES])
 
     def wrap(self, data: bytes, sw: int) -> tuple[bytes, SecureMessaging]:
-        """The data field that carries response data and status word."""
+        """The data field that carries response data and status word, and the next state."""
         protected = tlv.encode(CRYPTOGRAM, PADDED, self._encipher(data)) if data else b""
         protected += tlv.encode(STATUS, sw.to_bytes(2))
         checksum = _cmac(self.keys.rmac, self.response_chaining, protected)
@@ -92,7 +93,7 @@ class SecureMessaging:
         return cipher.update(_pad(data)) + cipher.finalize()
 
     def _decipher(self, cryptogram: bytes) -> bytes:
-        """What stands in an 87. Raises 6988."""
+        """The plain contents of data object 87. Raises 6988 if it is malformed."""
         indicator, blocks = cryptogram[:1], cryptogram[1:]
         if indicator != PADDED or not blocks or len(blocks) % BLOCK_BYTES:
             raise CardError(SW.SECURE_MESSAGING_OBJECTS_INCORRECT, "cryptogram is malformed")
@@ -104,14 +105,17 @@ class SecureMessaging:
         return data[:-1]
 
     def _cipher(self, counter: int) -> Cipher[CBC]:
-        """For one message: its initialization vector is the enciphered counter."""
+        """The cipher for one message, whose initialization vector is the enciphered counter."""
         key = AES(self.keys.enc)
         block = Cipher(key, ECB()).encryptor()  # noqa: S305 - of a single block, as specified
         return Cipher(key, CBC(block.update(counter.to_bytes(BLOCK_BYTES)) + block.finalize()))
 
 
 def _split(data: bytes) -> tuple[bytes | None, bytes | None, bytes, bytes]:
-    """The cryptogram, Le, all that the checksum covers, and the checksum. Raises 6987 and 6988."""
+    """The cryptogram, Le, the bytes under the checksum, and the checksum.
+
+    Raises 6987 if there is no checksum, and 6988 for any other wrong layout.
+    """
     objects = data_objects.parse(data, SW.SECURE_MESSAGING_OBJECTS_INCORRECT)
     found = dict(objects)
     checksum = found.get(CHECKSUM)
@@ -124,7 +128,7 @@ def _split(data: bytes) -> tuple[bytes | None, bytes | None, bytes, bytes]:
 
 
 def _ne(le: bytes) -> int:
-    """The number that a protected Le stands for. Raises 6988."""
+    """The number that a protected Le encodes. Raises 6988 if it is malformed."""
     match len(le):
         case 1:
             return le[0] or SHORT_NE
@@ -135,7 +139,7 @@ def _ne(le: bytes) -> int:
 
 
 def _pad(data: bytes) -> bytes:
-    """At least one byte of padding, up to whole blocks."""
+    """Pad to whole blocks, by at least one byte."""
     size = len(data) + 1
     return data + b"\x80" + bytes(-size % BLOCK_BYTES)
 

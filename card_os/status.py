@@ -7,7 +7,7 @@ from enum import IntEnum, unique
 
 @unique
 class SW(IntEnum):
-    """Status words that this card answers, under their ISO meaning."""
+    """Status words of this card, named by their meaning in ISO/IEC 7816-4."""
 
     OK = 0x9000
     ALREADY_CLOSED = 0x6200  # a warning: nothing has changed
@@ -34,9 +34,9 @@ class SW(IntEnum):
 
 
 class CardError(Exception):
-    """A command ends with a status word other than 9000.
+    """Ends a command with a status word other than 9000.
 
-    `why` is for whoever debugs the card; it never holds data of the command.
+    `why` is for the developer who debugs the card; it must not contain data of the command.
     """
 
     def __init__(self, sw: int, why: str = "") -> None:
@@ -46,10 +46,10 @@ class CardError(Exception):
 
 
 def retries_left(tries: int) -> int:
-    """63CX: the verification failed, X tries remain (ISO/IEC 7816-4, table 6)."""
+    """63CX: the verification failed and X tries are left (ISO/IEC 7816-4, table 6)."""
     return 0x63C0 | max(0, min(tries, 0x0F))
 
 
 def bytes_available(count: int) -> int:
-    """61XX: `count` more response bytes wait for GET RESPONSE; 6100 says 256 or more."""
+    """61XX: `count` more response bytes wait for GET RESPONSE; 6100 means 256 or more."""
     return 0x6100 | (count if count < 0x100 else 0)

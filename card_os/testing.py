@@ -1,4 +1,4 @@
-"""For tests of a card: one that is driven with its key service, and key services with a script."""
+"""For tests of a card: a card driven together with its key service, and scripted key services."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from card_os.keys import KeyRequest, KeyResult, KeyService
 
 
 class CountedRandom:
-    """Bytes which differ at each call and are the same in each run."""
+    """Bytes that differ at each call and are the same in each run."""
 
     def __init__(self) -> None:
         self._calls = count(1)
@@ -19,9 +19,9 @@ class CountedRandom:
 
 
 class CannedKeys:
-    """Answers the requests with these results, in order, and keeps the requests.
+    """Answers requests with these results, in order, and keeps the requests.
 
-    Raises AssertionError at a request too many.
+    Raises AssertionError if there are more requests than results.
     """
 
     def __init__(self, *results: KeyResult) -> None:
@@ -37,14 +37,14 @@ class CannedKeys:
 
 
 class DrivenCard:
-    """A card together with its key service; without one, it may not ask for anything."""
+    """A card together with its key service; without one, each request raises AssertionError."""
 
     def __init__(self, card: Card, keys: KeyService | None = None) -> None:
         self.card = card
         self.keys = keys or CannedKeys()
 
     def transmit(self, apdu: bytes) -> bytes:
-        """The card's response, status word included."""
+        """The card's response, including the status word."""
         return self.card.transmit(apdu, self.keys)
 
     def send(self, apdu: str) -> str:

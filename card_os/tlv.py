@@ -9,7 +9,7 @@ LONGEST_LENGTH_FIELD = 5  # 84 and four bytes (ISO/IEC 7816-4, table 2)
 
 
 class TlvError(ValueError):
-    """The bytes are no BER-TLV."""
+    """The bytes are not BER-TLV."""
 
 
 def encode(tag: int, *values: bytes) -> bytes:
@@ -19,14 +19,14 @@ def encode(tag: int, *values: bytes) -> bytes:
 
 
 def encode_tag(tag: int) -> bytes:
-    """The tag field of `tag`, which is written as its bytes read: 0x5FC102 is 5F C1 02."""
+    """The tag field of `tag`; the number is the tag's bytes, big-endian: 0x5FC102 is 5F C1 02."""
     return tag.to_bytes((tag.bit_length() + 7) // 8 or 1)
 
 
 def decode(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the data objects of `data` as (tag, value).
 
-    Raises TlvError at the first byte that does not fit.
+    Raises TlvError at the first malformed data object.
     """
     at = 0
     while at < len(data):
@@ -40,7 +40,7 @@ def decode(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def decode_one(tag: int, data: bytes) -> bytes:
-    """The value of the data object `tag`, which must be all of `data`. Raises TlvError."""
+    """The value of the data object `tag`. Raises TlvError unless `data` is this one object."""
     objects = list(decode(data))
     if len(objects) != 1 or objects[0][0] != tag:
         raise TlvError(f"not one data object {tag:X}")

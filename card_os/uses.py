@@ -1,4 +1,4 @@
-"""How a private key may be used: for what, and when it asks for its PIN and for a touch."""
+"""How a private key can be used: for what, and when it requires the PIN and a touch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import IntEnum, unique
 
 @unique
 class KeyUse(IntEnum):
-    """What a private key is used for; decides which padding the keystore accepts. The numbers are
-    those of `cloudcard.approval.v1.KeyUse`.
+    """What a private key is used for; it decides which padding the keystore accepts. The numbers
+    are those of `cloudcard.approval.v1.KeyUse`.
     """
 
     SIGN = 1
@@ -18,9 +18,9 @@ class KeyUse(IntEnum):
 
 @unique
 class PinPolicy(IntEnum):
-    """When a key asks for the PIN; the numbers are those of Yubico's instructions."""
+    """When a key requires the PIN; the numbers are those of Yubico's instructions."""
 
-    DEFAULT = 0  # as the standard has it for the key reference
+    DEFAULT = 0  # the standard's rule for the key reference
     NEVER = 1
     ONCE = 2
     ALWAYS = 3
@@ -28,7 +28,9 @@ class PinPolicy(IntEnum):
 
 @unique
 class TouchPolicy(IntEnum):
-    """When a key asks for a touch. Kept and told, no more: approvals are the keystore's policy."""
+    """When a key requires a touch. The card stores and reports it but does not enforce it: the
+    keystore's policy decides about approvals.
+    """
 
     DEFAULT = 0
     NEVER = 1

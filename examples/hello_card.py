@@ -1,4 +1,4 @@
-"""A card with one instruction of its own: it greets whom it is told, and counts the greetings.
+"""A card with one instruction of its own: it greets a person by name, and counts the greetings.
 
 Put it into the virtual reader with `cloudcard reader --application hello_card:new_card`.
 """
@@ -21,7 +21,7 @@ from card_os import (
     row,
 )
 
-AID = bytes.fromhex("F048454C4C4F")  # F0: not registered with anybody; then HELLO in ASCII
+AID = bytes.fromhex("F048454C4C4F")  # F0 means unregistered; then HELLO in ASCII
 GREET = 0x10
 
 
@@ -40,7 +40,7 @@ class Greet:
 
     @classmethod
     def parse(cls, command: Command) -> Greet:
-        """Raises 6A86 for P1-P2, 6A80 for what is no name."""
+        """Raises 6A86 for wrong P1-P2, and 6A80 if the data is not a name."""
         if (command.p1, command.p2) != (0x00, 0x00):
             raise CardError(SW.INCORRECT_P1P2, "GREET has no parameters")
         if not command.data or not command.data.isascii():
@@ -49,7 +49,7 @@ class Greet:
 
 
 def greet(greeter: Greeter, command: Greet) -> bytes:
-    """The response data."""
+    """Count a greeting, and return it as the response data."""
     greeter.greeted += 1
     return f"Hello, {command.name}! You are number {greeter.greeted}.".encode("ascii")
 
@@ -60,12 +60,12 @@ TABLE: Table[Greeter] = Table(
 
 
 class Hello(Application):
-    """The application: its name, what a channel begins with, and how traces explain it."""
+    """The application: its AID, the state with which a channel starts, and an explanation."""
 
     aid = AID
 
     def open(self) -> Selection[Greeter]:
-        """Select it on a channel."""
+        """Select the application on a channel."""
         return Selection(TABLE, Greeter())
 
     def explain(self, command: Command) -> Explanation:
@@ -76,11 +76,11 @@ class Hello(Application):
 
 
 def in_words(data: bytes) -> str:
-    """Text of any bytes."""
+    """The bytes as text; those that are not ASCII are replaced."""
     return data.decode("ascii", "replace")
 
 
 def new_card(random: Random) -> Card:
-    """A card with this application alone; it needs no random bytes."""
+    """A card with only this application; it needs no random bytes."""
     del random
     return Card([Hello()], atr.generic())

@@ -1,1 +1,1 @@
-"""The workstation's agent: puts a card into a virtual reader and brings its key requests home."""
+"""The workstation's agent: puts cards into a virtual reader and performs their key requests."""

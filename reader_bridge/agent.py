@@ -16,11 +16,11 @@ from reader_bridge.tasks import CancellableKeys
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """A card, and the slot of the virtual reader that it is put into."""
+    """A card, and the slot of the virtual reader into which it is put."""
 
     slot: int
     port: int  # of the slot
-    name: str  # by which people know the card
+    name: str  # of the card, for people
     card: Card
     keys: CancellableKeys
     tape: Tape | None = None
@@ -31,10 +31,10 @@ Tell: TypeAlias = Callable[[Insertion, SlotState], None]
 
 @contextmanager
 def inserted(insertions: Iterable[Insertion], tell: Tell, *, hold: bool) -> Iterator[None]:
-    """The cards are in their slots for the time of the block.
+    """Keep the cards in their slots for the duration of the block.
 
     `tell` is called on the slots' threads at each change. With `hold`, pcscd is started on demand
-    and kept from ending itself.
+    and does not end by itself.
     """
     with ExitStack() as stack:
         kept = None

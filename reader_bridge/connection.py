@@ -1,4 +1,4 @@
-"""One connection to a virtual reader: read a message, ask the card, write the answer."""
+"""One connection to a virtual reader: reads messages, asks the card, and writes its answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reader_bridge.vpcd import LENGTH_BYTES, LONGEST, CommandApdu, Control, Deco
 log = structlog.get_logger()
 
 RECEIVE_BYTES = LENGTH_BYTES + LONGEST  # a whole message
-CANCEL_SECONDS = 2.0  # to withdraw a request before the reader is met again
+CANCEL_SECONDS = 2.0  # for withdrawing a request before the next connection
 
 POWERS: Mapping[Control, Power] = {
     Control.POWER_ON: Power.ON,
@@ -26,17 +26,17 @@ POWERS: Mapping[Control, Power] = {
     Control.RESET: Power.RESET,
 }
 
-# Debian's vpcd sends length and body apart, under Nagle's algorithm: without an acknowledgement at
-# once each APDU takes 40 ms. The option is not sticky, so it is set before every receive.
+# Debian's vpcd sends length and body separately, under Nagle's algorithm: without an immediate
+# acknowledgement each APDU takes 40 ms. The option is not sticky, so it is set before each receive.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
 class ReaderGone(Exception):
-    """The reader hung up, or talks while it should wait."""
+    """The reader hung up, or sent something while it should wait."""
 
 
 class Tape(Protocol):
-    """What listens to a card's talk with its reader and its key service."""
+    """Is told what passes between a card, its reader and its key service."""
 
     def power(self, power: Power, /) -> None: ...
 
@@ -52,7 +52,7 @@ class Tape(Protocol):
 
 
 class NoTape:
-    """Nobody listens."""
+    """A tape that ignores everything."""
 
     def power(self, power: Power, /) -> None: ...
 
@@ -68,10 +68,10 @@ class NoTape:
 
 
 def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | None = None) -> None:
-    """Answer until the reader hangs up. The card ends as after a reset.
+    """Answer until the reader hangs up, then reset the card.
 
-    Raises ReaderGone when that happens while a key request waits, which is then cancelled, and
-    OSError when the connection breaks.
+    Raises ReaderGone if the reader hangs up while a key request waits, which is then cancelled, and
+    OSError if the connection breaks.
     """
     tape = tape or NoTape()
     decoder = Decoder()
@@ -85,7 +85,8 @@ def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | N
                     case Control.GET_ATR:
                         sock.sendall(atr)
                     case Control.POWER_ON | Control.POWER_OFF | Control.RESET:
-                        card.reset()  # Windows sends RESET alone, Linux also the others
+                        # Windows sends only RESET, Linux also the others.
+                        card.reset()
                         keys.reset()
                         tape.power(POWERS[event])
     finally:
@@ -94,7 +95,7 @@ def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | N
 
 
 def receive(sock: socket.socket) -> bytes:
-    """What has come; empty when the reader has hung up."""
+    """The bytes that have arrived; empty if the reader has hung up."""
     if _QUICKACK is not None:
         sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
     return sock.recv(RECEIVE_BYTES)
@@ -128,9 +129,9 @@ def _answer(
 
 
 def _wait(sock: socket.socket, keys: CancellableKeys, request: KeyRequest) -> KeyResult:
-    """Wait for the result or for the reader to hang up, whichever is first.
+    """Wait for the result or for the reader to hang up, whichever comes first.
 
-    While an APDU is open vpcd sends nothing, so a readable socket means that the reader has gone.
+    vpcd sends nothing while a response is due, so a readable socket means that the reader has gone.
     """
     try:
         task = KeyTask(keys, request)

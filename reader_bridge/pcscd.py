@@ -1,7 +1,7 @@
-"""Keeps pcscd running where systemd starts it on demand and it ends itself when nobody calls.
+"""Keeps pcscd running on systems where systemd starts it on demand and it ends without clients.
 
-Debian runs `pcscd --auto-exit`: a minute after its last client it ends, and the virtual reader's
-port closes. A connection to its socket starts it; while one is open, even idle, it stays.
+Debian runs `pcscd --auto-exit`: it ends a minute after its last client has gone, and the virtual
+reader's port closes. A connection to its socket starts it, and an open one keeps it, even if idle.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CONNECT_SECONDS = 1.0
 
 
 class Hold:
-    """An idle connection to pcscd. Does nothing where there is no such socket."""
+    """An idle connection to pcscd. It does nothing on systems without pcscd's socket."""
 
     def __init__(self, *paths: Path) -> None:
         self._paths = paths or SOCKETS
@@ -23,7 +23,7 @@ class Hold:
         self._socket: socket.socket | None = None
 
     def renew(self) -> None:
-        """Connect, if the connection is not there or pcscd has closed it. Never raises."""
+        """Connect if there is no connection or pcscd has closed it. Never raises."""
         with self._lock:
             if self._socket is not None and _is_open(self._socket):
                 return
@@ -31,7 +31,7 @@ class Hold:
             self._socket = self._connect()
 
     def release(self) -> None:
-        """Let pcscd end."""
+        """Close the connection, so that pcscd can end."""
         with self._lock:
             self._drop()
 
@@ -58,7 +58,7 @@ class Hold:
 
 
 def _is_open(sock: socket.socket) -> bool:
-    """Whether the other end still holds the connection; pcscd says nothing unless asked."""
+    """Whether the other end still holds the connection; pcscd sends nothing unless asked."""
     try:
         return bool(sock.recv(1))
     except BlockingIOError:

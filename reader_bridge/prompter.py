@@ -1,4 +1,4 @@
-"""Shows the holder what to type on the phone, or to scan with it."""
+"""Shows the holder the number to type on the phone, or the code to scan with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import segno
 
 
 class Outcome(Enum):
-    """How it went with what was shown."""
+    """How an operation that was shown has ended."""
 
     APPROVED = "approved"
     DENIED = "denied"
@@ -29,13 +29,13 @@ class Prompt:
 
     operation_id: str
     card_serial: str
-    number: str  # two digits to be typed on the phone; empty where it is to be scanned
-    qr_text: str  # empty where the number is to be typed
-    expire_time: datetime  # when the operation expires; a code to be scanned may expire sooner
+    number: str  # two digits to type on the phone; empty if the holder must scan the code
+    qr_text: str  # empty if the holder must type the number
+    expire_time: datetime  # of the operation; the QR code can expire sooner
 
 
 class Prompter(Protocol):
-    """The workstation's screen. Called from the threads of all slots."""
+    """The workstation's screen. Its methods are called from the threads of all slots."""
 
     def show(self, prompt: Prompt, /) -> None: ...
 
@@ -43,14 +43,14 @@ class Prompter(Protocol):
 
 
 class JsonPrompter:
-    """One JSON object a line, for programs that show it their way."""
+    """Writes one JSON object per line, for programs that show prompts in their own way."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._lock = threading.Lock()
 
     def show(self, prompt: Prompt) -> None:
-        """The event `approval`."""
+        """Write the event `approval`."""
         self._write(
             event="approval",
             operation=prompt.operation_id,
@@ -61,7 +61,7 @@ class JsonPrompter:
         )
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
-        """The event `decided`."""
+        """Write the event `decided`."""
         self._write(event="decided", operation=operation_id, outcome=outcome.value)
 
     def _write(self, **fields: str) -> None:
@@ -73,12 +73,12 @@ SAYINGS = {
     Outcome.APPROVED: "Approved.",
     Outcome.DENIED: "Denied.",
     Outcome.EXPIRED: "Nobody approved in time.",
-    Outcome.CANCELLED: "Withdrawn: the application waits no more.",
-    Outcome.FAILED: "Approved, but the keystore made no result: try again.",
+    Outcome.CANCELLED: "Withdrawn: the application no longer waits.",
+    Outcome.FAILED: "Approved, but the keystore gave no result: try again.",
     Outcome.UNAVAILABLE: "The keystore is out of reach: try again later.",
 }
 
-# Digits of five rows, large enough to be read from a step away.
+# Digits of five rows, large enough to be read from a distance.
 DIGITS = {
     "0": ("###", "# #", "# #", "# #", "###"),
     "1": ("  #", "  #", "  #", "  #", "  #"),
@@ -95,7 +95,7 @@ BLOCK = "\N{FULL BLOCK}"
 
 
 class TerminalPrompter:
-    """Large digits and a QR code, in characters."""
+    """Prints large digits and a QR code to a terminal."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -103,7 +103,7 @@ class TerminalPrompter:
         self._blocks = _can_write(out, BLOCK)
 
     def show(self, prompt: Prompt) -> None:
-        """Print the number, the code and until when they count."""
+        """Print the number, the code, and when they expire."""
         local = prompt.expire_time.astimezone()
         with self._lock:
             print(f"\nCard {prompt.card_serial}: your approval is asked for", file=self._out)
@@ -113,19 +113,19 @@ class TerminalPrompter:
             if prompt.qr_text:
                 again = "Or scan" if prompt.number else "Scan"
                 print(f"\n{again} this code with your phone, within a minute:\n", file=self._out)
-                # Without block characters it is drawn by background colours.
+                # Without block characters the code is drawn with background colours.
                 segno.make(prompt.qr_text, error="m").terminal(self._out, compact=self._blocks)
             print(f"\nIt expires at {local:%H:%M:%S}.", file=self._out, flush=True)
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
-        """Print how it went."""
-        del operation_id  # one at a time on a screen that people read
+        """Print how the operation has ended."""
+        del operation_id  # a terminal shows one operation at a time
         with self._lock:
             print(SAYINGS[outcome], file=self._out, flush=True)
 
 
 def large(number: str, ink: str) -> str:
-    """Digits of five lines, each point two characters wide."""
+    """The digits in five lines; each point is two characters wide."""
     rows = ("  ".join(DIGITS[digit][row] for digit in number) for row in range(5))
     return "\n".join("    " + row.replace("#", ink).translate(WIDE).rstrip() for row in rows)
 

@@ -1,8 +1,8 @@
-"""Records what a card is told, as a trace, while it is used.
+"""Records a trace of a card while it is used.
 
-A second card of the same image, the shadow, is told everything without its secrets, and what it
-says is written. So nothing secret is on its way to the file, and the file replays by construction.
-A shadow that answers otherwise than the card is noticed at once.
+A second card of the same image, the shadow, is told everything without the secrets, and the trace
+holds the shadow's output. So no secret can reach the file, and the file replays by construction. If
+the shadow answers otherwise than the card, the trace says so at once.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ log = structlog.get_logger()
 
 OK = SW.OK.to_bytes(2)
 
-Write: TypeAlias = Callable[[str], object]  # of a line, without its end
+Write: TypeAlias = Callable[[str], object]  # takes a line without its line feed
 
 
 class Recorder:
-    """Writes the trace of one card. Used from the thread of its slot.
+    """Writes the trace of one card. Only the thread of the card's slot uses it.
 
-    `shadow` is a card like `card`, the one that is recorded, whose random source began with `seed`
-    as that one's did. `image_sha256` names the image of a PIV card; other cards have none.
-    `monotonic` counts seconds.
+    `card` is the card that is recorded, and `shadow` its copy; the random sources of both started
+    with `seed`. `image_sha256` names the image of a PIV card; other cards have none. `monotonic`
+    returns seconds.
 
-    Parts of a protected command wait for the last one: they are opened together.
+    The parts of a protected command are held until the last one comes, because they can only be
+    unwrapped together.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Recorder:
         self._last = monotonic()
         self._redaction = Redaction(card.secrets)
         self._exchange: Exchange | None = None
-        self._word: Asked | Received | None = None  # what the shadow has said, not yet written
+        self._word: Asked | Received | None = None  # output of the shadow that is not written yet
         write_line(HEADER)
         time = now.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
         if image_sha256 is not None:
@@ -88,7 +89,7 @@ class Recorder:
         self._reset(Abandoned())
 
     def sent(self, apdu: bytes) -> None:
-        """A command has come, and the card has not been told."""
+        """A command has come; the card has not been told yet."""
         if not is_secured(apdu):
             self._drop()
             self._tell(self._redaction.command(apdu))
@@ -133,7 +134,7 @@ class Recorder:
         self._differs(f"{len(response)} bytes and status word {response[-2:].hex()}")
 
     def _drop(self) -> None:
-        """Write parts of a protected command that will not be opened."""
+        """Write the held parts of an incomplete protected command, without their contents."""
         held, self._held = self._held, []
         if held:
             self._tell_all([protected.hide(part) for part in held])

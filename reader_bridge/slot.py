@@ -1,4 +1,4 @@
-"""Keeps a card in a slot: one thread that connects to vpcd, serves, and connects again."""
+"""Keeps a card in a slot: a thread connects to vpcd, serves the card, and connects again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ from reader_bridge.tasks import CancellableKeys
 
 log = structlog.get_logger()
 
-# vpcd listens on every address and asks nobody who he is; we at least never leave this computer.
+# vpcd listens on every address without authentication; the agent itself connects only to this
+# computer.
 LOOPBACK = "127.0.0.1"
-SILENCE_SECONDS = 2.0  # vpcd asks for the ATR every 0.4 s (Windows: 1 s), or serves another card
+# vpcd asks for the ATR every 0.4 s (Windows: 1 s), unless it serves another card.
+SILENCE_SECONDS = 2.0
 FIRST_PAUSE = 0.05  # seconds between tries, doubled up to the longest
 LONGEST_PAUSE = 1.0
-REFUSALS = 5  # in a row, in 0.75 s, before pcscd is said not to run: it may just be starting
-# Windows' virtual reader does not notice a card that is back sooner.
+# Refused connections in a row, which take 0.75 s, before pcscd is reported as not running: it may
+# be starting.
+REFUSALS = 5
+# Windows' virtual reader does not notice a card that comes back sooner.
 REINSERT_SECONDS = 1.5 if sys.platform == "win32" else 0.0
 STOP_SECONDS = connection.CANCEL_SECONDS + 1.0
 
@@ -34,7 +38,7 @@ _ABORT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # struct 
 
 
 class SlotState(Enum):
-    """What is to be known of a slot; said once per change."""
+    """The state of a slot, reported once at each change."""
 
     INSERTED = "inserted"  # the reader has seen the card
     REMOVED = "removed"  # the reader hung up
@@ -48,7 +52,7 @@ OnChange: TypeAlias = Callable[[SlotState], None]
 class Slot:
     """A card in the virtual reader at a port of this computer, until it is stopped.
 
-    `on_change` is called on the slot's thread. Raises ValueError for what is no port.
+    `on_change` is called on the slot's thread. Raises ValueError if `port` is not a TCP port.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Slot:
         tape: connection.Tape | None = None,
     ) -> None:
         if not 0 < port <= 0xFFFF:
-            raise ValueError(f"{port} is no TCP port")
+            raise ValueError(f"{port} is not a TCP port: it must be 1 to 65535")
         self.port = port
         self._card = card
         self._keys = keys
@@ -71,16 +75,16 @@ class Slot:
         self._state: SlotState | None = None
         self._refusals = 0
         self._stopping = threading.Event()
-        self._lock = threading.Lock()  # over `_socket`, which `stop` shuts down
+        self._lock = threading.Lock()  # guards `_socket`, which `stop` shuts down
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name=f"slot at {port}", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start the thread, which connects to the reader."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Remove the card: an open request is cancelled, the connection and the thread end."""
+        """Remove the card: cancel an open request, and end the connection and the thread."""
         self._stopping.set()
         with self._lock:
             if self._socket is not None:
@@ -94,7 +98,7 @@ class Slot:
                 self._hold.renew()
             try:
                 served = self._connect_and_serve()
-            except Exception:  # a bug; the next connection begins afresh
+            except Exception:  # a bug; the next connection starts afresh
                 log.exception("slot failed", port=self.port)
                 served = False
             if served:
@@ -102,7 +106,7 @@ class Slot:
             self._stopping.wait(next(pauses) + (REINSERT_SECONDS if served else 0.0))
 
     def _connect_and_serve(self) -> bool:
-        """One connection from its beginning to its end; whether the reader said anything."""
+        """Serve one connection from start to end; return whether the reader sent anything."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
             with self._lock:
                 self._socket = sock
@@ -115,7 +119,7 @@ class Slot:
     def _try(self, sock: socket.socket) -> bool:
         try:
             connect(sock, self.port)
-        except TimeoutError:  # its queue of connections is full
+        except TimeoutError:  # vpcd's queue of connections is full
             self._say(SlotState.PORT_BUSY)
             return False
         except OSError:
@@ -127,16 +131,16 @@ class Slot:
         if not self._wait_for_reader(sock):
             return False
         self._say(SlotState.INSERTED)
-        with suppress(connection.ReaderGone, OSError):  # as good as an orderly end
+        with suppress(connection.ReaderGone, OSError):  # the same as an orderly end
             connection.serve(sock, self._card, self._keys, self._tape)
         self._say(SlotState.REMOVED)
         return True
 
     def _wait_for_reader(self, sock: socket.socket) -> bool:
-        """Wait for the first byte; False if the connection ends before.
+        """Wait for the first byte; return False if the connection ends first.
 
-        A second card is accepted by the kernel, but not by vpcd before the first has left. So a
-        reader that says nothing is busy, and to stay in the queue is to be the next.
+        The kernel accepts the connection of a second card, but vpcd accepts it only when the first
+        card has left. A silent reader is therefore busy, and a card that stays connected is next.
         """
         sock.settimeout(SILENCE_SECONDS)
         while not self._stopping.is_set():
@@ -160,12 +164,12 @@ class Slot:
 
 
 def connect(sock: socket.socket, port: int) -> None:
-    """Connect to vpcd on this computer; raises OSError, TimeoutError among them."""
+    """Connect to vpcd on this computer. Raises OSError, or its subclass TimeoutError."""
     sock.settimeout(SILENCE_SECONDS)
     sock.connect((LOOPBACK, port))
     if sock.getsockname() == sock.getpeername():
-        # vpcd's ports are among those that the kernel gives to clients. One which is given its own
-        # destination is connected to itself (RFC 9293, 3.5), and in pcscd's way.
+        # vpcd's ports are in the range that the kernel gives to clients. A socket that is given its
+        # own destination as source connects to itself (RFC 9293, 3.5), and blocks pcscd's port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
         raise ConnectionRefusedError("connected to itself")
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -173,11 +177,11 @@ def connect(sock: socket.socket, port: int) -> None:
 
 
 def _shut_down(sock: socket.socket) -> None:
-    """Wake the thread that reads."""
+    """Shut a socket down, which wakes the thread that reads from it."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # not connected yet, or no more: the thread does not sleep long
+        return  # not connected: the thread wakes soon by itself
 
 
 def _pauses() -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""Key requests on threads of their own, so that a slot can wait for the result and its reader."""
+"""Key requests on threads of their own, so that a slot can wait for result and reader together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Cancellation:
-    """Tells the one who performs a request that nobody waits for the result any more."""
+    """Tells a key service that its result is no longer needed."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -26,23 +26,23 @@ class Cancellation:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop."""
+        """Whether the key service must stop."""
         return self._requested.is_set()
 
     def request(self) -> None:
-        """Ask to stop; interrupts a wait and runs the action in force."""
+        """Ask the key service to stop: end its `wait`, and call the action of its `running`."""
         with self._lock:
             self._requested.set()
             if self._action is not None:
                 self._action()
 
     def wait(self, seconds: float) -> bool:
-        """Pause; returns early, and True, when asked to stop."""
+        """Pause; return True, and early, if asked to stop."""
         return self._requested.wait(seconds)
 
     @contextmanager
     def running(self, action: Callable[[], object]) -> Iterator[None]:
-        """Within the block, a request to stop calls `action`; at once if it was made before."""
+        """Within the block a request to stop calls `action`; an earlier one calls it at once."""
         with self._lock:
             self._action = action
             if self.requested:
@@ -55,7 +55,7 @@ class Cancellation:
 
 
 class CancellableKeys(Protocol):
-    """A key service that may be told to stop; what it then returns is not used.
+    """A key service that can be told to stop; its result is then ignored.
 
     Refusals are results; only bugs raise.
     """
@@ -63,14 +63,14 @@ class CancellableKeys(Protocol):
     def perform(self, request: KeyRequest, cancellation: Cancellation, /) -> KeyResult: ...
 
     def reset(self) -> None:
-        """Hear that the card was reset or taken out; returns soon."""
+        """Take note that the card was reset or taken out. It must return soon."""
 
 
 class KeyTask:
-    """One key request being performed. Its socket `finished` becomes readable at the end.
+    """One key request in progress. Its socket `finished` becomes readable at the end.
 
-    A socket, because that is what can be waited for together with the reader's on every platform.
-    Raises OSError or RuntimeError where the system gives no socket or thread.
+    It is a socket because every platform can wait for it and the reader's socket together. Raises
+    OSError or RuntimeError if the system gives no socket or no thread.
     """
 
     def __init__(self, keys: CancellableKeys, request: KeyRequest) -> None:
@@ -100,7 +100,7 @@ class KeyTask:
         self.finished.close()
 
     def cancel(self, patience: float) -> None:
-        """Ask to stop, and wait up to `patience` seconds for that."""
+        """Ask the key service to stop, and wait for it up to `patience` seconds."""
         self._cancellation.request()
         self._thread.join(patience)
 

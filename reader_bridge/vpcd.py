@@ -1,6 +1,6 @@
 """vpcd's framing, sans-IO: a 16-bit length, then a control byte or a command APDU.
 
-The reader always begins; a control byte and an APDU differ by nothing but the length of one.
+The reader always speaks first. A message of one byte is a control byte; a longer one is an APDU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONGEST = 0xFFFF
 
 @unique
 class Control(IntEnum):
-    """Messages of one byte. Only GET_ATR is answered."""
+    """Messages of one byte. Only GET_ATR has an answer."""
 
     POWER_OFF = 0
     POWER_ON = 1
@@ -27,7 +27,7 @@ class Control(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommandApdu:
-    """A command for the card; waits for its response."""
+    """A command for the card; the reader waits for its response."""
 
     raw: bytes
 
@@ -38,17 +38,17 @@ _CONTROLS = {control.value: control for control in Control}
 
 
 class Decoder:
-    """Bytes in, events out; keeps what is not a whole message yet.
+    """Turns received bytes into messages; it keeps an incomplete message for the next call.
 
-    Total: empty messages and unknown control bytes yield nothing, because an answer that the reader
-    does not expect would put all later ones out of step.
+    Empty messages and unknown control bytes yield nothing, because an answer that the reader does
+    not expect would be taken for the answer of a later message.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Take in what was received; yield each message that is complete."""
+        """Take received bytes and yield each complete message."""
         self._buffer += data
         while len(self._buffer) >= LENGTH_BYTES:
             end = LENGTH_BYTES + int.from_bytes(self._buffer[:LENGTH_BYTES])
@@ -65,8 +65,8 @@ class Decoder:
 def encode(body: bytes) -> bytes:
     """A message to the reader: an ATR or a response APDU.
 
-    Raises ValueError for an empty one, which vpcd takes for the card's removal, and for one longer
-    than its length can say.
+    Raises ValueError for an empty message, which vpcd takes for the card's removal, and for one of
+    more than 65535 bytes.
     """
     if not 1 <= len(body) <= LONGEST:
         raise ValueError(f"a message of {len(body)} bytes cannot be sent")

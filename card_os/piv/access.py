@@ -1,6 +1,7 @@
-"""Who may read which object and use which key, and for what (SP 800-73-5 part 1, tables 2 and 5).
+"""Access rules: what is required to read an object or to use a key, and what each key is used for
+(SP 800-73-5 part 1, tables 2 and 5).
 
-The contact interface's rules; there is no other.
+These are the rules of the contact interface; the card has no other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from card_os.piv import rules
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import Algorithm, ObjectTag, Tag
 from card_os.piv.rules import ESTABLISHMENT, SIGNING
-from card_os.piv.session import Verification
+from card_os.piv.security_status import Verification
 from card_os.status import SW, CardError
 from card_os.uses import KeyUse, PinPolicy
 
@@ -22,11 +23,11 @@ class Rule(Enum):
     """An access control rule."""
 
     ALWAYS = auto()
-    PIN = auto()  # verified in this session
-    PIN_ALWAYS = auto()  # verified by the command right before
+    PIN = auto()  # verified since the last reset
+    PIN_ALWAYS = auto()  # verified by the previous command
 
 
-# Every object that is not named here can be read always.
+# Every object that is not named here can always be read.
 OBJECT_RULES: Mapping[int, Rule] = {
     ObjectTag.FINGERPRINTS: Rule.PIN,
     ObjectTag.FACIAL_IMAGE: Rule.PIN,
@@ -35,7 +36,7 @@ OBJECT_RULES: Mapping[int, Rule] = {
     ObjectTag.PAIRING_CODE: Rule.PIN,
 }
 
-# By the policy of the key reference or, on a card with the extensions, of the key itself.
+# The policy is that of the key reference or, on a card with the extensions, of the key itself.
 POLICY_RULES: Mapping[PinPolicy, Rule] = {
     PinPolicy.NEVER: Rule.ALWAYS,
     PinPolicy.ONCE: Rule.PIN,
@@ -46,7 +47,7 @@ KEY_RULES: Mapping[int, Rule] = {
     key_ref: POLICY_RULES[rules.PIN_POLICY[key_ref]] for key_ref in (*SIGNING, *ESTABLISHMENT)
 }
 
-# At most one: the standard has a key either sign or establish keys.
+# A key has at most one use: in the standard it either signs or establishes keys.
 KEY_USE: Mapping[tuple[int, int], KeyUse] = {
     (key_ref, algorithm): use
     for key_ref in (*SIGNING, *ESTABLISHMENT)
@@ -61,7 +62,7 @@ INPUT_TAG: Mapping[KeyUse, Tag] = {
     KeyUse.AGREE: Tag.EXPONENTIATION,
 }
 
-# With the extensions, a key that establishes keys signs too, as far as its algorithm can.
+# With the extensions, a key management key also signs if its algorithm can.
 FREE_USE: Mapping[tuple[int, int], KeyUse] = {
     **{(algorithm, Tag.CHALLENGE): KeyUse.DECRYPT for algorithm in MODULUS_BYTES},
     **{(algorithm, Tag.CHALLENGE): KeyUse.SIGN for algorithm in FIELD_BYTES},
@@ -69,19 +70,21 @@ FREE_USE: Mapping[tuple[int, int], KeyUse] = {
     (Algorithm.ED25519, Tag.CHALLENGE): KeyUse.SIGN,
     (Algorithm.X25519, Tag.EXPONENTIATION): KeyUse.AGREE,
 }
-SIGNATURE_BLOCK = b"\x00\x01\xff"  # how one begins (RFC 8017, 9.2); a cryptogram is a random number
+# The first bytes of a padded signature block (RFC 8017, 9.2); a cryptogram is a random number.
+SIGNATURE_BLOCK = b"\x00\x01\xff"
 
 
 def exists(key_ref: int, algorithm: int, *, extensions: bool) -> bool:
-    """Whether a card may have a key of this algorithm under this reference (SP 800-78-5, table 10);
-    the `extensions` have a key for signatures where the standard has one for key establishment.
+    """Whether a card can have a key of this algorithm under this reference (SP 800-78-5, table 10).
+
+    The `extensions` also allow a signature key where the standard has a key for key establishment.
     """
     free = extensions and key_ref in ESTABLISHMENT and algorithm == Algorithm.ED25519
     return free or (key_ref, algorithm) in KEY_USE
 
 
 def use(key_ref: int, algorithm: int, tag: int, value: bytes, *, extensions: bool) -> KeyUse | None:
-    """What a key is used for by a template with this data object; None: it cannot be."""
+    """What a key is used for if the template has this data object; None if it cannot be used so."""
     if not extensions or key_ref not in ESTABLISHMENT:
         only = KEY_USE[key_ref, algorithm]
         return only if INPUT_TAG[only] == tag else None
@@ -90,8 +93,8 @@ def use(key_ref: int, algorithm: int, tag: int, value: bytes, *, extensions: boo
 
 
 def key_rule(key_ref: int, key: CardKey, *, extensions: bool) -> Rule:
-    """The rule of a key. That one never asks for the PIN may be any card's policy; all else comes
-    with the extensions.
+    """The rule of a key. Every card accepts the policy that a key never requires the PIN; the other
+    policies need the extensions.
     """
     told = extensions or key.pin_policy == PinPolicy.NEVER
     own = POLICY_RULES.get(key.pin_policy) if told else None
@@ -99,7 +102,7 @@ def key_rule(key_ref: int, key: CardKey, *, extensions: bool) -> Rule:
 
 
 def check(rule: Rule, verified: Iterable[Verification], number: int) -> bytes:
-    """The proof for what stands under `rule`, in command `number`; empty where none is needed.
+    """The proof that `rule` requires in command `number`; empty if it requires none.
 
     `verified` are the PINs that count. Raises 6982 unless one of them satisfies the rule.
     """

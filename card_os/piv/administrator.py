@@ -1,7 +1,8 @@
-"""The card's administrator: who has proved to know the management key, 9B (SP 800-73-5 part 2,
-3.2.4 and A), and what he has changed.
+"""The card's administrator: authentication with the management key 9B (SP 800-73-5 part 2, 3.2.4
+and appendix A), and the changes that need it.
 
-The card does not know that key: it asks for challenges, and whether an answer is right.
+The card does not know that key: it asks the key service for challenges, and whether an answer is
+right.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import Tag
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Awaited
+from card_os.piv.security_status import Awaited
 from card_os.status import SW, CardError
 
-ANY = 0x00  # P1 that names whichever algorithm the management key has, as OpenSC sends it
-RANDOM_BYTES = 8  # as in a challenge of old
+ANY = 0x00  # P1 for the algorithm of the management key, whichever it is; OpenSC sends it
+RANDOM_BYTES = 8  # the length of a TDEA challenge
 ASK_CHALLENGE = tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.CHALLENGE))
 
 Objects: TypeAlias = Mapping[int, bytes]
@@ -37,13 +38,13 @@ Change: TypeAlias = Generator[KeyRequest, KeyResult, Changed]
 
 
 def _shape(objects: Objects) -> Shape:
-    """Which data objects there are, and whether they hold anything."""
+    """Which data objects are present, and which of them have contents."""
     return frozenset((tag, bool(value)) for tag, value in objects.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What begins an authentication: the card is asked for a block, and then awaits something."""
+    """The first step of an authentication: the card gives a block and then awaits an answer."""
 
     tag: Tag
     enciphered: bool
@@ -55,8 +56,9 @@ OPENINGS: Mapping[Shape, Opening] = {
     _shape({Tag.WITNESS: b""}): Opening(Tag.WITNESS, True, Awaited.WITNESS),
 }
 
-# What ends one: which data object answers the card. To have the card encipher alone (internal
-# authentication) is not among them: it would answer its own challenges.
+# The last step of an authentication, and the data object that answers the card. Internal
+# authentication, in which only the card enciphers, is missing on purpose: with it the card would
+# answer its own challenges.
 ANSWERS: Mapping[tuple[Awaited | None, Shape], Tag] = {
     (Awaited.RESPONSE, _shape({Tag.RESPONSE: b"?"})): Tag.RESPONSE,
     (Awaited.WITNESS, _shape({Tag.WITNESS: b"?", Tag.CHALLENGE: b"?"})): Tag.WITNESS,
@@ -70,12 +72,13 @@ ANSWERS: Mapping[tuple[Awaited | None, Shape], Tag] = {
 def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
     """One step of an authentication with the management key.
 
-    Raises 6A86 for a card without that key or of another algorithm, 6700 without a template, 6A80
-    for a template that does not fit the step, 6982 for a wrong answer, and what stands in
-    `refusals` for a refusal. A step that fails leaves no administrator (part 2, 2.4.2).
+    Raises 6A86 if the card has no such key or its algorithm is another, 6700 without a template,
+    6A80 if the template does not fit the step, 6982 for a wrong answer, and for a refusal the
+    status word in `refusals`. A failed step ends the administrator's authentication (part 2,
+    2.4.2).
 
-    A card without that key gives challenges all the same, which nothing answers: OpenSC has its
-    random numbers from them.
+    A card without that key gives challenges too, although no answer is accepted: OpenSC uses them
+    as random numbers.
     """
     own = context.image.features.management_algorithm
     if own is None and algorithm == ANY and template == ASK_CHALLENGE:
@@ -84,12 +87,14 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
         raise CardError(SW.INCORRECT_P1P2)
     if not template:
         raise CardError(SW.WRONG_LENGTH)
-    before = context.session
-    context.session = replace(before, awaited=None, administrator=None)  # spent, whatever comes
+    before = context.security
+    # The challenge is spent, whatever the outcome.
+    context.security = replace(before, awaited=None, administrator=None)
     objects = parse_unique(parse_one(Tag.DYNAMIC_AUTHENTICATION, template))
     shape = _shape(objects)
     if (opening := OPENINGS.get(shape)) is not None:
-        context.session = replace(before, awaited=None)  # an administrator remains one
+        # An administrator stays authenticated until a step fails.
+        context.security = replace(before, awaited=None)
         return (yield from _open(context, own, opening))
     if (tag := ANSWERS.get((before.awaited, shape))) is not None:
         return (yield from _answer(context, own, objects[tag], objects.get(Tag.CHALLENGE, b"")))
@@ -97,10 +102,10 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
 
 
 def proof(context: Context) -> bytes:
-    """The administrator's proof. Raises 6982 where nobody is administrator."""
-    if context.session.administrator is None:
+    """The administrator's proof. Raises 6982 unless the administrator is authenticated."""
+    if context.security.administrator is None:
         raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "management key is not authenticated")
-    return context.session.administrator
+    return context.security.administrator
 
 
 def change(
@@ -109,9 +114,10 @@ def change(
     unknown_key: SW,
     malformed: SW = SW.WRONG_DATA,
 ) -> Change:
-    """Ask for a change and, once it is stored, put it on the card.
+    """Ask for a change and, once it is stored, apply it to the card's image.
 
-    Raises 6982 where the proof is taken no more, and what stands in `refusals` for a refusal.
+    Raises 6982 if the proof is no longer accepted, and for another refusal the status word in
+    `refusals`.
     """
     result = yield request
     match result:
@@ -119,7 +125,7 @@ def change(
             context.shared.image = context.image.after(result)
             return result
         case Refusal.PASSCODE_NEEDED:
-            context.session = replace(context.session, administrator=None)
+            context.security = replace(context.security, administrator=None)
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "proof is taken no more")
         case Refusal.MALFORMED:
             raise CardError(malformed, result.name)
@@ -133,7 +139,7 @@ def _open(context: Context, algorithm: int, opening: Opening) -> Exchange:
     result = yield RequestChallenge(algorithm, opening.enciphered)
     match result:
         case bytes() if len(result) == BLOCK_BYTES[algorithm]:
-            context.session = replace(context.session, awaited=opening.awaited)
+            context.security = replace(context.security, awaited=opening.awaited)
             return _template(opening.tag, result)
         case Refusal():
             raise refused(result, SW.INCORRECT_P1P2)
@@ -148,7 +154,7 @@ def _answer(context: Context, algorithm: int, response: bytes, challenge: bytes)
     result = yield AnswerChallenge(algorithm, response, challenge)
     match result:
         case Administrator(proof, cryptogram) if len(cryptogram) == len(challenge):
-            context.session = replace(context.session, administrator=proof)
+            context.security = replace(context.security, administrator=proof)
             return _template(Tag.RESPONSE, cryptogram) if challenge else b""
         case Refusal.DENIED:
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "wrong answer")

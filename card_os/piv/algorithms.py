@@ -1,4 +1,4 @@
-"""What the algorithms of keys are and can do: sizes in bytes, exponent, uses, curves of suites."""
+"""The algorithms of keys: sizes in bytes, public exponent, uses, and curves of cipher suites."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from card_os.piv.names import Algorithm, Cipher, CipherSuite
 from card_os.uses import KeyUse
 
-PUBLIC_EXPONENT = 65537  # the only one that keys are made with (SP 800-78-5, 3.1)
+PUBLIC_EXPONENT = 65537  # of all RSA keys (SP 800-78-5, 3.1)
 MODULUS_BYTES: Mapping[int, int] = {
     Algorithm.RSA_2048: 256,
     Algorithm.RSA_3072: 384,
@@ -16,7 +16,7 @@ MODULUS_BYTES: Mapping[int, int] = {
 FIELD_BYTES: Mapping[int, int] = {Algorithm.ECC_P256: 32, Algorithm.ECC_P384: 48}
 CURVE25519_BYTES = 32  # of private keys, public keys and shared secrets (RFC 7748, RFC 8032)
 UNCOMPRESSED_POINT = b"\x04"  # first byte of a point (SEC 1, 2.3.3)
-LONGEST_DIGEST = 64  # of those that an ECC key is asked to sign: SHA-512's
+LONGEST_DIGEST = 64  # that an ECC key signs: SHA-512
 
 BLOCK_BYTES: Mapping[int, int] = {
     Cipher.TDEA: 8,
@@ -33,18 +33,18 @@ MANAGEMENT_KEY_BYTES: Mapping[int, int] = {
 
 INTEROPERABLE = frozenset(
     {Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.ECC_P256, Algorithm.ECC_P384}
-)  # what SP 800-78-5 has and every client knows
+)  # in SP 800-78-5, and known to every client
 CAN_DO: Mapping[int, frozenset[KeyUse]] = {
     **dict.fromkeys(MODULUS_BYTES, frozenset({KeyUse.SIGN, KeyUse.DECRYPT})),
     **dict.fromkeys(FIELD_BYTES, frozenset({KeyUse.SIGN, KeyUse.AGREE})),
     Algorithm.ED25519: frozenset({KeyUse.SIGN}),
     Algorithm.X25519: frozenset({KeyUse.AGREE}),
 }
-"""What the mathematics of an algorithm allows; which of it a key may do stands in `rules`."""
+"""The uses that an algorithm supports; `rules` says which of them a key has."""
 
 SUITE_ALGORITHM: Mapping[int, Algorithm] = {
     CipherSuite.CS2: Algorithm.ECC_P256,
     CipherSuite.CS7: Algorithm.ECC_P384,
 }
-"""Of key 04, by its cipher suite (SP 800-73-5 part 2, table 17)."""
+"""The algorithm of key 04, by its cipher suite (SP 800-73-5 part 2, table 17)."""
 SUITE_OF: Mapping[int, CipherSuite] = {SUITE_ALGORITHM[suite]: suite for suite in CipherSuite}

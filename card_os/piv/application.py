@@ -34,13 +34,13 @@ from card_os.piv.names import AID, Extension, Ins, KeyRef
 from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
 from card_os.piv.secrets import SECRETS
-from card_os.piv.session import Session
+from card_os.piv.security_status import SecurityStatus
 from card_os.protection import ProtectedSelection
 from card_os.status import SW, CardError
 
 
 def _general_authenticate(context: Context, command: GeneralAuthenticate) -> Reply:
-    """Keys 04 and 9B open something; the other keys are used, by rules in common."""
+    """Key 04 establishes session keys, and key 9B authenticates; all others share one handler."""
     match command.key_ref:
         case KeyRef.SECURE_MESSAGING:
             return establishment.establish(context, command)
@@ -50,8 +50,8 @@ def _general_authenticate(context: Context, command: GeneralAuthenticate) -> Rep
             return crypto.general_authenticate(context, command)
 
 
-# Chained: part 2, table 2; VERIFY and CHANGE REFERENCE DATA only where fingers are compared on the
-# card. Protected: part 2, 4.2.
+# Chained: part 2, table 2. VERIFY and CHANGE REFERENCE DATA are chained only for fingerprint
+# comparison, which this card does not have. Protected: part 2, 4.2.
 HANDLERS: Mapping[int, Row[Context]] = {
     Ins.VERIFY: row(Verify.parse, pin.verify, protected=True),
     Ins.CHANGE_REFERENCE_DATA: row(
@@ -68,7 +68,7 @@ HANDLERS: Mapping[int, Row[Context]] = {
     ),
 }
 
-# Of cards whose profile has the extensions.
+# For cards whose profile has the extensions.
 EXTENSIONS: Mapping[int, Row[Context]] = {
     Extension.MOVE_KEY: row(Move.parse, extensions.move_key),
     Extension.GET_METADATA: row(GetMetadata.parse, metadata.get_metadata),
@@ -86,31 +86,31 @@ EXTENDED = Table({**HANDLERS, **EXTENSIONS})
 
 
 class PivSelection(ProtectedSelection[Context]):
-    """The application on one channel. Of its context, the session can be taken back."""
+    """The application on one channel. A roll-back restores the security status, nothing else."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(EXTENDED if context.image.features.extensions else PLAIN, context)
-        self._session = context.session
+        self._security = context.security
 
     def begin(self) -> None:
-        """Start a command, to whose beginning `roll_back` goes back."""
-        self._session = self.state.session
+        """Start a command: save the security status to which `roll_back` returns."""
+        self._security = self.state.security
 
     def roll_back(self) -> None:
-        """Take back what has happened to the security status since `begin`.
+        """Undo every change of the security status since `begin`.
 
-        A challenge stays spent: it is answered once, whatever happens.
+        A challenge stays spent: it can be answered only once.
         """
-        self.state.session = replace(self._session, awaited=None)
+        self.state.security = replace(self._security, awaited=None)
 
     def duplicate(self) -> PivSelection:
-        """The same for another channel, with as much verified; a challenge stays here."""
+        """A selection for another channel with the same security status, but no open challenge."""
         context = self.state
-        session = replace(context.session, awaited=None)
-        return PivSelection(Context(context.shared, context.random, session))
+        status = replace(context.security, awaited=None)
+        return PivSelection(Context(context.shared, context.random, status))
 
     def check_protection(self, header: Command) -> None:
-        """Raise 6882 where there is no secure messaging, and for what it is not for."""
+        """Raise 6882 if the card has no secure messaging, or the command does not accept it."""
         super().check_protection(header)
         if establishment.suite_of(self.state.image) is None:
             raise CardError(SW.SECURE_MESSAGING_NOT_SUPPORTED, "the card has no key for it")
@@ -124,7 +124,7 @@ class PivSelection(ProtectedSelection[Context]):
 
 
 class PivApplication(Application):
-    """The application of one card; `random` makes nonces, and the ids of its key requests."""
+    """The PIV application of one card; `random` makes nonces and identifiers of key requests."""
 
     aid = AID
     secrets = SECRETS
@@ -138,16 +138,16 @@ class PivApplication(Application):
         return template.of_card(self._shared.image)
 
     def open(self) -> PivSelection:
-        """Select it on a channel."""
-        return PivSelection(Context(self._shared, self._random, Session()))
+        """Select the application on a channel."""
+        return PivSelection(Context(self._shared, self._random, SecurityStatus()))
 
 
 def new_card(image: CardImage, random: Random) -> Card:
-    """A card with the PIV application alone.
+    """A card with the PIV application only.
 
-    Its ATR names the application where OpenSC has nothing to learn from SELECT, which it then
-    leaves out; a card that announces more algorithms than all clients know, or secure messaging,
-    has the ATR by which no client takes it for a kind of card that it knows.
+    A plain card has an ATR that names the application, and OpenSC then omits SELECT. A card with
+    secure messaging, or with algorithms that not every client knows, has a generic ATR: clients
+    must read SELECT's response and must not take it for a card type that they know.
     """
     plain = image.features.algorithms <= INTEROPERABLE and establishment.suite_of(image) is None
     return Card(

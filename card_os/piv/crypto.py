@@ -26,7 +26,7 @@ from card_os.uses import KeyUse
 
 @dataclass(frozen=True, slots=True)
 class GeneralAuthenticate:
-    """GENERAL AUTHENTICATE; whether its template fits depends on the key, and is checked later."""
+    """GENERAL AUTHENTICATE. Its template is checked later, because its form depends on the key."""
 
     algorithm: int
     key_ref: int
@@ -39,11 +39,11 @@ class GeneralAuthenticate:
 
 
 def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exchange:
-    """Ask for one use of a private key and return what it made.
+    """Ask for one use of a private key and return its result.
 
-    Raises 6A86 for a key that is not there or of another algorithm, 6700 without a template, 6982
-    where the PIN is missing, 6A80 for a template or an input which does not fit the key, and 6985
-    where the holder refused.
+    Raises 6A86 if there is no such key or its algorithm is another, 6700 without a template, 6982
+    if the PIN is not verified, 6A80 if the template or the input does not fit the key, and for a
+    refusal the status word in `refusals`: 6985 if the holder refused.
     """
     key_ref, algorithm = command.key_ref, command.algorithm
     image = context.image
@@ -63,8 +63,9 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
     match result:
         case bytes():
             return tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.RESPONSE, result))
-        case Refusal.PASSCODE_NEEDED:  # nobody was asked, so 6982 rings no phone twice
-            context.session = context.session.without_verified(*context.session.verified)
+        case Refusal.PASSCODE_NEEDED:
+            # The holder was not asked yet, so a retry after 6982 cannot make the phone ring twice.
+            context.security = context.security.without_verified(*context.security.verified)
             raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "the passcode's proof is too old")
         case Refusal():
             raise refused(result, SW.INCORRECT_P1P2)
@@ -73,9 +74,9 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
 
 
 def _input(template: bytes) -> tuple[int, bytes]:
-    """Tag and value of the input in a template that holds it and an empty response, in any order.
+    """Tag and value of the input in a template of the input and an empty response, in any order.
 
-    Raises 6A80.
+    Raises 6A80 for any other template.
     """
     match data_objects.parse(data_objects.parse_one(Tag.DYNAMIC_AUTHENTICATION, template)):
         case [(Tag.RESPONSE, b""), (tag, value)] | [(tag, value), (Tag.RESPONSE, b"")]:
@@ -89,7 +90,8 @@ def _is_digest(value: bytes) -> bool:
 
 
 def _is_message(value: bytes) -> bool:
-    del value  # Ed25519 signs messages, and even none is one (RFC 8032, 7.1)
+    # Ed25519 signs messages of any length, also the empty one (RFC 8032, 7.1).
+    del value
     return True
 
 

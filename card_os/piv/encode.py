@@ -1,6 +1,7 @@
-"""Contents of the data objects, for who issues a card (SP 800-73-5 part 1, 3 and appendix A).
+"""Contents of the data objects, for issuing cards (SP 800-73-5 part 1, 3 and appendix A).
 
-Each function returns what `CardImage.objects` holds. All raise ValueError for what does not fit.
+Each function returns a value for `CardImage.objects`, and raises ValueError if an argument does not
+fit its field.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from card_os.piv.names import (
 from card_os.piv.sizes import GUID_BYTES
 from card_os.tlv import encode
 
-# Agency code 9999 and all else 9 or 0: not of a federal agency, so clients identify the card by
-# its GUID (part 1, 3.1.2).
+# Agency code 9999, and 9 or 0 in all other fields: the card is not from a federal agency, and
+# clients identify it by its GUID (part 1, 3.1.2).
 NON_FEDERAL_FASC_N = bytes.fromhex("D4E739DA739CED39CE739D836858210842108421C84210C3EB")
 
 DATA_MODEL = 0x10  # part 1, appendix A
@@ -34,7 +35,7 @@ FASC_N_BYTES = 25
 
 # PIN usage policies (part 1, table 1)
 PIN_ONLY = bytes((0x40, 0x00))
-GLOBAL_PIN_TOO = bytes((0x60, 0x10))  # and the application's is the primary one
+GLOBAL_PIN_TOO = bytes((0x60, 0x10))  # the application's PIN is the primary one
 LARGEST_GROUP = 16  # data groups of a security object
 UNCOMPRESSED, GZIP = 0x00, 0x01  # CertInfo
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -43,7 +44,7 @@ ERROR_DETECTION_CODE = encode(CertificateTag.ERROR_DETECTION)  # always empty
 
 
 def chuid_covered(guid: bytes, expiry: str, fasc_n: bytes = NON_FEDERAL_FASC_N) -> bytes:
-    """The bytes that the issuer's signature in the CHUID covers: all of it but the signature."""
+    """The bytes that the issuer's signature in the CHUID covers: all elements but the signature."""
     return _chuid_head(guid, expiry, fasc_n) + ERROR_DETECTION_CODE
 
 
@@ -58,7 +59,7 @@ def chuid(
 
 
 def ccc(guid: bytes) -> bytes:
-    """The card capability container: a card identifier made from the GUID, and the data model."""
+    """The card capability container: a card identifier, made from the GUID, and the data model."""
     header = GSC_RID + bytes((MANUFACTURER, VIRTUAL_MACHINE_CARD))
     return (
         encode(
@@ -75,21 +76,22 @@ def ccc(guid: bytes) -> bytes:
 
 
 def discovery(*, global_pin: bool = False) -> bytes:
-    """The discovery object of a card whose way in is the PIV application's PIN, or the global PIN
-    too.
+    """The discovery object of a card that accepts the PIV application's PIN and, if `global_pin`,
+    the global PIN too.
     """
     return encode(0x4F, AID) + encode(0x5F2F, GLOBAL_PIN_TOO if global_pin else PIN_ONLY)
 
 
 def key_history(on_card: int = 0, off_card: int = 0, url: str = "") -> bytes:
-    """How many retired key management keys there are, by where their certificates are.
+    """The key history object: how many retired key management keys have their certificate on the
+    card, and how many off the card.
 
-    `url` is where the certificates off the card are found, and goes with them.
+    `url` says where the certificates off the card are; it is required if there are any.
     """
     if not (on_card >= 0 and off_card >= 0 and on_card + off_card <= len(RETIRED)):
         raise ValueError(f"a card has at most {len(RETIRED)} retired keys")
     if bool(off_card) > bool(url) or (url and not on_card and not off_card):
-        raise ValueError("the URL goes with retired keys, and must be there for those off the card")
+        raise ValueError("certificates off the card need a URL, and a URL needs retired keys")
     return (
         encode(KeyHistoryTag.ON_CARD, bytes((on_card,)))
         + encode(KeyHistoryTag.OFF_CARD, bytes((off_card,)))
@@ -106,10 +108,10 @@ def printed_information(
     issuer: str,
     organization: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """What would be printed on the card; `expiry` is YYYYMMDD.
+    """The text that would be printed on the card; `expiry` is YYYYMMDD.
 
-    ASCII as the standard wants it: accents are dropped, other characters become "?", and what is
-    longer than its field is cut as on a printed card.
+    The standard requires ASCII: accents are dropped, other characters become "?", and text longer
+    than its field is cut, as on a printed card.
     """
     _date(expiry)
     printed_date = f"{expiry[:4]}{MONTHS[int(expiry[4:6]) - 1]}{expiry[6:]}"
@@ -128,7 +130,7 @@ def printed_information(
 
 
 def certificate(der: bytes, *, gzipped: bool = False) -> bytes:
-    """A certificate, as it is or gzipped already."""
+    """A certificate object; `der` is DER, or DER that is already compressed if `gzipped`."""
     info = GZIP if gzipped else UNCOMPRESSED
     return (
         encode(CertificateTag.CERTIFICATE, der)
@@ -138,7 +140,7 @@ def certificate(der: bytes, *, gzipped: bool = False) -> bytes:
 
 
 def security_object(groups: Mapping[int, int], signed: bytes) -> bytes:
-    """The security object: `groups` names a data object's tag for each data group number 1 to 16.
+    """The security object: `groups` maps data group numbers, 1 to 16, to tags of data objects.
 
     `signed` is the CMS SignedData over the hashes of those data groups.
     """

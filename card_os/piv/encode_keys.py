@@ -1,7 +1,4 @@
-"""Public keys as the card shows them, and the card verifiable certificate, for who issues a card.
-
-All raise ValueError for what does not fit.
-"""
+"""Public keys as the card returns them, and the card verifiable certificate, for issuing cards."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ ISSUER_BYTES = 8
 
 
 def rsa_public_key(modulus: bytes, exponent: bytes) -> bytes:
-    """What stands inside template 7F49 of an RSA key (SP 800-73-5 part 2, table 21)."""
+    """The contents of template 7F49 for an RSA key (SP 800-73-5 part 2, table 21)."""
     return encode(PublicKeyTag.MODULUS, modulus) + encode(PublicKeyTag.EXPONENT, exponent)
 
 
 def ecc_public_key(point: bytes) -> bytes:
-    """What stands inside template 7F49 of a key on a curve: its point, uncompressed; on curve25519
-    and edwards25519, as the curve's own standard has it.
+    """The contents of template 7F49 for a key on a curve. The point is uncompressed; Curve25519 and
+    Edwards25519 use the encoding of RFC 7748 and RFC 8032.
     """
     return encode(PublicKeyTag.POINT, point)
 
@@ -30,10 +27,11 @@ def verifiable_covered(issuer: bytes, guid: bytes, oid: bytes, point: bytes) -> 
     """The bytes that the signature of a card verifiable certificate covers (part 2, 4.1.5).
 
     `issuer` is the start of the signer's subject key identifier, `oid` the curve's object
-    identifier without tag and length, `point` the key of secure messaging.
+    identifier without tag and length, and `point` the public key for secure messaging. Raises
+    ValueError if the issuer does not have 8 bytes or the GUID does not have 16.
     """
     if len(issuer) != ISSUER_BYTES or len(guid) != GUID_BYTES:
-        raise ValueError("the issuer has 8 bytes, the GUID 16")
+        raise ValueError("the issuer must have 8 bytes and the GUID 16")
     return (
         encode(0x5F29, PROFILE_IDENTIFIER)
         + encode(0x42, issuer)
@@ -44,5 +42,5 @@ def verifiable_covered(issuer: bytes, guid: bytes, oid: bytes, point: bytes) -> 
 
 
 def verifiable_certificate(covered: bytes, signature: bytes) -> bytes:
-    """The card verifiable certificate; `signature` is DigitalSignature in DER (part 2, 4.1.5)."""
+    """The card verifiable certificate; `signature` is a DigitalSignature in DER (part 2, 4.1.5)."""
     return encode(Tag.VERIFIABLE_CERTIFICATE, covered, encode(0x5F37, signature))

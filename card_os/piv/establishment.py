@@ -1,5 +1,5 @@
 """Key establishment for secure messaging: GENERAL AUTHENTICATE with key 04 (SP 800-73-5 part 2,
-4.1). Nobody is asked: the key only agrees on session keys, which never leave the card.
+4.1). It needs no approval: the key only agrees on session keys, which never leave the card.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PERSISTENT_BINDING = 0x0F  # bits of the control byte; this card never remembers
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What a cipher suite is made of (part 2, tables 14 and 17)."""
+    """The parts of a cipher suite (part 2, tables 14 and 17)."""
 
     curve: ec.EllipticCurve
     hash: hashes.HashAlgorithm
@@ -58,7 +58,7 @@ class Opening:
 
     @classmethod
     def parse(cls, template: bytes, suite: Suite) -> Opening:
-        """Raises 6A80 for a template which does not fit, a control byte or a point."""
+        """Raises 6A80 if the template, the control byte or the point is wrong."""
         inside = data_objects.parse_one(Tag.DYNAMIC_AUTHENTICATION, template)
         match sorted(data_objects.parse(inside)):
             case [(Tag.CHALLENGE, challenge), (Tag.RESPONSE, b"")]:
@@ -82,10 +82,10 @@ def suite_of(image: CardImage) -> int | None:
 
 
 def establish(context: Context, command: GeneralAuthenticate) -> Exchange:
-    """Agree on new session keys; those before end, whatever comes of it.
+    """Establish new session keys; the previous ones are lost, whatever the outcome.
 
-    Raises 6A86 for a card without this cipher suite, 6700 without a template, 6A80 for a template
-    or a point that does not fit, and what stands in `refusals` for a refusal.
+    Raises 6A86 if the card does not have this cipher suite, 6700 without a template, 6A80 if the
+    template or its point is wrong, and for a refusal the status word in `refusals`.
     """
     context.secure_messaging = None
     if command.algorithm != suite_of(context.image):
@@ -109,14 +109,14 @@ def establish(context: Context, command: GeneralAuthenticate) -> Exchange:
     nonce = context.random(suite.nonce_bytes)
     confirmation, keys = derive(suite, result, opening, certificate, nonce)
     context.secure_messaging = SecureMessaging(keys)
-    answer = bytes((0x00,)) + nonce + confirmation + certificate  # CB_ICC is zero, or C3 failed
+    answer = bytes((0x00,)) + nonce + confirmation + certificate  # CB_ICC is always zero
     return tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.RESPONSE, answer))
 
 
 def derive(
     suite: Suite, secret: bytes, opening: Opening, certificate: bytes, nonce: bytes
 ) -> tuple[bytes, SessionKeys]:
-    """The cryptogram that confirms the keys, and the keys (part 2, 4.1.6 and 4.1.7)."""
+    """The cryptogram that confirms the session keys, and the keys (part 2, 4.1.6 and 4.1.7)."""
     card_id = sha256(certificate).digest()[:CARD_ID_BYTES]
     coordinates = opening.point[1:]
     fields = (

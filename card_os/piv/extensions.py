@@ -1,4 +1,4 @@
-"""Further instructions of Yubico's tools, by which an administrator changes the card."""
+"""Instructions of Yubico's tools by which an administrator changes the card, and ATTEST."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from card_os.piv.context import Context
 from card_os.piv.metadata import NoParameters
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Session
+from card_os.piv.security_status import SecurityStatus
 from card_os.status import SW, CardError
 
 NOWHERE = 0xFF  # as a destination: the key is erased
@@ -29,14 +29,14 @@ TOUCHED = (0xFF, 0xFE)  # P2 of SET MANAGEMENT KEY: without and with a touch at 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """MOVE KEY, which without a destination erases the key."""
+    """MOVE KEY; without a destination it erases the key."""
 
     source: int
     destination: int | None
 
     @classmethod
     def parse(cls, command: Command) -> Move:
-        """Raises 6A86 for P1 or P2 which is no asymmetric key, 6700 with data."""
+        """Raises 6A86 if P1 or P2 is not an asymmetric key, and 6700 if there is data."""
         destination, source = command.p1, command.p2
         if source not in CERTIFICATE_OF_KEY or destination not in (*CERTIFICATE_OF_KEY, NOWHERE):
             raise CardError(SW.INCORRECT_P1P2)
@@ -53,7 +53,7 @@ class Attest:
 
     @classmethod
     def parse(cls, command: Command) -> Attest:
-        """Raises 6A86 for P2 and for P1 which is no asymmetric key, 6700 with data."""
+        """Raises 6A86 if P1 is not an asymmetric key or P2 is wrong, and 6700 if there is data."""
         if command.p1 not in CERTIFICATE_OF_KEY or command.p2 != 0x00:
             raise CardError(SW.INCORRECT_P1P2)
         if command.data:
@@ -63,14 +63,14 @@ class Attest:
 
 @dataclass(frozen=True, slots=True)
 class SetRetries:
-    """SET PIN RETRIES, which is that of the PUK too."""
+    """SET PIN RETRIES, which sets the tries of the PUK too."""
 
     pin_tries: int
     puk_tries: int
 
     @classmethod
     def parse(cls, command: Command) -> SetRetries:
-        """Raises 6A86 for no tries at all, 6700 with data."""
+        """Raises 6A86 if either number of tries is zero, and 6700 if there is data."""
         if not (command.p1 and command.p2):
             raise CardError(SW.INCORRECT_P1P2)
         if command.data:
@@ -80,19 +80,19 @@ class SetRetries:
 
 @dataclass(frozen=True, slots=True)
 class SetKey:
-    """SET MANAGEMENT KEY. Whether uses should be touched is not kept: nobody touches this card."""
+    """SET MANAGEMENT KEY. Its touch policy is ignored, because nobody can touch this card."""
 
     data: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, command: Command) -> SetKey:
-        """Raises 6A86 for P1-P2."""
+        """Raises 6A86 for wrong P1-P2."""
         if command.p1 != 0xFF or command.p2 not in TOUCHED:
             raise CardError(SW.INCORRECT_P1P2)
         return cls(command.data)
 
     def content(self) -> tuple[int, bytes]:
-        """Algorithm and key. Raises 6A80."""
+        """Algorithm and key. Raises 6A80 if the data is malformed or the key's length is wrong."""
         algorithm, coded = self.data[:1], self.data[1:]
         key = data_objects.parse_one(KeyRef.MANAGEMENT, coded)
         if MANAGEMENT_KEY_BYTES.get(algorithm[0]) != len(key):
@@ -103,8 +103,8 @@ class SetKey:
 def move_key(context: Context, command: Move) -> Exchange:
     """Ask for a key to be moved or erased.
 
-    Raises 6982 without an administrator, 6A88 without such a key, 6985 for a destination that
-    has one, 6A86 for one that cannot have it.
+    Raises 6982 unless the administrator is authenticated, 6A88 if there is no such key, 6985 if the
+    destination has a key already, and 6A86 if it cannot have a key of this algorithm.
     """
     proof = administrator.proof(context)
     keys, destination = context.image.keys, command.destination
@@ -122,9 +122,9 @@ def move_key(context: Context, command: Move) -> Exchange:
 
 
 def attest(context: Context, command: Attest) -> Exchange:
-    """Ask for a certificate that a key was made by the keystore.
+    """Ask for a certificate which states that the keystore made a key.
 
-    Raises 6A88 without such a key, 6985 for one that was imported.
+    Raises 6A88 if there is no such key, and 6985 if it was imported.
     """
     key = context.image.keys.get(command.key_ref)
     if key is None:
@@ -142,16 +142,17 @@ def attest(context: Context, command: Attest) -> Exchange:
 
 
 def set_tries(context: Context, command: SetRetries) -> Exchange:
-    """Ask for other numbers of tries, and factory passcodes: no PIN is verified after that.
+    """Ask for new numbers of tries, which also resets PIN and PUK to their factory values.
 
-    Raises 6982 unless there is an administrator and the PIN is verified, 6A86 for too many tries.
+    No PIN is verified afterwards. Raises 6982 unless the administrator is authenticated and the PIN
+    is verified, and 6A86 if there are too many tries.
     """
     proof = administrator.proof(context)
-    verification = context.session.verified.get(KeyRef.PIN)
+    verification = context.security.verified.get(KeyRef.PIN)
     if verification is None:
         raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "PIN is not verified")
-    # Forgotten before: where the proof is taken no more, it is not known which of the two.
-    context.session = context.session.without_verified(*context.session.verified)
+    # The PIN is forgotten first: if a proof is refused, the card does not learn which of the two.
+    context.security = context.security.without_verified(*context.security.verified)
     request = SetTries(proof, verification.proof, command.pin_tries, command.puk_tries)
     refused_as = SW.INCORRECT_P1P2
     yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND, refused_as)
@@ -159,22 +160,22 @@ def set_tries(context: Context, command: SetRetries) -> Exchange:
 
 
 def reset(context: Context, command: NoParameters) -> Exchange:
-    """Ask for the factory's state. Raises 6985 unless PIN and PUK are blocked."""
+    """Ask for the factory state. Raises 6985 unless both PIN and PUK are blocked."""
     del command
     yield from administrator.change(context, ResetCard(), SW.REFERENCE_DATA_NOT_FOUND)
-    context.session = Session()
+    context.security = SecurityStatus()
     return b""
 
 
 def set_management_key(context: Context, command: SetKey) -> Exchange:
-    """Ask for another management key; an administrator remains one.
+    """Ask for another management key; the administrator stays authenticated.
 
-    Raises 6982 without an administrator, 6A80 for no key.
+    Raises 6982 unless the administrator is authenticated, and 6A80 for a malformed key.
     """
     proof = administrator.proof(context)
     algorithm, key = command.content()
-    # An exchange with the key before comes to nothing.
-    context.session = replace(context.session, awaited=None)
+    # An authentication that began with the previous key cannot be completed.
+    context.security = replace(context.security, awaited=None)
     request = SetManagementKey(proof, algorithm, key)
     yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND)
     return b""

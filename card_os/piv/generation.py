@@ -20,21 +20,23 @@ from card_os.status import SW, CardError
 from card_os.uses import PinPolicy, TouchPolicy
 
 POLICY_TAGS = (MechanismTag.PIN_POLICY, MechanismTag.TOUCH_POLICY)
-DEFAULT = b"\0"  # of both
+DEFAULT = b"\0"  # of both policies
 
 Policy = TypeVar("Policy", PinPolicy, TouchPolicy)
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateKeyPair:
-    """GENERATE ASYMMETRIC KEY PAIR; who may not ask for it does not learn what is wrong with it."""
+    """GENERATE ASYMMETRIC KEY PAIR. Its data is checked after the administrator, so that others do
+    not learn what is wrong with it.
+    """
 
     key_ref: int
     data: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, command: Command) -> GenerateKeyPair:
-        """Raises 6A86 for P1, and for P2 which is no asymmetric key."""
+        """Raises 6A86 if P1 is wrong or P2 is not an asymmetric key."""
         if command.p1 != 0x00:
             raise CardError(SW.INCORRECT_P1P2)
         if command.p2 not in CERTIFICATE_OF_KEY and command.p2 != KeyRef.SECURE_MESSAGING:
@@ -45,9 +47,9 @@ class GenerateKeyPair:
 def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
     """Ask for a new key and return its public part.
 
-    Raises 6982 without an administrator; 6A81 for key 04, which its issuer makes; 6A80 for a
-    malformed template and a mechanism which the card does not have; 6A86 for one that the key
-    reference does not have, and for retired keys where the card has no extensions.
+    Raises 6982 unless the administrator is authenticated; 6A81 for key 04, which only the issuer
+    makes; 6A80 for a malformed template, or a mechanism that the card does not have; 6A86 for a
+    mechanism that the key reference does not allow, and for retired keys without the extensions.
     """
     proof = administrator.proof(context)
     key_ref, features = command.key_ref, context.image.features
@@ -70,8 +72,8 @@ def generate_key_pair(context: Context, command: GenerateKeyPair) -> Exchange:
 def check_algorithm(
     context: Context, key_ref: int, algorithm: int, unknown: SW = SW.WRONG_DATA
 ) -> None:
-    """Raise `unknown` for an algorithm that the card does not have, 6A86 for one that the key
-    reference does not have.
+    """Raise `unknown` for an algorithm that the card does not have, and 6A86 for one that the key
+    reference does not allow.
     """
     features = context.image.features
     if algorithm not in features.algorithms:
@@ -81,8 +83,8 @@ def check_algorithm(
 
 
 def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy, TouchPolicy]:
-    """The policies among these data objects. Raises 6A80 for what is none, and for any on a card
-    without extensions.
+    """The policies among these data objects. Raises 6A80 for an unknown policy, and for any policy
+    on a card without the extensions.
     """
     if not context.image.features.extensions and any(tag in objects for tag in POLICY_TAGS):
         raise CardError(SW.WRONG_DATA, "no policies without extensions")
@@ -91,7 +93,7 @@ def policies(context: Context, objects: Mapping[int, bytes]) -> tuple[PinPolicy,
 
 
 def _policy(kind: type[Policy], coded: bytes) -> Policy:
-    """The policy of its byte. Raises 6A80 for what is none."""
+    """The policy that a byte encodes. Raises 6A80 for an unknown one."""
     try:
         (value,) = coded
         return kind(value)
@@ -100,7 +102,10 @@ def _policy(kind: type[Policy], coded: bytes) -> Policy:
 
 
 def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
-    """The mechanism in a control reference template, and all that stands there. Raises 6A80."""
+    """The mechanism in a control reference template, and all its data objects.
+
+    Raises 6A80 if the template is malformed.
+    """
     objects = parse_unique(parse_one(Tag.CONTROL_REFERENCE, data))
     mechanism = objects.get(MechanismTag.MECHANISM, b"")
     if (
@@ -113,7 +118,7 @@ def _template(data: bytes) -> tuple[int, Mapping[int, bytes]]:
 
 
 def _parameter_fits(mechanism: int, parameter: bytes | None) -> bool:
-    """RSA may name its public exponent (part 1, table 6)."""
+    """Whether the parameter is absent, or is RSA's public exponent (part 1, table 6)."""
     if parameter is None:
         return True
     return mechanism in MODULUS_BYTES and int.from_bytes(parameter) == PUBLIC_EXPONENT

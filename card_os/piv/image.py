@@ -1,4 +1,4 @@
-"""All of a card that is not secret."""
+"""The card image: the whole card without its secrets."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ SUITES = frozenset(int(suite) for suite in CipherSuite)
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a card profile switches on. The default is a card in production."""
+    """What a card profile switches on. The default is for cards in production."""
 
-    algorithms: frozenset[int] = INTEROPERABLE  # of the keys that it makes
+    algorithms: frozenset[int] = INTEROPERABLE  # of the keys that the card makes
     management_algorithm: int | None = None
-    """Of key 9B; None: there is no such key, and nobody administers the card through its reader."""
+    """The algorithm of key 9B; None means that there is no such key, and the card cannot be
+    administered through its reader."""
     global_pin: bool = False
-    extensions: bool = False  # the instructions of Yubico's tools, and keys used as one likes
+    extensions: bool = False  # the instructions of Yubico's tools, and less strict uses of keys
 
 
 @dataclass(frozen=True, slots=True)
 class CardImage:
-    """What the card shows: identity, data objects, and which keys it can ask to be used.
+    """The data from which a card answers: identity, data objects, and what it knows of its keys.
 
-    Raises ValueError for what no PIV card has: an unknown data object, key reference or algorithm.
+    Raises ValueError for an unknown data object, key reference or algorithm.
     """
 
     serial: str
     guid: bytes  # 16 bytes, as in the CHUID
     objects: Mapping[int, bytes] = field(repr=False)
-    """By tag, what stands inside the 53; for 7E and 7F61, inside the tag itself."""
+    """By tag: the contents of the 53; for 7E and 7F61, the contents of the tag itself."""
     keys: Mapping[int, CardKey]
-    """By key reference. Key 04 has a cipher suite for its algorithm."""
+    """By key reference. The algorithm of key 04 is a cipher suite."""
     features: Features = field(default_factory=Features)
     verifiable_certificate: bytes = field(default=b"", repr=False)
-    """Of key 04, as the card sends it: template 7F21 (SP 800-73-5 part 2, table 18)."""
+    """The certificate of key 04, as the card sends it: template 7F21 (SP 800-73-5 part 2, table
+    18)."""
 
     def __post_init__(self) -> None:
         if len(self.guid) != GUID_BYTES:
@@ -63,15 +65,15 @@ class CardImage:
         management = self.features.management_algorithm
         if management is not None and management not in BLOCK_BYTES:
             raise ValueError(f"no PIV card has a management key of algorithm {management:02X}")
-        # A copy: nobody changes a card by changing the mapping it was made from.
+        # The image copies its mappings, so that a later change of them cannot change the card.
         object.__setattr__(self, "objects", MappingProxyType(dict(self.objects)))
         object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
 
     @property
     def accepts_global_pin(self) -> bool:
-        """Whether the global PIN opens the card as its own PIN does.
+        """Whether the card accepts the global PIN in place of its own PIN.
 
-        Besides the profile, the discovery object has to say so (part 2, 3.2.1).
+        Both the profile and the discovery object must allow it (part 2, 3.2.1).
         """
         if not self.features.global_pin:
             return False
@@ -83,11 +85,11 @@ class CardImage:
         return bool(policy) and bool(policy[0] & GLOBAL_PIN_BIT)
 
     def has_object(self, tag: int) -> bool:
-        """Whether the card has a data object of this tag, be it without contents."""
+        """Whether the card has a data object with this tag, even if it is empty."""
         return tag in CONTAINER_ID or (self.features.extensions and tag in EXTENSION_OBJECTS)
 
     def after(self, changed: Changed) -> CardImage:
-        """The card after a stored change. Raises ValueError for what no PIV card has."""
+        """The image after a stored change. Raises ValueError as the constructor does."""
         features = self.features
         if changed.management_algorithm is not None:
             features = replace(features, management_algorithm=changed.management_algorithm)

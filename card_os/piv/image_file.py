@@ -1,4 +1,6 @@
-"""A card image as the bytes of a file, by whose digest traces name it, and back. Nothing secret."""
+"""A card image as the bytes of a file, and back. Traces name the file by its digest; it holds no
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ FORMAT = "cloudcard card image 1"
 
 
 def digest(encoded: bytes) -> bytes:
-    """How traces name the image of this file: SHA-256."""
+    """The name of the image in traces: SHA-256 of its file."""
     return sha256(encoded).digest()
 
 
 def encode(image: CardImage) -> bytes:
-    """The image's file: the same image is the same file."""
+    """The file of an image; equal images make equal files."""
     whole: Json = {
         "format": FORMAT,
         "serial": image.serial,
@@ -44,13 +46,13 @@ def encode(image: CardImage) -> bytes:
 
 
 def decode(data: bytes) -> CardImage:
-    """The image of a file; raises TraceError."""
+    """The image of a file. Raises TraceError if the file is malformed."""
     try:
         return _image(_whole(data))
     except TraceError:
         raise
     except RecursionError:
-        raise TraceError("this is no card image: it is nested too deep") from None
+        raise TraceError("this is not a card image: it is nested too deeply") from None
     except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"this card image cannot be read: {error}") from None
 
@@ -58,7 +60,7 @@ def decode(data: bytes) -> CardImage:
 def _whole(data: bytes) -> Mapping[str, Json]:
     whole = json.loads(data)
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
-        raise TraceError(f"this is no card image: its format is not {FORMAT!r}")
+        raise TraceError(f"this is not a card image: its format is not {FORMAT!r}")
     return whole
 
 
@@ -106,7 +108,7 @@ def _read_key(keys: Mapping[str, Json], name: str) -> CardKey:
 def _numbers(features: Mapping[str, Json]) -> list[int]:
     values = features["algorithms"]
     if not isinstance(values, list):
-        raise TraceError("this card image cannot be read: algorithms is no list")
+        raise TraceError("this card image cannot be read: algorithms is not a list")
     return [int(each, 16) for each in values if isinstance(each, str)]
 
 
@@ -119,7 +121,7 @@ def _by_number(
 def _object(whole: Mapping[str, Json], name: str) -> Mapping[str, Json]:
     value = whole[name]
     if not isinstance(value, dict):
-        raise TraceError(f"this card image cannot be read: {name} is no object")
+        raise TraceError(f"this card image cannot be read: {name} is not an object")
     return value
 
 
@@ -131,5 +133,5 @@ def _octets(whole: Mapping[str, Json], name: str) -> bytes:
 def _get(whole: Mapping[str, Json], name: str, kind: type[T]) -> T:
     value = whole[name]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TraceError(f"this card image cannot be read: {name} is no {kind.__name__}")
+        raise TraceError(f"this card image cannot be read: {name} is not of type {kind.__name__}")
     return value

@@ -1,4 +1,6 @@
-"""What Yubico's tools ask a card about itself: version, serial number, keys and passcodes."""
+"""Instructions of Yubico's tools that read version, serial number and metadata of keys and
+passcodes.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,14 @@ from card_os.piv.refusals import refused, unexpected
 from card_os.status import SW, CardError
 from card_os.uses import PinPolicy, TouchPolicy
 
-VERSION = bytes((5, 7, 0))  # from which on the tools use all that there is here
+VERSION = bytes((5, 7, 0))  # the lowest with which the tools use every instruction of this card
 SERIAL_DIGITS = 9  # what fits into four bytes
 SERIAL_BYTES = 4
 
 # Data objects of GET METADATA
 ALGORITHM, POLICIES, ORIGIN, PUBLIC, FACTORY, RETRIES = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 MADE_HERE, IMPORTED = b"\x01", b"\x02"
-PASSCODE = b"\xff"  # the algorithm of what is no key
+PASSCODE = b"\xff"  # the algorithm of a passcode
 
 POLICY_OF_RULE: Mapping[Rule, PinPolicy] = {
     rule: policy for policy, rule in access.POLICY_RULES.items()
@@ -33,11 +35,11 @@ POLICY_OF_RULE: Mapping[Rule, PinPolicy] = {
 
 @dataclass(frozen=True, slots=True)
 class NoParameters:
-    """A command that is all said by its instruction."""
+    """A command that has neither parameters nor data."""
 
     @classmethod
     def parse(cls, command: Command) -> NoParameters:
-        """Raises 6A86 for P1-P2, 6700 with data."""
+        """Raises 6A86 for wrong P1-P2, and 6700 if there is data."""
         if (command.p1, command.p2) != (0x00, 0x00):
             raise CardError(SW.INCORRECT_P1P2)
         if command.data:
@@ -53,7 +55,7 @@ class GetMetadata:
 
     @classmethod
     def parse(cls, command: Command) -> GetMetadata:
-        """Raises 6A86 for P1, 6700 with data."""
+        """Raises 6A86 for a wrong P1, and 6700 if there is data."""
         if command.p1 != 0x00:
             raise CardError(SW.INCORRECT_P1P2)
         if command.data:
@@ -62,20 +64,20 @@ class GetMetadata:
 
 
 def get_version(context: Context, command: NoParameters) -> bytes:
-    """The version of the instructions."""
+    """The version that the card reports to Yubico's tools."""
     del context, command
     return VERSION
 
 
 def get_serial(context: Context, command: NoParameters) -> bytes:
-    """The last digits of the card's serial number, as a number."""
+    """The last nine digits of the card's serial number, as a number of four bytes."""
     del command
     digits = "".join(char for char in context.image.serial if char in "0123456789")
     return int(digits[-SERIAL_DIGITS:] or "0").to_bytes(SERIAL_BYTES)
 
 
 def get_metadata(context: Context, command: GetMetadata) -> Reply:
-    """How a key or a passcode stands. Raises 6A88 for one that is not there."""
+    """The metadata of a key or passcode. Raises 6A88 if the card does not have it."""
     match command.key_ref:
         case KeyRef.PIN | KeyRef.PUK:
             return _of_passcode(context, command.key_ref)
@@ -107,7 +109,7 @@ def _of_management_key(context: Context) -> bytes:
     return (
         tlv.encode(ALGORITHM, bytes((algorithm,)))
         + tlv.encode(POLICIES, bytes((PinPolicy.DEFAULT, TouchPolicy.NEVER)))
-        + tlv.encode(FACTORY, b"\0")  # the card does not know whether it is
+        + tlv.encode(FACTORY, b"\0")  # always "no": the card does not know
     )
 
 

@@ -24,7 +24,9 @@ class Ins(IntEnum):
 
 @unique
 class Extension(IntEnum):
-    """Instructions of Yubico's tools for what the standard leaves open; by card profile."""
+    """Instructions of Yubico's tools for what the standard leaves open; a card profile enables
+    them.
+    """
 
     MOVE_KEY = 0xF6
     GET_METADATA = 0xF7
@@ -58,8 +60,8 @@ ATTESTATION = 0xF9  # of Yubico's cards: the key that attests the others
 
 @unique
 class Algorithm(IntEnum):
-    """Algorithm identifiers of private keys (SP 800-78-5, table 9); the last three are not NIST's,
-    but those of Yubico and others.
+    """Algorithm identifiers of private keys (SP 800-78-5, table 9); the last three are not from
+    NIST but from Yubico and others.
     """
 
     RSA_3072 = 0x05
@@ -186,7 +188,7 @@ class ObjectTag(IntEnum):
 
 
 RETIRED_CERTIFICATES = range(0x5FC10D, 0x5FC121)
-EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # of Yubico's tools, for their own notes
+EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # in which Yubico's tools keep data of their own
 ATTESTATION_CERTIFICATE = EXTENSION_OBJECTS[1]  # where Yubico's tools look for it
 
 CERTIFICATE_OF_KEY: Mapping[int, int] = {

@@ -25,31 +25,35 @@ class GetData:
 
     @classmethod
     def parse(cls, command: Command) -> GetData:
-        """Raises 6A86 for P1-P2, 6700 without data, 6A80 for no tag list, 6A82 for no tag."""
+        """Raises 6A86 for wrong P1-P2, 6700 without data, 6A80 if the data is not a tag list, and
+        6A82 if the list is not one tag.
+        """
         _check_p1_p2(command)
         if not command.data:
             raise CardError(SW.WRONG_LENGTH)
         tag_list = data_objects.parse_one(Tag.TAG_LIST, command.data)
         tag = int.from_bytes(tag_list)
-        if tlv.encode_tag(tag) != tag_list:  # zeros before the tag, or nothing
+        if tlv.encode_tag(tag) != tag_list:  # empty, or leading zeros
             raise CardError(SW.NOT_FOUND)
         return cls(tag)
 
 
 @dataclass(frozen=True, slots=True)
 class PutData:
-    """PUT DATA; who may not write does not learn what is wrong with the data."""
+    """PUT DATA. Its data is checked after the administrator, so that others do not learn what is
+    wrong with it.
+    """
 
     data: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, command: Command) -> PutData:
-        """Raises 6A86 for P1-P2."""
+        """Raises 6A86 for wrong P1-P2."""
         _check_p1_p2(command)
         return cls(command.data)
 
     def content(self) -> tuple[int, bytes]:
-        """The tag of the object and what is to stand in it (part 2, tables 19 to 21).
+        """The tag of the object and its new contents (part 2, tables 19 to 21).
 
         Raises 6A80 for data of another form.
         """
@@ -66,7 +70,8 @@ class PutData:
 def get_data(context: Context, command: GetData) -> bytes:
     """Return a data object.
 
-    6982 comes before 6A82: who may not read an object does not learn whether it is there.
+    Raises 6982 if the object requires the PIN, and 6A82 if the card does not have it. 6982 comes
+    first, so that without the PIN a caller does not learn whether the object exists.
     """
     rule = access.OBJECT_RULES.get(command.tag, access.Rule.ALWAYS)
     access.check(rule, context.verified, context.number)
@@ -77,10 +82,10 @@ def get_data(context: Context, command: GetData) -> bytes:
 
 
 def put_data(context: Context, command: PutData) -> Exchange:
-    """Ask for other contents of a data object; without contents it is there no more.
+    """Ask for new contents of a data object; empty contents remove it.
 
-    Raises 6982 without an administrator, 6A80 for malformed data, 6A81 for an object that no PIV
-    card has, 6A84 where there is no room.
+    Raises 6982 unless the administrator is authenticated, 6A80 for malformed data, 6A81 for an
+    object that PIV does not have, and 6A84 if there is no room.
     """
     proof = administrator.proof(context)
     tag, contents = command.content()

@@ -1,4 +1,4 @@
-"""Object identifiers of PIV and of what stands beside it in a card's certificates and objects."""
+"""Object identifiers of PIV, and others that a card's certificates and objects contain."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NTDS_OBJECTSID = "1.3.6.1.4.1.311.25.2.1"
 ATTESTED_SERIAL_NUMBER = "1.3.6.1.4.1.41482.3.7"  # of Yubico: the card's, INTEGER
 ATTESTED_POLICIES = "1.3.6.1.4.1.41482.3.8"  # of PIN and touch, a byte each
 
-# Contents of OBJECT IDENTIFIER, as a card verifiable certificate has them (SP 800-73-5 part 2,
-# 4.1.5): the curve, and ECDSA with the hash of its length
+# Contents of OBJECT IDENTIFIER in a card verifiable certificate (SP 800-73-5 part 2, 4.1.5): the
+# curve, and ECDSA with the hash of its length
 CURVE: Mapping[int, bytes] = {
     Algorithm.ECC_P256: bytes.fromhex("2A8648CE3D030107"),
     Algorithm.ECC_P384: bytes.fromhex("2B81040022"),

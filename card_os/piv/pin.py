@@ -1,6 +1,7 @@
 """VERIFY, CHANGE REFERENCE DATA, RESET RETRY COUNTER (SP 800-73-5 part 2, 3.2.1 to 3.2.3).
 
-The card knows no passcode: it checks the format, and asks. A malformed passcode costs no try.
+The card knows no passcode: it checks the format and asks the key service. A malformed passcode
+spends no try.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from card_os.keys import (
 from card_os.piv.context import Context
 from card_os.piv.names import KeyRef
 from card_os.piv.refusals import refused, unexpected
-from card_os.piv.session import Verification
+from card_os.piv.security_status import Verification
 from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING, SHORTEST_PIN
 from card_os.status import SW, CardError, retries_left
 
@@ -37,14 +38,14 @@ PINS = (KeyRef.PIN, KeyRef.GLOBAL_PIN)
 
 @dataclass(frozen=True, slots=True)
 class AskStatus:
-    """VERIFY without data: is the PIN verified, or how many tries are left?"""
+    """VERIFY without data asks whether the PIN is verified, or how many tries are left."""
 
     key_ref: KeyRef
 
 
 @dataclass(frozen=True, slots=True)
 class Logout:
-    """VERIFY with P1=FF: the PIN is verified no more."""
+    """VERIFY with P1=FF ends the verification of the PIN."""
 
     key_ref: KeyRef
 
@@ -58,7 +59,7 @@ class Verify:
 
     @classmethod
     def parse(cls, command: Command) -> VerifyCommand:
-        """Raises 6A86 for P1, 6A88 for P2, 6700 for a logout with data."""
+        """Raises 6A86 for a wrong P1, 6A88 for an unknown P2, and 6700 for a logout with data."""
         if command.p1 not in (0x00, 0xFF):
             raise CardError(SW.INCORRECT_P1P2)
         if command.p2 not in PINS:
@@ -84,44 +85,47 @@ class ChangeReferenceData:
 
     @classmethod
     def parse(cls, command: Command) -> ChangeReferenceData:
-        """Raises 6A86 for P1, 6A88 for P2."""
+        """Raises 6A86 for a wrong P1, and 6A88 for an unknown P2."""
         _check_p1_p2(command, *PINS, KeyRef.PUK)
         return cls(KeyRef(command.p2), *_halves(command.data))
 
 
 @dataclass(frozen=True, slots=True)
 class ResetRetryCounter:
-    """RESET RETRY COUNTER: a new PIN, padded, by means of the PUK."""
+    """RESET RETRY COUNTER: the PUK sets a new PIN, padded."""
 
     puk: bytes = field(repr=False)
     new: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, command: Command) -> ResetRetryCounter:
-        """Raises 6A86 for P1, 6A88 for P2."""
+        """Raises 6A86 for a wrong P1, and 6A88 for an unknown P2."""
         _check_p1_p2(command, KeyRef.PIN)
         return cls(*_halves(command.data))
 
 
 def verify(context: Context, command: VerifyCommand) -> Reply:
-    """Ask whether a PIN is right, tell the status, or forget it.
+    """Check a PIN, report its status, or end its verification.
 
-    Raises 6A88 for a PIN that the card does not have, 6A80 for what is no PIN, 63CX for a wrong
-    one, 6983 for a blocked one, and what stands in `refusals` for a refusal.
+    Raises 6A88 for a PIN that the card does not have, 6A80 for a malformed PIN, 63CX for a wrong
+    one, 6983 for a blocked one, and for a refusal the status word in `refusals`.
     """
     _check_has(context, command.key_ref)
     match command:
         case Logout(key_ref):
-            context.session = context.session.without_verified(key_ref)
+            context.security = context.security.without_verified(key_ref)
             return b""
         case AskStatus(key_ref):
-            return b"" if key_ref in context.session.verified else _ask_status(context, key_ref)
+            return b"" if key_ref in context.security.verified else _ask_status(context, key_ref)
         case Verify():
             return _verify(context, command)
 
 
 def change_reference_data(context: Context, command: ChangeReferenceData) -> Exchange:
-    """Ask for a change of a PIN or the PUK; a changed PIN is a verified PIN. Raises as `verify`."""
+    """Ask for a change of a PIN or the PUK; afterwards a changed PIN is verified.
+
+    Raises the same errors as `verify`.
+    """
     key_ref = command.key_ref
     _check_has(context, key_ref)
     form = _puk if key_ref == KeyRef.PUK else _pin
@@ -129,26 +133,27 @@ def change_reference_data(context: Context, command: ChangeReferenceData) -> Exc
     new = yield from form(context, key_ref, command.new)
     result = yield ChangePasscode(context.request_id(), key_ref, old, new)
     proof = _proof(context, key_ref, result)
-    context.session = context.session.with_proof(proof)
+    context.security = context.security.with_proof(proof)
     if key_ref in PINS:
-        context.session = context.session.with_verified(key_ref, Verification(proof))
+        context.security = context.security.with_verified(key_ref, Verification(proof))
     return b""
 
 
 def reset_retry_counter(context: Context, command: ResetRetryCounter) -> Exchange:
-    """Ask for a new PIN by PUK; that leaves the PIN as verified or not as it was. Raises as
-    `verify`, of the PUK.
+    """Ask for a new PIN by means of the PUK; whether the PIN is verified does not change.
+
+    Raises the same errors as `verify`, for the PUK.
     """
     puk = yield from _puk(context, KeyRef.PUK, command.puk)
     new = yield from _pin(context, KeyRef.PUK, command.new)
     result = yield ResetPasscode(context.request_id(), KeyRef.PIN, puk, new)
-    context.session = context.session.with_proof(_proof(context, KeyRef.PIN, result))
+    context.security = context.security.with_proof(_proof(context, KeyRef.PIN, result))
     return b""
 
 
 def _ask_status(context: Context, key_ref: KeyRef) -> Exchange:
     result = yield PasscodeStatus(context.request_id(), key_ref)
-    _proof(context, key_ref, result)  # raises for every answer that there is to this question
+    _proof(context, key_ref, result)  # raises for every valid answer
     raise unexpected(result)
 
 
@@ -156,20 +161,20 @@ def _verify(context: Context, command: Verify) -> Exchange:
     pin = yield from _pin(context, command.key_ref, command.padded)
     result = yield VerifyPasscode(context.request_id(), command.key_ref, pin)
     verification = Verification(_proof(context, command.key_ref, result), context.number)
-    context.session = context.session.with_verified(command.key_ref, verification)
+    context.security = context.security.with_verified(command.key_ref, verification)
     return b""
 
 
 def _proof(context: Context, key_ref: KeyRef, result: KeyResult) -> bytes:
-    """The proof of a right passcode; after a wrong one, the PIN `key_ref` is verified no more.
+    """The proof of a right passcode; a wrong one ends the verification of the PIN `key_ref`.
 
-    Raises 63CX or 6983 for a wrong passcode, and what stands in `refusals` for a refusal.
+    Raises 63CX or 6983 for a wrong passcode, and for a refusal the status word in `refusals`.
     """
     match result:
         case Verified(proof):
             return proof
         case TriesLeft(tries):
-            context.session = context.session.without_verified(key_ref)
+            context.security = context.security.without_verified(key_ref)
             raise CardError(retries_left(tries) if tries > 0 else SW.AUTHENTICATION_METHOD_BLOCKED)
         case Refusal() if result is not Refusal.PASSCODE_NEEDED:
             raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)
@@ -196,8 +201,8 @@ def _halves(data: bytes) -> tuple[bytes, bytes]:
 def _pin(context: Context, counted: KeyRef, padded: bytes) -> Passcode:
     """A PIN without its padding: 6 to 8 ASCII digits (part 2, 2.4.3).
 
-    Yubico's tools block a card by PINs of padding alone: with the extensions, what is malformed is
-    compared and costs a try, which the standard allows too (part 2, 3.2.1.1).
+    Yubico's tools block a card with PINs that are only padding. With the extensions a malformed PIN
+    is therefore compared and spends a try, which the standard allows too (part 2, 3.2.1.1).
     """
     pin = padded.rstrip(PASSCODE_PADDING)
     well_formed = len(pin) >= SHORTEST_PIN and pin.isdigit()
@@ -214,8 +219,8 @@ def _puk(context: Context, counted: KeyRef, puk: bytes) -> Passcode:
 
 
 def _malformed(context: Context, counted: KeyRef) -> Generator[KeyRequest, KeyResult, CardError]:
-    """The error for a malformed passcode, at which no try is spent: 6A80, or 6983 where none of
-    `counted` is left, which comes first.
+    """The error for a malformed passcode, which spends no try: 6983 if the passcode `counted` is
+    blocked, else 6A80.
     """
     result = yield PasscodeStatus(context.request_id(), counted)
     if isinstance(result, TriesLeft) and result.tries == 0:

@@ -1,4 +1,4 @@
-"""What the card answers where the world refuses."""
+"""The status words with which the card answers refusals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from card_os.keys import Refusal
 from card_os.status import SW, CardError
 
-# Never 6982: OpenSC would verify its cached PIN again and resend, and the phone would ring twice.
+# None is 6982: OpenSC would verify its cached PIN and repeat the command, and the phone would ring
+# twice.
 REFUSAL_SW: Mapping[Refusal, SW] = {
     Refusal.DENIED: SW.CONDITIONS_NOT_SATISFIED,
     Refusal.EXPIRED: SW.CONDITIONS_NOT_SATISFIED,
@@ -19,10 +20,12 @@ REFUSAL_SW: Mapping[Refusal, SW] = {
 
 
 def refused(refusal: Refusal, unknown_key: SW) -> CardError:
-    """The error for a refusal; how an unknown key is answered depends on the command."""
+    """The error for a refusal; the command decides about the status word for an unknown key."""
     return CardError(REFUSAL_SW.get(refusal, unknown_key), refusal.name)
 
 
 def unexpected(result: object) -> TypeError:
-    """The bug of a key service which answers a request with a result of another kind."""
+    """The error for a bug of the key service: its result has a kind that the request does not
+    have.
+    """
     return TypeError(f"{type(result).__name__} does not answer the request")

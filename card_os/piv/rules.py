@@ -1,4 +1,6 @@
-"""What the standard lets a key do, and when it asks for the PIN (SP 800-73-5 part 1, table 5)."""
+"""What the standard allows a key to do, and when the key requires the PIN (SP 800-73-5 part 1,
+table 5).
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ PIN_POLICY: Mapping[int, PinPolicy] = {
 
 
 def pin_policy(key_ref: int, own: PinPolicy) -> PinPolicy:
-    """When a key asks for the PIN: its own policy, or else that of its key reference."""
+    """When a key requires the PIN: its own policy, or else that of its key reference."""
     return PIN_POLICY[key_ref] if own is PinPolicy.DEFAULT else own
 
 
 def uses(key_ref: int, algorithm: int) -> frozenset[KeyUse]:
-    """What a key is for: one of key management decrypts or agrees, all others sign (part 1, 5).
+    """The uses of a key: a key management key decrypts or agrees, all others sign (part 1, 5).
 
     No application asks for the key of secure messaging.
     """

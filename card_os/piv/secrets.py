@@ -1,8 +1,8 @@
-"""What is secret in PIV's commands and answers: passcodes, private keys, the management key, and
-what tools and people keep in objects.
+"""What is secret in PIV's commands and responses: passcodes, private keys, the management key, and
+secrets that tools and people keep in objects.
 
-What is kept in a command is what is known to be no secret. So parts that are none of such a
-command, or that begin anew in the middle, are hidden rather than written.
+Only bytes that are known not to be secret stay in a command. Malformed data, or a command that
+starts again in the middle of a chain, is hidden rather than written.
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ from card_os.secrets import HIDDEN_OCTET, Hide, Secrets, octets, passcode
 KEY_TAGS = frozenset({*PRIMES, *CRT, SCALAR, ED25519_SEED, X25519_SCALAR})
 KEY_PREFIX = 3  # of SET MANAGEMENT KEY: algorithm, 9B, length
 SECRET_OBJECTS = frozenset({ObjectTag.PRINTED_INFORMATION, ObjectTag.PAIRING_CODE})
-"""ykman keeps a card's management key in the first, behind the PIN; the second is a passcode."""
+"""ykman keeps a card's management key in the first one, which requires the PIN; the second one is a
+passcode."""
 NAMES = frozenset(bytes((Tag.TAG_LIST, 3)) + int(tag).to_bytes(3) for tag in SECRET_OBJECTS)
-NAME_BYTES = 5  # of tag list and tag, before the contents
-PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # of what the standard has there
+NAME_BYTES = 5  # of the tag list with the tag, before the contents
+PRINTED_TAGS = frozenset({*range(0x01, 0x09), 0xFE})  # which the standard defines in this object
 DECIPHERING = frozenset({KeyRef.KEY_MANAGEMENT, *RETIRED})
 
 
 class PivSecrets(Secrets):
-    """What a PIV card hides, whatever its features: somebody may have sent it anyway."""
+    """What a PIV card hides. It does not depend on the card's features, because a program can send
+    a command that the card does not have.
+    """
 
     def in_command(self, header: Command) -> Hide | None:
-        """What hides the secrets of a command that begins so."""
+        """The function that hides the secrets of a command with this header."""
         make = SECRETIVE.get(header.ins)
         return None if make is None else make()
 
     def in_result(self, request: KeyRequest | None, result: KeyResult) -> KeyResult:
-        """A result without what stands in secret objects, and what keys deciphered or agreed on."""
+        """A result without the contents of secret objects, deciphered data and shared secrets."""
         if isinstance(result, Changed):
             return replace(result, objects=_hide_objects(result.objects))
         return super().in_result(request, result)
 
     def in_response(self, command: Command) -> bool:
-        """Whether a key deciphered or agreed on it, or it is a secret object's contents."""
+        """Whether the response is deciphered data, a shared secret or a secret object."""
         if command.ins == Ins.GENERAL_AUTHENTICATE:
             return command.p2 in DECIPHERING
         return command.ins == Ins.GET_DATA and command.data[:NAME_BYTES] in NAMES
@@ -53,7 +56,7 @@ class PivSecrets(Secrets):
 
 @dataclass(slots=True)
 class ManagementKey:
-    """SET MANAGEMENT KEY: all but the algorithm, and what the key is for."""
+    """Hides the data of SET MANAGEMENT KEY after its first three bytes: algorithm, tag, length."""
 
     _kept: int = KEY_PREFIX
 
@@ -65,15 +68,15 @@ class ManagementKey:
 
 @dataclass(slots=True)
 class KeyParts:
-    """The data objects of an imported key; policies are kept."""
+    """Hides the data objects of an imported key; policies stay."""
 
     _header: bytes = b""  # of a data object, as far as it has come
     _left: int = 0  # of its value
     _secret: bool = False
-    _lost: bool = False  # these are no data objects of a key: all may be one
+    _lost: bool = False  # the data is malformed, so every byte can belong to a key
 
     def hide(self, part: bytes) -> bytes:
-        """A part of the same length, the private key replaced."""
+        """A part of the same length in which the private key is replaced."""
         hidden = bytearray()
         for octet in part:
             if self._left:
@@ -85,7 +88,7 @@ class KeyParts:
         return bytes(hidden)
 
     def _begin(self, octet: int) -> None:
-        """One more byte of tag and length."""
+        """Take one more byte of a tag or length."""
         self._header += bytes((octet,))
         tag, lengths = self._header[0], self._header[1:]
         self._lost = self._lost or tag not in KEY_TAGS.union(POLICY_TAGS) or len(lengths) > 3
@@ -102,13 +105,14 @@ class KeyParts:
 
 @dataclass(slots=True)
 class Contents:
-    """PUT DATA: the contents of the objects in which there are secrets.
+    """Hides the contents of secret objects in PUT DATA.
 
-    Their names are looked for everywhere: a command may begin anew among the parts of another.
+    It searches for their names at every position, because a command can start again among the parts
+    of another.
     """
 
     _name: bytes = b""  # the last bytes, as many as a name has
-    _lengths: bytes | None = None  # tag and length of secret contents, as far as they have come
+    _lengths: bytes | None = None  # tag and length of secret contents, as far as received
 
     def hide(self, part: bytes) -> bytes:
         """A part of the same length."""
@@ -134,18 +138,18 @@ class Contents:
 
 
 def secrets_of(header: Command) -> Secrets:
-    """PIV's, whatever the command: where nobody knows which application was selected."""
+    """PIV's secrets for every command, if it is unknown which application was selected."""
     del header
     return SECRETS
 
 
 def without_secrets(image: CardImage) -> CardImage:
-    """A card image without what tools and people keep in its objects as a secret."""
+    """A card image without the secrets that tools and people keep in its objects."""
     return replace(image, objects={tag: _shown(tag, value) for tag, value in image.objects.items()})
 
 
 def _shown(tag: int, contents: bytes) -> bytes:
-    """Contents of an object, unless they may be a secret: the usual printed information is none."""
+    """The contents of an object, hidden if they can be secret; usual printed information is not."""
     if tag not in SECRET_OBJECTS:
         return contents
     try:

@@ -1,1 +1,1 @@
-"""APDU traces: what a card was told, as text, and the card told it again (docs/trace-format.md)."""
+"""APDU traces: what a card was told, as text, and its replay (docs/trace-format.md)."""

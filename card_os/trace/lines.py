@@ -1,4 +1,4 @@
-"""Lines of a trace: one event each, as values, and as text (docs/trace-format.md)."""
+"""Lines of a trace, as values and as text (docs/trace-format.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 
 class Power(Enum):
-    """What a reader does to a card beside sending commands."""
+    """What a reader does to a card besides sending commands."""
 
     ON = "power-on"
     OFF = "power-off"
@@ -35,35 +35,35 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The name of what follows, up to the next one."""
+    """The name of the lines that follow, up to the next step."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Which card: SHA-256 of its image's file."""
+    """The card: SHA-256 of its image's file."""
 
     sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What the card's random source begins with, from here on."""
+    """The seed with which the card's random source starts here."""
 
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When this was recorded. The card has no clock: it is for people."""
+    """When this was recorded, for people: the card has no clock."""
 
     time: str  # of UTC, as in RFC 3339
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Time between the line before and the line after, in microseconds; for people."""
+    """The time between the previous line and the next one, for people."""
 
     microseconds: int
 
@@ -84,14 +84,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The card asks its key service."""
+    """A request of the card to its key service."""
 
     request: KeyRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the key service answers."""
+    """The result from the key service."""
 
     result: KeyResult
 
@@ -118,7 +118,7 @@ Line: TypeAlias = (
 
 
 def write(line: Line) -> str:
-    """A line's text, without its end."""
+    """The text of a line, without a line feed."""
     match line:
         case Comment(text):
             return f"# {text}".rstrip()
@@ -147,7 +147,7 @@ def write(line: Line) -> str:
 
 
 def read(text: str) -> Line:
-    """The line of a text; raises TraceError, whose text says what is wrong."""
+    """The line that a text encodes. Raises TraceError, which says what is wrong."""
     if len(text) > LONGEST_LINE:
         raise TraceError(f"the line has more than {LONGEST_LINE:,} characters")
     if not text.isprintable():
@@ -159,9 +159,9 @@ def read(text: str) -> Line:
 
 
 def read_all(lines: Iterable[str]) -> Iterator[tuple[int, Line]]:
-    """The lines of a file with their numbers, one at a time; blank ones are left out.
+    """Yield the lines of a file with their numbers; blank lines are left out.
 
-    Raises TraceError with the line's number.
+    Raises TraceError, which names the line's number.
     """
     number = 0
     for number, raw in enumerate(lines, 1):
@@ -181,7 +181,7 @@ def _check_header(text: str) -> None:
     if text == HEADER:
         return
     if text.startswith("cloudcard trace "):
-        raise TraceError(f"{shown(text)} is of another version: this one reads {HEADER!r}")
+        raise TraceError(f"{shown(text)} is another version: this program reads {HEADER!r}")
     raise TraceError(f"a trace begins with {HEADER!r}, not with {shown(text)}")
 
 
@@ -200,7 +200,7 @@ def _setting(rest: str) -> Line:
         case "hang-up" if not value:
             return Abandoned()
     raise TraceError(
-        f"{shown(rest)} is none of power-on, power-off, reset, hang-up, card, seed and clock"
+        f"{shown(rest)} is none of power-on, power-off, reset, hang-up, card, seed, clock"
     )
 
 
@@ -214,13 +214,13 @@ def _digest(value: str) -> bytes:
 
 def _time(value: str) -> str:
     if TIME.fullmatch(value) is None:
-        raise TraceError(f"{shown(value)} is no time of UTC such as 2026-11-23T09:00:00Z")
+        raise TraceError(f"{shown(value)} is not a UTC time such as 2026-11-23T09:00:00Z")
     return value
 
 
 def _pause(rest: str) -> Pause:
     if not (rest.isascii() and rest.isdigit()) or len(rest) > 15:
-        raise TraceError(f"{shown(rest)} is no number of microseconds")
+        raise TraceError(f"{shown(rest)} is not a number of microseconds of at most 15 digits")
     return Pause(int(rest))
 
 

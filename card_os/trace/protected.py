@@ -1,8 +1,8 @@
-"""Commands under secure messaging for a trace: made anew for a second card, without their secrets.
+"""Commands under secure messaging for a trace: protected again for a second card, without secrets.
 
-The second card's session has other keys, as the secret that the first one agreed on is not told to
-it. So what a command carries is taken out with the first one's session, and protected again with
-the second one's; lengths stay the same, and so do the parts of a chain.
+The second card is not told the shared secret of the first one, so it has other session keys. The
+command is therefore unwrapped with the keys of the first card and protected with those of the
+second; lengths and the parts of a chain stay the same.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from card_os.apdu import Command
 from card_os.secure_messaging import LE, SecureMessaging
 from card_os.status import CardError
 
-Redact: TypeAlias = Callable[[bytes], bytes]  # a plain command APDU, of the same length
+Redact: TypeAlias = Callable[[bytes], bytes]  # from a plain command APDU to one of the same length
 
-NO_TAG = b"\xff"  # so many of them are no data object
+NO_TAG = b"\xff"  # a run of these bytes is never BER-TLV
 
 
 def renew(
@@ -27,8 +27,8 @@ def renew(
     other: SecureMessaging | None,
     redact: Redact,
 ) -> list[bytes]:
-    """The parts of a protected command for the card with session `other`; `own` is the session that
-    they were made for. One that does not open there does not open here, and holds nothing.
+    """The parts of a protected command, made for the session keys `own`, made anew for
+    `other`. If `own` cannot unwrap the command, the parts hold nothing and `other` cannot either.
     """
     data = [_data(part) for part in parts]
     if any(field is None for field in data):
@@ -49,7 +49,7 @@ def renew(
 
 
 def hide(part: bytes) -> bytes:
-    """A part of the same length that holds nothing."""
+    """A part of the same length without the contents."""
     found = _data(part)
     return part[:4] + bytes(len(part) - 4) if found is None else _with(part, _hidden(found))
 
@@ -57,7 +57,7 @@ def hide(part: bytes) -> bytes:
 def _protect(
     command: Command, own: SecureMessaging, other: SecureMessaging, redact: Redact
 ) -> bytes | None:
-    """The data field for the other session; None if the command does not open in its own."""
+    """The data field under the session keys `other`; None if `own` cannot unwrap the command."""
     try:
         plain, _ = own.unwrap(command)
     except CardError:
@@ -68,7 +68,7 @@ def _protect(
 
 
 def _hidden(field: bytes) -> bytes:
-    """Data objects of the same tags and lengths; what is none stays none."""
+    """Data objects with the same tags and lengths; malformed data stays malformed."""
     try:
         objects = list(tlv.decode(field))
     except tlv.TlvError:

@@ -1,6 +1,6 @@
-"""Secrets replaced before anything of a trace is written, by others of the same shape.
+"""Replaces secrets by bytes of the same form, before anything of a trace is written.
 
-Which bytes are secret is for the applications to say (`card_os.secrets`).
+The applications say which bytes are secret (`card_os.secrets`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ OK = int(SW.OK).to_bytes(2)
 
 
 class Redaction:
-    """What has been replaced so far: a command may come in parts, and a proof comes back later.
+    """Redacts the commands and results of one card. It keeps state, because a command can come in
+    parts and a proof comes back in later requests.
 
-    Who knows what the card answers says so with `answered`, and that it was reset with `reset`:
-    then a command that comes once more from its beginning is not taken for more of the last one.
+    A caller that sees responses reports them with `answered`, and resets with `reset`; a command
+    that is sent again from its first part is then not mistaken for the rest of the previous one.
     """
 
     def __init__(self, secrets_of: SecretsOf) -> None:
@@ -34,11 +35,11 @@ class Redaction:
         self._secrets = Secrets()  # of the last command
         self._proofs: dict[bytes, bytes] = {}
         self._chains: dict[int, tuple[bytes, Hide | None]] = {}
-        """By class: header, and what hides what follows it."""
+        """By class: the header of the open chain, and what hides its further parts."""
         self._last = 0  # class of the last command
 
     def command(self, apdu: bytes) -> bytes:
-        """A command APDU of the same length without secrets; any bytes are taken."""
+        """A command APDU of the same length without secrets; any bytes are accepted."""
         if not apdu:
             return apdu
         self._last = apdu[0] & ~CHAINED
@@ -57,16 +58,16 @@ class Redaction:
         return apdu[: data.start] + hide(apdu[data]) + apdu[data.stop :]
 
     def answered(self, response: bytes) -> None:
-        """The card's response to the last command: a part that it refuses has none to follow."""
+        """Take note of the response to the last command: a refused part ends its chain."""
         if response[-2:] != OK:
             self._chains.pop(self._last, None)
 
     def reset(self) -> None:
-        """The card has forgotten the parts that it had."""
+        """Take note of a reset, which ends all chains."""
         self._chains.clear()
 
     def result(self, result: KeyResult, request: KeyRequest | None = None) -> KeyResult:
-        """A result without secrets; `request` is what it answers, as far as that is known."""
+        """A result without secrets; `request` is the request that it answers, if known."""
         shown = self._secrets.in_result(request, result)
         match shown:
             case Verified(proof):
@@ -80,18 +81,18 @@ class Redaction:
 
 
 class ResponseRedaction:
-    """What a card says, without what belongs to its holder. For who hears a card and not what it
-    asks: a response may come in several parts.
+    """Redacts the responses of one card, for a recorder that does not see the card's key requests.
+    It keeps state, because a response can come in several parts.
     """
 
     def __init__(self, secrets_of: SecretsOf) -> None:
         self._secrets_of = secrets_of
         self._hides = False
         self._data = b""  # of a chained command, so far
-        self._left = 0  # of the header before what is hidden
+        self._left = 0  # bytes of tags and lengths that still come before the hidden value
 
     def response(self, apdu: bytes, response: bytes) -> bytes:
-        """The response APDU of the same length; of a secret data object, zeros for its value."""
+        """The response APDU with the same length; the value of a secret data object is zeros."""
         if len(apdu) < 2 or apdu[1] != Ins.GET_RESPONSE:
             self._begin(apdu, response)
         if not self._hides:
@@ -112,7 +113,7 @@ class ResponseRedaction:
 
 
 def _headers(data: bytes) -> int:
-    """How many bytes tag and length of a data object have, and of the one that begins it."""
+    """How many bytes the tags and lengths of a data object and its first member have together."""
     at = 0
     for _ in range(2):
         if len(data) < at + 2:
@@ -123,7 +124,7 @@ def _headers(data: bytes) -> int:
 
 
 def _data(apdu: bytes) -> slice:
-    """Where the data of a command are; of one whose lengths are wrong, wherever they may be."""
+    """Where the data of a command is; if its lengths are wrong, everything after byte 5."""
     try:
         size = len(Command.parse(apdu).data)
     except CardError:

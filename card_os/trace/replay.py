@@ -1,4 +1,4 @@
-"""A trace told to a card once more: its commands and key results go in, the rest is compared."""
+"""Replays a trace: tells a card its commands and key results, and compares the card's output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from card_os.trace.lines import (
 )
 from card_os.trace.words import TraceError
 
-SEED = b""  # of a trace that names none
+SEED = b""  # for a trace without a seed
 
 
 class SeededRandom:
@@ -33,7 +33,7 @@ class SeededRandom:
         self.restart(seed)
 
     def restart(self, seed: bytes) -> None:
-        """Begin anew."""
+        """Start anew with this seed."""
         self._seed = seed
         self._count = 0
 
@@ -47,27 +47,30 @@ class SeededRandom:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the card does otherwise than the trace says; None: nothing at all."""
+    """Where the card's output differs from the trace; None stands for a missing output."""
 
-    number: int  # of the trace's line; of its last one where the trace ends too soon
+    number: int  # of the line in the trace; of the last line if the trace ends too early
     expected: Line | None
     actual: Line | None
-    command: bytes  # the command under way
+    command: bytes  # the command in progress
 
 
 class Replay:
-    """Tells a card the lines of a trace, one after the other. The card draws from `random`."""
+    """Tells a card the lines of a trace, one after the other.
+
+    `random` must be the card's own random source: a seed in the trace restarts it.
+    """
 
     def __init__(self, card: Card, random: SeededRandom) -> None:
         self._card = card
         self._random = random
         self._exchange: Exchange | None = None
-        self._due: Line | None = None  # what the card has said and the trace has not yet
+        self._due: Line | None = None  # output of the card that the trace has not confirmed yet
         self._command = b""
         self._number = 0
 
     def run(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Difference]:
-        """All differences, in order."""
+        """Yield all differences, in order."""
         for number, line in lines:
             self._number = number
             yield from self._tell(line)
@@ -82,7 +85,8 @@ class Replay:
                 self._due, self._exchange = _next(self._card.exchange(apdu), None)
             case Answered(result):
                 yield from self._settle()
-                if self._exchange is not None:  # else it ended otherwise, which was said
+                # Without an exchange, its end was already reported as a difference.
+                if self._exchange is not None:
                     self._due, self._exchange = _next(self._exchange, result)
             case Asked() | Received():
                 yield from self._compare(line)
@@ -99,12 +103,12 @@ class Replay:
         actual, self._due = self._due, None
         if actual == expected:
             return
-        # What a line leaves out, such as a request's identifier, is not compared.
+        # The text decides: it leaves out what is not compared, such as a request's identifier.
         if actual is None or write(actual) != write(expected):
             yield Difference(self._number, expected, actual, self._command)
 
     def _settle(self) -> Iterator[Difference]:
-        """What the card has said beyond the trace."""
+        """Report output of the card that the trace does not have."""
         if self._due is not None:
             yield from self._unexpected(self._due)
 
@@ -114,12 +118,12 @@ class Replay:
 
 
 def retell(card: Card, random: SeededRandom, lines: Iterable[tuple[int, Line]]) -> Iterator[Line]:
-    """The trace as the card would have it: what it is told stays, what it says is said anew.
+    """The trace with the card's present output: its input stays as it was.
 
-    Raises TraceError where the card asks for what the trace has no answer to.
+    Raises TraceError if the card makes a request for which the trace has no result.
     """
     exchange: Exchange | None = None
-    due: Line | None = None  # said, and not yet written
+    due: Line | None = None  # output of the card that is not written yet
     for number, line in lines:
         match line:
             case Asked() | Received():
@@ -134,8 +138,8 @@ def retell(card: Card, random: SeededRandom, lines: Iterable[tuple[int, Line]]) 
                 continue  # the card does not ask any more
             case Sent() if exchange is not None:
                 raise TraceError(
-                    f"line {number}: the card waits for an answer before this, which the trace "
-                    "does not have: record it anew"
+                    f"line {number}: before this line the card waits for a key result that the "
+                    "trace does not have: record the trace again"
                 )
         if due is not None:
             yield due
@@ -158,6 +162,6 @@ def retell(card: Card, random: SeededRandom, lines: Iterable[tuple[int, Line]]) 
 
 
 def _next(exchange: Exchange, result: KeyResult | None) -> tuple[Line, Exchange | None]:
-    """The card's next word, and the exchange if it goes on."""
+    """The card's next output, and the exchange if it continues."""
     said = advance(exchange, result)
     return (Received(said), None) if isinstance(said, bytes) else (Asked(said), exchange)

@@ -1,7 +1,8 @@
 """Key requests as the words of a line, and back.
 
-A request's identifier is left out: the card makes it from its random source, whose seed the trace
-holds. Secrets are written as so many asterisks, and proofs by the names that `redaction` gave them.
+A request's identifier is left out, because the card makes it from its random source and the trace
+holds the seed. A secret is written as one asterisk for each byte, and a proof by the name that
+`redaction` gave it.
 """
 
 from __future__ import annotations
@@ -50,27 +51,27 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TracedRequest(ApplicationRequest):
-    """A request of an application's own type, as a trace tells it."""
+    """A request of an application's own type, as it is read from a trace."""
 
     name: str
     values: tuple[bytes, ...]
 
     def told(self) -> tuple[bytes, ...]:
-        """What the trace has of it."""
+        """The values in the trace."""
         return self.values
 
 
 def write(request: KeyRequest) -> str:
-    """The words of a request."""
+    """The words of a request. Raises ValueError if an application's own name for it is invalid."""
     return " ".join(_words(request))
 
 
 def read(text: str) -> KeyRequest:
-    """The request of a line's words; raises TraceError."""
+    """The request that a line's words encode. Raises TraceError."""
     words = Words(text)
     what = words.word("what the card asks for")
     if what not in READERS:
-        raise TraceError(f"{shown(what)} is no request: use one of {', '.join(READERS)}")
+        raise TraceError(f"{shown(what)} is not a request: use one of {', '.join(READERS)}")
     request = READERS[what](words)
     words.end()
     return request
@@ -115,7 +116,10 @@ def _words(request: KeyRequest) -> tuple[str, ...]:
             return "attest", number(key_ref)
         case ApplicationRequest():
             if not NAME.fullmatch(request.name):
-                raise ValueError(f"a trace cannot call a request {request.name!r}")
+                raise ValueError(
+                    f"{request.name!r} is not a name of a request: use lower-case letters, digits, "
+                    "hyphens and dots"
+                )
             return "own", request.name, *map(octets, request.told())
 
 
@@ -151,7 +155,7 @@ READERS: Mapping[str, Callable[[Words], KeyRequest]] = {
 def _name(words: Words) -> str:
     word = words.word("the name of a request")
     if not NAME.fullmatch(word):
-        raise TraceError(f"{shown(word)} is no name of a request")
+        raise TraceError(f"{shown(word)} is not a name of a request")
     return word
 
 

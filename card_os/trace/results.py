@@ -16,11 +16,11 @@ def write(result: KeyResult) -> str:
 
 
 def read(text: str) -> KeyResult:
-    """The result of a line's words; raises TraceError."""
+    """The result that a line's words encode. Raises TraceError."""
     words = Words(text)
     what = words.word("a result")
     if what not in READERS:
-        raise TraceError(f"{shown(what)} is no result: use one of {', '.join(READERS)}")
+        raise TraceError(f"{shown(what)} is not a result: use one of {', '.join(READERS)}")
     result = READERS[what](words)
     words.end()
     return result
@@ -85,7 +85,7 @@ def _read_changes(words: Words) -> Changed:
 
 
 def _contents(word: str) -> bytes | None:
-    """Of an object: none where it is gone, empty where it is there and empty."""
+    """The contents of an object: None if it is gone, empty if it exists without contents."""
     if word == ABSENT:
         return None
     return b"" if word == "=" else Words(word).octets()

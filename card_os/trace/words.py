@@ -1,4 +1,4 @@
-"""Words of a trace line: how fields are written, and read back one after the other."""
+"""Words of a trace line: writes fields, and reads them back one after the other."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ E = TypeVar("E", bound=Enum)
 ABSENT = "-"
 HIDDEN = "*"
 LARGEST_NUMBER = 0xFFFFFF
-MOST_SHOWN = 20  # characters of a wrong word: a hostile file fills no screen
+MOST_SHOWN = 20  # characters of a wrong word, so that a hostile file cannot fill the screen
 
 
 class TraceError(ValueError):
-    """A line is not one of a trace; says what is wrong and what it could be."""
+    """A line is not valid in a trace; the text says what is wrong and what is accepted."""
 
 
 def octets(value: bytes) -> str:
-    """Bytes as hexadecimal digits; "-" for none."""
+    """Bytes as hexadecimal digits; "-" for no bytes."""
     return value.hex() or ABSENT
 
 
@@ -35,7 +35,7 @@ def secret(value: bytes) -> str:
 
 
 def proof(value: bytes) -> str:
-    """The name of a proof; "-" where there is none."""
+    """The name of a proof; "-" if there is none."""
     return value.decode("ascii") or ABSENT
 
 
@@ -62,7 +62,7 @@ class Words:
         return self._at < len(self._words)
 
     def word(self, what: str = "a word") -> str:
-        """The next word as it is."""
+        """The next word, unchanged; `what` names it in the error."""
         if not self.left:
             raise TraceError(f"{what} is missing at the end of the line")
         self._at += 1
@@ -83,7 +83,7 @@ class Words:
         except ValueError:
             raise TraceError(f"{shown(word)} is not a hexadecimal number") from None
         if len(word) > len(f"{LARGEST_NUMBER:x}"):
-            raise TraceError(f"{shown(word)} is a number beyond {LARGEST_NUMBER:x}")
+            raise TraceError(f"{shown(word)} is a number above {LARGEST_NUMBER:x}")
         return value
 
     def decimal(self) -> int:
@@ -94,7 +94,7 @@ class Words:
         return int(word)
 
     def secret(self) -> bytes:
-        """As many bytes as there are asterisks; which, the trace does not know."""
+        """As many hidden bytes as there are asterisks; the trace does not have the secret."""
         word = self.word("a secret, as asterisks,")
         if word == ABSENT:
             return b""
@@ -127,13 +127,13 @@ class Words:
         return word == "yes"
 
     def end(self) -> None:
-        """Nothing more may come."""
+        """Check that there are no more words."""
         if self.left:
-            raise TraceError(f"{shown(self._words[self._at])} is more than the line takes")
+            raise TraceError(f"{shown(self._words[self._at])} is one word too many")
 
 
 def from_hex(text: str) -> bytes:
-    """Bytes of hexadecimal digits, without blanks."""
+    """The bytes that hexadecimal digits encode. Raises TraceError, also for blanks."""
     if text.isascii() and text.isalnum():  # fromhex would skip blanks
         try:
             return bytes.fromhex(text)
@@ -143,5 +143,5 @@ def from_hex(text: str) -> bytes:
 
 
 def shown(word: str) -> str:
-    """A word as a message shows it."""
+    """A word as error messages show it: quoted, and cut if it is long."""
     return repr(word if len(word) <= MOST_SHOWN else word[:MOST_SHOWN] + "…")

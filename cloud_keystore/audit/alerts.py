@@ -6,11 +6,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.alerts import Alert, AlertKind
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random, new_id
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import alerts
 
 
@@ -20,17 +21,8 @@ def raise_alert(
     """Tell the registration authority something about a card."""
     alert = Alert(new_id(now, random), kind, card.id, card.user_id, text, now)
     alerts.add(connection, alert)
-    journal.append(
-        connection,
-        Event(
-            Kind.ALERT_RAISED,
-            now,
-            "keystore",
-            card_id=card.id,
-            user_id=card.user_id,
-            details={"alert_id": alert.id, "alert": kind.value, "text": text},
-        ),
-    )
+    raised = entries.about_alert(Kind.ALERT_RAISED, alert, now, KEYSTORE, {"text": text})
+    journal.append(connection, raised)
     return alert
 
 

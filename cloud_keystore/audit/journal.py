@@ -6,29 +6,29 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, insert
 
-from cloud_keystore.model.journal import Event, encode
+from cloud_keystore.model.journal import Entry, encode
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import tables as t
 
 _ADD = insert(t.journal)
 
 
-def append(connection: Connection, *events: Event) -> None:
+def append(connection: Connection, *entries: Entry) -> None:
     """Add entries; they are durable when the transaction is, and if they are not, it is not."""
     connection.execute(
         _ADD,
         [
             {
-                "time": event.time,
-                "kind": event.kind.value,
-                "card_id": event.card_id,
-                "user_id": event.user_id,
-                "workstation_id": event.workstation_id,
-                "operation_id": event.operation_id,
+                "time": entry.time,
+                "kind": entry.kind.value,
+                "card_id": entry.card_id,
+                "user_id": entry.user_id,
+                "workstation_id": entry.workstation_id,
+                "operation_id": entry.operation_id,
                 "entry": encode(
-                    event if event.trace_id else replace(event, trace_id=TRACE_ID.get())
+                    entry if entry.trace_id else replace(entry, trace_id=TRACE_ID.get())
                 ),
             }
-            for event in events
+            for entry in entries
         ],
     )

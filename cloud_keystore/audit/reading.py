@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cloud_keystore.audit import journal, proofs
+from cloud_keystore.audit import entries, journal, proofs
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
-    CardNotFound,
     EntryNotFound,
     IdentityRejected,
     InvalidInput,
 )
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
@@ -53,11 +52,8 @@ class Reading:
         if not 1 <= most <= MOST_ENTRIES or len(query.kinds) > MOST_KINDS:
             raise InvalidInput(f"ask for 1 to {MOST_ENTRIES} entries and {MOST_KINDS} kinds")
         with self.database.read() as connection:
-            card = cards.find_by_serial(connection, card_serial) if card_serial else None
-        if card_serial and card is None:
-            raise CardNotFound(f"there is no card {card_serial}")
-        if card is not None:
-            query = replace(query, card_id=card.id)
+            if card_serial:
+                query = replace(query, card_id=cards.named(connection, card_serial).id)
         self._note(auditor, "search", **_words(query))
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)
@@ -131,14 +127,10 @@ class Reading:
             raise EntryNotFound(f"checkpoints cover {covered} entries so far, not {size}")
 
     def _note(self, auditor: Identity, call: str, **details: Detail) -> None:
-        event = Event(
-            Kind.JOURNAL_READ,
-            self.clock(),
-            f"auditor {auditor.id}",
-            details={"call": call, **details},
-        )
+        read = {"call": call, **details}
+        entry = entries.about_keystore(Kind.JOURNAL_READ, self.clock(), auditor.actor, read)
         with self.database.write(shared=True) as connection:
-            journal.append(connection, event)
+            journal.append(connection, entry)
 
 
 def _words(query: Query) -> dict[str, Detail]:

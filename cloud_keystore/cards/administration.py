@@ -8,36 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from hashlib import sha256
 
 from sqlalchemy import Connection
 
 from card_os.piv.names import Algorithm, KeyRef
 from card_os.piv.sizes import TRIES
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import allowed
-from cloud_keystore.cards.life import find_card
 from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.custody.backends.keys import Keys, MadeKey
 from cloud_keystore.custody.backends.software import import_key
-from cloud_keystore.custody.credentials.management_keys import Management, put_key
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys, put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions, withdraw
-from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.cards import Card, CardState, HeldKey, Key
+from cloud_keystore.custody.use.closing import end_sessions, withdraw
+from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.cards import Card, HeldKey, Key, KeyPolicies
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     CardNotBlocked,
-    CardNotInUse,
     InvalidInput,
     KeyNotFound,
     KeyReferenceTaken,
     NotAttested,
     PasscodeNeeded,
 )
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.passcodes import ALLOWED_TRIES
 from cloud_keystore.model.people import Identity
@@ -71,7 +68,7 @@ class Administration:
     random: Random
     custody: Keys
     renewal: Renewal
-    management: Management
+    management_keys: ManagementKeys
     passcodes: Passcodes
     wake: Wake
 
@@ -89,7 +86,7 @@ class Administration:
         return self._change(who, Kind.CARD_WRITTEN, write, tag=f"{tag:X}", removed=not contents)
 
     def generate_key(
-        self, who: Administrator, key_ref: int, algorithm: int, policies: Policies
+        self, who: Administrator, key_ref: int, algorithm: int, policies: KeyPolicies
     ) -> Changes:
         """Make a key in place of the one before, which is destroyed.
 
@@ -105,7 +102,12 @@ class Administration:
         return self._put_key(who, self._key(key_id, key_ref, checked, made, policies))
 
     def import_key(
-        self, who: Administrator, key_ref: int, algorithm: int, private: bytes, policies: Policies
+        self,
+        who: Administrator,
+        key_ref: int,
+        algorithm: int,
+        private: bytes,
+        policies: KeyPolicies,
     ) -> Changes:
         """Put a key that was made elsewhere in place of the one before, which is destroyed.
 
@@ -128,15 +130,14 @@ class Administration:
         """
 
         def move(connection: Connection, card: Card) -> Changes:
-            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-            key = keys.get(source)
+            key = cards.key_under(connection, card.id, source)
             if key is None or source == KeyRef.SECURE_MESSAGING:
                 raise KeyNotFound(f"card {card.serial} has no key {source:02X} to be moved")
             if destination is None:
                 return self.renewal.remove_key(connection, card, source)
             profile = PROFILES[card.profile]
-            allowed.check_key(profile, destination, key.algorithm, Policies())
-            if destination in keys:
+            allowed.check_key(profile, destination, key.algorithm, KeyPolicies())
+            if cards.key_under(connection, card.id, destination) is not None:
                 raise KeyReferenceTaken(f"there is a key {destination:02X} already: erase it first")
             return self.renewal.move_key(connection, card, source, destination)
 
@@ -152,7 +153,7 @@ class Administration:
 
         def set_key(connection: Connection, card: Card) -> Changes:
             cipher = allowed.management_cipher(PROFILES[card.profile], algorithm)
-            self.management.set_key(connection, card, cipher, key, who.proof)
+            self.management_keys.set_key(connection, card, cipher, key, who.proof)
             return Changes(management=cipher)
 
         return self._change(
@@ -170,7 +171,7 @@ class Administration:
             raise InvalidInput(f"a passcode has {ALLOWED_TRIES[0]} to {ALLOWED_TRIES[-1]} tries")
         with self.database.read() as connection:
             allowed.check_resettable(self._profile(connection, who, extension=True))
-            card_id = _card(connection, who.card_serial).id
+            card_id = cards.in_use(connection, who.card_serial).id
         hashes = self.passcodes.factory(card_id)
 
         def set_both(connection: Connection, card: Card) -> Changes:
@@ -192,7 +193,7 @@ class Administration:
         tries = {"pin_tries": pin_tries, "puk_tries": puk_tries}
         return self._change(who, Kind.PASSCODE_SET, set_both, extension=True, **tries)
 
-    def reset_card(self, serial: str, workstation_id: str) -> Changes:
+    def reset_card(self, serial: str, workstation: Identity) -> Changes:
         """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
 
         No proof is asked for; instead PIN and PUK must be blocked, else CardNotBlocked.
@@ -212,25 +213,26 @@ class Administration:
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher)
-            journal.append(connection, _event(Kind.CARD_RESET, card, self.clock(), workstation_id))
+            now, actor = self.clock(), workstation.actor
+            journal.append(connection, entries.about_card(Kind.CARD_RESET, card, now, actor))
         self.wake([card.user_id, *withdrawn])
         return changes
 
-    def attest_key(self, serial: str, key_ref: int, workstation_id: str) -> bytes:
+    def attest_key(self, serial: str, key_ref: int, workstation: Identity) -> bytes:
         """A certificate that the keystore made a key, DER. Its entry is in the journal before it is
         signed. Raises KeyNotFound, NotAttested.
         """
         now = self.clock()
         with self.database.write() as connection:
-            card = _card(connection, serial)
+            card = cards.in_use(connection, serial)
             allowed.check_changeable(PROFILES[card.profile], extension=True)
-            key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(key_ref)
+            key = cards.key_under(connection, card.id, key_ref)
             if key is None or key_ref == KeyRef.SECURE_MESSAGING:
                 raise KeyNotFound(f"card {serial} has no key {key_ref:02X} to attest")
             if key.imported:
                 raise NotAttested(f"key {key_ref:02X} was made elsewhere")
             said = {"key_ref": f"{key_ref:02X}", "key": key.id}
-            attested = _event(Kind.KEY_ATTESTED, card, now, workstation_id, **said)
+            attested = entries.about_card(Kind.KEY_ATTESTED, card, now, workstation.actor, said)
             journal.append(connection, attested)
         return attestation.attest(card, key, self.renewal.authorities.attestation, now)
 
@@ -248,10 +250,11 @@ class Administration:
         """
         with self.database.write() as connection:
             self._profile(connection, who, extension=extension)
-            card = _card(connection, who.card_serial)
+            card = cards.in_use(connection, who.card_serial)
             before = cards.keys(connection, card.id)
             changes = change(connection, card)
-            told = _event(kind, card, self.clock(), who.workstation.id, **details)
+            actor = who.workstation.actor
+            told = entries.about_card(kind, card, self.clock(), actor, details)
             journal.append(connection, told)
             touched = [key for key in before if key.key_ref in changes.keys]
             withdrawn = self._withdraw(connection, touched)
@@ -268,7 +271,7 @@ class Administration:
         return self._change(who, kind, put, extension=key.imported, **said)
 
     def _key(
-        self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: Policies
+        self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: KeyPolicies
     ) -> HeldKey:
         """A key of a card yet to be named, without a certificate."""
         return HeldKey(
@@ -296,14 +299,14 @@ class Administration:
         self, connection: Connection, who: Administrator, *, extension: bool = False
     ) -> CardProfile:
         """The profile of the administrator's card, the change being allowed."""
-        card = _card(connection, who.card_serial)
+        card = cards.in_use(connection, who.card_serial)
         profile = PROFILES[card.profile]
         allowed.check_changeable(profile, extension=extension)
-        self.management.check(connection, card, who.proof, who.workstation.id)
+        self.management_keys.check(connection, card, who.proof, who.workstation.id)
         return profile
 
     def _resettable(self, connection: Connection, serial: str) -> Card:
-        card = _card(connection, serial)
+        card = cards.in_use(connection, serial)
         allowed.check_resettable(PROFILES[card.profile])
         if any(
             passcodes.tries_left(connection, card.id, each) != 0
@@ -311,22 +314,3 @@ class Administration:
         ):
             raise CardNotBlocked("only a card whose PIN and PUK are blocked is reset")
         return card
-
-
-def _card(connection: Connection, serial: str) -> Card:
-    card = find_card(connection, serial)
-    if card.state is not CardState.ACTIVE:
-        raise CardNotInUse(f"card {serial} is {card.state}")
-    return card
-
-
-def _event(kind: Kind, card: Card, now: datetime, workstation_id: str, **details: Detail) -> Event:
-    return Event(
-        kind,
-        now,
-        f"workstation {workstation_id}",
-        card_id=card.id,
-        user_id=card.user_id,
-        workstation_id=workstation_id,
-        details=details,
-    )

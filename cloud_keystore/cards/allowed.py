@@ -16,7 +16,7 @@ from card_os.piv.names import (
     Cipher,
 )
 from card_os.piv.sizes import GUID_BYTES, LARGEST_OBJECT, ROOM
-from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.cards import KeyPolicies
 from cloud_keystore.model.errors import AdministrationRefused, CardFull, InvalidInput, KeyNotFound
 from cloud_keystore.model.profiles import CardProfile
 
@@ -70,7 +70,9 @@ def management_cipher(profile: CardProfile, number: int) -> Cipher:
     raise InvalidInput(f"a card of this profile takes no management key of {number:02X}")
 
 
-def check_key(profile: CardProfile, key_ref: int, algorithm: Algorithm, policies: Policies) -> None:
+def check_key(
+    profile: CardProfile, key_ref: int, algorithm: Algorithm, policies: KeyPolicies
+) -> None:
     """Raise KeyNotFound for a reference that is not an administrator's, InvalidInput for an
     algorithm or policies that a key cannot have there.
 

@@ -11,18 +11,18 @@ from sqlalchemy.exc import IntegrityError
 from card_os.piv.algorithms import SUITE_ALGORITHM
 from card_os.piv.names import Algorithm, KeyRef
 from card_os.piv.sizes import TRIES
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import contents
-from cloud_keystore.cards.life import CardEntry, card_event, entry_of
+from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import new_guid
 from cloud_keystore.custody.backends.keys import Keys, MadeKey
 from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use.closing import KEYSTORE
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card, CardState, HeldKey
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput, UserNotFound
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.people import User
@@ -59,8 +59,8 @@ class Issuing:
         profile_name: str,
         organisation_id: str = "",
         *,
-        actor: str = KEYSTORE,
-    ) -> CardEntry:
+        actor: Actor,
+    ) -> CardListing:
         """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
 
         Repeated with the same request id, return the card made before. Raises UserNotFound,
@@ -76,19 +76,22 @@ class Issuing:
         with self.database.read() as connection:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
-                return entry_of(connection, made)
-            user = people.find_user(connection, user_id)
+                return listing_of(connection, made)
+            user = people.user(connection, user_id)
             organisations.check(connection, organisation_id)
-        if user is None:
-            raise UserNotFound(f"there is no user {user_id}")
         for _ in range(SERIAL_DRAWS - 1):
             with suppress(IntegrityError):  # a number that another card has: draw again
                 return self._issue(request_id, user, profile, organisation_id, actor)
         return self._issue(request_id, user, profile, organisation_id, actor)
 
     def _issue(
-        self, request_id: bytes, user: User, profile: CardProfile, organisation_id: str, actor: str
-    ) -> CardEntry:
+        self,
+        request_id: bytes,
+        user: User,
+        profile: CardProfile,
+        organisation_id: str,
+        actor: Actor,
+    ) -> CardListing:
         card = self._new_card(user, profile, organisation_id)
         keys = self._new_keys(profile, card, user)
         objects = contents.build(card, user, keys, self.authorities, card.create_time)
@@ -105,10 +108,10 @@ class Issuing:
                 details = {"profile": profile.name, "organisation": organisation_id}
                 journal.append(
                     connection,
-                    card_event(Kind.CARD_ISSUED, card, card.create_time, actor, **details),
+                    entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details),
                 )
                 made = card
-            return entry_of(connection, made)
+            return listing_of(connection, made)
 
     def _new_card(self, user: User, profile: CardProfile, organisation_id: str) -> Card:
         now = self.clock()

@@ -28,11 +28,11 @@ from card_os.piv.names import Cipher, KeyRef
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import Card, HeldKey, Key
 from cloud_keystore.model.certificates import CARD
 from cloud_keystore.model.clock import Clock, Random
-from cloud_keystore.model.errors import KeyNotFound, UserNotFound
-from cloud_keystore.model.people import User
+from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, people
@@ -63,13 +63,13 @@ class Renewal:
 
         The certificate object stays as it is until somebody writes another, as on every card.
         """
-        destroying.remove_key(connection, card.id, key.key_ref, self.clock())
+        destroying.remove_key(connection, card.id, key.key_ref, self.clock(), KEYSTORE)
         cards.add_key(connection, key)
         return self._renew(connection, card, {key.key_ref: key})
 
     def remove_key(self, connection: Connection, card: Card, key_ref: int) -> Changes:
         """Take a key off the card and destroy it; raises KeyNotFound."""
-        if not destroying.remove_key(connection, card.id, key_ref, self.clock()):
+        if not destroying.remove_key(connection, card.id, key_ref, self.clock(), KEYSTORE):
             raise KeyNotFound(f"card {card.serial} has no key {key_ref:02X}")
         return self._renew(connection, card, {key_ref: None})
 
@@ -80,10 +80,10 @@ class Renewal:
 
         Objects stay where they are.
         """
-        key = {each.key_ref: each for each in cards.keys(connection, card.id)}.get(source)
+        key = cards.key_under(connection, card.id, source)
         if key is None:
             raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
-        destroying.remove_key(connection, card.id, destination, self.clock())
+        destroying.remove_key(connection, card.id, destination, self.clock(), KEYSTORE)
         cards.move_key(connection, key.id, destination)
         moved = replace(key, key_ref=destination)
         return self._renew(connection, card, {source: None, destination: moved})
@@ -107,10 +107,10 @@ class Renewal:
                 keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
                 cards.set_certificate(connection, key.id, kept.certificate)
             else:
-                destroying.remove_key(connection, card.id, key.key_ref, now)
+                destroying.remove_key(connection, card.id, key.key_ref, now, KEYSTORE)
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
-        user = self._holder(connection, card)
+        user = people.holder(connection, card)
         fresh = contents.build(renamed, user, own, self.authorities, now)
         gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
         for tag in gone:
@@ -140,7 +140,7 @@ class Renewal:
         if key.key_ref == KeyRef.SECURE_MESSAGING:
             certificate = cvc.issue(key.algorithm, key.public_key, card.guid, self.authorities)
             return replace(key, certificate=certificate)
-        user = self._holder(connection, card)
+        user = people.holder(connection, card)
         certificate = certificates.issue(
             CARD,
             public_keys.load(key.public_key),
@@ -150,12 +150,6 @@ class Renewal:
             self.crl_url,
         )
         return replace(key, certificate=certificate)
-
-    def _holder(self, connection: Connection, card: Card) -> User:
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise UserNotFound(f"card {card.serial} has no holder")
-        return user
 
     def _rebuild(
         self,

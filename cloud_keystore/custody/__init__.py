@@ -1,1 +1,1 @@
-"""The only door to private keys and passcodes: sealing, padding, activation, key backends."""
+"""Private keys and passcodes, used here alone: sealing, padding, activation, key backends."""

@@ -10,7 +10,20 @@ from typing import TypeAlias
 
 from card_os.piv import rules
 from card_os.piv.names import Algorithm
-from card_os.uses import PinPolicy
+from card_os.uses import PinPolicy, TouchPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicies:
+    """How a key is to be used, as its administrator says."""
+
+    pin: PinPolicy = PinPolicy.DEFAULT
+    touch: TouchPolicy = TouchPolicy.DEFAULT
+
+    @property
+    def are_standard(self) -> bool:
+        """Whether the standard knows them."""
+        return self.pin is PinPolicy.DEFAULT and self.touch is TouchPolicy.DEFAULT
 
 
 class CardState(StrEnum):

@@ -1,4 +1,4 @@
-"""What the journal holds: events as evidence, each one line of JSON that never changes."""
+"""What the journal holds: entries, which are evidence, each one line of JSON that never changes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import TypeAlias
 
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.errors import InvalidInput
 
 Detail: TypeAlias = str | int | bool
@@ -75,14 +76,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Entry:
     """Something that happened. `details` are for people, `evidence` proves it: payloads,
     signatures, certificates. Neither ever holds a document, a passcode or a key.
     """
 
     kind: Kind
     time: datetime
-    actor: str  # "keystore", or role and identifier, such as "workstation 0192…"
+    actor: Actor
     card_id: str | None = None
     user_id: str | None = None
     workstation_id: str | None = None
@@ -94,32 +95,32 @@ class Event:
     evidence: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
 
-def encode(event: Event) -> bytes:
+def encode(entry: Entry) -> bytes:
     """One line of JSON, keys in order, empty fields left out; these bytes are what is kept."""
     fields: dict[str, object] = {
-        "kind": event.kind.value,
-        "time": (event.time - EPOCH) // MICROSECOND,
-        "actor": event.actor,
-        "trace_id": event.trace_id,
-        "details": dict(event.details),
+        "kind": entry.kind.value,
+        "time": (entry.time - EPOCH) // MICROSECOND,
+        "actor": str(entry.actor),
+        "trace_id": entry.trace_id,
+        "details": dict(entry.details),
         "evidence": {
-            name: base64.b64encode(value).decode() for name, value in event.evidence.items()
+            name: base64.b64encode(value).decode() for name, value in entry.evidence.items()
         },
     }
-    fields |= {name: getattr(event, name) for name in SUBJECTS}
+    fields |= {name: getattr(entry, name) for name in SUBJECTS}
     kept = {name: value for name, value in fields.items() if value not in (None, "", {})}
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
 
 
-def decode(entry: bytes) -> Event:
-    """The event of an entry; raises InvalidInput for bytes that are none."""
+def decode(line: bytes) -> Entry:
+    """The entry that a line holds; raises InvalidInput for bytes that are none."""
     try:
-        kept = json.loads(entry)
+        kept = json.loads(line)
         subjects = {name: kept.get(name) for name in SUBJECTS}
-        return Event(
+        return Entry(
             kind=Kind(kept["kind"]),
             time=EPOCH + kept["time"] * MICROSECOND,
-            actor=kept["actor"],
+            actor=Actor.parse(kept["actor"]),
             trace_id=kept.get("trace_id", ""),
             details=kept.get("details", {}),
             evidence={

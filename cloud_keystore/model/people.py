@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum, unique
 
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.errors import InvalidInput
 
 LONGEST_DISPLAY_NAME = 256
@@ -61,6 +62,11 @@ class Identity:
     certificate_sha256: bytes | None
     public_key: bytes | None  # SubjectPublicKeyInfo, DER
     create_time: datetime
+
+    @property
+    def actor(self) -> Actor:
+        """As whom the journal names what this identity does."""
+        return Actor(ActorKind[self.role.name], self.id)
 
 
 def text_field(name: str, value: str, longest: int, *, required: bool = True) -> str:

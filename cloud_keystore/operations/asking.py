@@ -11,27 +11,25 @@ from sqlalchemy import Connection
 from card_os.piv.names import KeyRef
 from card_os.uses import KeyUse, PinPolicy
 from cloud_keystore.approval import payload, qr
-from cloud_keystore.audit import alerts, journal
+from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding
 from cloud_keystore.custody.use.closing import withdraw
 from cloud_keystore.custody.use.commitment import commits
-from cloud_keystore.model.cards import Card, CardState, Key
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
-    CardNotFound,
-    CardNotInUse,
     IdentityRejected,
     InvalidInput,
     JustRefused,
     KeyNotFound,
     MalformedKeyInput,
-    OperationNotFound,
     PasscodeNeeded,
     SessionRefused,
     TooManyRefusals,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     DECISION_TIME,
     QR_TIME,
@@ -116,9 +114,8 @@ class Asking:
             channels = _channels(ask, in_force.policy)
             _check_patience(connection, key, workstation, now)
             factors = self._factors(connection, ask, key, workstation, in_force.policy)
-            actor = f"workstation {workstation.id}"
             replaced = operations.open_at(connection, card.id, workstation.id, now)
-            withdraw(connection, replaced, now, actor, "replaced")
+            withdraw(connection, replaced, now, workstation.actor, "replaced")
             asked = payload.Asked(
                 operation_id=new_id(now, self.random),
                 key_use=ask.key_use,
@@ -138,7 +135,7 @@ class Asking:
             )
             operation = self._operation(ask, asked, channels)
             operations.add(connection, operation)
-            journal.append(connection, _asked(operation, ask, in_force, actor))
+            journal.append(connection, _asked(operation, ask, in_force, workstation.actor))
         self.wake([user.id, operation.id, *replaced])
         return operation
 
@@ -173,17 +170,14 @@ class Asking:
     def find(self, operation_id: str, workstation: Identity) -> Operation:
         """An operation of this workstation; raises OperationNotFound."""
         with self.database.read() as connection:
-            operation = operations.find(connection, operation_id)
-        if operation is None or operation.workstation_id != workstation.id:
-            raise OperationNotFound("this workstation has no such operation")
-        return operation
+            return operations.asked_at(connection, operation_id, workstation.id)
 
     def cancel(self, operation_id: str, workstation: Identity) -> Operation:
         """Withdraw an operation; one that has ended, or whose key is in use, stays as it is."""
         operation = self.find(operation_id, workstation)
         with self.database.write() as connection:
-            actor = f"workstation {workstation.id}"
-            changed = withdraw(connection, [operation_id], self.clock(), actor, "withdrawn")
+            now, actor = self.clock(), workstation.actor
+            changed = withdraw(connection, [operation_id], now, actor, "withdrawn")
         if changed:
             self.wake([operation_id, operation.user_id])
         return self.find(operation_id, workstation)
@@ -197,21 +191,13 @@ class Asking:
         )
 
     def _look_up(self, connection: Connection, ask: Ask) -> tuple[Card, Key, User]:
-        card = cards.find_by_serial(connection, ask.card_serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {ask.card_serial}")
-        if card.state is not CardState.ACTIVE:
-            raise CardNotInUse(f"card {card.serial} is {card.state}")
-        keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-        key = keys.get(ask.key_ref)
+        card = cards.in_use(connection, ask.card_serial)
+        key = cards.key_under(connection, card.id, ask.key_ref)
         if key is None or key.algorithm != ask.algorithm or key.key_ref == KeyRef.SECURE_MESSAGING:
             raise KeyNotFound(f"card {card.serial} has no such key {ask.key_ref:02X}")
         if ask.key_use not in PROFILES[card.profile].allowed_uses(key.key_ref, key.algorithm):
             raise MalformedKeyInput(f"key {key.key_ref:02X} is not for this use")
-        user = people.find_user(connection, card.user_id)
-        if user is None:
-            raise CardNotFound(f"card {card.serial} has no holder")
-        return card, key, user
+        return card, key, people.holder(connection, card)
 
     def _factors(
         self,
@@ -287,24 +273,20 @@ def _check_patience(connection: Connection, key: Key, workstation: Identity, now
         )
 
 
-def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: str) -> Event:
-    terms: dict[str, int | str | bool] = {"inputs": len(ask.inputs)}
+def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: Actor) -> Entry:
+    terms: dict[str, Detail] = {"inputs": len(ask.inputs)}
     if ask.session is not None:
         terms = {
             "most_uses": ask.session.most_uses,
             "seconds": int(ask.session.time.total_seconds()),
         }
-    return Event(
-        kind=Kind.OPERATION_ASKED,
-        time=operation.create_time,
-        actor=actor,
-        card_id=operation.card_id,
-        user_id=operation.user_id,
-        workstation_id=operation.workstation_id,
-        operation_id=operation.id,
-        key_id=operation.key_id,
-        details={"kind": operation.kind.name, "policy": in_force.name, **terms},
-        evidence={"payload": operation.payload},
+    return entries.about_operation(
+        Kind.OPERATION_ASKED,
+        operation,
+        operation.create_time,
+        actor,
+        {"kind": operation.kind.name, "policy": in_force.name, **terms},
+        {"payload": operation.payload},
     )
 
 

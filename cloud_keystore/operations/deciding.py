@@ -10,7 +10,7 @@ from hmac import compare_digest
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, qr, statement
-from cloud_keystore.audit import alerts, journal
+from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.alerts import AlertKind
@@ -24,8 +24,7 @@ from cloud_keystore.model.errors import (
     OperationClosed,
     OperationNotFound,
 )
-from cloud_keystore.model.journal import Detail, Kind
-from cloud_keystore.model.journal import Event as Entry
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     Approval,
     Assertion,
@@ -35,7 +34,7 @@ from cloud_keystore.model.operations import (
     Operation,
     State,
 )
-from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import qr_secret
@@ -175,7 +174,7 @@ class Deciding:
     ) -> list[str]:
         """Take a card that somebody else has used out of use, and tell; return what ended."""
         suspended = cards.move(connection, card.id, CardEvent.SUSPEND, REPORTED)
-        withdrawn = close_card(connection, card.id, now, f"device {device.id}", REPORTED)
+        withdrawn = close_card(connection, card.id, now, device.actor, REPORTED)
         if suspended:
             details = {"reason": REPORTED}
             journal.append(connection, _entry(Kind.CARD_SUSPENDED, operation, device, now, details))
@@ -196,8 +195,7 @@ class Deciding:
 
 def _check_active(connection: Connection, device: Identity) -> None:
     """Look again, in the transaction: the device may have been removed since it called."""
-    found = people.find_identity(connection, device.id)
-    if found is None or found.state is not IdentityState.ACTIVE:
+    if not people.is_active(connection, device.id):
         raise IdentityRejected("this device was removed: enrol again")
 
 
@@ -238,21 +236,11 @@ def _entry(
     operation: Operation,
     device: Identity,
     now: datetime,
-    details: Mapping[str, Detail] | None = None,
-    evidence: Mapping[str, bytes] | None = None,
+    details: Mapping[str, Detail] = entries.NO_DETAILS,
+    evidence: Mapping[str, bytes] = entries.NO_EVIDENCE,
 ) -> Entry:
-    return Entry(
-        kind,
-        now,
-        f"device {device.id}",
-        card_id=operation.card_id,
-        user_id=operation.user_id,
-        workstation_id=operation.workstation_id,
-        device_id=device.id,
-        operation_id=operation.id,
-        key_id=operation.key_id,
-        details=details or {},
-        evidence=evidence or {},
+    return entries.about_operation(
+        kind, operation, now, device.actor, details, evidence, device_id=device.id
     )
 
 
@@ -271,9 +259,8 @@ def _decided(
         "approval_key": "native",
     }
     evidence = {
-        "payload": operation.payload,
-        "device_signature": approval.device_signature,
         "approval_key": key.public_key,
+        **entries.approval_evidence(operation.payload, approval),
     }
     if isinstance(key, Passkey):
         details |= {
@@ -281,9 +268,6 @@ def _decided(
             "rp_id": key.relying_party.id,
             "origin": key.relying_party.origin,
         }
-    if approval.assertion is not None:
-        evidence["authenticator_data"] = approval.assertion.authenticator_data
-        evidence["client_data"] = approval.assertion.client_data
     return _entry(kind, operation, device, now, details, evidence)
 
 

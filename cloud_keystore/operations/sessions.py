@@ -27,7 +27,7 @@ class OpenSession:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldersSessions:
+class Sessions:
     """The device's use cases of sessions."""
 
     database: Database
@@ -45,8 +45,7 @@ class HoldersSessions:
             session = sessions.find(connection, session_id)
             if session is None or session.user_id != device.user_id:
                 raise SessionNotFound("you have no such session")
-            actor = f"device {device.id}"
-            end_sessions(connection, self.clock(), actor, "holder", session_id=session_id)
+            end_sessions(connection, self.clock(), device.actor, "holder", session_id=session_id)
 
 
 def _seen(connection: Connection, session: Session) -> OpenSession:

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
-from cloud_keystore.custody.use.closing import KEYSTORE, use_failed
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.model import operations as model
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import operations, session_uses, sessions
 
 KINDS: Mapping[model.Event, Kind] = {
@@ -33,40 +33,19 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     users who wait to know.
     """
     swept = operations.sweep(connection, now, stalled_time)
-    events = [_of_operation(each, now) for each in swept]
+    told = [_of_operation(each, now) for each in swept]
     stalled = session_uses.sweep(connection, now, stalled_time)
-    events += [use_failed(each.id, each.session, now, KEYSTORE) for each in stalled]
-    events += [_of_session(each, now) for each in sessions.sweep(connection, now)]
-    if events:
-        journal.append(connection, *events)
+    told += [entries.use_failed(each.id, each.session, now, KEYSTORE) for each in stalled]
+    told += [_of_session(each, now) for each in sessions.sweep(connection, now)]
+    if told:
+        journal.append(connection, *told)
     return {topic for each in swept for topic in (each.id, each.user_id)}
 
 
-def _of_operation(swept: operations.Swept, now: datetime) -> Event:
-    return Event(
-        kind=KINDS[swept.event],
-        time=now,
-        actor=KEYSTORE,
-        card_id=swept.card_id,
-        user_id=swept.user_id,
-        workstation_id=swept.workstation_id,
-        operation_id=swept.id,
-        key_id=swept.key_id,
-    )
+def _of_operation(swept: operations.Swept, now: datetime) -> Entry:
+    return entries.about_operation(KINDS[swept.event], swept, now, KEYSTORE)
 
 
-def _of_session(session: sessions.Swept, now: datetime) -> Event:
-    return Event(
-        kind=Kind.SESSION_ENDED,
-        time=now,
-        actor=KEYSTORE,
-        card_id=session.card_id,
-        user_id=session.user_id,
-        workstation_id=session.workstation_id,
-        operation_id=session.id,
-        key_id=session.key_id,
-        details={
-            "why": "time" if session.uses_left else "used up",
-            "uses_left": session.uses_left,
-        },
-    )
+def _of_session(session: sessions.Swept, now: datetime) -> Entry:
+    why = "time" if session.uses_left else "used up"
+    return entries.session_ended(session, now, KEYSTORE, why)

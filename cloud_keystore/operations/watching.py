@@ -27,7 +27,7 @@ KINDS = (
 )
 
 
-class Changes:
+class Watching:
     """Remembers how far it has read. Used by one thread at a time."""
 
     def __init__(self, database: Database, monotonic: Callable[[], float]) -> None:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.alerts import Alert
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import AlertNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import alerts, cards, people
 from cloud_keystore.storage.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
-class AlertEntry:
+class AlertListing:
     """An alert as listed: with what people call its card and holder; empty for neither."""
 
     alert: Alert
@@ -32,13 +32,13 @@ class Alerts:
     database: Database
     clock: Clock
 
-    def list_all(self, *, include_acknowledged: bool) -> list[AlertEntry]:
+    def list_all(self, *, include_acknowledged: bool) -> list[AlertListing]:
         """What nobody has seen to yet, or all, oldest first."""
         with self.database.read() as connection:
             found = alerts.list_all(connection, include_acknowledged=include_acknowledged)
-            return [_entry(connection, alert) for alert in found]
+            return [_listing(connection, alert) for alert in found]
 
-    def acknowledge(self, alert_id: str, operator: Identity) -> AlertEntry:
+    def acknowledge(self, alert_id: str, operator: Identity) -> AlertListing:
         """Say that the operator has seen to an alert; harmless when somebody has.
 
         Raises AlertNotFound.
@@ -50,23 +50,14 @@ class Alerts:
             if alert is None:
                 raise AlertNotFound("there is no such alert: list them for their identifiers")
             if first:
-                journal.append(
-                    connection,
-                    Event(
-                        Kind.ALERT_ACKNOWLEDGED,
-                        now,
-                        f"operator {operator.id}",
-                        card_id=alert.card_id,
-                        user_id=alert.user_id,
-                        details={"alert_id": alert.id, "alert": alert.kind.value},
-                    ),
-                )
-            return _entry(connection, alert)
+                seen = entries.about_alert(Kind.ALERT_ACKNOWLEDGED, alert, now, operator.actor)
+                journal.append(connection, seen)
+            return _listing(connection, alert)
 
 
-def _entry(connection: Connection, alert: Alert) -> AlertEntry:
+def _listing(connection: Connection, alert: Alert) -> AlertListing:
     card = None if alert.card_id is None else cards.find(connection, alert.card_id)
     user = None if alert.user_id is None else people.find_user(connection, alert.user_id)
-    return AlertEntry(
+    return AlertListing(
         alert, "" if card is None else card.serial, "" if user is None else user.display_name
     )

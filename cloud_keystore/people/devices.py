@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import DeviceNotFound, UserNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.errors import DeviceNotFound
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import LONGEST_DISPLAY_NAME, Identity, Role, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
@@ -19,7 +19,7 @@ from cloud_keystore.storage.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceEntry:
+class DeviceListing:
     """A device with the key that it approves by; None until it is enrolled."""
 
     device: Identity
@@ -34,15 +34,14 @@ class Devices:
     clock: Clock
     wake: Wake
 
-    def list_of(self, user_id: str) -> list[DeviceEntry]:
+    def list_of(self, user_id: str) -> list[DeviceListing]:
         """A person's devices, oldest first, removed ones included; raises UserNotFound."""
         with self.database.read() as connection:
-            if people.find_user(connection, user_id) is None:
-                raise UserNotFound(f"there is no user {user_id}")
-            found = people.list_devices(connection, user_id)
-            return [_entry(connection, device) for device in found]
+            user = people.user(connection, user_id)
+            found = people.list_devices(connection, user.id)
+            return [_listing(connection, device) for device in found]
 
-    def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceEntry:
+    def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceListing:
         """Take a device out of use for ever, from now on; harmless when it was.
 
         Its approvals not yet used are void, and so are the sessions that it approved. What waits
@@ -55,24 +54,16 @@ class Devices:
             if device is None or device.role is not Role.DEVICE:
                 raise DeviceNotFound("there is no such device: list those of its holder")
             withdrawn: list[str] = []
-            actor = f"operator {operator.id}"
+            actor = operator.actor
             if people.remove_identity(connection, device.id):
-                journal.append(
-                    connection,
-                    Event(
-                        Kind.IDENTITY_REMOVED,
-                        now,
-                        actor,
-                        user_id=device.user_id,
-                        device_id=device.id,
-                        details={"reason": reason, "name": device.display_name},
-                    ),
-                )
+                said = {"reason": reason, "name": device.display_name}
+                removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
+                journal.append(connection, removed)
                 withdrawn = close_device(connection, device.id, now, actor, "device removed")
-            entry = _entry(connection, people.find_identity(connection, device.id) or device)
+            listing = _listing(connection, people.find_identity(connection, device.id) or device)
         self.wake([device.user_id or device.id, *withdrawn])
-        return entry
+        return listing
 
 
-def _entry(connection: Connection, device: Identity) -> DeviceEntry:
-    return DeviceEntry(device, approval_keys.find(connection, device))
+def _listing(connection: Connection, device: Identity) -> DeviceListing:
+    return DeviceListing(device, approval_keys.find(connection, device))

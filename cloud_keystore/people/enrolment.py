@@ -15,11 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.people import (
     LONGEST_LABEL,
     Identity,
@@ -148,10 +148,12 @@ def _enrolled(
     registration: Registration | None,
     evidence: dict[str, bytes],
     now: datetime,
-) -> Event:
+) -> Entry:
     """The entry with all that the identity and its approval key were made from."""
-    role = identity.role.name.lower()
-    details: dict[str, Detail] = {"role": role, "name": identity.display_name}
+    details: dict[str, Detail] = {
+        "role": identity.role.name.lower(),
+        "name": identity.display_name,
+    }
     match registration:
         case NativeRegistration(public_key, signature):
             details["approval_key"] = "native"
@@ -168,15 +170,8 @@ def _enrolled(
             "backed_up": key.backed_up,
         }
         evidence["approval_key"] = key.public_key
-    return Event(
-        Kind.IDENTITY_ENROLLED,
-        now,
-        f"{role} {identity.id}",
-        user_id=identity.user_id,
-        workstation_id=identity.id if identity.role is Role.WORKSTATION else None,
-        device_id=identity.id if identity.role is Role.DEVICE else None,
-        details=details,
-        evidence=evidence,
+    return entries.about_identity(
+        Kind.IDENTITY_ENROLLED, identity, now, identity.actor, details, evidence
     )
 
 

@@ -5,15 +5,14 @@ when they are lost, taken over or no longer in office. Holders' devices have a m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import close_workstation
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import (
     LONGEST_DISPLAY_NAME,
     Identity,
@@ -60,8 +59,15 @@ class Identities:
                 raise IdentityNotFound(f"there is no such {word}: cloudcard ra {word} list")
             _check_not_last(connection, found)
             if people.remove_identity(connection, found.id):
-                actor = f"operator {operator.id}"
-                journal.append(connection, _removed(found, reason, now, actor))
+                actor = operator.actor
+                said = {
+                    "identity": found.id,
+                    "role": found.role.name.lower(),
+                    "name": found.display_name,
+                    "reason": reason,
+                }
+                gone = entries.about_identity(Kind.IDENTITY_REMOVED, found, now, actor, said)
+                journal.append(connection, gone)
                 if role is Role.WORKSTATION:
                     topics = close_workstation(
                         connection, found.id, now, actor, "workstation removed"
@@ -80,18 +86,3 @@ def _check_not_last(connection: Connection, found: Identity) -> None:
             "you are the only operator, and nobody could invite another: cloudcard ra operator "
             "invite NAME, and remove yourself when that operator has enrolled"
         )
-
-
-def _removed(found: Identity, reason: str, now: datetime, actor: str) -> Event:
-    return Event(
-        Kind.IDENTITY_REMOVED,
-        now,
-        actor,
-        workstation_id=found.id if found.role is Role.WORKSTATION else None,
-        details={
-            "identity": found.id,
-            "role": found.role.name.lower(),
-            "name": found.display_name,
-            "reason": reason,
-        },
-    )

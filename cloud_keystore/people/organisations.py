@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, OrganisationExists, OrganisationNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import Organisation
 from cloud_keystore.model.people import LONGEST_LABEL, Identity, text_field
 from cloud_keystore.model.policies import Policy, PolicyVersion, encode
@@ -32,16 +32,12 @@ class Organisations:
         now = self.clock()
         name = text_field("name", name, LONGEST_LABEL)
         made = Organisation(new_id(now, self.random), name, now)
-        event = Event(
-            kind=Kind.ORGANISATION_ADDED,
-            time=now,
-            actor=f"operator {operator.id}",
-            details={"organisation": made.id, "name": name},
-        )
+        said = {"organisation": made.id, "name": name}
+        added = entries.about_keystore(Kind.ORGANISATION_ADDED, now, operator.actor, said)
         try:
             with self.database.write() as connection:
                 organisations.add(connection, made)
-                journal.append(connection, event)
+                journal.append(connection, added)
         except IntegrityError:
             raise OrganisationExists(f"there is an organisation {name} already") from None
         return made
@@ -69,15 +65,9 @@ class Organisations:
             last = policies.latest(connection, organisation_id, profile)
             version = replace(version, version=last + 1)
             policies.add(connection, version, operator.id)
-            journal.append(
-                connection,
-                Event(
-                    kind=Kind.POLICY_SET,
-                    time=now,
-                    actor=f"operator {operator.id}",
-                    details={"policy": version.name, "document": encode(policy)},
-                ),
-            )
+            said = {"policy": version.name, "document": encode(policy)}
+            in_force = entries.about_keystore(Kind.POLICY_SET, now, operator.actor, said)
+            journal.append(connection, in_force)
         return version
 
     def list_policies(self, *, earlier: bool) -> list[PolicyVersion]:

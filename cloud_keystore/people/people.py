@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput, UserNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import (
     LONGEST_DISPLAY_NAME,
     LONGEST_LABEL,
@@ -25,7 +26,6 @@ from cloud_keystore.model.people import (
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 
-KEYSTORE = "keystore"
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
 TOKEN_PREFIX = "cc1"  # noqa: S105 (a format's name)
@@ -41,7 +41,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class UserEntry:
+class UserListing:
     """A person as listed: with devices and cards."""
 
     user: User
@@ -66,7 +66,7 @@ class People:
         upn: str = "",
         sid: str = "",
         *,
-        actor: str = KEYSTORE,
+        actor: Actor,
     ) -> tuple[User, Token]:
         """Add a person and invite the first device.
 
@@ -87,10 +87,10 @@ class People:
         )
         with self.database.write() as connection:
             people.add_user(connection, user)
-            journal.append(connection, Event(Kind.USER_ADDED, now, actor, user_id=user.id))
+            journal.append(connection, entries.about_user(Kind.USER_ADDED, user, now, actor))
         return user, self.invite_device(user.id, actor=actor)
 
-    def list_users(self) -> list[UserEntry]:
+    def list_users(self) -> list[UserListing]:
         """All people, oldest first."""
         with self.database.read() as connection:
             users = people.list_users(connection)
@@ -100,31 +100,30 @@ class People:
         for card in all_cards:
             serials.setdefault(card.user_id, []).append(card.serial)
         return [
-            UserEntry(user, devices.get(user.id, 0), tuple(serials.get(user.id, ())))
+            UserListing(user, devices.get(user.id, 0), tuple(serials.get(user.id, ())))
             for user in users
         ]
 
-    def invite_device(self, user_id: str, *, actor: str = KEYSTORE) -> Token:
+    def invite_device(self, user_id: str, *, actor: Actor) -> Token:
         """A token for one more device of a person; raises UserNotFound."""
         with self.database.read() as connection:
-            if people.find_user(connection, user_id) is None:
-                raise UserNotFound(f"there is no user {user_id}")
-        return self._invite(Role.DEVICE, "device", "", user_id, actor)[1]
+            user = people.user(connection, user_id)
+        return self._invite(Role.DEVICE, "device", "", user.id, actor)[1]
 
     def add_workstation(
-        self, display_name: str, site: str, *, actor: str = KEYSTORE
+        self, display_name: str, site: str, *, actor: Actor
     ) -> tuple[Identity, Token]:
         """Add a workstation and a token for it."""
         name = text_field("name", display_name, LONGEST_LABEL)
         place = text_field("site", site, LONGEST_LABEL, required=False)
         return self._invite(Role.WORKSTATION, name, place, None, actor)
 
-    def add_operator(self, display_name: str, *, actor: str = KEYSTORE) -> Token:
+    def add_operator(self, display_name: str, *, actor: Actor) -> Token:
         """A token for an operator of the registration authority."""
         name = text_field("name", display_name, LONGEST_LABEL)
         return self._invite(Role.OPERATOR, name, "", None, actor)[1]
 
-    def add_auditor(self, display_name: str, *, actor: str = KEYSTORE) -> Token:
+    def add_auditor(self, display_name: str, *, actor: Actor) -> Token:
         """A token for somebody who reads the journal."""
         name = text_field("name", display_name, LONGEST_LABEL)
         return self._invite(Role.AUDITOR, name, "", None, actor)[1]
@@ -140,7 +139,7 @@ class People:
             return people.is_invited(connection, Role.OPERATOR, self.clock())
 
     def _invite(
-        self, role: Role, display_name: str, site: str, user_id: str | None, actor: str
+        self, role: Role, display_name: str, site: str, user_id: str | None, actor: Actor
     ) -> tuple[Identity, Token]:
         now = self.clock()
         identity = Identity(
@@ -159,15 +158,8 @@ class People:
         with self.database.write() as connection:
             people.add_identity(connection, identity)
             people.add_token(connection, sha256(secret).digest(), identity.id, token.expire_time)
-            invited = Event(
-                kind=Kind.IDENTITY_INVITED,
-                time=now,
-                actor=actor,
-                user_id=user_id,
-                workstation_id=identity.id if role is Role.WORKSTATION else None,
-                device_id=identity.id if role is Role.DEVICE else None,
-                details={"identity": identity.id, "role": role.name.lower()},
-            )
+            said = {"identity": identity.id, "role": role.name.lower()}
+            invited = entries.about_identity(Kind.IDENTITY_INVITED, identity, now, actor, said)
             journal.append(connection, invited)
         return identity, token
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from card_os.uses import PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.renewal import Changes
-from cloud_keystore.custody.credentials.management_keys import Management
-from cloud_keystore.model.administration import Policies
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys
+from cloud_keystore.model.cards import KeyPolicies
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
 from cloud_keystore.rpc import card_image
@@ -38,7 +38,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     """Translates between messages and use cases."""
 
     door: Door
-    management: Management
+    management_keys: ManagementKeys
     administration: Administration
     making: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(KEYS_AT_ONCE))
 
@@ -47,10 +47,10 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.RequestChallengeResponse:
         challenge = await self.door.call(
             context,
-            lambda workstation: self.management.request_challenge(
+            lambda workstation: self.management_keys.request_challenge(
                 request.card_serial,
                 request.algorithm,
-                workstation.id,
+                workstation,
                 enciphered=request.enciphered,
             ),
         )
@@ -61,10 +61,10 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.AnswerChallengeResponse:
         granted = await self.door.call(
             context,
-            lambda workstation: self.management.answer_challenge(
+            lambda workstation: self.management_keys.answer_challenge(
                 request.card_serial,
                 request.algorithm,
-                workstation.id,
+                workstation,
                 request.response,
                 request.challenge,
             ),
@@ -151,7 +151,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
     ) -> pb.ResetCardResponse:
         changes = await self.door.call(
             context,
-            lambda workstation: self.administration.reset_card(request.card_serial, workstation.id),
+            lambda workstation: self.administration.reset_card(request.card_serial, workstation),
         )
         return pb.ResetCardResponse(changes=card_image.changes(changes))
 
@@ -161,7 +161,7 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
         certificate = await self.door.call(
             context,
             lambda workstation: self.administration.attest_key(
-                request.card_serial, request.key_ref, workstation.id
+                request.card_serial, request.key_ref, workstation
             ),
         )
         return pb.AttestKeyResponse(certificate=certificate)
@@ -175,8 +175,8 @@ class AdministrationServicer(administration_pb2_grpc.AdministrationServiceServic
         return card_image.changes(await self.door.call(context, use_case))
 
 
-def _policies(request: pb.GenerateKeyRequest | pb.ImportKeyRequest) -> Policies:
+def _policies(request: pb.GenerateKeyRequest | pb.ImportKeyRequest) -> KeyPolicies:
     try:
-        return Policies(PinPolicy(request.pin_policy), TouchPolicy(request.touch_policy))
+        return KeyPolicies(PinPolicy(request.pin_policy), TouchPolicy(request.touch_policy))
     except ValueError:
         raise InvalidInput("pin_policy or touch_policy is none that this keystore knows") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud_keystore.people.alerts import AlertEntry, Alerts
+from cloud_keystore.people.alerts import AlertListing, Alerts
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import alerts_pb2 as pb
@@ -36,7 +36,7 @@ class AlertServicer(alerts_pb2_grpc.AlertServiceServicer):
         return pb.AcknowledgeAlertResponse(alert=_alert(entry))
 
 
-def _alert(entry: AlertEntry) -> pb.Alert:
+def _alert(entry: AlertListing) -> pb.Alert:
     alert = entry.alert
     message = pb.Alert(
         id=alert.id,

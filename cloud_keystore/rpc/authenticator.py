@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from cloud_keystore.cards.life import Cards
+from cloud_keystore.cards.life import Life
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -13,7 +13,7 @@ from cloud_keystore.model.operations import Assertion, Decision, Operation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
-from cloud_keystore.operations.sessions import HoldersSessions, OpenSession
+from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
@@ -27,10 +27,10 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     """Translates between messages and use cases."""
 
     door: Door
-    cards: Cards
+    cards: Life
     passcodes: Passcodes
     deciding: Deciding
-    sessions: HoldersSessions
+    sessions: Sessions
     authorities: Authorities
     wakeups: Wakeups
     clock: Clock
@@ -113,9 +113,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> pb.SetPasscodeResponse:
         puk = await self.door.call(
             context,
-            lambda device: self.passcodes.set_first(
-                request.card_serial, request.passcode, device.user_id
-            ),
+            lambda device: self.passcodes.set_first(request.card_serial, request.passcode, device),
         )
         return pb.SetPasscodeResponse(puk=puk)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from card_os.piv.names import KeyRef
 from card_os.uses import PinPolicy
 from cloud_keystore.approval.payload import terms
-from cloud_keystore.cards.image import CardImage
+from cloud_keystore.cards.images import CardImage
 from cloud_keystore.cards.renewal import Changes
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.cards import Key

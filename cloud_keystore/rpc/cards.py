@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.cards.issuing import Issuing
-from cloud_keystore.cards.life import CardEntry, Cards
+from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.rpc.card_image import features
-from cloud_keystore.rpc.door import Door, actor
+from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import cards_pb2 as pb
@@ -32,7 +33,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
 
     door: Door
     issuing: Issuing
-    cards: Cards
+    cards: Life
 
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, context: Context
@@ -49,7 +50,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
                 request.user_id,
                 request.profile,
                 request.organisation_id,
-                actor=actor(caller),
+                actor=caller.actor,
             )
             return self._whole_card(made.card.serial)
 
@@ -97,8 +98,8 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         )
         return pb.RevokeCardResponse(card=card)
 
-    async def _change(self, context: Context, change: Callable[[str], CardEntry]) -> pb.Card:
-        return _card(await self.door.call(context, lambda caller: change(actor(caller))))
+    async def _change(self, context: Context, change: Callable[[Actor], CardListing]) -> pb.Card:
+        return _card(await self.door.call(context, lambda caller: change(caller.actor)))
 
     def _whole_card(self, serial: str) -> pb.Card:
         card = _card(self.cards.find(serial))
@@ -107,7 +108,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         return card
 
 
-def _card(entry: CardEntry) -> pb.Card:
+def _card(entry: CardListing) -> pb.Card:
     message = pb.Card(
         serial=entry.card.serial,
         guid=entry.card.guid,

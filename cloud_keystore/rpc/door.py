@@ -38,11 +38,6 @@ def patience() -> float:
     return random.uniform(*PATIENCE_SECONDS)  # noqa: S311 (no secret)
 
 
-def actor(caller: Identity) -> str:
-    """What the journal calls an operator."""
-    return f"operator {caller.id}"
-
-
 @dataclass(frozen=True, slots=True)
 class Door:
     """Lets in the callers of one role. What is raised behind it becomes the call's status."""

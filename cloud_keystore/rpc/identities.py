@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.people import Identity, IdentityState, Role
-from cloud_keystore.people.devices import DeviceEntry, Devices
+from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.people import People, Token
-from cloud_keystore.rpc.door import Door, actor
+from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1 import identities_pb2_grpc
@@ -30,7 +30,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         made, token = await self.door.call(
             context,
             lambda caller: self.people.add_workstation(
-                request.display_name, request.site, actor=actor(caller)
+                request.display_name, request.site, actor=caller.actor
             ),
         )
         return pb.CreateWorkstationResponse(
@@ -53,7 +53,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         self, request: pb.CreateDeviceTokenRequest, context: Context
     ) -> pb.CreateDeviceTokenResponse:
         token = await self.door.call(
-            context, lambda caller: self.people.invite_device(request.user_id, actor=actor(caller))
+            context, lambda caller: self.people.invite_device(request.user_id, actor=caller.actor)
         )
         return pb.CreateDeviceTokenResponse(device_token=token_message(token))
 
@@ -77,7 +77,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.CreateOperatorResponse:
         token = await self.door.call(
             context,
-            lambda caller: self.people.add_operator(request.display_name, actor=actor(caller)),
+            lambda caller: self.people.add_operator(request.display_name, actor=caller.actor),
         )
         return pb.CreateOperatorResponse(token=token_message(token))
 
@@ -98,7 +98,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.CreateAuditorResponse:
         token = await self.door.call(
             context,
-            lambda caller: self.people.add_auditor(request.display_name, actor=actor(caller)),
+            lambda caller: self.people.add_auditor(request.display_name, actor=caller.actor),
         )
         return pb.CreateAuditorResponse(token=token_message(token))
 
@@ -144,7 +144,7 @@ def _workstation(identity: Identity) -> pb.Workstation:
     return message
 
 
-def _device(entry: DeviceEntry) -> pb.Device:
+def _device(entry: DeviceListing) -> pb.Device:
     device, key = entry.device, entry.key
     kind = pb.DEVICE_KIND_UNSPECIFIED
     if key is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cloud_keystore.model.people import User
 from cloud_keystore.people.people import People
-from cloud_keystore.rpc.door import Door, actor
+from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.identities import token_message
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import people_pb2 as pb
@@ -30,7 +30,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
                 request.email,
                 request.upn,
                 request.sid,
-                actor=actor(caller),
+                actor=caller.actor,
             ),
         )
         return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=token_message(token))

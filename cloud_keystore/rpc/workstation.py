@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
-from cloud_keystore.cards.image import Images
+from cloud_keystore.cards.images import Images
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation, Performed
@@ -64,7 +64,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         outcome = await self.door.call(
             context,
             lambda workstation: self.passcodes.verify(
-                request.card_serial, request.key_ref, request.passcode, workstation.id
+                request.card_serial, request.key_ref, request.passcode, workstation
             ),
         )
         return pb.VerifyPasscodeResponse(result=_result(outcome))
@@ -79,7 +79,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                 request.key_ref,
                 request.old_passcode,
                 request.new_passcode,
-                workstation.id,
+                workstation,
             ),
         )
         return pb.ChangePasscodeResponse(result=_result(outcome))
@@ -90,21 +90,21 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         outcome = await self.door.call(
             context,
             lambda workstation: self.passcodes.reset(
-                request.card_serial, request.puk, request.new_passcode, workstation.id
+                request.card_serial, request.puk, request.new_passcode, workstation
             ),
         )
         return pb.ResetPasscodeResponse(result=_result(outcome))
 
-    async def AgreeOnSession(
-        self, request: pb.AgreeOnSessionRequest, context: Context
-    ) -> pb.AgreeOnSessionResponse:
+    async def EstablishSessionKeys(
+        self, request: pb.EstablishSessionKeysRequest, context: Context
+    ) -> pb.EstablishSessionKeysResponse:
         secret = await self.door.call(
             context,
-            lambda workstation: self.secure_messaging.agree_on_session(
-                request.card_serial, request.cipher_suite, request.point, workstation.id
+            lambda workstation: self.secure_messaging.agree(
+                request.card_serial, request.cipher_suite, request.point, workstation
             ),
         )
-        return pb.AgreeOnSessionResponse(secret=secret)
+        return pb.EstablishSessionKeysResponse(secret=secret)
 
     async def CreateOperation(
         self, request: pb.CreateOperationRequest, context: Context

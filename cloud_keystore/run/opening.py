@@ -15,6 +15,7 @@ from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_
 from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.observability.traces import Traces, from_environment
@@ -124,7 +125,7 @@ def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
 
 def _invite_operator(settings: Settings, people: People) -> None:
     """Invite the first operator: whoever may read the data folder may run the registry."""
-    token = people.add_operator("first operator")
+    token = people.add_operator("first operator", actor=KEYSTORE)
     path = settings.operator_token
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -16,7 +16,7 @@ from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
-from cloud_keystore.operations.watching import Changes
+from cloud_keystore.operations.watching import Watching
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.run.opening import Parts
@@ -111,7 +111,7 @@ def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
         token=parts.token,
         journal=parts.log,
         sessions=sessions,
-        changes=Changes(parts.database, time.monotonic),
+        watching=Watching(parts.database, time.monotonic),
     )
 
 

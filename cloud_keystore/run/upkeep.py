@@ -10,20 +10,22 @@ from datetime import timedelta
 
 import structlog
 
-from cloud_keystore.audit import journal, sequencing
+from cloud_keystore.audit import entries, sequencing
+from cloud_keystore.audit import journal as evidence
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.backends.starting import TokenKeys
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeyBackendUnavailable, StorageUnavailable
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
-from cloud_keystore.operations.watching import Changes
+from cloud_keystore.operations.watching import Watching
 from cloud_keystore.storage import management_keys, passcodes
 from cloud_keystore.storage.engine import Database
 
@@ -40,7 +42,7 @@ class Upkeep:
     token: TokenKeys | None
     journal: Log
     sessions: UsingSessions
-    changes: Changes
+    watching: Watching
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """What is to be done every second, each on its own: if one fails the others go on."""
@@ -49,7 +51,7 @@ class Upkeep:
             self._destroy,
             self.sessions.write_results,
             lambda: wake(self.sweep()),
-            lambda: wake_here(self.changes.topics()),
+            lambda: wake_here(self.watching.topics()),
             self.take_in,
         )
 
@@ -57,9 +59,9 @@ class Upkeep:
         """The first sweep. Whoever owns the database alone knows: what was in use at its last end
         has no result.
         """
-        started = Event(Kind.KEYSTORE_STARTED, self.clock(), "keystore")
+        started = entries.about_keystore(Kind.KEYSTORE_STARTED, self.clock(), KEYSTORE)
         with self.database.write() as connection:
-            journal.append(connection, started)
+            evidence.append(connection, started)
         self._destroy()
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 

@@ -10,11 +10,11 @@ from grpc_reflection.v1alpha import reflection
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
-from cloud_keystore.cards.image import Images
+from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
-from cloud_keystore.cards.life import Cards
+from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.custody.credentials.management_keys import Management
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation
@@ -23,7 +23,7 @@ from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
-from cloud_keystore.operations.sessions import HoldersSessions
+from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
@@ -89,8 +89,8 @@ def add_services(
     passcodes = Passcodes(
         database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
     )
-    cards = Cards(database=database, clock=clock, wake=wake)
-    management = Management(database=database, seal=seal, clock=clock, random=os.urandom)
+    cards = Life(database=database, clock=clock, wake=wake)
+    management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
 
     def door(role: Role) -> Door:
         return Door(database=database, limiter=limiter, role=role, traces=parts.traces)
@@ -113,7 +113,7 @@ def add_services(
     administration_pb2_grpc.add_AdministrationServiceServicer_to_server(
         AdministrationServicer(
             door=door(Role.WORKSTATION),
-            management=management,
+            management_keys=management_keys,
             administration=Administration(
                 database=database,
                 seal=seal,
@@ -126,7 +126,7 @@ def add_services(
                     authorities=parts.authorities,
                     crl_url=parts.settings.crl_url,
                 ),
-                management=management,
+                management_keys=management_keys,
                 passcodes=passcodes,
                 wake=wake,
             ),
@@ -141,7 +141,7 @@ def add_services(
             deciding=Deciding(
                 database=database, seal=seal, clock=clock, wake=wake, random=os.urandom
             ),
-            sessions=HoldersSessions(database=database, clock=clock),
+            sessions=Sessions(database=database, clock=clock),
             authorities=parts.authorities,
             wakeups=wakeups,
             clock=clock,

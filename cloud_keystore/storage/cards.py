@@ -24,6 +24,7 @@ from cloud_keystore.model.cards import (
     Private,
     Sealed,
 )
+from cloud_keystore.model.errors import CardNotFound, CardNotInUse
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record
@@ -80,6 +81,24 @@ def find_by_serial(connection: Connection, serial: str) -> Card | None:
     return _one(connection.execute(query).mappings().first())
 
 
+def named(connection: Connection, serial: str) -> Card:
+    """The card of a serial number; raises CardNotFound."""
+    card = find_by_serial(connection, serial)
+    if card is None:
+        raise CardNotFound(f"there is no card {serial}")
+    return card
+
+
+def in_use(connection: Connection, serial: str) -> Card:
+    """The card of a serial number, for what only a card in use does; raises CardNotFound,
+    CardNotInUse.
+    """
+    card = named(connection, serial)
+    if card.state is not CardState.ACTIVE:
+        raise CardNotInUse(f"card {serial} is {card.state}")
+    return card
+
+
 def find_by_request(connection: Connection, request_id: bytes) -> Card | None:
     query = select(*CARD_COLUMNS).where(t.card.c.request_id == request_id)
     return _one(connection.execute(query).mappings().first())
@@ -129,6 +148,11 @@ def keys(connection: Connection, card_id: str) -> list[Key]:
         .order_by(t.key.c.key_ref)
     )
     return [_to_key(row) for row in connection.execute(query).mappings()]
+
+
+def key_under(connection: Connection, card_id: str, key_ref: int) -> Key | None:
+    """The key of a card under a reference."""
+    return next((key for key in keys(connection, card_id) if key.key_ref == key_ref), None)
 
 
 def set_guid(connection: Connection, card_id: str, guid: bytes) -> None:

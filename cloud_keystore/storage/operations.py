@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_,
 from sqlalchemy.sql.dml import Update
 
 from card_os.uses import KeyUse
+from cloud_keystore.model.errors import OperationNotFound
 from cloud_keystore.model.operations import (
     FINAL,
     QUIET_TIME,
@@ -95,6 +96,14 @@ def trace_id(connection: Connection, operation_id: str) -> str:
 def find(connection: Connection, operation_id: str) -> Operation | None:
     row = connection.execute(select(t.operation).where(o.id == operation_id)).mappings().first()
     return None if row is None else _to_operation(row)
+
+
+def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> Operation:
+    """An operation that this workstation has asked for; raises OperationNotFound."""
+    found = find(connection, operation_id)
+    if found is None or found.workstation_id != workstation_id:
+        raise OperationNotFound("this workstation has no such operation")
+    return found
 
 
 def find_by_request(

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
+from cloud_keystore.model.cards import Card
+from cloud_keystore.model.errors import CardNotFound, UserNotFound
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record
@@ -28,6 +30,22 @@ def add_user(connection: Connection, user: User) -> None:
 def find_user(connection: Connection, user_id: str) -> User | None:
     row = connection.execute(select(t.user).where(t.user.c.id == user_id)).mappings().first()
     return None if row is None else User(**row)
+
+
+def user(connection: Connection, user_id: str) -> User:
+    """A person who is known; raises UserNotFound."""
+    found = find_user(connection, user_id)
+    if found is None:
+        raise UserNotFound(f"there is no user {user_id}")
+    return found
+
+
+def holder(connection: Connection, card: Card) -> User:
+    """The person whose card it is; raises CardNotFound for a card without one."""
+    found = find_user(connection, card.user_id)
+    if found is None:
+        raise CardNotFound(f"card {card.serial} has no holder")
+    return found
 
 
 def list_users(connection: Connection) -> list[User]:

@@ -1,1 +1,1 @@
-"""A whole card on this computer, keys and all: for development and tests. Nobody is asked."""
+"""A card whose keys are on this computer, for development and tests. It needs no approval."""

@@ -1,6 +1,6 @@
-"""What an administrator changes of a local card: from one state to the next, and what is different.
+"""An administrator's changes of a local card: each returns the new state and the difference.
 
-All raise ChangeRefused where nothing changes.
+All raise ChangeRefused if the change is not possible.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Outcome: TypeAlias = tuple[LocalCard, Changed]
 
 
 class ChangeRefused(Exception):
-    """Nothing has changed, and why."""
+    """A change was refused, and the card stays as it was."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.name)
@@ -49,7 +49,7 @@ class ChangeRefused(Exception):
 
 
 def apply(card: LocalCard, change: Change) -> Outcome:
-    """The card after a change that its administrator may ask for."""
+    """The card after a change, and what has changed. Raises ChangeRefused."""
     match change:
         case WriteObject():
             return _write(card, change)
@@ -68,7 +68,7 @@ def apply(card: LocalCard, change: Change) -> Outcome:
 
 
 def attestation(card: LocalCard, key_ref: int) -> bytes:
-    """A certificate, DER, that a key was made on the card."""
+    """A certificate, in DER, which states that a key was made on the card. Raises ChangeRefused."""
     key = card.keys.get(key_ref)
     if key is None or key_ref not in CERTIFICATE_OF_KEY:
         raise ChangeRefused(Refusal.UNKNOWN_KEY)
@@ -115,7 +115,7 @@ def _import(card: LocalCard, change: ImportKey) -> Outcome:
 
 
 def _put(card: LocalCard, key_ref: int, key: LocalKey) -> Outcome:
-    if key_ref not in CERTIFICATE_OF_KEY:  # key 04: its certificate could not follow
+    if key_ref not in CERTIFICATE_OF_KEY:  # key 04: its certificate would no longer match
         raise ChangeRefused(Refusal.UNKNOWN_KEY)
     changed = card.with_key(key_ref, key)
     _require_possible(changed)
@@ -155,7 +155,7 @@ def _set_tries(card: LocalCard, change: SetTries) -> Outcome:
 
 
 def _reset(card: LocalCard) -> Outcome:
-    """Who the card is and what it attests with stays; all else is as it was made."""
+    """Restore the factory state; the card's identity and its attestation key stay."""
     both = (card.passcodes[KeyRef.PIN], card.passcodes[KeyRef.PUK])
     features = card.profile.features
     if not features.extensions or any(passcode.tries for passcode in both):
@@ -183,7 +183,7 @@ def _require_algorithm(card: LocalCard, algorithm: int) -> None:
 
 
 def _require_possible(card: LocalCard) -> None:
-    """Whether the card can show what it would become: before it is stored, or it is too late."""
+    """Check before a change is stored that the card still has a valid image."""
     try:
         card.image()
     except ValueError as error:

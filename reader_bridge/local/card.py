@@ -1,4 +1,4 @@
-"""A local card as a value: all that outlives a session. What happens to it makes a new value."""
+"""A local card as a value: everything that survives a reset. Each change makes a new value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reader_bridge.local import private_keys
 from reader_bridge.local.certificates import LIFETIME
 from reader_bridge.local.profiles import Profile
 
-GLOBAL_PIN = b"654321"  # as everybody knows it
+GLOBAL_PIN = b"654321"  # well-known, as the other factory passcodes
 FACTORY_PASSCODES: Mapping[int, bytes] = {
     KeyRef.PIN: FACTORY_PIN,
     KeyRef.PUK: FACTORY_PUK,
@@ -26,14 +26,14 @@ FACTORY_PASSCODES: Mapping[int, bytes] = {
 
 @dataclass(frozen=True, slots=True)
 class Passcode:
-    """A passcode, and how often it may still be wrong."""
+    """A passcode, and how many tries it has left."""
 
     value: bytes = field(repr=False)  # without the padding of the APDU
     tries: int = TRIES
     most: int = TRIES  # after the right passcode
 
     def left(self, factory: bytes) -> TriesLeft:
-        """The answer to who asks."""
+        """The tries left, as a key result; `factory` is the passcode's factory value."""
         return TriesLeft(self.tries, self.most, self.value == factory)
 
 
@@ -48,14 +48,14 @@ class LocalKey:
     imported: bool = False
 
     def shown(self) -> CardKey:
-        """What the card knows of it. Raises BadKey for a damaged one."""
+        """What the card knows of the key. Raises BadKey if the key is damaged."""
         public = private_keys.public_template(self.algorithm, self.private)
         return CardKey(self.algorithm, public, self.pin_policy, self.touch_policy, self.imported)
 
 
 @dataclass(frozen=True, slots=True)
 class Attester:
-    """The key that attests others, and its certificate, DER. A reset leaves both."""
+    """The key that attests others, and its certificate in DER. A reset keeps both."""
 
     key: LocalKey
     certificate: bytes = field(repr=False)
@@ -63,7 +63,7 @@ class Attester:
 
 @dataclass(frozen=True, slots=True)
 class LocalCard:
-    """Everything of a card."""
+    """The complete state of a card."""
 
     profile: Profile
     serial: str
@@ -78,7 +78,7 @@ class LocalCard:
     verifiable_certificate: bytes = field(default=b"", repr=False)
 
     def image(self) -> CardImage:
-        """What the card shows. Raises ValueError for what no card can be."""
+        """The card's image. Raises ValueError if no card can have this state."""
         features = replace(self.profile.features, management_algorithm=self.management_algorithm)
         return CardImage(
             serial=self.serial,
@@ -90,16 +90,16 @@ class LocalCard:
         )
 
     def with_passcode(self, key_ref: int, passcode: Passcode) -> LocalCard:
-        """With one passcode replaced."""
+        """A copy with one passcode replaced."""
         return replace(self, passcodes={**self.passcodes, key_ref: passcode})
 
     def with_key(self, key_ref: int, key: LocalKey | None) -> LocalCard:
-        """With one key replaced, or removed."""
+        """A copy with one key replaced, or removed."""
         others = {other: kept for other, kept in self.keys.items() if other != key_ref}
         return replace(self, keys=others if key is None else {**others, key_ref: key})
 
     def with_object(self, tag: int, contents: bytes) -> LocalCard:
-        """With one data object replaced; empty contents remove it."""
+        """A copy with one data object replaced; empty contents remove it."""
         others = {other: kept for other, kept in self.objects.items() if other != tag}
         return replace(self, objects={**others, tag: contents} if contents else others)
 
@@ -114,7 +114,7 @@ def factory_passcodes(profile: Profile) -> dict[int, Passcode]:
 
 
 def factory_objects(card: LocalCard) -> dict[int, bytes]:
-    """The data objects of a card without keys: who it is, and what opens it."""
+    """The data objects of a card without keys."""
     expiry = f"{card.made + LIFETIME:%Y%m%d}"
     objects: dict[int, bytes] = {
         ObjectTag.CHUID: encode.chuid(card.guid, expiry),
@@ -122,7 +122,8 @@ def factory_objects(card: LocalCard) -> dict[int, bytes]:
         ObjectTag.DISCOVERY: encode.discovery(global_pin=card.profile.features.global_pin),
         ObjectTag.KEY_HISTORY: encode.key_history(),
     }
-    if not card.profile.features.extensions:  # else Yubico's tools keep a secret there
+    # With the extensions, Yubico's tools keep a secret in the printed information.
+    if not card.profile.features.extensions:
         objects[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
             "cloudcard local", "Development", expiry, card.serial, "cloudcard"
         )

@@ -1,7 +1,7 @@
 """Certificates of a local card: self-signed ones, attestations, and those of secure messaging.
 
-All DER. None of them means anything to anybody: whoever has the card has its keys. Nothing here is
-random, so that the same keys have the same certificates: ECDSA as in RFC 6979.
+All are DER. They prove nothing, because the card's file holds its keys. Nothing here is random, so
+that the same keys have the same certificates: ECDSA follows RFC 6979.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEY_USAGES: Mapping[int, frozenset[str]] = {
     **dict.fromkeys(ESTABLISHMENT, ESTABLISHING),
 }
 AGREEING = (ec.EllipticCurvePrivateKey, X25519PrivateKey)
-ANYTHING = frozenset({"digital_signature", *ESTABLISHING})  # what an attested key may be for
+ANYTHING = frozenset({"digital_signature", *ESTABLISHING})  # the usages of an attested key
 
 PURPOSES: Mapping[int, tuple[x509.ObjectIdentifier, ...]] = {
     KeyRef.AUTHENTICATION: tuple(
@@ -50,8 +50,8 @@ HASHES: Mapping[int, SHA256 | SHA384] = {CipherSuite.CS2: SHA256(), CipherSuite.
 
 
 def of_key(key_ref: int, key: PrivateKey, signer: tuple[int, PrivateKey], now: datetime) -> bytes:
-    """The certificate of one of the card's keys, signed by itself or, as X25519 signs nothing, by
-    another one.
+    """The certificate of one of the card's keys. The key signs it itself, except for X25519, which
+    cannot sign: `signer` is then another key.
     """
     issuer_ref, issuer = signer
     wanted = KEY_USAGES[key_ref]
@@ -66,14 +66,14 @@ def of_key(key_ref: int, key: PrivateKey, signer: tuple[int, PrivateKey], now: d
 
 
 def of_attestation_key(key: PrivateKey, now: datetime) -> bytes:
-    """The certificate of the key that attests the others: an authority of its own."""
+    """The self-signed certificate of the key that attests the others."""
     name = _name("attestation")
     usages = frozenset({"key_cert_sign"})
     return _sign(_valid(_builder(name, name, key, usages, ca=True), now), key)
 
 
 def attest(key_ref: int, key: PrivateKey, attester: PrivateKey, authority: bytes) -> bytes:
-    """An attestation that a key was made on the card, as valid as the attester's certificate."""
+    """An attestation that a key was made on the card, for as long as the attester is valid."""
     issuer = x509.load_der_x509_certificate(authority)
     builder = (
         _builder(_name(f"attestation of {key_ref:02X}"), issuer.subject, key, ANYTHING)
@@ -84,7 +84,7 @@ def attest(key_ref: int, key: PrivateKey, attester: PrivateKey, authority: bytes
 
 
 def of_content_signer(suite: int, key: PrivateKey, now: datetime) -> bytes:
-    """The certificate of who signs the card verifiable certificate."""
+    """The certificate of the key that signs the card verifiable certificate."""
     name = _name("content signer")
     builder = _builder(name, name, key, frozenset({"digital_signature"}))
     purpose = x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)])
@@ -94,7 +94,7 @@ def of_content_signer(suite: int, key: PrivateKey, now: datetime) -> bytes:
 def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own: bytes) -> bytes:
     """The card verifiable certificate of key 04 (SP 800-73-5 part 2, 4.1.5).
 
-    `own` is the signer's certificate.
+    `own` is the signer's certificate. Raises TypeError if a key is not on an elliptic curve.
     """
     key = load(suite, private)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(
@@ -149,7 +149,7 @@ def _builder(
 
 
 def _serial(subject: x509.Name, key: PrivateKey) -> int:
-    """A number of its own for each subject and key."""
+    """A serial number that follows from subject and key."""
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     number = int.from_bytes(sha256(subject.public_bytes() + public).digest()[:SERIAL_BYTES])
     return number >> 1 | 1  # neither negative nor zero

@@ -1,8 +1,8 @@
-"""Private keys that follow from a seed, for cards of tests: whoever has the seed has the keys.
+"""Private keys that follow from a seed, for test cards: a person who has the seed has the keys.
 
-The bytes that `random` gives are all that decides. They are the scalar of an ECC key, drawn anew
-while it is none; the seed of a 25519 key; for RSA two odd numbers with their two highest bits set,
-from each of which the next prime is taken that goes with the exponent 65537.
+A key depends only on the bytes that `random` gives. For ECC they are the scalar, drawn again if it
+is invalid; for 25519 they are the seed. For RSA they are two numbers whose two highest bits are
+set, and each prime is the next one from there that fits the exponent 65537.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from private_keys.keys import BadKey, Random, load
 
 
 def derive(algorithm: int, random: Random) -> bytes:
-    """The private key of these random bytes, in the form of `ImportKey`."""
+    """The private key that follows from these random bytes, in the form of `ImportKey`."""
     algorithm = SUITE_ALGORITHM.get(algorithm, algorithm)
     if algorithm in MODULUS_BYTES:
         half = MODULUS_BYTES[algorithm] // 2
@@ -40,13 +40,13 @@ def _scalar(algorithm: int, random: Random) -> bytes:
         scalar = random(FIELD_BYTES[algorithm])
         try:
             load(algorithm, scalar)
-        except BadKey:  # zero, or beyond the order: once in 2**32 draws
+        except BadKey:  # zero or above the order: once in 2**32 draws
             continue
         return scalar
 
 
 def _prime(drawn: bytes) -> int:
-    """The first fitting prime from there on; the product of two has full length."""
+    """The first fitting prime from `drawn` on; the product of two such primes has full length."""
     highest = 0b11 << (8 * len(drawn) - 2)
     prime = int(gmpy2.next_prime(int.from_bytes(drawn) | highest))
     while gcd(prime - 1, PUBLIC_EXPONENT) != 1:

@@ -22,15 +22,15 @@ VERSION = 1
 
 
 class Damaged(ValueError):
-    """These bytes are no card that was written here."""
+    """These bytes are not a card's file, or have changed since it was written."""
 
 
 class TooNew(ValueError):
-    """A later version wrote them."""
+    """A later version of the program wrote the file."""
 
 
 def encode(card: LocalCard) -> bytes:
-    """The card's file."""
+    """The contents of the card's file."""
     body: Json = {
         "profile": card.profile.name,
         "serial": card.serial,
@@ -49,36 +49,36 @@ def encode(card: LocalCard) -> bytes:
 
 
 def decode(data: bytes) -> LocalCard:
-    """The card of a file. Raises Damaged or TooNew."""
+    """The card in a file. Raises Damaged or TooNew."""
     try:
         card = _card(_body(data))
         card.image()
     except (Damaged, TooNew):
         raise
     except (ValueError, TypeError, RecursionError):
-        # not the error's own text, in which there may be a part of a key
+        # The error's own text is not shown, because it can hold a part of a key.
         raise Damaged("it cannot be read to its end") from None
     return card
 
 
 class _Fields:
-    """An object of JSON whose members have to be there, of the right kind. Raises Damaged."""
+    """A JSON object. Its methods raise Damaged if a member is missing or of the wrong kind."""
 
     def __init__(self, values: Json) -> None:
         if not isinstance(values, dict):
-            raise Damaged("no object")
+            raise Damaged("a JSON object is missing")
         self.values: Mapping[str, Json] = values
 
     def text(self, name: str) -> str:
         value = self._member(name)
         if not isinstance(value, str):
-            raise Damaged(f"{name} is no text")
+            raise Damaged(f"{name} is not a text")
         return value
 
     def number(self, name: str) -> int:
         value = self._member(name)
         if not isinstance(value, int):
-            raise Damaged(f"{name} is no number")
+            raise Damaged(f"{name} is not a number")
         return value
 
     def octets(self, name: str) -> bytes:
@@ -94,7 +94,7 @@ class _Fields:
         return None if self._member(name) is None else self.fields(name)
 
     def members(self, read: Callable[[_Fields, str], Value]) -> dict[int, Value]:
-        """Each member by its number, which is written in hexadecimal digits."""
+        """The members by number; their names are hexadecimal digits."""
         return {int(name, 16): read(self, name) for name in self.values}
 
     def _member(self, name: str) -> Json:
@@ -108,7 +108,7 @@ def _body(data: bytes) -> _Fields:
     if whole.text("format") != FORMAT:
         raise Damaged("it is the file of something else")
     if whole.number("version") > VERSION:
-        raise TooNew(f"it has format {whole.number('version')}, and {VERSION} is known")
+        raise TooNew(f"it has format {whole.number('version')}; this program knows {VERSION}")
     body = whole.fields("card")
     if not compare_digest(whole.text("sha256"), _digest(body.values)):
         raise Damaged("its contents have changed since they were written")
@@ -118,7 +118,7 @@ def _body(data: bytes) -> _Fields:
 def _card(body: _Fields) -> LocalCard:
     profile = body.text("profile")
     if profile not in PROFILES:
-        raise TooNew(f"its profile {profile!r} is not known")
+        raise TooNew(f"its profile {profile!r} is unknown")
     attester = body.optional_fields("attester")
     return LocalCard(
         profile=PROFILES[profile],
@@ -182,5 +182,5 @@ def _text(value: bytes) -> str:
 
 
 def _digest(body: Json) -> str:
-    """Against damage, not against people: over the contents without their spacing."""
+    """SHA-256 over the contents without spacing. It detects damage, not deliberate changes."""
     return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One value in one file, replaced as a whole: whatever ends the process, the file holds the old
+"""One value in one file, replaced as a whole: however the process ends, the file holds the old
 value or the new one.
 """
 
@@ -14,22 +14,22 @@ from types import TracebackType
 
 OWNER_ONLY = 0o600
 OTHERS = 0o077
-LARGEST = 4 * 1024 * 1024  # bytes; what is larger was not written here
+LARGEST = 4 * 1024 * 1024  # bytes; a larger file was not written here
 
-# Each on the platforms that know it
+# Flags that only some platforms have
 _NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # else a pipe would be waited for
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # otherwise a pipe would block
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
 class FileRefused(Exception):
-    """The file cannot be used; the text says what to do. It was left as it is."""
+    """The file cannot be used and was not changed; the text says what to do."""
 
 
 class FileStore:
-    """A file that this process has to itself.
+    """A file that only this process uses.
 
-    Beside FILE it has FILE.lock, which says that it is in use, and during a write FILE.new.
+    Beside FILE there is FILE.lock, which locks it, and during a write FILE.new.
     """
 
     def __init__(self, path: Path, lock: sqlite3.Connection) -> None:
@@ -39,8 +39,8 @@ class FileStore:
 
     @classmethod
     def take(cls, path: Path) -> FileStore:
-        """Take the file for this process; raises FileRefused."""
-        real = path.resolve()  # a link stays a link: what it leads to is replaced
+        """Lock the file for this process. Raises FileRefused if that is not possible."""
+        real = path.resolve()  # a link stays a link; its target is replaced
         return cls(real, _take(real))
 
     def __enter__(self) -> FileStore:
@@ -55,11 +55,11 @@ class FileStore:
         self.close()
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Release the file for other processes."""
         self._lock.close()
 
     def load(self) -> bytes | None:
-        """The value; None if there is no file yet."""
+        """The value; None if there is no file yet. Raises FileRefused."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _BINARY)
         except FileNotFoundError:
@@ -72,16 +72,16 @@ class FileStore:
         finally:
             os.close(descriptor)
         if len(value) > LARGEST:
-            raise FileRefused(f"{self.path} is larger than any that was written here")
+            raise FileRefused(f"{self.path} is larger than any file that cloudcard writes")
         return value
 
     def save(self, value: bytes) -> None:
-        """Replace the value; it is on the disk when this returns.
+        """Replace the value; when this returns, the value is on the disk.
 
-        Raises OSError; the file then holds the value before, or the new one.
+        Raises OSError; the file then holds the previous value or the new one.
         """
         with suppress(FileNotFoundError):
-            os.unlink(self._draft)  # of a process that was ended while it wrote
+            os.unlink(self._draft)  # left by a process that ended while it wrote
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
         descriptor = os.open(self._draft, flags, OWNER_ONLY)
         try:
@@ -94,31 +94,33 @@ class FileStore:
 
 
 def _take(path: Path) -> sqlite3.Connection:
-    """Take the file for this process; the kernel gives it back however the process ends.
+    """Lock the file for this process; the kernel releases the lock however the process ends.
 
-    A lock of SQLite's, because that is the same on every platform.
+    SQLite makes the lock, because it works in the same way on every platform.
     """
     if not path.parent.is_dir():
-        raise FileRefused(f"{path.parent} is no folder: make it first")
+        raise FileRefused(f"{path.parent} is not a folder: create it first")
     name = path.with_name(path.name + ".lock")
     try:
         _make_private(name)
         lock = sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
-        raise FileRefused(f"{name} cannot be made ({error}): choose a folder of yours") from error
+        raise FileRefused(
+            f"{name} cannot be created ({error}): choose a folder in which you can write"
+        ) from error
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
         lock.close()
         raise FileRefused(
-            f"{path} cannot be taken ({error}): another process uses it; stop that first"
+            f"{path} cannot be locked ({error}): another process uses it; stop that process first"
         ) from None
     return lock
 
 
 def _make_private(path: Path) -> None:
-    """Make an empty file. One that is there is not opened: to close it again would give back this
-    process's lock on it (POSIX, fcntl).
+    """Create an empty file, unless it exists. An existing file is not opened, because closing it
+    would release this process's lock on it (POSIX, fcntl).
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
@@ -126,14 +128,14 @@ def _make_private(path: Path) -> None:
 
 def _require_private(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise FileRefused(f"{path} is no file")
+        raise FileRefused(f"{path} is not a regular file")
     if sys.platform == "win32":
-        return  # whose folders of a user are closed to others
+        return  # Windows closes a user's folders to others
     if found.st_uid != os.geteuid():
-        raise FileRefused(f"{path} belongs to another user: it may not be what was written here")
+        raise FileRefused(f"{path} belongs to another user, who can have changed it: use your own")
     if found.st_mode & OTHERS:
         raise FileRefused(
-            f"{path} holds private keys, and others can read or write it: if you trust it still, "
+            f"{path} holds private keys, and others can read or write it: if you still trust it, "
             f"run `chmod 600 {path}`"
         )
 
@@ -152,7 +154,7 @@ def _write(descriptor: int, value: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Keep the new name through a power cut; Windows keeps it by itself."""
+    """Make sure that the new name survives a power cut; on Windows it does by itself."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)

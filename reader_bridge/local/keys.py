@@ -1,6 +1,6 @@
-"""The key service of a card on this computer, for development and tests: nobody is asked.
+"""The key service of a local card, for development and tests: it needs no approval.
 
-Not for anything that matters: whoever has the process, or the card's file, has the keys.
+It does not protect its keys: anybody who can read the process's memory or the card's file has them.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ SECRET_BYTES = 32
 
 
 def _forget(_card: LocalCard) -> None:
-    """For a card that nobody keeps."""
+    """Do not store the card."""
 
 
 class LocalKeys:
     """The keys and passcodes of one card, which approves everything at once.
 
-    `save` stores each new state before what has come of it is answered. It raises OSError, and has
-    then stored the new state or left the one before.
+    `save` stores each new state before the result is returned. If it raises OSError, it has stored
+    the new state or kept the previous one.
     """
 
     def __init__(self, card: LocalCard, random: Random, save: Save = _forget) -> None:
@@ -68,23 +68,23 @@ class LocalKeys:
         self._save = save
         self._secret = random(SECRET_BYTES)  # proofs end with the process, or a reset
         self._challenge: management_key.Challenge | None = None
-        self._lock = threading.Lock()  # a cancelled request may still be on its way
+        self._lock = threading.Lock()  # a cancelled request can still be running
 
     @property
     def card(self) -> LocalCard:
-        """The card as it is now."""
+        """The present state of the card."""
         return self._card
 
     @property
     def image(self) -> CardImage:
-        """What the card shows now. Raises ValueError for what no card can be."""
+        """The present image of the card. Raises ValueError if no card can have this state."""
         return self._card.image()
 
     def reset(self) -> None:
-        """Nothing of a card for tests ends with its reset."""
+        """Do nothing: this key service keeps nothing that ends with a reset."""
 
     def perform(self, request: KeyRequest, cancellation: Cancellation | None = None) -> KeyResult:
-        """Do it at once. One that is cancelled before anything was stored changes nothing."""
+        """Perform a request at once. If it is cancelled before its first save, nothing changes."""
         cancellation = cancellation or Cancellation()
         with self._lock:
             try:
@@ -97,7 +97,7 @@ class LocalKeys:
                 return Refusal.UNAVAILABLE
 
     def _store(self, steps: Steps, cancellation: Cancellation) -> KeyResult:
-        """Go through a request's steps: the one place where the card's state changes."""
+        """Store a request's states, one after the other; only here does the card's state change."""
         try:
             state = next(steps)
             if cancellation.requested:
@@ -121,7 +121,7 @@ class LocalKeys:
             case AnswerChallenge():
                 return self._answer_challenge(request)
             case ApplicationRequest():
-                return Refusal.UNKNOWN_KEY  # this card has PIV alone
+                return Refusal.UNKNOWN_KEY  # a local card has only PIV
             case AttestKey(key_ref=key_ref):
                 return administration.attestation(self._card, key_ref)
             case _:
@@ -168,7 +168,8 @@ class LocalKeys:
         return sent
 
     def _answer_challenge(self, request: AnswerChallenge) -> KeyResult:
-        challenge, self._challenge = self._challenge, None  # first
+        # The challenge is spent before the answer is compared.
+        challenge, self._challenge = self._challenge, None
         if challenge is None or not challenge.is_answered_by(request.algorithm, request.response):
             return Refusal.DENIED
         block = request.challenge
@@ -194,12 +195,14 @@ class LocalKeys:
             raise ChangeRefused(Refusal.PASSCODE_NEEDED)
 
     def _passcode_proof(self) -> bytes:
-        """As good as long as the passcodes stay the same."""
+        """The proof of a right passcode, valid as long as the passcodes stay the same."""
         known = (passcode.value for _, passcode in sorted(self._card.passcodes.items()))
         return self._proof("passcode", *known)
 
     def _administrator_proof(self) -> bytes:
-        """As good until the card is reset: ykman replaces the management key and goes on."""
+        """The administrator's proof, valid until RESET restores the factory state. It outlives the
+        management key, because ykman replaces the key and continues.
+        """
         return self._proof("administrator")
 
     def _proof(self, what: str, *values: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""New local cards."""
+"""Makes new local cards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reader_bridge.local.card import (
 )
 from reader_bridge.local.profiles import PROFILES, Profile
 
-Generate: TypeAlias = Callable[[int], bytes]  # a private key of an algorithm
+Generate: TypeAlias = Callable[[int], bytes]  # makes a private key of an algorithm
 
 MADE_KEYS = (
     KeyRef.AUTHENTICATION,
@@ -30,7 +30,7 @@ MADE_KEYS = (
     KeyRef.KEY_MANAGEMENT,
     KeyRef.CARD_AUTHENTICATION,
 )
-NOT_VENDORS = 0x8000_0000  # serials from here on are on no vendor's card
+NOT_VENDORS = 0x8000_0000  # no vendor uses serial numbers from here on
 
 
 def new_card(
@@ -41,9 +41,9 @@ def new_card(
     retired: int = 0,
     generate: Generate = private_keys.generate,
 ) -> LocalCard:
-    """A card of its own kind. Keys of 25519 sign by Ed25519 and establish keys by X25519.
+    """A new card of a profile. With 25519, keys sign by Ed25519 and establish keys by X25519.
 
-    `algorithm` and `retired`, the number of retired keys, are for profiles that have keys.
+    `algorithm`, and `retired`, the number of retired keys, apply only to profiles with keys.
     """
     guid = _guid(random)
     blank = LocalCard(
@@ -99,7 +99,7 @@ def _certificates(keys: Mapping[int, LocalKey], now: datetime) -> dict[int, byte
 
 
 def _with_secure_messaging(card: LocalCard, suite: int, generate: Generate) -> LocalCard:
-    """With key 04, its certificate, and that of who has signed it."""
+    """A copy with key 04, its certificate, and the certificate of the signer."""
     signer = private_keys.load(suite, generate(suite))
     own = certificates.of_content_signer(suite, signer, card.made)
     private = generate(suite)

@@ -1,4 +1,4 @@
-"""The management key of a local card: blocks under key 9B, and the challenge to its owner."""
+"""The management key of a local card: enciphers blocks under key 9B, and makes challenges."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from private_keys.keys import Random
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One that waits for its answer."""
+    """A challenge that waits for its answer."""
 
     algorithm: int
     answer: bytes = field(repr=False)
 
     def is_answered_by(self, algorithm: int, response: bytes) -> bool:
-        """Whether the answer is right; the same time for every wrong one."""
+        """Whether the answer is right. The comparison takes constant time."""
         return compare_digest(response, self.answer) and algorithm == self.algorithm
 
 
 def challenge(
     algorithm: int, key: bytes, random: Random, *, enciphered: bool
 ) -> tuple[Challenge, bytes]:
-    """A new challenge, and the block that is sent: a witness (enciphered), or a plain one."""
+    """A new challenge, and the block to send: a witness if `enciphered`, or a plain challenge."""
     plain = random(BLOCK_BYTES[algorithm])
     cipher = encipher(algorithm, key, plain)
     if enciphered:
@@ -39,7 +39,7 @@ def challenge(
 
 
 def encipher(algorithm: int, key: bytes, block: bytes) -> bytes:
-    """One block (SP 800-73-5 part 2, 3.2.4: each command holds a single one)."""
+    """Encipher one block; each command holds a single one (SP 800-73-5 part 2, 3.2.4)."""
     chosen = TripleDES(key) if algorithm == Cipher.TDEA else AES(key)
     encryptor = ciphers.Cipher(chosen, ECB()).encryptor()  # noqa: S305 (one block, which is random)
     return encryptor.update(block) + encryptor.finalize()

@@ -1,6 +1,7 @@
-"""Passcodes of a local card: generators of the states to be stored, in that order.
+"""Passcodes of a local card: generators of the states to be stored, in order.
 
-A try is spent, and stored, before the comparison: to end the process is no way to guess on.
+A spent try is stored before the passcode is compared, so that ending the process does not give an
+attacker another guess.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Checked: TypeAlias = Generator[LocalCard, None, "LocalCard | TriesLeft | Refusal
 
 
 def status(card: LocalCard, key_ref: int) -> TriesLeft | Refusal:
-    """How many tries a passcode has left; spends none."""
+    """How many tries a passcode has left; this does not spend one."""
     passcode = card.passcodes.get(key_ref)
     if passcode is None:
         return Refusal.UNKNOWN_KEY
@@ -27,7 +28,7 @@ def status(card: LocalCard, key_ref: int) -> TriesLeft | Refusal:
 
 
 def check(card: LocalCard, key_ref: int, value: bytes) -> Checked:
-    """Compare a passcode; returns the card with its tries restored, not stored yet."""
+    """Compare a passcode; return the card with its tries restored, which is not stored yet."""
     passcode = card.passcodes.get(key_ref)
     if passcode is None:
         return Refusal.UNKNOWN_KEY
@@ -41,7 +42,7 @@ def check(card: LocalCard, key_ref: int, value: bytes) -> Checked:
 
 
 def verify(card: LocalCard, key_ref: int, value: bytes) -> Checked:
-    """Compare a passcode; the card with its tries restored."""
+    """Compare a passcode; return the card with its tries restored, which is stored."""
     checked = yield from check(card, key_ref, value)
     if isinstance(checked, LocalCard):
         yield checked
@@ -49,12 +50,12 @@ def verify(card: LocalCard, key_ref: int, value: bytes) -> Checked:
 
 
 def change(card: LocalCard, key_ref: int, old: bytes, new: bytes) -> Checked:
-    """Replace a passcode by means of itself."""
+    """Replace a passcode if `old` is right."""
     return (yield from _replace(card, (key_ref, old), key_ref, new))
 
 
 def reset(card: LocalCard, key_ref: int, puk: bytes, new: bytes) -> Checked:
-    """Replace a passcode by means of the PUK, and restore its tries."""
+    """Replace a passcode and restore its tries if `puk` is right."""
     return (yield from _replace(card, (KeyRef.PUK, puk), key_ref, new))
 
 

@@ -1,5 +1,5 @@
-"""Private keys of a local card, by the algorithm that the card has for them: for key 04, that is a
-cipher suite. As bytes they have the form of `ImportKey`.
+"""Private keys of a local card, by the card's algorithm for them, which is a cipher suite for key
+04. As bytes they have the form of `ImportKey`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ def generate(algorithm: int) -> bytes:
 
 
 def load(algorithm: int, private: bytes) -> PrivateKey:
-    """A key from its bytes, as they were checked. Raises BadKey where they cannot be one."""
+    """The key that checked bytes encode. Raises BadKey if they cannot be a key."""
     return keys.load(SUITE_ALGORITHM.get(algorithm, algorithm), private)
 
 
 def check(algorithm: int, private: bytes) -> None:
-    """Whether bytes from elsewhere are a key of that algorithm, and a sound one. Raises BadKey."""
+    """Raise BadKey unless bytes from elsewhere are a sound key of that algorithm."""
     importing.load(algorithm, private)
 
 
 def public_template(algorithm: int, private: bytes) -> bytes:
-    """What stands inside template 7F49 (SP 800-73-5 part 2, table 21)."""
+    """The contents of template 7F49 (SP 800-73-5 part 2, table 21)."""
     match load(algorithm, private):
         case rsa.RSAPrivateKey() as key:
             public = key.private_numbers().public_numbers
@@ -44,9 +44,9 @@ def public_template(algorithm: int, private: bytes) -> bytes:
 
 
 def use(algorithm: int, private: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
-    """Use a key once; see `private_keys.using.use`. A key of secure messaging agrees, no more.
+    """Use a key once; see `private_keys.using.use`. A key of secure messaging can only agree.
 
-    Raises BadKey for what is none, BadInput for what the key cannot do or take.
+    Raises BadKey if the bytes are not a key, and BadInput for a use or input that does not fit it.
     """
     if algorithm in SUITE_ALGORITHM and key_use is not KeyUse.AGREE:
         raise BadInput("a key of secure messaging cannot be used so")

@@ -1,4 +1,4 @@
-"""What local cards there are. A card in a file keeps its profile's name: none is ever taken out."""
+"""The profiles of local cards. None is ever removed, because a card's file names its profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from card_os.piv.names import Algorithm, Cipher, CipherSuite
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a new card holds and can do."""
+    """What a new card contains and can do."""
 
     name: str
     title: str  # for people

@@ -1,1 +1,1 @@
-"""Keys at the keystore: what the card asks, as calls over gRPC."""
+"""Keys at the keystore: the card's key requests become calls over gRPC."""

@@ -1,7 +1,7 @@
-"""What an administrator of the card asks for, as calls to the keystore.
+"""An administrator's requests as calls to the keystore.
 
-None is repeated: it may have been made although its answer was lost, and then a challenge is spent,
-or a key is another. The application repeats its command.
+No call is repeated: the keystore can have performed it although its answer was lost, and then a
+challenge is spent or a key is replaced. The application can repeat its command.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote.refusals import refusal
 from reader_bridge.remote.stub import Stub
 
-# RSA keys of 4096 bits take seconds to make, and the keystore makes few at once.
+# An RSA key of 4096 bits takes seconds to make, and the keystore makes only a few at a time.
 MAKING_SECONDS = 60.0
 
 
 class RemoteAdministration:
-    """Changes of one card."""
+    """The administration of one card at the keystore."""
 
     def __init__(self, channel: grpc.Channel, card_serial: str) -> None:
         self._service = administration_pb2_grpc.AdministrationServiceStub(channel)
         self._stub = Stub(card_serial)
 
     def perform(self, request: AdministrationRequest) -> KeyResult:
-        """Bring a request to the keystore."""
+        """Perform a request at the keystore; errors become refusals."""
         try:
             return self._perform(request)
         except grpc.RpcError as error:
             return refusal(error)
-        except ValueError:  # a number that no message can hold
+        except ValueError:  # a number that does not fit into the message
             return Refusal.MALFORMED
 
     def _perform(self, request: AdministrationRequest) -> KeyResult:
@@ -153,7 +153,7 @@ class RemoteAdministration:
 
 
 def card_key(key: workstation_pb2.CardKey) -> CardKey:
-    """A key as the card knows it; raises ValueError for policies that no key has."""
+    """What the card knows of a key. Raises ValueError for an unknown policy."""
     return CardKey(
         algorithm=int(key.algorithm),
         public=key.public_key,

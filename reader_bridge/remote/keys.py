@@ -1,4 +1,4 @@
-"""The key service at the keystore: the card's requests as calls over gRPC."""
+"""The key service at the keystore: the card's key requests become calls over gRPC."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from reader_bridge.tasks import Cancellation
 
 Channel: TypeAlias = approval_pb2.Channel.ValueType
 
-USUAL_TRIES = 3  # after the right passcode, where the keystore does not say
+USUAL_TRIES = 3  # after the right passcode, if the keystore does not say
 
 PUSH = approval_pb2.CHANNEL_PUSH
 QR = approval_pb2.CHANNEL_QR
@@ -53,9 +53,9 @@ log = structlog.get_logger()
 class RemoteKeys:
     """The keys and passcodes of one card.
 
-    `channel` should notice by keepalive that the keystore has vanished. `channels` are the ways to
-    the holder's phone, `application` what the phone shows as the asking program. With `sessions`,
-    one that the keystore offers is asked for when the PIN has been given.
+    `channel` should use keepalive, to notice if the keystore vanishes. `channels` are the approval
+    channels, and `application` is the asking application's name on the phone. With `sessions`, a
+    session that the keystore offers is asked for when the PIN is verified.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RemoteKeys:
         self._session = RemoteSession(self._service, self._new_operation)
 
     def get_card(self) -> CardImage:
-        """What the card shows. Raises grpc.RpcError, and ValueError for what no card can be."""
+        """The card's image. Raises grpc.RpcError, and ValueError if no card can have this image."""
         card = self._stub.call(self._service.GetCard, pb.GetCardRequest()).card
         if self._sessions:
             self._session.learn(card)
@@ -100,7 +100,7 @@ class RemoteKeys:
         )
 
     def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
-        """Bring a request to the keystore. An approval is waited for up to 130 seconds."""
+        """Perform a request at the keystore; it waits for an approval for up to 130 seconds."""
         match request:
             case UseKey(key_ref=KeyRef.SECURE_MESSAGING):
                 return self._agree(request)
@@ -109,12 +109,12 @@ class RemoteKeys:
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
                 return self._check(request, cancellation)
             case ApplicationRequest():
-                return Refusal.UNKNOWN_KEY  # the keystore has keys of PIV alone
+                return Refusal.UNKNOWN_KEY  # the keystore has only keys of PIV
             case _:
                 return self._administration.perform(request)
 
     def reset(self) -> None:
-        """The card was reset or taken out: its session ends."""
+        """End the card's session, because the card was reset or taken out."""
         self._session.end()
 
     def _check(self, request: PasscodeRequest, cancellation: Cancellation) -> KeyResult:
@@ -124,7 +124,7 @@ class RemoteKeys:
                 result = self._passcode(request)
                 break
             except grpc.RpcError as error:
-                # Told when to come back, as the keystore is busy: no try has been spent
+                # A busy keystore says when to call again, and has not spent a try.
                 asked = retry_seconds(error)
                 if asked is None or self._clock() + asked >= deadline:
                     return refusal(error)
@@ -138,11 +138,11 @@ class RemoteKeys:
         return result
 
     def _agree(self, request: UseKey) -> KeyResult:
-        """Nobody is asked, nothing is spent."""
+        """Agree on a secret with key 04, which needs no approval and spends nothing."""
         try:
             return self._stub.call(
-                self._service.AgreeOnSession,
-                pb.AgreeOnSessionRequest(cipher_suite=request.algorithm, point=request.input),
+                self._service.EstablishSessionKeys,
+                pb.EstablishSessionKeysRequest(cipher_suite=request.algorithm, point=request.input),
             ).secret
         except grpc.RpcError as error:
             return refusal(error)
@@ -158,7 +158,9 @@ class RemoteKeys:
         return result
 
     def _passcode(self, request: PasscodeRequest) -> KeyResult:
-        """A check may have cost a try although its answer was lost: it is never repeated."""
+        """Perform a passcode request. A check is never repeated, because it can have spent a try
+        although its answer was lost.
+        """
         service = self._service
         match request:
             case PasscodeStatus():
@@ -203,7 +205,7 @@ class RemoteKeys:
         )
 
     def _addressed(self, asked: pb.CreateOperationRequest) -> pb.CreateOperationRequest:
-        """With the card, and by which ways for which application its holder is asked."""
+        """Add the card, the asking application, and the approval channels."""
         asked.card_serial = self._stub.card_serial
         asked.application = self._application
         asked.channels.extend(self._channels)
@@ -218,7 +220,7 @@ class RemoteKeys:
 
 
 def new_traceparent(random: bytes) -> str:
-    """The start of a trace from 24 random bytes (W3C Trace Context, 3.2.2)."""
+    """The start of a distributed trace, from 24 random bytes (W3C Trace Context, 3.2.2)."""
     return f"00-{random[:16].hex()}-{random[16:24].hex()}-01"
 
 

@@ -1,7 +1,7 @@
-"""One approval at the keystore, for a use of a key or a session, from question to result.
+"""One operation at the keystore, for a use of a key or a session, from request to result.
 
-Create, show, watch, perform: each step can be repeated without harm, so a keystore that is killed
-and started again in between loses nothing.
+Its steps are create, show, watch and perform. Each can be repeated without harm, so nothing is lost
+if the keystore is killed and restarted in between.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Response = TypeVar("Response")
 State: TypeAlias = approval_pb2.OperationState.ValueType
 
 DEADLINE_SECONDS = 130.0  # the holder has 120
-ASK_SECONDS = 15.0  # nobody has been asked yet: a keystore that stays away is reported
+ASK_SECONDS = 15.0  # shorter, because the holder has not been asked yet
 WITHDRAW_SECONDS = 1.5
 TRACEPARENT = "traceparent"  # W3C Trace Context, 3.2
 FIRST_PAUSE = 0.1  # seconds between tries, doubled up to the longest
@@ -50,14 +50,14 @@ OUTCOMES: Mapping[Refusal, Outcome] = {
 
 
 def spread(seconds: float) -> float:
-    """At random from this up to twice as long: readers that were cut off together, or told together
-    when to come back, do not come back together.
+    """A random time from `seconds` to twice as long. So readers that were cut off together, or told
+    together when to call again, do not all call at once.
     """
     return seconds * random.uniform(1, 2)  # noqa: S311 (no secret)
 
 
 class Stopped(Exception):
-    """Nobody waits any more, or the keystore was out of reach for too long."""
+    """The result is no longer needed, or the keystore was out of reach for too long."""
 
     def __init__(self, why: Refusal) -> None:
         super().__init__(why.name)
@@ -65,7 +65,7 @@ class Stopped(Exception):
 
 
 class RemoteOperation:
-    """Asks the keystore for one use of a key and sees it through. Used once."""
+    """One operation, from its creation to its result. An instance is used once."""
 
     def __init__(
         self,
@@ -83,34 +83,34 @@ class RemoteOperation:
         self._deadline = clock() + DEADLINE_SECONDS
 
     def run(self, asked: pb.CreateOperationRequest) -> KeyResult:
-        """The result of a use, or why there is none. What did not end is withdrawn."""
+        """The result of a use, or why there is none. An unfinished operation is withdrawn."""
         performed = self._run(asked)
         if isinstance(performed, Refusal):
             return performed
         return performed.results[0] if performed.results else Refusal.UNAVAILABLE
 
     def open_session(self, asked: pb.CreateOperationRequest) -> pb.Session | None:
-        """The session that is asked for; None if it was refused or came to nothing."""
+        """The session that is asked for; None if it was refused or failed."""
         performed = self._run(asked)
         if isinstance(performed, Refusal) or not performed.HasField("session"):
             return None
         return performed.session
 
     def use_session(self, asked: pb.UseSessionRequest) -> pb.UseSessionResponse:
-        """Use a session; raises Stopped or grpc.RpcError."""
+        """Use a session. Raises Stopped or grpc.RpcError."""
         return self._repeat(self._stub.UseSession, asked, ASK_SECONDS)
 
     def _run(self, asked: pb.CreateOperationRequest) -> pb.PerformOperationResponse | Refusal:
         try:
             operation = self._repeat(self._stub.CreateOperation, asked, ASK_SECONDS).operation
         except Stopped as stopped:
-            # It may be there all the same, if its answer was lost. Then it rings until it expires,
-            # but nobody can use its approval: that takes this request's input.
+            # If only the answer was lost, the operation exists and rings until it expires. But its
+            # approval cannot be used, because that requires this request's input.
             return stopped.why
         except grpc.RpcError as error:
             return refusal(error)
         result: pb.PerformOperationResponse | Refusal = Refusal.UNAVAILABLE
-        outcome = Outcome.UNAVAILABLE  # stands if the screen fails
+        outcome = Outcome.UNAVAILABLE  # if the prompter fails
         ended = False
         try:
             self._show(operation, asked.card_serial)
@@ -139,7 +139,7 @@ class RemoteOperation:
             except grpc.RpcError as error:
                 if code(error) is not grpc.StatusCode.FAILED_PRECONDITION:
                     raise
-                state = self._decision(operation_id)  # it ended otherwise meanwhile: how?
+                state = self._decision(operation_id)  # it has ended in another way meanwhile
                 if state in USABLE:
                     raise
         return FINAL.get(state, (Refusal.UNAVAILABLE, Outcome.FAILED))
@@ -156,7 +156,7 @@ class RemoteOperation:
         )
 
     def _decision(self, operation_id: str) -> State:
-        """The first state that is not PENDING; a stream that is cut is opened again."""
+        """The first state that is not PENDING; an interrupted stream is opened again."""
         request = pb.WatchOperationRequest(operation_id=operation_id)
         for left in self._tries():
             try:
@@ -177,7 +177,7 @@ class RemoteOperation:
         request: Request,
         patience: float = DEADLINE_SECONDS,
     ) -> Response:
-        """Make a call that does no harm when repeated until it gets through."""
+        """Repeat a call until it succeeds; it must be safe to repeat."""
         for left in self._tries(patience):
             try:
                 return call(request, timeout=min(CALL_SECONDS, left), metadata=self._metadata)
@@ -186,7 +186,7 @@ class RemoteOperation:
         raise Stopped(Refusal.UNAVAILABLE)
 
     def _pause_or_raise(self, error: grpc.RpcError, left: float) -> None:
-        """Return when the call may be made again; raise its error where it may not."""
+        """Return when the call can be repeated; raise its error if it must not be."""
         asked = retry_seconds(error)
         if asked is None and code(error) not in TRANSIENT:
             raise error
@@ -196,7 +196,7 @@ class RemoteOperation:
             raise Stopped(Refusal.CANCELLED)
 
     def _tries(self, patience: float = DEADLINE_SECONDS) -> Iterator[float]:
-        """One turn a try, with growing pauses; yields the seconds left. Raises Stopped."""
+        """Yield the seconds left once for each attempt, with growing pauses. Raises Stopped."""
         pause = FIRST_PAUSE
         deadline = min(self._deadline, self._clock() + patience)
         while (left := deadline - self._clock()) > 0:
@@ -208,7 +208,7 @@ class RemoteOperation:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _withdraw(self, operation_id: str) -> None:
-        """Stop the phone's ringing. If this fails the operation expires."""
+        """Cancel the operation, so that the phone stops ringing. If this fails, it expires."""
         request = pb.CancelOperationRequest(operation_id=operation_id)
         with suppress(grpc.RpcError):
             self._stub.CancelOperation(request, timeout=WITHDRAW_SECONDS, metadata=self._metadata)

@@ -19,7 +19,7 @@ REFUSALS: Mapping[grpc.StatusCode, Refusal] = {
     grpc.StatusCode.NOT_FOUND: Refusal.UNKNOWN_KEY,
 }
 
-# The reasons that matter beyond their status
+# Reasons that say more than their status
 REASONS: Mapping[str, Refusal] = {
     "PASSCODE_NEEDED": Refusal.PASSCODE_NEEDED,
     "ADMINISTRATOR_NEEDED": Refusal.PASSCODE_NEEDED,
@@ -28,8 +28,8 @@ REASONS: Mapping[str, Refusal] = {
     "OVERLOADED": Refusal.UNAVAILABLE,
 }
 
-# The call may have come to nothing without the keystore's doing: it may be made again, if that
-# does no harm. A keystore that ends cuts its calls with any of these.
+# The call can have failed for a reason outside the keystore: it can be repeated if that does no
+# harm. A keystore that shuts down ends its calls with any of these.
 TRANSIENT = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -46,13 +46,15 @@ def code(error: grpc.RpcError) -> grpc.StatusCode:
 
 
 def refusal(error: grpc.RpcError) -> Refusal:
-    """Why there is no result; UNAVAILABLE for what is not a refusal of the keystore."""
+    """Why there is no result; UNAVAILABLE if the error is not a refusal by the keystore."""
     known = REASONS.get(reason(error))
     return known or REFUSALS.get(code(error), Refusal.UNAVAILABLE)
 
 
 def retry_seconds(error: grpc.RpcError) -> float | None:
-    """When the keystore, which did nothing, wants the same call again; None if it does not."""
+    """After how many seconds the keystore, which did nothing, wants the same call again; None if it
+    does not.
+    """
     retry = error_details_pb2.RetryInfo()
     if _unpack(error, retry):
         return float(retry.retry_delay.ToTimedelta().total_seconds())
@@ -60,7 +62,7 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
 
 
 def reason(error: grpc.RpcError) -> str:
-    """The keystore's word for why it refused; empty where the status comes without one."""
+    """The keystore's reason for its refusal; empty if the status comes without one."""
     info = error_details_pb2.ErrorInfo()
     return str(info.reason) if _unpack(error, info) else ""
 

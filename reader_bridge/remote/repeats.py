@@ -1,8 +1,8 @@
-"""Answers an application's automatic retry where the keystore cannot.
+"""Refuses an application's automatic retries while the keystore is out of reach.
 
-OpenSC sends a failed signature again at once, and pkcs11-tool a third and a fourth time, whatever
-the status word. What the holder refused the keystore refuses again. But while it is out of reach
-each retry would wait for it to the end, with the virtual reader blocked.
+OpenSC repeats a failed signature at once, and pkcs11-tool a third and a fourth time, whatever the
+status word. The keystore itself refuses the repetition of a use that the holder has refused. But
+while it is out of reach, each repetition would wait its full time and block the virtual reader.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from card_os.keys import UseKey
 from card_os.uses import KeyUse
 
-RETRY_SECONDS = 5.0  # programs retry within milliseconds; a person who tries anew takes longer
+RETRY_SECONDS = 5.0  # programs retry within milliseconds; people take longer
 
 
 class Repeats:
-    """Remembers the last use of a key that came to nothing. Of one card, one thread at a time."""
+    """Remembers the last failed use of a key of one card. One thread at a time can use it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -29,12 +29,12 @@ class Repeats:
         return self._failed == _asked(request) and self._clock() < self._until
 
     def remember(self, request: UseKey) -> None:
-        """Keep a failure for the retry; retries do not prolong it."""
+        """Remember a failure for a few seconds; retries do not extend them."""
         self._failed = _asked(request)
         self._until = self._clock() + RETRY_SECONDS
 
     def forget(self) -> None:
-        """Begin anew: the keystore is back."""
+        """Forget the failure, because the keystore is back."""
         self._failed = None
 
 

@@ -1,6 +1,7 @@
-"""A session of the authentication key: asked for when the PIN has been given, then used unasked.
+"""A session of the authentication key: it is asked for when the PIN is verified, and later uses
+need no further approval.
 
-What fails here never fails the card's command: without a session each use is asked for on its own.
+A failure here never fails the card's command: without a session each use asks for its own approval.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from reader_bridge.remote.refusals import reason, refusal
 from reader_bridge.tasks import Cancellation
 
 REQUEST_ID_BYTES = 16
-# Of a session that is no more: the use may be asked for on its own, for nothing came of it.
+# Reasons that a session has ended. Nothing was used, so the use can ask for an approval of its own.
 GONE = frozenset({"SESSION_CLOSED", "SESSION_NOT_FOUND"})
 
 KEY_USES: Mapping[KeyUse, approval_pb2.KeyUse.ValueType] = {
@@ -37,29 +38,30 @@ NewOperation: TypeAlias = Callable[[Cancellation], RemoteOperation]
 
 
 class RemoteSession:
-    """The session of one card, if it has one. Ended from the slot's thread, used from others."""
+    """The session of one card, if it has one. The slot's thread ends it; other threads use it."""
 
     def __init__(
         self, stub: workstation_pb2_grpc.WorkstationServiceStub, new_operation: NewOperation
     ) -> None:
         self._stub = stub
         self._new_operation = new_operation
-        self._lock = threading.Lock()  # over the two below
+        self._lock = threading.Lock()  # guards `_open` and `_card`
         self._open: pb.Session | None = None
-        self._card = 0  # counts resets: a session that comes too late is ended at once
+        self._card = 0  # counts resets: a session approved after a reset is ended at once
         self._offer: pb.SessionOffer | None = None
         self._algorithm: approval_pb2.Algorithm.ValueType = approval_pb2.ALGORITHM_UNSPECIFIED
 
     def learn(self, card: pb.Card) -> None:
-        """What the keystore offers for the authentication key, which is used at each log-on."""
+        """Take note of the session that the keystore offers for the authentication key."""
         keys = {key.key_ref: key.algorithm for key in card.keys}
         offers = (each for each in card.session_offers if each.key_ref == KeyRef.AUTHENTICATION)
         self._offer = next(offers, None)
         self._algorithm = keys.get(KeyRef.AUTHENTICATION, approval_pb2.ALGORITHM_UNSPECIFIED)
 
     def ask(self, asked: pb.CreateOperationRequest, cancellation: Cancellation) -> None:
-        """Ask the holder for the session that is offered, unless there is one; wait for the
-        decision. `asked` says for which card, and with which proof.
+        """Ask the holder for the offered session, unless one is open, and wait for the decision.
+
+        `asked` names the card and holds the passcode proof.
         """
         with self._lock:
             card, is_open = self._card, self._open is not None
@@ -80,7 +82,7 @@ class RemoteSession:
         self._close(opened.id)
 
     def use(self, request: UseKey, cancellation: Cancellation) -> KeyResult | None:
-        """The result of a use in the session; None if it is to be asked for on its own."""
+        """The result of a use in the session; None if the use needs an approval of its own."""
         with self._lock:
             session = self._open
         if session is None or not _is_of(session, request):
@@ -102,7 +104,7 @@ class RemoteSession:
         return used.results[0] if used.results else Refusal.UNAVAILABLE
 
     def end(self) -> None:
-        """Close the session, as the card was reset or taken out."""
+        """End the session, because the card was reset or taken out."""
         with self._lock:
             session, self._open = self._open, None
             self._card += 1
@@ -110,7 +112,7 @@ class RemoteSession:
             self._close(session.id)
 
     def _close(self, session_id: str) -> None:
-        """If this does not get through, the session ends by its time."""
+        """End the session at the keystore; if the call fails, the session expires."""
         request = pb.EndSessionRequest(session_id=session_id)
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
             self._stub.EndSession(request, timeout=WITHDRAW_SECONDS)

@@ -1,4 +1,4 @@
-"""Calls to the keystore about one card: each names the card, and has its time."""
+"""Calls to the keystore about one card: each names the card and has a time limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Response = TypeVar("Response")
 
 @dataclass(frozen=True, slots=True)
 class Stub:
-    """What all calls about one card have in common."""
+    """Makes calls about one card."""
 
     card_serial: str
 
@@ -32,7 +32,7 @@ class Stub:
         request: Request,
         seconds: float = CALL_SECONDS,
     ) -> Response:
-        """Make a call that can be made again, or whose loss costs nothing. Raises grpc.RpcError."""
+        """Make a call that can be repeated, or whose loss has no cost. Raises grpc.RpcError."""
         request.card_serial = self.card_serial
         return method(request, timeout=seconds)
 
@@ -42,10 +42,10 @@ class Stub:
         request: Request,
         seconds: float = CALL_SECONDS,
     ) -> Response:
-        """Make a call that is never repeated, as it may have been made although its answer was
-        lost. Raises grpc.RpcError.
+        """Make a call that must not be repeated, because it can have been performed although its
+        answer was lost. Raises grpc.RpcError.
 
-        Hence `wait_for_ready`: while the connection is being made again, the call waits unsent.
+        With `wait_for_ready` the call waits, unsent, while the connection is being restored.
         """
         request.card_serial = self.card_serial
         return method(request, timeout=seconds, wait_for_ready=True)

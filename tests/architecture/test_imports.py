@@ -53,7 +53,7 @@ RULES = (
     ),
     Rule("private_keys", IO | {"datetime"}),
     *(
-        Rule(  # the only doors to private keys
+        Rule(  # private keys are used in these two rooms alone
             package,
             frozenset({"private_keys"}),
             except_by=frozenset({"cloud_keystore.custody.backends", "reader_bridge.local"}),

@@ -10,6 +10,12 @@ from pathlib import Path
 GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"
 HEADINGS = ("word", "meaning", "in code", "avoid")
 NAME = re.compile(r"`([^`]+)`")
+ASIDE = re.compile(r"\([^)]*\)|`[^`]*`")
+PHRASE = re.compile(r"[A-Za-z]+ [A-Za-z]+")
+OTHERS_HAVE = (
+    "alone",
+    "for",
+)  # "channel alone": a word in one sense; "le for the number": for one thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,13 @@ class Word:
     names: tuple[str, ...]
     avoid: str
     avoided: tuple[str, ...]
+
+    @property
+    def phrases(self) -> Iterator[str]:
+        """What texts do not say for it, where two words of it are enough to know."""
+        for part in re.split("[,;:]", ASIDE.sub("", self.avoid)):
+            if PHRASE.fullmatch(part.strip()) and not set(part.split()) & set(OTHERS_HAVE):
+                yield part.strip()
 
 
 def read(text: str) -> Iterator[Word]:

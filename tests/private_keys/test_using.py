@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,19 +110,6 @@ def test_both_ways_to_sign_a_digest_agree(name: str) -> None:
     block = pow(int.from_bytes(signature), numbers.e, numbers.n).to_bytes(256)
     assert block.endswith(digest)
     assert using.use(RSA, KeyUse.SIGN, block, os.urandom) == signature
-
-
-@pytest.mark.parametrize("half", ["dmp1", "dmq1", "iqmp"])
-def test_a_faulty_half_is_not_told(half: str) -> None:
-    """Result and input of one fault give the factors away (Boneh, DeMillo, Lipton)."""
-    assert RSA.numbers is not None
-    whole = {name: getattr(RSA.numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
-    whole[half] ^= 2
-    numbers = rsa.RSAPrivateNumbers(public_numbers=RSA.numbers.public_numbers, **whole)
-    with pytest.raises(ArithmeticError, match="did not verify"):
-        using.use(
-            replace(RSA, numbers=numbers), KeyUse.DECRYPT, b"\0\2" + b"\x55" * 254, os.urandom
-        )
 
 
 @both_curves

@@ -194,5 +194,5 @@ def test_a_connection_to_itself_is_none() -> None:
 
 @pytest.mark.parametrize("port", [-1, 0, 0x10000])
 def test_what_is_no_port(port: int) -> None:
-    with pytest.raises(ValueError, match="no TCP port"):
+    with pytest.raises(ValueError, match="not a TCP port"):
         Slot(port, new_card().card, Ready(CannedKeys()), print)

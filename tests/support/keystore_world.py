@@ -26,22 +26,23 @@ from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
-from cloud_keystore.cards.image import CardImage, Images
+from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
-from cloud_keystore.cards.life import Cards
+from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
-from cloud_keystore.custody.credentials.management_keys import Management, encipher
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE, CardState
-from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
     STALLED_TIME,
@@ -52,7 +53,7 @@ from cloud_keystore.model.operations import (
     State,
 )
 from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
-from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.sessions import Session
@@ -66,7 +67,7 @@ from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.pki import authorities
-from cloud_keystore.storage import operations, tables
+from cloud_keystore.storage import operations, people, tables
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.approving import Private, sign
@@ -78,7 +79,21 @@ DATABASE = "keystore.db"
 RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
+OPERATOR = Actor(ActorKind.OPERATOR, "0192")
 NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
+
+
+PC = Identity(  # of which the database knows nothing
+    "pc",
+    Role.WORKSTATION,
+    IdentityState.ACTIVE,
+    "PC",
+    "",
+    None,
+    None,
+    None,
+    datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
+)
 
 
 @dataclass
@@ -123,7 +138,7 @@ class World:
     people: People
     enrolment: Enrolment
     issuing: Issuing
-    cards: Cards
+    cards: Life
     organisations: Organisations
     passcodes: Passcodes
     asking: Asking
@@ -132,7 +147,7 @@ class World:
     sessions: UsingSessions
     secure_messaging: SecureMessaging
     renewal: Renewal
-    management: Management
+    management_keys: ManagementKeys
     administration: Administration
     devices: Devices
     identities: Identities
@@ -167,36 +182,41 @@ class World:
 
     def operator(self) -> Enrolled:
         """An operator of the registration authority."""
-        return self.enrol(self.people.add_operator("Olga").text)
+        return self.enrol(self.people.add_operator("Olga", actor=OPERATOR).text)
 
-    def journal(self, *kinds: Kind) -> list[Event]:
+    def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds, or all."""
         with self.database.read() as connection:
             rows = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
-            events = [decode(entry) for entry in rows.scalars()]
-        return [event for event in events if not kinds or event.kind in kinds]
+            told = [decode(line) for line in rows.scalars()]
+        return [entry for entry in told if not kinds or entry.kind in kinds]
 
     def auditor(self) -> Identity:
         """Somebody who reads the journal."""
-        return self.enrol(self.people.add_auditor("Aude").text).identity
+        return self.enrol(self.people.add_auditor("Aude", actor=OPERATOR).text).identity
 
     def take_in(self) -> int:
         """Take the journal's entries into its tree, as the service does every second."""
         return sequencing.take_in_all(self.database, self.reading.log, self.clock())
 
     def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
-        return self.enrol(self.people.add_workstation(name, "Ward 7")[1].text)
+        return self.enrol(self.people.add_workstation(name, "Ward 7", actor=OPERATOR)[1].text)
 
     def user(self, name: str = "Ada Byron", upn: str = "", sid: str = "") -> tuple[User, Enrolled]:
         """A person with a phone."""
-        user, token = self.people.add_user(name, "", upn, sid)
+        user, token = self.people.add_user(name, "", upn, sid, actor=OPERATOR)
         return user, self.enrol(token.text)
+
+    def phone_of(self, user: User) -> Identity:
+        """The person's oldest device."""
+        with self.database.read() as connection:
+            return people.list_devices(connection, user.id)[0]
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        made = self.issuing.issue(os.urandom(16), user.id, profile).card
+        made = self.issuing.issue(os.urandom(16), user.id, profile, actor=OPERATOR).card
         if made.state is CardState.PENDING:
-            self.passcodes.set_first(made.serial, PASSCODE, user.id)
+            self.passcodes.set_first(made.serial, PASSCODE, self.phone_of(user))
         return made.serial
 
     def image(self, serial: str) -> CardImage:
@@ -206,16 +226,16 @@ class World:
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
         passcode = FACTORY_PASSCODES[KeyRef.PIN] if factory else PASSCODE
-        outcome = self.passcodes.verify(serial, KeyRef.PIN, passcode, workstation.identity.id)
+        outcome = self.passcodes.verify(serial, KeyRef.PIN, passcode, workstation.identity)
         assert isinstance(outcome, Verified)
         return outcome.proof
 
     def administrator(self, serial: str, workstation: Enrolled) -> Administrator:
         """Who knows the factory's management key."""
-        at = (serial, Cipher.AES_192, workstation.identity.id)
-        challenge = self.management.request_challenge(*at, enciphered=False)
+        at = (serial, Cipher.AES_192, workstation.identity)
+        challenge = self.management_keys.request_challenge(*at, enciphered=False)
         response = encipher(Cipher.AES_192, factory_key(Cipher.AES_192), challenge)
-        proof = self.management.answer_challenge(*at, response, b"").proof
+        proof = self.management_keys.answer_challenge(*at, response, b"").proof
         return Administrator(serial, proof, workstation.identity)
 
     def ask(
@@ -265,7 +285,7 @@ class World:
 
     def set_policy(self, policy: Policy, organisation_id: str = "", profile: str = "") -> str:
         """Put a policy in force; returns its name."""
-        operator = self.enrol(self.people.add_operator("Operator").text).identity
+        operator = self.enrol(self.people.add_operator("Operator", actor=OPERATOR).text).identity
         return self.organisations.set_policy(organisation_id, profile, policy, operator).name
 
     def session(
@@ -336,7 +356,7 @@ def new_world(
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast)
     renewal = Renewal(clock, os.urandom, authority)
-    management = Management(database, seal, clock, os.urandom)
+    management_keys = ManagementKeys(database, seal, clock, os.urandom)
     return World(
         database=database,
         clock=clock,
@@ -344,7 +364,7 @@ def new_world(
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
         issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
-        cards=Cards(database, clock, woken.extend),
+        cards=Life(database, clock, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
@@ -356,9 +376,17 @@ def new_world(
         sessions=UsingSessions(database, seal, clock, os.urandom, custody),
         secure_messaging=SecureMessaging(database, clock, custody),
         renewal=renewal,
-        management=management,
+        management_keys=management_keys,
         administration=Administration(
-            database, seal, clock, os.urandom, custody, renewal, management, passcodes, woken.extend
+            database,
+            seal,
+            clock,
+            os.urandom,
+            custody,
+            renewal,
+            management_keys,
+            passcodes,
+            woken.extend,
         ),
         custody=custody,
         reading=Reading(database, clock, journal_key.load_or_make(database, seal)),

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from card_os.keys import KeyResult
-from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.journal import Entry, Kind, decode
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -87,11 +87,11 @@ class Replicas:
         pc = identity.enrol(token, self.folder / "pc", "workstation")
         return Ward(self, phone, pc, issued.card.serial)
 
-    def journal(self, *kinds: Kind) -> list[Event]:
+    def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds."""
         with psycopg.connect(self.url) as connection:
             rows = connection.execute("SELECT entry FROM journal ORDER BY id").fetchall()
-        return [event for (entry,) in rows if (event := decode(entry)).kind in kinds]
+        return [entry for (line,) in rows if (entry := decode(line)).kind in kinds]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag
 from cloud_keystore.cards.administration import Administrator
-from cloud_keystore.model.administration import Policies
+from cloud_keystore.model.cards import KeyPolicies
 from support.keystore_world import Enrolled, World, new_world
 from support.whole_cards import faults
 
@@ -61,14 +61,14 @@ def changes(world: World, serial: str, pc: Enrolled) -> dict[str, Change]:
         "write": lambda _, who: administration.write_object(who, ObjectTag.CCC, b"other"),
         "remove": lambda _, who: administration.write_object(who, ObjectTag.CCC, b""),
         "generate": lambda _, who: administration.generate_key(
-            who, 0x9A, Algorithm.ECC_P256, Policies()
+            who, 0x9A, Algorithm.ECC_P256, KeyPolicies()
         ),
         "import": lambda _, who: administration.import_key(
-            who, 0x9A, Algorithm.ECC_P256, bytes(range(1, 33)), Policies()
+            who, 0x9A, Algorithm.ECC_P256, bytes(range(1, 33)), KeyPolicies()
         ),
         "move": lambda _, who: administration.move_key(who, 0x9C, 0x82),
         "tries": lambda _, who: administration.set_tries(who, proof, 4, 5),
-        "reset": lambda _, who: administration.reset_card(who.card_serial, who.workstation.id),
+        "reset": lambda _, who: administration.reset_card(who.card_serial, who.workstation),
     }
 
 
@@ -116,9 +116,9 @@ def faults_of(world: World, serial: str) -> list[str]:
 
 def block(world: World, serial: str, pc: Enrolled) -> None:
     while world.passcodes.status(serial, KeyRef.PIN).tries_left:
-        world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity)
     while world.passcodes.status(serial, KeyRef.PUK).tries_left:
-        world.passcodes.reset(serial, b"99999999", b"123456", pc.identity.id)
+        world.passcodes.reset(serial, b"99999999", b"123456", pc.identity)
 
 
 if __name__ == "__main__":

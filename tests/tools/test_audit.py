@@ -28,14 +28,14 @@ from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
-from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
 from cloudcard_tools.audit.service import Head
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import channel
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
-from support.keystore_world import SESSIONS, TERMS, World, new_world
+from support.keystore_world import OPERATOR, SESSIONS, TERMS, World, new_world
 
 Export = list[Line]
 
@@ -56,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.use(session, pc)
     world.use(session, pc)
     world.take_in()
-    user, token = world.people.add_user("Bo", "")
+    user, token = world.people.add_user("Bo", "", actor=OPERATOR)
     bo = world.enrol_passkey(token.text)
     world.decide(world.ask(world.card(user), pc), bo)
     world.take_in()
@@ -80,7 +80,7 @@ def export(world: World) -> Export:
     exported: Export = [Header(log.origin, log.public_key, len(taken))]
     sizes = {int(note.split(b"\n")[1]): note for note in found}
     for row in taken:
-        exported.append(Entry(row.index or 0, row.entry))
+        exported.append(EntryLine(row.index or 0, row.entry))
         if (note := sizes.get((row.index or 0) + 1)) is not None:
             exported.append(Note(note))
     return [*exported, End(len(taken), len(found))]
@@ -104,7 +104,7 @@ def place(export: Export, *kinds: Kind) -> int:
     return max(
         at
         for at, line in enumerate(export)
-        if isinstance(line, Entry) and decode(line.entry).kind in kinds
+        if isinstance(line, EntryLine) and decode(line.entry).kind in kinds
     )
 
 
@@ -116,8 +116,8 @@ def resigned(export: Export, private: Ed25519PrivateKey, origin: str = "") -> Ex
     grown = tree.Frontier()
     made: Export = []
     for line in export[1:]:
-        if isinstance(line, Entry):
-            made.append(Entry(grown.size, line.entry))
+        if isinstance(line, EntryLine):
+            made.append(EntryLine(grown.size, line.entry))
             grown = grown.append(tree.leaf_hash(line.entry))
         elif isinstance(line, Note):
             head = Checkpoint(origin or header.origin, grown.size, grown.root)
@@ -133,10 +133,10 @@ def test_a_true_journal(world: World, export: Export) -> None:
     assert notes.open_(result.newest, world.reading.log.public_key).size == result.entries
 
 
-def changed(line: Line, old: bytes, new: bytes) -> Entry:
-    assert isinstance(line, Entry)
+def changed(line: Line, old: bytes, new: bytes) -> EntryLine:
+    assert isinstance(line, EntryLine)
     assert old in line.entry
-    return Entry(line.index, line.entry.replace(old, new, 1))
+    return EntryLine(line.index, line.entry.replace(old, new, 1))
 
 
 class TestTampering:
@@ -148,7 +148,7 @@ class TestTampering:
             in (
                 export[at].entry  # type: ignore[union-attr]
             )
-            else changed(export[at], b"device ", b"Device ")
+            else changed(export[at], b"device ", b"auditor ")
         )
         line, what = wrong(export)
         assert line > at
@@ -163,16 +163,16 @@ class TestTampering:
         del export[place(export, Kind.OPERATION_DENIED)]
         count = 0
         for at, line in enumerate(export):
-            if isinstance(line, Entry):
-                export[at] = Entry(count, line.entry)
+            if isinstance(line, EntryLine):
+                export[at] = EntryLine(count, line.entry)
                 count += 1
         assert "not those of this checkpoint" in wrong(export)[1]
 
     def test_entries_exchanged(self, export: Export) -> None:
         one, other = export[2], export[3]
-        assert isinstance(one, Entry)
-        assert isinstance(other, Entry)
-        export[2], export[3] = Entry(one.index, other.entry), Entry(other.index, one.entry)
+        assert isinstance(one, EntryLine)
+        assert isinstance(other, EntryLine)
+        export[2], export[3] = EntryLine(one.index, other.entry), EntryLine(other.index, one.entry)
         assert "not those of this checkpoint" in wrong(export)[1]
 
     def test_a_file_that_was_cut(self, export: Export) -> None:
@@ -235,15 +235,15 @@ class TestEvidence:
         first, second = (
             at
             for at, line in enumerate(export)
-            if isinstance(line, Entry)
+            if isinstance(line, EntryLine)
             and decode(line.entry).kind is Kind.OPERATION_APPROVED
             and decode(line.entry).details["approval_key"] == "native"
         )
         one, other = export[first], export[second]
-        assert isinstance(one, Entry)
-        assert isinstance(other, Entry)
+        assert isinstance(one, EntryLine)
+        assert isinstance(other, EntryLine)
         theirs = json.loads(other.entry)["evidence"]
-        export[first] = Entry(
+        export[first] = EntryLine(
             one.index, json.dumps({**json.loads(one.entry), "evidence": theirs}).encode()
         )
         found = [each.wrong for each in checked(resigned(export, KEY)).findings]
@@ -253,7 +253,7 @@ class TestEvidence:
         at = min(
             at
             for at, line in enumerate(export)
-            if isinstance(line, Entry) and decode(line.entry).kind is Kind.OPERATION_APPROVED
+            if isinstance(line, EntryLine) and decode(line.entry).kind is Kind.OPERATION_APPROVED
         )
         del export[at]
         found = [each.wrong for each in checked(resigned(export, KEY)).findings]
@@ -275,12 +275,12 @@ class TestEvidence:
     def test_other_evidence(self, export: Export, name: str) -> None:
         at = place(export, Kind.OPERATION_APPROVED)  # by a passkey
         entry = export[at]
-        assert isinstance(entry, Entry)
+        assert isinstance(entry, EntryLine)
         fields = json.loads(entry.entry)
         raw = bytearray(base64.b64decode(fields["evidence"][name]))
         raw[-1] ^= 1
         fields["evidence"][name] = base64.b64encode(raw).decode()
-        export[at] = Entry(entry.index, json.dumps(fields).encode())
+        export[at] = EntryLine(entry.index, json.dumps(fields).encode())
         found = [each.wrong for each in checked(resigned(export, KEY)).findings]
         assert found == ["the device's signature is not over this decision"]
 
@@ -289,7 +289,7 @@ class TestEvidence:
             min(
                 at
                 for at, line in enumerate(export)
-                if isinstance(line, Entry)
+                if isinstance(line, EntryLine)
                 and decode(line.entry).kind is Kind.IDENTITY_ENROLLED
                 and decode(line.entry).device_id
             )
@@ -340,7 +340,7 @@ def _small() -> tuple[bytes, bytes]:
     root = tree.root_of([tree.leaf_hash(entry)] * 2)
     note = notes.close(Checkpoint("o", 2, root), public, KEY.sign)
     exported: Export = [
-        Header("o", public, 2), Entry(0, entry), Entry(1, entry), Note(note), End(2, 1),
+        Header("o", public, 2), EntryLine(0, entry), EntryLine(1, entry), Note(note), End(2, 1),
     ]  # fmt: skip
     return "".join(lines.write(line) for line in exported).encode(), public
 
@@ -360,7 +360,7 @@ def test_a_line_without_end(tmp_path: Path) -> None:
 def packed(tmp_path: Path, world: World, export: Export) -> Path:
     """A pack of some entries."""
     log = world.reading.log
-    entries = [line for line in export if isinstance(line, Entry)]
+    entries = [line for line in export if isinstance(line, EntryLine)]
     leaves = [tree.leaf_hash(entry.entry) for entry in entries]
     newest = [line.note for line in export if isinstance(line, Note)][-1]
     some = [entries[1], *entries[-4:]]
@@ -368,7 +368,7 @@ def packed(tmp_path: Path, world: World, export: Export) -> Path:
     for entry in some:
         ranges = proofs.inclusion_ranges(entry.index, len(leaves))
         found = proofs.range_roots(leaves, ranges)
-        proved.append(Entry(entry.index, entry.entry, tuple(found[each] for each in ranges)))
+        proved.append(EntryLine(entry.index, entry.entry, tuple(found[each] for each in ranges)))
     head = Head(log.origin, log.public_key, newest, notes.open_(newest, log.public_key))
     path = tmp_path / "pack.zip"
     pack.pack(path, head, proved)
@@ -413,10 +413,10 @@ def test_an_entry_of_another_journal_in_a_pack(packed: Path) -> None:
     with pack.opened(packed) as file:
         read = [line for _, line in lines.read(file)]
     first = read[2]
-    assert isinstance(first, Entry)
-    read[2] = Entry(first.index, first.entry.replace(b"keystore", b"somebody"), first.proof)
+    assert isinstance(first, EntryLine)
+    read[2] = EntryLine(first.index, first.entry.replace(b"keystore", b"somebody"), first.proof)
     if read[2] == first:
-        read[2] = Entry(first.index + 1, first.entry, first.proof)
+        read[2] = EntryLine(first.index + 1, first.entry, first.proof)
     result = check_pack(list(enumerate(read, 1)), None, None)
     assert result.findings[0].wrong == "this entry is not in the journal of the checkpoint"
 

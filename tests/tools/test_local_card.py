@@ -105,7 +105,7 @@ def test_a_file_in_use(path: Path) -> None:
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
-    assert "is no folder" in failure(Wanted(state=tmp_path / "a" / "b"))
+    assert "is not a folder" in failure(Wanted(state=tmp_path / "a" / "b"))
 
 
 def test_what_is_told_of_a_card() -> None:

@@ -12,7 +12,8 @@ from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.lazy import LazyGroup, Row
 
 DEBUG = "CLOUDCARD_DEBUG"
-EXTRAS = {"smartcard": "pcsc"}  # modules of extras that are no command's, but a part of some
+# Modules of extras that only some options of a command need.
+EXTRAS = {"smartcard": "pcsc"}
 
 
 COMMANDS: Mapping[str, Row] = {
@@ -28,7 +29,7 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "audit": Row(
         "cloudcard_tools.audit.command:audit",
-        "Journal: what happened, with proofs that nobody has changed it.",
+        "The journal: what happened, with proofs that nobody has changed it.",
         extra="audit",
     ),
     "backup": Row(
@@ -38,13 +39,13 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "restore": Row(
         "cloudcard_tools.backup.command:restore",
-        "Put the database of a backup into a place that has none; the keystore is not running "
+        "Restore the database of a backup into a place that has none, while no keystore runs "
         "there.",
         extra="keystore",
     ),
     "keys": Row(
         "cloudcard_tools.keys.command:keys",
-        "Sealing keys: which there are, another in place of one, and the end of one.",
+        "Sealing keys: list, add, rotate and retire them.",
         extra="keystore",
     ),
     "authenticator": Row(
@@ -60,12 +61,17 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "demo": Row(
         "cloudcard_tools.demo.command:demo",
-        "Show the whole product at work with OpenSC's pkcs11-tool, and end.",
+        "Show the whole product at work with OpenSC's pkcs11-tool.",
     ),
     "doctor": Row(
-        "cloudcard_tools.doctor.command:doctor", "Check what this computer needs; say what to do."
+        "cloudcard_tools.doctor.command:doctor",
+        "Check what this computer needs, and say what to do.",
     ),
-    "bench": Row("cloudcard_tools.bench.command:bench", "Measure.", extra="all"),
+    "bench": Row(
+        "cloudcard_tools.bench.command:bench",
+        "Measure how fast the card and the keystore are.",
+        extra="all",
+    ),
 }
 
 
@@ -91,7 +97,7 @@ def cloudcard() -> None:
 
 
 def main() -> None:
-    """The entry point: an unexpected error is one line on standard error, and status 1."""
+    """The entry point. An unexpected error becomes one line on standard error, and status 1."""
     try:
         cloudcard.main(prog_name="cloudcard")
     except Exception as error:
@@ -102,7 +108,7 @@ def main() -> None:
 
 
 def explain(error: Exception) -> str:
-    """One line for an error that no command has turned into words of its own."""
+    """One line for an error that no command has turned into a message."""
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         extra = EXTRAS.get(error.name.partition(".")[0])
         fix = install(extra) if extra else "install cloudcard again"

@@ -1,4 +1,4 @@
-"""What the site has beside docs/: documents from elsewhere in the repository, and card_os's API."""
+"""Pages of the site that are not in docs/: other documents of the repository, and card_os's API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 GUIDES = "docs"
-DOCUMENTS = {  # in the repository, and on the site
+DOCUMENTS = {  # path in the repository: path on the site
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -56,7 +56,9 @@ def _linked(folder: str, path: str) -> str:
 
 
 def _api() -> dict[str, list[str]]:
-    """Each package of the API, and the modules that its page describes: itself first."""
+    """Each package of the API with the modules that its page describes, the package itself
+    first.
+    """
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / API).rglob("*.py")):
         package = ".".join(path.parent.relative_to(ROOT).parts)

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Installs the Debian packages named as arguments that are not there yet. Quick and silent when all are.
+# Installs those of the Debian packages named as arguments that are missing. Quick and silent if
+# none is.
 set -eu
 
 if ! command -v apt-get >/dev/null; then
     if command -v pcscd >/dev/null || [ -x /usr/sbin/pcscd ]; then
-        exit 0 # somebody has seen to it; `cloudcard doctor` looks closer
+        exit 0 # pcscd was installed by hand; `cloudcard doctor` checks the rest
     fi
     cat >&2 <<END
-This system has no apt-get. Install what these Debian packages hold, then run make again:
+This system has no apt-get. Install the equivalents of these Debian packages, then run make again:
     $*
 (Fedora: pcsc-lite pcsc-lite-devel opensc openssl gcc python3-devel;
  Arch: pcsclite ccid opensc openssl base-devel; on both, vpcd is built from
@@ -37,7 +38,7 @@ install() {
 $as_root apt-get update -qq
 install
 
-# A pcscd that ran before vpcd came does not know its readers.
+# A pcscd that was started before vpcd was installed does not know its readers.
 case " $missing " in
 *" vsmartcard-vpcd "*)
     if [ -d /run/systemd/system ]; then
@@ -48,7 +49,7 @@ case " $missing " in
     ;;
 esac
 
-# Servers that came for the tests only, which start them when they need them.
+# These servers were installed only for the tests, which start them when they need them.
 for server in openssh-server:ssh nginx:nginx postgresql:postgresql; do
     case " $missing " in
     *" ${server%:*} "*)

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Generates Python and its types from the schema in proto/ into the new folder $2; $1 is the interpreter.
+# Generates Python code and type stubs from the schema in proto/ into the new folder $2. $1 is the
+# interpreter, as an
+# absolute path.
 set -eu
 python=$1
 target=$2
 
-PATH=$(dirname "$python"):$PATH # the generators of types stand beside the interpreter
+# The generators of types are beside the interpreter.
+PATH=$(dirname "$python"):$PATH
 export PATH
 rm -rf "$target"
 mkdir -p "$target"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the Python environment in the folder $1 with the interpreter $2: the versions of the lock file $3,
-# checked by hash.
+# Makes the Python environment in the folder $1 with the interpreter $2, and installs the versions
+# of the
+# lock file $3, checked by hash.
 set -eu
 folder=$1
 python=$2

@@ -14,10 +14,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Backend
+from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import PKCS11, SOFTWARE, HeldKey, Key, Sealed
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -34,9 +35,7 @@ class Shelf(Backend, Protocol):
         """Destroy a key that no row knows."""
 
 
-def destroy_keys(
-    connection: Connection, card_id: str, now: datetime, actor: str = "keystore"
-) -> None:
+def destroy_keys(connection: Connection, card_id: str, now: datetime, actor: Actor) -> None:
     """Erase the private parts of all keys of a card, those off it included."""
     doomed = cards.doomed(connection, card_id)
     cards.destroy_keys(connection, card_id, now)
@@ -44,7 +43,7 @@ def destroy_keys(
 
 
 def remove_key(
-    connection: Connection, card_id: str, key_ref: int, now: datetime, actor: str = "keystore"
+    connection: Connection, card_id: str, key_ref: int, now: datetime, actor: Actor
 ) -> bool:
     """Take a key off its card and erase its private part; False if there is none."""
     doomed = cards.doomed(connection, card_id, key_ref)
@@ -64,7 +63,7 @@ def sweep(database: Database, backend: Backend, now: datetime) -> int:
         backend.destroy(key)
         with database.write() as connection:
             if cards.forget_handle(connection, key.id):
-                journal.append(connection, destroyed(key, PKCS11, now, "keystore"))
+                journal.append(connection, destroyed(key, PKCS11, now, KEYSTORE))
     return len(left)
 
 
@@ -81,38 +80,28 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
     orphans = [each for each in in_token if each not in known and _is_old(each, now)]
     for handle in orphans:
         shelf.destroy_handle(handle)
-        event = Event(
-            Kind.KEY_DESTROYED,
-            now,
-            "keystore",
-            key_id=str(UUID(bytes=handle)),
-            details={"backend": PKCS11, "orphan": True},
-        )
+        said: dict[str, Detail] = {"backend": PKCS11, "orphan": True}
+        key_id = str(UUID(bytes=handle))
+        entry = entries.about_orphan(Kind.KEY_DESTROYED, key_id, now, KEYSTORE, said)
         with database.write() as connection:
-            journal.append(connection, event)
+            journal.append(connection, entry)
     return len(orphans)
 
 
-def destroyed(key: Key, backend: str, now: datetime, actor: str) -> Event:
+def destroyed(key: Key, backend: str, now: datetime, actor: Actor) -> Entry:
     """The proof: which key it was, and where."""
-    return Event(
-        Kind.KEY_DESTROYED,
-        now,
-        actor,
-        card_id=key.card_id,
-        key_id=key.id,
-        details={"backend": backend, "algorithm": key.algorithm.name},
-        evidence={"public_key_sha256": sha256(key.public_key).digest()},
-    )
+    said = {"backend": backend, "algorithm": key.algorithm.name}
+    proof = {"public_key_sha256": sha256(key.public_key).digest()}
+    return entries.about_key(Kind.KEY_DESTROYED, key, now, actor, said, proof)
 
 
-def _tell(connection: Connection, doomed: list[HeldKey], now: datetime, actor: str) -> None:
+def _tell(connection: Connection, doomed: list[HeldKey], now: datetime, actor: Actor) -> None:
     """Tell of those that are destroyed with their sealed bytes."""
-    events = [
+    told = [
         destroyed(key, SOFTWARE, now, actor) for key in doomed if isinstance(key.private, Sealed)
     ]
-    if events:
-        journal.append(connection, *events)
+    if told:
+        journal.append(connection, *told)
 
 
 def _is_old(handle: bytes, now: datetime) -> bool:

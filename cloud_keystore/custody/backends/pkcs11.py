@@ -11,9 +11,11 @@ import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from queue import Empty, LifoQueue
 from threading import Lock
+from typing import Self
 from uuid import UUID
 
 import gmpy2
@@ -178,17 +180,25 @@ class Pool:
     """A bounded number of workers for one token."""
 
     def __init__(self, address: TokenAddress, workers: int) -> None:
-        """Log in once, to know that module, token and PIN are right.
-
-        Raises KeyBackendUnavailable.
-        """
+        """Know a token; no worker is started yet."""
         self._address = address
         self._lock = Lock()
         self._closed = ""  # why no worker is started any more
         self._free: LifoQueue[_Worker | None] = LifoQueue()
-        for _ in range(workers - 1):
+        for _ in range(workers):
             self._free.put(None)  # started when it is needed
-        self._free.put(self._start())
+
+    @classmethod
+    def start(cls, address: TokenAddress, workers: int) -> Self:
+        """Log in once, to know that module, token and PIN are right.
+
+        Raises KeyBackendUnavailable.
+        """
+        pool = cls(address, workers)
+        first = pool._start()
+        pool._free.get_nowait()
+        pool._free.put(first)  # to be taken first
+        return pool
 
     def call(self, name: str, *arguments: object, again: bool = True) -> Result:
         """Have a worker do a request. One that dies meanwhile is replaced, and the request done
@@ -241,7 +251,7 @@ class Pool:
         with self._lock:  # one log-in at a time: a wrong PIN is tried once, not by each worker
             if self._closed:
                 raise KeyBackendUnavailable(self._closed)
-            worker = _Worker(self._address)
+            worker = _Worker.start(self._address)
             try:
                 word, said = worker.receive(START_SECONDS)
             except _WorkerDied:
@@ -282,14 +292,20 @@ class Pool:
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, address: TokenAddress) -> None:
+    def __init__(self, pipe: Connection, process: SpawnProcess) -> None:
+        self._pipe = pipe
+        self._process = process
+
+    @classmethod
+    def start(cls, address: TokenAddress) -> Self:
         context = multiprocessing.get_context("spawn")  # a fork would copy gRPC's threads' locks
-        self._pipe, theirs = context.Pipe()
-        self._process = SpawnProcess(
+        ours, theirs = context.Pipe()
+        process = SpawnProcess(
             target=pkcs11_worker.work, args=(theirs, address), daemon=True, name="token"
         )
-        self._process.start()
+        process.start()
         theirs.close()
+        return cls(ours, process)
 
     @property
     def pid(self) -> int:

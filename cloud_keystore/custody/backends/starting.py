@@ -19,7 +19,7 @@ def token_keys(token: Token | None, seal: Seal) -> TokenKeys | None:
     """
     if token is None:
         return None
-    return TokenKeys(Pool(token_address(token, realm(seal)), token.workers), seal)
+    return TokenKeys(Pool.start(token_address(token, realm(seal)), token.workers), seal)
 
 
 def new_keys(seal: Seal, random: Random, token: TokenKeys | None, new: str) -> Keys:

@@ -6,7 +6,6 @@ Whoever answers a challenge rightly gets a proof, which goes with each change of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -18,20 +17,18 @@ from sqlalchemy import Connection
 
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.names import Cipher
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.cards import Card, CardState
+from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     AdministratorNeeded,
-    CardNotFound,
-    CardNotInUse,
     ChallengeRejected,
     InvalidInput,
     KeyNotFound,
     TooManyGuesses,
 )
-from cloud_keystore.model.journal import Detail, Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import (
     CHALLENGE_TIME,
     GUESS_LIMIT,
@@ -40,6 +37,7 @@ from cloud_keystore.model.management_keys import (
     Granted,
     broken_rule,
 )
+from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, management_keys
 from cloud_keystore.storage.engine import Database
 
@@ -47,7 +45,7 @@ PROOF_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Management:
+class ManagementKeys:
     """Challenges, and the proofs of who answered them."""
 
     database: Database
@@ -56,7 +54,7 @@ class Management:
     random: Random
 
     def request_challenge(
-        self, serial: str, algorithm: int, workstation_id: str, *, enciphered: bool
+        self, serial: str, algorithm: int, workstation: Identity, *, enciphered: bool
     ) -> bytes:
         """Make a challenge, or a witness if `enciphered`; the one before is void.
 
@@ -70,12 +68,12 @@ class Management:
             encrypted = encipher(cipher, key, block)
             sent, answer = (encrypted, block) if enciphered else (block, encrypted)
             management_keys.add_challenge(
-                connection, card.id, workstation_id, sha256(answer).digest(), now + CHALLENGE_TIME
+                connection, card.id, workstation.id, sha256(answer).digest(), now + CHALLENGE_TIME
             )
         return sent
 
     def answer_challenge(
-        self, serial: str, algorithm: int, workstation_id: str, response: bytes, own: bytes
+        self, serial: str, algorithm: int, workstation: Identity, response: bytes, own: bytes
     ) -> Granted:
         """Let the administrator in who answers rightly; encipher `own`, the administrator's own
         challenge, unless it is empty.
@@ -93,11 +91,12 @@ class Management:
             spent = (
                 None
                 if guessed
-                else management_keys.spend_challenge(connection, card.id, workstation_id, now)
+                else management_keys.spend_challenge(connection, card.id, workstation.id, now)
             )
             if spent is None:
-                why = "too many wrong answers" if guessed else "no challenge"
-                _tell(connection, Kind.ADMINISTRATOR_REFUSED, card, workstation_id, now, why=why)
+                why = {"why": "too many wrong answers" if guessed else "no challenge"}
+                kind, actor = Kind.ADMINISTRATOR_REFUSED, workstation.actor
+                journal.append(connection, entries.about_card(kind, card, now, actor, why))
         if guessed:
             minutes = int(GUESS_WINDOW.total_seconds() // 60)
             raise TooManyGuesses(
@@ -108,7 +107,8 @@ class Management:
         challenge_id, expected = spent
         if not compare_digest(sha256(response).digest(), expected):
             with self.database.write() as connection:
-                _tell(connection, Kind.ADMINISTRATOR_WRONG, card, workstation_id, now)
+                kind, actor = Kind.ADMINISTRATOR_WRONG, workstation.actor
+                journal.append(connection, entries.about_card(kind, card, now, actor))
             raise ChallengeRejected("the answer is wrong: another management key made it")
         proof = self.random(PROOF_BYTES)
         with self.database.write() as connection:
@@ -116,9 +116,10 @@ class Management:
                 raise ChallengeRejected("the management key has just been replaced")
             management_keys.forgive(connection, challenge_id)
             management_keys.add_proof(
-                connection, sha256(proof).digest(), card.id, workstation_id, now + PROOF_TIME
+                connection, sha256(proof).digest(), card.id, workstation.id, now + PROOF_TIME
             )
-            _tell(connection, Kind.ADMINISTRATOR_RIGHT, card, workstation_id, now)
+            kind, actor = Kind.ADMINISTRATOR_RIGHT, workstation.actor
+            journal.append(connection, entries.about_card(kind, card, now, actor))
         return Granted(proof, encipher(cipher, key, own) if own else b"")
 
     def check(self, connection: Connection, card: Card, proof: bytes, workstation_id: str) -> None:
@@ -142,11 +143,7 @@ class Management:
     def _key(
         self, connection: Connection, serial: str, algorithm: int
     ) -> tuple[Card, Cipher, bytes]:
-        card = cards.find_by_serial(connection, serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {serial}")
-        if card.state is not CardState.ACTIVE:
-            raise CardNotInUse(f"card {serial} is {card.state}")
+        card = cards.in_use(connection, serial)
         found = management_keys.find_key(connection, card.id)
         if found is None or found[0] != algorithm:
             raise KeyNotFound(f"card {serial} has no management key of this algorithm")
@@ -168,26 +165,6 @@ def put_key(
     sealed = seal.close(key, management_context(card.id, cipher))
     management_keys.set_key(connection, card.id, cipher, sealed)
     management_keys.drop_proofs(connection, card.id, kept_sha256)
-
-
-def _tell(
-    connection: Connection,
-    kind: Kind,
-    card: Card,
-    workstation_id: str,
-    now: datetime,
-    **details: Detail,
-) -> None:
-    event = Event(
-        kind,
-        now,
-        f"workstation {workstation_id}",
-        card_id=card.id,
-        user_id=card.user_id,
-        workstation_id=workstation_id,
-        details=details,
-    )
-    journal.append(connection, event)
 
 
 def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -13,21 +12,21 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from card_os.piv.names import KeyRef
 from card_os.piv.sizes import TRIES
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use.closing import KEYSTORE, end_sessions
-from cloud_keystore.model.cards import Card, CardEvent, CardState
+from cloud_keystore.custody.use.closing import end_sessions
+from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
+from cloud_keystore.model.cards import Card, CardEvent
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     CardNotFound,
-    CardNotInUse,
     InvalidInput,
     KeyNotFound,
     PasscodeAlreadySet,
     RecordDamaged,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
     PROOF_TIME,
@@ -37,6 +36,7 @@ from cloud_keystore.model.passcodes import (
     Verified,
     violated_rule,
 )
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import cards, passcodes
 from cloud_keystore.storage.engine import Database
@@ -70,7 +70,7 @@ class Passcodes:
         with self.database.read() as connection:
             return passcodes.find(connection, card.id, key_ref) or Status()
 
-    def verify(self, serial: str, key_ref: int, passcode: bytes, workstation_id: str) -> Outcome:
+    def verify(self, serial: str, key_ref: int, passcode: bytes, workstation: Identity) -> Outcome:
         """Check a PIN; a right one restores the tries and proves itself to a workstation.
 
         Raises KeyNotFound for the PUK too, which opens nothing.
@@ -78,37 +78,37 @@ class Passcodes:
         card = self._active(serial, key_ref)
         if key_ref == KeyRef.PUK:
             raise KeyNotFound("the PUK is not verified on its own")
-        wrong = self._check(card, key_ref, passcode, workstation_id)
-        return wrong or self._prove(card, workstation_id)
+        wrong = self._check(card, key_ref, passcode, workstation)
+        return wrong or self._prove(card, workstation)
 
     def change(
-        self, serial: str, key_ref: int, old: bytes, new: bytes, workstation_id: str
+        self, serial: str, key_ref: int, old: bytes, new: bytes, workstation: Identity
     ) -> Outcome:
         """Replace a passcode, the old one being right; raises KeyNotFound for one that the card
         does not have.
         """
         card = self._active(serial, key_ref)
-        if wrong := self._check(card, key_ref, old, workstation_id):
+        if wrong := self._check(card, key_ref, old, workstation):
             return wrong
         if rule := violated_rule(key_ref, new):
             return PolicyViolation(rule)
-        self._replace(card, key_ref, new, Kind.PASSCODE_SET, workstation_id)
-        return self._prove(card, workstation_id)
+        self._replace(card, key_ref, new, Kind.PASSCODE_SET, workstation)
+        return self._prove(card, workstation)
 
-    def reset(self, serial: str, puk: bytes, new: bytes, workstation_id: str) -> Outcome:
+    def reset(self, serial: str, puk: bytes, new: bytes, workstation: Identity) -> Outcome:
         """Set a new PIN and restore its tries, the PUK being right.
 
         A wrong PUK is told before a bad new PIN: ykman blocks a PUK by two that are neither.
         """
         card = self._active(serial, KeyRef.PUK)
-        if wrong := self._check(card, KeyRef.PUK, puk, workstation_id):
+        if wrong := self._check(card, KeyRef.PUK, puk, workstation):
             return wrong
         if rule := violated_rule(KeyRef.PIN, new):
             return PolicyViolation(rule)
-        self._replace(card, KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED, workstation_id)
-        return self._prove(card, workstation_id)
+        self._replace(card, KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED, workstation)
+        return self._prove(card, workstation)
 
-    def set_first(self, serial: str, passcode: bytes, user_id: str | None) -> str:
+    def set_first(self, serial: str, passcode: bytes, device: Identity) -> str:
         """Set the first PIN of a holder's own card, make its PUK, and put the card in use; return
         the PUK. A global PIN begins as the PIN.
         """
@@ -117,7 +117,7 @@ class Passcodes:
         puk = f"{int.from_bytes(self.random(8)) % 10**8:08}"
         with self.database.read() as connection:
             card = cards.find_by_serial(connection, serial)
-        if card is None or card.user_id != user_id:
+        if card is None or card.user_id != device.user_id:
             raise CardNotFound(f"you have no card {serial}")
         first: dict[int, bytes] = {KeyRef.PIN: passcode, KeyRef.PUK: puk.encode()}
         if PROFILES[card.profile].global_pin:
@@ -130,12 +130,15 @@ class Passcodes:
                 )
             for key_ref, hashed in hashes.items():
                 passcodes.put(connection, card.id, key_ref, hashed, TRIES)
-            now, actor = self.clock(), f"user {user_id}"
+            now, actor = self.clock(), Actor(ActorKind.HOLDER, card.user_id)
             told = [
-                _event(Kind.PASSCODE_SET, card, now, actor, key_ref=f"{key_ref:02X}")
+                entries.about_card(
+                    Kind.PASSCODE_SET, card, now, actor, {"key_ref": f"{key_ref:02X}"}
+                )
                 for key_ref in hashes
             ]
-            journal.append(connection, *told, _event(Kind.CARD_ACTIVATED, card, now, actor))
+            told.append(entries.about_card(Kind.CARD_ACTIVATED, card, now, actor))
+            journal.append(connection, *told)
         return puk
 
     def factory(self, card_id: str) -> Mapping[int, str]:
@@ -146,40 +149,36 @@ class Passcodes:
 
     def _active(self, serial: str, key_ref: int) -> Card:
         with self.database.read() as connection:
-            card = cards.find_by_serial(connection, serial)
-        if card is None:
-            raise CardNotFound(f"there is no card {serial}")
-        if card.state is not CardState.ACTIVE:
-            raise CardNotInUse(f"card {serial} is {card.state}")
+            card = cards.in_use(connection, serial)
         if not PROFILES[card.profile].has_passcode(key_ref):
             raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card
 
     def _check(
-        self, card: Card, key_ref: int, passcode: bytes, workstation_id: str
+        self, card: Card, key_ref: int, passcode: bytes, workstation: Identity
     ) -> Mismatch | None:
         """Compare in turn: who gets none, as others log in, has spent no try."""
         with self.hashing.turn():
-            return self._compare(card, key_ref, passcode, workstation_id)
+            return self._compare(card, key_ref, passcode, workstation)
 
     def _compare(
-        self, card: Card, key_ref: int, passcode: bytes, workstation_id: str
+        self, card: Card, key_ref: int, passcode: bytes, workstation: Identity
     ) -> Mismatch | None:
         """Spend a try, then compare; None if the passcode is right, its tries being restored."""
         with self.database.write() as connection:
             spent = passcodes.spend_try(connection, card.id, key_ref)
         if spent is None:
             with self.database.write() as connection:
-                blocked = self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation_id)
+                blocked = self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation)
                 journal.append(connection, blocked)
             return Mismatch(0)
         hashed, tries = spent
         try:
             self.hasher.verify(hashed, self._pepper(card.id, key_ref, passcode))
         except VerifyMismatchError:
-            wrong = [self._tried(Kind.PASSCODE_WRONG, card, key_ref, workstation_id, tries)]
+            wrong = [self._tried(Kind.PASSCODE_WRONG, card, key_ref, workstation, tries)]
             if not tries:
-                wrong.append(self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation_id))
+                wrong.append(self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation))
             with self.database.write() as connection:
                 journal.append(connection, *wrong)
             return Mismatch(tries)
@@ -190,25 +189,18 @@ class Passcodes:
             ) from None
         with self.database.write() as connection:
             passcodes.restore_tries(connection, card.id, key_ref)
-            right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation_id, TRIES)
+            right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation, TRIES)
             journal.append(connection, right)
         return None
 
     def _tried(
-        self, kind: Kind, card: Card, key_ref: int, workstation_id: str, tries_left: int = 0
-    ) -> Event:
-        event = _event(
-            kind,
-            card,
-            self.clock(),
-            f"workstation {workstation_id}",
-            key_ref=f"{key_ref:02X}",
-            tries_left=tries_left,
-        )
-        return replace(event, workstation_id=workstation_id)
+        self, kind: Kind, card: Card, key_ref: int, workstation: Identity, tries_left: int = 0
+    ) -> Entry:
+        said: dict[str, Detail] = {"key_ref": f"{key_ref:02X}", "tries_left": tries_left}
+        return entries.about_card(kind, card, self.clock(), workstation.actor, said)
 
     def _replace(
-        self, card: Card, key_ref: int, new: bytes, kind: Kind, workstation_id: str
+        self, card: Card, key_ref: int, new: bytes, kind: Kind, workstation: Identity
     ) -> None:
         hashed = self._hash(card.id, key_ref, new)
         factory = PROFILES[card.profile].factory_passcodes and FACTORY_PASSCODES.get(key_ref) == new
@@ -216,15 +208,15 @@ class Passcodes:
             passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
             end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
-            told = self._tried(kind, card, key_ref, workstation_id, TRIES)
+            told = self._tried(kind, card, key_ref, workstation, TRIES)
             journal.append(connection, told)
 
-    def _prove(self, card: Card, workstation_id: str) -> Verified:
+    def _prove(self, card: Card, workstation: Identity) -> Verified:
         proof = self.random(PROOF_BYTES)
         expire_time = self.clock() + PROOF_TIME
         with self.database.write() as connection:
             passcodes.add_proof(
-                connection, sha256(proof).digest(), card.id, workstation_id, expire_time
+                connection, sha256(proof).digest(), card.id, workstation.id, expire_time
             )
         return Verified(proof)
 
@@ -242,7 +234,3 @@ class Passcodes:
         # Six digits are soon tried through: without the sealing key a stolen database does not
         # allow it.
         return self.seal.derive("passcode", f"{card_id}/{key_ref:02x}/".encode() + passcode)
-
-
-def _event(kind: Kind, card: Card, now: datetime, actor: str, **details: str | int) -> Event:
-    return Event(kind, now, actor, card_id=card.id, user_id=card.user_id, details=details)

@@ -1,4 +1,4 @@
-"""The second door to private keys: key 04 alone, for secure messaging alone, and nobody is asked.
+"""Uses of key 04 alone, for secure messaging alone, and nobody is asked.
 
 The key opens nothing. It shows that a card is the one of its certificate, and with what the client
 sent agrees on keys for their talk (SP 800-73-5 part 2, 4.1).
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from card_os.piv.algorithms import SUITE_OF
 from card_os.piv.names import KeyRef
 from card_os.uses import KeyUse
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
-from cloud_keystore.model.cards import CardState, Destroyed
+from cloud_keystore.model.cards import Destroyed
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import CardNotFound, CardNotInUse, KeyNotFound
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.errors import KeyNotFound
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -30,9 +31,7 @@ class SecureMessaging:
     clock: Clock
     custody: Keys
 
-    def agree_on_session(
-        self, serial: str, cipher_suite: int, point: bytes, workstation_id: str
-    ) -> bytes:
+    def agree(self, serial: str, cipher_suite: int, point: bytes, workstation: Identity) -> bytes:
         """The secret Z of a card's key and the client's ephemeral `point`, uncompressed (step C5).
         Its entry is in the journal before the key is used.
 
@@ -40,13 +39,8 @@ class SecureMessaging:
         suite; MalformedKeyInput where the point is none of the suite's curve.
         """
         with self.database.write() as connection:
-            card = cards.find_by_serial(connection, serial)
-            if card is None:
-                raise CardNotFound(f"there is no card {serial}")
-            if card.state is not CardState.ACTIVE:
-                raise CardNotInUse(f"card {serial} is {card.state}")
-            keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
-            known = keys.get(KeyRef.SECURE_MESSAGING)
+            card = cards.in_use(connection, serial)
+            known = cards.key_under(connection, card.id, KeyRef.SECURE_MESSAGING)
             key = None if known is None else cards.find_key(connection, known.id)
             if (
                 key is None
@@ -55,15 +49,13 @@ class SecureMessaging:
             ):
                 raise KeyNotFound(f"card {serial} has no cipher suite {cipher_suite:02X}")
             padding.check(KeyUse.AGREE, key.algorithm, point)
-            agreed = Event(
+            agreed = entries.about_card(
                 Kind.SECURE_MESSAGING_AGREED,
+                card,
                 self.clock(),
-                f"workstation {workstation_id}",
-                card_id=card.id,
-                user_id=card.user_id,
-                workstation_id=workstation_id,
-                key_id=key.id,
-                details={"cipher_suite": f"{cipher_suite:02X}"},
+                workstation.actor,
+                {"cipher_suite": f"{cipher_suite:02X}"},
+                key=key,
             )
             journal.append(connection, agreed)
         (secret,) = self.custody.use(key, KeyUse.AGREE, [point])

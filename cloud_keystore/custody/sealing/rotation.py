@@ -12,15 +12,16 @@ from datetime import datetime
 from sqlalchemy import Row
 
 from card_os.piv.names import Cipher
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.custody.credentials.management_keys import management_context
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError
 from cloud_keystore.custody.sealing.sealing_keys import BARE, key_text, secret_context
 from cloud_keystore.custody.use import results
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
@@ -101,7 +102,7 @@ def list_keys(database: Database) -> list[KeyInUse]:
     return [KeyInUse(row, values.get(row.id, 0) + (bare if _is_bare(row) else 0)) for row in rows]
 
 
-def retire(database: Database, text: str, now: datetime, actor: str) -> None:
+def retire(database: Database, text: str, now: datetime, actor: Actor) -> None:
     """Retire a key, which is refused from now on; raises InvalidInput, and SealingKeyError while
     a value needs it.
     """
@@ -119,7 +120,8 @@ def retire(database: Database, text: str, now: datetime, actor: str) -> None:
     with database.write() as connection:
         sealing_keys.retire(connection, found.key.id, now)
         details = {"sealing_key": text, "source": found.key.kind}
-        journal.append(connection, Event(Kind.SEALING_KEY_RETIRED, now, actor, details=details))
+        retired = entries.about_keystore(Kind.SEALING_KEY_RETIRED, now, actor, details)
+        journal.append(connection, retired)
 
 
 def _count(database: Database) -> Mapping[bytes | None, int]:

@@ -12,15 +12,16 @@ from argon2.low_level import Type, hash_secret_raw
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.config import Token
 from cloud_keystore.custody.backends.pkcs11 import Pool, token_address
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.envelope import KEY_BYTES, KeyEncryptionKey, WillNotOpen
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_key, read_secret
+from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing_keys import SealingKey
@@ -102,7 +103,9 @@ def open_seal(database: Database, sources: Sequence[Source], now: datetime, rand
         return _open_seal(database, sources, now, random)
 
 
-def add_key(database: Database, source: Source, now: datetime, random: Random, actor: str) -> bytes:
+def add_key(
+    database: Database, source: Source, now: datetime, random: Random, actor: Actor
+) -> bytes:
     """Make a key known to a database, for values to be sealed under it later; return its
     identifier. One that is known already stays as it is.
     """
@@ -150,7 +153,7 @@ def _begin(
         root = opened.secret
         Seal(root, random, bare=root).open(sealed, f"authority {name}")
     first = opened.row(now, random, **({BARE: True} if old else {}))
-    _add(connection, first, now, "keystore")
+    _add(connection, first, now, KEYSTORE)
     sealing_keys.add_secret(
         connection, ROOT, envelope.close(root, secret_context(ROOT), opened.key, random)
     )
@@ -185,10 +188,11 @@ def _check_context(key_id: bytes) -> str:
     return f"sealing key {key_text(key_id)}"
 
 
-def _add(connection: Connection, row: SealingKey, now: datetime, actor: str) -> None:
+def _add(connection: Connection, row: SealingKey, now: datetime, actor: Actor) -> None:
     sealing_keys.add(connection, row)
     details = {"sealing_key": key_text(row.id), "source": row.kind}
-    journal.append(connection, Event(Kind.SEALING_KEY_ADDED, now, actor, details=details))
+    added = entries.about_keystore(Kind.SEALING_KEY_ADDED, now, actor, details)
+    journal.append(connection, added)
 
 
 def _known(source: Source, rows: Sequence[SealingKey]) -> Opened:
@@ -265,7 +269,7 @@ def _ask_token(source: Source, request: str, data: bytes) -> bytes:
     """
     if source.token is None:
         raise InvalidInput(f"{source} is in a token: name that with the options of the token")
-    pool = Pool(token_address(source.token, ""), 1)
+    pool = Pool.start(token_address(source.token, ""), 1)
     try:
         answer = pool.call(request, source.where, data)
     finally:

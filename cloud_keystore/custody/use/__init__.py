@@ -1,1 +1,1 @@
-"""The doors to private keys: an approval spent once, a use in an approved session; their ends."""
+"""Uses of private keys: an approval spent once, a use in an approved session; their ends."""

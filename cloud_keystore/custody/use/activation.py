@@ -1,8 +1,8 @@
-"""The door to private keys: one verified approval, spent once."""
+"""Uses of private keys for an operation: one verified approval, spent once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -11,12 +11,13 @@ from hmac import compare_digest
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import payload, statement
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding, results
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.cards import Card, CardState, Destroyed, HeldKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
@@ -25,10 +26,9 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     OperationBusy,
     OperationClosed,
-    OperationNotFound,
     SessionRefused,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import Approval, Decision, Operation, OperationKind, State
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import SessionTerms
@@ -80,9 +80,7 @@ class Activation:
         KeyNotFound, MalformedKeyInput, SessionRefused.
         """
         with self.database.read() as connection:
-            operation = operations.find(connection, operation_id)
-        if operation is None or operation.workstation_id != workstation.id:
-            raise OperationNotFound("this workstation has no such operation")
+            operation = operations.asked_at(connection, operation_id, workstation.id)
         if (made := self._made_before(operation, inputs)) is not None:
             return made
         if operation.state is State.APPROVED and operation.use_time is not None:
@@ -99,7 +97,7 @@ class Activation:
         with self.database.write(shared=True) as connection:
             if not operations.start_use(connection, operation.id, now):
                 raise OperationBusy("another call has just spent the approval: ask again")
-            used = _event(Kind.OPERATION_USED, operation, approved, now, {"inputs": len(inputs)})
+            used = _entry(Kind.OPERATION_USED, operation, approved, now, {"inputs": len(inputs)})
             journal.append(connection, used)
         return Performed(tuple(self._use(operation, approved.key, inputs)))
 
@@ -168,7 +166,7 @@ class Activation:
                 now = self.clock()
                 kept = operations.end_use(connection, operation.id, sealed_result, now)
                 if sealed_result is None:
-                    journal.append(connection, _event(Kind.OPERATION_FAILED, operation, None, now))
+                    journal.append(connection, _entry(Kind.OPERATION_FAILED, operation, None, now))
         if not kept:
             raise OperationClosed("the operation was given up before its key had answered")
         return made
@@ -186,17 +184,17 @@ class Activation:
                 end_sessions(
                     connection,
                     now,
-                    f"workstation {operation.workstation_id}",
+                    Actor(ActorKind.WORKSTATION, operation.workstation_id),
                     "replaced",
                     key_id=operation.key_id,
                     workstation_id=operation.workstation_id,
                 )
                 sessions.add(connection, _session(operation, terms))
-                details: dict[str, int | str | bool] = {
+                details: dict[str, Detail] = {
                     "most_uses": terms.most_uses,
                     "seconds": said.seconds,
                 }
-                opened = _event(Kind.SESSION_OPENED, operation, approved, now, details)
+                opened = _entry(Kind.SESSION_OPENED, operation, approved, now, details)
                 journal.append(connection, opened)
             session = sessions.find(connection, operation.id)
         if session is None:
@@ -236,37 +234,26 @@ def _session(operation: Operation, terms: SessionTerms) -> Session:
     )
 
 
-def _event(
+def _entry(
     kind: Kind,
     operation: Operation,
     approved: _Approved | None,
     now: datetime,
-    details: dict[str, int | str | bool] | None = None,
-) -> Event:
+    details: Mapping[str, Detail] = entries.NO_DETAILS,
+) -> Entry:
     """What happened to an operation; the approval goes with it as evidence."""
-    evidence = {} if approved is None else _evidence(operation, approved.approval)
-    return Event(
-        kind=kind,
-        time=now,
-        actor=f"workstation {operation.workstation_id}",
-        card_id=operation.card_id,
-        user_id=operation.user_id,
-        workstation_id=operation.workstation_id,
+    evidence = entries.NO_EVIDENCE if approved is None else _evidence(operation, approved.approval)
+    return entries.about_operation(
+        kind,
+        operation,
+        now,
+        Actor(ActorKind.WORKSTATION, operation.workstation_id),
+        {"policy": operation.policy, **details},
+        evidence,
         device_id=None if approved is None else approved.approval.device_id,
-        operation_id=operation.id,
-        key_id=operation.key_id,
-        details={"policy": operation.policy, **(details or {})},
-        evidence=evidence,
     )
 
 
-def _evidence(operation: Operation, approval: Approval) -> dict[str, bytes]:
-    evidence = {
-        "payload": operation.payload,
-        "statement": statement.statement(operation.payload, approval.decision, approval.number),
-        "device_signature": approval.device_signature,
-    }
-    if approval.assertion is not None:
-        evidence["authenticator_data"] = approval.assertion.authenticator_data
-        evidence["client_data"] = approval.assertion.client_data
-    return evidence
+def _evidence(operation: Operation, approval: Approval) -> Mapping[str, bytes]:
+    signed = statement.statement(operation.payload, approval.decision, approval.number)
+    return {"statement": signed, **entries.approval_evidence(operation.payload, approval)}

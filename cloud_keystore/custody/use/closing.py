@@ -7,16 +7,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import journal
-from cloud_keystore.model.journal import Event, Kind
-from cloud_keystore.model.sessions import Session
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import management_keys, operations, passcodes, sessions
-
-KEYSTORE = "keystore"
 
 
 def withdraw(
-    connection: Connection, operation_ids: Iterable[str], now: datetime, actor: str, why: str
+    connection: Connection, operation_ids: Iterable[str], now: datetime, actor: Actor, why: str
 ) -> list[str]:
     """Cancel operations; those that have ended, or whose key is in use, stay as they are. Returns
     those that were cancelled.
@@ -27,27 +25,15 @@ def withdraw(
         if found is None or not operations.cancel(connection, operation_id, now):
             continue
         cancelled.append(operation_id)
-        journal.append(
-            connection,
-            Event(
-                kind=Kind.OPERATION_CANCELLED,
-                time=now,
-                actor=actor,
-                card_id=found.card_id,
-                user_id=found.user_id,
-                workstation_id=found.workstation_id,
-                operation_id=found.id,
-                key_id=found.key_id,
-                details={"why": why},
-            ),
-        )
+        entry = entries.about_operation(Kind.OPERATION_CANCELLED, found, now, actor, {"why": why})
+        journal.append(connection, entry)
     return cancelled
 
 
 def end_sessions(
     connection: Connection,
     now: datetime,
-    actor: str,
+    actor: Actor,
     why: str,
     *,
     session_id: str | None = None,
@@ -69,40 +55,12 @@ def end_sessions(
         device_id=device_id,
     )
     for session in ended:
-        journal.append(
-            connection,
-            Event(
-                kind=Kind.SESSION_ENDED,
-                time=now,
-                actor=actor,
-                card_id=session.card_id,
-                user_id=session.user_id,
-                workstation_id=session.workstation_id,
-                operation_id=session.id,
-                key_id=session.key_id,
-                details={"why": why, "uses_left": session.uses_left},
-            ),
-        )
+        journal.append(connection, entries.session_ended(session, now, actor, why))
     return [session.id for session in ended]
 
 
-def use_failed(use_id: str, session: Session, now: datetime, actor: str) -> Event:
-    """What the journal says of a use that has made nothing."""
-    return Event(
-        kind=Kind.OPERATION_FAILED,
-        time=now,
-        actor=actor,
-        card_id=session.card_id,
-        user_id=session.user_id,
-        workstation_id=session.workstation_id,
-        operation_id=use_id,
-        key_id=session.key_id,
-        details={"session": session.id},
-    )
-
-
 def close_card(
-    connection: Connection, card_id: str, now: datetime, actor: str, why: str
+    connection: Connection, card_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
     """End all that is open of a card, and forget who has proved anything to it; returns the
     operations that were withdrawn.
@@ -115,7 +73,7 @@ def close_card(
 
 
 def close_workstation(
-    connection: Connection, workstation_id: str, now: datetime, actor: str, why: str
+    connection: Connection, workstation_id: str, now: datetime, actor: Actor, why: str
 ) -> set[str]:
     """End all that was asked for at a workstation, and forget what was proved there; returns the
     topics of those who wait: operations that were withdrawn, and their holders.
@@ -129,7 +87,7 @@ def close_workstation(
 
 
 def close_device(
-    connection: Connection, device_id: str, now: datetime, actor: str, why: str
+    connection: Connection, device_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
     """End what rests on a device alone: approvals not yet used, sessions that it approved, and
     requests that only it can see. Returns the operations that were withdrawn.

@@ -1,4 +1,4 @@
-"""The other door to private keys: a use in a session that the holder has approved.
+"""Uses of private keys in a session that the holder has approved.
 
 Uses that are asked for at one time are taken together: one transaction, one commit, then the keys.
 """
@@ -16,13 +16,14 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding, results
-from cloud_keystore.custody.use.closing import end_sessions, use_failed
+from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.custody.use.unwritten import Unwritten
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.cards import CardState, Destroyed
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -37,7 +38,7 @@ from cloud_keystore.model.errors import (
     SessionClosed,
     SessionNotFound,
 )
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import MOST_INPUTS
@@ -157,8 +158,8 @@ class UsingSessions:
         if session is None or session.workstation_id != workstation.id:
             raise SessionNotFound(NOT_ITS_OWN)
         with self.database.write() as connection:
-            actor = f"workstation {workstation.id}"
-            end_sessions(connection, self.clock(), actor, "workstation", session_id=session_id)
+            now, actor = self.clock(), workstation.actor
+            end_sessions(connection, now, actor, "workstation", session_id=session_id)
 
     def _take_or_repeat(self, requests: Sequence[UseRequest]) -> Answers:
         for look in (False, True):  # hardly a request is a repeated one: look only where one is
@@ -247,8 +248,8 @@ class UsingSessions:
                 with self.database.write(shared=True) as connection:
                     now = self.clock()
                     session_uses.end(connection, [Ended(use.id, None, now)])
-                    actor = f"workstation {session.workstation_id}"
-                    journal.append(connection, use_failed(use.id, session, now, actor))
+                    failed = entries.use_failed(use.id, session, now, _actor(session))
+                    journal.append(connection, failed)
         ended = Ended(use.id, sealed_result, self.clock())
         if ended.time - use.create_time < SLOW_TIME:
             self._unwritten.add(ended)
@@ -339,22 +340,20 @@ def _write(connection: Connection, answers: Answers, now: datetime) -> Answers:
     return raced
 
 
-def _used(taken: _Taken) -> Event:
+def _used(taken: _Taken) -> Entry:
     use, session = taken.use, taken.subject.session
-    return Event(
-        kind=Kind.SESSION_USED,
-        time=use.create_time,
-        actor=f"workstation {session.workstation_id}",
-        card_id=session.card_id,
-        user_id=session.user_id,
-        workstation_id=session.workstation_id,
-        operation_id=use.id,
-        key_id=session.key_id,
+    return entries.about_use(
+        Kind.SESSION_USED,
+        use.id,
+        session,
+        use.create_time,
+        _actor(session),
+        {"inputs": len(taken.request.inputs), "policy": session.policy},
+        {"input_sha256": use.input_sha256},
         trace_id=taken.request.trace_id,
-        details={
-            "session": session.id,
-            "inputs": len(taken.request.inputs),
-            "policy": session.policy,
-        },
-        evidence={"input_sha256": use.input_sha256},
     )
+
+
+def _actor(session: Session) -> Actor:
+    """A session is used by its workstation alone."""
+    return Actor(ActorKind.WORKSTATION, session.workstation_id)

@@ -90,15 +90,15 @@ def test_a_damaged_line_is_read_or_refused(line: Line, data: st.DataObject) -> N
         ("> 00 a4", "even number"),
         ("> ", "even number"),
         ("x 00", "begins with one of"),
-        ("? sing 9a", "is no request"),
+        ("? sing 9a", "is not a request"),
         ("? use sign 9a 11", "missing"),
-        ("? use sign 9a 11 00 #1 more", "more than the line takes"),
+        ("? use sign 9a 11 00 #1 more", "is one word too many"),
         ("? verify 80 123456", "asterisks"),
         ("! verified secret", "does not name a proof"),
         ("! refused LATER", "is none of"),
         ("@ card sha256:00", "64 hexadecimal digits"),
-        ("@ clock yesterday", "no time"),
-        ("@ clock 2026-11-23T09:00:00+01:00", "no time of UTC"),
+        ("@ clock yesterday", "not a UTC time"),
+        ("@ clock 2026-11-23T09:00:00+01:00", "not a UTC time"),
         ("# \x1b[2J", "control characters"),
         ("# " + "x" * LONGEST_LINE, "more than"),
     ],
@@ -219,5 +219,5 @@ def test_an_answer_that_is_not_asked_for_any_more_is_left_out() -> None:
 
 def test_a_question_without_an_answer_cannot_be_retold() -> None:
     lines = [line for line in session() if not line.startswith("!")]
-    with pytest.raises(TraceError, match=r"line 11: .* record it anew"):
+    with pytest.raises(TraceError, match=r"line 11: .* record the trace again"):
         retold(lines)

@@ -29,7 +29,7 @@ from cloudcard_tools.authenticator.passkey import (
     USER_VERIFIED,
     SoftwarePasskey,
 )
-from support.keystore_world import RELYING_PARTY, Enrolled, World, new_passkey, spki
+from support.keystore_world import OPERATOR, RELYING_PARTY, Enrolled, World, new_passkey, spki
 
 DIGEST = b"\x11" * 32
 CHALLENGE = b"\x22" * 32
@@ -40,7 +40,7 @@ SYNCED = USER_PRESENT | USER_VERIFIED | BACKUP_ELIGIBLE | BACKED_UP
 @pytest.fixture
 def phone(world: World, ada: tuple[User, Enrolled]) -> Enrolled:
     """Ada's second phone, which has a passkey."""
-    return world.enrol_passkey(world.people.invite_device(ada[0].id).text)
+    return world.enrol_passkey(world.people.invite_device(ada[0].id, actor=OPERATOR).text)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_one_signature_by_a_native_key_of_its_own(
         if kind == "p256"
         else ed25519.Ed25519PrivateKey.generate()
     )
-    own = world.enrol_native(world.people.invite_device(ada[0].id).text, made)
+    own = world.enrol_native(world.people.invite_device(ada[0].id, actor=OPERATOR).text, made)
     refused(world, operation, Enrolled(own.identity, own.private), "not over this request")
     world.decide(operation, own)
     assert world.activation.perform(operation.id, [DIGEST], pc.identity)
@@ -105,7 +105,7 @@ def test_the_journal_holds_all_that_proves_a_decision(
 ) -> None:
     world.decide(operation, phone)
     (entry,) = world.journal(Kind.OPERATION_APPROVED)
-    assert entry.actor == f"device {phone.identity.id}"
+    assert str(entry.actor) == f"device {phone.identity.id}"
     approval = Approval(
         phone.identity.id,
         Decision.APPROVE,
@@ -257,7 +257,7 @@ def test_each_device_approves_by_its_own_kind_of_key_alone(
     refused(world, operation, tls_key, "passkey alone")
     native = Enrolled(ada[1].identity, ada[1].private, passkey=phone.passkey)
     refused(world, operation, native, "no passkey")
-    other = world.enrol_passkey(world.people.invite_device(ada[0].id).text)
+    other = world.enrol_passkey(world.people.invite_device(ada[0].id, actor=OPERATOR).text)
     refused(world, operation, Enrolled(other.identity, other.private, passkey=phone.passkey), "not")
 
 
@@ -265,7 +265,8 @@ def test_the_policy_says_which_passkeys(
     world: World, ada: tuple[User, Enrolled], operation: Operation, phone: Enrolled
 ) -> None:
     synced = world.enrol_passkey(
-        world.people.invite_device(ada[0].id).text, replace(new_passkey(), flags=SYNCED)
+        world.people.invite_device(ada[0].id, actor=OPERATOR).text,
+        replace(new_passkey(), flags=SYNCED),
     )
     assert kept_key(world, synced).backup_eligible
     refused(world, operation, synced, "several devices keep")

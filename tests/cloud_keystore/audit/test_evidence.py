@@ -43,7 +43,7 @@ TOLD: dict[str, Kind] = {
     "WorkstationService.VerifyPasscode": Kind.PASSCODE_RIGHT,
     "WorkstationService.ChangePasscode": Kind.PASSCODE_SET,
     "WorkstationService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
-    "WorkstationService.AgreeOnSession": Kind.SECURE_MESSAGING_AGREED,
+    "WorkstationService.EstablishSessionKeys": Kind.SECURE_MESSAGING_AGREED,
     "WorkstationService.CreateOperation": Kind.OPERATION_ASKED,
     "WorkstationService.PerformOperation": Kind.OPERATION_USED,
     "WorkstationService.CancelOperation": Kind.OPERATION_CANCELLED,
@@ -203,8 +203,8 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     serial, puk = _issued(place, user_id, phone, "sm-cs2")
     _use_passcodes(pc, serial, puk)
     point = ec.generate_private_key(ec.SECP256R1()).public_key()
-    pc.AgreeOnSession(
-        workstation_pb2.AgreeOnSessionRequest(
+    pc.EstablishSessionKeys(
+        workstation_pb2.EstablishSessionKeysRequest(
             card_serial=serial,
             cipher_suite=0x27,
             point=point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),

@@ -10,13 +10,14 @@ from sqlalchemy import delete, select, update
 
 from cloud_keystore.audit import journal, notes, tree
 from cloud_keystore.audit.sequencing import MOST_AT_ONCE, take_in
+from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.errors import (
     CardNotFound,
     EntryNotFound,
     InvalidInput,
     StorageDamaged,
 )
-from cloud_keystore.model.journal import Event, Kind, decode, encode
+from cloud_keystore.model.journal import Entry, Kind, decode, encode
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import tables as t
@@ -29,11 +30,11 @@ LEAST_STATEMENTS = 5  # of taking in
 
 def write(world: World, count: int) -> None:
     with world.database.write() as connection:
-        events = [
-            Event(Kind.KEYSTORE_STARTED, world.clock(), "keystore", details={"n": number})
+        made = [
+            Entry(Kind.KEYSTORE_STARTED, world.clock(), KEYSTORE, details={"n": number})
             for number in range(count)
         ]
-        journal.append(connection, *events)
+        journal.append(connection, *made)
 
 
 def entries(world: World) -> list[Row]:
@@ -136,7 +137,7 @@ class TestReading:
         world.ask(other, pc)
         auditor = world.auditor()
 
-        def found(query: Query, card: str = "") -> list[Event]:
+        def found(query: Query, card: str = "") -> list[Entry]:
             return [
                 decode(row.entry) for row in world.reading.search(auditor, query, card, None, 100)
             ]
@@ -169,7 +170,7 @@ class TestReading:
         world.reading.head(auditor)
         world.reading.search(auditor, Query(kinds=("card.issued",)), "", None, 10)
         read = world.journal(Kind.JOURNAL_READ)
-        assert [event.actor for event in read] == [f"auditor {auditor.id}"] * 2
+        assert [str(entry.actor) for entry in read] == [f"auditor {auditor.id}"] * 2
         assert read[1].details == {"call": "search", "kinds": "card.issued"}
 
     def test_proofs_hold_for_the_checkpoint(self, world: World) -> None:
@@ -209,22 +210,22 @@ class TestReading:
 
 def test_an_entry_is_one_line_of_json_that_never_changes(world: World) -> None:
     """What was hashed once must be written the same by later versions."""
-    event = Event(
+    entry = Entry(
         Kind.OPERATION_USED,
         world.clock(),
-        "workstation 1",
+        Actor(ActorKind.WORKSTATION, "1"),
         card_id="2",
         trace_id="3",
         details={"b": 1, "a": "x"},
         evidence={"payload": b"\x00\xff"},
     )
-    assert encode(event) == (
+    assert encode(entry) == (
         b'{"actor":"workstation 1","card_id":"2","details":{"a":"x","b":1},'
         b'"evidence":{"payload":"AP8="},"kind":"operation.used","time":1795424400000000,'
         b'"trace_id":"3"}'
     )
-    assert decode(encode(event)) == event
-    assert json.loads(encode(event))["kind"] == "operation.used"
+    assert decode(encode(entry)) == entry
+    assert json.loads(encode(entry))["kind"] == "operation.used"
 
 
 def test_a_changed_entry_is_no_longer_proved(world: World) -> None:

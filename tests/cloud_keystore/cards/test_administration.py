@@ -24,8 +24,7 @@ from card_os.piv.sizes import LARGEST_OBJECT, ROOM
 from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administrator
 from cloud_keystore.custody.credentials.management_keys import encipher
-from cloud_keystore.model.administration import Policies
-from cloud_keystore.model.cards import Destroyed, Key
+from cloud_keystore.model.cards import Destroyed, Key, KeyPolicies
 from cloud_keystore.model.errors import (
     AdministrationRefused,
     AdministratorNeeded,
@@ -47,11 +46,11 @@ from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import cards
-from support.keystore_world import PASSCODE, Enrolled, World
+from support.keystore_world import OPERATOR, PASSCODE, PC, Enrolled, World
 from support.whole_cards import faults
 
 P256, ED25519 = Algorithm.ECC_P256, Algorithm.ED25519
-STANDARD = Policies()
+STANDARD = KeyPolicies()
 SCALAR = bytes(range(1, 33))
 
 
@@ -74,7 +73,7 @@ def keys(world: World, serial: str) -> dict[int, Key]:
 
 def block(world: World, serial: str, pc: Enrolled) -> None:
     """Try until PIN and PUK are blocked."""
-    at = pc.identity.id
+    at = pc.identity
     while world.passcodes.status(serial, KeyRef.PIN).tries_left:
         world.passcodes.verify(serial, KeyRef.PIN, b"999999", at)
     while world.passcodes.status(serial, KeyRef.PUK).tries_left:
@@ -130,22 +129,22 @@ class TestAttacks:
         with pytest.raises(AdministrationRefused):
             CHANGES[change](world, who)
         with pytest.raises(AdministrationRefused):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
         with pytest.raises(AdministrationRefused):
-            world.administration.attest_key(serial, 0x9A, "pc")
+            world.administration.attest_key(serial, 0x9A, PC)
         assert world.image(serial) == before
 
     @pytest.mark.parametrize("change", CHANGES)
     def test_a_card_that_is_suspended(
         self, world: World, serial: str, admin: Administrator, change: str
     ) -> None:
-        world.cards.suspend(serial)
+        world.cards.suspend(serial, actor=OPERATOR)
         with pytest.raises(CardNotInUse):
             CHANGES[change](world, admin)
         with pytest.raises(CardNotInUse):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
         with pytest.raises(CardNotInUse):
-            world.administration.attest_key(serial, 0x9A, "pc")
+            world.administration.attest_key(serial, 0x9A, PC)
 
     def test_no_card(self, world: World, admin: Administrator) -> None:
         with pytest.raises(CardNotFound):
@@ -170,10 +169,10 @@ class TestAttacks:
             CHANGES["write"](world, elsewhere)
         CHANGES["write"](world, admin)  # tools go on with notes of their own
         assert world.image(serial).management is Cipher.AES_256
-        at = (serial, Cipher.AES_256, pc.identity.id)
-        sent = world.management.request_challenge(*at, enciphered=False)
+        at = (serial, Cipher.AES_256, pc.identity)
+        sent = world.management_keys.request_challenge(*at, enciphered=False)
         answer = encipher(Cipher.AES_256, bytes(range(32)), sent)
-        assert world.management.answer_challenge(*at, answer, b"").proof
+        assert world.management_keys.answer_challenge(*at, answer, b"").proof
 
     @pytest.mark.parametrize(
         ("algorithm", "key"),
@@ -268,7 +267,7 @@ class TestKeys:
     ) -> None:
         serial = admin.card_serial
         old = keys(world, serial)[0x9C]
-        policies = Policies(PinPolicy.ONCE, TouchPolicy.CACHED)
+        policies = KeyPolicies(PinPolicy.ONCE, TouchPolicy.CACHED)
         made = world.administration.generate_key(admin, 0x9C, P256, policies)
         key = keys(world, serial)[0x9C]
         assert made.keys[0x9C] is not None
@@ -288,8 +287,8 @@ class TestKeys:
         self, world: World, pc: Enrolled, admin: Administrator
     ) -> None:
         serial = admin.card_serial
-        world.administration.generate_key(admin, 0x9A, P256, Policies(PinPolicy.ALWAYS))
-        world.administration.generate_key(admin, 0x9D, P256, Policies(PinPolicy.NEVER))
+        world.administration.generate_key(admin, 0x9A, P256, KeyPolicies(PinPolicy.ALWAYS))
+        world.administration.generate_key(admin, 0x9D, P256, KeyPolicies(PinPolicy.NEVER))
         proof = world.proof(serial, pc)
         world.ask(serial, pc, proof=proof)
         with pytest.raises(PasscodeNeeded):
@@ -449,7 +448,7 @@ class TestTries:
     def test_tries_and_factory_passcodes(
         self, world: World, serial: str, pc: Enrolled, admin: Administrator
     ) -> None:
-        at = pc.identity.id
+        at = pc.identity
         world.passcodes.change(serial, KeyRef.PIN, b"123456", PASSCODE, at)
         assert world.passcodes.status(serial, KeyRef.PIN) == Status(3, 3, factory=False)
         outcome = world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, at)
@@ -486,11 +485,11 @@ class TestTries:
 class TestReset:
     def test_a_card_that_is_not_blocked(self, world: World, serial: str, pc: Enrolled) -> None:
         with pytest.raises(CardNotBlocked):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
         for _ in range(3):
-            world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity.id)
+            world.passcodes.verify(serial, KeyRef.PIN, b"999999", pc.identity)
         with pytest.raises(CardNotBlocked):
-            world.administration.reset_card(serial, "pc")
+            world.administration.reset_card(serial, PC)
 
     def test_a_blocked_card(self, world: World, serial: str, pc: Enrolled) -> None:
         admin = world.administrator(serial, pc)
@@ -498,7 +497,7 @@ class TestReset:
         CHANGES["management key"](world, admin)
         before, waiting = world.image(serial), world.ask(serial, pc)
         block(world, serial, pc)
-        made = world.administration.reset_card(serial, "pc")
+        made = world.administration.reset_card(serial, PC)
         after = world.image(serial)
         assert after.keys == ()
         assert set(after.objects) == {
@@ -524,7 +523,7 @@ class TestReset:
 
     def test_and_then_used_again(self, world: World, serial: str, pc: Enrolled) -> None:
         block(world, serial, pc)
-        world.administration.reset_card(serial, "pc")
+        world.administration.reset_card(serial, PC)
         admin = world.administrator(serial, pc)
         world.administration.generate_key(admin, 0x9A, P256, STANDARD)
         assert world.ask(serial, pc).state is State.PENDING
@@ -535,9 +534,9 @@ class TestAttestation:
         self, world: World, serial: str, admin: Administrator
     ) -> None:
         world.administration.generate_key(
-            admin, 0x9A, P256, Policies(PinPolicy.ALWAYS, TouchPolicy.ALWAYS)
+            admin, 0x9A, P256, KeyPolicies(PinPolicy.ALWAYS, TouchPolicy.ALWAYS)
         )
-        der = world.administration.attest_key(serial, 0x9A, "pc")
+        der = world.administration.attest_key(serial, 0x9A, PC)
         certificate = x509.load_der_x509_certificate(der)
         contents = world.image(serial).objects[ATTESTATION_CERTIFICATE]
         issuer = world.issuing.authorities.attestation
@@ -558,16 +557,16 @@ class TestAttestation:
             admin, 0x9D if algorithm is Algorithm.X25519 else 0x9A, algorithm, STANDARD
         )
         for key_ref, key in keys(world, admin.card_serial).items():
-            der = world.administration.attest_key(admin.card_serial, key_ref, "pc")
+            der = world.administration.attest_key(admin.card_serial, key_ref, PC)
             found = x509.load_der_x509_certificate(der).public_key()
             assert found == load_der_public_key(key.public_key)
 
     def test_a_key_from_elsewhere(self, world: World, admin: Administrator) -> None:
         world.administration.import_key(admin, 0x9A, P256, SCALAR, STANDARD)
         with pytest.raises(NotAttested):
-            world.administration.attest_key(admin.card_serial, 0x9A, "pc")
+            world.administration.attest_key(admin.card_serial, 0x9A, PC)
 
     @pytest.mark.parametrize("key_ref", [0x04, 0x82, 0x9B, 0])
     def test_no_key(self, world: World, serial: str, key_ref: int) -> None:
         with pytest.raises(KeyNotFound):
-            world.administration.attest_key(serial, key_ref, "pc")
+            world.administration.attest_key(serial, key_ref, PC)

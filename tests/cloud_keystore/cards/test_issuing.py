@@ -10,7 +10,7 @@ from cryptography import x509
 
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
 from cloud_keystore.model.people import User
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 
 def test_a_card_is_its_own(world: World, ada: tuple[User, Enrolled]) -> None:
@@ -22,18 +22,18 @@ def test_a_card_is_its_own(world: World, ada: tuple[User, Enrolled]) -> None:
 
 def test_issuing_is_idempotent(world: World, ada: tuple[User, Enrolled]) -> None:
     request_id = os.urandom(16)
-    first = world.issuing.issue(request_id, ada[0].id, "p256")
-    assert world.issuing.issue(request_id, ada[0].id, "p256") == first
+    first = world.issuing.issue(request_id, ada[0].id, "p256", actor=OPERATOR)
+    assert world.issuing.issue(request_id, ada[0].id, "p256", actor=OPERATOR) == first
     assert len(world.cards.list_all()) == 1
 
 
 def test_wrong_orders(world: World, ada: tuple[User, Enrolled]) -> None:
     with pytest.raises(UserNotFound):
-        world.issuing.issue(os.urandom(16), "nobody", "p256")
+        world.issuing.issue(os.urandom(16), "nobody", "p256", actor=OPERATOR)
     with pytest.raises(InvalidInput, match="use one of v1, v2"):
-        world.issuing.issue(os.urandom(16), ada[0].id, "rsa512")
+        world.issuing.issue(os.urandom(16), ada[0].id, "rsa512", actor=OPERATOR)
     with pytest.raises(InvalidInput):
-        world.issuing.issue(b"", ada[0].id, "p256")
+        world.issuing.issue(b"", ada[0].id, "p256", actor=OPERATOR)
 
 
 def test_expiry_is_that_of_the_certificates(world: World, ada: tuple[User, Enrolled]) -> None:

@@ -14,12 +14,12 @@ from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
-from support.keystore_world import PASSCODE, Enrolled, World
+from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 ACTIONS = {
-    CardEvent.SUSPEND: lambda world, serial: world.cards.suspend(serial),
-    CardEvent.RESUME: lambda world, serial: world.cards.resume(serial),
-    CardEvent.REVOKE: lambda world, serial: world.cards.revoke(serial, "left"),
+    CardEvent.SUSPEND: lambda world, serial: world.cards.suspend(serial, actor=OPERATOR),
+    CardEvent.RESUME: lambda world, serial: world.cards.resume(serial, actor=OPERATOR),
+    CardEvent.REVOKE: lambda world, serial: world.cards.revoke(serial, "left", actor=OPERATOR),
 }
 
 
@@ -45,7 +45,7 @@ def test_a_revoked_card_has_no_keys(
     with world.database.read() as connection:
         query = text("SELECT sealed_private FROM key")
         sealed = [row.sealed_private for row in connection.execute(query)]
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.read() as connection:
         assert all(row.sealed_private is None for row in connection.execute(query))
     world.database.close()  # checkpoints: what was erased is gone from the files too
@@ -54,11 +54,11 @@ def test_a_revoked_card_has_no_keys(
 
 
 def test_unlocking_needs_a_passcode(world: World, ada: tuple[User, Enrolled]) -> None:
-    serial = world.issuing.issue(os.urandom(16), ada[0].id, "p256").card.serial
+    serial = world.issuing.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR).card.serial
     with pytest.raises(IllegalCardChange, match="no passcode yet"):
-        world.cards.unlock(serial)
-    world.passcodes.set_first(serial, PASSCODE, ada[0].id)
-    world.cards.unlock(serial)
+        world.cards.unlock(serial, actor=OPERATOR)
+    world.passcodes.set_first(serial, PASSCODE, ada[1].identity)
+    world.cards.unlock(serial, actor=OPERATOR)
 
 
 def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
@@ -66,7 +66,7 @@ def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
 ) -> None:
     serial = world.card(ada[0])
     held = {key.id: key for key in world.cards.keys(serial)}
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.read() as connection:
         entries = connection.execute(text("SELECT entry FROM journal")).scalars().all()
     events = [event for event in map(decode, entries) if event.kind is Kind.KEY_DESTROYED]

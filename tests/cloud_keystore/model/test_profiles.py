@@ -24,7 +24,7 @@ from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
 from cloud_keystore.pki import public_keys
-from support.keystore_world import PASSCODE, Enrolled, World
+from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 SIGNATURE_PREFIX = "150"
 every_profile = pytest.mark.parametrize("name", PROFILES)
@@ -132,7 +132,7 @@ def test_uses_that_a_profile_forbids(
     with pytest.raises(MalformedKeyInput, match="not for this use"):
         world.ask(serial, pc, key_ref=0x9D, key_use=KeyUse.SIGN)
     developers = world.card(ada[0], "developer")
-    outcome = world.passcodes.verify(developers, 0x80, b"123456", pc.identity.id)
+    outcome = world.passcodes.verify(developers, 0x80, b"123456", pc.identity)
     assert isinstance(outcome, Verified)
     asked = world.ask(developers, pc, key_ref=0x9D, key_use=KeyUse.SIGN, proof=outcome.proof)
     assert asked.key_use is KeyUse.SIGN
@@ -142,28 +142,28 @@ def test_factory_passcodes(world: World, ada: tuple[User, Enrolled], pc: Enrolle
     serial = world.card(ada[0], "developer")
     assert world.cards.find(serial).card.state is CardState.ACTIVE
     for outcome in (
-        world.passcodes.verify(serial, 0x80, b"123456", pc.identity.id),
-        world.passcodes.reset(serial, b"12345678", b"123456", pc.identity.id),
+        world.passcodes.verify(serial, 0x80, b"123456", pc.identity),
+        world.passcodes.reset(serial, b"12345678", b"123456", pc.identity),
     ):
         assert isinstance(outcome, Verified)
-    assert isinstance(world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id), Mismatch)
+    assert isinstance(world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity), Mismatch)
 
 
 def test_a_global_pin_begins_as_the_pin(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
     serial, other = world.card(ada[0], "global-pin"), world.card(ada[0], "p256")
-    assert isinstance(world.passcodes.verify(serial, 0x00, PASSCODE, pc.identity.id), Verified)
-    changed = world.passcodes.change(serial, 0x00, PASSCODE, b"246802", pc.identity.id)
+    assert isinstance(world.passcodes.verify(serial, 0x00, PASSCODE, pc.identity), Verified)
+    changed = world.passcodes.change(serial, 0x00, PASSCODE, b"246802", pc.identity)
     assert isinstance(changed, Verified)
-    assert isinstance(world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id), Verified)
+    assert isinstance(world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity), Verified)
     for _ in range(3):
-        world.passcodes.verify(serial, 0x00, b"999999", pc.identity.id)
+        world.passcodes.verify(serial, 0x00, b"999999", pc.identity)
     assert world.passcodes.status(serial, 0x00).tries_left == 0
-    world.cards.unlock(serial)
+    world.cards.unlock(serial, actor=OPERATOR)
     assert world.passcodes.status(serial, 0x00).tries_left == 3
     with pytest.raises(KeyNotFound):
-        world.passcodes.verify(other, 0x00, PASSCODE, pc.identity.id)
+        world.passcodes.verify(other, 0x00, PASSCODE, pc.identity)
     discovery = world.image(serial).objects[names.ObjectTag.DISCOVERY]
     assert discovery.endswith(bytes.fromhex("5F2F026010"))
 
@@ -181,10 +181,10 @@ def test_a_serial_number_that_is_taken_is_drawn_again(
     number = int(taken[3:]).to_bytes(16)
     unlucky = replace(world.issuing, random=lambda size: number[:size])
     with pytest.raises(IntegrityError):
-        unlucky.issue(os.urandom(16), ada[0].id, "p256")
+        unlucky.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR)
     drawn = draws(os.urandom(16), number)  # for the card's id and its serial number
     once = replace(world.issuing, random=lambda size: next(drawn)[:size])
-    assert once.issue(os.urandom(16), ada[0].id, "p256").card.serial != taken
+    assert once.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR).card.serial != taken
     assert len(world.cards.list_all()) == 2
 
 

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from cloud_keystore.audit import journal
 from cloud_keystore.model import tracing
-from cloud_keystore.model.journal import Event, Kind, decode
+from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces, exporting
 from cloud_keystore.storage import operations
@@ -65,7 +66,7 @@ def test_the_journal_and_the_operation_keep_the_trace(world: World) -> None:
     try:
         operation = world.ask(serial, pc)
         with world.database.write() as connection:
-            journal.append(connection, Event(Kind.OPERATION_ASKED, world.clock(), "keystore"))
+            journal.append(connection, Entry(Kind.OPERATION_ASKED, world.clock(), KEYSTORE))
     finally:
         TRACE_ID.reset(token)
     with world.database.read() as connection:

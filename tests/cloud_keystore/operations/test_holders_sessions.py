@@ -6,8 +6,8 @@ import pytest
 
 from cloud_keystore.model.errors import SessionClosed, SessionNotFound
 from cloud_keystore.model.people import User
-from cloud_keystore.operations.sessions import HoldersSessions
-from cloud_keystore.operations.watching import LOOK_SECONDS, Changes
+from cloud_keystore.operations.sessions import Sessions
+from cloud_keystore.operations.watching import LOOK_SECONDS, Watching
 from support.keystore_world import SESSIONS, Enrolled, World
 
 
@@ -17,7 +17,7 @@ def test_a_holder_sees_and_ends_sessions(
     world.set_policy(SESSIONS)
     serial, (_, phone) = world.card(ada[0]), ada
     session = world.session(serial, pc, phone)
-    holders = HoldersSessions(world.database, world.clock)
+    holders = Sessions(world.database, world.clock)
     (seen,) = holders.list_open(phone.identity)
     assert (seen.session, seen.card_serial, seen.key_ref) == (session, serial, 0x9A)
     assert (seen.workstation, seen.site) == ("WARD7-PC3", "Ward 7")
@@ -42,7 +42,7 @@ def test_changes_are_told_once_and_not_all_the_time(
     def monotonic() -> float:
         return now
 
-    changes = Changes(world.database, monotonic)
+    changes = Watching(world.database, monotonic)
     assert changes.topics() == set()  # what was before is for who begins to wait
     operation = world.ask(serial, pc)
     assert changes.topics() == set()

@@ -34,7 +34,7 @@ from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import operations, session_uses, tables
 from support.crashing import Crash, crashing
-from support.keystore_world import DATABASE, SESSIONS, Enrolled, World, new_world
+from support.keystore_world import DATABASE, OPERATOR, SESSIONS, Enrolled, World, new_world
 
 AN_HOUR = timedelta(hours=1)
 # Most of the time nothing happens, or the steps after would find nothing to do.
@@ -66,7 +66,7 @@ class CountedKeys(Keys):
 
 
 def counted(folder: Path) -> World:
-    """A keystore whose doors to private keys are counted."""
+    """A keystore whose uses of private keys are counted."""
     world = new_world(folder)
     custody = CountedKeys(world.custody.backends, world.custody.new)
     world.activation = replace(world.activation, custody=custody)
@@ -354,8 +354,8 @@ class Keystore(RuleBasedStateMachine):
     def suspend_and_resume(self, really: bool) -> None:
         if not really:
             return
-        self.world.cards.suspend(self.serial)
-        self.world.cards.resume(self.serial)
+        self.world.cards.suspend(self.serial, actor=OPERATOR)
+        self.world.cards.resume(self.serial, actor=OPERATOR)
         with self.world.database.read() as connection:
             rows = connection.execute(select(tables.session.c.id)).scalars()
             self.ended.update(rows)

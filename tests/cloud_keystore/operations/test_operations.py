@@ -43,7 +43,7 @@ from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.operations import sweeping
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
-from support.keystore_world import DIGEST, PASSCODE, Enrolled, World, verify
+from support.keystore_world import DIGEST, OPERATOR, PASSCODE, Enrolled, World, verify
 
 
 def test_one_signature(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -364,12 +364,12 @@ def test_a_suspended_card_is_of_no_use(
     serial = world.card(user)
     operation = world.ask(serial, pc)
     world.decide(operation, phone)
-    world.cards.suspend(serial)
+    world.cards.suspend(serial, actor=OPERATOR)
     assert world.state(operation) is State.CANCELLED
     with pytest.raises(OperationClosed):
         world.perform(operation, pc, DIGEST)
     with pytest.raises(CardNotInUse):
-        world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity.id)
+        world.passcodes.verify(serial, 0x80, PASSCODE, pc.identity)
 
 
 def test_the_approval_of_a_phone_removed_since_is_not_used(
@@ -416,7 +416,7 @@ class TestQr:
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:
         user, phone = ada
-        second = world.enrol(world.people.invite_device(user.id).text)
+        second = world.enrol(world.people.invite_device(user.id, actor=OPERATOR).text)
         operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
         text = world.asking.qr_text(operation)
         world.deciding.claim(text, phone.identity)

@@ -23,7 +23,7 @@ from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.storage import policies, tables
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 TERMS = st.builds(
     SessionTerms,
@@ -74,7 +74,7 @@ def test_what_a_policy_says_is_never_guessed(document: str) -> None:
 
 
 def test_the_most_specific_one_holds(world: World) -> None:
-    operator = world.enrol(world.people.add_operator("Operator").text).identity
+    operator = world.enrol(world.people.add_operator("Operator", actor=OPERATOR).text).identity
     own = world.organisations.add("St Elsewhere", operator).id
     places = [("", ""), ("", "v2"), (own, ""), (own, "v2")]
     for number, (organisation_id, profile) in enumerate(places, 1):
@@ -91,9 +91,9 @@ def test_the_most_specific_one_holds(world: World) -> None:
     assert len(world.organisations.list_policies(earlier=True)) == 5
     with world.database.read() as connection:
         entries = connection.execute(select(tables.journal.c.entry)).scalars()
-        told = [event for event in map(decode, entries) if event.kind is Kind.POLICY_SET]
-    assert [event.details["policy"] for event in told][-1] == "*/v2/2"
-    assert told[-1].actor == f"operator {operator.id}"
+        told = [entry for entry in map(decode, entries) if entry.kind is Kind.POLICY_SET]
+    assert [entry.details["policy"] for entry in told][-1] == "*/v2/2"
+    assert str(told[-1].actor) == f"operator {operator.id}"
 
 
 def _in_force(world: World, organisation_id: str, profile: str) -> PolicyVersion:
@@ -102,7 +102,7 @@ def _in_force(world: World, organisation_id: str, profile: str) -> PolicyVersion
 
 
 def test_wrong_places_and_names(world: World) -> None:
-    operator = world.enrol(world.people.add_operator("Operator").text).identity
+    operator = world.enrol(world.people.add_operator("Operator", actor=OPERATOR).text).identity
     with pytest.raises(OrganisationNotFound):
         world.organisations.set_policy("nobody", "", Policy(), operator)
     with pytest.raises(InvalidInput):

@@ -39,7 +39,16 @@ from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.sessions import Session, inputs_sha256
 from cloud_keystore.storage import session_uses, tables
-from support.keystore_world import DIGEST, PASSCODE, SESSIONS, TERMS, Enrolled, World, verify
+from support.keystore_world import (
+    DIGEST,
+    OPERATOR,
+    PASSCODE,
+    SESSIONS,
+    TERMS,
+    Enrolled,
+    World,
+    verify,
+)
 
 OTHER = b"\x22" * 32
 
@@ -298,11 +307,14 @@ def test_inputs_are_checked_as_ever(
 
 ENDINGS: dict[str, Callable[[World, str, Enrolled, Session], object]] = {
     "workstation": lambda world, _, pc, session: world.sessions.end(session.id, pc.identity),
-    "suspended": lambda world, serial, *_: world.cards.suspend(serial),
-    "resumed": lambda world, serial, *_: (world.cards.suspend(serial), world.cards.resume(serial)),
-    "revoked": lambda world, serial, *_: world.cards.revoke(serial, "lost"),
+    "suspended": lambda world, serial, *_: world.cards.suspend(serial, actor=OPERATOR),
+    "resumed": lambda world, serial, *_: (
+        world.cards.suspend(serial, actor=OPERATOR),
+        world.cards.resume(serial, actor=OPERATOR),
+    ),
+    "revoked": lambda world, serial, *_: world.cards.revoke(serial, "lost", actor=OPERATOR),
     "passcode changed": lambda world, serial, pc, _: world.passcodes.change(
-        serial, 0x80, PASSCODE, b"246802", pc.identity.id
+        serial, 0x80, PASSCODE, b"246802", pc.identity
     ),
 }
 
@@ -443,14 +455,14 @@ def test_the_journal_holds_what_a_session_rests_on(
     world.use(session, pc)
     with world.database.read() as connection:
         found = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
-        events = {event.kind: event for event in map(decode, found.scalars())}
-    opened, used = events[Kind.SESSION_OPENED], events[Kind.SESSION_USED]
+        told = {entry.kind: entry for entry in map(decode, found.scalars())}
+    opened, used = told[Kind.SESSION_OPENED], told[Kind.SESSION_USED]
     statement = opened.evidence["statement"]
     assert statement.endswith(opened.evidence["payload"])
     ada[1].private.public_key().verify(
         opened.evidence["device_signature"], statement, ec.ECDSA(SHA256())
     )
-    assert opened.actor == used.actor == f"workstation {pc.identity.id}"
+    assert str(opened.actor) == str(used.actor) == f"workstation {pc.identity.id}"
     assert (used.details["session"], used.details["inputs"]) == (session.id, 1)
     assert used.evidence["input_sha256"] == inputs_sha256([DIGEST])
     assert opened.details["policy"] == used.details["policy"] == session.policy == "*/*/1"

@@ -22,7 +22,7 @@ from cloud_keystore.model.people import Role, User
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
-from cloud_keystore.operations.watching import LOOK_SECONDS, Changes
+from cloud_keystore.operations.watching import LOOK_SECONDS, Watching
 from cloud_keystore.rpc.door import PATIENCE_SECONDS, Door, patience
 from cloud_keystore.rpc.limits import STREAM_SECONDS, Limiter, Workers
 from cloud_keystore.rpc.refusals import Context
@@ -63,25 +63,25 @@ class TestOneLookForAll:
         user, phone = ada
         serial = world.card(user)
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
+        watching = Watching(world.database, ticks)
         operation = world.ask(serial, pc)
-        assert changes.topics() == set()  # what is older, whoever begins to wait sees himself
+        assert watching.topics() == set()  # what is older, whoever begins to wait sees himself
         world.decide(operation, phone)
         ticks.pass_by()
-        assert changes.topics() == {operation.id, user.id}
+        assert watching.topics() == {operation.id, user.id}
         ticks.pass_by()
-        assert changes.topics() == set()
+        assert watching.topics() == set()
 
     def test_a_new_request_wakes_the_phone_alone(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:
         serial = world.card(ada[0])
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
-        changes.topics()
+        watching = Watching(world.database, ticks)
+        watching.topics()
         world.ask(serial, pc)
         ticks.pass_by()
-        assert changes.topics() == {ada[0].id}
+        assert watching.topics() == {ada[0].id}
 
     def test_what_expires_or_is_withdrawn(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
@@ -89,13 +89,13 @@ class TestOneLookForAll:
         serial, other = world.card(ada[0]), world.card(ada[0])
         withdrawn, expires = world.ask(serial, pc), world.ask(other, pc)
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
-        changes.topics()
+        watching = Watching(world.database, ticks)
+        watching.topics()
         world.asking.cancel(withdrawn.id, pc.identity)
         world.clock.forward(minutes=3)
         world.sweep()
         ticks.pass_by()
-        assert changes.topics() >= {withdrawn.id, expires.id, ada[0].id}
+        assert watching.topics() >= {withdrawn.id, expires.id, ada[0].id}
 
     def test_a_look_is_not_repeated_at_once_and_misses_nothing(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
@@ -103,12 +103,12 @@ class TestOneLookForAll:
         serial = world.card(ada[0])
         operation = world.ask(serial, pc)
         ticks = Ticks()
-        changes = Changes(world.database, ticks)
-        changes.topics()
+        watching = Watching(world.database, ticks)
+        watching.topics()
         world.decide(operation, ada[1])
-        assert changes.topics() == set()
+        assert watching.topics() == set()
         ticks.pass_by()
-        assert operation.id in changes.topics()
+        assert operation.id in watching.topics()
 
     def test_it_wakes_those_of_this_process_alone(self) -> None:
         async def run() -> None:

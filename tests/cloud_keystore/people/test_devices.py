@@ -32,7 +32,7 @@ from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import cards, sessions, tables
-from support.keystore_world import SESSIONS, Enrolled, World
+from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
 
 DIGEST = b"\x11" * 32
 
@@ -43,7 +43,7 @@ def operator(world: World) -> Enrolled:
 
 
 def second_phone(world: World, user: User) -> Enrolled:
-    return world.enrol(world.people.invite_device(user.id).text)
+    return world.enrol(world.people.invite_device(user.id, actor=OPERATOR).text)
 
 
 def code(world: World, operation: Operation) -> str:
@@ -169,7 +169,7 @@ class TestRemoved:
         for _ in range(2):
             world.devices.remove(ada[1].identity.id, "lost on the train", operator.identity)
         (entry,) = world.journal(Kind.IDENTITY_REMOVED)
-        assert entry.actor == f"operator {operator.identity.id}"
+        assert str(entry.actor) == f"operator {operator.identity.id}"
         assert (entry.device_id, entry.user_id) == (ada[1].identity.id, ada[0].id)
         assert entry.details["reason"] == "lost on the train"
 
@@ -208,7 +208,7 @@ class TestNotMe:
             world.activation.perform(mine.id, [DIGEST], elsewhere.identity)
         with pytest.raises(CardNotInUse):
             world.ask(serial, pc, proof=proof)
-        world.cards.resume(serial)
+        world.cards.resume(serial, actor=OPERATOR)
         world.clock.forward(seconds=10)
         with pytest.raises(PasscodeNeeded):  # whoever gave it gives it again
             world.ask(serial, pc, proof=proof)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
 from cloud_keystore.model.people import IdentityState, Role
 from cloud_keystore.rpc.peer import identify
-from support.keystore_world import World, csr, secret_of
+from support.keystore_world import OPERATOR, World, csr, secret_of
 
 
 def test_a_token_becomes_an_identity(world: World) -> None:
-    workstation, token = world.people.add_workstation("PC1", "Ward 7")
+    workstation, token = world.people.add_workstation("PC1", "Ward 7", actor=OPERATOR)
     assert token.text.endswith("@127.0.0.1:7444")
     private = ec.generate_private_key(ec.SECP256R1())
     identity, der = world.enrolment.enrol(secret_of(token.text), csr(private), "")
@@ -29,7 +29,7 @@ def test_a_token_becomes_an_identity(world: World) -> None:
 
 
 def test_a_token_is_good_once(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     request = csr(ec.generate_private_key(ec.SECP256R1()))
     world.enrolment.enrol(secret, request, "")
     with pytest.raises(TokenRejected):
@@ -37,14 +37,14 @@ def test_a_token_is_good_once(world: World) -> None:
 
 
 def test_a_token_lives_two_weeks(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     world.clock.forward(days=14)
     with pytest.raises(TokenRejected):
         world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
 
 
 def test_a_refused_request_costs_no_token(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     with pytest.raises(InvalidInput):
         world.enrolment.enrol(secret, b"junk", "")
     world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
@@ -52,7 +52,7 @@ def test_a_refused_request_costs_no_token(world: World) -> None:
 
 def refused(world: World, request: bytes, match: str = "") -> None:
     """It makes no identity."""
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     with pytest.raises(InvalidInput, match=match):
         world.enrolment.enrol(secret, request, "")
 
@@ -85,7 +85,7 @@ def test_a_request_with_a_changed_signature_is_refused(world: World) -> None:
 
 
 def test_junk_is_refused(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
 
     @given(st.binary(max_size=5000))
     def refuses(junk: bytes) -> None:
@@ -96,7 +96,7 @@ def test_junk_is_refused(world: World) -> None:
 
 
 def test_one_role_is_not_another(world: World) -> None:
-    operator = world.enrol(world.people.add_operator("Op").text)
+    operator = world.enrol(world.people.add_operator("Op", actor=OPERATOR).text)
     fingerprint = operator.identity.certificate_sha256
     assert fingerprint is not None
     with pytest.raises(IdentityRejected, match="device"):
@@ -108,8 +108,8 @@ def test_one_role_is_not_another(world: World) -> None:
 def test_names_are_bounded_and_printable(world: World) -> None:
     for name in ("", "  ", "x" * 65, "a\nb", "a\x00b"):
         with pytest.raises(InvalidInput):
-            world.people.add_workstation(name, "")
+            world.people.add_workstation(name, "", actor=OPERATOR)
     for email in ("no-at", "a@b", "a b@c.d", "@c.d"):
         with pytest.raises(InvalidInput, match="email"):
-            world.people.add_user("Ada", email)
-    world.people.add_user("Seán O'Brien-Ó Súilleabháin", "o'brien+ward@example.org")
+            world.people.add_user("Ada", email, actor=OPERATOR)
+    world.people.add_user("Seán O'Brien-Ó Súilleabháin", "o'brien+ward@example.org", actor=OPERATOR)

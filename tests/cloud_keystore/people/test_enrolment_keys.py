@@ -19,7 +19,7 @@ from cloud_keystore.people.enrolment import Registration as Registered
 from cloud_keystore.storage import approval_keys
 from cloudcard_tools.authenticator.approving import Private, sign
 from cloudcard_tools.authenticator.passkey import SoftwarePasskey
-from support.keystore_world import Enrolled, World, csr, new_passkey, secret_of, spki
+from support.keystore_world import OPERATOR, Enrolled, World, csr, new_passkey, secret_of, spki
 
 TLS = ec.generate_private_key(ec.SECP256R1())
 CSR = csr(TLS)
@@ -28,7 +28,7 @@ CSR = csr(TLS)
 @pytest.fixture
 def secret(world: World, ada: tuple[User, Enrolled]) -> bytes:
     """Of a token for Ada's next device."""
-    return secret_of(world.people.invite_device(ada[0].id).text)
+    return secret_of(world.people.invite_device(ada[0].id, actor=OPERATOR).text)
 
 
 def registered(passkey: SoftwarePasskey, secret: bytes, request: bytes = CSR) -> Registration:
@@ -132,12 +132,12 @@ def test_native_keys_are_of_two_kinds(world: World, secret: bytes) -> None:
 
 def test_a_passkey_is_one_devices(world: World, ada: tuple[User, Enrolled], secret: bytes) -> None:
     made = new_passkey()
-    world.enrol_passkey(world.people.invite_device(ada[0].id).text, made)
+    world.enrol_passkey(world.people.invite_device(ada[0].id, actor=OPERATOR).text, made)
     refused(world, secret, registered(made, secret), "another device's")
 
 
 def test_only_devices_approve(world: World) -> None:
-    secret = secret_of(world.people.add_workstation("PC1", "")[1].text)
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
     private = ec.generate_private_key(ec.SECP256R1())
     refused(world, secret, proven(private, secret), "only a device")
 
@@ -153,7 +153,9 @@ def test_the_terms_of_a_passkey_cost_no_token(
     with pytest.raises(TokenRejected):
         world.enrolment.passkey_terms(b"a guess")
     with pytest.raises(InvalidInput, match="only devices"):
-        world.enrolment.passkey_terms(secret_of(world.people.add_operator("Olga").text))
+        world.enrolment.passkey_terms(
+            secret_of(world.people.add_operator("Olga", actor=OPERATOR).text)
+        )
 
 
 def test_a_token_of_a_device_removed_before_it_was_enrolled(

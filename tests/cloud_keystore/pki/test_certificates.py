@@ -23,7 +23,7 @@ from cloud_keystore.model.certificates import SIGNATURE_POLICY
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import User
 from cloud_keystore.pki.certificates import cut
-from support.keystore_world import Enrolled, FakeClock, World
+from support.keystore_world import OPERATOR, Enrolled, FakeClock, World
 
 UPN, SID = "ada@corp.example", "S-1-5-21-1004336348-1177238915-682003330-512"
 NOW = str(int(FakeClock().now.timestamp()))
@@ -260,7 +260,7 @@ def test_a_holder_with_a_long_name_gets_a_card(world: World) -> None:
 )
 def test_accounts_that_are_none(world: World, upn: str, sid: str, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
-        world.people.add_user("Ada", "", upn, sid)
+        world.people.add_user("Ada", "", upn, sid, actor=OPERATOR)
     assert world.people.list_users() == []
 
 
@@ -269,6 +269,6 @@ def test_accounts_that_are_none(world: World, upn: str, sid: str, said: str) -> 
     [(UPN, SID), ("  ada@corp ", " S-1-5-32-544 "), ("zoë@corp.example", ""), ("", "")],
 )
 def test_accounts_that_are_taken(world: World, upn: str, sid: str) -> None:
-    user, _ = world.people.add_user("Ada", "", upn, sid)
+    user, _ = world.people.add_user("Ada", "", upn, sid, actor=OPERATOR)
     assert (user.upn, user.sid) == (upn.strip(), sid.strip())
     assert world.people.list_users()[0].user == user

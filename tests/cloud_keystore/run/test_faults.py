@@ -32,7 +32,7 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
 from support.keystore_process import KeystoreProcess, Workstation, code, refused_call
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 resource = pytest.importorskip("resource", reason="this system has no limits of processes")
 Called = TypeVar("Called")
@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_or_read_only_costs_no_approval(
 
 def issue_many(world: World, user: User) -> None:
     for _ in range(50):
-        world.issuing.issue(os.urandom(16), user.id, "p256")
+        world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR)
 
 
 def performed(world: World, operation: Operation, pc: Enrolled) -> bytes | None:

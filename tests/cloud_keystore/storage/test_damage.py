@@ -100,7 +100,7 @@ def test_a_damaged_record(
         world.clock.forward(hours=1)  # what was asked for ends, though its card is damaged
         world.sweep()
     world.clock.forward(hours=1)
-    world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
+    world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     sign(world, serial, pc, phone)
 
 

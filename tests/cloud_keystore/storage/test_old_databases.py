@@ -29,7 +29,16 @@ from cloud_keystore.storage import cards, journal, operations, people, sessions
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup.command import restore
-from support.keystore_world import DATABASE, DIGEST, Enrolled, FakeClock, World, new_world, verify
+from support.keystore_world import (
+    DATABASE,
+    DIGEST,
+    OPERATOR,
+    Enrolled,
+    FakeClock,
+    World,
+    new_world,
+    verify,
+)
 from support.whole_cards import faults
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "databases"
@@ -142,7 +151,10 @@ def test_a_session_goes_on(old: World) -> None:
 def sign(world: World) -> None:
     """A key signs for somebody who has enrolled another phone and given the old passcode."""
     ada = world.people.list_users()[0].user
-    phone, serial = world.enrol(world.people.invite_device(ada.id).text), serials(world)[0]
+    phone, serial = (
+        world.enrol(world.people.invite_device(ada.id, actor=OPERATOR).text),
+        serials(world)[0],
+    )
     operation = world.ask(serial, workstation(world))
     assert world.decide(operation, phone) is State.APPROVED
     verify(world, serial, 0x9A, world.perform(operation, workstation(world)), DIGEST)

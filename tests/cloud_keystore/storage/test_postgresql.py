@@ -136,7 +136,7 @@ class Counted:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def counting(self, world: World) -> World:
-        """The same replica, whose doors to private keys are counted."""
+        """The same replica, whose uses of private keys are counted."""
         custody = CountedKeys(world.custody.backends, world.custody.new, counted=self)
         world.activation = replace(world.activation, custody=custody)
         world.sessions = replace(world.sessions, custody=custody)
@@ -280,9 +280,9 @@ def test_an_operation_is_decided_once(replicas: list[World]) -> None:
         assert state in (State.APPROVED, State.DENIED)
         assert {each for each in ended if isinstance(each, State)} == {state}
         kinds = [
-            event.kind
-            for event in replicas[0].journal(Kind.OPERATION_APPROVED, Kind.OPERATION_DENIED)
-            if event.operation_id == operation.id
+            entry.kind
+            for entry in replicas[0].journal(Kind.OPERATION_APPROVED, Kind.OPERATION_DENIED)
+            if entry.operation_id == operation.id
         ]
         assert len(kinds) == 1
 
@@ -306,7 +306,7 @@ def test_a_passcode_has_no_more_tries_at_two_replicas(replicas: list[World]) -> 
     serial, pc = replicas[0].card(user), replicas[0].workstation()
 
     def guess(world: World, number: int) -> int:
-        guessed = world.passcodes.verify(serial, 0x80, b"99999%d" % number, pc.identity.id)
+        guessed = world.passcodes.verify(serial, 0x80, b"99999%d" % number, pc.identity)
         return getattr(guessed, "tries_left", 0)
 
     left = together([lambda w=world, n=n: guess(w, n) for n, world in enumerate(replicas * 4)])

@@ -126,7 +126,7 @@ def test_a_draft_that_was_put_there_is_not_followed(path: Path, tmp_path: Path) 
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileRefused, match="is no folder"):
+    with pytest.raises(FileRefused, match="is not a folder"):
         FileStore.take(tmp_path / "missing" / "card.json")
     assert list(tmp_path.iterdir()) == []
 
@@ -141,7 +141,7 @@ def test_what_is_no_file(path: Path) -> None:
 @pytest.mark.timeout(10)
 def test_a_pipe_is_no_file(path: Path) -> None:
     os.mkfifo(path, 0o600)
-    with FileStore.take(path) as store, pytest.raises(FileRefused, match="is no file"):
+    with FileStore.take(path) as store, pytest.raises(FileRefused, match="is not a regular file"):
         store.load()
 
 

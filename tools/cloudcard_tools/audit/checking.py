@@ -10,9 +10,9 @@ from cloud_keystore.audit import notes, tree
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.audit.tree import Frontier
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import Event, decode
+from cloud_keystore.model.journal import Entry, decode
 from cloudcard_tools.audit.evidence import DECISIONS, History, check_decision
-from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
 from cloudcard_tools.shared.failures import Failure
 
 CLOCK_TOLERANCE = timedelta(minutes=1)  # between replicas
@@ -20,7 +20,7 @@ CLOCK_TOLERANCE = timedelta(minutes=1)  # between replicas
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be."""
+    """Something that is wrong, and the number of its line."""
 
     line: int
     wrong: str
@@ -32,7 +32,7 @@ class Checked:
 
     entries: int = 0
     checkpoints: int = 0
-    newest: bytes = b""  # the last checkpoint, to be kept
+    newest: bytes = b""  # the last checkpoint, for the auditor to keep
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -43,10 +43,10 @@ def check(
     done: Callable[[], object] = lambda: None,
 ) -> Checked:
     """Check a whole journal: its tree, its checkpoints, and what its entries prove. `public_key` is
-    the journal's, known from elsewhere; `kept` a checkpoint that was verified earlier.
+    the journal's key from a trusted source; `kept` is a checkpoint that was verified earlier.
 
-    Stops at the first line after which nothing more can be said. `done` hears of each entry. Raises
-    Failure for a file that is no export.
+    The check stops at the first line after which nothing more can be concluded. `done` is called
+    for each entry. Raises Failure if the file is not an export.
     """
     result = Checked()
     state: _Whole | None = None
@@ -58,14 +58,14 @@ def check(
                 return result
             continue
         wrong = state.take(line)
-        if isinstance(line, Entry):
+        if isinstance(line, EntryLine):
             done()
         if wrong is not None:
             result.findings.append(Finding(number, wrong))
             if wrong in FINAL:
                 break
     if state is None:
-        raise Failure("this file is empty: it is no exported journal")
+        raise Failure("this file is empty: it is not an exported journal")
     if not result.findings or result.findings[-1].wrong not in FINAL:
         result.findings += [Finding(0, wrong) for wrong in state.end()]
     result.entries, result.checkpoints = state.tree.size, state.checkpoints
@@ -96,12 +96,12 @@ class _Whole:
         self._ended: End | None = None
 
     def take(self, line: Line) -> str | None:
-        """What is wrong with the next line; None if nothing is."""
+        """What is wrong with the next line; None if it is right."""
         if self._ended is not None:
             return "there is more after the end"
         match line:
-            case Entry(index, entry):
-                return self._entry(index, entry)
+            case EntryLine(index, encoded):
+                return self._entry(index, encoded)
             case Note(note):
                 return self._note(note)
             case End():
@@ -121,23 +121,23 @@ class _Whole:
             missing.append("the journal is shorter than the checkpoint that you kept")
         return missing
 
-    def _entry(self, index: int, entry: bytes) -> str | None:
+    def _entry(self, index: int, encoded: bytes) -> str | None:
         if index != self.tree.size:
             return GAP
-        self.tree = self.tree.append(tree.leaf_hash(entry))
+        self.tree = self.tree.append(tree.leaf_hash(encoded))
         kept = self._kept
         if kept is not None and kept.size == self.tree.size and kept.root != self.tree.root:
             return REWRITTEN
         try:
-            event = decode(entry)
+            entry = decode(encoded)
         except InvalidInput:
             return UNREADABLE
-        return self._time(event) or self._history.check(event)
+        return self._time(entry) or self._history.check(entry)
 
-    def _time(self, event: Event) -> str | None:
-        if self._latest is not None and event.time < self._latest - CLOCK_TOLERANCE:
-            return f"time goes back here, from {self._latest} to {event.time}"
-        self._latest = max(event.time, self._latest or event.time)
+    def _time(self, entry: Entry) -> str | None:
+        if self._latest is not None and entry.time < self._latest - CLOCK_TOLERANCE:
+            return f"time goes back here, from {self._latest} to {entry.time}"
+        self._latest = max(entry.time, self._latest or entry.time)
         return None
 
     def _note(self, note: bytes) -> str | None:
@@ -157,7 +157,7 @@ def check_pack(
     lines: Iterable[tuple[int, Line]], public_key: bytes | None, kept: Checkpoint | None
 ) -> Checked:
     """Check the entries of an evidence pack: that each is in the journal of its checkpoint, and
-    that devices signed its decisions. What is not in the pack, it says nothing of.
+    that devices signed its decisions. This says nothing about entries that are not in the pack.
     """
     result = Checked()
     header: Header | None = None
@@ -178,7 +178,7 @@ def check_pack(
                     wrong = UNSIGNED
                 if kept is not None and head == kept:
                     kept = None
-            case Entry() if head is not None:
+            case EntryLine() if head is not None:
                 wrong = _proved(line, head)
                 result.entries += 1
             case End(entries, _):
@@ -198,15 +198,15 @@ def check_pack(
     return result
 
 
-def _proved(line: Entry, head: Checkpoint) -> str | None:
+def _proved(line: EntryLine, head: Checkpoint) -> str | None:
     leaf = tree.leaf_hash(line.entry)
     if not tree.includes(head.root, head.size, line.index, leaf, line.proof or ()):
         return "this entry is not in the journal of the checkpoint"
     try:
-        event = decode(line.entry)
+        entry = decode(line.entry)
     except InvalidInput:
         return UNREADABLE
-    return check_decision(event) if event.kind in DECISIONS else None
+    return check_decision(entry) if entry.kind in DECISIONS else None
 
 
 def _begin(line: Line, kept: Checkpoint | None) -> _Whole:

@@ -23,7 +23,7 @@ from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
 from cloudcard_tools.audit.filters import filter_options
-from cloudcard_tools.audit.lines import End, Entry, Header, Note
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
@@ -52,7 +52,7 @@ Examples:
 """
 )
 def audit() -> None:
-    """Journal: what happened, with proofs that nobody has changed it."""
+    """The journal: what happened, with proofs that nobody has changed it."""
 
 
 @audit.command()
@@ -60,14 +60,16 @@ def audit() -> None:
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
-    """Make this computer an auditor's, by a one-time TOKEN (`cloudcard ra auditor add`)."""
+    """Enrol an auditor on this computer, with a one-time TOKEN (`cloudcard ra auditor add`)."""
     enrolling.enrol(token, token_file, folder, ROLE)
 
 
 @audit.command()
 @auditor_options
 def key(caller: Caller) -> None:
-    """Show which journal this is, and its key: keep it, and compare it with what others keep."""
+    """Show which journal this is, and its key. Keep the key, and compare it with other
+    auditors'.
+    """
     with caller.service(Journal) as service:
         head = service.head()
     facts: output.Row = {
@@ -96,7 +98,9 @@ def show(query: pb.SearchEntriesRequest, limit: int, caller: Caller) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @auditor_options
 def export(file: Path, caller: Caller) -> None:
-    """Write the whole journal to FILE, with its checkpoints, to be verified elsewhere."""
+    """Write the whole journal with its checkpoints to FILE, so that it can be verified
+    elsewhere.
+    """
     draft = file.with_name(file.name + ".part")
     with (
         caller.service(Journal) as service,
@@ -110,7 +114,7 @@ def export(file: Path, caller: Caller) -> None:
         checkpoints, written = service.checkpoints(size), 0
         note = next(checkpoints, None)
         for entry in service.entries(size):
-            out.write(lines.write(Entry(entry.index, entry.entry)))
+            out.write(lines.write(EntryLine(entry.index, entry.entry)))
             while note is not None and int(note.split(b"\n")[1]) == entry.index + 1:
                 out.write(lines.write(Note(note)))
                 written += 1
@@ -130,12 +134,12 @@ def export(file: Path, caller: Caller) -> None:
 @click.option(
     "--journal-key",
     metavar="KEY",
-    help="The journal's key from somewhere you trust: base64, or a file that holds it.",
+    help="The journal's key from a source that you trust: base64, or a file that holds it.",
 )
 @click.option(
     "--since-checkpoint",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="A checkpoint that you kept: history up to it must be the same.",
+    help="A checkpoint that you kept: the history up to it must be the same.",
 )
 @click.option(
     "--keep",
@@ -174,7 +178,7 @@ def verify(
 @filter_options
 @auditor_options
 def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> None:
-    """Write an evidence pack: the entries that match, with proofs, as one zip."""
+    """Write an evidence pack: the entries that match, with proofs, in one zip file."""
     if file.exists():
         raise Failure(f"{file} exists: choose another name")
     with caller.service(Journal) as service:
@@ -187,36 +191,37 @@ def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> 
         found.sort(key=lambda each: each.index)
         proofs = service.proofs(head.checkpoint.size, [each.index for each in found])
         entries = [
-            Entry(each.index, each.entry, proof) for each, proof in zip(found, proofs, strict=True)
+            EntryLine(each.index, each.entry, proof)
+            for each, proof in zip(found, proofs, strict=True)
         ]
     pack.pack(file, head, entries)
     facts: output.Row = {"file": str(file), "entries": len(entries)}
     caller.print_facts(facts, {"file": "Packed into", "entries": "Entries"})
 
 
-def _row(entry: pb.Entry, *, as_json: bool) -> output.Row:
-    event = decode(entry.entry)
-    details: output.Value = dict(event.details)
+def _row(kept: pb.Entry, *, as_json: bool) -> output.Row:
+    entry = decode(kept.entry)
+    details: output.Value = dict(entry.details)
     if not as_json:
-        subjects = {"card": event.card_id, "operation": event.operation_id}
-        shown = {name: value for name, value in subjects.items() if value} | dict(event.details)
+        subjects = {"card": entry.card_id, "operation": entry.operation_id}
+        shown = {name: value for name, value in subjects.items() if value} | dict(entry.details)
         details = "  ".join(f"{name}={value}" for name, value in shown.items())
     return {
-        "id": entry.id,
-        "index": entry.index if entry.HasField("index") else None,
-        "time": event.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
-        "kind": event.kind.value,
-        "actor": event.actor,
-        "card_id": event.card_id,
-        "user_id": event.user_id,
-        "workstation_id": event.workstation_id,
-        "device_id": event.device_id,
-        "operation_id": event.operation_id,
-        "key_id": event.key_id,
-        "trace_id": event.trace_id,
+        "id": kept.id,
+        "index": kept.index if kept.HasField("index") else None,
+        "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
+        "kind": entry.kind.value,
+        "actor": str(entry.actor),
+        "card_id": entry.card_id,
+        "user_id": entry.user_id,
+        "workstation_id": entry.workstation_id,
+        "device_id": entry.device_id,
+        "operation_id": entry.operation_id,
+        "key_id": entry.key_id,
+        "trace_id": entry.trace_id,
         "details": details,
         "evidence": {
-            name: base64.b64encode(value).decode() for name, value in event.evidence.items()
+            name: base64.b64encode(value).decode() for name, value in entry.evidence.items()
         },
     }
 
@@ -242,10 +247,8 @@ def _report(result: Checked, *, pinned: bool, as_json: bool) -> None:
         f"{result.entries} entries under {result.checkpoints} checkpoints: nothing is wrong."
     )
     if not pinned:
-        click.echo(
-            "The file's own key was believed: give --journal-key to know whose journal it is."
-        )
-    click.echo("Keep this checkpoint, or --keep it; the next check shows that history stayed:\n")
+        click.echo("The key in the file was used. Give --journal-key to check whose journal it is.")
+    click.echo("Keep this checkpoint (or use --keep): the next check proves the history with it.\n")
     click.echo(result.newest.decode(), nl=False)
 
 
@@ -258,13 +261,13 @@ def _key(text: str) -> bytes:
     except binascii.Error:
         found = b""
     if len(found) != KEY_BYTES:
-        raise click.UsageError("--journal-key is no Ed25519 key: see `cloudcard audit key`")
+        raise click.UsageError("--journal-key is not an Ed25519 key: see `cloudcard audit key`")
     return found
 
 
 def _kept(path: Path, public_key: bytes | None) -> Checkpoint:
     if public_key is None:
-        raise click.UsageError("--since-checkpoint needs --journal-key, which has signed it")
+        raise click.UsageError("--since-checkpoint needs --journal-key, the key that signed it")
     try:
         return notes.open_(path.read_bytes(), public_key)
     except InvalidInput as error:
@@ -273,7 +276,9 @@ def _kept(path: Path, public_key: bytes | None) -> Checkpoint:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    """A new file, which is removed if writing it fails."""
+    """Open a new file, which is removed if the block fails. Raises Failure if it cannot be
+    written.
+    """
     try:
         with path.open("w", encoding="utf-8") as file:
             yield file

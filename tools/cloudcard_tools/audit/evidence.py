@@ -1,4 +1,4 @@
-"""What entries prove: decisions by the devices' own signatures, uses by decisions."""
+"""What entries prove: devices' signatures prove decisions, and decisions prove uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from cloud_keystore.approval import statement
 from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey, RelyingParty
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import Approval, Assertion, Decision
 from cloudcard.approval.v1 import approval_pb2
 
@@ -18,64 +18,65 @@ DECISIONS = {
     Kind.OPERATION_DENIED: Decision.DENY,
     Kind.OPERATION_REPORTED: Decision.NOT_ME,
 }
-SOME_ID = b"passkey"  # which one it was does not matter: the key is in the entry
+# The credential's id does not matter here, because the key is in the entry.
+SOME_ID = b"passkey"
 ENDS = {Kind.OPERATION_EXPIRED, Kind.OPERATION_CANCELLED, Kind.OPERATION_FAILED}
 
 
-def check_decision(event: Event) -> str | None:
-    """What is wrong with a decision by itself; None if its device signed it."""
-    said = {each.name.lower(): each for each in Decision}.get(str(event.details.get("decision")))
-    decision = DECISIONS[event.kind]
+def check_decision(entry: Entry) -> str | None:
+    """What is wrong with a decision in itself; None if its device signed it."""
+    said = {each.name.lower(): each for each in Decision}.get(str(entry.details.get("decision")))
+    decision = DECISIONS[entry.kind]
     if said is None:
-        return "it does not say what was decided"
-    if event.kind is not Kind.OPERATION_DENIED and said is not decision:
+        return "the entry does not say what was decided"
+    if entry.kind is not Kind.OPERATION_DENIED and said is not decision:
         return "the device signed another decision"
-    number = str(event.details.get("number", ""))
-    signature = event.evidence.get("device_signature", b"")
-    approval = Approval(event.device_id or "", said, number, signature, _assertion(event))
-    payload = event.evidence.get("payload", b"")
+    number = str(entry.details.get("number", ""))
+    signature = entry.evidence.get("device_signature", b"")
+    approval = Approval(entry.device_id or "", said, number, signature, _assertion(entry))
+    payload = entry.evidence.get("payload", b"")
     try:
-        statement.verify(payload, approval, _key(event))
+        statement.verify(payload, approval, _key(entry))
         shown = approval_pb2.Payload.FromString(payload)
     except (KeystoreError, DecodeError, ValueError, UnicodeEncodeError):
         return "the device's signature is not over this decision"
-    if shown.operation_id != event.operation_id or shown.key_id != (event.key_id or ""):
+    if shown.operation_id != entry.operation_id or shown.key_id != (entry.key_id or ""):
         return "the device signed this for another operation"
     return None
 
 
 class History:
-    """What has been decided and is not used yet, as a whole journal is read in order."""
+    """What has been decided and not used yet, collected while a whole journal is read in order."""
 
     def __init__(self) -> None:
         self._keys: dict[str, bytes] = {}  # of devices
         self._approved: dict[str, bytes] = {}  # payloads of operations
         self._sessions: dict[str, int] = {}  # uses left
 
-    def check(self, event: Event) -> str | None:
-        """What is wrong with an entry after all before it; None if nothing is."""
-        operation = event.operation_id or ""
-        match event.kind:
-            case Kind.IDENTITY_ENROLLED if event.device_id:
-                self._keys[event.device_id] = enrolled_key(event)
+    def check(self, entry: Entry) -> str | None:
+        """What is wrong with an entry, given all entries before it; None if it is right."""
+        operation = entry.operation_id or ""
+        match entry.kind:
+            case Kind.IDENTITY_ENROLLED if entry.device_id:
+                self._keys[entry.device_id] = enrolled_key(entry)
             case kind if kind in DECISIONS:
-                if (wrong := check_decision(event)) is not None:
+                if (wrong := check_decision(entry)) is not None:
                     return wrong
-                known = self._keys.get(event.device_id or "")
-                if known is None or known != event.evidence.get("approval_key"):
+                known = self._keys.get(entry.device_id or "")
+                if known is None or known != entry.evidence.get("approval_key"):
                     return "the key that signed it is not the one its device was enrolled with"
                 if kind is Kind.OPERATION_APPROVED:
-                    self._approved[operation] = event.evidence["payload"]
+                    self._approved[operation] = entry.evidence["payload"]
             case Kind.OPERATION_USED | Kind.SESSION_OPENED:
                 payload = self._approved.pop(operation, None)
                 if payload is None:
                     return "a key was used without an approval, or twice for one"
-                if event.evidence.get("payload") != payload:
+                if entry.evidence.get("payload") != payload:
                     return "the key was used for another request than the approved one"
-                if event.kind is Kind.SESSION_OPENED:
-                    self._sessions[operation] = _number(event, "most_uses")
+                if entry.kind is Kind.SESSION_OPENED:
+                    self._sessions[operation] = _number(entry, "most_uses")
             case Kind.SESSION_USED:
-                return self._use(str(event.details.get("session")), _number(event, "inputs"))
+                return self._use(str(entry.details.get("session")), _number(entry, "inputs"))
             case Kind.SESSION_ENDED:
                 self._sessions.pop(operation, None)
             case kind if kind in ENDS:
@@ -87,44 +88,44 @@ class History:
     def _use(self, session: str, inputs: int) -> str | None:
         left = self._sessions.get(session)
         if left is None:
-            return "a session was used that is not open"
+            return "a session that is not open was used"
         if inputs < 1 or inputs > left:
             return "a session was used more often than approved"
         self._sessions[session] = left - inputs
         return None
 
 
-def enrolled_key(event: Event) -> bytes:
-    """The key by which a device that was enrolled approves; that of its certificate if it has no
-    other.
+def enrolled_key(entry: Entry) -> bytes:
+    """The key by which an enrolled device approves: its own approval key, else the key of its
+    certificate.
     """
-    own = event.evidence.get("approval_key")
+    own = entry.evidence.get("approval_key")
     if own is not None:
         return own
     try:
-        certificate = x509.load_der_x509_certificate(event.evidence.get("certificate", b""))
+        certificate = x509.load_der_x509_certificate(entry.evidence.get("certificate", b""))
     except ValueError:
         return b""
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _key(event: Event) -> ApprovalKey:
-    public_key = event.evidence.get("approval_key", b"")
-    if event.details.get("approval_key") == "passkey":
+def _key(entry: Entry) -> ApprovalKey:
+    public_key = entry.evidence.get("approval_key", b"")
+    if entry.details.get("approval_key") == "passkey":
         relying_party = RelyingParty(
-            str(event.details.get("rp_id")), str(event.details.get("origin"))
+            str(entry.details.get("rp_id")), str(entry.details.get("origin"))
         )
         return Passkey(public_key, SOME_ID, relying_party)
     return NativeKey(public_key)
 
 
-def _assertion(event: Event) -> Assertion | None:
-    data = event.evidence.get("authenticator_data")
+def _assertion(entry: Entry) -> Assertion | None:
+    data = entry.evidence.get("authenticator_data")
     if data is None:
         return None
-    return Assertion(data, event.evidence.get("client_data", b""), SOME_ID)
+    return Assertion(data, entry.evidence.get("client_data", b""), SOME_ID)
 
 
-def _number(event: Event, name: str) -> int:
-    value = event.details.get(name)
+def _number(entry: Entry, name: str) -> int:
+    value = entry.details.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,4 +1,4 @@
-"""The options that say which entries are meant, the same for `show` and `pack`."""
+"""The options that select entries, the same for `show` and `pack`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%
 
 
 def filter_options(command: Command) -> Command:
-    """Add the options, and give the command their `query`."""
+    """Add the options, and pass them to the command as `query`."""
 
     @click.option("--card", default="", help="Serial number of a card.")
     @click.option("--user", default="", help="Identifier of a person.")

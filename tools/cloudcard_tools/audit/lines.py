@@ -25,7 +25,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EntryLine:
     """One entry at its place; its bytes are what was hashed."""
 
     index: int
@@ -42,17 +42,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How much there was, so that a file that was cut is noticed."""
+    """The counts at the end of a file, which show whether the file was cut."""
 
     entries: int
     checkpoints: int
 
 
-Line: TypeAlias = Header | Entry | Note | End
+Line: TypeAlias = Header | EntryLine | Note | End
 
 
 def write(line: Line) -> str:
-    """One line, with its end."""
+    """One line as JSON, with its line feed."""
     fields: dict[str, object]
     match line:
         case Header():
@@ -62,9 +62,9 @@ def write(line: Line) -> str:
                 "journal_key": _text(line.public_key),
                 "size": line.size,
             }
-        case Entry(index, entry, None):
+        case EntryLine(index, entry, None):
             fields = {"index": index, "entry": _text(entry)}
-        case Entry(index, entry, proof):
+        case EntryLine(index, entry, proof):
             fields = {
                 "index": index,
                 "entry": _text(entry),
@@ -78,7 +78,9 @@ def write(line: Line) -> str:
 
 
 def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
-    """The lines with their numbers; raises Failure with the number of one that is none."""
+    """The lines with their numbers. Raises Failure with the line's number if one is not of an
+    export.
+    """
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -87,7 +89,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         try:
             yield number, _parse(json.loads(line))
         except (ValueError, TypeError, KeyError, AttributeError, binascii.Error, RecursionError):
-            raise Failure(f"line {number} is not one of an exported journal") from None
+            raise Failure(f"line {number} is not a line of an exported journal") from None
 
 
 def _parse(fields: dict[str, object]) -> Line:
@@ -97,9 +99,9 @@ def _parse(fields: dict[str, object]) -> Line:
                 raise ValueError(name)
             return Header(origin, _bytes(key), n)
         case {"index": int(index), "entry": str(entry), "proof": list(proof)}:
-            return Entry(index, _bytes(entry), tuple(_bytes(each) for each in proof))
+            return EntryLine(index, _bytes(entry), tuple(_bytes(each) for each in proof))
         case {"index": int(index), "entry": str(entry)}:
-            return Entry(index, _bytes(entry))
+            return EntryLine(index, _bytes(entry))
         case {"checkpoint": str(note)}:
             return Note(note.encode())
         case {"entries": int(entries), "checkpoints": int(checkpoints)}:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from cloud_keystore.model.journal import decode
-from cloudcard_tools.audit.lines import End, Entry, Header, Line, Note, write
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note, write
 from cloudcard_tools.audit.service import Head
 from cloudcard_tools.shared.failures import Failure
 
@@ -27,8 +27,10 @@ ENTRIES, TABLE, NOTE, README, MANIFEST = (
 )
 FILES = {ENTRIES, TABLE, NOTE, README, MANIFEST}
 LARGEST_FILE = 1 << 30  # of a pack, unpacked
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # which spreadsheets would run
-WHEN = (1980, 1, 1, 0, 0, 0)  # of every file, so that equal packs have equal bytes
+# A spreadsheet would run a cell that begins with one of these.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The time of every file, so that equal packs have equal bytes.
+WHEN = (1980, 1, 1, 0, 0, 0)
 COLUMNS = (
     "index", "time", "kind", "actor", "card", "user", "workstation", "device", "operation", "key",
     "details", "evidence_sha256",
@@ -50,8 +52,10 @@ Documents and passcodes are not in a journal. What was signed can be recognised 
 """
 
 
-def pack(path: Path, head: Head, entries: Sequence[Entry]) -> None:
-    """Write a pack; the entries have their proofs. Raises OSError."""
+def pack(path: Path, head: Head, entries: Sequence[EntryLine]) -> None:
+    """Write a pack of entries that have their proofs. Raises OSError if the file cannot be
+    written.
+    """
     size = head.checkpoint.size
     header = Header(head.origin, head.public_key, size)
     lines: list[Line] = [header, Note(head.note), *entries, End(len(entries), 1)]
@@ -76,7 +80,7 @@ def pack(path: Path, head: Head, entries: Sequence[Entry]) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The entries of a pack whose files are those of its manifest; raises Failure otherwise."""
+    """The entries of a pack. Raises Failure unless its files are those of its manifest."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -88,7 +92,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             with archive.open(ENTRIES) as file:
                 yield file
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise Failure(f"{path} is no evidence pack, or was cut: {error}") from None
+        raise Failure(f"{path} is not an evidence pack, or was cut: {error}") from None
 
 
 def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
@@ -102,23 +106,23 @@ def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         if not isinstance(said, dict) or said.get(name) != digest.hexdigest():
-            raise Failure(f"{name} in {path} is not the one of its manifest: it was changed")
+            raise Failure(f"{name} in {path} does not match the manifest: it was changed")
 
 
-def _table(entries: Iterable[Entry]) -> str:
+def _table(entries: Iterable[EntryLine]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
     for each in entries:
-        event = decode(each.entry)
-        details = "; ".join(f"{name}={value}" for name, value in sorted(event.details.items()))
+        entry = decode(each.entry)
+        details = "; ".join(f"{name}={value}" for name, value in sorted(entry.details.items()))
         evidence = "; ".join(
-            f"{name}={sha256(value).hexdigest()}" for name, value in sorted(event.evidence.items())
+            f"{name}={sha256(value).hexdigest()}" for name, value in sorted(entry.evidence.items())
         )
         row = (
-            each.index, event.time.isoformat(), event.kind.value, event.actor, event.card_id,
-            event.user_id, event.workstation_id, event.device_id, event.operation_id,
-            event.key_id, details, evidence,
+            each.index, entry.time.isoformat(), entry.kind.value, entry.actor, entry.card_id,
+            entry.user_id, entry.workstation_id, entry.device_id, entry.operation_id,
+            entry.key_id, details, evidence,
         )  # fmt: skip
         table.writerow(_safe(cell) for cell in row)
     return text.getvalue()

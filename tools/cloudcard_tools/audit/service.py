@@ -1,4 +1,4 @@
-"""The keystore's journal, as auditors are told it."""
+"""The keystore's journal, as its service shows it to auditors."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Head:
 
 
 class Journal:
-    """The journal as the service tells it."""
+    """The journal, read through the service."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = AuditServiceStub(channel)
 
     def head(self) -> Head:
-        """The newest checkpoint; raises Failure as long as there is none."""
+        """The journal's identity and newest checkpoint. Raises Failure as long as there is none."""
         said = self._stub.GetJournal(pb.GetJournalRequest())
         if not said.checkpoint:
             raise Failure("the journal has no checkpoint yet: try again in a few seconds")
@@ -47,7 +47,7 @@ class Journal:
         return Head(said.origin, said.public_key, said.checkpoint, checkpoint)
 
     def search(self, query: pb.SearchEntriesRequest, most: int) -> Iterator[pb.Entry]:
-        """Entries that match, the newest first, at most so many."""
+        """At most `most` entries that match, the newest first."""
         asked = pb.SearchEntriesRequest()
         asked.CopyFrom(query)
         while most > 0:
@@ -78,7 +78,7 @@ class Journal:
                 return
 
     def proofs(self, size: int, indices: list[int]) -> Iterator[tuple[bytes, ...]]:
-        """A proof for each entry that it is in the journal of a checkpoint."""
+        """For each entry, a proof that it is in the journal of a checkpoint."""
         for start in range(0, len(indices), MOST_PROOFS):
             asked = pb.ProveInclusionRequest(
                 size=size, indices=indices[start : start + MOST_PROOFS]

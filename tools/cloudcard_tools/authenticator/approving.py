@@ -44,19 +44,20 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approver:
-    """Makes the evidence of decisions, by whichever key the identity's folder holds."""
+    """Signs decisions with the key that the identity's folder holds."""
 
     identity: Identity
 
     def decide(self, request: authenticator_pb2.DecideRequest, statement: bytes) -> None:
-        """Put the evidence over a statement into the request."""
+        """Sign a statement, and put the evidence into the request."""
         kept = self.identity.folder / PASSKEY_FILE
         if not kept.exists():
             request.device_signature = sign(self._native(), statement)
             return
         try:
             answer, used = passkey.load(kept.read_bytes()).get(sha256(statement).digest())
-            _replace(kept, bytes(used))  # counted before it is sent: a counter never goes back
+            # Counted before it is sent, because a counter must never go back.
+            _replace(kept, bytes(used))
         except OSError as error:
             raise Failure(f"{kept} cannot be used: {error}") from None
         request.passkey_assertion.CopyFrom(
@@ -82,7 +83,7 @@ class Approver:
 
 
 def sign(private: Private, message: bytes) -> bytes:
-    """A native key's signature."""
+    """The signature of a native key."""
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return private.sign(message)
     return private.sign(message, ec.ECDSA(SHA256()))
@@ -93,7 +94,9 @@ def register(
     request: enrolment_pb2.EnrolRequest,
     stub: enrolment_pb2_grpc.EnrolmentServiceStub,
 ) -> Files:
-    """Put a new approval key into a request for enrolment; return the files that keep it."""
+    """Make an approval key, put it into a request for enrolment, and return the files that
+    keep it.
+    """
     statement = (
         ENROLMENT_DOMAIN + sha256(request.token_secret).digest() + sha256(request.csr).digest()
     )
@@ -136,7 +139,7 @@ def _register_passkey(
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file anew so that it is whole at any time."""
+    """Replace a file atomically: it is complete at any time."""
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

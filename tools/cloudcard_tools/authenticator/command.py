@@ -26,7 +26,7 @@ CARD_COLUMNS = {"serial": "Card", "state": "State", "passcode_state": "Passcode"
 
 @contextmanager
 def phone(caller: Caller) -> Iterator[Phone]:
-    """The phone under its identity; failed calls become Failures."""
+    """The phone with its identity. Failed calls become Failures."""
     own = identity.load(caller.folder)
     with service(own, partial(Phone, own)) as opened:
         yield opened
@@ -55,13 +55,13 @@ def authenticator() -> None:
     type=click.Choice([choice.value for choice in Choice]),
     default=Choice.TLS.value,
     show_default=True,
-    help="Key to approve by: the same as for TLS, one of its own, or a passkey.",
+    help="The approval key: the TLS key, a native key of its own, or a passkey.",
 )
 @enrolling.identity_option(ROLE)
 def enrol(
     token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
 ) -> None:
-    """Make this the phone of a person, by the one-time TOKEN that the RA gave."""
+    """Enrol this phone for a person, with the one-time TOKEN from the registration authority."""
     enrolling.enrol(token, token_file, folder, ROLE, name, partial(register, Choice(approval_key)))
 
 
@@ -83,7 +83,7 @@ def cards(caller: Caller) -> None:
 @click.option("--passcode-stdin", is_flag=True, help="Read the passcode from standard input.")
 @caller_options(ROLE)
 def passcode(serial: str, passcode_stdin: bool, caller: Caller) -> None:
-    """Choose the first passcode of the card SERIAL; prints the PUK that unblocks it, once."""
+    """Choose the first passcode of the card SERIAL. Prints the PUK that unblocks it, once."""
     if passcode_stdin:
         chosen = sys.stdin.readline().strip()
     else:
@@ -95,7 +95,7 @@ def passcode(serial: str, passcode_stdin: bool, caller: Caller) -> None:
     if caller.as_json:
         print_json({"serial": serial, "puk": puk})
     else:
-        click.echo(f"Passcode set. PUK, keep it safe: {puk}")
+        click.echo(f"Passcode set. Keep the PUK safe: {puk}")
 
 
 @authenticator.command()
@@ -133,7 +133,9 @@ def deny(operation: str, caller: Caller) -> None:
 @click.argument("operation")
 @caller_options(ROLE)
 def not_me(operation: str, caller: Caller) -> None:
-    """Deny the request OPERATION, which somebody else made: suspends the card, tells the RA."""
+    """Deny the request OPERATION because somebody else made it. This suspends the card and alerts
+    the registration authority.
+    """
     with phone(caller) as own:
         ringing = own.find(operation)
         _finish(ringing, own.not_me(ringing), "denied", as_json=caller.as_json)
@@ -146,7 +148,7 @@ def not_me(operation: str, caller: Caller) -> None:
 @click.option("--yes", is_flag=True, help="Approve without asking.")
 @caller_options(ROLE)
 def scan(source: str, yes: bool, caller: Caller) -> None:
-    """Scan a QR code and decide its request: SOURCE is its text or a picture of it."""
+    """Scan a QR code and decide on its request. SOURCE is the code's text or a picture of it."""
     text = read_code(source)
     with phone(caller) as own:
         ringing = own.claim(text)

@@ -1,6 +1,6 @@
-"""A software authenticator: one passkey in a folder, with its holder always verified.
+"""A software authenticator: one passkey in a folder; the holder always counts as verified.
 
-What a phone's platform does in hardware, for a phone that is a program: WebAuthn level 3, 6.
+It does for a software phone what a phone's platform does in hardware (WebAuthn level 3, 6).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BACKUP_ELIGIBLE = 0x08
 BACKED_UP = 0x10
 ATTESTED = 0x40
 
-AAGUID = bytes(16)  # of no model
+AAGUID = bytes(16)  # no particular model
 CREDENTIAL_ID_BYTES = 32
 ES256 = -7
 
@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SoftwarePasskey:
-    """One credential. `sign_count` is that of its last use: `get` returns the next state too."""
+    """One credential. `sign_count` is that of its last use; `get` also returns the next state."""
 
     private: ec.EllipticCurvePrivateKey
     credential_id: bytes
@@ -74,7 +74,7 @@ class SoftwarePasskey:
         return Created(cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data}), client_data)
 
     def get(self, challenge: bytes) -> tuple[Answer, SoftwarePasskey]:
-        """Sign a challenge; the passkey that is returned has counted it."""
+        """Sign a challenge. The counter of the returned passkey has grown by one."""
         used = replace(self, sign_count=self.sign_count + 1)
         client_data = self._client_data("webauthn.get", challenge)
         data = self._authenticator_data(self.flags, used.sign_count)
@@ -89,7 +89,7 @@ class SoftwarePasskey:
         return cbor2.dumps(key)
 
     def __bytes__(self) -> bytes:
-        """As a file keeps it, JSON; `load` reads it."""
+        """The JSON that a file keeps; `load` reads it."""
         pkcs8 = self.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         kept = {
             "private": pkcs8.hex(),
@@ -127,7 +127,7 @@ def new(rp_id: str, origin: str, user_handle: bytes) -> SoftwarePasskey:
 
 
 def load(kept: bytes) -> SoftwarePasskey:
-    """Read a passkey's file; raises Failure."""
+    """Read a passkey's file. Raises Failure if it is damaged."""
     unreadable = Failure("the passkey cannot be read: enrol again")
     try:
         facts = json.loads(kept)

@@ -29,7 +29,7 @@ PAYLOAD_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Ringing:
-    """A request that waits. `raw` is what will be signed, `payload` is what it says."""
+    """A request that waits. `raw` is the bytes that will be signed, `payload` the same decoded."""
 
     operation_id: str
     raw: bytes = field(repr=False)
@@ -38,7 +38,7 @@ class Ringing:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A request that waits no longer."""
+    """A request that no longer waits."""
 
     operation_id: str
     state: str  # "approved", "denied", "expired" …
@@ -48,8 +48,8 @@ Event: TypeAlias = Ringing | Closed
 
 
 class Phone:
-    """Holds the device's key and the keystore's pinned request key; trusts nothing that is not
-    signed by it.
+    """Holds the device's key and the keystore's pinned request key. It trusts no request without
+    that key's signature.
     """
 
     def __init__(self, identity: Identity, channel: grpc.Channel) -> None:
@@ -61,7 +61,7 @@ class Phone:
         self._stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
 
     def watch(self) -> Iterator[Event]:
-        """What waits now, and every change from now on; ends by raising grpc.RpcError."""
+        """Yield what waits now, and every change from now on. Ends by raising grpc.RpcError."""
         for response in self._stub.WatchRequests(pb.WatchRequestsRequest()):
             if response.WhichOneof("event") == "request":
                 yield self._checked(response.request)
@@ -69,25 +69,27 @@ class Phone:
                 yield Closed(response.closed.operation_id, state_name(response.closed.state))
 
     def find(self, operation_id: str) -> Ringing:
-        """One request that waits."""
+        """One request that waits, by its operation."""
         request = pb.GetRequestRequest(operation_id=operation_id)
         return self._checked(self._stub.GetRequest(request, timeout=TIMEOUT_SECONDS).request)
 
     def claim(self, qr_text: str) -> Ringing:
-        """The request of a scanned code, now bound to this device."""
+        """The request of a scanned code, which is bound to this device from now on."""
         request = pb.ClaimQrCodeRequest(qr_text=qr_text)
         return self._checked(self._stub.ClaimQrCode(request, timeout=TIMEOUT_SECONDS).request)
 
     def approve(self, ringing: Ringing, number: str) -> str:
-        """Approve with the number that the workstation shows, "" after a scan; return the state."""
+        """Approve with the number that the workstation shows, or "" after a scan. Returns the
+        state.
+        """
         return self._decide(ringing, pb.DECISION_APPROVE, number)
 
     def deny(self, ringing: Ringing) -> str:
-        """Refuse; return the state."""
+        """Deny. Returns the state."""
         return self._decide(ringing, pb.DECISION_DENY, "")
 
     def not_me(self, ringing: Ringing) -> str:
-        """Refuse, and say that somebody else asked: the card is suspended; return the state."""
+        """Deny and report that somebody else asked, which suspends the card. Returns the state."""
         return self._decide(ringing, pb.DECISION_NOT_ME, "")
 
     def cards(self) -> list[pb.HolderCard]:
@@ -95,7 +97,7 @@ class Phone:
         return list(self._stub.ListCards(pb.ListCardsRequest(), timeout=TIMEOUT_SECONDS).cards)
 
     def set_passcode(self, serial: str, passcode: str) -> str:
-        """Set the first passcode of a card; return its PUK."""
+        """Set the first passcode of a card. Returns its PUK."""
         request = pb.SetPasscodeRequest(card_serial=serial, passcode=passcode.encode())
         response = self._stub.SetPasscode(request, timeout=TIMEOUT_SECONDS)
         puk: str = response.puk
@@ -110,12 +112,14 @@ class Phone:
             number=number,
         )
         self._approver.decide(request, statement)
-        # A keystore that is just coming back is waited for, with the decision not yet sent.
+        # Waits for a keystore that is just coming back, as long as the decision has not been sent.
         response = self._stub.Decide(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
         return state_name(response.state)
 
     def _checked(self, request: pb.Request) -> Ringing:
-        """Refuse what the keystore did not sign, or what this version cannot show in full."""
+        """The request, checked. Raises Failure if the keystore did not sign it, or if this version
+        cannot show all of it.
+        """
         try:
             self._request_key.verify(
                 request.keystore_signature, REQUEST_DOMAIN + request.payload, ec.ECDSA(SHA256())

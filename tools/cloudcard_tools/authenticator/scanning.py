@@ -1,4 +1,4 @@
-"""What the phone's camera does: the text of a QR code from a picture."""
+"""The work of the phone's camera: reading the text of a QR code from a picture."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LARGEST_PICTURE = 40_000_000  # pixels
 
 
 def read_code(source: str) -> str:
-    """The text of a code: `source` itself, or what the picture file of that name shows."""
+    """The text of a code: `source` itself, or the code in the picture file of that name."""
     path = Path(source)
     if not path.is_file():
         return source.strip()
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > LARGEST_PICTURE:
-                raise Failure(f"{path} is too large a picture: cut out the code")
+                raise Failure(f"{path} is too large: crop the picture to the code")
             found = zxingcpp.read_barcodes(
                 picture.convert("L"), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
             )

@@ -1,4 +1,4 @@
-"""What the phone shows of a request, for people and for programs."""
+"""How the phone shows a request, for people and for programs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LABELS = {
 
 
 def facts(ringing: Ringing) -> Row:
-    """All that the holder should see before deciding."""
+    """Everything that the holder should see before deciding."""
     payload = ringing.payload
     return {
         "operation": ringing.operation_id,
@@ -55,7 +55,7 @@ def facts(ringing: Ringing) -> Row:
 
 
 def key_use(payload: approval_pb2.Payload) -> str:
-    """What is approved: one use, so many, or a session."""
+    """What is approved: one use, a batch, or a session."""
     use = KEY_USE.get(payload.key_use, "unknown")
     if payload.HasField("session"):
         minutes = -(-payload.session.seconds // 60)
@@ -68,5 +68,5 @@ def key_use(payload: approval_pb2.Payload) -> str:
 
 
 def fingerprint(payload: approval_pb2.Payload) -> str:
-    """The beginnings of the inputs' SHA-256, each with the same weight; none of a session's."""
+    """The first digits of each input's SHA-256, equally many of each. A session has none."""
     return ", ".join(each.hex()[:16] + "…" for each in payload.input_sha256)

@@ -1,4 +1,6 @@
-"""`cloudcard authenticator sessions`: what may be used without asking you each time."""
+"""`cloudcard authenticator sessions`: the sessions in which keys are used without asking the
+holder.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def sessions() -> None:
 @sessions.command("list")
 @caller_options(ROLE)
 def sessions_list(caller: Caller) -> None:
-    """List what workstations may use now without asking you."""
+    """List the keys that workstations can now use without asking you."""
     with caller.service(AuthenticatorServiceStub) as stub:
         found = stub.ListSessions(pb.ListSessionsRequest()).sessions
     caller.print_rows([_row(each) for each in found], COLUMNS, "No open sessions.")
@@ -46,7 +48,7 @@ def sessions_list(caller: Caller) -> None:
 @click.argument("session")
 @caller_options(ROLE)
 def sessions_end(session: str, caller: Caller) -> None:
-    """End the session SESSION: you are asked again at its key's next use."""
+    """End the session SESSION. You are asked again at the next use of its key."""
     with caller.service(AuthenticatorServiceStub) as stub:
         stub.EndSession(pb.EndSessionRequest(session_id=session))
     if caller.as_json:

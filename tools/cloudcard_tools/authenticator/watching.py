@@ -1,4 +1,4 @@
-"""`authenticator watch`: rings, asks, decides; goes on after the keystore was away."""
+"""`authenticator watch`: rings, asks and decides. It reconnects when the keystore comes back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing more will be typed, or ring."""
+    """No more input will come, or no more requests."""
 
 
 Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Failure | Finished"
@@ -48,7 +48,7 @@ Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Failure | Finished"
 
 @dataclass(slots=True)
 class Watch:
-    """One run of `watch`: two threads feed a queue, one loop works it off."""
+    """One run of `watch`: two threads feed a queue, and one loop handles what is in it."""
 
     phone: Phone
     as_json: bool
@@ -60,7 +60,7 @@ class Watch:
     happenings: queue.Queue[Happening] = field(default_factory=queue.Queue)
 
     def run(self, stdin: TextIO) -> None:
-        """Watch until standard input ends or Ctrl-C."""
+        """Watch until standard input ends or Ctrl-C is pressed."""
         for feed in (self._feed_events, lambda: self._feed_lines(stdin)):
             threading.Thread(target=feed, daemon=True).start()
         self._say("watching", "Watching for requests. Ctrl-C ends.")
@@ -100,7 +100,7 @@ class Watch:
         click.echo(HINT, nl=False)
 
     def _answer(self, typed: str) -> None:
-        """Decide the newest request: it is the one on the screen."""
+        """Decide on the newest request, which is the one on the screen."""
         if not typed:
             return
         if not self.ringing:
@@ -143,7 +143,8 @@ class Watch:
                 failure = explain(error)
                 if isinstance(failure, Refused) and failure.reason == "IDENTITY_REJECTED":
                     self.happenings.put(failure)
-                    self.happenings.put(Finished())  # this phone was removed: it rings no more
+                    # This phone was removed.
+                    self.happenings.put(Finished())
                     return
                 self.happenings.put(Lost(failure.message))
             except Failure as failure:

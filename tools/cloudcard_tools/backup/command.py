@@ -1,4 +1,4 @@
-"""The commands. They work beside a running keystore (backup) or without one (restore)."""
+"""The commands. `backup` works beside a running keystore, `restore` while none is running."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from rich.progress import Progress
 from cloud_keystore.config import Settings, Token
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
-from cloud_keystore.custody.use import restoring
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.run import owning
+from cloud_keystore.run import owning, restoring
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.shared import output
@@ -43,7 +42,7 @@ Examples:
 def backup(file: Path, place: Settings, as_json: bool) -> None:
     """Copy the database into the new FILE, while the keystore runs.
 
-    The sealing key is not in it: keep that apart, as whoever has both has all software keys.
+    The sealing key is not in the file. Keep it apart: both together give away all software keys.
     """
     if file.exists():
         raise Failure(f"{file} exists: choose another name")
@@ -54,7 +53,7 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
         postgresql.dump(place.database_url, draft)
     else:
         if not place.database_file.exists():
-            raise Failure(f"there is no keystore in {place.data}: give its folder with --data")
+            raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Copying", total=None)
             sqlite.copy(
@@ -80,7 +79,7 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
     "sources",
     multiple=True,
     metavar="SOURCE",
-    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key, repeatable: every sealed "
+    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key, repeatable. Every sealed "
     "value has to open. Default: sealing.key in the data folder, if it is there.",
 )
 @token_options
@@ -95,18 +94,18 @@ def restore(
     place: Settings,
     as_json: bool,
 ) -> None:
-    """Put the database of a backup into a place that has none; the keystore is not running there.
+    """Restore the database of a backup into a place that has none, while no keystore runs there.
 
-    What was open when the backup was made has ended: requests, approvals, sessions, tokens. Each
-    passcode has one try until it is given right. Cards, people and devices of later than the backup
-    are not in it.
+    Requests, approvals, sessions and tokens that were open at the time of the backup end. Each
+    passcode has one try until it is given correctly. Cards, people and devices that are newer than
+    the backup are missing.
     """
     magic = _magic(file)
     keys = _sealing_keys(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
     with _owned(place):
         if place.database:
             if not magic.startswith(postgresql.MAGIC):
-                raise Failure(f"{file} is no backup of a PostgreSQL database")
+                raise Failure(f"{file} is not a backup of a PostgreSQL database")
             _keep_others_out(place.database_url)
             postgresql.load(place.database_url, file)
             facts = _finish(place.database_url, file, place, keys)
@@ -124,7 +123,7 @@ def restore(
 
 
 def _sealing_keys(sources: tuple[str, ...], place: Settings, token: Token | None) -> list[Source]:
-    """Those that were named, or else the usual one if it is there."""
+    """The sealing keys that were named, else the one in the data folder if it is there."""
     try:
         named = [Source.parse(each, token) for each in sources]
     except KeystoreError as error:
@@ -137,7 +136,7 @@ def _restore_sqlite(
     file: Path, magic: bytes, place: Settings, keys: Sequence[Source]
 ) -> output.Row:
     if not magic.startswith(sqlite.MAGIC):
-        raise Failure(f"{file} is no backup of an SQLite database")
+        raise Failure(f"{file} is not a backup of an SQLite database")
     if place.database_file.exists():
         raise Failure(f"{place.database_file} exists: nothing was changed")
     draft = place.database_file.with_suffix(".restored")
@@ -152,7 +151,7 @@ def _restore_sqlite(
 
 
 def _keep_others_out(url: str) -> None:
-    """Until all is done: after a crash, or with a wrong sealing key, nobody may use it."""
+    """Mark the database so that no keystore serves it before the restore is complete."""
     database = Database(url)
     try:
         restoring.begin(database)
@@ -163,7 +162,7 @@ def _keep_others_out(url: str) -> None:
 
 
 def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> output.Row:
-    """End the past in a restored database, if the sealing keys that are there open it."""
+    """End what was open in a restored database. Raises Failure if given keys do not open it."""
     database = Database(url)
     try:
         database.migrate(restored=True)
@@ -191,7 +190,9 @@ def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> ou
 
 
 def _open_all(database: Database, keys: Sequence[Source]) -> int:
-    """How many sealed values there are, each of which opens; raises KeystoreError."""
+    """Open every sealed value, and return their number. Raises KeystoreError if one does not
+    open.
+    """
     seal = open_seal(database, keys, utc_now(), os.urandom)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Opening sealed values", total=None)
@@ -204,7 +205,7 @@ def _open_all(database: Database, keys: Sequence[Source]) -> int:
 
 @contextmanager
 def _owned(place: Settings) -> Iterator[None]:
-    """Nobody else uses the data folder meanwhile."""
+    """Lock the data folder while the block lasts. Raises Failure if it cannot be used."""
     os.umask(0o077)
     try:
         hold = owning.own(place)

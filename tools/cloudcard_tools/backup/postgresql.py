@@ -15,7 +15,7 @@ MAGIC = b"PGDMP"
 
 
 def dump(url: str, target: Path) -> None:
-    """Write a consistent copy into a new file; raises Failure, and leaves no half-made file."""
+    """Write a consistent copy into a new file. Raises Failure, and then leaves no partial file."""
     try:
         _run("pg_dump", url, "--format=custom", "--no-owner", "--file", str(target))
     except BaseException:
@@ -24,12 +24,14 @@ def dump(url: str, target: Path) -> None:
 
 
 def load(url: str, source: Path) -> None:
-    """Read a copy into a database, all or nothing; raises Failure."""
+    """Load a copy into a database, all or nothing. Raises Failure if that fails."""
     _run("pg_restore", url, "--single-transaction", "--exit-on-error", "--no-owner", str(source))
 
 
 def _run(program: str, url: str, *arguments: str) -> None:
-    """Run a program on a database; the password goes by the environment, out of others' sight."""
+    """Run a program on a database. The password is in the environment, where others cannot
+    see it.
+    """
     path = shutil.which(program) or _newest(program)
     if path is None:
         raise Failure(f"{program} is not on this computer: install PostgreSQL's client programs")
@@ -49,6 +51,6 @@ def _run(program: str, url: str, *arguments: str) -> None:
 
 
 def _newest(program: str) -> str | None:
-    """Where Debian has it."""
+    """The program's newest version, in the folder where Debian puts it."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
     return str(found[-1]) if found else None

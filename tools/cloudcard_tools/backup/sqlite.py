@@ -1,4 +1,4 @@
-"""Backups of SQLite databases: whole, consistent files, made while the keystore runs."""
+"""Backups of SQLite databases: complete, consistent files, made while the keystore runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from cloudcard_tools.shared.failures import Failure
 
 MAGIC = b"SQLite format 3\0"
-PAGES = 2000  # copied between two looks at what others write
+PAGES = 2000  # copied before other writers get a turn
 
 
 def copy(source: Path, target: Path, done: Callable[[int, int], object]) -> None:
-    """Copy a database that may be in use into a new file, durably; `done` hears of how many pages
-    are left of how many. Raises Failure; leaves no half-made file.
+    """Copy a database, which may be in use, durably into a new file. `done` is called with the
+    number of pages that are left and the total. Raises Failure, and then leaves no partial file.
     """
     try:
         with (
@@ -36,20 +36,22 @@ def copy(source: Path, target: Path, done: Callable[[int, int], object]) -> None
 
 
 def check(path: Path) -> None:
-    """Raise Failure for a file that is no whole database of a keystore."""
+    """Raise Failure unless the file is an undamaged database of a keystore."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             (said,) = database.execute("PRAGMA integrity_check(1)").fetchone()
             dangling = database.execute("PRAGMA foreign_key_check").fetchone()
             version = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
-        raise Failure(f"{path} is no backup of a keystore, or is damaged: {error}") from None
+        raise Failure(f"{path} is not a backup of a keystore, or is damaged: {error}") from None
     if said != "ok" or dangling is not None or version is None:
         raise Failure(f"{path} is damaged: use another backup")
 
 
 def settle(path: Path) -> None:
-    """Make one whole, durable file of a database that was changed and closed; raises Failure."""
+    """Make a changed and closed database one complete, durable file. Raises Failure if that
+    fails.
+    """
     try:
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -60,7 +62,9 @@ def settle(path: Path) -> None:
 
 
 def put_in_place(draft: Path, target: Path) -> None:
-    """Give a file its name durably, and never over another; raises Failure."""
+    """Give a file its final name durably. Raises Failure if the name is taken; nothing is
+    replaced.
+    """
     try:
         os.link(draft, target)
     except FileExistsError:
@@ -73,7 +77,8 @@ def put_in_place(draft: Path, target: Path) -> None:
 
 def _make_durable(path: Path) -> None:
     if path.is_dir() and os.name != "posix":
-        return  # Windows has no such call, and needs none
+        # Windows has no such call and does not need one.
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""How long a command APDU takes through pcscd and vpcd, on our card and on simpler ones.
+"""Measures how long a command APDU takes through pcscd and vpcd, on our card and on simpler ones.
 
-Application, echo and card are processes of their own, so that no interpreter waits for another's
-lock. Echo and card take turns, so that what else the computer does slows both alike.
+Application, echo and card are separate processes, so that no interpreter waits for another's
+lock. Echo and card take turns, so that other work of the computer slows both down equally.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GET_DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
 GET_CHALLENGE = bytes.fromhex("0084000008")
 CARD_SLOT, OTHER_SLOT = 0, 1
 LOCAL_READER = (sys.executable, "-m", "cloudcard_tools", "reader", "--local", "--algorithm", "p256")
-ROUND = 250  # commands to one card before it is the other's turn
+ROUND = 250  # commands to one card before the other card's turn
 SLOW_COUNT = 25  # of commands that take 44 ms each
 RATIO_GOAL = 1.3
 CORE_GOAL_US = 30.0
@@ -39,7 +39,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Medians of round trips in microseconds, and of how many each is."""
+    """Medians of round trips in microseconds, and the number of commands behind each."""
 
     echo_us: float
     card_us: float
@@ -58,14 +58,14 @@ class Result:
 
 
 def steps(count: int, *, with_peer: bool) -> int:
-    """How many commands a measurement will report as done."""
+    """The number of commands that a measurement reports as done."""
     return 3 * count + SLOW_COUNT * (1 + with_peer)
 
 
 def measure(folder: Path, count: int, *, with_peer: bool, done: Progress) -> Result:
-    """Measure all through the pcscd that runs; logs go to `folder`. Raises ClickException.
+    """Measure all cards through the running pcscd. Logs go to `folder`.
 
-    `done` hears of each batch of commands.
+    `done` is called for each batch of commands. Raises ClickException on failure.
     """
     core_us = core(count)
     done(count)
@@ -99,7 +99,7 @@ def measure(folder: Path, count: int, *, with_peer: bool, done: Progress) -> Res
 
 
 def core(count: int) -> float:
-    """The card's own time for the command, within this process, in microseconds."""
+    """The time in microseconds that the card itself takes for the command, in this process."""
     image = CardImage(
         serial="0", guid=bytes(16), objects={ObjectTag.DISCOVERY: encode.discovery()}, keys={}
     )
@@ -111,7 +111,7 @@ def core(count: int) -> float:
 
 
 class NoKeys:
-    """For commands that need no key."""
+    """A key service for commands that need no key."""
 
     def perform(self, request: KeyRequest) -> KeyResult:
         """Refuse."""
@@ -138,8 +138,8 @@ def _other(
 
 
 def pin(pid: int) -> None:
-    """Keep a process on the last processor: two equal programs differ by half, otherwise, from
-    where the kernel happens to put them.
+    """Pin a process to the last processor. Otherwise two equal programs can differ by half,
+    depending on where the kernel puts them.
     """
     if sys.platform == "linux":
         last = max(os.sched_getaffinity(0))
@@ -148,7 +148,7 @@ def pin(pid: int) -> None:
 
 
 def response_size(card: pcsc.Card) -> int:
-    """How many bytes the card's response holds, without the status word."""
+    """The number of bytes in the card's response, without the status word."""
     card.transmit(SELECT_PIV)
     response = card.transmit(GET_DISCOVERY)
     _require_success(response)
@@ -174,7 +174,7 @@ def _by_turns(bare: pcsc.Card, card: pcsc.Card, count: int, done: Progress) -> t
 
 
 def _slow(card: pcsc.Card, command: bytes, done: Progress) -> float:
-    """The median of a card that is far from the goal."""
+    """The median of a card that is far slower than the goal; fewer commands are enough."""
     card.transmit(command)
     durations = sample(lambda: card.transmit(command), SLOW_COUNT)
     done(SLOW_COUNT)

@@ -1,7 +1,7 @@
-"""One client of the keystore that calls one method again and again, in a process of its own.
+"""A client of the keystore that calls one method repeatedly, in a process of its own.
 
-`main` reads what to do as JSON from standard input, says `ready`
-when it is connected, waits for a line, and prints what it measured as JSON.
+`main` reads its task as JSON from standard input, prints `ready` when it is connected, waits for
+a line, and prints its measurement as JSON.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ REQUEST_ID = b"\x12\x10"  # field 2 of UseSessionRequest, 16 bytes
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to call, and how much of it."""
+    """What to call, and for how long."""
 
     folder: str  # of the workstation's identity
     addresses: tuple[str, ...]
-    sessions: tuple[str, ...]  # used in turn; empty: the empty call
+    sessions: tuple[str, ...]  # used in turn; without sessions, the empty call is measured
     inputs: tuple[str, ...]  # of each use, in hexadecimal
     in_flight: int
     seconds: float
@@ -45,7 +45,7 @@ def read(text: str) -> Task:
 
 
 async def run(task: Task) -> dict[str, float]:
-    """How many calls ended in time, and their durations."""
+    """The number of calls that ended in time, and their durations."""
     folder = Path(task.folder)
     credentials = grpc.ssl_channel_credentials(
         (folder / "ca.pem").read_bytes(),

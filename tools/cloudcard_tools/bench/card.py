@@ -1,6 +1,6 @@
-"""How long the card itself takes for a command, and how much memory one more card takes.
+"""Measures how long the card itself takes for a command, and how much memory one more card takes.
 
-All within this process: no reader, no socket, and a key service that answers at once.
+Everything is in this process: no reader, no socket, and a key service that answers at once.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Result:
 
 
 class InstantKeys:
-    """Every passcode is right, and every key has made its signature before."""
+    """A key service that answers at once: every passcode is right, every signature is ready."""
 
     def perform(self, request: KeyRequest) -> KeyResult:
         """Answer."""
@@ -87,14 +87,14 @@ class InstantKeys:
 
 
 def steps(count: int, cards: int) -> int:
-    """How many commands and cards a measurement will report as done."""
+    """The number of commands and cards that a measurement reports as done."""
     return len(_commands()) * count + cards
 
 
 def measure(count: int, cards: int, *, with_peer: bool, done: Progress) -> Result:
-    """Measure all. Raises ClickException where a command fails or the peer is missing.
+    """Measure everything. Raises ClickException if a command fails or the peer is missing.
 
-    `done` hears of each batch of commands or cards.
+    `done` is called for each batch of commands or cards.
     """
     medians = {}
     for name, command in _commands().items():
@@ -116,7 +116,7 @@ def measure(count: int, cards: int, *, with_peer: bool, done: Progress) -> Resul
 
 
 def memory(cards: int, done: Progress) -> float:
-    """KiB that one card takes which has been used, while all of them are held."""
+    """The KiB that one used card takes, as the mean over cards that are all held at once."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -145,7 +145,7 @@ def _get_data(tag: int) -> bytes:
 
 
 def send(card: Card, command: bytes) -> None:
-    """One command with its whole chain of GET RESPONSE, as a reader of short APDUs sends it."""
+    """Send a command and its whole chain of GET RESPONSE, as a reader with short APDUs does."""
     keys = InstantKeys()
     response = card.transmit(command, keys)
     while response[-2] == 0x61:
@@ -164,7 +164,7 @@ def _used() -> Card:
 
 
 def new_image(certificates: Mapping[int, bytes] | None = None) -> CardImage:
-    """A card of its own, whose objects no other card shares."""
+    """The image of a card that shares no objects with another card."""
     guid = os.urandom(16)
     expiry = "20301231"
     own = certificates or {
@@ -190,7 +190,7 @@ def new_image(certificates: Mapping[int, bytes] | None = None) -> CardImage:
 
 
 def _peer(count: int) -> emulator.Result:
-    """The same on vsmartcard's emulator, in a process of its own."""
+    """Measure the same commands on vsmartcard's emulator, in a process of its own."""
     try:
         done = subprocess.run(  # noqa: S603 (our own script)
             [*peer.python(), emulator.__file__, str(count)],

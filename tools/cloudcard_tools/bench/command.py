@@ -35,7 +35,7 @@ Examples:
 
 @click.group(epilog=EXAMPLES)
 def bench() -> None:
-    """Measure."""
+    """Measure how fast the card and the keystore are."""
 
 
 @bench.command("apdu", epilog=EXAMPLES)
@@ -46,12 +46,12 @@ def bench() -> None:
     show_default=True,
     help="Commands to each card.",
 )
-@click.option("--peer", "with_peer", is_flag=True, help="Also vsmartcard's own emulator.")
+@click.option("--peer", "with_peer", is_flag=True, help="Also measure vsmartcard's emulator.")
 @json_option
 def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
-    """Measure a command's way through pcscd: our card beside one that only echoes.
+    """Measure the time of a command through pcscd, on our card and on one that only echoes.
 
-    Starts pcscd if none runs, and needs both virtual readers free.
+    Starts pcscd if none is running. Both virtual readers must be free.
     """
     with TemporaryDirectory(prefix="cloudcard-bench-") as name:
         folder = Path(name)
@@ -88,10 +88,10 @@ def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
     show_default=True,
     help="Cards to hold at once.",
 )
-@click.option("--peer", "with_peer", is_flag=True, help="Also vsmartcard's own emulator.")
+@click.option("--peer", "with_peer", is_flag=True, help="Also measure vsmartcard's emulator.")
 @json_option
 def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None:
-    """Measure the card itself: its time for a command, its memory."""
+    """Measure the card alone: its time for a command, and its memory."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Measuring", total=card.steps(count, cards))
         result = card.measure(
@@ -113,22 +113,23 @@ def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None
     type=click.FloatRange(0.1, 600),
     default=2.0,
     show_default=True,
-    help="Of each kind of calls, in each of three rounds.",
+    help="Seconds for each kind of call, in each of three rounds.",
 )
 @click.option(
     "--postgres",
     default="",
     metavar="URL",
-    help="Two replicas on this empty PostgreSQL database instead of one keystore on SQLite.",
+    help="Use two replicas on this empty PostgreSQL database instead of one keystore on SQLite.",
 )
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Of each keystore."
 )
 @json_option
 def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> None:
-    """Measure signatures of a real keystore, beside OpenSSL's and beside an empty call.
+    """Measure signatures of a real keystore, compared with OpenSSL and with an empty call.
 
-    Mutual TLS, a session's policy, a durable journal; the client is on the same computer.
+    It uses mutual TLS, sessions with their policy and a durable journal. The client is on the same
+    computer.
     """
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
@@ -162,14 +163,14 @@ def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> 
     type=click.IntRange(1, 15_000),
     default=10_000,
     show_default=True,
-    help="Operations that wait, each with its stream.",
+    help="Number of operations that wait, each with its stream.",
 )
 @click.option(
     "--samples",
     type=click.IntRange(1, 100_000),
     default=waiting.SAMPLES,
     show_default=True,
-    help="Approvals among them.",
+    help="Number of approvals to measure meanwhile.",
 )
 @json_option
 def waiting_command(count: int, samples: int, as_json: bool) -> None:
@@ -198,11 +199,11 @@ def waiting_command(count: int, samples: int, as_json: bool) -> None:
     type=click.IntRange(1, 100_000_000),
     default=1_000_000,
     show_default=True,
-    help="Entries.",
+    help="Number of entries.",
 )
 @json_option
 def journal_command(rows: int, as_json: bool) -> None:
-    """Measure how fast the journal takes in entries, and finds them again among so many."""
+    """Measure how fast the journal takes in entries, and how fast it finds them again."""
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
         Progress(console=Console(stderr=True), transient=True) as progress,
@@ -233,13 +234,13 @@ def journal_command(rows: int, as_json: bool) -> None:
     type=click.IntRange(1, 10_000),
     default=15,
     show_default=True,
-    help="Of the folder, and of the short trace.",
+    help="How often to replay the folder, and the short trace.",
 )
 @json_option
 def trace_command(folder: Path, runs: int, as_json: bool) -> None:
-    """Measure replays: of all traces in FOLDER, and of 50 commands by the command line.
+    """Measure replays: all traces in FOLDER, and 50 commands through the command line.
 
-    FOLDER is tests/traces, where this runs from a checkout.
+    FOLDER is tests/traces by default, if this runs from a checkout.
     """
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
@@ -259,7 +260,7 @@ def trace_command(folder: Path, runs: int, as_json: bool) -> None:
 
 
 def card_facts(result: card.Result) -> dict[str, str | int | float]:
-    """A result for programs: what the peer took stands beside ours."""
+    """A result for programs, with the peer's times beside ours."""
     own = {key: value for key, value in asdict(result).items() if key != "peer"}
     other = asdict(result.peer) if result.peer else {}
     return {**own, **{f"peer_{key}": value for key, value in other.items()}}
@@ -283,8 +284,8 @@ def card_table(result: card.Result) -> Table:
 
 
 def say_waiting() -> None:
-    """Tell why nothing happens."""
-    click.echo("Another demo, bench or test uses pcscd: waiting for it to end.", err=True)
+    """Say why nothing happens yet."""
+    click.echo("Another demo, bench or test is using pcscd: waiting for it to end.", err=True)
 
 
 def facts(result: apdu.Result) -> dict[str, str | int | float]:

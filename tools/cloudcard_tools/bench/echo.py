@@ -1,7 +1,8 @@
-"""The simplest card that vpcd can have, to measure what lies between it and an application.
+"""The simplest possible card, to measure the time that pcscd and vpcd take.
 
-Run as a program: `python echo.py PORT SIZE [--naive]`. It answers every command with SIZE zero
-bytes and 9000. With --naive it does not ask for quick acknowledgements and pays 40 ms per command.
+Run it as a program: `python echo.py PORT SIZE [--naive]`. It answers every command with SIZE zero
+bytes and 9000. With --naive it does not ask for quick acknowledgements, which costs 40 ms per
+command.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ RECEIVE_BYTES = 2 + 0xFFFF  # a whole message
 
 
 def serve(sock: socket.socket, response: bytes, *, quick: bool) -> None:
-    """Answer until the reader hangs up."""
+    """Answer commands until the reader hangs up."""
     buffer = b""
     while True:
-        if quick:  # not sticky: the kernel falls back to delayed acknowledgements
+        # Set each time, because the kernel falls back to delayed acknowledgements.
+        if quick:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         received = sock.recv(RECEIVE_BYTES)
         if not received:

@@ -1,7 +1,7 @@
-"""The same commands within vsmartcard's own emulator; run as a script by its own Python.
+"""Measures the same commands in vsmartcard's own emulator. Its own Python runs this as a script.
 
-It has files where PIV has objects, so that READ BINARY in parts stands for GET DATA with its chain
-of GET RESPONSE. It has no GENERAL AUTHENTICATE.
+The emulator has files where PIV has objects, so READ BINARY in parts stands for GET DATA with its
+chain of GET RESPONSE. It has no GENERAL AUTHENTICATE.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Result:
 
 
 def measure(execute: Callable[[bytes], bytes], count: int) -> Result:
-    """Measure a card with two files; raises SystemExit where a command fails."""
+    """Measure a card with two files. Raises SystemExit if a command fails."""
 
     def send(*commands: bytes) -> None:
         for command in commands:
@@ -65,7 +65,8 @@ def main(count: int) -> None:
     from virtualsmartcard import SmartcardFilesystem, SmartcardSAM, VirtualSmartcard
 
     logging.disable(logging.CRITICAL)
-    with contextlib.redirect_stdout(io.StringIO()):  # it talks
+    # The emulator prints messages.
+    with contextlib.redirect_stdout(io.StringIO()):
         files = SmartcardFilesystem.MF()
         for fid, size in ((0x2001, LONG_BYTES), (0x2002, LONGER_BYTES)):
             files.append(

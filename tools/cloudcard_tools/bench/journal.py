@@ -1,4 +1,4 @@
-"""How fast the journal takes in entries, and finds them again among millions."""
+"""Measures how fast the journal takes in entries, and finds them again among millions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_keystore.audit import journal, sequencing
 from cloud_keystore.audit.sequencing import Log
-from cloud_keystore.model.journal import Event, Kind
+from cloud_keystore.model.actors import Actor, ActorKind
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Query
@@ -43,8 +44,8 @@ class Result:
 
 
 def measure(folder: Path, count: int, done: Callable[[int], None]) -> Result:
-    """Fill a journal in a new SQLite database, take all of it in, and search it. `done` hears of
-    entries written and taken in.
+    """Write entries to a new SQLite database, take them into the tree, and search them. `done` is
+    called with the number of entries that were written or taken in.
     """
     chance = random.Random(SEED)  # noqa: S311 (no secret)
     database = Database(f"sqlite:///{folder / 'journal.db'}")
@@ -54,7 +55,7 @@ def measure(folder: Path, count: int, done: Callable[[int], None]) -> Result:
         for start in range(0, count, BATCH):
             with database.write() as connection:
                 some = min(BATCH, count - start)
-                journal.append(connection, *_events(chance, start, some))
+                journal.append(connection, *_entries(chance, start, some))
             done(some)
         inserted = time.perf_counter()
         private = Ed25519PrivateKey.generate()
@@ -79,13 +80,13 @@ def measure(folder: Path, count: int, done: Callable[[int], None]) -> Result:
     )
 
 
-def _events(chance: random.Random, start: int, count: int) -> Iterator[Event]:
+def _entries(chance: random.Random, start: int, count: int) -> Iterator[Entry]:
     for number in range(start, start + count):
         card = chance.randrange(CARDS)
-        yield Event(
+        yield Entry(
             Kind.SESSION_USED,
             BEGIN + number * STEP,
-            f"workstation {_id(3, card % WORKSTATIONS)}",
+            Actor(ActorKind.WORKSTATION, _id(3, card % WORKSTATIONS)),
             card_id=_id(1, card),
             user_id=_id(2, card % USERS),
             workstation_id=_id(3, card % WORKSTATIONS),
@@ -97,7 +98,7 @@ def _events(chance: random.Random, start: int, count: int) -> Iterator[Event]:
 
 
 def _queries(chance: random.Random, count: int) -> Mapping[str, Callable[[], Query]]:
-    """What auditors look for, each time another one."""
+    """Typical queries of auditors, with different values each time."""
 
     def hour() -> Query:
         since = BEGIN + chance.randrange(count) * STEP

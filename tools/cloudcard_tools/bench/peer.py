@@ -11,17 +11,20 @@ import click
 import platformdirs
 
 PROGRAM = Path("/usr/bin/vicc")
-LIBRARY = Path("/usr/lib/python3/site-packages/virtualsmartcard")  # where the package puts it
-REQUIREMENT = "pycryptodome>=3.19"  # the package needs it and does not say so
+LIBRARY = Path("/usr/lib/python3/site-packages/virtualsmartcard")  # of the Debian package
+# The Debian package needs this, but does not depend on it.
+REQUIREMENT = "pycryptodome>=3.19"
 
 
 def command(port: int) -> list[str]:
-    """How to run the emulator against a port of vpcd; raises ClickException where it is missing."""
+    """The command that runs the emulator at a port of vpcd. Raises ClickException if it is
+    missing.
+    """
     return [*python(), str(PROGRAM), "--hostname", "127.0.0.1", "--port", str(port)]
 
 
 def python() -> list[str]:
-    """How to run a Python that has the emulator; raises ClickException where it is missing."""
+    """The command of a Python that has the emulator. Raises ClickException if it is missing."""
     if not PROGRAM.exists():
         raise click.ClickException(
             "--peer needs vsmartcard's emulator: apt-get install vsmartcard-vpicc"
@@ -30,12 +33,12 @@ def python() -> list[str]:
 
 
 def variables() -> dict[str, str]:
-    """What to add to the emulator's environment."""
+    """The environment variables that the emulator needs."""
     return {"PYTHONPATH": str(LIBRARY)}
 
 
 def _environment() -> Path:
-    """A Python environment of its own in the user's cache, made the first time."""
+    """The folder of a Python environment in the user's cache, which is made the first time."""
     folder = platformdirs.user_cache_path("cloudcard") / "vicc"
     done = folder / "complete"
     if not done.exists():

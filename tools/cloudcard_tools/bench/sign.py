@@ -1,7 +1,7 @@
-"""How many signatures a keystore makes in a second, beside what the computer's OpenSSL can do and
-beside an empty call: everything real, mutual TLS, a session's policy, a durable journal.
+"""Measures how many signatures a keystore makes in a second, compared with this computer's OpenSSL
+and with an empty call. Everything is real: mutual TLS, sessions, a durable journal.
 
-All kinds of calls take turns, so that what else the computer does slows all alike.
+All kinds of calls take turns, so that other work of the computer slows them all down equally.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Done: TypeAlias = Callable[[int], None]
 Facts: TypeAlias = "dict[str, float | str | dict[str, float]]"
 
 ROUNDS = 3
-CARDS = 4  # of each kind, so that no card is a bottleneck of its own
+CARDS = 4  # of each kind, so that no single card is a bottleneck
 IN_FLIGHT = 32
 BATCH = 100
 BATCHES_IN_FLIGHT = 4
@@ -47,7 +47,7 @@ GOALS = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of calls; `profile` None is the empty call."""
+    """A kind of call. If `profile` is None, it is the empty call."""
 
     profile: str | None
     in_flight: int
@@ -81,7 +81,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured, each kind in the same rounds."""
+    """What was measured; each kind was measured in the same rounds."""
 
     calls: Mapping[str, Measured]
     openssl_per_s: Mapping[str, float]  # on all cores
@@ -91,7 +91,7 @@ class Result:
 
     @property
     def limit_ms(self) -> float:
-        """What one RSA signature cannot be faster than: an empty call, the arithmetic, a commit."""
+        """The lower bound for one RSA signature: an empty call, the arithmetic and a commit."""
         return self.calls["noop_alone"].p50_ms + self.openssl_ms + self.commit_ms
 
     def facts(self) -> Facts:
@@ -125,7 +125,7 @@ class Result:
         return facts
 
     def goals(self) -> list[tuple[str, float, float, bool]]:
-        """Each goal: its name, what was measured, what is wanted, and whether that is met."""
+        """Each goal: its name, the measured value, the wanted value, and whether it is met."""
         measured = {
             "rsa2048 ratio": self.calls["rsa2048"].per_s / self.openssl_per_s["rsa2048"],
             "rsa2048_batch ratio": self.calls["rsa2048_batch"].per_s
@@ -140,15 +140,15 @@ class Result:
 
 
 def steps(rounds: int = ROUNDS) -> int:
-    """How many parts a measurement reports as done."""
+    """The number of parts that a measurement reports as done."""
     return rounds * (len(KINDS) + 1) + 1
 
 
 def measure(
     folder: Path, seconds: float, postgres: str, workers: int, done: Done, rounds: int = ROUNDS
 ) -> Result:
-    """Measure all, each kind for so many seconds in each round; logs go to `folder`. With the
-    address of an empty PostgreSQL database, two replicas share it. Raises ClickException.
+    """Measure each kind for so many seconds in each round. Logs go to `folder`. If the address of
+    an empty PostgreSQL database is given, two replicas share it. Raises ClickException on failure.
     """
     options = ["--workers", str(workers)] if workers > 1 else []
     options += ["--database", postgres] if postgres else []
@@ -185,7 +185,7 @@ def _call(
     kind: Kind,
     seconds: float,
 ) -> Measured:
-    """Let a client of its own call."""
+    """Measure the calls of one client, which is a process of its own."""
     task = Task(
         str(town.workstation.folder),
         tuple(town.addresses),
@@ -207,7 +207,7 @@ def _call(
 
 
 def _input(profile: str) -> bytes:
-    """What the key signs: a digest, or for RSA the padded one (RFC 8017, 9.2)."""
+    """What the key signs: a digest, which is padded for RSA (RFC 8017, 9.2)."""
     digest = os.urandom(32)
     if profile == "p256":
         return digest
@@ -215,7 +215,7 @@ def _input(profile: str) -> bytes:
 
 
 def _openssl(seconds: float) -> dict[str, float]:
-    """Signatures a second on all cores."""
+    """OpenSSL's signatures per second on all cores."""
     cores = str(os.cpu_count() or 1)
     return {
         name: _speed("-multi", cores, "-seconds", _whole(seconds), algorithm)[1]
@@ -224,7 +224,7 @@ def _openssl(seconds: float) -> dict[str, float]:
 
 
 def _openssl_ms(seconds: float) -> float:
-    """One RSA signature on one core."""
+    """OpenSSL's time in milliseconds for one RSA signature on one core."""
     return 1000 / _speed("-seconds", _whole(seconds), SPEEDS["rsa2048"])[1]
 
 
@@ -233,7 +233,7 @@ def _whole(seconds: float) -> str:
 
 
 def _speed(*arguments: str) -> tuple[float, float]:
-    """The last two columns of `openssl speed`: verifications and signatures a second, swapped."""
+    """Verifications and signatures per second: the last two columns of `openssl speed`, swapped."""
     command = ["openssl", "speed", *arguments]
     try:
         ended = subprocess.run(  # noqa: S603 (nobody else's words)
@@ -243,13 +243,13 @@ def _speed(*arguments: str) -> tuple[float, float]:
         raise click.ClickException(f"openssl speed cannot be run: {error}") from None
     found = OPENSSL.findall(ended.stdout)
     if not found:
-        raise click.ClickException("openssl speed said something else than usual")
+        raise click.ClickException("openssl speed has printed something unexpected")
     sign, verify = found[-1]
     return float(verify), float(sign)
 
 
 def _commit_ms(folder: Path) -> float:
-    """One small transaction of SQLite, as durable as the keystore's."""
+    """The time in milliseconds of one small SQLite transaction, as durable as the keystore's."""
     path = folder / "commits.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode=WAL")

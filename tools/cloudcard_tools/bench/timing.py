@@ -1,4 +1,4 @@
-"""Taking the time of one call, many times."""
+"""Measures the time of one call, many times."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def machine() -> str:
-    """This computer in a line: processor, cores, system, Python."""
+    """This computer in one line: processor, cores, system, Python."""
     python = f"Python {platform.python_version()}"
     system = f"{platform.system()} {platform.release()}"
     return f"{_processor()}, {os.cpu_count()} cores, {system}, {python}"

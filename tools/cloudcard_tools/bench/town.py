@@ -26,7 +26,7 @@ from cloudcard_tools.shared.processes import Child, Nursery
 
 MOST_USES = 100_000
 HOURS = 8
-MAKING_SECONDS = 120.0  # of the keys of a card, on a computer that does other things, too
+MAKING_SECONDS = 120.0  # to make the keys of a card, on a busy computer
 LIMITS = tuple(
     part
     for name in ("workstation", "card", "device", "operator", "passcode")
@@ -36,7 +36,7 @@ LIMITS = tuple(
 
 @dataclass
 class Town:
-    """One holder with a phone, one workstation, and as many cards as a bench wants."""
+    """One holder with a phone, one workstation, and as many cards as a bench needs."""
 
     folder: Path
     nursery: Nursery
@@ -66,14 +66,14 @@ class Town:
         return self
 
     def enrol_workstation(self, name: str) -> identity.Identity:
-        """One more workstation."""
+        """Enrol one more workstation."""
         asked = identities_pb2.CreateWorkstationRequest(display_name=name, site="")
         with service(self._operator, IdentityServiceStub) as identities:
             token = identities.CreateWorkstation(asked).token.text
         return identity.enrol(token, self.folder / name, "workstation")
 
     def card(self, profile: str) -> str:
-        """An active card of the holder; returns its serial number."""
+        """Issue a card to the holder and make it active. Returns its serial number."""
         request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=self._user_id, profile=profile
         )
@@ -84,7 +84,7 @@ class Town:
         return serial
 
     def passcode_proof(self, serial: str) -> bytes:
-        """The holder gives the passcode at the workstation."""
+        """Give the holder's passcode at the workstation. Returns the passcode proof."""
         request = pb.VerifyPasscodeRequest(
             card_serial=serial, key_ref=KeyRef.PIN, passcode=PASSCODE.encode()
         )
@@ -93,7 +93,7 @@ class Town:
         return proof
 
     def ask(self, serial: str, proof: bytes) -> str:
-        """The workstation asks for a P-256 signature; returns the operation's identifier."""
+        """Ask for a P-256 signature at the workstation. Returns the operation's identifier."""
         request = _request(serial, approval_pb2.ALGORITHM_ECC_P256, proof)
         request.inputs.append(bytes(32))
         with service(self.workstation, WorkstationServiceStub) as stub:
@@ -101,7 +101,7 @@ class Town:
         return operation_id
 
     def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
-        """An open session of a new card's authentication key; returns its identifier."""
+        """Open a session of a new card's authentication key. Returns its identifier."""
         serial = self.card(profile)
         request = _request(serial, algorithm, self.passcode_proof(serial))
         request.session.CopyFrom(_terms())

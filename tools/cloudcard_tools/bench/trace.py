@@ -1,4 +1,4 @@
-"""How fast traces are replayed: a whole corpus in this process, and a short one by the command."""
+"""Measures how fast traces are replayed: a corpus in this process, a short one by the command."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from reader_bridge.recorder import Recorder
 
 CORPUS = Path(__file__).parents[3] / "tests" / "traces"  # of a checkout
 SHORT_COMMANDS = 50
-CERTIFICATE_BYTES = 800  # fetched by GET RESPONSE, as readers of short APDUs do
+CERTIFICATE_BYTES = 800  # so that a reader with short APDUs needs GET RESPONSE
 SEED = b"bench"
 RATE_GOAL = 20_000.0
 SHORT_GOAL_S = 0.3
@@ -45,8 +45,8 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Medians: commands a second of the corpus; seconds of the short trace, interpreter start
-    included.
+    """Medians: commands per second of the corpus; seconds of the short trace, including the start
+    of the interpreter.
     """
 
     apdus_per_s: float
@@ -59,22 +59,22 @@ class Result:
     machine: str
 
     def goals(self) -> Iterator[tuple[str, float, float, bool]]:
-        """What is aimed at: title, value, goal, whether it is met."""
+        """Each goal: its title, the measured value, the goal, and whether it is met."""
         yield "Commands a second", self.apdus_per_s, RATE_GOAL, self.apdus_per_s >= RATE_GOAL
         yield "Short trace, s", self.short_trace_s, SHORT_GOAL_S, self.short_trace_s <= SHORT_GOAL_S
 
 
 def measure(corpus: Path, folder: Path, runs: int, done: Progress) -> Result:
-    """Replay the traces of the folder `corpus`, and one written into `folder`, so many times.
+    """Replay the traces of the folder `corpus`, and one written into `folder`, repeatedly.
 
-    `done` hears of each run, of which there are two kinds. Raises ClickException where a trace does
-    not replay as it should.
+    `done` is called for each run of either kind. Raises ClickException if a trace does not replay.
     """
     paths = sorted(corpus.rglob(f"*{SUFFIX}"))
     if not paths:
         raise click.ClickException(f"there are no traces in {corpus}: name a folder that has some")
     rates = []
-    replay_all(paths)  # what is imported late is there now
+    # The first run does the late imports.
+    replay_all(paths)
     for _ in range(runs):
         with undisturbed():
             begun = perf_counter()
@@ -99,7 +99,9 @@ def measure(corpus: Path, folder: Path, runs: int, done: Progress) -> Result:
 
 
 def replay_all(paths: Sequence[Path]) -> int:
-    """How many commands there are in traces that replay. Raises ClickException for others."""
+    """Replay traces, and return the number of their commands. Raises ClickException if one
+    differs.
+    """
     commands = 0
     for path in paths:
         outcome = replay(path)
@@ -112,7 +114,9 @@ def replay_all(paths: Sequence[Path]) -> int:
 
 
 def write_short(folder: Path) -> Path:
-    """A trace of 50 commands: logins, certificates, signatures. Its card's image is beside it."""
+    """Write a trace of 50 commands (logins, certificates, signatures), and its card's image beside
+    it.
+    """
     image = _image()
     path = folder / f"short{SUFFIX}"
     digest = cards.save(image, folder)
@@ -170,7 +174,7 @@ def _perform(request: KeyRequest) -> KeyResult:
 
 
 def _image() -> CardImage:
-    """A card with one certificate."""
+    """The image of a card with one certificate."""
     guid = os.urandom(16)
     certificate = CERTIFICATE_OF_KEY[KeyRef.AUTHENTICATION]
     return CardImage(

@@ -1,5 +1,5 @@
-"""A client that holds many waiting operations, and times approvals among them; a process of its
-own. Reads its task as JSON from standard input, prints what it measured as JSON.
+"""A client that holds many waiting operations and times approvals among them. It is a process of
+its own, which reads its task as JSON from standard input and prints its measurement as JSON.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ OPENING = 64  # streams that are opened at once
 PATIENCE_SECONDS = 120.0
 AGAIN_SECONDS = 0.2
 DIGEST = bytes(32)
-OWN = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own, not a shared one
+# Each channel gets a connection of its own.
+OWN = (("grpc.use_local_subchannel_pool", 1),)
 
-Stub: TypeAlias = "workstation_pb2_grpc.WorkstationServiceAsyncStub"  # known to mypy alone
+Stub: TypeAlias = "workstation_pb2_grpc.WorkstationServiceAsyncStub"  # exists for mypy only
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Whose operations wait, and what is approved among them."""
+    """Which operations wait, and what is approved meanwhile."""
 
     waiting: dict[str, list[str]]  # operations by the folder of their workstation's identity
-    workstation: str  # which asks for what is approved
+    workstation: str  # the one that asks for the operations which are approved
     phone: str
     card_serial: str
     passcode_proof: str  # in hexadecimal
@@ -54,7 +55,7 @@ def encode(task: Task) -> str:
 
 
 async def run(task: Task) -> dict[str, float]:
-    """Open all streams, then approve one after the other."""
+    """Open all streams, then approve one operation after the other."""
     opening = asyncio.Semaphore(OPENING)
     opened: list[asyncio.Event] = []
     watching: list[asyncio.Task[None]] = []
@@ -94,7 +95,7 @@ def channel(folder: Path) -> grpc.aio.Channel:
 async def _hold(
     stub: Stub, operation: str, opening: asyncio.Semaphore, opened: asyncio.Event
 ) -> None:
-    """Watch an operation as a reader does: a stream that is refused or cut is opened again."""
+    """Watch an operation as a reader does: a stream that is refused or breaks is opened again."""
     request = pb.WatchOperationRequest(operation_id=operation)
     while True:
         async with opening:
@@ -115,7 +116,9 @@ async def _hold(
 
 
 async def _approve(task: Task) -> list[float]:
-    """From the phone's decision to the signature at the workstation, in seconds, each time."""
+    """The seconds from the phone's decision to the signature at the workstation, for each
+    approval.
+    """
     stub = workstation_pb2_grpc.WorkstationServiceStub(channel(Path(task.workstation)))
     holder = authenticator_pb2_grpc.AuthenticatorServiceStub(channel(Path(task.phone)))
     approver = Approver(identity.load(Path(task.phone)))

@@ -1,8 +1,8 @@
-"""How long an approval takes to become a signature while thousands of other operations wait, each
-with its open stream, at one keystore process; and the memory of that.
+"""Measures how long an approval takes to become a signature while thousands of other operations
+wait at one keystore process, each with an open stream; and how much memory that takes.
 
-The operations that wait are copies of a real one's row, so that they need not be asked for one by
-one; those that are approved are asked for, decided and performed by the real calls.
+The waiting operations are copies of a real operation's row, which saves asking for each of them.
+The operations that are approved are asked for, decided and performed by real calls.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Result:
     machine: str
 
     def goals(self) -> list[tuple[str, float, float]]:
-        """Each goal: its name, what was measured, what is wanted at most."""
+        """Each goal: its name, the measured value, and the most that is wanted."""
         return [
             ("approve to signature, p50 ms", self.approve_to_signature_p50_ms, GOALS["p50"]),
             ("approve to signature, p99 ms", self.approve_to_signature_p99_ms, GOALS["p99"]),
@@ -53,7 +53,9 @@ class Result:
 
 
 def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None]) -> Result:
-    """Measure with so many waiting; logs go to `folder`. Raises ClickException."""
+    """Measure with so many waiting operations. Logs go to `folder`. Raises ClickException on
+    failure.
+    """
     with Nursery(folder) as nursery:
         town = Town(folder, nursery).open()
         serial = town.card("p256")
@@ -90,7 +92,7 @@ def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None
         said = client.wait_for_json(timeout=OPEN_SECONDS)
         numbers = {name: value for name, value in said.items() if isinstance(value, int | float)}
         if numbers["still_waiting"] != waiting:
-            raise click.ClickException("some operations waited no longer when it ended")
+            raise click.ClickException("some operations had stopped waiting before the end")
         return Result(
             waiting,
             round(_rss_mib(keystore.pid), 1),
@@ -101,7 +103,9 @@ def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None
 
 
 def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[str]:
-    """Put copies of an operation's row into the database, for a workstation; returns their ids."""
+    """Copy an operation's row in the database, for a workstation. Returns the copies'
+    identifiers.
+    """
     database = Database(f"sqlite:///{path}")
     now = utc_now()
     try:
@@ -119,8 +123,8 @@ def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[st
 
 
 def _rss_mib(pid: int) -> float:
-    """The memory that a process holds (Linux: proc(5), VmRSS)."""
+    """The memory of a process in MiB (Linux: proc(5), VmRSS)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise click.ClickException("this system does not tell a process's memory")
+    raise click.ClickException("this system does not report the memory of a process")

@@ -1,3 +1,3 @@
-"""`cloudcard demo`: the whole product, each part its own process, with a real application at the
-card.
+"""`cloudcard demo`: the whole product, each part a process of its own, used by a real
+application.
 """

@@ -16,7 +16,7 @@ from cloudcard_tools.shared import pcscd
 from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.processes import Nursery
 
-# What runs in processes of its own, and so would be missed only one by one.
+# What the demo's processes import. A missing package is reported before anything is started.
 STARTED = (
     "cloudcard_tools.serve.command",
     "cloudcard_tools.ra",
@@ -29,19 +29,20 @@ STARTED = (
     epilog="""\b
 Examples:
   cloudcard demo
-  cloudcard demo --interactive     you approve, at this terminal
+  cloudcard demo --interactive     you approve at this terminal
 """
 )
-@click.option("--interactive", is_flag=True, help="You decide, at this terminal.")
+@click.option("--interactive", is_flag=True, help="You approve or deny at this terminal.")
 @click.option(
     "--keep", is_flag=True, help="Keep the folder with logs, signatures and certificates."
 )
 def demo(interactive: bool, keep: bool) -> None:
-    """Show the whole product at work with OpenSC's pkcs11-tool, and end.
+    """Show the whole product at work with OpenSC's pkcs11-tool.
 
-    Starts a keystore, two readers and a software phone, each its own process (and pcscd if none
-    runs), issues two cards, signs, decrypts, agrees, denies, locks and unlocks. Everything lives in
-    a temporary folder and ends with the command. Exits with 1 if any step failed.
+    Starts a keystore, two readers and a software phone, each as a process of its own (and pcscd if
+    none is running), issues two cards, signs, decrypts, agrees, denies, locks and unlocks. All
+    files are in a temporary folder, and everything ends with the command. Exits with 1 if any step
+    failed.
     """
     with brought_by("all", "cloudcard demo"):
         for module in STARTED:
@@ -56,7 +57,7 @@ def demo(interactive: bool, keep: bool) -> None:
             pcscd.require_free(0, 1)
             timeline.start()
             timeline.note(
-                "pcscd started for this demo" if ours else "pcscd runs already and is used"
+                "pcscd was started for this demo" if ours else "the running pcscd is used"
             )
             _play(Stage(folder, nursery, interactive), timeline)
     finally:
@@ -86,4 +87,4 @@ def _play(stage: Stage, timeline: Timeline) -> None:
 
 
 def _say_waiting() -> None:
-    click.echo("Another demo, bench or test uses pcscd: waiting for it to end.")
+    click.echo("Another demo, bench or test is using pcscd: waiting for it to end.")

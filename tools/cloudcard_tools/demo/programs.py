@@ -1,4 +1,4 @@
-"""Programs that the demo runs to their end: our own commands, OpenSC's and OpenSSL's."""
+"""Programs that the demo runs and waits for: our own commands, OpenSC's and OpenSSL's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import cast
 from cloudcard_tools.demo.timeline import StepFailed
 from cloudcard_tools.shared.processes import Json
 
-SECONDS = 150.0  # longer than the holder may take
+SECONDS = 150.0  # longer than the holder has to decide
 MODULES = (
     Path("/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"),
     Path("/usr/lib/aarch64-linux-gnu/opensc-pkcs11.so"),
@@ -33,7 +33,7 @@ class Ended:
 
 
 def run(command: Sequence[str], stdin: str = "", **environment: str) -> Ended:
-    """Run a program; its exit code is a result, not an error."""
+    """Run a program. A non-zero exit code is a result, not an error."""
     done = subprocess.run(  # noqa: S603 (fixed programs, arguments of our own)
         list(command),
         input=stdin,
@@ -48,7 +48,7 @@ def run(command: Sequence[str], stdin: str = "", **environment: str) -> Ended:
 
 
 def must(command: Sequence[str], stdin: str = "", **environment: str) -> str:
-    """Run a program that has to succeed; return its output."""
+    """Run a program and return its output. Raises StepFailed if it fails."""
     ended = run(command, stdin, **environment)
     if ended.code != 0:
         words = (ended.errors or ended.output).strip().splitlines()[-6:]
@@ -58,7 +58,7 @@ def must(command: Sequence[str], stdin: str = "", **environment: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cloudcard:
-    """Our command line under a home folder of its own."""
+    """Our command line, with a home folder of its own."""
 
     home: Path
 
@@ -79,7 +79,7 @@ def openssl(*arguments: str | Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pkcs11:
-    """OpenSC's pkcs11-tool at one slot: an application that knows nothing of us."""
+    """OpenSC's pkcs11-tool at one slot: an application that knows nothing about cloudcard."""
 
     slot: int
     passcode: str
@@ -88,7 +88,7 @@ class Pkcs11:
         return must(self._command(*arguments))
 
     def attempt(self, *arguments: str | Path) -> Ended:
-        """Run it where it may fail."""
+        """Run it; it is allowed to fail."""
         return run(self._command(*arguments))
 
     def sign(self, key_id: str, mechanism: str, document: Path, signature: Path) -> str:
@@ -98,7 +98,9 @@ class Pkcs11:
     def signing(
         self, key_id: str, mechanism: str, document: Path, signature: Path
     ) -> list[str | Path]:
-        """Arguments that sign a file; an ECDSA signature is written as OpenSSL reads it."""
+        """Arguments that sign a file. An ECDSA signature is written in the format that OpenSSL
+        reads.
+        """
         form = ["--signature-format", "openssl"] if mechanism.startswith("ECDSA") else []
         names: list[str | Path] = ["--login", "--pin", self.passcode, "--sign", "--id", key_id]
         return [*names, "--mechanism", mechanism, *form, "-i", document, "-o", signature]
@@ -115,7 +117,7 @@ class Pkcs11:
 
 
 def module() -> Path:
-    """OpenSC's PKCS#11 module; raises StepFailed where OpenSC is not installed."""
+    """The path of OpenSC's PKCS#11 module. Raises StepFailed if OpenSC is not installed."""
     for path in MODULES:
         if path.exists():
             return path

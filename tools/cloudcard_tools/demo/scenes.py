@@ -1,4 +1,4 @@
-"""The demo's scenes: what an application does at the card, and what Ada does meanwhile."""
+"""The demo's scenes: what an application does with the card, and what Ada does meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Scenes:
     ec_card: str
 
     def play(self) -> None:
-        """All of them."""
+        """Play all scenes in order."""
         self._list()
         for key in ("9A", "9C"):
             with self.timeline.step(f"pkcs11-tool signs with {key}, approved by push"):
@@ -71,7 +71,9 @@ class Scenes:
         self._verify(self.ec_card, "9A", document, signature)
 
     def _verify(self, serial: str, key: str, document: Path, signature: Path) -> None:
-        """OpenSSL: the certificate is the CA's, the signature is the certificate's."""
+        """Check with OpenSSL that the CA issued the certificate, and that its key made the
+        signature.
+        """
         folder = self.stage.certificates(serial)
         certificate = folder / f"{key}.pem"
         openssl("verify", "-CAfile", folder / "ca.pem", certificate)
@@ -96,7 +98,7 @@ class Scenes:
                 *("--mechanism", "RSA-PKCS", "-i", cryptogram, "-o", plain),
             ),
         )
-        require(plain.read_bytes() == secret.read_bytes(), "the decrypted text is another one")
+        require(plain.read_bytes() == secret.read_bytes(), "the decrypted text differs")
 
     def _agree(self) -> None:
         private, public = self._path("peer.pem"), self._path("peer.der")
@@ -141,11 +143,11 @@ class Scenes:
         login = ("--login", "--pin")
         for _ in range(3):
             ended = wrong.attempt(*login, WRONG_PASSCODE, "--list-objects")
-            require(ended.code != 0, "a wrong passcode was taken")
+            require(ended.code != 0, "a wrong passcode was accepted")
         locked = self.stage.ask.json("ra", "card", "show", self.rsa_card)["passcode"]
         require(locked == "locked", f"the card says {locked!r} after three wrong passcodes")
         ended = right.attempt(*login, PASSCODE, "--list-objects")
-        require(ended.code != 0, "the right passcode was taken by a locked card")
+        require(ended.code != 0, "a locked card accepted the right passcode")
         self.stage.ask("ra", "card", "unlock", self.rsa_card)
         right(*login, PASSCODE, "--list-objects")
 

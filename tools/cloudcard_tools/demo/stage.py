@@ -1,4 +1,4 @@
-"""The demo's processes and people: a keystore, two readers, a phone, and Ada who owns the cards."""
+"""The demo's processes and people: a keystore, two readers, a phone, and Ada, the cards' holder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VPCD_PORT = 35963
 
 @dataclass(slots=True)
 class Stage:
-    """Starts the parts, and lets Ada act: she reads screens and types on her phone."""
+    """Starts the parts, and plays Ada, who reads screens and types on her phone."""
 
     folder: Path
     nursery: Nursery
@@ -52,7 +52,7 @@ class Stage:
         self.ask("ra", "enrol", "--token-file", str(token))
 
     def meet_ada(self) -> None:
-        """The RA adds Ada and the workstation; both get their identities by one-time tokens."""
+        """Let the RA add Ada and the workstation, and enrol phone and reader by one-time tokens."""
         ada = self.ask.json("ra", "user", "add", "Ada Byron", "--email", "ada@example.org")
         self.user_id = ada["id"]
         self.ask("authenticator", "enrol", "-", "--name", "Ada's phone", stdin=ada["token"])
@@ -60,18 +60,20 @@ class Stage:
         self.ask("reader", "enrol", "-", stdin=pc["token"])
 
     def issue(self, profile: str) -> str:
-        """The RA makes a card, Ada chooses its passcode on her phone; returns the serial number."""
+        """Let the RA issue a card, and Ada choose its passcode on her phone. Returns the serial
+        number.
+        """
         serial = self.ask.json("ra", "card", "issue", self.user_id, "--profile", profile)["serial"]
         self.ask("authenticator", "passcode", serial, "--passcode-stdin", stdin=PASSCODE)
         self.ask("ra", "card", "show", serial, "--export", str(self.certificates(serial)))
         return serial
 
     def certificates(self, serial: str) -> Path:
-        """Folder of a card's certificates: 9A.pem, 9C.pem, 9D.pem, ca.pem."""
+        """The folder with a card's certificates: 9A.pem, 9C.pem, 9D.pem, ca.pem."""
         return self.folder / serial
 
     def start_phone(self) -> None:
-        """Ada opens the authenticator."""
+        """Start the authenticator on Ada's phone."""
         self._start("phone", "authenticator", "watch", "--json").wait_for_json(event="watching")
 
     def insert(self, slot: int, serial: str, approval: str) -> None:
@@ -88,9 +90,9 @@ class Stage:
         )
 
     def while_deciding(self, decide: Callable[[], None], application: Callable[[], T]) -> T:
-        """Run an application that will wait for Ada, and let her decide meanwhile.
+        """Run an application that waits for Ada, and let her decide meanwhile.
 
-        The application gets the thread of its own: a process that `decide` starts shall outlive it.
+        The application runs in a second thread: a process that `decide` starts must outlive it.
         """
         with ThreadPoolExecutor(1) as threads:
             running = threads.submit(application)
@@ -101,19 +103,19 @@ class Stage:
             return running.result()
 
     def _with_words(self, failure: click.ClickException, running: Future[T]) -> StepFailed:
-        """What went wrong for Ada, and what the application says of it."""
+        """What went wrong for Ada, with the application's output."""
         problem = running.exception()
         words = problem.format_message() if isinstance(problem, StepFailed) else "it ended well"
         return StepFailed(f"{failure.format_message()}; the application: {words}")
 
     def approve_push(self, slot: int = 0) -> None:
-        """Ada reads the number at the workstation and types it on the phone."""
+        """Read the number at the workstation and type it on the phone."""
         prompt = self.prompt(slot)
         self._show(self.ringing())
         self.type_number(prompt)
 
     def type_number(self, prompt: dict[str, Json]) -> None:
-        """Ada types the number of a prompt on her phone; raises StepFailed unless that approves."""
+        """Type the number of a prompt on the phone. Raises StepFailed unless that approves."""
         number = str(prompt["number"])
         if self.interactive:
             number = str(click.prompt(f"  The workstation shows {number}. Your phone asks for it"))
@@ -123,7 +125,7 @@ class Stage:
             raise StepFailed(f"the phone says {decided.get('text')}")
 
     def deny(self) -> None:
-        """Ada refuses on the phone."""
+        """Deny the request on the phone."""
         self.prompt(0)
         self._show(self.ringing())
         if self.interactive:
@@ -132,7 +134,7 @@ class Stage:
         self.nursery["phone"].wait_for_json(event="decided", state="denied")
 
     def approve_qr(self, slot: int = 1) -> None:
-        """Ada takes a picture of the code at the workstation with her phone."""
+        """Scan the QR code at the workstation with the phone."""
         code = segno.make(str(self.prompt(slot)["qr"]), error="m")
         picture = self.folder / "screen.png"
         code.save(str(picture), scale=5)
@@ -146,18 +148,18 @@ class Stage:
         self.ask("authenticator", "scan", str(picture), "--yes")
 
     def count_rings(self) -> int:
-        """Ask the phone how often it has rung since this was asked last."""
+        """How often the phone has rung since the last call."""
         more = [line for line in self.nursery["phone"].unread() if '"event": "request"' in line]
         rings, self.rings = self.rings + len(more), 0
         return rings
 
     def prompt(self, slot: int) -> dict[str, Json]:
-        """What the workstation of a slot shows: number, QR code, expiry."""
+        """What the workstation shows for a slot: number, QR code, expiry."""
         reader = self.nursery[f"reader-{slot}"]
         return reader.wait_for_json(event="approval", timeout=30)
 
     def ringing(self) -> dict[str, Json]:
-        """Wait until the phone rings; return what it shows."""
+        """Wait until the phone rings, and return what it shows."""
         request = self.nursery["phone"].wait_for_json(event="request", timeout=10)
         self.rings += 1
         return request
@@ -178,7 +180,7 @@ class Stage:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback address that nobody listens on now."""
+    """TCP ports of the loopback address on which nobody listens now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

@@ -11,32 +11,34 @@ import click
 
 
 class StepFailed(click.ClickException):
-    """A step did not show what it should; the text says what was seen."""
+    """A step did not show what it should. The text says what was seen."""
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Prints steps as they end, and says at the end how many failed."""
+    """Prints each step when it ends, and at the end how many failed."""
 
     started: float = field(default_factory=time.monotonic)
     done: int = 0
     failed: list[str] = field(default_factory=list)
 
     def start(self) -> None:
-        """Count from now: the waiting for other users of pcscd is not part of the demo."""
+        """Set the time to zero: waiting for other users of pcscd is not part of the demo."""
         self.started = time.monotonic()
 
     def title(self, text: str) -> None:
-        """Begin a part."""
+        """Print the title of a part."""
         click.echo("\n" + click.style(text, bold=True))
 
     def note(self, text: str) -> None:
-        """Say something that belongs to the step under way."""
+        """Print a note that belongs to the current step."""
         click.echo(click.style(f"            {text}", dim=True))
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Time the block. A failed one is printed, counted and left behind: the rest still runs."""
+        """Time the block. A failed step is printed and counted, and the following steps still
+        run.
+        """
         begun = time.monotonic()
         try:
             yield
@@ -49,7 +51,7 @@ class Timeline:
             self._line(begun, click.style("ok    ", fg="green"), text)
 
     def end(self) -> None:
-        """Print the sum; raise StepFailed if any step failed."""
+        """Print the totals. Raises StepFailed if any step failed."""
         seconds = time.monotonic() - self.started
         click.echo(f"\n{self.done} steps done in {seconds:.0f} s, {len(self.failed)} failed.")
         if self.failed:
@@ -61,6 +63,6 @@ class Timeline:
 
 
 def require(what: bool, otherwise: str) -> None:
-    """Raise StepFailed unless `what` is so."""
+    """Raise StepFailed unless `what` is true."""
     if not what:
         raise StepFailed(otherwise)

@@ -1,4 +1,4 @@
-"""What a check is, and how all of them are made in a few seconds."""
+"""What a check is, and how all checks are made within a few seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT_SECONDS = 4.0
 
 
 class Level(Enum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"  # works, or is not needed by everybody
@@ -22,7 +22,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw, and what to do about it unless all is well."""
+    """What a check has found, and what to do about it unless all is well."""
 
     level: Level
     cause: str
@@ -30,31 +30,31 @@ class Finding:
 
 
 class Check(NamedTuple):
-    """A prerequisite by name, and the function that looks at it."""
+    """The name of a prerequisite, and the function that checks it."""
 
     name: str
     look: Callable[[], Finding]
 
 
 def ok(cause: str) -> Finding:
-    """All is well."""
+    """A finding that all is well."""
     return Finding(Level.OK, cause)
 
 
 def warning(cause: str, fix: str) -> Finding:
-    """It works, but somebody should know."""
+    """A finding of something that works but deserves attention."""
     return Finding(Level.WARNING, cause, fix)
 
 
 def failed(cause: str, fix: str) -> Finding:
-    """Something will not work."""
+    """A finding of something that will not work."""
     return Finding(Level.FAILED, cause, fix)
 
 
 def examine(checks: Sequence[Check]) -> list[Finding]:
-    """Make all checks at once; the findings in their order.
+    """Make all checks in parallel, and return the findings in the order of the checks.
 
-    A check that hangs or raises makes a finding too.
+    A check that hangs or raises becomes a failed finding.
     """
     findings: list[Finding | None] = [None] * len(checks)
 

@@ -25,13 +25,13 @@ Examples:
   cloudcard doctor
   cloudcard doctor --json | jq '.checks[] | select(.ok | not)'
 
-Exit status: 1 if a check failed; what only deserves a look does not count.
+Exit status: 1 if a check failed. Warnings do not count.
 """
 )
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Check what this computer needs; say what to do."""
+    """Check what this computer needs, and say what to do."""
     checks = (*computer.CHECKS, *_of_the_keystore())
     findings = examine(checks)
     if as_json:
@@ -42,7 +42,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 
 def _of_the_keystore() -> tuple[Check, ...]:
-    """The checks of identities and keystore, which need what talks to one."""
+    """The checks of identities and keystore, which need the packages of the extra `reader`."""
     try:
         from cloudcard_tools.doctor import keystore
     except ModuleNotFoundError as error:

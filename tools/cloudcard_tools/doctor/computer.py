@@ -21,7 +21,7 @@ OPENSC_PLACES = (
 )
 WAKE_SECONDS = 2.0
 OLDEST_PYTHON = (3, 11)
-RELEASED = datetime(2025, 1, 1, tzinfo=UTC)  # this program is younger
+RELEASED = datetime(2025, 1, 1, tzinfo=UTC)  # this program is newer
 INSTALL = "apt-get install pcscd vsmartcard-vpcd opensc (other systems: their package manager)"
 ONLY_THIS_COMPUTER = """\
 let only this computer reach them:
@@ -34,37 +34,37 @@ def python() -> Finding:
     """The interpreter's version."""
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
-        return failed(f"Python {version}", "install Python 3.11 or later and make .venv anew")
+        return failed(f"Python {version}", "install Python 3.11 or later and create .venv again")
     return ok(f"Python {version}")
 
 
 def clock() -> Finding:
-    """Whether certificates and expiry times can be judged by it at all."""
+    """Whether the clock is plausible, so that certificates and expiry times can be checked."""
     now = datetime.now(UTC)
     shown = now.strftime("%Y-%m-%d %H:%M UTC")
     if now < RELEASED:
-        return failed(f"it is said to be {shown}", "set the clock: timedatectl set-ntp true")
+        return failed(f"the clock says {shown}", "set the clock: timedatectl set-ntp true")
     return ok(shown)
 
 
 def pcscd_installed() -> Finding:
-    """The daemon's program."""
+    """Whether the daemon is installed."""
     path = pcscd.program()
     return ok(path) if path else failed("there is no pcscd", INSTALL)
 
 
 def pcscd_running() -> Finding:
-    """The daemon's socket, and who starts and ends it."""
+    """Whether the daemon's socket answers, and what starts and ends the daemon."""
     if not pcscd.answers():
         start = "systemctl enable --now pcscd.socket" if SYSTEMD.is_dir() else "sudo pcscd"
         return failed(f"nobody answers on {pcscd.SOCKET}", start)
     if "--auto-exit" in _pcscd_arguments():
-        return ok("started on demand; ends after 60 s without programs, but the reader holds it")
+        return ok("started on demand; ends after 60 s without programs, but the reader keeps it")
     return ok("runs")
 
 
 def pcsc_service() -> Finding:
-    """A whole PC/SC call: what an application needs."""
+    """Whether a complete PC/SC call works, as an application needs it."""
     try:
         with pcsc.client() as client:
             names = client.readers()
@@ -78,7 +78,7 @@ def pcsc_service() -> Finding:
 
 
 def vpcd_driver() -> Finding:
-    """The reader configuration and the library that it names."""
+    """Whether the reader configuration names vpcd, and its library is there."""
     try:
         files = sorted(READER_CONFIGURATION.iterdir())
         text = "\n".join(file.read_text(errors="replace") for file in files if file.is_file())

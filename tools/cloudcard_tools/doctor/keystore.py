@@ -1,4 +1,4 @@
-"""Checks of the identities on this computer and of the way to their keystore."""
+"""Checks of the identities on this computer, and whether their keystores can be reached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENROL = {
 
 
 def enrolled(role: str) -> Finding:
-    """The identity of a role: there, readable and in its time."""
+    """Whether the identity of a role is there, readable and valid now."""
     folder = home.of_role(role)
     if not folder.exists():
         return warning("not enrolled on this computer", ENROL[role])
@@ -48,13 +48,13 @@ def enrolled(role: str) -> Finding:
 
 
 def reachable() -> Finding:
-    """Each keystore that an identity here names, asked whether it serves."""
+    """Whether each keystore that an identity here names is serving."""
     identities = {}
     for role in ENROL:
         try:
             found = identity.load(home.of_role(role))
         except click.ClickException:
-            continue  # said by the check of that identity
+            continue  # the check of that identity reports it
         identities[found.address] = found
     if not identities:
         return warning("no identity here names a keystore", "enrol first")

@@ -1,4 +1,4 @@
-"""The commands. They work on the database itself, on the keystore's computer, while it runs."""
+"""The commands. They work directly on the database, on the keystore's computer, while it runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cloud_keystore.custody.backends import destroying, starting
 from cloud_keystore.custody.sealing import rotation, sealing_keys
 from cloud_keystore.custody.sealing.seal import make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.engine import Database
@@ -23,15 +24,13 @@ from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
 
-ACTOR = "operator of this computer"  # who may read the data folder; no identity of the registry
-
 sources_option = click.option(
     "--sealing-key",
     "sources",
     multiple=True,
     required=True,
     metavar="SOURCE",
-    help="The key to seal under comes first; then those that are in use.",
+    help="First the key that is to seal, then the keys that are in use.",
 )
 COLUMNS = {
     "id": "ID",
@@ -59,14 +58,14 @@ Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key
 """
 )
 def keys() -> None:
-    """Sealing keys: which there are, another in place of one, and the end of one."""
+    """Sealing keys: list, add, rotate and retire them."""
 
 
 @keys.command("list")
 @place_options
 @json_option
 def list_(place: Settings, as_json: bool) -> None:
-    """The keys that the database knows, and how many values need each."""
+    """List the keys that the database knows, and how many values need each."""
     with _database(place) as database:
         found = rotation.list_keys(database)
     rows: list[output.Row] = [
@@ -100,18 +99,18 @@ def add(
     place: Settings,
     as_json: bool,
 ) -> None:
-    """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database; nothing is
+    """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database. Nothing is
     sealed under it yet.
     """
     with _database(place) as database:
         parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
         if make:
             if parsed.kind != FILE:
-                raise click.UsageError("--make makes the file of a file:PATH only")
+                raise click.UsageError("--make works only with file:PATH")
             if parsed.path.exists():
                 raise Failure(f"{parsed.path} exists: it may be in use; choose another name")
             make_key_file(parsed.path, os.urandom)
-        key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, ACTOR)
+        key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, DATA_FOLDER)
     facts = {"id": sealing_keys.key_text(key_id), "source": source}
     output.print_facts(facts, {"id": "ID", "source": "Source"}, as_json=as_json)
 
@@ -129,9 +128,9 @@ def rotate(
     place: Settings,
     as_json: bool,
 ) -> None:
-    """Bring every sealed value under the first key, while services run.
+    """Seal every value anew under the first key, while services run.
 
-    It may be stopped at any time and begun again.
+    You can stop it at any time and start it again.
     """
     with _database(place) as database:
         token = token_of(hsm_module, hsm_token, hsm_pin_file)
@@ -147,9 +146,9 @@ def rotate(
 @place_options
 @json_option
 def retire(key_id: str, place: Settings, as_json: bool) -> None:
-    """Retire a key that no value needs any more: from now on it is refused."""
+    """Retire a key that no value needs any more. From then on it is refused."""
     with _database(place) as database:
-        rotation.retire(database, key_id, utc_now(), ACTOR)
+        rotation.retire(database, key_id, utc_now(), DATA_FOLDER)
     output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
 
 
@@ -168,8 +167,8 @@ def sweep(
 ) -> None:
     """Destroy this keystore's keys in the token that its database does not know.
 
-    A crash in the middle of making a card leaves such keys. Not after restoring an old backup: it
-    does not know the keys of newer cards.
+    A crash while a card is made leaves such keys. Never run this after restoring an old backup,
+    which does not know the keys of newer cards.
     """
     token = token_of(hsm_module, hsm_token, hsm_pin_file)
     if token is None:
@@ -191,7 +190,7 @@ def sweep(
 @contextmanager
 def _database(place: Settings) -> Iterator[Database]:
     if not place.database and not place.database_file.exists():
-        raise Failure(f"there is no keystore in {place.data}: give its folder with --data")
+        raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
     database = Database(place.database_url)
     try:
         database.migrate()

@@ -1,4 +1,4 @@
-"""`cloudcard ra alerts`: what needs somebody's attention."""
+"""`cloudcard ra alerts`: what needs the registration authority's attention."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def alerts() -> None:
 
 
 @alerts.command("list")
-@click.option("--all", "everything", is_flag=True, help="Those seen to as well.")
+@click.option("--all", "everything", is_flag=True, help="List acknowledged alerts too.")
 @operator_options
 def alerts_list(everything: bool, caller: Caller) -> None:
-    """List alerts that nobody has seen to yet, oldest first."""
+    """List alerts that nobody has acknowledged yet, oldest first."""
     with caller.service(AlertServiceStub) as stub:
         found = stub.ListAlerts(pb.ListAlertsRequest(include_acknowledged=everything)).alerts
     caller.print_rows([_alert(each) for each in found], ALERT_LABELS, "No alerts.")
@@ -47,7 +47,7 @@ def alerts_list(everything: bool, caller: Caller) -> None:
 @click.argument("alert_id")
 @operator_options
 def alerts_acknowledge(alert_id: str, caller: Caller) -> None:
-    """Say that you have seen to ALERT_ID; your name goes into the journal."""
+    """Record that you have dealt with ALERT_ID. Your name goes into the journal."""
     request = pb.AcknowledgeAlertRequest(alert_id=alert_id)
     with caller.service(AlertServiceStub) as stub:
         seen = stub.AcknowledgeAlert(request).alert

@@ -44,14 +44,14 @@ def card() -> None:
 @card.command("issue")
 @click.argument("user_id")
 @click.option(
-    "--profile", default="", help="What to make, of `profile list`; by default the one marked *."
+    "--profile", default="", help="A profile of `profile list`; by default the one marked *."
 )
-@click.option("--organisation", "organisation_id", default="", help="ID, of `organisation list`.")
+@click.option("--organisation", "organisation_id", default="", help="An ID of `organisation list`.")
 @operator_options
 def card_issue(user_id: str, profile: str, organisation_id: str, caller: Caller) -> None:
-    """Make a card for USER_ID: keys, certificates and PIV objects.
+    """Issue a card to USER_ID: keys, certificates and PIV objects.
 
-    The holder then chooses the passcode on the phone: cloudcard authenticator passcode SERIAL.
+    The holder then chooses the passcode on the phone: `cloudcard authenticator passcode SERIAL`.
     """
     request = pb.IssueCardRequest(
         request_id=os.urandom(16),
@@ -98,7 +98,7 @@ def card_show(serial: str, export: Path | None, caller: Caller) -> None:
 @click.argument("serial")
 @operator_options
 def card_unlock(serial: str, caller: Caller) -> None:
-    """Restore the tries of a locked passcode of the card SERIAL; the passcode stays."""
+    """Restore the tries of a locked passcode of the card SERIAL. The passcode stays the same."""
     _change(caller, lambda stub: stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial)).card)
 
 

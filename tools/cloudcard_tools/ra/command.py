@@ -1,4 +1,4 @@
-"""The command itself, and how one becomes an operator."""
+"""The command itself, and enrolment of an operator."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ra() -> None:
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
-    """Make this computer an operator's, by a one-time TOKEN."""
+    """Enrol an operator on this computer, with a one-time TOKEN."""
     enrolling.enrol(token, token_file, folder, ROLE)
 
 

@@ -55,7 +55,7 @@ def device_list(user_id: str, caller: Caller) -> None:
 @click.option("--reason", required=True, help="Why; kept in the journal.")
 @operator_options
 def device_remove(device_id: str, reason: str, caller: Caller) -> None:
-    """Take the phone DEVICE_ID out of use for ever; its approvals not yet used are void."""
+    """Take the phone DEVICE_ID out of use for ever. Its unused approvals become void."""
     request = pb.RemoveDeviceRequest(device_id=device_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveDevice(request).device

@@ -1,6 +1,4 @@
-"""`cloudcard ra workstation`, `operator` and `auditor`: who else has an identity, until it is taken
-away.
-"""
+"""`cloudcard ra workstation`, `operator` and `auditor`: adding, listing and removing identities."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ def workstation() -> None:
 @click.option("--site", default="", help="Place, shown on the phone.")
 @operator_options
 def workstation_add(name: str, site: str, caller: Caller) -> None:
-    """Add a workstation called NAME; prints a one-time token for `cloudcard reader enrol`."""
+    """Add a workstation called NAME, and print a one-time token for `cloudcard reader enrol`."""
     with caller.service(IdentityServiceStub) as stub:
         made = stub.CreateWorkstation(pb.CreateWorkstationRequest(display_name=name, site=site))
     facts = {**_workstation(made.workstation), **token_facts(made.token)}
@@ -63,7 +61,7 @@ def workstation_list(caller: Caller) -> None:
 @reason_option
 @operator_options
 def workstation_remove(workstation_id: str, reason: str, caller: Caller) -> None:
-    """Take WORKSTATION_ID out of use for ever, with its requests and sessions."""
+    """Take WORKSTATION_ID out of use for ever, and end its requests and sessions."""
     request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveWorkstation(request).workstation
@@ -86,7 +84,7 @@ def operator() -> None:
 @click.argument("name")
 @operator_options
 def operator_invite(name: str, caller: Caller) -> None:
-    """Invite an operator called NAME by a one-time token (`cloudcard ra enrol`)."""
+    """Print a one-time token that invites an operator called NAME (`cloudcard ra enrol`)."""
     with caller.service(IdentityServiceStub) as stub:
         asked = pb.CreateOperatorRequest(display_name=name)
         made = stub.CreateOperator(asked)
@@ -108,7 +106,9 @@ def operator_list(caller: Caller) -> None:
 @reason_option
 @operator_options
 def operator_remove(operator_id: str, reason: str, caller: Caller) -> None:
-    """Take the identity or invitation of OPERATOR_ID away for ever; not the last operator's."""
+    """Remove the identity or invitation of OPERATOR_ID for ever. The last operator cannot be
+    removed.
+    """
     request = pb.RemoveOperatorRequest(operator_id=operator_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveOperator(request).operator
@@ -131,7 +131,7 @@ def auditor() -> None:
 @click.argument("name")
 @operator_options
 def auditor_add(name: str, caller: Caller) -> None:
-    """Invite an auditor by a one-time token (`cloudcard audit enrol`)."""
+    """Print a one-time token that invites an auditor called NAME (`cloudcard audit enrol`)."""
     with caller.service(IdentityServiceStub) as stub:
         asked = pb.CreateAuditorRequest(display_name=name)
         made = stub.CreateAuditor(asked)
@@ -154,7 +154,7 @@ def auditor_list(caller: Caller) -> None:
 @reason_option
 @operator_options
 def auditor_remove(auditor_id: str, reason: str, caller: Caller) -> None:
-    """Take the identity or invitation of AUDITOR_ID away for ever."""
+    """Remove the identity or invitation of AUDITOR_ID for ever."""
     request = pb.RemoveAuditorRequest(auditor_id=auditor_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveAuditor(request).auditor

@@ -21,11 +21,11 @@ def user() -> None:
 @user.command("add")
 @click.argument("name")
 @click.option("--email", default="", help="E-mail address.")
-@click.option("--upn", default="", help="To log on to Windows with: user principal name.")
-@click.option("--sid", default="", help="Security identifier of that account, S-1-5-21-….")
+@click.option("--upn", default="", help="User principal name of the Windows account.")
+@click.option("--sid", default="", help="Security identifier of the Windows account, S-1-5-21-….")
 @operator_options
 def user_add(name: str, email: str, upn: str, sid: str, caller: Caller) -> None:
-    """Add a person called NAME; prints a one-time token for the person's phone."""
+    """Add a person called NAME, and print a one-time token for the person's phone."""
     request = pb.CreateUserRequest(display_name=name, email=email, upn=upn, sid=sid)
     with caller.service(PeopleServiceStub) as stub:
         made = stub.CreateUser(request)

@@ -1,4 +1,4 @@
-"""`cloudcard ra organisation` and `ra policy`: whom cards are for, and what their use asks."""
+"""`cloudcard ra organisation` and `ra policy`: organisations, and policies for using card keys."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Examples:
 """
 )
 def policy() -> None:
-    """What the use of cards' keys asks of their holders."""
+    """Policies: what the use of a card's keys asks of its holder."""
 
 
 @policy.command("set")
@@ -76,7 +76,7 @@ def policy() -> None:
     "--passwordless/--passcode",
     default=False,
     show_default=True,
-    help="Whether the approval alone is enough. Key 9C asks for the passcode all the same.",
+    help="Whether the approval alone is enough. Key 9C always asks for the passcode.",
 )
 @click.option(
     "--largest-batch",
@@ -92,7 +92,7 @@ def policy() -> None:
     "channels",
     type=click.Choice(list(CHANNELS)),
     multiple=True,
-    help="A way to the holder that is allowed; by default all.",
+    help="An approval channel to allow; by default all.",
 )
 @click.option("--passkeys/--no-passkeys", default=True, show_default=True)
 @click.option("--synced-passkeys/--no-synced-passkeys", default=False, show_default=True)
@@ -109,7 +109,7 @@ def policy_set(
     synced_passkeys: bool,
     caller: Caller,
 ) -> None:
-    """Put a new version of a policy in force, at once: all of it is as said here.
+    """Put a new version of a policy in force at once. Options that are left out get their defaults.
 
     The most specific policy holds: organisation and profile, organisation, profile, all.
     """
@@ -136,7 +136,7 @@ def policy_set(
 
 
 @policy.command("list")
-@click.option("--all", "earlier", is_flag=True, help="Earlier versions too.")
+@click.option("--all", "earlier", is_flag=True, help="List earlier versions too.")
 @operator_options
 def policy_list(earlier: bool, caller: Caller) -> None:
     """List the policies in force."""

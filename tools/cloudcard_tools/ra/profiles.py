@@ -1,4 +1,4 @@
-"""`cloudcard ra profile`: what cards can be made of."""
+"""`cloudcard ra profile`: the profiles from which cards are made."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ COLUMNS = {
 
 @click.group()
 def profile() -> None:
-    """What cards can be made of."""
+    """Card profiles: what a new card is made of."""
 
 
 @profile.command("list")
 @operator_options
 def profile_list(caller: Caller) -> None:
-    """List card profiles; the one marked * is taken where none is named."""
+    """List card profiles. The one marked * is used if none is named."""
     with caller.service(CardServiceStub) as stub:
         found = stub.ListProfiles(pb.ListProfilesRequest()).profiles
     row = _whole if caller.as_json else _in_short

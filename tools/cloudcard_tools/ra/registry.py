@@ -1,4 +1,4 @@
-"""What the commands of operators have in common: who calls, and how messages are told."""
+"""What the operators' commands share: the caller, and how messages are printed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ from reader_bridge.local.keys import LocalKeys
 from reader_bridge.vpcd import PORT
 
 ROLE = "workstation"
-TICK_SECONDS = 0.5  # Windows sees Ctrl-C only between two waits
+# Windows sees Ctrl-C only between two waits.
+TICK_SECONDS = 0.5
 
 APPROVALS = ("push", "qr", "both")
 
@@ -37,7 +38,7 @@ Examples:
   cloudcard reader enrol TOKEN            make this computer a workstation, once
   cloudcard reader --card 1000            the holder types a number on the phone
   cloudcard reader --card 1000 --card 1001 --approval qr
-  cloudcard reader --local                a throw-away card, no keystore, nobody is asked
+  cloudcard reader --local                a throw-away card: no keystore, no approval
   cloudcard reader --local --algorithm p384 --profile sm-cs7
   cloudcard reader --local --profile developer --state card.json
   cloudcard reader --local --record login.trace
@@ -45,7 +46,7 @@ Examples:
 
 \b
 The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl-C takes them out.
-docs/reader.md tells of pcscd, ports and firewalls.
+docs/reader.md explains pcscd, ports and firewalls.
 """,
 )
 @click.option("--card", "serials", multiple=True, metavar="SERIAL", help="A card; once per slot.")
@@ -54,15 +55,15 @@ docs/reader.md tells of pcscd, ports and firewalls.
     type=click.Choice(APPROVALS),
     default="push",
     show_default=True,
-    help="How the holder's phone is reached.",
+    help="How a request reaches the holder's phone.",
 )
 @click.option("--program", default="", help="What the phone shows as the asking program.")
 @click.option(
     "--session/--no-session",
     default=True,
     show_default=True,
-    help="Ask for a session when the PIN is given, where the policy offers one: one approval, then "
-    "key 9A is used unasked until the card is reset.",
+    help="Ask for a session when the PIN is given, if the policy offers one. After one approval, "
+    "key 9A is used without asking again until the card is reset.",
 )
 @enrolling.identity_option(ROLE)
 @click.option(
@@ -83,12 +84,12 @@ docs/reader.md tells of pcscd, ports and firewalls.
     "--hold-pcscd/--no-hold-pcscd",
     default=True,
     show_default=True,
-    help="Start pcscd on demand and keep it from ending itself (Linux).",
+    help="Start pcscd on demand, and keep it from ending when it is idle (Linux).",
 )
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what the card is told, without secrets, as a trace to this new file.",
+    help="Record the commands and responses, without secrets, in this new trace file.",
 )
 @click.option("--verbose", is_flag=True, help="Log why the card refuses a command.")
 @json_option
@@ -124,7 +125,7 @@ def reader(
     if not local and wanted != local_card.Wanted():
         raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
     if record is not None and len(serials) > 1:
-        raise click.UsageError("--record is for one card")
+        raise click.UsageError("--record works with one card only")
     if port + len(serials) - 1 > 0xFFFF:
         raise click.UsageError(f"there is no port for each card from {port} on")
     logs.configure(logging.INFO if verbose else logging.WARNING)
@@ -138,7 +139,8 @@ def reader(
             ready = [Ready(0, application, card_factory(application), own)]
         else:
             with brought_by("reader", "cloudcard reader --card"):
-                from cloudcard_tools.reader import of_keystore  # late: --local does without it
+                # Imported late, because --local works without the packages that this needs.
+                from cloudcard_tools.reader import of_keystore
 
             ready = stack.enter_context(
                 of_keystore.opened(
@@ -157,13 +159,13 @@ def reader(
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
 def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
-    """Make this computer a workstation, by a one-time TOKEN ("-": from standard input)."""
+    """Enrol this computer as a workstation, with a one-time TOKEN ("-": from standard input)."""
     with brought_by("reader", "cloudcard reader enrol"):
         enrolling.enrol(token, token_file, folder, ROLE)
 
 
 def _insertion(ready: Ready, first_port: int, record: Path | None, stack: ExitStack) -> Insertion:
-    """The card with its port; it is recorded if so wanted."""
+    """The card with its port, recorded if a trace file is given."""
     port = first_port + ready.slot
     if record is None:
         return Insertion(ready.slot, port, ready.name, ready.make(), ready.keys)

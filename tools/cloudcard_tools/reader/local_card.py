@@ -1,4 +1,4 @@
-"""The card of `cloudcard reader --local`: which one is wanted, and where it is kept."""
+"""The card of `cloudcard reader --local`: its options, and the file that keeps it."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ PASSCODE_NAMES = {KeyRef.PIN: "PIN", KeyRef.PUK: "PUK", KeyRef.GLOBAL_PIN: "glob
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A card on this computer. What is None was not asked for."""
+    """The local card that the options ask for. None means that an option was not given."""
 
     profile: str | None = None
     algorithm: str | None = None
     retired: int | None = None
-    state: Path | None = None  # None: it is thrown away
+    state: Path | None = None  # None: the card is not kept
 
     def make(self) -> LocalCard:
-        """A new one."""
+        """Make a new card."""
         return new_card(
             PROFILES[self.profile or "plain"],
             ALGORITHMS[self.algorithm or "rsa2048"],
@@ -56,10 +56,10 @@ class Wanted:
 
 
 def options(command: FC) -> FC:
-    """`--local`, and what goes with it."""
+    """Add `--local` and the options that go with it."""
     for option in reversed(
         (
-            click.option("--local", is_flag=True, help="A card of this computer's own."),
+            click.option("--local", is_flag=True, help="Insert a card with keys on this computer."),
             click.option(
                 "--profile",
                 type=click.Choice(list(PROFILES)),
@@ -68,19 +68,19 @@ def options(command: FC) -> FC:
             click.option(
                 "--algorithm",
                 type=click.Choice(list(ALGORITHMS)),
-                help="Of the local card's keys.  [default: rsa2048]",
+                help="Algorithm of the local card's keys.  [default: rsa2048]",
             ),
             click.option(
                 "--retired",
                 type=click.IntRange(0, len(RETIRED)),
                 metavar="COUNT",
-                help="Retired keys of the local card.  [default: 0]",
+                help="How many retired keys the local card has.  [default: 0]",
             ),
             click.option(
                 "--state",
                 type=click.Path(path_type=Path, dir_okay=False),
                 metavar="FILE",
-                help="Keep the local card in a file, made if missing.",
+                help="Keep the local card in this file, which is made if it is missing.",
             ),
         )
     ):
@@ -90,7 +90,9 @@ def options(command: FC) -> FC:
 
 @contextmanager
 def opened(wanted: Wanted) -> Iterator[LocalKeys]:
-    """The keys of the card that is wanted, for the time of the block. Raises Failure."""
+    """The keys of the card, for the time of the block. Raises Failure if its file cannot be
+    used.
+    """
     if wanted.state is None:
         yield LocalKeys(wanted.make(), os.urandom)
         return
@@ -104,7 +106,9 @@ def opened(wanted: Wanted) -> Iterator[LocalKeys]:
 
 
 def description(keys: LocalKeys) -> str:
-    """What is to be known of a card, for people: secrets only where everybody knows them."""
+    """A card in words, for people. Secrets are shown only if they are the well-known factory
+    values.
+    """
     card = keys.card
     passcodes = ", ".join(
         f"{name} {FACTORY_PASSCODES[key_ref].decode()}"
@@ -118,7 +122,9 @@ def description(keys: LocalKeys) -> str:
 
 
 def _load(store: FileStore, wanted: Wanted) -> LocalCard:
-    """The card in the file; a new one is stored. Raises Failure, and leaves what it cannot read."""
+    """The card in the file; a new card is stored there. Raises Failure if the file cannot be used,
+    and leaves it unchanged.
+    """
     try:
         data = store.load()
         if data is None:

@@ -1,4 +1,6 @@
-"""The cards of `cloudcard reader --card`: fetched from the keystore, which uses their keys."""
+"""The cards of `cloudcard reader --card`. They are fetched from the keystore, which uses their
+keys.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from cloudcard_tools.shared.calling import explain
 from cloudcard_tools.shared.failures import Failure, Refused
 from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
 
-RETRY_SECONDS = 1.0  # between tries to reach the keystore at the start
+RETRY_SECONDS = 1.0  # between attempts to reach the keystore at the start
 
 CHANNELS: Mapping[str, tuple[Channel, ...]] = {"push": (PUSH,), "qr": (QR,), "both": (PUSH, QR)}
 
@@ -33,9 +35,9 @@ def opened(
     *,
     sessions: bool,
 ) -> Iterator[list[Ready]]:
-    """The cards, for the time of the block; none when asked to stop before they came.
+    """The cards, for the time of the block; none if asked to stop before they came.
 
-    Raises Failure where the keystore has none of them.
+    Raises Failure if the keystore has none of them.
     """
     with identity.channel(identity.load(folder)) as channel:
         prompter = screen.prompter()
@@ -49,9 +51,9 @@ def opened(
 
 
 def fetch(asked: Mapping[str, RemoteKeys], screen: Screen, stop: threading.Event) -> list[Ready]:
-    """The cards that the keystore has; waits while it is out of reach.
+    """The cards that the keystore has. Waits while the keystore is out of reach.
 
-    A refused card leaves its slot empty. Raises Failure if all are.
+    A card that is refused leaves its slot empty. Raises Failure if all cards are refused.
     """
     found: list[Ready] = []
     refused: list[Failure] = []
@@ -73,7 +75,7 @@ def fetch(asked: Mapping[str, RemoteKeys], screen: Screen, stop: threading.Event
 def _fetch_one(
     serial: str, keys: RemoteKeys, screen: Screen, stop: threading.Event
 ) -> CardImage | None:
-    """The card's image; None when asked to stop. Raises Failure where the keystore refuses."""
+    """The card's image; None if asked to stop. Raises Failure if the keystore refuses."""
     said = False
     while not stop.is_set():
         try:

@@ -16,7 +16,7 @@ from reader_bridge.tasks import CancellableKeys
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A card that is ready to be put into a slot, as what it is made from."""
+    """The parts of a card that is ready to be put into a slot."""
 
     slot: int
     name: str
@@ -24,13 +24,13 @@ class Ready:
     keys: CancellableKeys
 
     def make(self) -> Card:
-        """A card in use."""
+        """Make a card that is not recorded."""
         if isinstance(self.made_from, CardImage):
             return new_card(self.made_from, os.urandom)
         return self.made_from(os.urandom)
 
     def recorded(self, path: Path) -> AbstractContextManager[Recorded]:
-        """A card that is recorded. Raises Failure where the file cannot be made."""
+        """Make a card that is recorded. Raises Failure if the trace file cannot be made."""
         if isinstance(self.made_from, CardImage):
             return recorded(self.made_from, path)
         return recorded_application(self.made_from, path)

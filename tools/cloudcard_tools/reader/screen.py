@@ -13,33 +13,33 @@ from reader_bridge.slot import SlotState
 
 SAYINGS = {
     SlotState.INSERTED: "Card {card} is in the reader (port {port}).",
-    SlotState.REMOVED: "The reader let go of card {card} (port {port}). Inserting it again.",
+    SlotState.REMOVED: "The reader has dropped card {card} (port {port}). Inserting it again.",
     SlotState.PORT_BUSY: "Another card is in the reader at port {port}. Card {card} waits for it "
     "to leave: stop the other program, or choose another --port.",
     SlotState.PCSCD_NOT_RUNNING: "Nobody listens at port {port}: is pcscd running, with vpcd? "
-    "`cloudcard doctor` tells. Card {card} is inserted when it comes.",
+    "`cloudcard doctor` checks. Card {card} is inserted when pcscd is there.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What the command prints: sentences, or one JSON object a line."""
+    """What the command prints: sentences, or one JSON object per line."""
 
     out: TextIO
     as_json: bool
 
     def say(self, event: str, text: str, **more: str | int) -> None:
-        """Print an event. A card stays in use when nobody reads the output any more."""
+        """Print an event. If nobody reads the output any more, the card stays in use."""
         line = json.dumps({"event": event, **more, "text": text}) if self.as_json else text
         with suppress(OSError, ValueError):
             print(line, file=self.out, flush=True)
 
     def prompter(self) -> Prompter:
-        """Shows numbers and codes on the same output."""
+        """The prompter that shows numbers and codes on the same output."""
         return JsonPrompter(self.out) if self.as_json else TerminalPrompter(self.out)
 
     def tell(self, insertion: Insertion, state: SlotState) -> None:
-        """Print what has become of a card."""
+        """Print the new state of a slot and its card."""
         port, card = insertion.port, insertion.name
         text = SAYINGS[state].format(card=card, port=port)
         self.say(state.value, text, slot=insertion.slot, port=port, card=card)

@@ -42,19 +42,19 @@ Examples:
     "--listen",
     default="127.0.0.1:7443",
     show_default=True,
-    help="Port of the services (mutual TLS).",
+    help="Address of the services (mutual TLS).",
 )
 @click.option(
     "--enrol-listen",
     default="127.0.0.1:7444",
     show_default=True,
-    help="Port for enrolment by token.",
+    help="Address for enrolment by token.",
 )
 @click.option(
     "--public-host",
     default="127.0.0.1",
     show_default=True,
-    help="Name or address under which clients reach both.",
+    help="Name or address at which clients reach both.",
 )
 @click.option(
     "--public-address",
@@ -62,12 +62,12 @@ Examples:
     multiple=True,
     metavar="HOST:PORT",
     help="Where clients reach the services, if not at --public-host and the port of --listen: one "
-    "name for all replicas, or repeated, with numbers, each replica's.",
+    "name for all replicas, or repeated, the numeric address of each.",
 )
 @click.option(
     "--crl-url",
     default="",
-    help="Where the revocation list of cards' certificates is published: goes into new ones.",
+    help="Where the revocation list is published; goes into the certificates of new cards.",
 )
 @click.option(
     "--webauthn-rp-id",
@@ -99,23 +99,24 @@ Examples:
 @click.option(
     "--http-listen",
     default="",
-    help="Port for /metrics and /health, plain HTTP; none unless given, such as 127.0.0.1:7445.",
+    help="Address for /metrics and /health, plain HTTP, such as 127.0.0.1:7445. Default: none.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that serve the ports together (Linux); one that ends is started again. With "
+    help="Processes that share the ports (Linux). One that ends is started again. With "
     "--http-listen each has a port of its own, counted from the one given.",
 )
-@click.option("--worker", type=int, hidden=True)  # its number: how a supervisor starts one
+# The number of a worker. Only the supervisor gives it.
+@click.option("--worker", type=int, hidden=True)
 @click.option(
     "--limit",
     "rates",
     multiple=True,
     metavar="NAME=PER_SECOND/BURST",
-    help="How fast one caller may call, of each process: workstation=100/1000. Repeatable.",
+    help="How fast one caller can call each process: workstation=100/1000. Repeatable.",
 )
 @click.option(
     "--log-format",
@@ -150,7 +151,8 @@ def serve(  # one argument for each option
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
     logs.configure(logging.INFO, log_format, **({} if worker is None else {"worker": worker}))
-    os.umask(0o077)  # whatever the data folder allows, its files are the service's alone
+    # Only the service can read its files, whatever the permissions of the data folder.
+    os.umask(0o077)
     try:
         settings = replace(
             place,
@@ -192,9 +194,7 @@ def _say_ready(settings: Settings, has_operators: bool) -> None:
 
 
 def _supervise(settings: Settings, count: int) -> None:
-    """Make the data folder ready and keep it, for processes that are started with the same
-    options.
-    """
+    """Prepare and lock the data folder, and run workers with the same options."""
     if sys.platform != "linux":
         raise Failure("--workers needs Linux, which spreads connections over them: leave it out")
 

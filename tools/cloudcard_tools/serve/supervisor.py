@@ -20,26 +20,26 @@ from cloud_keystore.run.ports import CannotListen
 
 log = structlog.get_logger()
 
-START_SECONDS = 60.0  # for a worker to serve
-STOP_SECONDS = 10.0  # for a worker to end, which gives its calls some of them
-STEADY_SECONDS = 10.0  # after which an end is no longer held against a worker
-MOST_FAILURES = 5  # ends in a row, none after a steady time
-FIRST_PAUSE = 0.1  # seconds before a start in place of one that ended, doubled up to the longest
+START_SECONDS = 60.0  # until a worker has to serve
+STOP_SECONDS = 10.0  # until a worker has to end, including the time for its calls
+STEADY_SECONDS = 10.0  # after which earlier failures no longer count
+MOST_FAILURES = 5  # in a row
+FIRST_PAUSE = 0.1  # seconds before a worker is started again; doubled up to the longest pause
 LONGEST_PAUSE = 5.0
 MOST_UNREAD = 1 << 20  # bytes of wake-ups that wait for a worker; further ones are dropped
 
 
 class WorkerFailed(KeystoreError):
-    """A worker does not start, or ends again and again; its own last words are in the log."""
+    """A worker does not start, or ends repeatedly. Its last messages are in the log."""
 
 
 @contextmanager
 def holding(addresses: Sequence[Address]) -> Iterator[None]:
-    """Keep ports for this program's workers meanwhile; raises CannotListen if one is taken.
+    """Hold ports for this program's workers during the block. Raises CannotListen if one is taken.
 
-    Workers share a port (SO_REUSEPORT), and so could a stranger's process of the same user. So it
-    is asked first whether anybody listens; and this process's sockets, which are bound and never
-    listen, make it an error for others to ask the same.
+    Workers share a port (SO_REUSEPORT), and any process of the same user could share it too.
+    Therefore this first checks that nobody listens. Its own sockets are bound and never listen,
+    which makes the same check fail in other processes.
     """
     with ExitStack() as sockets:
         for address in addresses:
@@ -49,10 +49,10 @@ def holding(addresses: Sequence[Address]) -> Iterator[None]:
 
 
 class Supervisor:
-    """The workers of one keystore. Used once, in one event loop."""
+    """The workers of one keystore. An object is used once, in one event loop."""
 
     def __init__(self, count: int, command: Callable[[int], Sequence[str]]) -> None:
-        """`command` gives the command of a worker by its number, from 0."""
+        """`command` returns the command of the worker with a number, counted from 0."""
         self._count = count
         self._command = command
         self._workers: dict[int, Process] = {}
@@ -60,8 +60,8 @@ class Supervisor:
         self._failure: WorkerFailed | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Run the workers until SIGINT or SIGTERM; call `ready` once all serve. Raises
-        WorkerFailed, after which no worker is left.
+        """Run the workers until SIGINT or SIGTERM. Calls `ready` once all serve. Raises
+        WorkerFailed after all workers have ended.
         """
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
@@ -76,7 +76,7 @@ class Supervisor:
             raise self._failure
 
     async def _keep(self, number: int, started: asyncio.Event) -> None:
-        """One worker, and whoever comes after it."""
+        """Run one worker and its successors."""
         failures, pause = 0, FIRST_PAUSE
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -98,12 +98,13 @@ class Supervisor:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _one(self, number: int, started: asyncio.Event) -> int:
-        """Start a worker and see it through; returns its exit status."""
+        """Start a worker and wait for its end. Returns its exit status."""
         process = await asyncio.create_subprocess_exec(
             *self._command(number),
             stdin=PIPE,
             stdout=PIPE,
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops all
+            # Ctrl-C then reaches only the supervisor, which stops all workers.
+            start_new_session=True,
         )
         self._workers[number] = process
         if self._stopping.is_set():
@@ -125,7 +126,7 @@ class Supervisor:
                 await process.wait()
 
     async def _relay(self, number: int, process: Process) -> None:
-        """Copy what one worker says to all others, until it ends."""
+        """Copy the wake-ups of one worker to all others, until it ends."""
         async for line in _pipe(process.stdout):
             for other, worker in self._workers.items():
                 if other != number:
@@ -136,7 +137,7 @@ class Supervisor:
         self._stopping.set()
 
     async def _stop(self, announcing: asyncio.Task[None]) -> None:
-        """When told to, have all workers end."""
+        """Wait for the order to stop, then make all workers end."""
         await self._stopping.wait()
         announcing.cancel()
         log.info("stopping")
@@ -167,7 +168,7 @@ def _tell(worker: Process, line: bytes) -> None:
 
 
 def _pipe(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
-    """The pipe that was asked for."""
+    """The pipe, which was asked for."""
     if stream is None:
         raise ValueError("the process has no such pipe")
     return stream
@@ -182,10 +183,11 @@ def _resolve(address: Address) -> set[tuple[socket.AddressFamily, str]]:
 
 
 def _bound(family: socket.AddressFamily, host: str, address: Address) -> socket.socket:
-    """A socket that is bound, shares its port and does not listen."""
+    """A bound socket that shares its port and does not listen."""
     bound = socket.socket(family)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # whatever has just ended
+        # A process that has just ended must not block the port.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with socket.socket(family) as asking:
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             asking.bind((host, address.port))
@@ -193,7 +195,8 @@ def _bound(family: socket.AddressFamily, host: str, address: Address) -> socket.
         bound.bind((host, address.port))
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            return bound  # one of a name's addresses; where it is the only one, workers say so
+            # A name can have several addresses. If this is the only one, the workers report it.
+            return bound
         bound.close()
         raise CannotListen(
             f"cannot listen on {address}: is another keystore running there?"

@@ -1,4 +1,4 @@
-"""`--application MODULE:FACTORY`: a card of somebody's own, and `--keys` for what it asks."""
+"""`--application MODULE:FACTORY` for a card of the user's own, and `--keys` for its key service."""
 
 from __future__ import annotations
 
@@ -29,48 +29,50 @@ def application_option(command: FC) -> FC:
 
 
 def card_factory(name: str) -> CardFactory:
-    """What makes the card; modules of the current folder are found too. Raises Failure."""
+    """The function that makes the card. Modules of the current folder are found too. Raises Failure
+    if there is none.
+    """
     factory = _found(name)
 
     def make(random: Random) -> Card:
         card = _called(name, lambda: factory(random))
         if not isinstance(card, Card):
-            raise Failure(f"{name} has made no card_os.Card, but {type(card).__name__}")
+            raise Failure(f"{name} has to return a card_os.Card, not {type(card).__name__}")
         return card
 
     return make
 
 
 def key_service(name: str | None) -> PlainKeys:
-    """The key service that a function without arguments makes; without one, all is refused. Raises
-    Failure.
+    """The key service that a function without arguments makes. Without a function, the service
+    refuses every key request. Raises Failure if the function fails.
     """
     if name is None:
         return PlainKeys(lambda _: Refusal.UNAVAILABLE)
     made = _called(name, _found(name))
     perform = getattr(made, "perform", None)
     if not callable(perform):
-        raise Failure(f"{name} has made no key service: {type(made).__name__} has no perform()")
+        raise Failure(f"{name} has to return a key service: {type(made).__name__} has no perform()")
     return PlainKeys(perform)
 
 
 class PlainKeys:
-    """A key service which is not told to stop, for a slot."""
+    """Adapts a key service to what a slot expects; it is never told to stop."""
 
     def __init__(self, perform: Callable[[KeyRequest], KeyResult]) -> None:
         self._perform = perform
 
     def perform(self, request: KeyRequest, cancellation: Cancellation, /) -> KeyResult:
-        """What the key service answers."""
+        """Return what the key service answers."""
         del cancellation
         return self._perform(request)
 
     def reset(self) -> None:
-        """Its answers do not depend on that."""
+        """Do nothing: the answers do not depend on resets."""
 
 
 def _called(name: str, factory: Callable[[], object]) -> object:
-    """What somebody's function makes. Raises Failure for whatever it raises."""
+    """What the user's function returns. Raises Failure for whatever it raises."""
     try:
         return factory()
     except Exception as error:
@@ -78,13 +80,14 @@ def _called(name: str, factory: Callable[[], object]) -> object:
 
 
 def _found(name: str) -> Callable[..., object]:
-    """A function, as MODULE:NAME. Raises Failure."""
+    """The function named MODULE:NAME. Raises Failure if it cannot be found."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise Failure(f"{name!r} names no function: write MODULE:FUNCTION, as hello_card:new_card")
     here = os.getcwd()
     if here not in sys.path:
-        sys.path.insert(0, here)  # an installed command does not look there
+        # An installed command does not look in the current folder.
+        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:

@@ -1,4 +1,6 @@
-"""Who calls the keystore from a command: --identity and --json, the same for all commands."""
+"""The identity under which a command calls the keystore: --identity and --json, for all
+commands.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ Service = TypeVar("Service")
 
 @contextmanager
 def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> Iterator[Service]:
-    """What `stub` makes of a channel under an identity. Each call has its time; one that fails
-    raises Failure.
+    """The stub that `stub` makes of a channel under an identity. Each call has a deadline; a failed
+    call raises Failure.
     """
     with explained(), identity.channel(own) as channel:
         yield stub(in_time(channel))
@@ -30,13 +32,15 @@ def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An identity by its folder, and how it wants to be answered."""
+    """An identity by its folder, and whether output is text or JSON."""
 
     folder: Path
     as_json: bool
 
     def service(self, stub: Callable[[grpc.Channel], Service]) -> AbstractContextManager[Service]:
-        """A service under the identity. Raises Failure."""
+        """A stub that calls a service under the identity. Raises Failure if the identity cannot be
+        read.
+        """
         return service(identity.load(self.folder), stub)
 
     def print_facts(self, facts: output.Row, labels: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Calls to the keystore: each has its time, and a failed one is told in a line."""
+"""Calls to the keystore: each has a deadline, and a failed one becomes one line of text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def explain(error: grpc.RpcError) -> Failure:
 
 
 def in_time(channel: grpc.Channel) -> grpc.Channel:
-    """The channel, with an end for every call that does not say when it ends. Streams last."""
+    """The channel, with a deadline for each unary call that sets none. Streams have no deadline."""
     return grpc.intercept_channel(channel, _InTime())
 
 
@@ -55,7 +55,7 @@ class _InTime(grpc.UnaryUnaryClientInterceptor):
         client_call_details: grpc.ClientCallDetails,
         request: Request,
     ) -> grpc._CallFuture[Response]:
-        """Make the call, within SECONDS unless it has said something else."""
+        """Make the call, within SECONDS unless it sets a timeout of its own."""
         said = client_call_details
         if said.timeout is not None:
             return continuation(said, request)

@@ -46,8 +46,8 @@ def enrol(
     name: str = "",
     complete: Complete | None = None,
 ) -> None:
-    """Enrol and say so. The token "-" is read from standard input, out of sight of other users'
-    `ps`.
+    """Enrol and print the result. The token "-" is read from standard input, so that other users do
+    not see it in the list of processes.
     """
     if (token is None) == (token_file is None):
         raise click.UsageError(
@@ -61,7 +61,8 @@ def enrol(
         text = token or ""
     if not text.strip():
         raise Failure("the token is empty")
-    # Late, as the reader has these options where nothing is installed that talks to a keystore.
+    # Imported late: the reader has these options even where the packages for a keystore are
+    # missing.
     from cloudcard_tools.shared import identity
 
     enrolled = identity.enrol(text, folder, role, name, complete or identity.nothing_more)

@@ -1,4 +1,4 @@
-"""Parts of the distribution that are installed on request, and what to do where one is missing."""
+"""Optional parts of the distribution, and what to do if one is missing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cloudcard_tools.shared.failures import Failure
 
 
 def install(extra: str) -> str:
-    """What brings an extra, for a shell."""
+    """The shell command that installs an extra."""
     return f"pip install 'cloudcard[{extra}]'"
 
 
 @contextmanager
 def brought_by(extra: str, command: str) -> Iterator[None]:
-    """Import within the block what an extra brings. Raises Failure where that is not installed."""
+    """Import modules of an extra within the block. Raises Failure if they are not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

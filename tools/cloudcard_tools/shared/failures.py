@@ -1,4 +1,4 @@
-"""How a command ends that cannot do what it was asked."""
+"""The exceptions by which a command ends that cannot do what it was asked to do."""
 
 from __future__ import annotations
 

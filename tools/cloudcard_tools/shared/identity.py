@@ -43,12 +43,14 @@ ROLES = {
 }
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 1024 * 1024),
-    ("grpc.keepalive_time_ms", 20_000),  # a keystore that vanished is noticed during a long wait
+    # A keystore that has vanished is noticed during a long wait.
+    ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.enable_retries", 0),  # the callers know which calls may be repeated
+    # Only the callers know which calls may be repeated.
+    ("grpc.enable_retries", 0),
 )
 ANY_OF_THEM = json.dumps({"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}]})
 
@@ -69,7 +71,7 @@ class Identity:
     request_key: bytes
 
     def private_key(self) -> ec.EllipticCurvePrivateKey:
-        """The identity's key; raises Failure where it cannot be read."""
+        """The identity's key. Raises Failure if it cannot be read."""
         try:
             key = load_pem_private_key((self.folder / "key.pem").read_bytes(), None)
         except (OSError, ValueError) as error:
@@ -82,7 +84,7 @@ class Identity:
 
 
 def load(folder: Path) -> Identity:
-    """Read an identity; raises Failure with what to do where there is none."""
+    """Read an identity. Raises Failure, which says what to do, if there is none."""
     try:
         facts = json.loads((folder / "identity.json").read_text())
         return Identity(
@@ -102,7 +104,7 @@ def load(folder: Path) -> Identity:
 
 
 def channel(identity: Identity) -> grpc.Channel:
-    """A connection to the keystore under this identity; opened at the first call."""
+    """A connection to the keystore under this identity. It is opened at the first call."""
     try:
         credentials = grpc.ssl_channel_credentials(
             root_certificates=(identity.folder / "ca.pem").read_bytes(),
@@ -116,10 +118,10 @@ def channel(identity: Identity) -> grpc.Channel:
 
 
 def target_of(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """What gRPC calls an address of the keystore, with the options that go with it.
+    """The gRPC target for an address of the keystore, with the channel options that it needs.
 
-    Several numbers, with commas between them, are replicas: any of them is as good, and the next
-    is taken where one does not answer (gRPC's name syntax, "ipv4:" and "ipv6:").
+    Several numeric addresses, separated by commas, are replicas: gRPC connects to any of them, and
+    goes on to the next if one does not answer (gRPC's name syntax, "ipv4:" and "ipv6:").
     """
     first, comma, _ = address.partition(",")
     if not comma:
@@ -135,7 +137,7 @@ def target_of(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def nothing_more(_request: EnrolRequest, _stub: EnrolmentServiceStub) -> Files:
-    """What most identities add to a request for enrolment."""
+    """Add nothing to a request for enrolment, as most identities do."""
     return {}
 
 
@@ -148,11 +150,12 @@ def enrol(
 ) -> Identity:
     """Spend a one-time token for an identity of `expected_role` in `folder`.
 
-    The private key is made here and never leaves. `complete` may add to the request, and returns
-    further files for the folder. Raises Failure; an identity that is there already is kept.
+    The private key is made here and never leaves the folder. `complete` can add to the request, and
+    returns further files for the folder. Raises Failure if the folder already holds an identity,
+    which is kept, or if the keystore refuses.
     """
     if (folder / "identity.json").exists():
-        raise Failure(f"{folder} holds an identity already: remove the folder first to replace it")
+        raise Failure(f"{folder} already holds an identity: remove the folder first to replace it")
     fingerprint, secret, address = parse_token(token_text)
     private = ec.generate_private_key(ec.SECP256R1())
     csr = (
@@ -191,7 +194,7 @@ def parse_token(text: str) -> tuple[bytes, bytes, str]:
 
 
 def pinned_certificate(address: str, fingerprint: bytes) -> bytes:
-    """Fetch the enrolment port's certificate (PEM) and hold it to the token's fingerprint."""
+    """Fetch the enrolment port's certificate (PEM) and check it against the token's fingerprint."""
     host, _, port = address.rpartition(":")
     try:
         pem = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=TIMEOUT_SECONDS)
@@ -199,7 +202,7 @@ def pinned_certificate(address: str, fingerprint: bytes) -> bytes:
         raise Failure(f"cannot reach the keystore at {address}: {error}") from None
     if not hmac.compare_digest(sha256(ssl.PEM_cert_to_DER_cert(pem)).digest(), fingerprint):
         raise Failure(
-            f"{address} is not the keystore that gave out this token: do not go on, ask for help"
+            f"{address} is not the keystore that issued this token: do not go on, ask for help"
         )
     return pem.encode()
 
@@ -220,7 +223,8 @@ def _store(
         "certificate.pem": ssl.DER_cert_to_PEM_cert(certificate).encode(),
         "ca.pem": ssl.DER_cert_to_PEM_cert(ca).encode(),
         **more,
-        "identity.json": json.dumps(facts, indent=2).encode() + b"\n",  # last: makes the rest count
+        # Written last: without this file the folder holds no identity.
+        "identity.json": json.dumps(facts, indent=2).encode() + b"\n",
     }
     for name, content in files.items():
         descriptor = os.open(identity.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

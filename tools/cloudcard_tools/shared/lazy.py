@@ -1,4 +1,4 @@
-"""Groups of commands that are imported when they are used, so that each starts quickly."""
+"""Groups of commands that are imported only when they are used, so that each starts quickly."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cloudcard_tools.shared.extras import brought_by
 
 
 class Row(NamedTuple):
-    """A sub-command: where it is, and its line in the help, so that the help imports nothing.
+    """A sub-command: its import path, and its line in the help, so that the help imports nothing.
 
-    `extra` names what has to be installed for it beside what always is.
+    `extra` names the optional part of the distribution that the command needs.
     """
 
     target: str
@@ -35,7 +35,7 @@ class LazyGroup(click.Group):
         return list(self._rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None for an unknown name. Raises Failure where its extra is missing."""
+        """Import a command; None for an unknown name. Raises Failure if its extra is missing."""
         row = self._rows.get(cmd_name)
         if row is None:
             return None
@@ -50,6 +50,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list of the help, from the table."""
+        """Write the list of commands in the help, from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, row.help) for name, row in self._rows.items()])

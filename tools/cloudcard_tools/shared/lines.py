@@ -1,4 +1,4 @@
-"""Lines that one thread produces and another waits for."""
+"""Lines that one thread produces and another thread waits for."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Lines:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Say that no line will follow."""
+        """Mark the end: no line will follow."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def first(self, match: Callable[[str], Found | None], timeout: float) -> Found:
-        """What `match` makes of the first line it knows; lines before that one are dropped.
+        """The first result of `match` that is not None; the lines before that one are dropped.
 
         Raises EOFError when the lines end first, TimeoutError after `timeout` seconds.
         """
@@ -49,7 +49,7 @@ class Lines:
                     raise TimeoutError
 
     def take_all(self) -> list[str]:
-        """The lines that nobody has waited for."""
+        """All lines that have not been handed out yet."""
         with self._changed:
             lines = list(self._unread)
             self._unread.clear()

@@ -1,4 +1,6 @@
-"""Logs of the long-running commands: entries on standard error, with ids and never with data."""
+"""Logs of the long-running commands: entries on standard error with identifiers, never with
+data.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ Form: TypeAlias = Literal["auto", "text", "json"]
 
 
 class Losing(io.TextIOBase):
-    """Where entries go, and are lost while there is no room for them: whoever logs an error on a
-    full disk must not fail for the log.
+    """A stream that drops entries which cannot be written: code that logs an error on a full disk
+    must not fail because of the log.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -22,20 +24,21 @@ class Losing(io.TextIOBase):
         self._file = file
 
     def write(self, text: str, /) -> int:
-        """Write an entry, or lose it."""
+        """Write an entry, or drop it."""
         with suppress(OSError):
             return self._file.write(text)
         return 0
 
     def flush(self) -> None:
-        """Hand on what is written, or lose it."""
-        with suppress(OSError, ValueError):  # ValueError: closed, at the end of a program
+        """Flush what was written, or drop it."""
+        # ValueError: the stream is closed, at the end of a program.
+        with suppress(OSError, ValueError):
             self._file.flush()
 
 
 def configure(level: int, form: Form = "text", **always: int) -> None:
-    """Log from `level` of the standard library on; "auto" is text on a terminal, else JSON.
-    Each entry says what is `always` so, such as which worker writes it.
+    """Log entries of the standard library's `level` and above. "auto" is text on a terminal, else
+    JSON. The fields of `always`, such as the worker's number, are added to each entry.
 
     Tracebacks are plain: the richer kind that structlog prefers shows local variables, and a
     passcode may be one of them.
@@ -59,6 +62,6 @@ def configure(level: int, form: Form = "text", **always: int) -> None:
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # one write an entry, as workers share standard error
+        # One write for each entry, because workers share standard error.
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Losing(sys.stderr))),
     )

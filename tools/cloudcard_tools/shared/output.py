@@ -1,4 +1,4 @@
-"""Printing for people and for programs: one call, `--json` decides."""
+"""Printing for people and for programs with one call; `--json` decides which."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 
 def print_json(value: Value) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_rows(
     rows: Sequence[Row], columns: Mapping[str, str], nothing: str, *, as_json: bool
 ) -> None:
-    """A list: `columns` maps keys to headings; `nothing` is said when the list is empty."""
+    """Print a list: `columns` maps keys to headings; `nothing` is printed if the list is empty."""
     if as_json:
         print_json(list(rows))
         return
@@ -40,14 +40,14 @@ def print_rows(
         table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(*(_text(row[key]) for key in columns))
-    # Wide where nobody looks: a pipe gets whole values, a terminal its own width.
+    # A pipe gets whole values; a terminal has a width of its own.
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, crop=False)
 
 
 def print_facts(facts: Row, labels: Mapping[str, str], *, as_json: bool) -> None:
-    """One thing: `labels` maps keys to what people read; keys without a label are for programs.
+    """Print one thing: `labels` maps keys to labels for people; keys without one are only in JSON.
 
-    Values are never broken: a token can be copied from any terminal.
+    Values are never wrapped, so that a token can be copied from any terminal.
     """
     if as_json:
         print_json(facts)

@@ -10,17 +10,18 @@ from typing import Protocol, cast
 
 import click
 
-VIRTUAL_READER = "Virtual PCD"  # vpcd's name in pcscd's reader configuration; the slot follows it
+# vpcd's name in pcscd's reader configuration; the number of the slot follows it.
+VIRTUAL_READER = "Virtual PCD"
 SUCCESS = 0
 RETRY_SECONDS = 0.02
 
 
 class PcscError(click.ClickException):
-    """PC/SC refused a call; the text is its own."""
+    """PC/SC refused a call. The text is PC/SC's own."""
 
 
 class Scard(Protocol):
-    """What is used of pyscard's lowest layer, which has no type annotations."""
+    """The part of pyscard's lowest layer that is used here; pyscard has no type annotations."""
 
     SCARD_SCOPE_USER: int
     SCARD_SHARE_SHARED: int
@@ -64,19 +65,21 @@ class Card:
 
     @property
     def atr(self) -> bytes:
-        """The answer to reset. Raises PcscError when the card has gone."""
+        """The answer to reset. Raises PcscError if the card has been removed."""
         result, _, _, _, atr = self._scard.SCardStatus(self._handle)
         _require(self._scard, result)
         return bytes(atr)
 
     def transmit(self, command: bytes) -> bytes:
-        """Send a command APDU; the response APDU. Raises PcscError when the card has gone."""
+        """Send a command APDU and return the response APDU. Raises PcscError if the card has been
+        removed.
+        """
         result, response = self._scard.SCardTransmit(self._handle, self._pci, list(command))
         _require(self._scard, result)
         return bytes(response)
 
     def reset(self) -> None:
-        """Reset the card (warm). Raises PcscError when it has gone."""
+        """Reset the card (warm). Raises PcscError if it has been removed."""
         scard = self._scard
         result, _ = scard.SCardReconnect(
             self._handle,
@@ -88,7 +91,9 @@ class Card:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Other programs wait until the block has ended. Raises PcscError."""
+        """Keep other programs from the card until the block has ended. Raises PcscError if that
+        fails.
+        """
         _require(self._scard, self._scard.SCardBeginTransaction(self._handle))
         try:
             yield
@@ -97,14 +102,14 @@ class Card:
 
 
 class Client:
-    """One PC/SC context. Use one per thread: a call may block for as long as a card waits."""
+    """One PC/SC context. Use one per thread: a call can block for as long as a card waits."""
 
     def __init__(self, scard: Scard, context: int) -> None:
         self._scard = scard
         self._context = context
 
     def readers(self) -> list[str]:
-        """The names of the readers. Raises PcscError."""
+        """The names of the readers. Raises PcscError if pcscd does not answer."""
         result, names = self._scard.SCardListReaders(self._context, [])
         if result == self._scard.SCARD_E_NO_READERS_AVAILABLE:
             return []
@@ -112,14 +117,18 @@ class Client:
         return names
 
     def present(self, reader: str | int) -> bool:
-        """Whether pcscd has seen a card in the reader; it looks every 0.4 s. Raises PcscError."""
+        """Whether pcscd has seen a card in the reader. It polls every 0.4 s. Raises PcscError if
+        the call fails.
+        """
         states = [(self._name(reader), self._scard.SCARD_STATE_UNAWARE)]
         result, found = self._scard.SCardGetStatusChange(self._context, 0, states)
         _require(self._scard, result)
         return bool(found[0][1] & self._scard.SCARD_STATE_PRESENT)
 
     def wait_for_absence(self, reader: str | int, timeout: float = 5.0) -> None:
-        """Wait until pcscd has noticed that the card is gone. Raises PcscError."""
+        """Wait until pcscd has noticed that the card was removed. Raises PcscError after
+        `timeout`.
+        """
         deadline = time.monotonic() + timeout
         while self.present(reader):
             if time.monotonic() > deadline:
@@ -128,7 +137,9 @@ class Client:
 
     @contextmanager
     def connect(self, reader: str | int, timeout: float = 5.0) -> Iterator[Card]:
-        """A card, waited for, by the reader's name or virtual slot. Raises PcscError."""
+        """Wait for a card in a reader, given by name or virtual slot, and connect to it. Raises
+        PcscError if none comes in time.
+        """
         scard, name = self._scard, self._name(reader)
         deadline = time.monotonic() + timeout
         while True:
@@ -156,7 +167,9 @@ class Client:
 
 @contextmanager
 def client() -> Iterator[Client]:
-    """A PC/SC context for the block. Raises PcscError, or ImportError without pyscard."""
+    """A PC/SC context for the block. Raises PcscError if pcscd does not answer, ImportError without
+    pyscard.
+    """
     scard = cast("Scard", import_module("smartcard.scard"))
     result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
     _require(scard, result)

@@ -1,4 +1,6 @@
-"""The PC/SC daemon with vpcd's virtual readers: how it stands, and a start where none runs."""
+"""The PC/SC daemon with vpcd's virtual readers: its state, and how to start it if it does not
+run.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,10 @@ START_SECONDS = 10.0
 LOCK = Path("cloudcard-pcscd.lock")  # in the folder of temporary files
 HELD = "CLOUDCARD_PCSCD_LOCK"  # tells the processes started meanwhile that the lock is theirs too
 
-# Runs pcscd ($1) until our end of the pipe closes: holds under sudo too, where signals and the
-# kernel's parent-death signal do not reach, and whatever way this process ends. The watcher is the
-# child of what becomes pcscd, and looks whether it still is, lest it kill another with that number.
+# Runs pcscd ($1) until our end of the pipe closes, however this process ends. That works under
+# sudo too, where neither signals nor the kernel's parent-death signal arrive. The watcher is a
+# child of the process that becomes pcscd. Before it kills, it checks that pcscd still is its
+# parent: the process id could belong to another process by then.
 TIED_TO_PIPE = """
 rm -f "$2" "$3"
 exec 3<&0
@@ -42,10 +45,11 @@ class PcscdFailed(click.ClickException):
 
 @contextmanager
 def available(log: Path, waiting: Callable[[], None] | None = None) -> Iterator[bool]:
-    """A pcscd whose virtual readers listen, for the time of the block; yields whether it is ours.
+    """Provide a pcscd with listening virtual readers for the block; yields whether it is ours.
 
-    One that runs is used and left alone; one started here is stopped at the end. Other programs of
-    ours wait for their turn meanwhile; `waiting` is called if that is this one. Raises PcscdFailed.
+    A running pcscd is used and left alone; one started here is stopped at the end. Other programs
+    of ours wait meanwhile; `waiting` is called if this one has to wait. Raises PcscdFailed if
+    there is no usable pcscd.
     """
     with reserved(waiting):
         if answers():
@@ -54,7 +58,7 @@ def available(log: Path, waiting: Callable[[], None] | None = None) -> Iterator[
             return
         process = _start(log)
         try:
-            _require_ports(process.poll, f"pcscd (its words are in {log})")
+            _require_ports(process.poll, f"pcscd (its output is in {log})")
             yield True
         finally:
             _stop(process)
@@ -62,11 +66,12 @@ def available(log: Path, waiting: Callable[[], None] | None = None) -> Iterator[
 
 @contextmanager
 def reserved(waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Keep pcscd and its two slots for this process and its children."""
+    """Reserve pcscd and its two slots for this process and its children."""
     if HELD in os.environ:
         yield
         return
-    import fcntl  # not on Windows, where this module only answers the doctor
+    # Missing on Windows, where only the doctor uses this module.
+    import fcntl
 
     descriptor = _open_lock()
     try:
@@ -86,18 +91,20 @@ def reserved(waiting: Callable[[], None] | None = None) -> Iterator[None]:
 
 
 def _runs_on() -> int | None:
-    """The exit status of a pcscd that is not ours to watch."""
+    """None, as the exit status of a pcscd that was not started here: it counts as running."""
     return None
 
 
 def program() -> str | None:
-    """The path of pcscd; /usr/sbin is not on everybody's PATH."""
+    """The path of pcscd. /usr/sbin is searched too, because it is not on every user's PATH."""
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
     return shutil.which("pcscd", path=places)
 
 
 def answers() -> bool:
-    """Whether somebody accepts connections on pcscd's socket; systemd then starts it if need be."""
+    """Whether pcscd's socket accepts connections. With socket activation, systemd then starts
+    pcscd.
+    """
     if sys.platform == "win32":
         return False
     with socket.socket(socket.AF_UNIX) as probe:
@@ -110,12 +117,16 @@ def answers() -> bool:
 
 
 def listening() -> dict[int, str]:
-    """The ports of vpcd with a listener, and its address; not tried, as connecting takes a slot."""
+    """The ports of vpcd with a listener, and its address. They are read from the kernel's table,
+    because a connection would take a slot.
+    """
     return {port: address for state, port, address in _tcp_sockets() if state == TCP_LISTEN}
 
 
 def wait_for_ports(seconds: float, ended: Callable[[], int | None] = _runs_on) -> bool:
-    """Wait until all of vpcd's ports have a listener; False if not in time or pcscd has `ended`."""
+    """Wait until all of vpcd's ports have a listener; False after the timeout or if pcscd has
+    `ended`.
+    """
     deadline = time.monotonic() + seconds
     while not listening().keys() >= set(PORTS):
         if ended() is not None or time.monotonic() > deadline:
@@ -130,7 +141,9 @@ def occupied() -> set[int]:
 
 
 def require_free(*slots: int) -> None:
-    """Raise PcscdFailed if a card is in one of these slots: a second one would wait unseen."""
+    """Raise PcscdFailed if a card is in one of these slots: a second card would wait there
+    unnoticed.
+    """
     taken = [slot for slot in slots if PORTS[slot] in occupied()]
     if taken:
         raise PcscdFailed(
@@ -163,7 +176,7 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
     as_is = os.geteuid() == 0 or os.access(SOCKET.parent, os.W_OK)  # pcscd needs no more than that
     prefix = [] if as_is else ["sudo", "-n", "--"]
     if prefix and not _may_use_sudo():
-        raise PcscdFailed("pcscd does not run and starting it needs root: run `sudo pcscd` first")
+        raise PcscdFailed("pcscd is not running and starting it needs root: run `sudo pcscd` first")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(  # noqa: S603 (fixed text; the paths are pcscd's own)
@@ -171,12 +184,13 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=file,
-            process_group=0,  # Ctrl-C is for us; a session of its own would lose sudo's ticket
+            # Ctrl-C is for us only. A session of its own would lose sudo's ticket.
+            process_group=0,
         )
 
 
 def _may_use_sudo() -> bool:
-    """Whether sudo lets us; it asks the person at the terminal, if there is one."""
+    """Whether sudo is permitted. It asks for the password if there is a terminal."""
     sudo = shutil.which("sudo")
     if sudo is None:
         return False
@@ -193,7 +207,7 @@ def _require_ports(ended: Callable[[], int | None], who: str) -> None:
         raise PcscdFailed(f"{who} ended at once")
     raise PcscdFailed(
         f"{who} does not listen on the ports {', '.join(map(str, PORTS))}: "
-        "is vsmartcard-vpcd installed, and was pcscd started after that?"
+        "is vsmartcard-vpcd installed, and was pcscd started after it was installed?"
     )
 
 
@@ -206,8 +220,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _open_lock() -> int:
     """The lock file, shared by all users.
 
-    It is opened first and made only if missing: in a sticky folder the kernel refuses O_CREAT for
-    another user's file (fs.protected_regular).
+    It is opened first and made only if it is missing: in a sticky folder the kernel refuses O_CREAT
+    for another user's file (fs.protected_regular).
     """
     lock = Path(tempfile.gettempdir(), LOCK)
     try:

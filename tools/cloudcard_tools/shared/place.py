@@ -1,4 +1,4 @@
-"""Where a keystore's data is: --data and --database, the same for all commands."""
+"""The location of a keystore's data: --data and --database, the same for all commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIABLE = "CLOUDCARD_DATABASE"
 
 
 def place_options(command: Command) -> Command:
-    """Add --data and --database, and give the command their `place`."""
+    """Add --data and --database, and pass both to the command as `place`."""
 
     @click.option(
         "--data",
@@ -30,7 +30,7 @@ def place_options(command: Command) -> Command:
         envvar=VARIABLE,
         callback=_without_password,
         metavar="URL",
-        help="PostgreSQL database, postgresql://USER@HOST/NAME; its password belongs into the "
+        help="PostgreSQL database, postgresql://USER@HOST/NAME; its password belongs in the "
         f"file that PGPASSFILE names. Default: {VARIABLE}, or SQLite in the data folder.",
     )
     @wraps(command)
@@ -41,12 +41,13 @@ def place_options(command: Command) -> Command:
 
 
 def _without_password(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse a password that all on this machine can read in the list of processes."""
+    """Refuse a password that every user of this machine could read in the list of processes."""
     source = context.get_parameter_source(parameter.name or "")
     user = value.partition("://")[2].rpartition("@")[0]
     if source is ParameterSource.COMMANDLINE and (":" in user or "password=" in value):
         raise click.BadParameter(
-            "the command line is no place for a password, as everybody on this machine sees it: "
-            f"put it into the file that PGPASSFILE names, or the whole address into {VARIABLE}"
+            "a password does not belong on the command line, where every user of this machine can "
+            "see it: put it into the file that PGPASSFILE names, or the whole address into "
+            f"{VARIABLE}"
         )
     return value

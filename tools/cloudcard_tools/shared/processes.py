@@ -1,4 +1,4 @@
-"""Child processes for demonstrations, benches and tests; none outlives its parent."""
+"""Child processes for the demo, benches and tests. No child outlives its parent."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cloudcard_tools.shared.lines import Found, Lines
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
-GRACE_SECONDS = 5.0  # between being asked to end and being made to
+GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 TAIL_LINES = 12
 
 
 class ProcessFailed(click.ClickException):
-    """A child ended, or did not say in time what was waited for; the text has its last lines."""
+    """A child ended, or did not print the expected line in time. The text has its last lines."""
 
 
 class Child:
@@ -64,7 +64,8 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **environment},
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which stops all in order
+                # Ctrl-C then reaches only the parent, which stops all children in order.
+                start_new_session=True,
             )
         child = cls(name, command, log, environment, process)
         child._copier.start()
@@ -102,11 +103,13 @@ class Child:
         return self._first(match, json.dumps(fields), timeout)
 
     def unread(self) -> list[str]:
-        """The output lines that no wait has passed; they count as read now."""
+        """The output lines that no wait has read. They count as read from now on."""
         return self._lines.take_all()
 
     def send(self, line: str) -> None:
-        """Write one line to standard input; raises ProcessFailed when nobody reads it."""
+        """Write one line to standard input. Raises ProcessFailed if the process no longer
+        reads it.
+        """
         try:
             _pipe(self._process.stdin).write(line.encode() + b"\n")
             _pipe(self._process.stdin).flush()
@@ -115,24 +118,24 @@ class Child:
 
     def close_input(self) -> None:
         """Let the process read the end of its standard input."""
-        with suppress(BrokenPipeError):  # it ended with input unread
+        with suppress(BrokenPipeError):  # the process ended with input unread
             _pipe(self._process.stdin).close()
 
     def wait(self, timeout: float = 10.0) -> int:
-        """The exit status, waited for; raises ProcessFailed after `timeout` seconds."""
+        """Wait for the exit status. Raises ProcessFailed after `timeout` seconds."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise self._failure(f"still runs after {timeout:g} s") from None
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal. After SIGKILL, which no process survives, its end is waited for."""
+        """Send a signal. After SIGKILL, wait for the end of the process."""
         self._process.send_signal(number)
         if number is signal.SIGKILL:
             self._process.wait()
 
     def stop(self) -> None:
-        """Ask the process to end, then make it. Does nothing a second time."""
+        """Ask the process to end, and kill it if it does not. A second call does nothing."""
         self._process.terminate()
         try:
             self._process.wait(GRACE_SECONDS)
@@ -141,7 +144,7 @@ class Child:
         self.close_input()
         self._copier.join(
             GRACE_SECONDS
-        )  # longer only if a grandchild holds the pipe: leave it then
+        )  # it takes longer only if a grandchild holds the pipe, which is then left alone
         if not self._copier.is_alive():
             _pipe(self._process.stdout).close()
 
@@ -169,11 +172,11 @@ class Child:
 
 
 class Nursery:
-    """Keeps child processes while its `with` block lasts and stops them in reverse order after it.
+    """Keeps child processes while its `with` block lasts, then stops them in reverse order.
 
-    The block may end by an exception, SIGTERM or SIGHUP. Should this program be killed, the kernel
-    kills the children (Linux). Start them in a thread that lasts as long as they: the kernel takes
-    the end of that thread for the parent's.
+    The block can also end by an exception, SIGTERM or SIGHUP. If this program is killed, the
+    kernel kills the children (Linux). Start children in a thread that lives at least as long as
+    they do: the kernel takes the end of that thread for the end of the parent.
     """
 
     def __init__(self, logs: Path) -> None:
@@ -200,9 +203,11 @@ class Nursery:
         return self._children[name]
 
     def start(self, name: str, *command: str, **environment: str) -> Child:
-        """Start a process under a new name; `environment` is added to this program's own."""
+        """Start a process under a new name; `environment` is added to this program's
+        environment.
+        """
         if name in self._children:
-            raise ValueError(f"there is a child called {name} already: restart it")
+            raise ValueError(f"there is already a child called {name}: restart it")
         child = Child.start(name, command, self._logs / f"{name}.log", environment)
         self._children[name] = child
         return child
@@ -212,7 +217,7 @@ class Nursery:
         return self.start(name, sys.executable, "-u", *arguments, **environment)
 
     def restart(self, name: str) -> Child:
-        """Start a child again, stopping it first if it still runs; the log goes on."""
+        """Start a child again, and stop it first if it still runs. The log is continued."""
         old = self._children.pop(name)
         old.stop()
         return self.start(name, *old.command, **old.environment)
@@ -224,16 +229,19 @@ class Nursery:
 
 @contextmanager
 def ending_by_exception() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit meanwhile, so that `with` blocks are left in order."""
+    """Let SIGTERM and SIGHUP raise SystemExit within the block, so that `with` blocks end in
+    order.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers, and only it would be interrupted
+        # Only the main thread can set handlers, and only it would be interrupted.
+        yield
         return
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
-    # what is ignored (nohup) stays ignored, and what is handled already stays as it is
+    # A signal that is ignored (nohup) stays ignored, and an existing handler is kept.
     taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
     for number in taken:
         signal.signal(number, end)
@@ -245,7 +253,9 @@ def ending_by_exception() -> Iterator[None]:
 
 
 def _tether() -> list[str]:
-    """A prefix that makes the kernel kill the process when its parent has gone (util-linux)."""
+    """A command prefix (util-linux) that makes the kernel kill the process when its parent has
+    ended.
+    """
     if sys.platform != "linux":
         return []
     program = shutil.which("setpriv")
@@ -253,7 +263,7 @@ def _tether() -> list[str]:
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    """The pipe that Popen was asked to open."""
+    """The pipe, which Popen was asked to open."""
     if stream is None:
         raise ValueError("the process has no such pipe")
     return stream

@@ -32,7 +32,9 @@ def token_options(command: Command) -> Command:
 
 
 def token_of(module: Path | None, label: str, pin_file: Path | None) -> Token | None:
-    """The token that was named, if any; raises click.UsageError for half a name."""
+    """The token that was named, if any. Raises click.UsageError if some of the options are
+    missing.
+    """
     if module is None and not label and pin_file is None:
         return None
     if module is None or not label or pin_file is None:

@@ -1,1 +1,1 @@
-"""`cloudcard trace`: what a card was told, replayed and shown."""
+"""`cloudcard trace`: records, replays and shows what a card was told."""

@@ -12,11 +12,11 @@ HERE = "cloudcard_tools.trace"
 COMMANDS: Mapping[str, Row] = {
     "replay": Row(
         f"{HERE}.replay.command:replay_command",
-        "Tell the card the traces once more, and compare every answer.",
+        "Send the commands of traces to the card again, and compare every response.",
     ),
     "record": Row(
         f"{HERE}.record.command:record_command",
-        "Record what a card in a PC/SC reader says to a script.",
+        "Record how a card in a PC/SC reader answers a script.",
     ),
     "show": Row(
         f"{HERE}.explain.command:show_command",
@@ -24,17 +24,16 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "import": Row(
         f"{HERE}.formats.command:import_command",
-        "Make a trace of what another program has written down.",
+        "Make a trace from what another program has logged.",
     ),
     "export": Row(f"{HERE}.formats.command:export_command", "Write a trace for other programs."),
     "minimise": Row(
         f"{HERE}.minimise.command:minimise_command",
-        "Shorten a trace that differs to what still differs in the same way.",
+        "Shorten a failing trace to the part that still fails in the same way.",
     ),
     "fuzz": Row(
         f"{HERE}.fuzz.command:fuzz_command",
-        "Change the traces of CORPUS at random, tell them to the card, and keep what is new or "
-        "breaks.",
+        "Change the traces of CORPUS at random, replay them, and keep what is new or breaks.",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""A card in a PC/SC reader, as traces are recorded from it and told to it."""
+"""A card in a PC/SC reader, from which traces are recorded and at which they are replayed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-MORE = 0x61  # first byte of the status word where there is more to fetch
-MOST_PIECES = 1024  # of a response or command: the longest there is comes in fewer
+MORE = 0x61  # first byte of the status word if there is more to fetch
+MOST_PIECES = 1024  # of a response or command; the longest possible one has fewer
 
 
 def passcode_options(function: F) -> F:
-    """The files of the passcodes, which no command line should hold."""
+    """Add --pin-file and --puk-file. Passcodes do not belong on a command line."""
     pin = click.option("--pin-file", type=FILE, help="With --reader: file with the card's PIN.")
     puk = click.option("--puk-file", type=FILE, help="With --reader: file with the card's PUK.")
     return pin(puk(function))
@@ -43,7 +43,9 @@ class Reader(Protocol):
 
 @contextmanager
 def connected(reader: str) -> Iterator[tuple[str, Card]]:
-    """The name of the one reader whose name has this in it, and its card. Raises Failure."""
+    """Connect to the card in the only reader whose name contains `reader`; yields the reader's name
+    and the card. Raises Failure if there is no such reader or card.
+    """
     try:
         with client() as own:
             names = own.readers()
@@ -58,8 +60,10 @@ def connected(reader: str) -> Iterator[tuple[str, Card]]:
                 try:
                     yield found[0], card
                 finally:
-                    with suppress(PcscError):  # it may have gone
-                        card.reset()  # else whoever comes next finds it logged in
+                    # Without a reset, the next program would find the card logged in. It can be
+                    # gone by now.
+                    with suppress(PcscError):
+                        card.reset()
     except PcscError as error:
         raise Failure(f"PC/SC: {error}") from None
     except ImportError:
@@ -67,17 +71,17 @@ def connected(reader: str) -> Iterator[tuple[str, Card]]:
 
 
 def has_more(response: bytes) -> bool:
-    """Whether some of a response is left to fetch."""
+    """Whether a part of the response is left to fetch."""
     return len(response) >= 2 and response[-2] == MORE
 
 
 def next_piece(reader: Reader, response: bytes, channel: int = 0) -> bytes:
-    """What a card says next of the response of which this was the last piece."""
+    """The next piece of a response, after this last one."""
     return reader.transmit(bytes((channel, Ins.GET_RESPONSE, 0, 0, response[-1])))
 
 
 def fetch(reader: Reader, apdu: bytes) -> bytes:
-    """A whole response. Raises TraceError for one without end."""
+    """The whole response to a command. Raises TraceError if it has too many pieces."""
     pieces = [reader.transmit(apdu)]
     while has_more(pieces[-1]):
         check_count(len(pieces))
@@ -86,11 +90,11 @@ def fetch(reader: Reader, apdu: bytes) -> bytes:
 
 
 def check_count(pieces: int) -> None:
-    """Raises TraceError for too many pieces."""
+    """Raise TraceError if there are too many pieces."""
     if pieces >= MOST_PIECES:
         raise TraceError(f"a command or response has more than {MOST_PIECES} pieces")
 
 
 def joined(pieces: list[bytes]) -> bytes:
-    """The pieces of a response as one."""
+    """The pieces of a response, joined."""
     return b"".join(piece[:-2] for piece in pieces) + pieces[-1][-2:]

@@ -18,17 +18,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="Replay the traces of this folder (*.trace) as tests; may be given more than once.",
+        help="Replay the traces of this folder (*.trace) as tests; repeatable.",
     )
     group.addoption(
         "--apdu-cards",
         metavar="DIR",
-        help="Folder of the traces' card images; else the folder `cards` beside each trace.",
+        help="Folder of the traces' card images. Default: the folder `cards` beside each trace.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the folders, whatever else is collected."""
+    """Collect the folders of traces, in addition to other tests."""
     for folder in config.getoption("--apdu-traces"):
         if not Path(folder).is_dir():
             raise pytest.UsageError(f"--apdu-traces: {folder} is no folder")
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A trace in one of the folders."""
+    """Collect a trace in one of the folders."""
     folders = [Path(each).resolve() for each in parent.config.getoption("--apdu-traces")]
     inside = any(file_path.resolve().is_relative_to(each) for each in folders)
     if file_path.suffix != SUFFIX or not inside:
@@ -54,11 +54,11 @@ class TraceFile(pytest.File):
 
 
 class TraceItem(pytest.Item):
-    """A replay; it fails with the first difference in words."""
+    """A replay as a test. It fails with the first difference, in words."""
 
     def runtest(self) -> None:
-        """Tell the card the trace."""
-        # Here, because pytest loads this module wherever cloudcard is installed.
+        """Replay the trace."""
+        # Imported late, because pytest loads this module wherever cloudcard is installed.
         from cloudcard_tools.trace.replay.replaying import replay
         from cloudcard_tools.trace.replay.report import report
 
@@ -72,13 +72,13 @@ class TraceItem(pytest.Item):
         excinfo: pytest.ExceptionInfo[BaseException],
         style: object = None,  # noqa: ARG002 (pytest's signature)
     ) -> str:
-        """The difference alone, without a traceback into this plugin."""
+        """The difference only, without a traceback into this plugin."""
         if isinstance(excinfo.value, TraceDiffers):
             return str(excinfo.value)
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """What the summary names."""
+        """The name of the test in the summary."""
         return self.path, 0, f"trace {self.path.name}"
 
 

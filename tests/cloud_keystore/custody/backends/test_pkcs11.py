@@ -34,6 +34,7 @@ from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import PKCS11, Destroyed, HeldKey, OnToken, Private, Sealed
 from cloud_keystore.model.errors import (
     InvalidInput,
@@ -46,7 +47,7 @@ from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.keys.command import keys
-from support.keystore_world import FakeClock, World, new_world
+from support.keystore_world import OPERATOR, FakeClock, World, new_world
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
@@ -65,7 +66,7 @@ def token_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def token(token_folder: Path) -> Iterator[TokenKeys]:
     assert token_folder.is_dir()
-    keys = TokenKeys(Pool(TokenAddress(MODULE, LABEL, realm(SEAL), PIN), 1), SEAL)
+    keys = TokenKeys(Pool.start(TokenAddress(MODULE, LABEL, realm(SEAL), PIN), 1), SEAL)
     yield keys
     keys.pool.close()
 
@@ -99,11 +100,11 @@ def told(world: World) -> list[tuple[str, str | None]]:
     """What the journal says of keys destroyed: backend and key."""
     with world.database.read() as connection:
         entries = connection.execute(select(t.journal.c.entry)).scalars().all()
-    events = [decode(entry) for entry in entries]
+    told = [decode(entry) for entry in entries]
     return [
-        (str(event.details["backend"]), event.key_id)
-        for event in events
-        if event.kind is Kind.KEY_DESTROYED
+        (str(entry.details["backend"]), entry.key_id)
+        for entry in told
+        if entry.kind is Kind.KEY_DESTROYED
     ]
 
 
@@ -119,7 +120,7 @@ def test_a_card_with_its_keys_in_the_token(world: World, token: TokenKeys) -> No
     public.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
     made = {each.id for each in world.cards.keys(serial)}
     assert {UUID(bytes=handle) for handle in token.handles()} == {UUID(each) for each in made}
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     assert told(world) == []  # not before the token has done it
     assert destroying.sweep(world.database, token, world.clock()) == len(made)
     assert token.handles() == []
@@ -246,7 +247,7 @@ def test_a_token_that_is_gone(world: World, token: TokenKeys, token_folder: Path
 def test_a_wrong_pin_is_tried_once(token_folder: Path) -> None:
     assert token_folder.is_dir()
     with pytest.raises(KeyBackendUnavailable, match="refuses the PIN") as caught:
-        Pool(TokenAddress(MODULE, LABEL, "cloudcard", "000000"), 2)
+        Pool.start(TokenAddress(MODULE, LABEL, "cloudcard", "000000"), 2)
     assert "000000" not in str(caught.value)
     assert "000000" not in repr(TokenAddress(MODULE, LABEL, "cloudcard", "000000"))
 
@@ -267,7 +268,7 @@ def test_a_pin_that_turned_wrong_stops_the_pool(world: World, token: TokenKeys) 
 
 def test_a_module_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(KeyBackendUnavailable, match="not there"):
-        Pool(TokenAddress(str(tmp_path / "none.so"), LABEL, "cloudcard", PIN), 1)
+        Pool.start(TokenAddress(str(tmp_path / "none.so"), LABEL, "cloudcard", PIN), 1)
 
 
 def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
@@ -309,7 +310,7 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     key = world.cards.keys(serial)[0]
     with world.database.write() as connection:
         held = cards.find_key(connection, key.id)
-        assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock())
+        assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock(), KEYSTORE)
         connection.execute(update(t.card).values(reason="as a crash leaves it"))
     assert held is not None
     handle = place(held.private).handle
@@ -357,7 +358,7 @@ def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> Non
     database.migrate()
     source = Source.parse(f"file:{key_file}")
     seal = open_seal(database, [source], FakeClock()(), os.urandom)
-    held = TokenKeys(Pool(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
+    held = TokenKeys(Pool.start(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
     held.make(str(UUID(int=1)), Algorithm.ECC_P256)
     token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
     arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
@@ -372,7 +373,7 @@ import json, sys, time
 from cloud_keystore.custody.backends.pkcs11 import Pool
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 if __name__ == "__main__":
-    pool = Pool(TokenAddress(*sys.argv[1:]), 1)
+    pool = Pool.start(TokenAddress(*sys.argv[1:]), 1)
     print(json.dumps(pool.process_ids), flush=True)
     time.sleep(60)
 """

@@ -23,9 +23,9 @@ def test_who_is_refused_for_load_has_spent_no_try(world: World) -> None:
     with hashing.turn():
         for _ in range(10):
             with pytest.raises(Overloaded):
-                passcodes.verify(serial, KeyRef.PIN, b"000000", pc.identity.id)
+                passcodes.verify(serial, KeyRef.PIN, b"000000", pc.identity)
     assert passcodes.status(serial, KeyRef.PIN).tries_left == 3
-    assert isinstance(passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified)
+    assert isinstance(passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
 
 
 def test_no_more_than_allowed_at_once() -> None:

@@ -35,7 +35,7 @@ from cloud_keystore.model.management_keys import (
     factory_key,
 )
 from cloud_keystore.model.people import User
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 AES_192 = Cipher.AES_192
 KEY = bytes.fromhex("010203040506070801020304050607080102030405060708")
@@ -49,14 +49,14 @@ def serial(world: World, ada: tuple[User, Enrolled]) -> str:
 
 
 def challenge(world: World, serial: str, pc: Enrolled, *, enciphered: bool = False) -> bytes:
-    return world.management.request_challenge(
-        serial, AES_192, pc.identity.id, enciphered=enciphered
+    return world.management_keys.request_challenge(
+        serial, AES_192, pc.identity, enciphered=enciphered
     )
 
 
 def answer(world: World, serial: str, pc: Enrolled, response: bytes, own: bytes = b"") -> bytes:
     """Returns the proof."""
-    granted = world.management.answer_challenge(serial, AES_192, pc.identity.id, response, own)
+    granted = world.management_keys.answer_challenge(serial, AES_192, pc.identity, response, own)
     return granted.proof
 
 
@@ -64,7 +64,7 @@ def holds(world: World, serial: str, pc: Enrolled, proof: bytes) -> bool:
     card = world.cards.find(serial).card
     with world.database.read() as connection:
         try:
-            world.management.check(connection, card, proof, pc.identity.id)
+            world.management_keys.check(connection, card, proof, pc.identity.id)
         except AdministratorNeeded:
             return False
     return True
@@ -87,8 +87,8 @@ def test_mutual_authentication(world: World, serial: str, pc: Enrolled) -> None:
     witness = challenge(world, serial, pc, enciphered=True)
     decryptor = Mode(AES(KEY), ECB()).decryptor()
     own = b"0123456789abcdef"
-    granted = world.management.answer_challenge(
-        serial, AES_192, pc.identity.id, decryptor.update(witness), own
+    granted = world.management_keys.answer_challenge(
+        serial, AES_192, pc.identity, decryptor.update(witness), own
     )
     assert granted.cryptogram == aes(own)
     assert holds(world, serial, pc, granted.proof)
@@ -105,7 +105,7 @@ def test_a_block_under_each_cipher(cipher: Cipher) -> None:
 def refused(world: World) -> list[object]:
     """Why answers were refused whatever they were, as the journal tells it."""
     told = world.journal(Kind.ADMINISTRATOR_REFUSED)
-    return [event.details["why"] for event in told]
+    return [entry.details["why"] for entry in told]
 
 
 class TestAttacks:
@@ -176,10 +176,10 @@ class TestAttacks:
         self, world: World, serial: str, pc: Enrolled
     ) -> None:
         proof, right = world.administrator(serial, pc).proof, aes(challenge(world, serial, pc))
-        world.cards.suspend(serial)
+        world.cards.suspend(serial, actor=OPERATOR)
         with pytest.raises(CardNotInUse):
             answer(world, serial, pc, right)
-        world.cards.resume(serial)
+        world.cards.resume(serial, actor=OPERATOR)
         assert not holds(world, serial, pc, proof)
         with pytest.raises(ChallengeRejected):
             answer(world, serial, pc, right)
@@ -227,13 +227,15 @@ class TestAttacks:
 
         def replace_key(size: int) -> bytes:
             with world.database.write() as connection:
-                world.management.set_key(connection, card, AES_192, bytes(range(24)), b"")
+                world.management_keys.set_key(connection, card, AES_192, bytes(range(24)), b"")
             return bytes(size)
 
         right = aes(challenge(world, serial, pc))
-        late = replace(world.management, random=replace_key)  # asked for a proof after comparing
+        late = replace(
+            world.management_keys, random=replace_key
+        )  # asked for a proof after comparing
         with pytest.raises(ChallengeRejected):
-            late.answer_challenge(serial, AES_192, pc.identity.id, right, b"")
+            late.answer_challenge(serial, AES_192, pc.identity, right, b"")
 
 
 def test_a_card_in_production_has_no_management_key(
@@ -242,15 +244,15 @@ def test_a_card_in_production_has_no_management_key(
     serial = world.card(ada[0], "v2")
     for cipher in Cipher:
         with pytest.raises(KeyNotFound):
-            world.management.request_challenge(serial, cipher, pc.identity.id, enciphered=False)
+            world.management_keys.request_challenge(serial, cipher, pc.identity, enciphered=False)
         with pytest.raises(KeyNotFound):
-            world.management.answer_challenge(serial, cipher, pc.identity.id, WRONG, b"")
+            world.management_keys.answer_challenge(serial, cipher, pc.identity, WRONG, b"")
 
 
 @pytest.mark.parametrize("algorithm", [0, 3, 8, 12, 17, 2**32 - 1])
 def test_another_algorithm(world: World, serial: str, pc: Enrolled, algorithm: int) -> None:
     with pytest.raises(KeyNotFound):
-        world.management.request_challenge(serial, algorithm, pc.identity.id, enciphered=True)
+        world.management_keys.request_challenge(serial, algorithm, pc.identity, enciphered=True)
 
 
 def test_no_such_card(world: World, pc: Enrolled) -> None:
@@ -266,7 +268,7 @@ def test_a_challenge_of_ones_own_is_one_block(world: World, serial: str, pc: Enr
 
 def set_key(world: World, card: Card, cipher: Cipher, key: bytes) -> None:
     with world.database.write() as connection:
-        world.management.set_key(connection, card, cipher, key, b"")
+        world.management_keys.set_key(connection, card, cipher, key, b"")
 
 
 def test_another_key(world: World, serial: str, pc: Enrolled) -> None:
@@ -276,9 +278,9 @@ def test_another_key(world: World, serial: str, pc: Enrolled) -> None:
     assert not holds(world, serial, pc, proof)
     with pytest.raises(KeyNotFound):
         challenge(world, serial, pc)
-    at = (serial, Cipher.AES_256, pc.identity.id)
-    sent = world.management.request_challenge(*at, enciphered=False)
-    world.management.answer_challenge(*at, encipher(Cipher.AES_256, key, sent), b"")
+    at = (serial, Cipher.AES_256, pc.identity)
+    sent = world.management_keys.request_challenge(*at, enciphered=False)
+    world.management_keys.answer_challenge(*at, encipher(Cipher.AES_256, key, sent), b"")
 
 
 @pytest.mark.parametrize(

@@ -22,23 +22,21 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified, violated_rule
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import passcodes, tables
-from support.keystore_world import PASSCODE, Enrolled, World
+from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 WRONG = b"000000"
 
 
 def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
-    outcomes = [world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id) for _ in range(4)]
+    outcomes = [world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity) for _ in range(4)]
     assert outcomes == [Mismatch(2), Mismatch(1), Mismatch(0), Mismatch(0)]
-    assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id) == Mismatch(0)
+    assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity) == Mismatch(0)
     assert world.cards.find(serial).passcode_state == "locked"
 
 
 def test_the_right_one_restores_the_tries(world: World, serial: str, pc: Enrolled) -> None:
-    world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
-    assert isinstance(
-        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified
-    )
+    world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
+    assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
 
 
@@ -52,7 +50,7 @@ def test_the_try_is_spent_before_the_comparison(world: World, serial: str, pc: E
 
     dying = replace(world.passcodes, hasher=DyingHasher())  # type: ignore[arg-type]
     with pytest.raises(Crash):
-        dying.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
+        dying.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     with world.database.read() as connection:
         card = world.cards.find(serial).card
         assert passcodes.tries_left(connection, card.id, KeyRef.PIN) == 2
@@ -63,7 +61,7 @@ def test_guesses_at_once_get_no_free_try(world: World, serial: str, pc: Enrolled
     guesses = [
         threading.Thread(
             target=lambda: outcomes.append(
-                world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
+                world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
             )
         )
         for _ in range(8)
@@ -79,57 +77,51 @@ def test_guesses_at_once_get_no_free_try(world: World, serial: str, pc: Enrolled
 
 def test_the_registration_authority_unlocks(world: World, serial: str, pc: Enrolled) -> None:
     for _ in range(3):
-        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
-    world.cards.unlock(serial)
-    assert isinstance(
-        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified
-    )
+        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
+    world.cards.unlock(serial, actor=OPERATOR)
+    assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
 
 
 def test_the_puk_sets_a_new_passcode(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
-    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256").card.serial
-    puk = world.passcodes.set_first(serial, PASSCODE, ada[0].id).encode()
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
     for _ in range(3):
-        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
     wrong_puk = b"00000000" if puk != b"00000000" else b"00000001"
-    assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity.id) == Mismatch(2)
-    bad = world.passcodes.reset(serial, puk, b"12", pc.identity.id)
+    assert world.passcodes.reset(serial, wrong_puk, b"246802", pc.identity) == Mismatch(2)
+    bad = world.passcodes.reset(serial, puk, b"12", pc.identity)
     assert bad == PolicyViolation("6 to 8 digits")
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 0
-    assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity.id), Verified)
-    assert isinstance(
-        world.passcodes.verify(serial, KeyRef.PIN, b"246802", pc.identity.id), Verified
-    )
+    assert isinstance(world.passcodes.reset(serial, puk, b"246802", pc.identity), Verified)
+    assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, b"246802", pc.identity), Verified)
     assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
 
 
 def test_change(world: World, serial: str, pc: Enrolled) -> None:
     verify, change = world.passcodes.verify, world.passcodes.change
-    assert change(serial, KeyRef.PIN, WRONG, b"246802", pc.identity.id) == Mismatch(2)
-    assert isinstance(change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity.id), Verified)
-    assert verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id) == Mismatch(2)
-    assert isinstance(verify(serial, KeyRef.PIN, b"246802", pc.identity.id), Verified)
+    assert change(serial, KeyRef.PIN, WRONG, b"246802", pc.identity) == Mismatch(2)
+    assert isinstance(change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity), Verified)
+    assert verify(serial, KeyRef.PIN, PASSCODE, pc.identity) == Mismatch(2)
+    assert isinstance(verify(serial, KeyRef.PIN, b"246802", pc.identity), Verified)
 
 
 def test_a_bad_new_passcode_costs_no_try(world: World, serial: str, pc: Enrolled) -> None:
     change = world.passcodes.change
-    assert change(serial, KeyRef.PIN, PASSCODE, b"12", pc.identity.id) == PolicyViolation(
+    assert change(serial, KeyRef.PIN, PASSCODE, b"12", pc.identity) == PolicyViolation(
         "6 to 8 digits"
     )
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
-    assert isinstance(
-        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id), Verified
-    )
+    assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
 
 
 def test_a_wrong_passcode_is_told_before_a_bad_new_one(
     world: World, serial: str, pc: Enrolled
 ) -> None:
     change, reset = world.passcodes.change, world.passcodes.reset
-    assert change(serial, KeyRef.PIN, WRONG, b"12", pc.identity.id) == Mismatch(2)
-    assert reset(serial, b"", b"", pc.identity.id) == Mismatch(2)
+    assert change(serial, KeyRef.PIN, WRONG, b"12", pc.identity) == Mismatch(2)
+    assert reset(serial, b"", b"", pc.identity) == Mismatch(2)
 
 
 @pytest.mark.parametrize(
@@ -151,18 +143,18 @@ def test_what_may_be_a_passcode(passcode: bytes, good: bool) -> None:
 def test_the_first_passcode_is_the_holders_and_set_once(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
-    serial = world.issuing.issue(b"\2" * 16, ada[0].id, "p256").card.serial
+    serial = world.issuing.issue(b"\2" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
     assert world.cards.find(serial).card.state is CardState.PENDING
     with pytest.raises(CardNotInUse):
-        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     mallory, _ = world.user("Mallory")
     with pytest.raises(CardNotFound):
-        world.passcodes.set_first(serial, PASSCODE, mallory.id)
+        world.passcodes.set_first(serial, PASSCODE, world.phone_of(mallory))
     with pytest.raises(InvalidInput):
-        world.passcodes.set_first(serial, b"12", ada[0].id)
-    world.passcodes.set_first(serial, PASSCODE, ada[0].id)
+        world.passcodes.set_first(serial, b"12", ada[1].identity)
+    world.passcodes.set_first(serial, PASSCODE, ada[1].identity)
     with pytest.raises(PasscodeAlreadySet):
-        world.passcodes.set_first(serial, b"246802", ada[0].id)
+        world.passcodes.set_first(serial, b"246802", ada[1].identity)
 
 
 def test_no_passcode_in_the_database(world: World, serial: str, tmp_path: Path) -> None:
@@ -175,16 +167,16 @@ def test_no_passcode_in_the_database(world: World, serial: str, tmp_path: Path) 
 def test_the_puk_is_no_passcode_to_verify(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
-    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256").card.serial
-    puk = world.passcodes.set_first(serial, PASSCODE, ada[0].id).encode()
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
     with pytest.raises(KeyNotFound, match="PUK"):
-        world.passcodes.verify(serial, KeyRef.PUK, puk, pc.identity.id)
+        world.passcodes.verify(serial, KeyRef.PUK, puk, pc.identity)
     assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
 
 
 def test_a_change_ends_what_was_proved_before(world: World, serial: str, pc: Enrolled) -> None:
     proof = world.proof(serial, pc)
-    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity.id)
+    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
     with pytest.raises(PasscodeNeeded):
         world.ask(serial, pc, proof=proof)
 
@@ -193,8 +185,8 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
     world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
 ) -> None:
     """Whoever writes to the database cannot put a known passcode's hash elsewhere."""
-    puk_known = world.issuing.issue(b"\3" * 16, ada[0].id, "p256").card.serial
-    puk = world.passcodes.set_first(puk_known, b"246802", ada[0].id).encode()
+    puk_known = world.issuing.issue(b"\3" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(puk_known, b"246802", ada[1].identity).encode()
     source, target = (world.cards.find(each).card.id for each in (puk_known, serial))
     columns = tables.passcode.c
     moved = {
@@ -207,4 +199,4 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
         with world.database.write() as connection:
             known = connection.execute(select(columns.hash).where(copied)).scalar_one()
             connection.execute(update(tables.passcode).where(row).values(hash=known))
-        assert world.passcodes.verify(at, to, passcode, pc.identity.id) == Mismatch(2)
+        assert world.passcodes.verify(at, to, passcode, pc.identity) == Mismatch(2)

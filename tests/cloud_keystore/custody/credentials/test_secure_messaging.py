@@ -22,7 +22,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, PC, Enrolled, World
 
 CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")
 # by profile: cipher suite, curve, its object identifier, hash, the signature's object identifier
@@ -88,7 +88,7 @@ def test_card_and_client_agree(world: World, ada: tuple[User, Enrolled], profile
     card_key = verified(world, serial, profile)
     suite, curve, *_ = SUITES[profile]
     client = ec.generate_private_key(curve)
-    secret = world.secure_messaging.agree_on_session(serial, suite, point_of(client), "pc")
+    secret = world.secure_messaging.agree(serial, suite, point_of(client), PC)
     assert secret == client.exchange(ec.ECDH(), card_key)
     (entry,) = world.journal(Kind.SECURE_MESSAGING_AGREED)
     assert entry.details == {"cipher_suite": f"{suite:02X}"}
@@ -113,26 +113,26 @@ def test_points_that_are_refused(world: World, ada: tuple[User, Enrolled], profi
         point_of(ec.generate_private_key(other)),
     ):
         with pytest.raises(MalformedKeyInput):
-            world.secure_messaging.agree_on_session(serial, suite, point, "pc")
+            world.secure_messaging.agree(serial, suite, point, PC)
 
 
 def test_cards_that_do_not_agree(world: World, ada: tuple[User, Enrolled]) -> None:
     point = point_of(ec.generate_private_key(ec.SECP256R1()))
-    agree = world.secure_messaging.agree_on_session
+    agree = world.secure_messaging.agree
     plain, cs7 = world.card(ada[0], "p256"), world.card(ada[0], "sm-cs7")
     for serial, suite in ((plain, 0x27), (plain, 0x11), (cs7, 0x27), (cs7, 0)):
         with pytest.raises(KeyNotFound):
-            agree(serial, suite, point, "pc")
+            agree(serial, suite, point, PC)
     with pytest.raises(CardNotFound):
-        agree("1", 0x27, point, "pc")
+        agree("1", 0x27, point, PC)
     serial = world.card(ada[0], "sm-cs2")
-    agree(serial, 0x27, point, "pc")
-    world.cards.suspend(serial)
+    agree(serial, 0x27, point, PC)
+    world.cards.suspend(serial, actor=OPERATOR)
     with pytest.raises(CardNotInUse):
-        agree(serial, 0x27, point, "pc")
-    pending = world.issuing.issue(os.urandom(16), ada[0].id, "sm-cs2").card.serial
+        agree(serial, 0x27, point, PC)
+    pending = world.issuing.issue(os.urandom(16), ada[0].id, "sm-cs2", actor=OPERATOR).card.serial
     with pytest.raises(CardNotInUse):
-        agree(pending, 0x27, point, "pc")
+        agree(pending, 0x27, point, PC)
 
 
 def test_key_04_is_in_no_operation(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -144,6 +144,6 @@ def test_key_04_is_in_no_operation(world: World, ada: tuple[User, Enrolled], pc:
 
 def test_a_revoked_card_agrees_no_more(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    world.cards.revoke(serial, "lost")
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
     with pytest.raises(CardNotInUse):
-        world.secure_messaging.agree_on_session(serial, 0x27, b"\4" * 65, "pc")
+        world.secure_messaging.agree(serial, 0x27, b"\4" * 65, PC)

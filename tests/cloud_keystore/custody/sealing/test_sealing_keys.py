@@ -19,6 +19,7 @@ from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, add_key, key_text, open_seal
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.run.opening import open_keystore
@@ -91,7 +92,7 @@ def test_another_file_is_refused_at_once(database: Database, tmp_path: Path) -> 
 def test_a_key_that_opens_only_part_is_refused(database: Database, tmp_path: Path) -> None:
     opened(database, source(tmp_path, "old"))
     new = source(tmp_path, "new")
-    add_key(database, new, NOW, os.urandom, "keystore")
+    add_key(database, new, NOW, os.urandom, DATA_FOLDER)
     with pytest.raises(SealingKeyError, match="was not given"):
         opened(database, new)
 
@@ -147,18 +148,18 @@ def test_rotation_stopped_at_any_point_goes_on(
     old, new = source(tmp_path, "old"), source(tmp_path, "new")
     before = opened(database, old)
     fill(database, before)
-    old_id, new_id = before.key_ids[0], add_key(database, new, NOW, os.urandom, "keystore")
+    old_id, new_id = before.key_ids[0], add_key(database, new, NOW, os.urandom, DATA_FOLDER)
     both = opened(database, new, old)
     done = len(list(islice(rotation.rotate(database, both, batch=1), stopped)))
     assert done == min(stopped, len(NAMES) + 1)
     assert values(database, opened(database, old, new)) == [name.encode() for name in NAMES]
     if stopped < len(NAMES) + 1:
         with pytest.raises(SealingKeyError, match="values are sealed under"):
-            rotation.retire(database, key_text(old_id), NOW, "keystore")
+            rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
     assert sum(rotation.rotate(database, both)) == len(NAMES) + 1 - done
     assert sum(rotation.rotate(database, both)) == 0
-    rotation.retire(database, key_text(old_id), NOW, "keystore")
-    rotation.retire(database, key_text(old_id), NOW, "keystore")  # again: no change
+    rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
+    rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)  # again: no change
     after = opened(database, new)
     assert values(database, after) == [name.encode() for name in NAMES]
     assert after.key_ids == (new_id,)

@@ -229,7 +229,8 @@ class SlowBackend:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.make = world.custody.make
+        backend = world.custody.backends[SOFTWARE]
+        self.make, self.destroy = backend.make, backend.destroy
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         made = self.world.custody.use(key, key_use, inputs)

@@ -39,7 +39,7 @@ def certificate(content_commitment: bool | None) -> bytes:
 
 
 def key(key_ref: int, certificate: bytes) -> Key:
-    return Key("k", "c", key_ref, Algorithm.ECC_P256, certificate, b"sealed", NOW)
+    return Key("k", "c", key_ref, Algorithm.ECC_P256, certificate, NOW)
 
 
 @pytest.mark.parametrize("content", [b"", certificate(None), certificate(False)])

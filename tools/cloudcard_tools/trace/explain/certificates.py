@@ -1,4 +1,4 @@
-"""Whose a certificate is, read from its DER as far as that is quick: no signature is looked at."""
+"""Subject, issuer and expiry of a certificate, read from its DER. Signatures are not checked."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SEQUENCE, SET, OBJECT_IDENTIFIER, VERSION = 0x30, 0x31, 0x06, 0xA0
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 BMP_STRING, UNIVERSAL_STRING = 0x1E, 0x1C
 ENCODINGS = {BMP_STRING: "utf-16-be", UNIVERSAL_STRING: "utf-32-be"}
-CENTURY_ENDS = 50  # two digits of a year below it are of this century (RFC 5280, 4.1.2.5.1)
-MOST_BYTES = 65_536  # of a certificate that was compressed
+CENTURY_ENDS = 50  # two-digit years below it are 20xx (RFC 5280, 4.1.2.5.1)
+MOST_BYTES = 65_536  # of a decompressed certificate
 MOST_ATTRIBUTES = 12  # of a name
 GZIP = b"\x1f\x8b"
 ATTRIBUTES = {
@@ -33,7 +33,7 @@ ATTRIBUTES = {
 
 
 def owner(value: bytes) -> str:
-    """Subject, issuer and last day of a certificate; empty for what is none."""
+    """Subject, issuer and last day of a certificate; empty if the bytes are not a certificate."""
     try:
         der = _plain(value)
         fields = iter(tlv.decode(_inside(_inside(der, SEQUENCE), SEQUENCE)))
@@ -57,7 +57,7 @@ def _plain(value: bytes) -> bytes:
 
 
 def _inside(der: bytes, tag: int) -> bytes:
-    """The value of the first data object. Raises TlvError where it is another."""
+    """The value of the first data object. Raises TlvError if it has another tag."""
     for found, value in tlv.decode(der):
         if found == tag:
             return value

@@ -1,4 +1,4 @@
-"""`cloudcard trace show`: a trace decoded for people, in a terminal or as a page."""
+"""`cloudcard trace show`: a trace decoded for people, in a terminal or as an HTML page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARKS: Mapping[Kind, str] = {
 }
 DIM = frozenset({Kind.COMMENT, Kind.SETTING, Kind.TOTAL})
 SLOW_MILLISECONDS = 100.0
-LEAST = 1000  # microseconds that are worth a word
+LEAST = 1000  # microseconds; shorter times are not shown
 INDENT = " " * 13
 
 
@@ -49,22 +49,22 @@ Examples:
 @click.argument(
     "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option("--step", help="Only this step.")
+@click.option("--step", help="Show only this step.")
 @click.option(
     "--slow-ms",
     type=click.FloatRange(0),
     default=SLOW_MILLISECONDS,
     show_default=True,
-    help="Mark what took so many milliseconds or longer.",
+    help="Mark what took this many milliseconds or longer.",
 )
 @application_option
-@click.option("--bytes", "with_bytes", is_flag=True, help="With all bytes of the APDUs.")
+@click.option("--bytes", "with_bytes", is_flag=True, help="Show all bytes of the APDUs too.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write one page that needs nothing else to this file.",
+    help="Write a self-contained HTML page to this file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def show_command(
     path: Path,
     step: str | None,
@@ -76,7 +76,7 @@ def show_command(
 ) -> None:
     """Show a trace in words: commands, keys, objects, status words, data objects, times.
 
-    Exit status: 0 shown, 1 the file is no trace, 2 wrong usage.
+    Exit status: 0 shown, 1 the file is not a trace, 2 wrong usage.
     """
     try:
         chosen = partial(_read, path, step, round(slow_ms * 1000), _applications(application))
@@ -88,21 +88,21 @@ def show_command(
             click.echo("\n".join(shown))
     except TraceError as error:
         raise Failure(f"{path}: {error}") from None
-    except BrokenPipeError:  # who reads it has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         raise
     except OSError as error:
         raise Failure(f"{error.filename or path}: {error.strerror}") from None
 
 
 def _applications(name: str | None) -> Sequence[Application]:
-    """Those of the card that MODULE:FACTORY makes. Raises Failure."""
+    """The applications of the card that MODULE:FACTORY makes. Raises Failure if it makes none."""
     return () if name is None else card_factory(name)(SeededRandom()).applications
 
 
 def _read(
     path: Path, step: str | None, slow: int, applications: Sequence[Application]
 ) -> Iterator[Entry]:
-    """The entries of a file, or of one of its steps, whose time begins with it."""
+    """The entries of a file, or of one step; then times count from the step's beginning."""
     begin: int | None = None
     with opened(path) as file:
         for each in entries.read(read_all(texts(file)), slow, applications):
@@ -116,7 +116,7 @@ def _read(
 
 
 def lines(entry: Entry, with_bytes: bool) -> Iterator[str]:
-    """An entry as a terminal shows it."""
+    """The lines that a terminal shows for an entry."""
     if entry.kind is Kind.STEP:
         yield ""
         yield click.style(f"== {entry.text}", bold=True)
@@ -139,7 +139,7 @@ def lines(entry: Entry, with_bytes: bool) -> Iterator[str]:
 
 
 def document(entry: Entry) -> dict[str, object]:
-    """An entry as JSON has it."""
+    """An entry as a JSON object."""
     return {
         "number": entry.number,
         "kind": entry.kind.value,

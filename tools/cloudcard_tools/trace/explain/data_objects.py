@@ -1,4 +1,4 @@
-"""Data objects of an APDU as a tree with names, and the tree as lines."""
+"""The data objects of an APDU as a tree with names, and the tree as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from card_os import tlv
 from card_os.explanation import NONE, Part, Parts
 
 MOST_OCTETS = 24  # of a value that a line shows
-MOST_OBJECTS = 200  # of one APDU: a hostile one has many thousands
+MOST_OBJECTS = 200  # of one APDU; a hostile one could have many thousands
 DEEPEST = 8
 UNKNOWN = Part("")
 
@@ -19,9 +19,9 @@ class DataObject:
     """A data object in words."""
 
     tag: int
-    name: str  # empty where the standard has none for it here
+    name: str  # empty if the standard has no name for it here
     value: bytes
-    meaning: str  # of the value; empty where nobody can tell
+    meaning: str  # of the value; empty if it is unknown
     inside: tuple[DataObject, ...]
 
     @property
@@ -32,7 +32,7 @@ class DataObject:
 
 
 def decode(data: bytes, parts: Parts = NONE) -> tuple[DataObject, ...]:
-    """The data objects of an APDU; none where it is no row of them. At most MOST_OBJECTS."""
+    """At most MOST_OBJECTS data objects of an APDU; none if the data is not a sequence of them."""
     return _decode(data, parts, 0, [MOST_OBJECTS])
 
 
@@ -51,12 +51,12 @@ def row(each: DataObject) -> str:
 
 
 def octets(value: bytes, most: int = MOST_OCTETS) -> str:
-    """Bytes, long ones cut."""
+    """Bytes in hexadecimal; long values are cut."""
     return value[:most].hex().upper() + ("…" if len(value) > most else "")
 
 
 def count(size: int) -> str:
-    """How many bytes."""
+    """A number of bytes, in words."""
     return f"{size:,} byte{'s' * (size != 1)}"
 
 
@@ -67,7 +67,8 @@ def _decode(data: bytes, parts: Parts, depth: int, left: list[int]) -> tuple[Dat
             if not left[0]:
                 break
             left[0] -= 1
-            part = parts.get(tag, UNKNOWN)  # PIV's tags do not tell whether they are constructed
+            # PIV's tags do not say whether they are constructed.
+            part = parts.get(tag, UNKNOWN)
             meaning = part.meaning(value)
             inside: tuple[DataObject, ...] = ()
             nests = bool(part.inside) or (part is UNKNOWN and _constructed(tag))

@@ -1,4 +1,4 @@
-"""A trace as people read it: what each line says, in words, and how long it took."""
+"""A trace for people: what each line says, in words, and how long it took."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from cloudcard_tools.trace.explain.parts import EVERYWHERE
 
 SECOND = 1_000_000  # microseconds
 MORE = 0x61  # SW1 of a response that goes on
-MOST_JOINED = 200_000  # bytes of pieces that are put together: more than an APDU or object has
+MOST_JOINED = 200_000  # bytes of joined pieces; more than any APDU or object has
 FINE = frozenset({int(SW.OK), int(SW.ALREADY_CLOSED)})
 POWER = {
     Power.ON: "the card gets power",
@@ -44,7 +44,7 @@ POWER = {
 
 
 class Kind(Enum):
-    """What a line is."""
+    """The kind of a line."""
 
     COMMENT = "comment"
     STEP = "step"
@@ -54,7 +54,7 @@ class Kind(Enum):
     RESPONSE = "response"
     REQUEST = "request"
     RESULT = "result"
-    TOTAL = "total"  # no line of the file: what a step, or all of it, came to
+    TOTAL = "total"  # not a line of the file: the sum of a step, or of the whole trace
 
 
 class Who(Enum):
@@ -72,23 +72,23 @@ NEXT = {Kind.COMMAND: Who.CARD, Kind.REQUEST: Who.KEYS, Kind.RESULT: Who.CARD}  
 class Entry:
     """A line in words."""
 
-    number: int  # of the line; of the last one for a total
+    number: int  # of the line; for a total, of the last line
     kind: Kind
     text: str
     step: str = ""
     at: int = 0  # microseconds since the beginning
     took: int = 0  # since the line before
-    who: Who = Who.READER  # took that time
+    who: Who = Who.READER  # the one who took that time
     slow: bool = False
     apdu: bytes = b""
-    data: bytes = b""  # of it, or of all that it completes
+    data: bytes = b""  # of the line, or of the whole message that it completes
     objects: tuple[DataObject, ...] = ()  # in that data
     note: str = ""  # about that data
-    fine: bool = True  # not a refusal, and no error's status word
+    fine: bool = True  # neither a refusal nor an error's status word
 
     @property
     def details(self) -> Iterator[str]:
-        """What is in its data, a line for each data object."""
+        """The data in lines of text, one for each data object."""
         note = f"({self.note})" if self.note else ""
         if self.objects and note:
             yield note
@@ -112,7 +112,7 @@ class _Words(NamedTuple):
 
 @dataclass(slots=True)
 class Total:
-    """What some lines came to."""
+    """Sums over some lines."""
 
     commands: int = 0
     slow: int = 0
@@ -129,7 +129,7 @@ class Total:
         return f"{commands} in {duration(sum(self.took.values()))}: {each}{slow}"
 
     def add(self, entry: Entry) -> None:
-        """Count a line."""
+        """Add a line to the sums."""
         self.commands += entry.kind is Kind.COMMAND
         self.slow += entry.slow
         if entry.took:
@@ -139,15 +139,15 @@ class Total:
 def read(
     lines: Iterable[tuple[int, Line]], slow: int, applications: Sequence[Application] = ()
 ) -> Iterator[Entry]:
-    """Each line in words, with totals after each step and at the end; answers that took `slow`
+    """Each line in words, with totals after each step and at the end. Answers that took `slow`
     microseconds or longer are marked. Without `applications`, the card is a PIV card. Raises
-    TraceError.
+    TraceError for a line that is not one of a trace.
     """
     return _Reading(slow, words.Interpreter(applications)).read(lines)
 
 
 def duration(microseconds: int) -> str:
-    """A time as people say it."""
+    """A duration in words."""
     if microseconds < 1000:
         return f"{microseconds} µs"
     if microseconds < 1_000_000:
@@ -160,7 +160,7 @@ def duration(microseconds: int) -> str:
 
 
 class _Reading:
-    """What has to be known of the lines before, to tell the next one."""
+    """What has to be remembered of earlier lines to explain the next one."""
 
     def __init__(self, slow: int, interpreter: words.Interpreter) -> None:
         self._slow = slow
@@ -207,7 +207,7 @@ class _Reading:
         slow = who is not Who.READER and took >= self._slow and took > 0
         if kind not in (Kind.COMMENT, Kind.STEP, Kind.SETTING):
             self._took, self._who = 0, NEXT.get(kind, Who.READER)
-        else:  # the time goes on
+        else:  # the clock goes on
             took, slow = 0, False
         entry = Entry(number, kind, said.text, self._step, self._at, took, who, slow, *said[2:])
         self._all.add(entry)
@@ -261,7 +261,7 @@ class _Reading:
         if command.ins == commands.Ins.GET_RESPONSE and not command.data:
             return _Words(Kind.COMMAND, title, apdu)
         if self._command is None or _header(self._command) != _header(command):
-            self._sent = b""  # no part of that chain
+            self._sent = b""  # this command does not belong to the chain
         self._fetched = b""
         self._command = command
         self._sent = _joined(self._sent, command.data)
@@ -295,7 +295,7 @@ class _Reading:
         return _Words(Kind.RESPONSE, said, apdu, whole, objects, note, fine)
 
     def _forget(self) -> None:
-        """What a command, a chain or an answer was: it ends here."""
+        """Forget the command, chain and answer: they end here."""
         self._command, self._request = None, None
         self._received = EVERYWHERE
         self._sent = self._fetched = b""
@@ -306,5 +306,5 @@ def _header(command: Command) -> tuple[int, int, int]:
 
 
 def _joined(before: bytes, more: bytes) -> bytes:
-    """Pieces together; without those before where they would be too many."""
+    """Join the pieces; earlier ones are dropped if the result would be too long."""
     return before + more if len(before) + len(more) <= MOST_JOINED else more

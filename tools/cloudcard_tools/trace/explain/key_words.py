@@ -1,4 +1,4 @@
-"""What the card asks its key service, and what it is answered, in words."""
+"""What the card asks its key service, and what that answers, in words."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ REFUSALS = {
 
 
 def asked(request: KeyRequest) -> str:
-    """A request in one line."""
+    """A key request in one line."""
     match request:
         case UseKey(_, use, key_ref, with_algorithm, data, proof):
             what = f"{USES[use]} {key(key_ref)}, {algorithm(with_algorithm)}"
@@ -81,7 +81,7 @@ def asked(request: KeyRequest) -> str:
 
 
 def answered(result: KeyResult, request: KeyRequest | None) -> str:
-    """A result in one line; `request` is what it answers, if that is known."""
+    """A key result in one line. `request` is the one that it answers, if that is known."""
     match result:
         case bytes():
             return f"{_gives(request)}, {count(len(result))} {octets(result)}".rstrip()
@@ -129,7 +129,7 @@ def _administration(request: KeyRequest) -> str:
             return "reset the card to the factory's state"
         case AttestKey(key_ref):
             return f"a certificate that {key(key_ref)} was made there"
-    raise TypeError(f"{type(request).__name__} is no request")
+    raise TypeError(f"{type(request).__name__} is not a key request")
 
 
 def _gives(request: KeyRequest | None) -> str:
@@ -161,7 +161,7 @@ def _key(found: CardKey) -> str:
 
 
 def _policies(pin: PinPolicy, touch: TouchPolicy) -> str:
-    """What is not as the standard has it."""
+    """PIN and touch policy, if they differ from the standard's."""
     pin_words = f", PIN {pin.name.lower()}" if pin else ""
     return pin_words + (f", touch {touch.name.lower()}" if touch else "")
 

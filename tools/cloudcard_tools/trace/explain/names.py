@@ -1,4 +1,4 @@
-"""Names of what stands in APDUs as a number: instructions, keys, algorithms, objects, status."""
+"""Names for the numbers in APDUs: instructions, keys, algorithms, objects, status words."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ OBJECTS: Mapping[int, str] = {
     ATTESTATION_CERTIFICATE: "attestation certificate",
     0xDF30: "version of MUSCLE",
 }
-APPLICATIONS: Mapping[bytes, str] = {  # by the longest that all their versions have in common
+APPLICATIONS: Mapping[bytes, str] = {  # by the longest prefix that all versions share
     AID[:9]: "PIV",
     RID: "an application of NIST",
     bytes.fromhex("A000000079"): "ActivIdentity",

@@ -1,4 +1,4 @@
-"""A trace as one page that needs nothing else: no script, no other file, no network."""
+"""A trace as one self-contained HTML page: no script, no other file, no network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from cloudcard_tools.trace.explain.entries import SECOND, Entry, Kind, Total, Who, duration
 
-Read: TypeAlias = Callable[[], Iterable[Entry]]  # the entries, from the first on
+Read: TypeAlias = Callable[[], Iterable[Entry]]  # each call starts from the first entry
 
-WIDTH, LANE = 1000, 22  # of the timeline's picture, in its own units
-FINEST = WIDTH * 2  # parts of the whole time that are drawn: what is shorter joins its neighbour
+WIDTH, LANE = 1000, 22  # of the timeline, in units of the picture
+FINEST = WIDTH * 2  # parts of the whole time; what is shorter is joined with its neighbour
 LANES = ("Reader", "Card", "Key service")
 LANE_OF: Mapping[Kind, int] = {
     Kind.COMMAND: 0,
@@ -27,8 +27,8 @@ BUSY: Mapping[Who, int] = {Who.READER: 0, Who.CARD: 1, Who.KEYS: 2}
 TIMED = "Who was busy when; red: slow."
 UNTIMED = "Who spoke, one after the other, as no times were recorded; red: refused."
 MOST_STEPS = 400  # named in the timeline
-MOST_ROWS = 20_000  # of the list: a browser shows no more with pleasure
-MOST_TITLE = 200  # characters that the timeline tells of a line
+MOST_ROWS = 20_000  # of the list; a browser becomes slow with more
+MOST_TITLE = 200  # characters of a line that the timeline shows
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --reader: #3b6ea5; --card: #2e8b57;
@@ -72,28 +72,28 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Somebody was busy, from one place of the timeline to another, up to this line."""
+    """A stretch of the timeline in which somebody was busy, ending with this line."""
 
     lane: int
     begin: float  # in the picture's units
     end: float
     entry: Entry
-    red: bool  # slow; or refused, where no times were recorded
+    red: bool  # slow; or refused, if no times were recorded
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What stands above the list."""
+    """What is shown above the list."""
 
     total: Total
-    length: int  # of the timeline: microseconds, or messages where no times were recorded
+    length: int  # of the timeline: microseconds, or messages if no times were recorded
     timed: bool
     steps: tuple[tuple[int, str], ...]  # where each begins, up to MOST_STEPS
     rows: int
 
 
 def render(title: str, read: Read) -> Iterator[str]:
-    """The parts of the page; `read` is called once for each of its parts."""
+    """The parts of the page. `read` is called once for each of them."""
     over = overview(read())
     yield f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -125,7 +125,7 @@ def render(title: str, read: Read) -> Iterator[str]:
 
 
 def overview(entries: Iterable[Entry]) -> Overview:
-    """Sums over all entries, in little memory."""
+    """Sums over all entries, computed in little memory."""
     total = Total()
     steps: list[tuple[int, int, str]] = []
     at = messages = rows = 0
@@ -142,8 +142,8 @@ def overview(entries: Iterable[Entry]) -> Overview:
 
 
 def bars(entries: Iterable[Entry], over: Overview) -> Iterator[Bar]:
-    """Who was busy when; without times, who said something. What is too short for the picture joins
-    what comes after it.
+    """The bars of the timeline: who was busy when, or without times, who said something. A bar that
+    is too short for the picture is joined with the next one.
     """
     begin = messages = 0
     for entry in entries:
@@ -160,7 +160,7 @@ def bars(entries: Iterable[Entry], over: Overview) -> Iterator[Bar]:
 
 
 def _timeline(over: Overview, entries: Iterable[Entry]) -> Iterator[str]:
-    """A picture of who was busy when; what is in it leads to its place in the list."""
+    """The timeline as a picture. Each bar and step links to its place in the list."""
     scale = WIDTH / over.length
     height = LANE * (len(LANES) + 2)
     what = TIMED if over.timed else UNTIMED
@@ -201,9 +201,10 @@ def _row(entry: Entry) -> str:
     place = "wide" if lane is None else f"lane{lane} c{lane}"
     bad = "" if entry.fine else " bad"
     time = f"+{duration(entry.took)}" if entry.took >= SECOND // 1000 else ""
-    time += " slow" if entry.slow else ""  # not by its colour alone
+    # Not by colour alone.
+    time += " slow" if entry.slow else ""
     slow = ' class="slow"' if entry.slow else ""
-    # Where a link leads is inside of what can be opened: browsers open it on the way there.
+    # The target of a link is inside the element that can be opened, so that browsers open it.
     line = entry.number if entry.kind in LANE_OF else 0
     return (
         f'<li{slow}><span class="n">{entry.number}</span><span class="t">{time}</span>'

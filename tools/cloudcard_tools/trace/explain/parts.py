@@ -1,4 +1,4 @@
-"""What may stand in commands and responses: data objects by tag, with what is inside them."""
+"""What commands and responses can hold: data objects by tag, with what is inside them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PUBLIC_KEY: Parts = {
     PublicKeyTag.POINT: Part("point"),
 }
 NAMED = Part("AID", values.application)
-EVERYWHERE: Parts = {  # at the top, whatever the command
+EVERYWHERE: Parts = {  # at the top level of any command or response
     Tag.TAG_LIST: Part("tag list", values.data_object),
     Tag.DATA: Part("contents"),
     Tag.DYNAMIC_AUTHENTICATION: Part("dynamic authentication template", inside=AUTHENTICATION),
@@ -163,8 +163,8 @@ IMPORTED: Parts = {
     **POLICIES,
 }
 PLAIN: Meaning = lambda _: ""  # noqa: E731 (a row of the tables below)
-SENT: Mapping[int, Meaning] = {  # of command data that is no data object
-    commands.Ins.SELECT: PLAIN,  # its title says which application
+SENT: Mapping[int, Meaning] = {  # of command data that is not a data object
+    commands.Ins.SELECT: PLAIN,  # the command's title names the application
     commands.Ins.GET_RESPONSE: PLAIN,
     Ins.GET_DATA: PLAIN,
     Ins.VERIFY: lambda _: "a passcode, hidden",
@@ -172,7 +172,7 @@ SENT: Mapping[int, Meaning] = {  # of command data that is no data object
     Ins.RESET_RETRY_COUNTER: lambda _: "PUK and PIN, hidden",
     Extension.SET_MANAGEMENT_KEY: lambda data: values.algorithm(data[:1]) + " key, hidden",
 }
-RECEIVED: Mapping[int, Meaning] = {  # of response data that is no data object
+RECEIVED: Mapping[int, Meaning] = {  # of response data that is not a data object
     commands.Ins.MANAGE_CHANNEL: values.number,
     Extension.GET_VERSION: values.version,
     Extension.GET_SERIAL: values.number,
@@ -181,7 +181,7 @@ RECEIVED: Mapping[int, Meaning] = {  # of response data that is no data object
 
 
 def sent(command: Command) -> Parts:
-    """What the data of a command may hold."""
+    """What the data of a command can hold."""
     if command.is_secured:
         return EVERYWHERE
     match command.ins:
@@ -193,7 +193,7 @@ def sent(command: Command) -> Parts:
 
 
 def received(command: Command) -> Parts:
-    """What the response to a command may hold."""
+    """What the response to a command can hold."""
     if command.is_secured:
         return EVERYWHERE
     match command.ins:

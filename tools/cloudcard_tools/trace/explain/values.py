@@ -1,6 +1,6 @@
-"""What the value of a data object says, in words; empty where it is not what it should be.
+"""The values of data objects in words; empty if a value is not as it should be.
 
-Values come from files of anybody: whatever is in them, the words are short and printable.
+Values come from untrusted files: whatever is in them, the words are short and printable.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ PREFERENCES = {0x10: "PIN preferred", 0x20: "global PIN preferred"}
 
 
 def text(value: bytes) -> str:
-    """Text, with a dot for what a terminal or a page would not show as it is."""
+    """Text, with a dot for each character that is not printable. Long text is cut."""
     return printable(value[: 4 * MOST_TEXT].decode("utf-8", "replace"))
 
 
 def printable(said: str) -> str:
-    """Text without control characters, also those which turn its direction; long text is cut."""
+    """Text without control characters, including those that change its direction. Long text
+    is cut.
+    """
     cut = said if len(said) <= MOST_TEXT else said[: MOST_TEXT - 1] + "…"
     return "".join(char if char.isprintable() else "." for char in cut)
 
 
 def number(value: bytes) -> str:
-    """A number, if it is a small one."""
+    """A number; empty if it is large."""
     return str(int.from_bytes(value)) if 0 < len(value) <= 4 else ""
 
 
 def date(value: bytes) -> str:
-    """A date, of eight digits."""
+    """A date of eight digits."""
     if len(value) != 8 or not value.isdigit():
         return ""
     digits = value.decode()
@@ -43,7 +45,7 @@ def date(value: bytes) -> str:
 
 
 def uuid(value: bytes) -> str:
-    """A GUID as people write it."""
+    """A GUID in its usual notation."""
     return str(UUID(bytes=value)) if len(value) == 16 else ""
 
 
@@ -53,7 +55,7 @@ def version(value: bytes) -> str:
 
 
 def application(value: bytes) -> str:
-    """An application by its identifier, or by the part of it that was given."""
+    """The name of an application, by its whole or partial identifier."""
     if not value:
         return ""
     for aid, name in names.APPLICATIONS.items():
@@ -63,22 +65,22 @@ def application(value: bytes) -> str:
 
 
 def algorithm(value: bytes) -> str:
-    """An algorithm."""
+    """The name of an algorithm."""
     return names.ALGORITHMS.get(value[0], "") if len(value) == 1 else ""
 
 
 def of_metadata(value: bytes) -> str:
-    """The algorithm of GET METADATA: passcodes have one too."""
+    """The algorithm in GET METADATA, where passcodes have one too."""
     return "a passcode" if value == b"\xff" else algorithm(value)
 
 
 def data_object(value: bytes) -> str:
-    """A data object by its tag."""
+    """The name of a data object, by its tag."""
     return object_name(int.from_bytes(value)) if 0 < len(value) <= 3 else ""
 
 
 def object_name(tag: int) -> str:
-    """A data object's name, or its number where it has none."""
+    """A data object's name, or its number if it has no name."""
     return names.OBJECTS.get(tag, f"object {tag:02X}")
 
 
@@ -103,12 +105,12 @@ def origin(value: bytes) -> str:
 
 
 def factory(value: bytes) -> str:
-    """Whether a passcode is the one that all cards begin with."""
+    """Whether a passcode is the factory's."""
     return _named(value, {0: "changed", 1: "as from the factory"})
 
 
 def tries(value: bytes) -> str:
-    """Tries of a passcode."""
+    """How many tries a passcode has left."""
     return f"{value[1]} of {value[0]} left" if len(value) == 2 else ""
 
 

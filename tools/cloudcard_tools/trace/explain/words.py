@@ -1,4 +1,4 @@
-"""APDUs in words: what a command is about, what a response says."""
+"""APDUs in words: the subject of a command, and what a response says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG_OUT, ERASE = 0xFF, 0xFF
 
 
 def parsed(apdu: bytes) -> Command | None:
-    """A command APDU; None for bytes whose lengths are wrong."""
+    """A parsed command APDU; None if its lengths are wrong."""
     try:
         return Command.parse(apdu)
     except CardError:
@@ -37,8 +37,8 @@ def command(apdu: bytes) -> str:
 
 
 def title(found: Command, said: Explanation | None = None) -> str:
-    """A command's name, parameters and what it is about, without its data; PIV's, unless another
-    explanation is given.
+    """A command's name, parameters and subject, without its data. PIV's explanation is used unless
+    another is given.
     """
     said = said or piv(found)
     name = said.name or instruction(bytes((found.cla, found.ins)))
@@ -47,14 +47,14 @@ def title(found: Command, said: Explanation | None = None) -> str:
 
 
 def instruction(apdu: bytes) -> str:
-    """Name of a command's instruction."""
+    """The name of a command's instruction."""
     if len(apdu) < 2:
         return "no command"
     return names.INSTRUCTIONS.get(apdu[1], f"instruction {apdu[1]:02X}")
 
 
 def piv(found: Command) -> Explanation:
-    """A command as PIV and its clients mean it."""
+    """What a command means to PIV and its clients."""
     name = names.INSTRUCTIONS.get(found.ins, "")
     if found.is_secured:
         return Explanation(name, subject(found), parts.EVERYWHERE, parts.EVERYWHERE)
@@ -67,8 +67,8 @@ def piv(found: Command) -> Explanation:
 
 
 class Interpreter:
-    """Explains commands by the application that is selected on their channel, as far as the
-    commands tell it. Without applications, all is taken for PIV.
+    """Explains each command with the application that is selected on its channel, as far as the
+    trace shows. Without applications, every command is explained as PIV's.
     """
 
     def __init__(self, applications: Sequence[Application] = ()) -> None:
@@ -76,11 +76,11 @@ class Interpreter:
         self._selected: dict[int, Application] = {}
 
     def reset(self) -> None:
-        """The card has been reset: its first application is selected."""
+        """Note that the card was reset: its first application is selected."""
         self._selected.clear()
 
     def explain(self, found: Command) -> Explanation:
-        """A whole command in words."""
+        """A complete command in words."""
         if not self._applications:
             return piv(found)
         if not found.is_proprietary and found.ins in PARSERS:
@@ -100,7 +100,7 @@ class Interpreter:
 
 
 def _printable(said: Explanation) -> Explanation:
-    """What somebody's application says of a command that may come from anybody."""
+    """What a user's application says about a command, made printable: the command is untrusted."""
     name, about = (values.printable(text) for text in (said.name, said.subject))
     sent, received = (
         _meaning(held) if callable(held) else _parts(held) for held in (said.sent, said.received)
@@ -120,7 +120,7 @@ def _parts(held: Parts) -> Parts:
 
 
 def subject(found: Command) -> str:
-    """What a command is about: a key, an object, an application; empty where nobody can tell."""
+    """The subject of a command: a key, an object, an application; empty if it is unknown."""
     if found.is_secured:
         return "under secure messaging"
     tell = SUBJECTS.get(found.ins)
@@ -134,7 +134,7 @@ def status(apdu: bytes) -> str:
 
 
 def decoded(data: bytes, held: Parts | Meaning) -> tuple[tuple[DataObject, ...], str]:
-    """The data of a command or a response, all of it, as data objects; else in words."""
+    """All data of a command or response as data objects, else in words."""
     return (
         ((), values.printable(held(data)))
         if callable(held)
@@ -143,7 +143,7 @@ def decoded(data: bytes, held: Parts | Meaning) -> tuple[tuple[DataObject, ...],
 
 
 def received(found: Command | None, data: bytes) -> tuple[tuple[DataObject, ...], str]:
-    """The data that answers a command of PIV."""
+    """The data of the response to a PIV command."""
     return decoded(data, parts.EVERYWHERE if found is None else piv(found).received)
 
 

@@ -1,1 +1,1 @@
-"""`cloudcard trace import` and `export`: traces from other programs, and for them."""
+"""`cloudcard trace import` and `export`: traces from other programs, and for other programs."""

@@ -41,25 +41,23 @@ PCAP = "pcap"
     "import",
     epilog="""\b
 Examples:
-  cloudcard trace import pcscd.log -o login.trace           the format is guessed
+  cloudcard trace import pcscd.log -o login.trace           the format is detected
   cloudcard trace import --from opensc debug.log -o login.trace --card cards/5b0f….json
 """,
 )
 @click.argument("path", metavar="FILE", type=INPUT)
-@click.option(
-    "--from", "form", type=click.Choice([*logs.READERS, PCAP]), help="Else it is guessed."
-)
+@click.option("--from", "form", type=click.Choice([*logs.READERS, PCAP]), help="Default: detected.")
 @click.option("-o", "--output", required=True, type=OUTPUT, help="The trace to write.")
-@click.option("--card", type=INPUT, help="Image of the card, to replay in process.")
+@click.option("--card", type=INPUT, help="Image of the card, for replays without a reader.")
 def import_command(path: Path, form: str | None, output: Path, card: Path | None) -> None:
-    """Make a trace of what another program has written down.
+    """Make a trace from what another program has logged.
 
     Passcodes and keys are replaced before anything is written. Such a trace has no key requests: it
-    replays with --reader, and in process with --card as far as the card asks for no key.
+    replays with --reader, and without a reader as far as no key is used, if --card was given.
 
     pcscd: what `pcscd --foreground --debug --apdu` prints. opensc: OPENSC_DEBUG=9. pcsc-spy: its
     output. scdaemon: its log with `debug cardio`. pcap: GSMTAP of SIM tracers and Wireshark. hex:
-    commands and responses by turns, or marked by > and <. jsonl: of `trace export`.
+    alternating commands and responses, or lines marked with > and <. jsonl: from `trace export`.
     """
     form = form or _guess(path)
     with _kept(output) as draft:
@@ -77,7 +75,7 @@ def import_command(path: Path, form: str | None, output: Path, card: Path | None
     epilog="""\b
 Examples:
   cloudcard trace export --to pcap login.trace -o login.pcap      for Wireshark
-  cloudcard trace export --to jsonl login.trace -o login.jsonl    one event a line
+  cloudcard trace export --to jsonl login.trace -o login.jsonl    one event per line
 """,
 )
 @click.argument("path", metavar="FILE", type=INPUT)
@@ -101,8 +99,8 @@ def export_command(path: Path, form: str, output: Path) -> None:
 
 @contextmanager
 def _kept(output: Path) -> Iterator[TextIOWrapper]:
-    """A new file that is there whole or not at all. Raises Failure, also for what the block finds
-    wrong.
+    """Open a new file, which is complete or does not exist afterwards. Raises Failure if it exists,
+    or for a TraceError in the block.
     """
     if output.exists():
         raise Failure(f"{output} is there already: name another file, or remove it")
@@ -130,7 +128,7 @@ def _foreign(path: Path, form: str) -> Iterator[Line]:
 
 
 def _redacted(lines: Iterable[Line]) -> Iterator[Line]:
-    """The lines without secrets. A trace that is recorded has none, and stays as it is."""
+    """The lines without secrets. A recorded trace has none and is not changed."""
     redaction, responses = Redaction(secrets_of), ResponseRedaction(secrets_of)
     command = b""
     for line in lines:
@@ -159,8 +157,8 @@ def _guess(path: Path) -> str:
 
 
 def _timed(lines: Iterable[Line]) -> Iterator[tuple[int, bytes, bytes]]:
-    """Commands and responses with the microseconds since the beginning; a command without a
-    response has an empty one.
+    """Commands and responses, with the microseconds since the beginning. If a command has no
+    response, it is empty.
     """
     at = sent_at = 0
     command: bytes | None = None
@@ -182,5 +180,5 @@ def _timed(lines: Iterable[Line]) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def _image(path: Path, folder: Path) -> bytes:
-    """The digest of an image, which is put beside the trace."""
+    """Copy an image to where the trace finds it. Returns its digest."""
     return cards.save(image_file.decode(path.read_bytes()), folder)

@@ -1,4 +1,4 @@
-"""Commands and responses in texts of other programs, and as texts for them."""
+"""Commands and responses in text files of other programs, read and written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from card_os.trace.words import TraceError, from_hex, shown
 Numbered: TypeAlias = "Iterator[tuple[int, str]]"  # lines with their numbers
 
 LONGEST_LINE = lines.LONGEST_LINE
-LONGEST_APDU = 65_600  # bytes: more is no APDU
-SNIFFED_LINES = 400  # looked at to tell one program's text from another's
-HEX_LINES = (Sent, Received, Step, Comment, Power)  # what plain hex lines can say
+LONGEST_APDU = 65_600  # bytes; anything longer is not an APDU
+SNIFFED_LINES = 400  # read to detect the format
+HEX_LINES = (Sent, Received, Step, Comment, Power)  # what plain hex can express
 
 PCSCD = re.compile(r"(?:^|\s)(APDU|SW): ((?:[0-9A-Fa-f]{2} ?)+)$", re.ASCII)
 OPENSC = re.compile(r"(Outgoing|Incoming) APDU \((\d{1,6}) bytes?\):$", re.ASCII)
@@ -41,7 +41,9 @@ MARKS: Mapping[str, str] = {kind: mark for mark, kind in KINDS.items()}
 
 
 def read(texts: Iterable[str], form: str) -> Iterator[Line]:
-    """The lines that a text of this format makes; raises TraceError with the line's number."""
+    """The trace lines in a text of this format. Raises TraceError with the number of a wrong
+    line.
+    """
     number, waiting = 0, False
 
     def counted() -> Numbered:
@@ -60,14 +62,16 @@ def read(texts: Iterable[str], form: str) -> Iterator[Line]:
 
 
 def _in_turn(line: Line, *, waiting: bool) -> bool:
-    """Whether a command waits after this line; raises TraceError for a response to none."""
+    """Whether a command waits for its response after this line. Raises TraceError for a response
+    without a command.
+    """
     if isinstance(line, Received) and not waiting:
         raise TraceError("a response to no command")
     return isinstance(line, Sent) or (waiting and not isinstance(line, Received))
 
 
 def guess(texts: Iterable[str]) -> str:
-    """The format of a text, by its first lines; plain hex where no other shows."""
+    """The format of a text, detected from its first lines; plain hex if there is no other sign."""
     for text in texts:
         if text.lstrip().startswith("{"):
             return "jsonl"
@@ -79,19 +83,19 @@ def guess(texts: Iterable[str]) -> str:
 
 def to_hex(line: Line) -> str | None:
     """A line of plain hex: `>` before a command, `<` before a response; steps, comments and resets
-    as in a trace. None for what has no place there.
+    as in a trace. None for a line that plain hex cannot express.
     """
     return lines.write(line) if isinstance(line, HEX_LINES) else None
 
 
 def to_json(line: Line) -> str:
-    """A line of JSON: `event` is its kind, and `text` what a trace has after the mark."""
+    """A line as JSON: `event` is its kind, and `text` is what follows the mark in a trace."""
     mark, _, text = lines.write(line).partition(" ")
     return json.dumps({"event": KINDS[mark], "text": text})
 
 
 def _hex(texts: Numbered) -> Iterator[Line]:
-    """Unmarked lines are command and response by turns."""
+    """Read plain hex. Lines without a mark are alternating commands and responses."""
     waiting = False
     for _, text in texts:
         if not text or text == lines.HEADER:
@@ -114,7 +118,7 @@ def _json(texts: Numbered) -> Iterator[Line]:
         try:
             event = json.loads(text)
         except (ValueError, RecursionError):
-            raise TraceError("this is no JSON") from None
+            raise TraceError("this is not JSON") from None
         if not isinstance(event, dict) or not isinstance(event.get("text"), str):
             raise TraceError("an event is an object with `event` and `text`")
         kind = event.get("event")
@@ -131,7 +135,7 @@ def _pcscd(texts: Numbered) -> Iterator[Line]:
 
 
 def _opensc(texts: Numbered) -> Iterator[Line]:
-    """Dumps of sixteen bytes a line, with the characters beside them."""
+    """Read OpenSC's dumps of sixteen bytes per line, with the characters beside them."""
     for _, text in texts:
         if found := OPENSC.search(text):
             octets = _dump(texts, int(found[2]), lambda line: line)
@@ -139,7 +143,7 @@ def _opensc(texts: Numbered) -> Iterator[Line]:
 
 
 def _spy(texts: Numbered) -> Iterator[Line]:
-    """Calls with their parameters, what goes in and out; one that failed has no answer."""
+    """Read pcsc-spy's calls with their parameters. A call that failed has no response."""
     transmits, size = False, 0
     answer = b""
     for _, text in texts:
@@ -186,9 +190,9 @@ def _scdaemon_octets(text: str) -> str:
 
 
 def _dump(texts: Numbered, size: int, octets_of: Callable[[str], str]) -> bytes:
-    """So many bytes of a dump, which may have something beside them on each line."""
+    """Read `size` bytes of a dump, which can have other text beside them on each line."""
     if size > LONGEST_APDU:
-        raise TraceError(f"{size} bytes are no APDU")
+        raise TraceError(f"{size} bytes are not an APDU")
     made = b""
     while len(made) < size:
         numbered = next(texts, None)
@@ -218,7 +222,7 @@ READERS: Mapping[str, Callable[[Numbered], Iterator[Line]]] = {
     "hex": _hex,
     "jsonl": _json,
 }
-SIGNS: tuple[tuple[str, str], ...] = (  # words that only this program's text has
+SIGNS: tuple[tuple[str, str], ...] = (  # words that only occur in this program's text
     ("SCardEstablishContext", "pcsc-spy"),
     ("scdaemon[", "scdaemon"),
     ("reader-pcsc.c:", "opensc"),

@@ -1,9 +1,9 @@
 """Commands and responses as a capture of GSMTAP packets, which SIM tracers write and Wireshark
-opens.
+can open.
 
-A packet holds a command and its response, one after the other, as tracers have them. Where the one
-ends is not told: of what comes from tracers T=0's header tells, and our own captures say it in a
-field that cards have no use for.
+A packet holds a command followed by its response. The format does not say where the command ends.
+In captures of tracers, the header of T=0 shows it; our own captures say it in a field that cards
+do not use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PORT = 4729
 UDP_PROTOCOL = 17
 SIM = 4
 APDU, COMMAND, RESPONSE = 0, 5, 6  # GSMTAP_SIM_APDU, GSMTAP_SIM_TPDU_CMD, GSMTAP_SIM_TPDU_RSP
-OTHERS = frozenset({1, 2, 3, 4, 7})  # answer to reset, parameters, parts of what comes whole too
+OTHERS = frozenset({1, 2, 3, 4, 7})  # answer to reset, parameters, parts of complete packets
 FILE = struct.Struct("<IHHiIII")
 PACKET = struct.Struct("<IIII")
 IP = struct.Struct(">BBHHHBBH4s4s")
@@ -38,19 +38,19 @@ OVERHEAD = IP.size + UDP.size + GSMTAP.size
 LONGEST = 0xFFFF
 HOST = b"\x7f\0\0\1"
 SECOND = 1_000_000  # microseconds
-LONGEST_COMMAND = 0x3FFF  # bytes; the field has two bits for something else
+LONGEST_COMMAND = 0x3FFF  # bytes; two bits of the field have another meaning
 HEADER_BYTES = 5  # of T=0: CLA, INS, P1, P2, P3
 OUTGOING = frozenset({0x12, 0x84, 0xB0, 0xB2, 0xC0, 0xCA, 0xF2})  # P3 is the length of the answer
 
 
 def is_capture(beginning: bytes) -> bool:
-    """Whether a file that begins so is one."""
+    """Whether a file that begins with these bytes is a capture."""
     return beginning in MAGICS
 
 
 def write(exchanges: Iterable[tuple[int, bytes, bytes]]) -> Iterator[bytes]:
     """The parts of a capture's file, from commands and responses with their microseconds. Raises
-    TraceError for what fits into no packet.
+    TraceError for an APDU that fits into no packet.
     """
     yield FILE.pack(MAGIC, 2, 4, 0, 0, LONGEST, RAW_IP)
     for number, (at, command, response) in enumerate(exchanges, 1):
@@ -64,13 +64,13 @@ def write(exchanges: Iterable[tuple[int, bytes, bytes]]) -> Iterator[bytes]:
 
 
 def read(file: BinaryIO) -> Iterator[Sent | Received]:
-    """The APDUs of a capture, other packets passed over; raises TraceError with the packet's
-    number.
+    """The APDUs of a capture; other packets are skipped. Raises TraceError with the number of a
+    packet that cannot be read.
     """
     header = file.read(FILE.size)
     order = MAGICS.get(header[:4])
     if order is None or len(header) < FILE.size:
-        raise TraceError("this is no pcap file: save a pcapng one as pcap, with `editcap -F pcap`")
+        raise TraceError("this is not a pcap file: convert a pcapng file with `editcap -F pcap`")
     link = struct.unpack(order + "I", header[20:24])[0] & 0xFFFF
     if link not in LINK_BYTES:
         raise TraceError(f"captures of link type {link} are not read: raw IP and Ethernet are")
@@ -81,7 +81,7 @@ def read(file: BinaryIO) -> Iterator[Sent | Received]:
         size = packet_header.unpack(head)[2] if len(head) == PACKET.size else LONGEST + 1
         packet = file.read(size) if size <= 2 * LONGEST else b""
         if len(packet) < size or size > 2 * LONGEST:
-            raise TraceError(f"packet {number}: cut short, or no packet")
+            raise TraceError(f"packet {number}: cut short, or not a packet")
         try:
             yield from _apdus(packet[LINK_BYTES[link] :])
         except (struct.error, TraceError) as error:
@@ -89,7 +89,7 @@ def read(file: BinaryIO) -> Iterator[Sent | Received]:
 
 
 def _apdus(packet: bytes) -> Iterator[Sent | Received]:
-    """Of one IP packet; none where it is no GSMTAP packet of a card."""
+    """The APDUs of one IP packet; none if it is not a GSMTAP packet of a card."""
     if len(packet) < IP.size or packet[0] >> 4 != 4 or packet[9] != UDP_PROTOCOL:
         return
     udp = packet[4 * (packet[0] & 0x0F) :]
@@ -111,11 +111,11 @@ def _apdus(packet: bytes) -> Iterator[Sent | Received]:
 
 
 def _both(data: bytes, size: int) -> Iterator[Sent | Received]:
-    """A command of so many bytes and its response; 0: as T=0's header says."""
+    """A command of `size` bytes and its response; 0 means as the header of T=0 says."""
     if size == 0:
         outgoing = data[1] in OUTGOING or len(data) < HEADER_BYTES + 2
         size = HEADER_BYTES + (0 if outgoing else data[4])
-    if size == len(data):  # of our own: it was never answered
+    if size == len(data):  # a command in our own capture that was never answered
         yield Sent(data)
         return
     size = min(size, len(data) - 2)

@@ -1,1 +1,1 @@
-"""`cloudcard trace fuzz`: traces changed at random."""
+"""`cloudcard trace fuzz`: replays traces that are changed at random."""

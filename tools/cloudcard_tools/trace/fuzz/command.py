@@ -1,4 +1,4 @@
-"""`cloudcard trace fuzz`: a corpus of traces, changed at random, against the card."""
+"""`cloudcard trace fuzz`: replays a corpus of traces, changed at random, with the card."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ Examples:
 @click.argument("corpus", type=Path_)
 @click.option("--cards", "folder", type=Path_, help="Folder of card images.")
 @click.option("--seconds", type=click.FloatRange(0.1), default=60, show_default=True)
-@click.option("--runs", type=click.IntRange(1), help="At most so many; else until time is up.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same: the same attempts.")
+@click.option("--runs", type=click.IntRange(1), help="Most attempts; by default until time is up.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The same seed makes the same attempts."
+)
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
@@ -47,9 +49,9 @@ def fuzz_command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Change the traces of CORPUS at random, tell them to the card, and keep what is new or breaks.
+    """Change the traces of CORPUS at random, replay them, and keep what is new or breaks.
 
-    Exit status: 0 nothing broke, 1 something did or the corpus cannot be read, 2 wrong usage.
+    Exit status: 0 nothing broke, 1 something broke or the corpus cannot be read, 2 wrong usage.
     """
     end = monotonic() + seconds
     known = list(_corpus(corpus, folder))

@@ -1,4 +1,6 @@
-"""Traces changed at random and told to the card in this process: what breaks it, what is new."""
+"""Replays traces that are changed at random with a card in this process, and finds what breaks it
+and what is new.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ from cloudcard_tools.trace.minimise.minimising import Unit, units
 from cloudcard_tools.trace.replay import cards
 from cloudcard_tools.trace.replay.replaying import opened, texts
 
-MOST_UNITS = 400  # of one attempt, and of each trace of the corpus that is used
+MOST_UNITS = 400  # of one attempt; and read from each trace of the corpus
 MOST_CHANGES = 4
 HANG = 1.0  # seconds
 Covered: TypeAlias = tuple[str, str, str]  # instruction, status word, kind of the last request
@@ -40,7 +42,7 @@ Covered: TypeAlias = tuple[str, str, str]  # instruction, status word, kind of t
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A trace of the corpus: its card, and what it is told."""
+    """A trace of the corpus: its card, and its commands."""
 
     image: CardImage
     digest: bytes
@@ -49,7 +51,7 @@ class Known:
 
 @dataclass(slots=True)
 class Attempt:
-    """What came of one changed trace."""
+    """The outcome of one changed trace."""
 
     lines: list[Line] = field(default_factory=list)
     covered: set[Covered] = field(default_factory=set)
@@ -57,7 +59,7 @@ class Attempt:
 
 
 def load(path: Path, folder: Path | None) -> Known:
-    """A trace of the corpus, or its beginning. Raises TraceError."""
+    """Read a trace of the corpus, or its beginning. Raises TraceError if it cannot be read."""
     lines: list[Line] = []
     with opened(path) as file:
         for _, line in read_all(texts(file)):
@@ -73,7 +75,7 @@ def load(path: Path, folder: Path | None) -> Known:
 
 
 def attempt(known: Known, told: Sequence[Unit]) -> Attempt:
-    """Tell a new card what a changed trace says; the lines are what was told and said."""
+    """Replay a changed trace with a new card. The lines of the outcome are the new conversation."""
     random = SeededRandom()
     card = piv.new_card(known.image, random)
     made = Attempt([Image(known.digest)])
@@ -111,7 +113,7 @@ def _exchange(card: Card, apdu: bytes, answers: Sequence[KeyResult], made: Attem
 def _converse(
     card: Card, apdu: bytes, answers: Sequence[KeyResult], made: Attempt
 ) -> tuple[bytes | None, KeyRequest | None]:
-    """The response, None where the reader hung up; and the last request."""
+    """The response, or None if the reader hung up; and the last key request."""
     left = iter(answers)
     asked: KeyRequest | None = None
     try:
@@ -146,12 +148,12 @@ def _wrong(card: Card, response: bytes, answers: Sequence[KeyResult]) -> Iterato
 
 
 def _misled(fault: Exception, answers: Sequence[KeyResult]) -> bool:
-    """Whether a key result of another kind is what the card complains of: no bug of the card's."""
+    """Whether the card complains about a key result of the wrong kind, which is not a bug."""
     return any(str(fault) == str(unexpected(each)) for each in answers)
 
 
 def changed(random: Random, corpus: Sequence[Known]) -> tuple[Known, list[Unit]]:
-    """One trace of the corpus, changed a few times."""
+    """A trace of the corpus with a few random changes."""
     known = random.choice(corpus)
     told = list(known.told)
     for _ in range(random.randint(1, MOST_CHANGES)):
@@ -181,7 +183,7 @@ def _splice(random: Random, told: list[Unit], corpus: Sequence[Known]) -> None:
 
 
 def _bytes(random: Random, told: list[Unit], corpus: Sequence[Known]) -> None:  # noqa: ARG001
-    """Another command, or another key result."""
+    """A changed command, or a changed key result."""
     at = random.randrange(len(told))
     unit = list(told[at])
     which = random.randrange(len(unit))

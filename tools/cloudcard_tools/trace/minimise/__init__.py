@@ -1,1 +1,1 @@
-"""`cloudcard trace minimise`: a failing trace, as short as it can be."""
+"""`cloudcard trace minimise`: makes a failing trace as short as possible."""

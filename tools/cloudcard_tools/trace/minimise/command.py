@@ -1,4 +1,4 @@
-"""`cloudcard trace minimise`: a failing trace, as short as it can be."""
+"""`cloudcard trace minimise`: makes a failing trace as short as possible."""
 
 from __future__ import annotations
 
@@ -25,25 +25,29 @@ Examples:
 )
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="New."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The new trace.",
 )
 @click.option(
     "--cards",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of card images; else the folder `cards` beside the trace.",
+    help="Folder of card images. Default: the folder `cards` beside the trace.",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0.1), default=60, show_default=True, help="At most."
+    "--seconds", type=click.FloatRange(0.1), default=60, show_default=True, help="Time limit."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def minimise_command(
     path: Path, output: Path, folder: Path | None, seconds: float, as_json: bool
 ) -> None:
-    """Shorten a trace that differs to what still differs in the same way.
+    """Shorten a failing trace to the part that still fails in the same way.
 
-    The same way: in the same instruction, and between the same status words or requests. Exit
-    status: 0 written, 1 the trace does not differ or cannot be read, 2 wrong usage.
+    The same way means a difference in the same instruction, between the same status words or key
+    requests. Exit status: 0 written, 1 nothing differs or the trace cannot be read, 2 wrong usage.
     """
     end = monotonic() + seconds
     if output.exists():
@@ -66,7 +70,7 @@ def _save(made: Minimised, output: Path) -> None:
 
 def _text(made: Minimised, output: Path) -> str:
     before, after = made.commands
-    unfinished = "" if made.complete else " Time was up: more may go."
+    unfinished = "" if made.complete else " Time was up: it could become shorter."
     instruction, expected, actual = made.kind
     return (
         f"{output}: {after} of {before} commands, {len(made.lines)} of {made.lines_before} lines; "

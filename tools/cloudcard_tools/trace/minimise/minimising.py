@@ -1,4 +1,4 @@
-"""The shortest trace that still differs in the same way: what has no part in it is left out."""
+"""Finds the shortest trace that still differs in the same way."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from card_os.trace.words import TraceError
 from cloudcard_tools.trace.replay import cards
 from cloudcard_tools.trace.replay.replaying import opened, texts
 
-MOST_LINES = 100_000  # they are held in memory
+MOST_LINES = 100_000  # all of them are held in memory
 FIRST_TEXT = 2  # number of the line after the header
 
-Unit: TypeAlias = tuple[Line, ...]  # stays or goes as one: an exchange, or another line
-Kind: TypeAlias = tuple[str, str, str]  # instruction; expected; actual
+Unit: TypeAlias = tuple[Line, ...]  # kept or removed as a whole: an exchange, or another line
+Kind: TypeAlias = tuple[str, str, str]  # instruction, expected, actual
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Minimised:
-    """What is left of a trace."""
+    """A shortened trace."""
 
     image: CardImage
     lines: tuple[Line, ...]
     kind: Kind
     commands: tuple[int, int]  # before and after
     lines_before: int
-    complete: bool  # False: time was up, and more may go
+    complete: bool  # False: time was up, and it could become shorter
 
 
 def minimise(path: Path, folder: Path | None, is_late: Callable[[], bool]) -> Minimised:
-    """Shorten a trace of a file. Raises TraceError where it cannot be read, or does not differ."""
+    """Shorten the trace in a file. Raises TraceError if it cannot be read or does not differ."""
     lines = _lines(path)
     digest = next((line for line in lines if isinstance(line, Image)), None)
     if digest is None:
@@ -73,13 +73,13 @@ def minimise(path: Path, folder: Path | None, is_late: Callable[[], bool]) -> Mi
 
 
 def kind_of(difference: Difference) -> Kind:
-    """What stays of a difference, whatever else goes: instruction, and status words or requests."""
+    """What has to stay of a difference: the instruction, and the status words or requests."""
     instruction = difference.command[1:2].hex()
     return instruction, _said(difference.expected), _said(difference.actual)
 
 
 def units(lines: Iterable[Line]) -> list[Unit]:
-    """Exchanges with all that belongs to them, and the other lines one by one."""
+    """The exchanges with all their lines, and the other lines one by one."""
     made: list[list[Line]] = []
     for line in lines:
         belongs = isinstance(line, Asked | Answered | Received)
@@ -93,7 +93,8 @@ def units(lines: Iterable[Line]) -> list[Unit]:
 def shortest(
     whole: Sequence[T], differs: Callable[[Sequence[T]], bool], is_late: Callable[[], bool]
 ) -> tuple[Sequence[T], bool]:
-    """Parts of the whole that still differ, none of which can go alone; whether there was time.
+    """The units that are needed for the difference, none of which can be removed alone; and whether
+    there was time to find them.
 
     Larger runs are tried first (ddmin: Zeller and Hildebrandt, 2002).
     """
@@ -110,7 +111,7 @@ def shortest(
                 kept, removed = fewer, True
             else:
                 at += size
-        # What goes may let go what was tried before it
+        # After this removal, units that were needed before can be superfluous.
         size = size if removed and size == 1 else size // 2
     return kept, True
 
@@ -133,9 +134,9 @@ def _first(image: CardImage, named: Image, kept: Iterable[Unit]) -> Difference |
 
 
 def _up_to(number: int, whole: Sequence[Unit]) -> list[Unit]:
-    """The units up to the one in which the difference is, without what is for people."""
+    """The units up to the one with the difference, without comments and other lines for people."""
     kept: list[Unit] = []
-    at = FIRST_TEXT  # where the card is named
+    at = FIRST_TEXT  # the line that names the card
     for unit in whole:
         if at >= number:
             break

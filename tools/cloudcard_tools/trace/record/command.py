@@ -20,21 +20,21 @@ Examples:
   cloudcard trace record --reader Yubico --script look.txt --output look.trace
 
 \b
-A script has a command a line:
+A script has one command per line:
   = select
   00A4040005A000000308
   = log in
   00200080 08 {pin}
 """,
 )
-@click.option("--reader", required=True, help="The PC/SC reader; part of its name does.")
+@click.option("--reader", required=True, help="The PC/SC reader; a part of its name is enough.")
 @click.option("--script", type=FILE, required=True, help="What to send.")
 @click.option(
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The trace; it must not be there yet.",
+    help="The new trace file.",
 )
 @passcode_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -46,16 +46,16 @@ def record_command(
     puk_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Record what a card in a PC/SC reader says to a script.
+    """Record how a card in a PC/SC reader answers a script.
 
-    `cloudcard reader --record` records the cards of this computer's virtual reader instead, with
-    what they ask their key service.
+    `cloudcard reader --record` records the cards in this computer's virtual reader instead, with
+    their key requests.
 
     Each line of the script is a command in hexadecimal digits, `= name of a step`, `# comment` or
-    `@ reset`; {pin} and {puk} in a command stand for the passcodes in the files. Passcodes, and
-    what a key deciphers, are replaced before anything is written. A script with a wrong line is not
-    begun, and one whose passcode the card refuses ends there. Exit status: 0 recorded, 1 not, 2
-    wrong usage.
+    `@ reset`; {pin} and {puk} in a command stand for the passcodes in the files. Passcodes and
+    deciphered data are replaced before anything is written. A script with a wrong line is not
+    started. If the card refuses a passcode, the script ends. Exit status: 0 recorded, 1 not
+    recorded, 2 wrong usage.
     """
     from cloudcard_tools.trace.record import scripted
 

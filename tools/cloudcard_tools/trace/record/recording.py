@@ -1,4 +1,4 @@
-"""Records a card that is in a reader's slot."""
+"""Records a card in a slot of the virtual reader."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class Recorded:
 
 @contextmanager
 def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
-    """A PIV card of this image which is recorded into a new file; the image is written beside it.
+    """A PIV card that is recorded into a new file. Its image is written beside the file.
 
-    Raises Failure where the file cannot be made.
+    Raises Failure if the file cannot be made.
     """
-    shown = without_secrets(image)  # of the second card too, which says what is written
+    # The second card, whose responses are written, has this image too.
+    shown = without_secrets(image)
     with _new(path) as file:
         try:
             digest = cards.save(shown, path.parent)
@@ -49,7 +50,9 @@ def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
 
 @contextmanager
 def recorded_application(make: CardFactory, path: Path) -> Iterator[Recorded]:
-    """A card of somebody's own which is recorded into a new file. Raises as `recorded`."""
+    """A card of the user's own that is recorded into a new file. Raises Failure as `recorded`
+    does.
+    """
     with _new(path) as file:
         yield _recording(file, make, make, None)
 
@@ -69,8 +72,8 @@ def _new(path: Path) -> Iterator[TextIO]:
 def _recording(
     file: TextIO, make: CardFactory, make_shadow: CardFactory, digest: bytes | None
 ) -> Recorded:
-    """A card with its recorder. Its random bytes come from a seed in the trace: whoever reads that
-    knows them, so a card is recorded for tests and not in use.
+    """A card with its recorder. Its random bytes come from a seed in the trace and are therefore
+    not secret: record cards for tests only.
     """
     seed = os.urandom(SEED_BYTES)
 

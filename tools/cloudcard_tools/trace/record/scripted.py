@@ -1,6 +1,6 @@
-"""Records a card in any PC/SC reader by a script of commands.
+"""Records a card in any PC/SC reader, which answers a script of commands.
 
-What such a card asks nobody sees: a trace recorded so has no key requests.
+The key requests of such a card are not visible, so the trace has none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_LINE = 200_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of a script. `shown` has other passcodes in place of those from files."""
+    """A command of a script. `shown` has substitutes for the passcodes from files."""
 
     apdu: bytes
     shown: bytes
@@ -38,9 +38,9 @@ Line: TypeAlias = Command | Comment | Step | Power
 
 def parse(script: Iterable[str], passcodes: Mapping[str, bytes]) -> Iterator[tuple[int, Line]]:
     """The lines of a script with their numbers. Each is a command in hexadecimal digits, `= name of
-    a step`, `# comment` or `@ reset`. {pin} and {puk} in a command are a passcode.
+    a step`, `# comment` or `@ reset`. {pin} and {puk} in a command stand for passcodes.
 
-    Raises TraceError with the line's number.
+    Raises TraceError with the number of a wrong line.
     """
     for number, raw in enumerate(script, 1):
         try:
@@ -52,10 +52,10 @@ def parse(script: Iterable[str], passcodes: Mapping[str, bytes]) -> Iterator[tup
 
 
 def record(lines: Iterable[tuple[int, Line]], reader: Reader, name: str) -> Iterator[str]:
-    """The lines of a trace of what a card says to a script.
+    """The lines of a trace of a card that answers a script.
 
-    Raises TraceError where the card refuses a passcode from a file, so that no script spends the
-    tries of a card by giving it again; PcscError where the card has gone.
+    Raises TraceError if the card refuses a passcode from a file, so that a script does not spend
+    the card's tries by giving it again; PcscError if the card was removed.
     """
     yield HEADER
     yield write(Comment(f"recorded at {name}, ATR {reader.atr.hex()}"))
@@ -91,7 +91,7 @@ def _line(text: str, passcodes: Mapping[str, bytes]) -> Line | None:
         return line if isinstance(line, Comment | Step) else None
     text = "".join(text.removeprefix(">").split())
     shown = {name: secrets.passcode(value) for name, value in passcodes.items()}
-    # The one to show first: what is wrong with a line is told with that.
+    # The command with substitutes is parsed first, because an error message quotes it.
     hidden = from_hex(_filled(text, shown))
     return Command(from_hex(_filled(text, passcodes)), hidden)
 

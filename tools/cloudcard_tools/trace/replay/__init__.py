@@ -1,1 +1,1 @@
-"""`cloudcard trace replay`: a trace told to a card once more."""
+"""`cloudcard trace replay`: sends the commands of a trace to a card again."""

@@ -1,4 +1,4 @@
-"""Whether two cards, or one card twice, answer alike: what may differ is verified or masked."""
+"""Whether two responses to a command agree: values that can differ are verified or masked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ PublicKey: TypeAlias = PublicKeyTypes | None
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A whole command, its parts joined, and two whole responses to it, with their status words."""
+    """A command with its parts joined, and two complete responses to it, with their status
+    words.
+    """
 
     command: Command
     expected: bytes
@@ -33,8 +35,8 @@ class Exchange:
 
     @property
     def status_agrees(self) -> bool:
-        """Whether the status words are the same; tries left are counted by each card for itself,
-        and how much is left to fetch depends on how much there is.
+        """Whether the status words agree. The number of tries left can differ between cards, and so
+        can the number of bytes left to fetch.
         """
         expected, actual = (int.from_bytes(each[-2:]) for each in (self.expected, self.actual))
         tries = expected & 0xFFF0 == actual & 0xFFF0 == TRIES_LEFT
@@ -42,9 +44,9 @@ class Exchange:
 
 
 def agrees(exchange: Exchange, public_key: PublicKey, *, other_card: bool) -> bool:
-    """Whether the actual response is as good as the expected one. `public_key` is that of the
-    card's key which the command names, if its certificate tells. What the data objects of another
-    card hold is not compared.
+    """Whether the actual response agrees with the expected one. `public_key` belongs to the key
+    that the command names, if it is known. The contents of another card's data objects are not
+    compared.
     """
     if not exchange.status_agrees:
         return False
@@ -57,7 +59,9 @@ def agrees(exchange: Exchange, public_key: PublicKey, *, other_card: bool) -> bo
 
 
 def is_signature(exchange: Exchange) -> bool:
-    """Whether the card has signed what the command gave; or deciphered it, which verifies too."""
+    """Whether the response is a signature of the command's data, or the result of deciphering it,
+    which verifies in the same way.
+    """
     command = exchange.command
     if command.ins != Ins.GENERAL_AUTHENTICATE or command.p2 not in CERTIFICATE_OF_KEY:
         return False
@@ -66,8 +70,8 @@ def is_signature(exchange: Exchange) -> bool:
 
 
 def verifies(key: PublicKeyTypes, data: bytes, signature: bytes) -> bool:
-    """Whether a signature is one of `data`, which the command gave: a padded block for RSA, a
-    digest for ECDSA, the message for EdDSA.
+    """Whether a signature verifies over `data` of the command: a padded block for RSA, a digest for
+    ECDSA, the message for EdDSA.
     """
     try:
         match key:
@@ -91,8 +95,8 @@ def verifies(key: PublicKeyTypes, data: bytes, signature: bytes) -> bool:
 
 
 def _authentication(exchange: Exchange, public_key: PublicKey) -> bool:
-    """Signatures are verified; challenges, witnesses and secrets are random, or left out of the
-    trace: their lengths are compared.
+    """Whether two responses to GENERAL AUTHENTICATE agree. Signatures are verified. Only the
+    lengths of challenges, witnesses and secrets are compared: they are random, or not in the trace.
     """
     expected, actual = _template(exchange.expected[:-2]), _template(exchange.actual[:-2])
     asked = _template(exchange.command.data)
@@ -107,7 +111,7 @@ def _authentication(exchange: Exchange, public_key: PublicKey) -> bool:
 
 
 def _new_key(exchange: Exchange, _: PublicKey) -> bool:
-    """A key that was made is another one each time."""
+    """Whether two responses hold new keys of the same kind; the keys themselves always differ."""
     try:
         expected, actual = (
             [tag for tag, _ in tlv.decode(each[:-2])]

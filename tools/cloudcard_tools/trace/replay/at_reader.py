@@ -1,7 +1,8 @@
-"""Replays a trace at a card in any PC/SC reader.
+"""Replays a trace with a card in any PC/SC reader.
 
-What such a card asks nobody sees: key requests and results of a trace are passed over. Only what is
-known to read is sent, unless the terms say otherwise: traces come from other people and cards.
+The key requests of such a card are not visible, so those in the trace are skipped. Traces can come
+from other people and other cards: only commands that are known to read are sent, unless the terms
+allow more.
 """
 
 from __future__ import annotations
@@ -51,18 +52,18 @@ READING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a trace is told to a card in a reader."""
+    """How a trace is replayed with a card in a reader."""
 
     passcodes: Passcodes
-    writes: bool = False  # send what may change the card or cost tries, too
-    other_card: bool = False  # it is not the one that was recorded: its data may differ
-    images: Path | None = None  # a folder of card images, beside those where the trace is
+    writes: bool = False  # also send commands that can change the card or cost tries
+    other_card: bool = False  # the card is not the recorded one: its data can differ
+    images: Path | None = None  # a folder of card images, in addition to the trace's own
 
 
 def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
-    """Tell a card the commands of a trace, and compare what it says; see `agreement`.
+    """Send a card the commands of a trace, and compare its responses as in `agreement`.
 
-    Raises PcscError where the card or its reader has gone.
+    Raises PcscError if the card or its reader is gone.
     """
     differences: list[Difference] = []
     step = problem = ""
@@ -92,7 +93,7 @@ def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A command and what the trace says was answered, from one line of the trace."""
+    """A command and the recorded response to it."""
 
     number: int
     apdu: bytes
@@ -100,7 +101,7 @@ class Sending:
 
     @property
     def instruction(self) -> int:
-        """Its second byte; -1 where there is none."""
+        """The second byte of the command; -1 if there is none."""
         return self.apdu[1] if len(self.apdu) > 1 else -1
 
 
@@ -108,7 +109,7 @@ Group: TypeAlias = "list[Sending]"  # parts of a chain, the command, GET RESPONS
 
 
 def groups(lines: Iterable[tuple[int, Line]]) -> Iterator[Group | Line]:
-    """What is told to a card, whole commands with their responses together."""
+    """The commands for the card, grouped into complete commands with their complete responses."""
     sent: bytes | None = None
     group: Group = []
     for number, line in lines:
@@ -133,7 +134,7 @@ def groups(lines: Iterable[tuple[int, Line]]) -> Iterator[Group | Line]:
 
 
 class Telling:
-    """One trace, told to a card. `keys` verify what the card signs."""
+    """The replay of one trace. `keys` verify the card's signatures."""
 
     def __init__(
         self, reader: Reader, terms: Terms, keys: MutableMapping[int, PublicKeyTypes]
@@ -145,7 +146,7 @@ class Telling:
         self.step = ""
 
     def run(self, lines: Iterable[tuple[int, Line]]) -> Iterator[Difference]:
-        """All differences, in order."""
+        """Replay the trace. Yields all differences, in order."""
         self._reader.reset()
         for what in groups(lines):
             match what:
@@ -192,7 +193,7 @@ class Telling:
             yield Difference(number, Received(expected), Received(actual), last.apdu)
 
     def _given(self, sending: Sending) -> bytes | None:
-        """The command with the card's own passcode, where the trace says that one was right."""
+        """The command with the card's own passcode, if the recorded passcode was right."""
         if sending.instruction not in TAKES_PASSCODES or sending.expected != OK:
             return None
         if sending.instruction != Ins.VERIFY and not self._terms.writes:
@@ -203,22 +204,22 @@ class Telling:
             raise TraceError(f"line {sending.number}: {error}") from None
 
     def _leaves_out(self, group: Group, given: bytes | None, *, in_parts: bool) -> bool:
-        """Whether a command is not sent: it may change the card or cost tries, or the trace does
-        not have what the card would take.
+        """Whether a command is left out: it could change the card or cost tries, or the trace does
+        not hold the values that the card would accept.
         """
         if any(is_secured(each.apdu) for each in group):
-            return True  # the session keys of a trace are no card's
+            return True  # the recorded session keys fit no card
         command = _parsed(group[0].apdu)
         takes = command.ins in TAKES_PASSCODES and any(_parsed(each.apdu).data for each in group)
         if takes and group[0].expected == OK and (given is None or in_parts):
-            return True  # the card's passcode has no place in it
+            return True  # the card's passcode cannot be put into it
         if self._terms.writes:
             return False
         wrong = takes and given is None
         return wrong or command.ins not in READING or _answers_challenge(group)
 
     def _see_passcode(self, sending: Sending, actual: bytes) -> None:
-        """Raises TraceError where the card has refused its own passcode."""
+        """Raise TraceError if the card has refused its own passcode."""
         if is_refused(actual):
             self._terms.passcodes.refused = True
             raise TraceError(
@@ -240,7 +241,7 @@ class Telling:
         return True
 
     def _learn(self, command: Command, answer: bytes) -> None:
-        """The card has another key now."""
+        """Remember the card's new key."""
         match command.ins:
             case Ins.GENERATE_ASYMMETRIC_KEY_PAIR:
                 self._keys.pop(command.p2, None)
@@ -254,8 +255,8 @@ class Telling:
                 self._keys.clear()
 
     def _whole_response(self, apdu: bytes, fetches: Group, expected: bytes) -> bytes:
-        """What the card says, fetched as far as the trace fetched it, or further if the card takes
-        more pieces for the same.
+        """The card's response, fetched as far as in the trace, or further if the card sends it in
+        more pieces.
         """
         responses = [self._send(apdu)]
         for piece in fetches:
@@ -273,8 +274,8 @@ class Telling:
 
 
 def public_keys(path: Path, reader: Reader, terms: Terms) -> MutableMapping[int, PublicKeyTypes]:
-    """The keys that verify what is signed in a trace: those of the card that was recorded; where
-    they are not known, or it is another card, those of the certificates on the card in the reader.
+    """The keys that verify the signatures of a trace: the recorded card's. If those are not known,
+    or for another card, they come from the certificates on the card in the reader.
 
     Raises TraceError.
     """
@@ -282,13 +283,13 @@ def public_keys(path: Path, reader: Reader, terms: Terms) -> MutableMapping[int,
         used, image = _used(read_all(texts(file)))
     keys = dict(certified_keys(reader, used))
     if image is not None and not terms.other_card:
-        with suppress(TraceError):  # the image is needed to replay without a reader
+        with suppress(TraceError):  # with a reader, the image is optional
             keys |= card_keys.of_image(cards.find(image.sha256, path, terms.images))
     return keys
 
 
 def certified_keys(reader: Reader, key_refs: Iterable[int]) -> Mapping[int, PublicKeyTypes]:
-    """The public keys of the certificates on a card, as far as there are any."""
+    """The public keys in the certificates of a card, as far as there are any."""
     reader.transmit(SELECT_PIV)
     found = {}
     for key_ref in sorted(set(key_refs) & CERTIFICATE_OF_KEY.keys()):
@@ -301,7 +302,7 @@ def certified_keys(reader: Reader, key_refs: Iterable[int]) -> Mapping[int, Publ
 
 
 def _used(lines: Iterable[tuple[int, Line]]) -> tuple[set[int], Image | None]:
-    """The key references that a trace uses, and the card that it names."""
+    """The key references that a trace uses, and the card image that it names."""
     used, image = set(), None
     for _, line in lines:
         match line:
@@ -313,8 +314,9 @@ def _used(lines: Iterable[tuple[int, Line]]) -> tuple[set[int], Image | None]:
 
 
 def _answers_challenge(group: Group) -> bool:
-    """Whether somebody proves to know the management key: the card's challenge is another one than
-    the recorded one, so that it is a wrong answer, which some cards count.
+    """Whether the command answers the card's challenge to prove knowledge of the management key.
+    The card's challenge differs from the recorded one, so the answer would be wrong, and some cards
+    count wrong answers.
     """
     command = _parsed(group[0].apdu)
     if command.ins != Ins.GENERAL_AUTHENTICATE or command.p2 != KeyRef.MANAGEMENT:
@@ -336,7 +338,7 @@ def _mechanism(data: bytes) -> int:
 
 
 def _goes_on(before: Sending, sending: Sending) -> bool:
-    """Whether a command belongs to the one before it."""
+    """Whether a command continues the one before it."""
     if sending.instruction == commands.Ins.GET_RESPONSE:
         return has_more(before.expected)
     chained = before.apdu[0] & CHAINED and before.instruction == sending.instruction
@@ -344,7 +346,7 @@ def _goes_on(before: Sending, sending: Sending) -> bool:
 
 
 def _parsed(apdu: bytes) -> Command:
-    """A command; its header alone where its lengths are wrong, and zeros where there is none."""
+    """A parsed command: only its header if its lengths are wrong, zeros if there is no header."""
     with suppress(CardError):
         return Command.parse(apdu)
     with suppress(CardError):

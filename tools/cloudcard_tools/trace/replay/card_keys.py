@@ -1,5 +1,5 @@
-"""The public keys of a card, by which its signatures are verified: from an image, a certificate, or
-the card's answer when a key is made.
+"""The public keys of a card, which verify its signatures. They come from an image, from a
+certificate, or from the card's response when a key is made.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ CURVES: Mapping[int, ec.EllipticCurve] = {
     Algorithm.ECC_P384: ec.SECP384R1(),
 }
 COMPRESSED = b"\x01"
-LARGEST_CERTIFICATE = 64 * 1024  # bytes, also of a compressed one
+LARGEST_CERTIFICATE = 64 * 1024  # bytes, also after decompression
 
 
 def of_image(image: CardImage) -> Mapping[int, PublicKeyTypes]:
-    """By key reference, the keys that can sign."""
+    """The keys of an image that can sign, by key reference."""
     made = {ref: of_template(key.algorithm, key.public) for ref, key in image.keys.items()}
     return {key_ref: key for key_ref, key in made.items() if key is not None}
 
 
 def of_answer(algorithm: int, data: bytes) -> PublicKeyTypes | None:
-    """What GENERATE ASYMMETRIC KEY PAIR says of the new key."""
+    """The new key in a response to GENERATE ASYMMETRIC KEY PAIR."""
     try:
         return of_template(algorithm, tlv.decode_one(Tag.PUBLIC_KEY, data))
     except tlv.TlvError:
@@ -41,7 +41,7 @@ def of_answer(algorithm: int, data: bytes) -> PublicKeyTypes | None:
 
 
 def of_template(algorithm: int, template: bytes) -> PublicKeyTypes | None:
-    """What stands in a 7F49; None for what is no key that signs."""
+    """The key in template 7F49; None if it cannot sign."""
     try:
         parts = dict(tlv.decode(template))
         if algorithm in MODULUS_BYTES:
@@ -61,7 +61,7 @@ def of_template(algorithm: int, template: bytes) -> PublicKeyTypes | None:
 
 
 def of_certificate(contents: bytes) -> PublicKeyTypes | None:
-    """From a certificate object, as GET DATA returns it; None where that has none to read."""
+    """The key in a certificate object, as GET DATA returns it; None if there is no readable one."""
     try:
         objects = dict(tlv.decode(tlv.decode_one(Tag.DATA, contents)))
         certificate = objects[CertificateTag.CERTIFICATE]

@@ -1,4 +1,4 @@
-"""Where the card images of traces are: files named by their digest, beside the traces."""
+"""The card images of traces: files beside the traces, named by their digest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGEST = 4 * 1024 * 1024  # bytes
 
 
 def save(image: CardImage, folder: Path) -> bytes:
-    """Write an image where traces in `folder` find it; returns its digest."""
+    """Write an image where the traces in `folder` find it. Returns its digest."""
     encoded = image_file.encode(image)
     digest = image_file.digest(encoded)
     path = folder / FOLDER / f"{digest.hex()}.json"
@@ -27,7 +27,7 @@ def save(image: CardImage, folder: Path) -> bytes:
 
 
 def find(digest: bytes, trace: Path, folder: Path | None = None) -> CardImage:
-    """The image that a trace names; raises TraceError where it is not, or is another."""
+    """The image that a trace names. Raises TraceError if it is missing or has changed."""
     name = f"{digest.hex()}.json"
     for place in _places(trace, folder):
         path = place / name

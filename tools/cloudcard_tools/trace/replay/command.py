@@ -20,8 +20,8 @@ from cloudcard_tools.trace.replay.passcodes import Passcodes, read
 from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, replay
 from cloudcard_tools.trace.replay.report import report
 
-NOT_TOLD = "not told to the card, which has refused a passcode before"
-MANY = 20  # files, from which on a bar shows how far it is
+NOT_TOLD = "not sent to the card, which has refused a passcode before"
+MANY = 20  # files; from this number on, a progress bar is shown
 
 
 @click.command(
@@ -30,7 +30,7 @@ MANY = 20  # files, from which on a bar shows how far it is
 Examples:
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
-  cloudcard trace replay tests/traces --bless       take what the card says now as right
+  cloudcard trace replay tests/traces --bless       accept the card's present answers
   cloudcard trace replay hello.trace --application hello_card:new_card
   cloudcard trace replay login.trace --reader Yubico --other-card --pin-file pin.txt
 """,
@@ -39,24 +39,26 @@ Examples:
 @click.option(
     "--cards",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of card images; else the folder `cards` beside each trace.",
+    help="Folder of card images. Default: the folder `cards` beside each trace.",
 )
 @application_option
-@click.option("--bless", "blesses", is_flag=True, help="Show what differs, then write it down.")
+@click.option(
+    "--bless", "blesses", is_flag=True, help="Show what differs, then write it to the traces."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="How many processes replay at once.",
+    help="How many processes replay in parallel.",
 )
 @click.option(
     "--junit",
     "junit_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write JUnit XML to this file too.",
+    help="Also write JUnit XML to this file.",
 )
-@click.option("--reader", help="Tell them to the card in this PC/SC reader; part of its name does.")
+@click.option("--reader", help="Use the card in this PC/SC reader; a part of its name is enough.")
 @passcode_options
 @click.option(
     "--writes",
@@ -66,7 +68,7 @@ Examples:
 @click.option(
     "--other-card",
     is_flag=True,
-    help="With --reader: it is not the card that was recorded; its data objects may differ.",
+    help="With --reader: the card is not the recorded one; its data objects can differ.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
@@ -85,13 +87,13 @@ def replay_command(
     other_card: bool,
     as_json: bool,
 ) -> None:
-    """Tell the card the traces once more, and compare every answer.
+    """Send the commands of traces to the card again, and compare every response.
 
-    PATHS are traces, or folders of them. The card is one in this process, made from the image that
-    a trace names, and has to answer byte for byte the same. With --reader it is a real one: then
-    signatures are verified, and random numbers and tries left may differ.
+    PATHS are traces, or folders of them. The card runs in this process, is made from the image that
+    a trace names, and has to answer byte for byte the same. With --reader it is a real card: then
+    signatures are verified, and random numbers and tries left can differ.
 
-    Exit status: 0 all the same, 1 something differs or cannot be read, 2 wrong usage.
+    Exit status: 0 no difference, 1 something differs or cannot be read, 2 wrong usage.
     """
     files = list(_files(paths))
     if reader is None:
@@ -121,11 +123,12 @@ def replay_command(
 def _replay_all(
     files: Sequence[Path], cards: Path | None, application: str | None, jobs: int
 ) -> list[Outcome]:
-    """Replay the files, in their order."""
+    """Replay the files in order."""
     one = partial(replay, folder=cards, application=application)
     if jobs == 1 or len(files) < 2:
         return list(_with_bar(map(one, files), len(files)))
-    from concurrent.futures import ProcessPoolExecutor  # 20 ms that one process does not need
+    # Imported late, because it takes 20 ms.
+    from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(min(jobs, len(files))) as pool:
         return list(_with_bar(pool.map(one, files), len(files)))
@@ -140,14 +143,16 @@ def _replay_at(
     writes: bool,
     other_card: bool,
 ) -> list[Outcome]:
-    """Replay files, one after the other, at the card in a reader. Raises Failure."""
+    """Replay files one after the other with the card in a reader. Raises Failure if it is
+    missing.
+    """
     from cloudcard_tools.trace.replay import at_reader
 
     try:
         pin, puk = (None if path is None else read(path) for path in (pin_file, puk_file))
     except TraceError as error:
         raise Failure(str(error)) from None
-    # One for all files: what a trace changes stays changed, and what was refused stays wrong.
+    # Shared by all files: what one trace changes stays changed, and a refused passcode stays wrong.
     terms = at_reader.Terms(Passcodes(pin, puk), writes, other_card, images)
     with connected(reader) as (_, card):
         return [
@@ -159,7 +164,7 @@ def _replay_at(
 
 
 def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
-    """The outcomes; a bar shows how many, where somebody looks and it takes a while."""
+    """The outcomes. A terminal shows a progress bar if there are many files."""
     if count < MANY or not sys.stderr.isatty():
         yield from outcomes
         return
@@ -168,7 +173,9 @@ def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
 
 
 def _bless(outcomes: Sequence[Outcome], cards: Path | None, application: str | None) -> None:
-    """Write down what the card says now, where it differs. Raises Failure where it cannot be."""
+    """Write the card's present answers into the traces that differ. Raises Failure if one cannot be
+    replayed.
+    """
     unusable = [each for each in outcomes if each.problem]
     if unusable:
         raise Failure(f"nothing was written: {unusable[0].path}: {unusable[0].problem}")

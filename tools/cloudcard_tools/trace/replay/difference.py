@@ -1,4 +1,4 @@
-"""A difference between a trace and a card, as people read it: decoded, and marked."""
+"""A difference between a trace and a card, decoded and marked for people."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from card_os.trace.replay import Difference
 from cloudcard_tools.trace.explain import key_words, words
 from cloudcard_tools.trace.explain.data_objects import DataObject, count, octets, row, rows
 
-MOST_TEXT = 120  # characters of a line that is shown as it is in the trace
+MOST_TEXT = 120  # characters that are shown of a trace's line
 AROUND = 8  # bytes on each side of the first that differs
 INDENT = " " * 12
 
-Row: TypeAlias = "tuple[int, DataObject]"  # how deep, and what
+Row: TypeAlias = "tuple[int, DataObject]"  # depth and object
 
 
 def told(difference: Difference) -> Iterator[str]:
-    """The command, what was expected, and what came."""
+    """The command, the expected line and the actual line."""
     command = difference.command
     yield f"  command   {words.command(command)}"
     match difference.expected, difference.actual:
@@ -55,7 +55,7 @@ def _responses(command: bytes, expected: bytes, actual: bytes) -> Iterator[str]:
         if len(actual) > 2:
             yield f"{INDENT}the same data"
         return
-    if there and here:  # the rest has just been read
+    if there and here:  # the remaining lines are the same
         yield from (_row(*trees[1][at], mark="!") for at in sorted(there))
     else:
         yield from _data(trees[1], there, actual)
@@ -73,7 +73,7 @@ def _tree(command: bytes, apdu: bytes) -> Sequence[Row]:
 
 
 def _data(tree: Sequence[Row], marked: set[int], apdu: bytes) -> Iterator[str]:
-    """The data objects of a response; its bytes where there are none."""
+    """The data objects of a response; its bytes if there are none."""
     for at, (depth, each) in enumerate(tree):
         yield _row(depth, each, mark="!" if at in marked else " ")
     if not tree and len(apdu) > 2:
@@ -85,7 +85,9 @@ def _row(depth: int, each: DataObject, mark: str) -> str:
 
 
 def _unlike(here: Sequence[Row], there: Sequence[Row]) -> tuple[set[int], set[int]]:
-    """Which rows of two trees are not in the other: what holds others counts by its own line."""
+    """The rows of two trees that the other one lacks. A row with others inside counts by its own
+    line.
+    """
     keys = tuple([_key(depth, each) for depth, each in tree] for tree in (here, there))
     unlike: tuple[set[int], set[int]] = set(), set()
     for kind, a, b, c, d in SequenceMatcher(a=keys[0], b=keys[1], autojunk=False).get_opcodes():

@@ -1,4 +1,4 @@
-"""Outcomes as JUnit XML, which every CI shows."""
+"""Outcomes as JUnit XML, which every CI system can show."""
 
 from __future__ import annotations
 

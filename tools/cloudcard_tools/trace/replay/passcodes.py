@@ -1,4 +1,6 @@
-"""Passcodes for a card in a reader: a trace has others in their place, so they come from files."""
+"""Passcodes for a card in a reader. They come from files, because a trace has others in their
+place.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,11 @@ OK = int(SW.OK).to_bytes(2)
 TAKES_PASSCODES = frozenset({Ins.VERIFY, Ins.CHANGE_REFERENCE_DATA, Ins.RESET_RETRY_COUNTER})
 REFUSED = frozenset(
     {0x6300, SW.SECURITY_STATUS_NOT_SATISFIED, SW.AUTHENTICATION_METHOD_BLOCKED}
-)  # of a passcode, beside 63CX
+)  # answers to a refused passcode, besides 63CX
 
 
 def read(path: Path) -> bytes:
-    """The passcode in a file, padded as commands have it. Raises TraceError."""
+    """The passcode in a file, padded as in commands. Raises TraceError if there is none."""
     try:
         with path.open("rb") as file:
             text = file.read(1024).strip()
@@ -31,16 +33,16 @@ def read(path: Path) -> bytes:
 
 
 def is_refused(response: bytes) -> bool:
-    """Whether a response says that the passcode was wrong, or is blocked."""
+    """Whether a response says that the passcode was wrong or is blocked."""
     sw = int.from_bytes(response[-2:])
     return sw in REFUSED or sw & 0xFFF0 == 0x63C0
 
 
 class Passcodes:
-    """The passcodes of the card, as far as they are known. A trace that changes one makes it the
-    one in the trace.
+    """The card's passcodes, as far as they are known. After a trace has changed one, it is the one
+    in the trace.
 
-    Once the card has refused one, `refused` says so: who goes on spends the tries that are left.
+    `refused` is set once the card has refused one: to continue would spend the remaining tries.
     """
 
     def __init__(self, pin: bytes | None, puk: bytes | None) -> None:
@@ -48,8 +50,8 @@ class Passcodes:
         self.refused = False
 
     def put_into(self, apdu: bytes) -> bytes | None:
-        """The command with the card's passcode in place of the first one that it gives; None if it
-        gives none as it should: in one part, of the usual length, of the PIN or PUK.
+        """The command with the card's passcode in place of the first passcode in it. None if the
+        command does not hold a PIN or PUK in one part and of the usual length.
 
         Raises TraceError for a passcode that is not known.
         """
@@ -64,7 +66,9 @@ class Passcodes:
         return apdu[:start] + self._passcode(key_ref) + apdu[start + PASSCODE_BYTES :]
 
     def accepted(self, apdu: bytes) -> None:
-        """The card has taken this command of the trace: a new passcode in it is the card's now."""
+        """Note that the card has accepted a command: a new passcode in it is the card's from now
+        on.
+        """
         command = Command.parse(apdu)
         if command.ins in (Ins.CHANGE_REFERENCE_DATA, Ins.RESET_RETRY_COUNTER):
             self._known[command.p2] = command.data[PASSCODE_BYTES:]
@@ -81,7 +85,7 @@ class Passcodes:
 
 
 def _given(command: Command) -> int | None:
-    """Which passcode a command gives first."""
+    """The key reference of the first passcode in a command."""
     if command.is_chained or command.p1 != 0:
         return None
     match command.ins, command.p2, len(command.data) // PASSCODE_BYTES:

@@ -25,22 +25,22 @@ from card_os.trace.words import TraceError
 from cloudcard_tools.shared.application import card_factory
 from cloudcard_tools.trace.replay import cards
 
-SUFFIX = ".trace"  # of a trace's file
-MOST_DIFFERENCES = 100  # of one file; what follows the first is often its consequence
+SUFFIX = ".trace"  # of a trace's file name
+MOST_DIFFERENCES = 100  # of one file; later ones often follow from the first
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one file. `problem` says why it could not be replayed to its end."""
+    """The outcome of one file. `problem` says why it could not be replayed to its end."""
 
     path: Path
     commands: int
     differences: tuple[Difference, ...]
     seconds: float = 0.0
-    step: str = ""  # in which the first difference is
+    step: str = ""  # the one with the first difference
     problem: str = ""
-    left_out: int = 0  # commands that were not told to a card in a reader
-    unverified: int = 0  # signatures of such a card for which no public key was known
+    left_out: int = 0  # commands that were not sent to a card in a reader
+    unverified: int = 0  # signatures of such a card whose public key is not known
 
     @property
     def passed(self) -> bool:
@@ -49,7 +49,7 @@ class Outcome:
 
 
 class _Watched:
-    """The lines of a trace as they go by."""
+    """Passes the lines of a trace on, and remembers what the outcome needs."""
 
     def __init__(self) -> None:
         self.commands = 0
@@ -66,8 +66,8 @@ class _Watched:
 
 
 def replay(path: Path, folder: Path | None = None, application: str | None = None) -> Outcome:
-    """Replay a file; card images are looked for beside it, and in `folder`. A card that was made by
-    an `application` (MODULE:FACTORY) has none.
+    """Replay a file. Card images are looked for beside it, and in `folder`. A card that an
+    `application` (MODULE:FACTORY) makes has no image.
     """
     begun = perf_counter()
     watched = _Watched()
@@ -91,7 +91,9 @@ def replay(path: Path, folder: Path | None = None, application: str | None = Non
 
 
 def bless(path: Path, folder: Path | None = None, application: str | None = None) -> None:
-    """Write the trace anew, with what the card says now. Raises TraceError where it cannot be."""
+    """Rewrite the trace with the card's present answers. Raises TraceError if it cannot be
+    replayed.
+    """
     draft = path.with_name(path.name + ".new")
     try:
         with opened(path) as file, draft.open("x", encoding="ascii", newline="\n") as new:
@@ -111,14 +113,14 @@ def bless(path: Path, folder: Path | None = None, application: str | None = None
 
 
 def opened(path: Path) -> TextIO:
-    """The file of a trace: what is not ASCII comes to the reader of lines, who refuses it. Raises
-    OSError.
+    """Open the file of a trace. Characters that are not ASCII are passed on to the parser, which
+    refuses them. Raises OSError.
     """
     return path.open(encoding="ascii", errors="surrogateescape", newline="\n")
 
 
 def texts(file: TextIO) -> Iterator[str]:
-    """The lines of a file; of one that is too long no more than shows it, whatever its length."""
+    """The lines of a file. A line that is too long is read only as far as needed to see that."""
     return iter(lambda: file.readline(LONGEST_LINE + len("\r\n") + 1), "")
 
 
@@ -133,7 +135,9 @@ def _made(application: str) -> tuple[Card, SeededRandom]:
 
 
 def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
-    """The lines up to the one that names the card; raises TraceError where none does in time."""
+    """The lines up to the one that names the card. Raises TraceError if a command comes
+    before it.
+    """
     for number, line in lines:
         yield line
         if isinstance(line, Image):

@@ -1,4 +1,4 @@
-"""What people read of a replay: the first difference, decoded."""
+"""The report of a replay for people: the first difference, decoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cloudcard_tools.trace.replay.replaying import Outcome
 
 
 def report(outcome: Outcome) -> Iterator[str]:
-    """What people read of one file: the first difference, decoded."""
+    """The report on one file: the first difference, decoded."""
     if outcome.passed:
         yield f"same     {outcome.path} ({outcome.commands} commands)"
         return

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AdministrationServiceStub:
-    """AdministrationService serves enrolled workstations, for cards whose profile has a management key. Whoever shows to
-    know that key administers the card. No call is repeated by the workstation: the application repeats its command.
+    """AdministrationService serves enrolled workstations, for cards whose profile has a management key. Anybody who proves
+    knowledge of that key can administer the card. The workstation repeats no call: the application repeats its command.
     """
 
     def __init__(self, channel):
@@ -89,75 +89,76 @@ class AdministrationServiceStub:
 
 
 class AdministrationServiceServicer:
-    """AdministrationService serves enrolled workstations, for cards whose profile has a management key. Whoever shows to
-    know that key administers the card. No call is repeated by the workstation: the application repeats its command.
+    """AdministrationService serves enrolled workstations, for cards whose profile has a management key. Anybody who proves
+    knowledge of that key can administer the card. The workstation repeats no call: the application repeats its command.
     """
 
     def RequestChallenge(self, request, context):
-        """RequestChallenge makes a challenge for this card and workstation, in place of the one before.
+        """RequestChallenge makes a challenge for this card and workstation, which replaces the previous one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AnswerChallenge(self, request, context):
-        """AnswerChallenge spends the challenge, right or wrong. PERMISSION_DENIED for a wrong answer.
+        """AnswerChallenge spends the challenge, whether the answer is right or wrong. PERMISSION_DENIED if it is wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WriteObject(self, request, context):
-        """WriteObject replaces a data object. RESOURCE_EXHAUSTED where it is too large.
+        """WriteObject replaces a data object. RESOURCE_EXHAUSTED if it is too large.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GenerateKey(self, request, context):
-        """GenerateKey makes a key pair in place of the one before.
+        """GenerateKey makes a key pair, which replaces the previous one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportKey(self, request, context):
-        """ImportKey takes a private key made elsewhere. Only where the card has the extensions.
+        """ImportKey stores a private key that was made elsewhere. Only for cards with the extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MoveKey(self, request, context):
-        """MoveKey moves a key to another reference, or erases it. Only where the card has the extensions.
+        """MoveKey moves a key to another reference, or erases it. Only for cards with the extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetManagementKey(self, request, context):
-        """SetManagementKey replaces the management key. Only where the card has the extensions.
+        """SetManagementKey replaces the management key. Only for cards with the extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetTries(self, request, context):
-        """SetTries sets the tries of PIN and PUK, and both to their factory values. Only where the card has the extensions.
+        """SetTries sets the tries of PIN and PUK, and resets both to their factory values. Only for cards with the
+        extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResetCard(self, request, context):
-        """ResetCard erases keys and objects; PIN and PUK must be blocked. Only where the card has the extensions.
+        """ResetCard erases keys and objects; PIN and PUK must be blocked. Only for cards with the extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AttestKey(self, request, context):
-        """AttestKey certifies that the keystore made a key. Only where the card has the extensions.
+        """AttestKey certifies that the keystore made a key. Only for cards with the extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,8 +226,8 @@ def add_AdministrationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdministrationService:
-    """AdministrationService serves enrolled workstations, for cards whose profile has a management key. Whoever shows to
-    know that key administers the card. No call is repeated by the workstation: the application repeats its command.
+    """AdministrationService serves enrolled workstations, for cards whose profile has a management key. Anybody who proves
+    knowledge of that key can administer the card. The workstation repeats no call: the application repeats its command.
     """
 
     @staticmethod

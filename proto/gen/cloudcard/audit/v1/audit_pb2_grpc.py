@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """AuditService is for auditors. Each call is itself an entry of the journal.
+    """AuditService serves enrolled auditors. Each call becomes an entry of the journal itself.
     """
 
     def __init__(self, channel):
@@ -68,18 +68,18 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """AuditService is for auditors. Each call is itself an entry of the journal.
+    """AuditService serves enrolled auditors. Each call becomes an entry of the journal itself.
     """
 
     def GetJournal(self, request, context):
-        """GetJournal tells which journal this is, by which key its checkpoints are signed, and how far they reach.
+        """GetJournal identifies the journal, the key that signs its checkpoints, and its newest checkpoint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchEntries(self, request, context):
-        """SearchEntries finds entries, the newest first.
+        """SearchEntries finds entries, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,7 +93,7 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCheckpoints(self, request, context):
-        """ListCheckpoints finds checkpoints, the smallest first.
+        """ListCheckpoints lists checkpoints, smallest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """AuditService is for auditors. Each call is itself an entry of the journal.
+    """AuditService serves enrolled auditors. Each call becomes an entry of the journal itself.
     """
 
     @staticmethod

@@ -82,14 +82,14 @@ class AuthenticatorServiceServicer:
     """
 
     def WatchRequests(self, request, context):
-        """WatchRequests sends every request that waits for the holder, now and as they come, and tells when one is closed.
+        """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRequest(self, request, context):
-        """GetRequest returns one request of the holder that waits.
+        """GetRequest returns one of the requests that wait for the holder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +103,7 @@ class AuthenticatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Decide(self, request, context):
-        """Decide hands in the holder's decision. Only the first one counts.
+        """Decide submits the holder's decision. Only the first decision counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +124,7 @@ class AuthenticatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndSession(self, request, context):
-        """EndSession closes a session of the holder's; harmless when it has ended.
+        """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EnrolmentServiceStub:
-    """EnrolmentService is served on a port of its own, without client certificates; its certificate is pinned by the token.
+    """EnrolmentService is served on a port of its own, without client certificates. The token pins the port's certificate.
     """
 
     def __init__(self, channel):
@@ -48,7 +48,7 @@ class EnrolmentServiceStub:
 
 
 class EnrolmentServiceServicer:
-    """EnrolmentService is served on a port of its own, without client certificates; its certificate is pinned by the token.
+    """EnrolmentService is served on a port of its own, without client certificates. The token pins the port's certificate.
     """
 
     def Enrol(self, request, context):
@@ -59,7 +59,7 @@ class EnrolmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPasskeyTerms(self, request, context):
-        """GetPasskeyTerms tells what a passkey of a device is to be made for. It spends nothing.
+        """GetPasskeyTerms returns the parameters for a device's passkey. It does not spend the token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EnrolmentService:
-    """EnrolmentService is served on a port of its own, without client certificates; its certificate is pinned by the token.
+    """EnrolmentService is served on a port of its own, without client certificates. The token pins the port's certificate.
     """
 
     @staticmethod

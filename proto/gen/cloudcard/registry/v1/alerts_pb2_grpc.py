@@ -59,7 +59,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcknowledgeAlert(self, request, context):
-        """AcknowledgeAlert says that somebody has seen to an alert; harmless when somebody has.
+        """AcknowledgeAlert records that somebody has dealt with an alert. It does nothing if the alert was acknowledged
+        before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -110,7 +110,7 @@ class CardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UnlockCard(self, request, context):
-        """UnlockCard restores the tries of a locked passcode; the passcode stays as it is.
+        """UnlockCard restores the tries of a locked passcode. The passcode itself stays the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

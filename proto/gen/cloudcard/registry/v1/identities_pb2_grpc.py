@@ -116,8 +116,8 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveWorkstation(self, request, context):
-        """RemoveWorkstation takes a workstation out of use for ever. What it asked for is withdrawn, its sessions end, and
-        passcodes given there count no longer.
+        """RemoveWorkstation takes a workstation out of use for ever. Its open requests are withdrawn, its sessions end, and
+        passcodes that were given there no longer count.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,8 +138,9 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveDevice(self, request, context):
-        """RemoveDevice takes a lost or replaced device out of use for ever. Its approvals that are not used yet are void; what
-        waits for its holder stays for the holder's other devices.
+        """RemoveDevice takes a lost or replaced device out of use for ever. Its unused approvals become void. Requests that
+        wait
+        for the holder stay with the holder's other devices.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,14 +161,14 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveOperator(self, request, context):
-        """RemoveOperator takes an operator's identity out of use for ever; the last operator's it does not.
+        """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateAuditor(self, request, context):
-        """CreateAuditor returns a one-time token to enrol somebody who reads the journal.
+        """CreateAuditor returns a one-time token to enrol one more auditor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,7 +62,7 @@ class OrganisationServiceServicer:
     """
 
     def CreateOrganisation(self, request, context):
-        """CreateOrganisation adds an organisation that cards are issued for.
+        """CreateOrganisation adds an organisation for which cards are issued.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,7 +76,7 @@ class OrganisationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetPolicy(self, request, context):
-        """SetPolicy puts a new version of a policy in force, at once; earlier versions are kept.
+        """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,10 +60,10 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.FromString,
                 _registered_method=True)
-        self.AgreeOnSession = channel.unary_unary(
-                '/cloudcard.workstation.v1.WorkstationService/AgreeOnSession',
-                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.SerializeToString,
-                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.FromString,
+        self.EstablishSessionKeys = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/EstablishSessionKeys',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysResponse.FromString,
                 _registered_method=True)
         self.CreateOperation = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/CreateOperation',
@@ -107,14 +107,14 @@ class WorkstationServiceServicer:
     """
 
     def GetCard(self, request, context):
-        """GetCard returns all of a card that is not secret. NOT_FOUND where no such card is in use.
+        """GetCard returns everything of a card that is not secret. NOT_FOUND if no such card is in use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPasscodeStatus(self, request, context):
-        """GetPasscodeStatus tells how many tries are left; it spends none.
+        """GetPasscodeStatus returns how many tries are left. It spends none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,15 +135,15 @@ class WorkstationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResetPasscode(self, request, context):
-        """ResetPasscode sets a new PIN by means of the PUK.
+        """ResetPasscode sets a new PIN, authorised by the PUK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AgreeOnSession(self, request, context):
-        """AgreeOnSession agrees on the secret of a secure messaging session with key 04. Nobody is asked: the key opens
-        nothing, it only shows that the card is the one of its certificate.
+    def EstablishSessionKeys(self, request, context):
+        """EstablishSessionKeys agrees, with key 04, on the secret of which the session keys of secure messaging are made.
+        Nobody is asked: the key opens nothing, it only shows that the card is the one of its certificate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,7 +151,7 @@ class WorkstationServiceServicer:
 
     def CreateOperation(self, request, context):
         """CreateOperation asks for one use of a private key. A repeated request_id returns the operation made before.
-        An older open operation of the same card at the same workstation is cancelled.
+        It cancels an older open operation of the same card at the same workstation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,29 +173,29 @@ class WorkstationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOperation(self, request, context):
-        """CancelOperation withdraws an operation that has no result yet; harmless when it has ended.
+        """CancelOperation withdraws an operation that has no result yet. It does nothing if the operation has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UseSession(self, request, context):
-        """UseSession uses the key of an open session, asking nobody. A repeated request_id with the same inputs returns the
-        results made before.
+        """UseSession uses the key of an open session without asking the holder. A repeated request_id with the same inputs
+        returns the results made before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndSession(self, request, context):
-        """EndSession closes a session, as when the card is taken out; harmless when it has ended.
+        """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Ping(self, request, context):
-        """Ping does nothing, and looks at nothing but the caller's TLS certificate: whether the keystore can be reached.
+        """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,10 +229,10 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ResetPasscodeResponse.SerializeToString,
             ),
-            'AgreeOnSession': grpc.unary_unary_rpc_method_handler(
-                    servicer.AgreeOnSession,
-                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.FromString,
-                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.SerializeToString,
+            'EstablishSessionKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstablishSessionKeys,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysResponse.SerializeToString,
             ),
             'CreateOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateOperation,
@@ -417,7 +417,7 @@ class WorkstationService:
             _registered_method=True)
 
     @staticmethod
-    def AgreeOnSession(request,
+    def EstablishSessionKeys(request,
             target,
             options=(),
             channel_credentials=None,
@@ -430,9 +430,9 @@ class WorkstationService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/cloudcard.workstation.v1.WorkstationService/AgreeOnSession',
-            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionRequest.SerializeToString,
-            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.AgreeOnSessionResponse.FromString,
+            '/cloudcard.workstation.v1.WorkstationService/EstablishSessionKeys',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EstablishSessionKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

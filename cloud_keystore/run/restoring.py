@@ -8,18 +8,17 @@ from datetime import datetime
 from sqlalchemy import Connection, MetaData, Table, delete, func, inspect, select, update
 from sqlalchemy.schema import CreateTable, DropTable
 
-from cloud_keystore.audit import journal
+from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
-from cloud_keystore.model.journal import Detail, Event, Kind
-from cloud_keystore.model.operations import Event as OperationEvent
-from cloud_keystore.model.operations import sources
+from cloud_keystore.model.actors import DATA_FOLDER
+from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.operations import Event, sources
 from cloud_keystore.storage import operations
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 
 _MARK = Table(RESTORING, MetaData())
 WHY = "restored from a backup"
-ACTOR = "operator of this computer"  # who may write the data folder; no identity of the registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +49,13 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     one gives them all back.
     """
     with database.write() as connection:
-        withdrawn = withdraw(connection, _open_operations(connection), now, ACTOR, WHY)
+        withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
         for operation_id in _open_operations(connection):  # their keys were in use
             operations.end_use(connection, operation_id, None, now)
         ended = [
             session_id
             for user_id in _holders_of_sessions(connection)
-            for session_id in end_sessions(connection, now, ACTOR, WHY, user_id=user_id)
+            for session_id in end_sessions(connection, now, DATA_FOLDER, WHY, user_id=user_id)
         ]
         for table in (t.passcode_proof, t.management_challenge, t.administrator_proof):
             connection.execute(delete(table))
@@ -69,7 +68,8 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             update(t.passcode).where(t.passcode.c.tries_left > 1).values(tries_left=1)
         )
         connection.execute(DropTable(_MARK, if_exists=True))
-        journal.append(connection, Event(Kind.KEYSTORE_RESTORED, now, ACTOR, details=details))
+        restored = entries.about_keystore(Kind.KEYSTORE_RESTORED, now, DATA_FOLDER, details)
+        journal.append(connection, restored)
     return Ended(len(withdrawn), len(ended), tokens)
 
 
@@ -81,7 +81,7 @@ def newest_entry(database: Database) -> datetime | None:
 
 
 def _open_operations(connection: Connection) -> list[str]:
-    query = select(t.operation.c.id).where(t.operation.c.state.in_(sources(OperationEvent.CANCEL)))
+    query = select(t.operation.c.id).where(t.operation.c.state.in_(sources(Event.CANCEL)))
     return list(connection.execute(query).scalars())
 
 

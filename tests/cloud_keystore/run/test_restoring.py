@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.custody.use.restoring import end_the_past, newest_entry
 from cloud_keystore.model.errors import (
     OperationClosed,
     PasscodeNeeded,
@@ -15,7 +14,8 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import User
-from support.keystore_world import PASSCODE, SESSIONS, Enrolled, World
+from cloud_keystore.run.restoring import end_the_past, newest_entry
+from support.keystore_world import OPERATOR, PASSCODE, SESSIONS, Enrolled, World
 
 
 def test_all_that_was_open_ends(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -24,7 +24,7 @@ def test_all_that_was_open_ends(world: World, ada: tuple[User, Enrolled], pc: En
     session, proof = world.session(serial, pc, ada[1]), world.proof(serial, pc)
     approved = world.ask(serial, pc)
     world.decide(approved, ada[1])
-    token = world.people.add_workstation("PC2", "")[1]
+    token = world.people.add_workstation("PC2", "", actor=OPERATOR)[1]
     before = newest_entry(world.database)
     assert before == world.clock()
     world.clock.forward(seconds=1)
@@ -40,7 +40,7 @@ def test_all_that_was_open_ends(world: World, ada: tuple[User, Enrolled], pc: En
     with pytest.raises(TokenRejected):
         world.enrol(token.text)
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 1
-    world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity.id)
+    world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
     (entry,) = world.journal(Kind.KEYSTORE_RESTORED)
     assert entry.details == {"backup": "of today"}

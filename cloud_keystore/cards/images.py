@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from card_os.piv.algorithms import SUITE_OF
 from card_os.piv.names import Cipher, CipherSuite, KeyRef
-from cloud_keystore.cards.life import find_card
-from cloud_keystore.model.cards import Card, CardState, Key
-from cloud_keystore.model.errors import CardNotInUse
+from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.storage import cards, management_keys, policies
@@ -44,9 +42,7 @@ class Images:
     def read(self, serial: str) -> CardImage:
         """A card in use; raises CardNotFound, CardNotInUse."""
         with self.database.read() as connection:
-            card = find_card(connection, serial)
-            if card.state is not CardState.ACTIVE:
-                raise CardNotInUse(f"card {serial} is {card.state}")
+            card = cards.in_use(connection, serial)
             objects = cards.objects(connection, card.id)
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
             management = management_keys.find_key(connection, card.id)

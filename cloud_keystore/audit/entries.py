@@ -1,0 +1,211 @@
+"""Entries of the journal, each made from what it is about, so that no subject of it is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+
+from cloud_keystore.model.actors import Actor, ActorKind
+from cloud_keystore.model.alerts import Alert
+from cloud_keystore.model.cards import Card, Key
+from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.operations import Approval
+from cloud_keystore.model.people import Identity, Role, User
+
+NO_DETAILS: Mapping[str, Detail] = MappingProxyType({})
+NO_EVIDENCE: Mapping[str, bytes] = MappingProxyType({})
+
+
+class Asked(Protocol):
+    """What a workstation has asked for: an operation or a session, or what is left of one."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def card_id(self) -> str: ...
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def workstation_id(self) -> str: ...
+
+    @property
+    def key_id(self) -> str: ...
+
+
+class AskedSession(Asked, Protocol):
+    """A session, or what is left of one."""
+
+    @property
+    def uses_left(self) -> int: ...
+
+
+def about_keystore(
+    kind: Kind, now: datetime, actor: Actor, details: Mapping[str, Detail] = NO_DETAILS
+) -> Entry:
+    """An entry about the keystore as a whole: its policies, sealing keys, journal."""
+    return Entry(kind, now, actor, details=details)
+
+
+def about_card(
+    kind: Kind,
+    card: Card,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    *,
+    key: Key | None = None,
+) -> Entry:
+    """An entry about a card, or about the use of a key of it that nobody is asked for."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        card_id=card.id,
+        user_id=card.user_id,
+        workstation_id=actor.id if actor.kind is ActorKind.WORKSTATION else None,
+        key_id=None if key is None else key.id,
+        details=details,
+    )
+
+
+def about_key(
+    kind: Kind,
+    key: Key,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
+) -> Entry:
+    """An entry about a key, wherever its card is."""
+    return Entry(
+        kind, now, actor, card_id=key.card_id, key_id=key.id, details=details, evidence=evidence
+    )
+
+
+def about_orphan(
+    kind: Kind, key_id: str, now: datetime, actor: Actor, details: Mapping[str, Detail]
+) -> Entry:
+    """An entry about a key that no card has."""
+    return Entry(kind, now, actor, key_id=key_id, details=details)
+
+
+def about_operation(
+    kind: Kind,
+    asked: Asked,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
+    *,
+    device_id: str | None = None,
+) -> Entry:
+    """An entry about an operation or a session; `device_id` is that of the device which decided."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        card_id=asked.card_id,
+        user_id=asked.user_id,
+        workstation_id=asked.workstation_id,
+        device_id=device_id,
+        operation_id=asked.id,
+        key_id=asked.key_id,
+        details=details,
+        evidence=evidence,
+    )
+
+
+def session_ended(session: AskedSession, now: datetime, actor: Actor, why: str) -> Entry:
+    """The entry about the end of a session."""
+    details: dict[str, Detail] = {"why": why, "uses_left": session.uses_left}
+    return about_operation(Kind.SESSION_ENDED, session, now, actor, details)
+
+
+def about_use(
+    kind: Kind,
+    use_id: str,
+    session: Asked,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
+    *,
+    trace_id: str = "",
+) -> Entry:
+    """An entry about a use of a session, which is an operation of its own to the journal."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        card_id=session.card_id,
+        user_id=session.user_id,
+        workstation_id=session.workstation_id,
+        operation_id=use_id,
+        key_id=session.key_id,
+        trace_id=trace_id,
+        details={"session": session.id, **details},
+        evidence=evidence,
+    )
+
+
+def use_failed(use_id: str, session: Asked, now: datetime, actor: Actor) -> Entry:
+    """The entry about a use of a session that has made nothing."""
+    return about_use(Kind.OPERATION_FAILED, use_id, session, now, actor)
+
+
+def about_user(kind: Kind, user: User, now: datetime, actor: Actor) -> Entry:
+    """An entry about a person."""
+    return Entry(kind, now, actor, user_id=user.id)
+
+
+def about_identity(
+    kind: Kind,
+    identity: Identity,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
+) -> Entry:
+    """An entry about a workstation, device, operator or auditor."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        user_id=identity.user_id,
+        workstation_id=identity.id if identity.role is Role.WORKSTATION else None,
+        device_id=identity.id if identity.role is Role.DEVICE else None,
+        details=details,
+        evidence=evidence,
+    )
+
+
+def about_alert(
+    kind: Kind,
+    alert: Alert,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+) -> Entry:
+    """An entry about an alert, and so about its card and holder."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        card_id=alert.card_id,
+        user_id=alert.user_id,
+        details={"alert_id": alert.id, "alert": alert.kind.value, **details},
+    )
+
+
+def approval_evidence(payload: bytes, approval: Approval) -> Mapping[str, bytes]:
+    """What a decision can be checked by again, beside the key: the payload and what was signed."""
+    evidence = {"payload": payload, "device_signature": approval.device_signature}
+    if approval.assertion is not None:
+        evidence["authenticator_data"] = approval.assertion.authenticator_data
+        evidence["client_data"] = approval.assertion.client_data
+    return evidence

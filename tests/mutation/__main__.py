@@ -265,7 +265,7 @@ def _sabotage(folder: Path, workers: int) -> int:
         made = [each.trial(tests) for each in sabotages()]
         together = sorted({test for trial in made for test in trial.tests})
         code = partial(compile, "", "", "exec")
-        return [Trial("nothing", "", "as it is", "", 0, code, together), *made]
+        return [Trial("nothing", "", "as it is", "", 0, code, together, seconds=60.0), *made]
 
     killing = Killing(trials, workers, done, WARM)
     tests = sorted(

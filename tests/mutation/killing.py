@@ -50,7 +50,7 @@ class Trial:
     number: int = 0  # of the mutant in its file
 
 
-@dataclass
+@dataclass(eq=False)
 class Killing:
     """Runs the trials in place of the tests that were collected."""
 
@@ -110,9 +110,10 @@ class Killing:
             put(trial, self.functions)
             plugins = items[0].config.pluginmanager
             plugins.unregister(name="terminalreporter")
-            code = 1
             self._run_all(items)
             code = 1 if self.failed else 0
+        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+            code = 1  # the change ends the process
         finally:
             os._exit(code)
 

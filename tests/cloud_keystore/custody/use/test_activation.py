@@ -307,4 +307,4 @@ def test_a_use_that_failed_is_told_in_the_journal(
     )
     assert failed.details == {"session": session.id}
     assert (failed.operation_id, failed.key_id) == (used.operation_id, session.key_id)
-    assert (failed.actor, failed.user_id) == (f"workstation {pc.identity.id}", ada[0].id)
+    assert (str(failed.actor), failed.user_id) == (f"workstation {pc.identity.id}", ada[0].id)

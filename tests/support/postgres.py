@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -21,7 +20,9 @@ from cloudcard_tools.demo.stage import free_ports
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"))
 USER = "postgres"  # initdb refuses root
 SECONDS = 60
-STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}  # as pg_ctl has them
+# The shell's input ends with this process. A signal at the parent's death would come at the end of
+# the thread that has started the server.
+TETHERED = '"$@" </dev/null & cat; kill -QUIT $!'
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Server:
     folder: Path
     port: int
     _names: Iterator[int] = field(default_factory=count)
-    _process: subprocess.Popen[bytes] | None = None
+    _tether: subprocess.Popen[bytes] | None = None
 
     def new_database(self, template: str = "template1") -> str:
         """Make a database, empty or like the one at an address; returns its address."""
@@ -59,10 +60,10 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers. It ends with this process, however that ends."""
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*tethered("postgres"), "-D", str(self.folder / "data")],
+            self._tether = subprocess.Popen(
+                ["sh", "-c", TETHERED, "sh", *program("postgres"), "-D", str(self.folder / "data")],
                 cwd="/",
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -71,10 +72,10 @@ class Server:
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; "immediate" is like a crash."""
-        if self._process is not None:
-            self._process.send_signal(STOPS[mode])
-            self._process.wait(SECONDS)
-            self._process = None
+        run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+        if self._tether is not None:
+            self._tether.communicate(timeout=SECONDS)
+            self._tether = None
 
 
 @contextmanager
@@ -105,20 +106,18 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tethered(program: str) -> list[str]:
-    """One of PostgreSQL's programs, as its user where we are root; it dies with its parent."""
+def program(name: str) -> list[str]:
+    """One of PostgreSQL's programs, as its user where we are root."""
     user = ["setpriv", "--reuid", USER, "--regid", USER, "--init-groups", "--"]
-    # Another user's process forgets what it was told of its parent: so this comes second.
-    tether = ["setpriv", "--pdeathsig", "KILL", "--"]
-    return [*(user if os.geteuid() == 0 else []), *tether, str(PROGRAMS / program)]
+    return [*(user if os.geteuid() == 0 else []), str(PROGRAMS / name)]
 
 
-def run(program: str, *arguments: str, until: float = 0.0) -> None:
+def run(name: str, *arguments: str, until: float = 0.0) -> None:
     """Run one of PostgreSQL's programs; again and again for so many seconds while it fails."""
     deadline = time.monotonic() + until
     while True:
         done = subprocess.run(
-            [*tethered(program), *arguments],
+            [*program(name), *arguments],
             check=time.monotonic() >= deadline,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""`python -m cloud_keystore DATA_FOLDER`: the service alone; `cloudcard serve` has the options."""
+"""`python -m cloud_keystore DATA_FOLDER` runs the service; for options use `cloudcard serve`."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A PKCS #11 token for cards' keys."""
+    """A PKCS#11 token for cards' keys."""
 
-    module: Path  # the maker's library
+    module: Path  # the manufacturer's library
     label: str
     pin_file: Path
     workers: int = 2  # processes that talk to it
@@ -51,19 +51,19 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `cloudcard serve` is told. Paths of the data folder are derived."""
+    """The settings of `cloudcard serve`. Paths inside the data folder are derived."""
 
     data: Path
     database: str = ""  # "postgresql://USER@HOST/NAME", for replicas to share; empty: SQLite
     listen: Address = Address("127.0.0.1", 7443)
     enrol_listen: Address = Address("127.0.0.1", 7444)
-    public_host: str = "127.0.0.1"  # under which clients reach both ports
+    public_host: str = "127.0.0.1"  # the name under which clients reach both ports
     public_addresses: tuple[Address, ...] = ()  # of all replicas' services; empty: this one's
     sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
     token: Token | None = None
-    key_backend: str = SOFTWARE  # or PKCS11: where new keys are made
+    key_backend: str = SOFTWARE  # where new keys are made: SOFTWARE or PKCS11
     crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
-    webauthn_rp_id: str = ""  # domain that passkeys are made for; empty: public_host, if a name
+    webauthn_rp_id: str = ""  # domain for which passkeys are made; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
 
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
@@ -71,12 +71,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.key_backend != SOFTWARE and self.token is None:
-            raise InvalidInput("new keys are to be made in a token, but there is none: name it")
+            raise InvalidInput("new keys are to be made in a token, but no token is named: name it")
         scheme, separator, rest = self.crl_url.partition("://")
         if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
             raise InvalidInput(
-                f"{self.crl_url!r} is no address of a revocation list: give one that begins with "
-                "http:// (clients do not fetch it by https)"
+                f"{self.crl_url!r} is not the address of a revocation list: give one that begins "
+                "with http:// (clients do not fetch it by https)"
             )
         if len(self.public_addresses) > 1:
             for each in self.public_addresses:
@@ -85,7 +85,7 @@ class Settings:
 
     @property
     def relying_party(self) -> RelyingParty:
-        """For whom passkeys are made."""
+        """The relying party for which passkeys are made."""
         host = self.public_host.lower()
         rp_id = self.webauthn_rp_id or (host if DOMAIN.fullmatch(host) else "localhost")
         return RelyingParty(rp_id, self.webauthn_origin or f"https://{rp_id}")
@@ -100,7 +100,7 @@ class Settings:
 
     @property
     def service_addresses(self) -> tuple[Address, ...]:
-        """Where clients reach the services."""
+        """The addresses at which clients reach the services."""
         return self.public_addresses or (Address(self.public_host, self.listen.port),)
 
     @property
@@ -121,22 +121,26 @@ class Settings:
 
 
 def _check_number(address: Address) -> None:
-    """gRPC's clients take one name or several numbers (its name syntax, "ipv4:" and "ipv6:")."""
+    """Raise InvalidInput for a host name: gRPC's clients take one name or several IP addresses
+    (gRPC's name syntax, "ipv4:" and "ipv6:").
+    """
     try:
         ip_address(address.host)
     except ValueError:
         raise InvalidInput(
             f"{address.host!r} is a name: give one --public-address with a name that stands for "
-            "all replicas, or several with numbers"
+            "all replicas, or several with IP addresses"
         ) from None
 
 
 def _check(relying_party: RelyingParty) -> None:
-    """Hold an origin to what browsers demand of it (WebAuthn level 3, 5.1.3, steps 8 and 9)."""
+    """Raise InvalidInput for an origin that browsers refuse (WebAuthn level 3, 5.1.3, steps 8 and
+    9).
+    """
     if not DOMAIN.fullmatch(relying_party.id):
         raise InvalidInput(
-            f"{relying_party.id!r} is no domain that passkeys can be made for: give one such as "
-            "keystore.example.org"
+            f"{relying_party.id!r} is not a domain for which passkeys can be made: give one such "
+            "as keystore.example.org"
         )
     origin = ORIGIN.fullmatch(relying_party.origin)
     host = "" if origin is None else origin["host"]
@@ -146,6 +150,6 @@ def _check(relying_party: RelyingParty) -> None:
         or not (origin["scheme"] == "https" or relying_party.id == "localhost")
     ):
         raise InvalidInput(
-            f"{relying_party.origin!r} is no origin of {relying_party.id}: give one such as "
+            f"{relying_party.origin!r} is not an origin of {relying_party.id}: give one such as "
             f"https://{relying_party.id}, without a path"
         )

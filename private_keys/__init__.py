@@ -1,1 +1,1 @@
-"""Private keys as arithmetic: made, taken from elsewhere, used. Pure; randomness is an argument."""
+"""Arithmetic of private keys: generating, importing, using. Pure; randomness is an argument."""

@@ -1,4 +1,4 @@
-"""Private keys that were made elsewhere: checked as if an enemy had made them."""
+"""Private keys that were made elsewhere; they are checked as if an attacker had made them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
 from private_keys import keys
 from private_keys.keys import BadKey, PrivateKey
 
-PRIMALITY_TESTS = 44  # Miller-Rabin: a composite passes with less than 2**-88
-LEAST_DISTANCE_BITS = 100  # of the primes, below half the modulus's (FIPS 186-5, A.1.3)
+PRIMALITY_TESTS = 44  # Miller-Rabin: a composite passes with a probability below 2**-88
+LEAST_DISTANCE_BITS = 100  # |p - q| > 2**(bits / 2 - 100) (FIPS 186-5, A.1.3)
 
 
 def load(algorithm: int, private: bytes) -> PrivateKey:
-    """Open a key from elsewhere. All that is not a prime or a scalar is computed here.
+    """Open a key that was made elsewhere; all numbers but the primes or the scalar are computed.
 
-    Raises BadKey for what is no key of this algorithm, or one that others find out.
+    Raises BadKey if the bytes are no key of this algorithm, or if others could find the key.
     """
     if len(set(private)) <= 1:
-        raise BadKey("a private key is not one byte, repeated")
+        raise BadKey("a private key must not be one byte, repeated")
     if algorithm not in MODULUS_BYTES:
         return keys.load(algorithm, private)
     _check_primes(MODULUS_BYTES[algorithm], private)
@@ -35,10 +35,12 @@ def _check_primes(size: int, private: bytes) -> None:
     p, q = keys.primes(private)
     bits = size * 8
     if (p * q).bit_length() != bits:
-        raise BadKey(f"the product of the primes has not {bits} bits")
+        raise BadKey(f"the product of the primes does not have {bits} bits")
     if abs(p - q).bit_length() <= bits // 2 - LEAST_DISTANCE_BITS:
-        raise BadKey("the primes are too close to each other: they can be found")
+        raise BadKey("the primes are too close to each other: others could find them")
     if gcd(PUBLIC_EXPONENT, (p - 1) * (q - 1)) != 1:
-        raise BadKey(f"the public exponent {PUBLIC_EXPONENT} does not go with these primes")
+        raise BadKey(
+            f"the public exponent {PUBLIC_EXPONENT} has a factor in common with p-1 or q-1"
+        )
     if not all(gmpy2.is_prime(prime, PRIMALITY_TESTS) for prime in (p, q)):
         raise BadKey("a number that should be prime is not")

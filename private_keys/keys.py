@@ -1,5 +1,5 @@
-"""Private keys, made or opened. As bytes they have the form of `card_os`' `ImportKey`: both primes
-of one length after each other, a scalar as long as the field, or the 32 bytes of curve 25519.
+"""Generates and opens private keys. Their bytes have the form of `ImportKey` in `card_os`: two
+primes of equal length, a scalar as long as the field, or the 32 bytes of curve 25519.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ CURVES: Mapping[int, ec.EllipticCurve] = {
     Algorithm.ECC_P256: ec.SECP256R1(),
     Algorithm.ECC_P384: ec.SECP384R1(),
 }
-# By the curve, the hash of the field's length: with it a signer takes the bytes as they are.
+# For each curve, a hash as long as the field: with it, ECDSA takes the prepared bytes unchanged.
 FIELD_HASH: Mapping[str, SHA256 | SHA384] = {"secp256r1": SHA256(), "secp384r1": SHA384()}
 
 
 class BadKey(ValueError):
-    """These bytes are no private key of that algorithm, or one that others find out."""
+    """The bytes are no private key of the algorithm, or others could find the key."""
 
 
 def generate(algorithm: int) -> PrivateKey:
-    """Make a private key, from OpenSSL's own randomness. Raises BadKey for an unknown algorithm."""
+    """Generate a private key with OpenSSL's own randomness.
+
+    Raises BadKey for an unknown algorithm.
+    """
     if algorithm in MODULUS_BYTES:
         return rsa.generate_private_key(PUBLIC_EXPONENT, MODULUS_BYTES[algorithm] * 8)
     if algorithm in CURVES:
@@ -50,7 +53,7 @@ def generate(algorithm: int) -> PrivateKey:
 
 
 def encode(key: PrivateKey) -> bytes:
-    """The bytes of a key."""
+    """Return the bytes of a key, in the form that `load` reads."""
     match key:
         case rsa.RSAPrivateKey():
             numbers, half = key.private_numbers(), key.key_size // 16
@@ -62,9 +65,9 @@ def encode(key: PrivateKey) -> bytes:
 
 
 def load(algorithm: int, private: bytes) -> PrivateKey:
-    """Open a key that was made here, or that `importing` found sound: primes are not checked again.
+    """Open a key that was made here, or that `importing` has accepted. Primes are not checked.
 
-    Raises BadKey where the bytes cannot be one.
+    Raises BadKey if the bytes cannot be a key of the algorithm.
     """
     if algorithm in MODULUS_BYTES:
         check_size(private, MODULUS_BYTES[algorithm])
@@ -95,7 +98,7 @@ def primes(private: bytes) -> tuple[int, int]:
 
 
 def rsa_numbers(private: bytes) -> rsa.RSAPrivateNumbers:
-    """All numbers of an RSA key, from its primes alone; ArithmeticError where there are none."""
+    """Compute all numbers of an RSA key from its primes; raises ArithmeticError if none exist."""
     p, q = primes(private)
     d = int(gmpy2.invert(PUBLIC_EXPONENT, lcm(p - 1, q - 1)))
     return rsa.RSAPrivateNumbers(
@@ -110,16 +113,16 @@ def rsa_numbers(private: bytes) -> rsa.RSAPrivateNumbers:
 
 
 def point(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The public point, uncompressed."""
+    """Return the public point, uncompressed."""
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def field_bytes(curve: ec.EllipticCurve) -> int:
-    """How long a scalar and a coordinate are."""
+    """Return the length of a scalar and of a coordinate, in bytes."""
     return (curve.key_size + 7) // 8
 
 
 def check_size(private: bytes, size: int) -> None:
-    """Raise BadKey for another size."""
+    """Raise BadKey unless the key has this size, in bytes."""
     if len(private) != size:
         raise BadKey(f"the private key has {len(private)} bytes, not {size}")

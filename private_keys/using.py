@@ -33,28 +33,29 @@ HASHES: Mapping[str, HashAlgorithm] = {
 
 
 class BadInput(ValueError):
-    """The key cannot do that, or not with this input."""
+    """The key cannot be used in this way, or not with this input."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenKey:
-    """A key ready for use. The numbers are those of an RSA key: asking for them takes a while."""
+    """A key that is ready for use. An RSA key keeps its numbers, because reading them is slow."""
 
     private: PrivateKey = field(repr=False)
     numbers: rsa.RSAPrivateNumbers | None = field(repr=False)
 
     @classmethod
     def of(cls, private: PrivateKey) -> OpenKey:
-        """Get a key ready."""
+        """Prepare a key for use."""
         numbers = private.private_numbers() if isinstance(private, rsa.RSAPrivateKey) else None
         return cls(private, numbers)
 
 
 def use(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
-    """Use a key once: an RSA block, a signature (ECDSA: DER; EdDSA: 64 bytes), a shared secret.
+    """Use a key once. Returns an RSA block, a signature (ECDSA: DER; EdDSA: 64 bytes) or a shared
+    secret.
 
-    Raises BadInput for what the key cannot do, and for what it cannot take: a block of another
-    length or beyond the modulus, a point that is not on the curve.
+    Raises BadInput for a use that the key does not have, for a block of another length or not
+    below the modulus, and for a point that is not on the curve.
     """
     match key.private, key_use:
         case rsa.RSAPrivateKey(), KeyUse.SIGN | KeyUse.DECRYPT if key.numbers is not None:
@@ -72,17 +73,18 @@ def use(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
 
 
 def sign_digest(key: rsa.RSAPrivateKey, hash_name: str, digest: bytes) -> bytes:
-    """What raw RSA makes of a block padded by PKCS #1 v1.5, from the digest in it, by OpenSSL: it
-    pads the digest again, is two to three times as fast as GMP and lets other threads work. It
-    blinds, and checks the result itself with the public exponent (rsa_ossl_mod_exp), as one faulty
-    half would reveal the factors.
+    """Sign a digest by PKCS #1 v1.5: the result is that of raw RSA on the padded block.
+
+    OpenSSL is two to three times as fast as GMP and lets other threads work. It blinds the base
+    and checks the result with the public exponent (rsa_ossl_mod_exp), because one faulty half would
+    reveal the factors.
     """
     return key.sign(digest, PKCS1v15(), Prehashed(HASHES[hash_name]))
 
 
 def fit_digest(digest: bytes, size: int) -> bytes:
-    """A digest as ECDSA takes it on a field of this size: its leftmost bits count, and a short one
-    is a small number (FIPS 186-5, 6.4.1).
+    """Fit a digest to a field of `size` bytes, for ECDSA: a long digest is cut to its leftmost
+    bits, a short one is a small number (FIPS 186-5, 6.4.1).
     """
     return digest[:size].rjust(size, b"\0")
 
@@ -129,5 +131,6 @@ def _ecdh(key: ec.EllipticCurvePrivateKey, point: bytes) -> bytes:
 def _x25519(key: X25519PrivateKey, point: bytes) -> bytes:
     try:
         return key.exchange(X25519PublicKey.from_public_bytes(point))
-    except ValueError:  # of a point of small order: the secret would be no secret (RFC 7748, 6.1)
+    # With a point of small order the secret is the same for everybody (RFC 7748, 6.1).
+    except ValueError:
         raise BadInput("the peer's point agrees with everybody") from None

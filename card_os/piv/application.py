@@ -10,31 +10,21 @@ from card_os.apdu import Command
 from card_os.application import Application, Random
 from card_os.card import Card
 from card_os.dispatch import Reply, Row, Table, row
-from card_os.piv import (
-    administrator,
-    crypto,
-    establishment,
-    extensions,
-    generation,
-    importing,
-    metadata,
-    objects,
-    pin,
-    template,
-)
+from card_os.piv import administrator, crypto, establishment, generation, objects, pin, template
 from card_os.piv.algorithms import INTEROPERABLE
 from card_os.piv.context import Context, Shared
 from card_os.piv.crypto import GeneralAuthenticate
-from card_os.piv.extensions import Attest, Move, SetKey, SetRetries
 from card_os.piv.generation import GenerateKeyPair
 from card_os.piv.image import CardImage
-from card_os.piv.importing import ImportPrivateKey
-from card_os.piv.metadata import GetMetadata, NoParameters
 from card_os.piv.names import AID, Extension, Ins, KeyRef
 from card_os.piv.objects import GetData, PutData
 from card_os.piv.pin import ChangeReferenceData, ResetRetryCounter, Verify
 from card_os.piv.secrets import SECRETS
 from card_os.piv.security_status import SecurityStatus
+from card_os.piv.yubico import extensions, importing, metadata
+from card_os.piv.yubico.extensions import Attest, Move, SetKey, SetRetries
+from card_os.piv.yubico.importing import ImportPrivateKey
+from card_os.piv.yubico.metadata import GetMetadata, NoParameters
 from card_os.protection import ProtectedSelection
 from card_os.status import SW, CardError
 

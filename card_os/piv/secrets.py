@@ -16,8 +16,8 @@ from card_os.apdu import Command
 from card_os.keys import KeyRequest, KeyResult
 from card_os.piv.generation import POLICY_TAGS
 from card_os.piv.image import CardImage
-from card_os.piv.importing import CRT, ED25519_SEED, PRIMES, SCALAR, X25519_SCALAR
 from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag, Tag
+from card_os.piv.yubico.importing import CRT, ED25519_SEED, PRIMES, SCALAR, X25519_SCALAR
 from card_os.secrets import HIDDEN_OCTET, Hide, Secrets, octets, passcode
 
 KEY_TAGS = frozenset({*PRIMES, *CRT, SCALAR, ED25519_SEED, X25519_SCALAR})

@@ -1,1 +1,1 @@
-"""What the holder is shown and signs, and how the signature is checked. Pure."""
+"""What the holder's device shows and signs, and how its signature is checked. Pure."""

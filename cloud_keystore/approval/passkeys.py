@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn level 3): how a registration and an assertion are checked. Pure."""
+"""Checks registrations and assertions of passkeys (WebAuthn level 3). Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cloud_keystore.model.operations import Assertion
 ALGORITHMS = [
     COSEAlgorithmIdentifier.ECDSA_SHA_256,
     COSEAlgorithmIdentifier.EDDSA,
-    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,  # of TPMs, as Windows uses them
+    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,  # of the TPMs that Windows uses
 ]
 LARGEST_CLIENT_DATA = 4096
 LARGEST_AUTHENTICATOR_DATA = 1024
@@ -40,7 +40,7 @@ MOST_TRANSPORTS = 8
 LONGEST_TRANSPORT = 32
 LONGEST_REASON = 200
 
-# Beside its own errors, the library lets through those of the decoders beneath it.
+# Besides its own errors, the library raises those of the decoders that it calls.
 MALFORMED = (
     *(WebAuthnException, InvalidSignature, UnsupportedAlgorithm, RecursionError),
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
@@ -58,7 +58,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an authenticator says of its credential at one use (6.1)."""
+    """What an authenticator says about its credential when it is used (6.1)."""
 
     sign_count: int
     backup_eligible: bool
@@ -66,21 +66,21 @@ class Usage:
 
 
 def register(registration: Registration, challenge: bytes, relying_party: RelyingParty) -> Passkey:
-    """The passkey of a registration that answers this very challenge (7.1).
+    """Check a registration that answers this challenge, and return its passkey (7.1).
 
-    Raises InvalidInput. An attestation that is given is checked; none is asked for.
+    An attestation is not required, but is checked if there is one. Raises InvalidInput.
     """
     if (
         len(registration.attestation_object) > LARGEST_ATTESTATION
         or len(registration.client_data) > LARGEST_CLIENT_DATA
     ):
-        raise InvalidInput("passkey is larger than any registration: make it again")
+        raise InvalidInput("passkey is larger than a registration can be: make it again")
     transports = registration.transports
     if len(transports) > MOST_TRANSPORTS or not all(
         each.isascii() and each.replace("-", "").isalnum() and len(each) <= LONGEST_TRANSPORT
         for each in transports
     ):
-        raise InvalidInput("passkey has transports that are none of WebAuthn's")
+        raise InvalidInput("passkey has transports that WebAuthn does not define")
     try:
         _same_origin(registration.client_data)
         verified = verify_registration_response(
@@ -114,16 +114,16 @@ def register(registration: Registration, challenge: bytes, relying_party: Relyin
 
 
 def verify(passkey: Passkey, challenge: bytes, assertion: Assertion, signature: bytes) -> None:
-    """Check that the passkey answered this very challenge, with its holder verified (7.2).
+    """Check that the passkey has answered this challenge and has verified its holder (7.2).
 
-    The counter is not looked at: `usage` tells it. Raises ApprovalRejected.
+    The counter is not checked here: see `usage`. Raises ApprovalRejected.
     """
     if (
         len(assertion.client_data) > LARGEST_CLIENT_DATA
         or len(assertion.authenticator_data) > LARGEST_AUTHENTICATOR_DATA
         or len(signature) > LARGEST_SIGNATURE
     ):
-        raise ApprovalRejected("the passkey's answer is larger than any: approve again")
+        raise ApprovalRejected("the passkey's answer is larger than it can be: approve again")
     try:
         _same_origin(assertion.client_data)
         verify_authentication_response(
@@ -150,7 +150,9 @@ def verify(passkey: Passkey, challenge: bytes, assertion: Assertion, signature: 
 
 
 def usage(assertion: Assertion) -> Usage:
-    """What the authenticator says in an assertion; raises ApprovalRejected for none."""
+    """Return what the authenticator says in an assertion; raises ApprovalRejected if it cannot be
+    read.
+    """
     try:
         parsed = parse_authenticator_data(assertion.authenticator_data)
         backup = parse_backup_flags(parsed.flags)
@@ -164,13 +166,13 @@ def usage(assertion: Assertion) -> Usage:
 
 
 def _same_origin(client_data: bytes) -> None:
-    """Refuse a page inside somebody else's (5.8.1, "crossOrigin"); raise ValueError."""
+    """Raise ValueError if the page was embedded in one of another origin (5.8.1, "crossOrigin")."""
     if parse_client_data_json(client_data).cross_origin:
         raise ValueError("it was asked for by a page inside another one")
 
 
 def _reason(error: Exception) -> str:
-    """The library's words where they are its own; a decoder's would say nothing to people."""
+    """Return the text of the library's own errors; those of decoders would not help people."""
     return (
         str(error)[:LONGEST_REASON] if isinstance(error, WebAuthnException) else "it cannot be read"
     )

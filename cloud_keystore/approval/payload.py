@@ -1,4 +1,4 @@
-"""The payload: the immutable bytes that a device shows and signs."""
+"""The payload: the bytes that a device shows and signs, encoded once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that goes into a payload, as the keystore knows it."""
+    """The content of a payload, as the keystore knows it."""
 
     operation_id: str
     key_use: KeyUse
@@ -40,7 +40,7 @@ class Asked:
 
 
 def encode(asked: Asked) -> bytes:
-    """Encode a payload; called once per operation, the bytes are kept and never made again."""
+    """Encode a payload. This is done once for an operation; its bytes are kept."""
     payload = approval_pb2.Payload(
         version=VERSION,
         operation_id=asked.operation_id,
@@ -72,19 +72,19 @@ def encode(asked: Asked) -> bytes:
 
 
 def terms(session: SessionTerms) -> approval_pb2.SessionTerms:
-    """The terms of a session as a message."""
+    """Convert the terms of a session to a message."""
     return approval_pb2.SessionTerms(
         most_uses=session.most_uses, seconds=session.time // SHORTEST_SESSION
     )
 
 
 def session_terms(message: approval_pb2.SessionTerms) -> SessionTerms:
-    """What a message says of a session."""
+    """Convert a message to the terms of a session."""
     return SessionTerms(message.most_uses, message.seconds * SHORTEST_SESSION)
 
 
 def decode(raw: bytes) -> approval_pb2.Payload:
-    """Decode a payload; raise ApprovalRejected if it is not one of this version."""
+    """Decode a payload; raises ApprovalRejected if it is not one of this version."""
     try:
         payload = approval_pb2.Payload.FromString(raw)
     except DecodeError:

@@ -1,6 +1,6 @@
-"""The text of a QR code: which operation, and a secret that only the screen shows.
+"""The text of a QR code: the operation's id, and a secret that only the screen shows.
 
-Upper-case letters and digits only, so that the code stays small (QR's alphanumeric mode).
+All characters are of QR's alphanumeric mode, so that the code stays small.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ SECRET_BYTES = 16
 
 
 def text(operation_id: str, secret: bytes) -> str:
-    """Write the text of an operation's code."""
+    """Encode the text of an operation's code."""
     raw = UUID(operation_id).bytes + secret
     return PREFIX + base64.b32encode(raw).decode("ascii").rstrip("=")
 
 
 def parse(scanned: str) -> tuple[str, bytes]:
-    """Read operation id and secret; raise InvalidInput for any other text."""
+    """Decode a code into operation id and secret; raises InvalidInput for any other text."""
     scanned = scanned.strip()
     problem = InvalidInput(
         "this QR code is not from cloudcard: scan the code that the workstation shows now"

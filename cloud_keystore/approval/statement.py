@@ -1,4 +1,4 @@
-"""What a device signs, and what the keystore signs for the device (docs/protocol.md)."""
+"""The bytes that a device signs, and those that the keystore signs for it (docs/protocol.md)."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ LARGEST_PUBLIC_KEY = 256  # of a native key, DER
 
 
 def statement(payload: bytes, decision: Decision, number: str) -> bytes:
-    """The bytes that a device signs: domain, decision, number, payload.
+    """Return the bytes that a device signs: domain, decision, number, payload.
 
-    The first three have one reading only: the domain ends with a zero byte, the decision is one
-    byte, and the number is one byte of length and that many digits.
+    They can be read in one way only: the domain ends with a zero byte, the decision is one byte,
+    and the number is one byte of length followed by its digits.
     """
     digits = number.encode("ascii")
     return STATEMENT_DOMAIN + bytes((decision, len(digits))) + digits + payload
 
 
 def request(payload: bytes) -> bytes:
-    """The bytes that the keystore's request key signs, so that a device knows who asks."""
+    """Return the bytes that the request key signs, so that a device can check who asks."""
     return REQUEST_DOMAIN + payload
 
 
 def enrolment(token_secret: bytes, csr: bytes) -> bytes:
-    """The bytes that a device's own approval key signs when it is enrolled: domain, and SHA-256 of
-    the token's secret and of the request for a certificate, 32 bytes each.
+    """Return the bytes that a device's native key signs at enrolment: domain, and SHA-256 of the
+    enrolment token's secret and of the certificate request, 32 bytes each.
     """
     return ENROLMENT_DOMAIN + sha256(token_secret).digest() + sha256(csr).digest()
 
 
 def challenge(signed: bytes) -> bytes:
-    """What a passkey is challenged with, 32 bytes: it signs no bytes of ours itself."""
+    """Return the challenge for a passkey, 32 bytes: a passkey cannot sign a statement directly."""
     return sha256(signed).digest()
 
 
 def verify(payload: bytes, approval: Approval, key: ApprovalKey) -> None:
-    """Check that the device decided this, with this number, over this payload.
+    """Check that the device has signed this decision, number and payload.
 
-    The one way to check an approval, when it is given and again when it is used. The counter of a
-    passkey is left to who takes the decision. Raises ApprovalRejected.
+    Approvals are checked only here: when they are given, and again when they are used. The
+    counter of a passkey is checked by the code that takes the decision. Raises ApprovalRejected.
     """
     signed = statement(payload, approval.decision, approval.number)
     match key:
@@ -69,15 +69,15 @@ def verify(payload: bytes, approval: Approval, key: ApprovalKey) -> None:
 
 
 def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
-    """A native key that has proved its possession by a signature over `signed`.
+    """Return a native key whose possession is proved by a signature over `signed`.
 
-    Raises InvalidInput for a key of another kind, and for another's signature.
+    Raises InvalidInput if the key is of another kind, or has not made the signature.
     """
     try:
         _verify_native(NativeKey(public_key), signed, signature)
     except ApprovalRejected:
         raise InvalidInput(
-            "native_key is no P-256 or Ed25519 key that has signed the enrolment statement"
+            "native_key must be a P-256 or Ed25519 key that has signed the enrolment statement"
         ) from None
     return NativeKey(public_key)
 

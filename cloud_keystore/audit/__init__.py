@@ -1,1 +1,1 @@
-"""The journal: what happened, kept as evidence that cannot be altered unseen."""
+"""The journal: what happened, kept as evidence that cannot be altered unnoticed."""

@@ -1,4 +1,4 @@
-"""Raising alerts: in the transaction of what they tell of, with their entry in the journal."""
+"""Raises alerts, with their entry in the journal, in the transaction of what they report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloud_keystore.storage import alerts
 def raise_alert(
     connection: Connection, kind: AlertKind, card: Card, text: str, now: datetime, random: Random
 ) -> Alert:
-    """Tell the registration authority something about a card."""
+    """Add an alert about a card for the registration authority."""
     alert = Alert(new_id(now, random), kind, card.id, card.user_id, text, now)
     alerts.add(connection, alert)
     raised = entries.about_alert(Kind.ALERT_RAISED, alert, now, KEYSTORE, {"text": text})
@@ -29,15 +29,15 @@ def raise_alert(
 def too_many_refusals(
     connection: Connection, card: Card, now: datetime, random: Random
 ) -> Alert | None:
-    """Tell it that a card's phone is left in peace for a while, unless it has been told and nobody
-    has seen to it yet; then return None.
+    """Add an alert that a card's holder gets no requests for a while. Return None, and add nothing,
+    if such an alert of the card is not acknowledged yet.
     """
     kind = AlertKind.TOO_MANY_REFUSALS
     if alerts.is_open(connection, kind, card.id):
         return None
     text = (
         f"Many requests of card {card.serial} were refused, ignored or withdrawn within minutes, "
-        "and its holder's phone rings no more for a while. Ask the holder who made them; suspend "
+        "and its holder gets no requests for a while. Ask the holder who made them; suspend "
         "the card if nobody knows."
     )
     return raise_alert(connection, kind, card, text, now, random)

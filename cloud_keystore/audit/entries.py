@@ -1,4 +1,4 @@
-"""Entries of the journal, each made from what it is about, so that no subject of it is left out."""
+"""Makes entries of the journal from the objects that they are about, so that none is left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_EVIDENCE: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Asked(Protocol):
-    """What a workstation has asked for: an operation or a session, or what is left of one."""
+    """An operation or a session that a workstation has asked for, or the fields that name it."""
 
     @property
     def id(self) -> str: ...
@@ -38,7 +38,7 @@ class Asked(Protocol):
 
 
 class AskedSession(Asked, Protocol):
-    """A session, or what is left of one."""
+    """A session, or the fields that name it, and how many uses are left."""
 
     @property
     def uses_left(self) -> int: ...
@@ -60,7 +60,7 @@ def about_card(
     *,
     key: Key | None = None,
 ) -> Entry:
-    """An entry about a card, or about the use of a key of it that nobody is asked for."""
+    """An entry about a card, or about a use of one of its keys that needs no decision."""
     return Entry(
         kind,
         now,
@@ -81,7 +81,7 @@ def about_key(
     details: Mapping[str, Detail] = NO_DETAILS,
     evidence: Mapping[str, bytes] = NO_EVIDENCE,
 ) -> Entry:
-    """An entry about a key, wherever its card is."""
+    """An entry about a key, made without its card; it names the card, but not the holder."""
     return Entry(
         kind, now, actor, card_id=key.card_id, key_id=key.id, details=details, evidence=evidence
     )
@@ -104,7 +104,7 @@ def about_operation(
     *,
     device_id: str | None = None,
 ) -> Entry:
-    """An entry about an operation or a session; `device_id` is that of the device which decided."""
+    """An entry about an operation or a session; `device_id` names the device that decided."""
     return Entry(
         kind,
         now,
@@ -137,7 +137,7 @@ def about_use(
     *,
     trace_id: str = "",
 ) -> Entry:
-    """An entry about a use of a session, which is an operation of its own to the journal."""
+    """An entry about a use of a session, which the journal treats as an operation of its own."""
     return Entry(
         kind,
         now,
@@ -154,12 +154,12 @@ def about_use(
 
 
 def use_failed(use_id: str, session: Asked, now: datetime, actor: Actor) -> Entry:
-    """The entry about a use of a session that has made nothing."""
+    """The entry about a use of a session that ended without a result."""
     return about_use(Kind.OPERATION_FAILED, use_id, session, now, actor)
 
 
 def about_user(kind: Kind, user: User, now: datetime, actor: Actor) -> Entry:
-    """An entry about a person."""
+    """An entry about a user."""
     return Entry(kind, now, actor, user_id=user.id)
 
 
@@ -191,7 +191,7 @@ def about_alert(
     actor: Actor,
     details: Mapping[str, Detail] = NO_DETAILS,
 ) -> Entry:
-    """An entry about an alert, and so about its card and holder."""
+    """An entry about an alert, and therefore about its card and holder."""
     return Entry(
         kind,
         now,
@@ -203,7 +203,9 @@ def about_alert(
 
 
 def approval_evidence(payload: bytes, approval: Approval) -> Mapping[str, bytes]:
-    """What a decision can be checked by again, beside the key: the payload and what was signed."""
+    """The evidence by which a decision can be checked again with the approval key: the payload,
+    the signature and, for a passkey, what it signed.
+    """
     evidence = {"payload": payload, "device_signature": approval.device_signature}
     if approval.assertion is not None:
         evidence["authenticator_data"] = approval.assertion.authenticator_data

@@ -1,4 +1,4 @@
-"""Writing the journal: in the transaction of what it tells of, so that neither is there alone."""
+"""Writes the journal in the transaction of what it records, so that neither exists alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ADD = insert(t.journal)
 
 
 def append(connection: Connection, *entries: Entry) -> None:
-    """Add entries; they are durable when the transaction is, and if they are not, it is not."""
+    """Add entries; they become durable together with the transaction, or not at all."""
     connection.execute(
         _ADD,
         [

@@ -1,5 +1,5 @@
-"""Checkpoints of the journal as signed notes: C2SP's tlog-checkpoint and signed-note, so that any
-tool for transparency logs reads them.
+"""Checkpoints of the journal as signed notes, in the formats tlog-checkpoint and signed-note of
+C2SP, which any tool for transparency logs can read.
 
     cloudcard.example/journal
     1234
@@ -34,7 +34,7 @@ NOTE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The head of a log: so many entries, with this root."""
+    """The head of a log: its number of entries, and their root."""
 
     origin: str
     size: int
@@ -42,19 +42,19 @@ class Checkpoint:
 
     @property
     def text(self) -> str:
-        """What is signed."""
+        """The text that is signed."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
 def check_origin(origin: str) -> str:
-    """The name of a log; raises InvalidInput for one that a note cannot carry."""
+    """Return the name of a log; raises InvalidInput for one that a note cannot carry."""
     if not ORIGIN.fullmatch(origin):
         raise InvalidInput(f"{origin!r} cannot name a journal: use 1 to 128 visible characters")
     return origin
 
 
 def key_id(origin: str, public_key: bytes) -> bytes:
-    """How a note names its key: the first bytes of a hash (signed-note, "Signatures")."""
+    """The id by which a note names its key: the start of a hash (signed-note, "Signatures")."""
     return sha256(origin.encode() + b"\n" + ED25519 + public_key).digest()[:KEY_ID_BYTES]
 
 
@@ -66,7 +66,7 @@ def close(checkpoint: Checkpoint, public_key: bytes, sign: Callable[[bytes], byt
 
 
 def open_(note: bytes, public_key: bytes) -> Checkpoint:
-    """The checkpoint of a note that this key has signed; raises InvalidInput for any other."""
+    """The checkpoint of a note that this key has signed; raises InvalidInput for other notes."""
     checkpoint, blobs = _parse(note)
     wanted = key_id(checkpoint.origin, public_key)
     key = Ed25519PublicKey.from_public_bytes(public_key)
@@ -86,7 +86,8 @@ def _parse(note: bytes) -> tuple[Checkpoint, list[bytes]]:
     if found is None:
         raise InvalidInput("this is no signed checkpoint of a journal")
     checkpoint = Checkpoint(found["origin"], int(found["size"]), base64.b64decode(found["root"]))
-    if not note.startswith(checkpoint.text.encode()):  # a root in another spelling
+    # Several texts in Base64 decode to the same root; only one is the encoding.
+    if not note.startswith(checkpoint.text.encode()):
         raise InvalidInput("this is no signed checkpoint of a journal")
     lines = (line.split(" ") for line in found["signatures"].splitlines())
     own = [_decode(blob) for _, name, blob in lines if name == checkpoint.origin]

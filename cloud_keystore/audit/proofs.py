@@ -1,7 +1,7 @@
-"""Making proofs for the journal's tree (RFC 9162, 2.1.3 and 2.1.4): which ranges of leaves a proof
-is made of, and the roots of many ranges in one pass over the leaves, in little memory.
+"""Makes proofs for the journal's tree (RFC 9162, 2.1.3 and 2.1.4): finds the ranges of leaves that
+make up a proof, and the roots of many ranges in one pass over the leaves, with little memory.
 
-A range is (first, end), of the leaves first to end - 1.
+A range (first, end) holds the leaves first to end - 1.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def consistency_ranges(old_size: int, size: int) -> list[Range]:
 def range_roots(leaves: Iterable[bytes], ranges: Iterable[Range]) -> Mapping[Range, bytes]:
     """The root of each range, from the hashes of all leaves in order.
 
-    The ranges are those of proofs: each begins where a complete subtree as large as its largest
-    does. Raises ValueError if the leaves end too early.
+    The ranges must be those of proofs: the largest subtree of each starts at a multiple of its own
+    size. Raises ValueError if there are too few leaves.
     """
     pieces = {each: _complete(*each) for each in ranges}
     wanted = {piece for parts in pieces.values() for piece in parts}

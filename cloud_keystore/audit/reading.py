@@ -1,4 +1,4 @@
-"""What auditors read. Whoever reads is in the journal too."""
+"""What auditors read. Each reading is an entry in the journal too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Place, Query, Row
 
-MOST_ENTRIES = 500  # of one answer
+MOST_ENTRIES = 500  # in one response
 MOST_PROOFS = 1000
 MOST_KINDS = 64
 
@@ -35,7 +35,7 @@ class Reading:
     log: Log
 
     def head(self, auditor: Identity) -> bytes:
-        """The newest checkpoint; empty as long as there is none."""
+        """The newest checkpoint; empty if there is none yet."""
         self._note(auditor, "head")
         with self.database.read() as connection:
             found = rows.head(connection)
@@ -44,8 +44,8 @@ class Reading:
     def search(
         self, auditor: Identity, query: Query, card_serial: str, before: Place | None, most: int
     ) -> list[Row]:
-        """Entries that match, the newest first, after those before; one more than `most` if there
-        are more.
+        """Entries that match and are older than `before`, the newest first: `most` of them, and one
+        more if there are more.
 
         Raises CardNotFound, InvalidInput.
         """
@@ -59,7 +59,9 @@ class Reading:
             return rows.search(connection, query, before, most + 1)
 
     def begin_export(self, auditor: Identity, first: int, end: int) -> None:
-        """Note that entries are read; raises EntryNotFound for places that no checkpoint covers."""
+        """Write down that entries are read; raises EntryNotFound if no checkpoint covers them,
+        InvalidInput if `first` comes after `end`.
+        """
         self._check_covered(end)
         if not 0 <= first <= end:
             raise InvalidInput("the first place comes before the last")
@@ -68,7 +70,7 @@ class Reading:
     def export(self, auditor: Identity, first: int, end: int) -> Sequence[Row]:
         """The next entries of an export that has begun, in order; at least one if any is left.
 
-        Raises IdentityRejected once the auditor has been removed.
+        Raises IdentityRejected if the auditor has been removed since.
         """
         with self.database.read() as connection:
             if not people.is_active(connection, auditor.id):
@@ -76,10 +78,14 @@ class Reading:
             return rows.between(connection, first, end)
 
     def checkpoints(self, auditor: Identity, after_size: int, most: int) -> list[bytes]:
-        """Checkpoints of more entries, the smallest first."""
+        """Checkpoints of more than `after_size` entries, the smallest first.
+
+        Raises InvalidInput.
+        """
         if not 1 <= most <= MOST_ENTRIES:
             raise InvalidInput(f"ask for 1 to {MOST_ENTRIES} checkpoints")
-        if after_size == 0:  # the pages after the first are of the same reading
+        # The pages after the first belong to the same reading.
+        if after_size == 0:
             self._note(auditor, "checkpoints")
         with self.database.read() as connection:
             return rows.list_notes(connection, after_size, most)
@@ -87,7 +93,7 @@ class Reading:
     def prove_inclusion(
         self, auditor: Identity, size: int, indices: Sequence[int]
     ) -> list[tuple[bytes, ...]]:
-        """A proof for each entry, by its place. Reads the whole journal once.
+        """An inclusion proof for each of the places. Reads the whole journal once.
 
         Raises EntryNotFound, InvalidInput.
         """
@@ -100,8 +106,8 @@ class Reading:
         return self._prove(size, paths)
 
     def prove_consistency(self, auditor: Identity, old_size: int, size: int) -> tuple[bytes, ...]:
-        """The proof that the journal of `size` begins with that of `old_size`. Reads the whole
-        journal once.
+        """The proof that the journal of `size` entries begins with that of `old_size` entries.
+        Reads the whole journal once.
 
         Raises EntryNotFound.
         """
@@ -134,7 +140,7 @@ class Reading:
 
 
 def _words(query: Query) -> dict[str, Detail]:
-    """What was looked for."""
+    """The conditions of a query, as details of an entry."""
     said: dict[str, Detail] = {
         name: value
         for name in ("card_id", "user_id", "workstation_id", "operation_id")

@@ -1,4 +1,4 @@
-"""Giving the journal's entries their places in the tree, under checkpoints that are signed."""
+"""Gives the journal's entries their places in the tree, under signed checkpoints."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cloud_keystore.storage import journal
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Head
 
-MOST_AT_ONCE = 2000  # in one transaction, beside which nobody else writes
+MOST_AT_ONCE = 2000  # in one transaction, which keeps other writers waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Which journal this is, and how its checkpoints are signed."""
+    """The journal's name, and the key that signs its checkpoints."""
 
     origin: str
     public_key: bytes  # Ed25519, raw
@@ -28,10 +28,10 @@ class Log:
 def take_in(database: Database, log: Log, now: datetime) -> int:
     """Take entries into the tree, under a new checkpoint; return how many, 0 if there are none.
 
-    Of several processes that do so each takes what the others have left. An entry that is in no
-    tree yet, because it is new, is kept by the database alone.
+    If several processes do so, each takes the entries that the others have left. Until a new entry
+    is in the tree, only the database protects it.
 
-    Raises StorageDamaged where entries have gone that an earlier checkpoint covers.
+    Raises StorageDamaged if entries are missing that an earlier checkpoint covers.
     """
     with database.read() as connection:
         if not journal.has_to_take_in(connection):
@@ -57,7 +57,7 @@ def take_in(database: Database, log: Log, now: datetime) -> int:
 
 
 def take_in_all(database: Database, log: Log, now: datetime) -> int:
-    """Take in all entries that there are; return how many."""
+    """Take all new entries into the tree; return how many."""
     taken = 0
     while some := take_in(database, log, now):
         taken += some

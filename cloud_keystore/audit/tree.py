@@ -1,8 +1,8 @@
-"""The Merkle tree over the journal's entries (RFC 9162, section 2): pure, and the same for the
-service and for an auditor who checks an export offline.
+"""The Merkle tree over the journal's entries (RFC 9162, section 2). Its functions are pure; the
+service uses them, and so does an auditor who checks an export offline.
 
-Hashes are SHA-256, 32 bytes. A tree of `size` leaves is known by its root; its frontier, the roots
-of its complete subtrees from the largest to the smallest, is all that appending needs.
+Hashes are SHA-256, 32 bytes. A tree of `size` leaves is identified by its root. To append to it,
+only its frontier is needed: the roots of its complete subtrees, from the largest to the smallest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Frontier:
     def append(self, leaf: bytes) -> Frontier:
         """The tree with one more leaf, given by its hash."""
         roots, size = list(self.roots), self.size
-        while size & 1:  # two complete subtrees of one height make a larger one
+        # Two complete subtrees of the same height become one that is twice as large.
+        while size & 1:
             leaf = node_hash(roots.pop(), leaf)
             size >>= 1
         return Frontier(self.size + 1, (*roots, leaf))
@@ -76,7 +77,7 @@ class Frontier:
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
-    """The root of a tree of these leaves' hashes."""
+    """The root of a tree whose leaves have these hashes."""
     return Frontier().extend(leaves).root
 
 
@@ -107,7 +108,8 @@ def extends(old_root: bytes, old_size: int, root: bytes, size: int, proof: Seque
     if old_size == size:
         return not proof and compare_digest(old_root, root)
     path = list(proof)
-    if old_size & (old_size - 1) == 0:  # a power of two: the old root is the first node itself
+    # If the old size is a power of two, the old root is itself the first node of the path.
+    if old_size & (old_size - 1) == 0:
         path.insert(0, old_root)
     if not path:
         return False

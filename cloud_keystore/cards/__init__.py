@@ -1,1 +1,1 @@
-"""Use cases of cards: issued, changed by administrators, renewed, ended."""
+"""Use cases of cards: issue them, change them for administrators, renew them, end them."""

@@ -1,7 +1,6 @@
-"""What whoever knows a card's management key does with the card.
+"""What an administrator, who knows a card's management key, does with the card.
 
-Each change is one transaction with all that hangs on it: whatever happens, the card is as before or
-as after.
+Each change and its consequences are one transaction: after a failure the card is unchanged.
 """
 
 from __future__ import annotations
@@ -47,7 +46,9 @@ from cloud_keystore.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class Administrator:
-    """Who changes which card from where; `proof` is that of the management key."""
+    """An administrator of a card at a workstation; `proof` shows that the management key was
+    proved.
+    """
 
     card_serial: str
     proof: bytes = field(repr=False)
@@ -58,8 +59,8 @@ class Administrator:
 class Administration:
     """The use cases of administrators.
 
-    All raise CardNotFound, CardNotInUse, AdministrationRefused where the card's profile does not
-    have the change; those that take an `Administrator` also AdministratorNeeded.
+    All raise CardNotFound, CardNotInUse, and AdministrationRefused if the card's profile does not
+    allow the change; those that take an `Administrator` also raise AdministratorNeeded.
     """
 
     database: Database
@@ -75,7 +76,7 @@ class Administration:
     def write_object(self, who: Administrator, tag: int, contents: bytes) -> Changes:
         """Replace a data object's contents; empty contents remove it.
 
-        Raises InvalidInput for an object that is not there to be written, CardFull.
+        Raises InvalidInput for an object that administrators cannot write, CardFull.
         """
 
         def write(connection: Connection, card: Card) -> Changes:
@@ -90,8 +91,8 @@ class Administration:
     ) -> Changes:
         """Make a key in place of the one before, which is destroyed.
 
-        Raises KeyNotFound for a reference that is not an administrator's, InvalidInput for an
-        algorithm that the card does not make there.
+        Raises KeyNotFound for a reference that administrators cannot use, InvalidInput for an
+        algorithm that the card does not allow there.
         """
         with self.database.read() as connection:
             profile = self._profile(connection, who)
@@ -111,7 +112,7 @@ class Administration:
     ) -> Changes:
         """Put a key that was made elsewhere in place of the one before, which is destroyed.
 
-        Raises as `generate_key` does, and MalformedKeyInput for a key that is none.
+        Raises the errors of `generate_key`, and MalformedKeyInput for bytes that are no such key.
         """
         with self.database.read() as connection:
             profile = self._profile(connection, who, extension=True)
@@ -123,10 +124,10 @@ class Administration:
         return self._put_key(who, replace(key, imported=True))
 
     def move_key(self, who: Administrator, source: int, destination: int | None) -> Changes:
-        """Put a key under another reference, or destroy it where there is none.
+        """Put a key under another reference, or destroy it if `destination` is None.
 
-        Raises KeyNotFound, KeyReferenceTaken, and InvalidInput where its algorithm is none for the
-        destination.
+        Raises KeyNotFound, KeyReferenceTaken, and InvalidInput if the destination does not allow
+        the key's algorithm.
         """
 
         def move(connection: Connection, card: Card) -> Changes:
@@ -146,9 +147,9 @@ class Administration:
         return self._change(who, Kind.KEY_MOVED, move, extension=True, **moved)
 
     def set_management_key(self, who: Administrator, algorithm: int, key: bytes) -> Changes:
-        """Replace the management key; raises InvalidInput for one that may be none.
+        """Replace the management key; raises InvalidInput for a key that is not allowed.
 
-        The administrator stays it, and nobody else.
+        The proof of this administrator still holds; all other proofs are dropped.
         """
 
         def set_key(connection: Connection, card: Card) -> Changes:
@@ -163,7 +164,7 @@ class Administration:
     def set_tries(
         self, who: Administrator, passcode_proof: bytes, pin_tries: int, puk_tries: int
     ) -> Changes:
-        """Set how many tries PIN and PUK have, and both to their factory values.
+        """Set how many tries PIN and PUK have, and set both to their factory values.
 
         Raises InvalidInput, PasscodeNeeded.
         """
@@ -194,9 +195,11 @@ class Administration:
         return self._change(who, Kind.PASSCODE_SET, set_both, extension=True, **tries)
 
     def reset_card(self, serial: str, workstation: Identity) -> Changes:
-        """As it was issued, but without keys: what others wrote is gone, secrets are the factory's.
+        """Make a card as it was issued, but without keys: written objects are removed, passcodes
+        and management key get their factory values.
 
-        No proof is asked for; instead PIN and PUK must be blocked, else CardNotBlocked.
+        No proof of the management key is needed, but PIN and PUK must be blocked; otherwise raises
+        CardNotBlocked.
         """
         with self.database.read() as connection:
             card = self._resettable(connection, serial)
@@ -219,8 +222,8 @@ class Administration:
         return changes
 
     def attest_key(self, serial: str, key_ref: int, workstation: Identity) -> bytes:
-        """A certificate that the keystore made a key, DER. Its entry is in the journal before it is
-        signed. Raises KeyNotFound, NotAttested.
+        """A certificate that the keystore made a key, DER. The journal has its entry before it is
+        signed. Raises KeyNotFound, and NotAttested for an imported key.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -245,8 +248,8 @@ class Administration:
         extension: bool = False,
         **details: Detail,
     ) -> Changes:
-        """Make a change in one transaction; what waits for the holder with a key that is another
-        now is withdrawn.
+        """Make a change in one transaction, and withdraw the operations of the keys that it
+        changed.
         """
         with self.database.write() as connection:
             self._profile(connection, who, extension=extension)
@@ -273,7 +276,7 @@ class Administration:
     def _key(
         self, key_id: str, key_ref: int, algorithm: Algorithm, made: MadeKey, policies: KeyPolicies
     ) -> HeldKey:
-        """A key of a card yet to be named, without a certificate."""
+        """A key without a certificate, whose card is set later."""
         return HeldKey(
             id=key_id,
             card_id="",
@@ -298,7 +301,9 @@ class Administration:
     def _profile(
         self, connection: Connection, who: Administrator, *, extension: bool = False
     ) -> CardProfile:
-        """The profile of the administrator's card, the change being allowed."""
+        """The profile of the administrator's card; raises AdministrationRefused or
+        AdministratorNeeded unless the change is allowed.
+        """
         card = cards.in_use(connection, who.card_serial)
         profile = PROFILES[card.profile]
         allowed.check_changeable(profile, extension=extension)

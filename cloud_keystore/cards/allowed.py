@@ -1,4 +1,4 @@
-"""What a card's profile lets an administrator put on it. Pure."""
+"""Checks what a card's profile lets an administrator put on the card; pure functions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from cloud_keystore.model.profiles import CardProfile
 
 
 def check_changeable(profile: CardProfile, *, extension: bool) -> None:
-    """Raise AdministrationRefused unless cards of the profile are administered through readers,
-    and have the extensions where the change is one of them.
+    """Raise AdministrationRefused unless cards of the profile are administered through readers and,
+    for a change that is an extension, have the extensions.
     """
     if profile.management is None:
         raise AdministrationRefused("a card of this profile is changed by its issuer alone")
@@ -32,7 +32,7 @@ def check_changeable(profile: CardProfile, *, extension: bool) -> None:
 
 
 def check_resettable(profile: CardProfile) -> None:
-    """Raise AdministrationRefused unless the profile has passcodes that everybody knows."""
+    """Raise AdministrationRefused unless the profile has factory passcodes."""
     check_changeable(profile, extension=True)
     if not profile.factory_passcodes:
         raise AdministrationRefused("a card of this profile has no factory passcodes")
@@ -41,8 +41,8 @@ def check_resettable(profile: CardProfile) -> None:
 def check_object(
     profile: CardProfile, tag: int, contents: bytes, objects: Mapping[int, bytes]
 ) -> None:
-    """Raise InvalidInput for a tag that the card does not have, or that is the keystore's alone;
-    CardFull where `contents` do not fit beside the other `objects`.
+    """Raise InvalidInput for a tag that the card does not have or that only the keystore writes,
+    CardFull if `contents` do not fit beside the other `objects`.
     """
     known = tag in CONTAINER_ID or (profile.extensions and tag in EXTENSION_OBJECTS)
     if not known or tag == ATTESTATION_CERTIFICATE:
@@ -73,11 +73,10 @@ def management_cipher(profile: CardProfile, number: int) -> Cipher:
 def check_key(
     profile: CardProfile, key_ref: int, algorithm: Algorithm, policies: KeyPolicies
 ) -> None:
-    """Raise KeyNotFound for a reference that is not an administrator's, InvalidInput for an
+    """Raise KeyNotFound for a reference that administrators cannot use, InvalidInput for an
     algorithm or policies that a key cannot have there.
 
-    The standard generates no retired keys (SP 800-73-5 part 2, 3.3.2); they come with the
-    extensions.
+    The standard does not generate retired keys (SP 800-73-5 part 2, 3.3.2); the extensions do.
     """
     if key_ref not in CERTIFICATE_OF_KEY or (key_ref in RETIRED and not profile.extensions):
         raise KeyNotFound(f"no administrator puts a key under reference {key_ref:02X}")
@@ -88,7 +87,7 @@ def check_key(
 
 
 def _is_possible(profile: CardProfile, key_ref: int, algorithm: Algorithm) -> bool:
-    """Whether a reader can make a card with such a key: the card's own code says."""
+    """Whether a reader can present a card with such a key; the card's own code decides."""
     features = Features(extensions=profile.extensions)
     try:
         CardImage("", bytes(GUID_BYTES), {}, {key_ref: CardKey(algorithm)}, features)

@@ -1,6 +1,6 @@
 """The data objects of a card (SP 800-73-5 part 1, 3), signed by the issuer.
 
-The encodings are the card's own: the one place where the keystore uses the card's code.
+The encodings are those of the card's own code.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from card_os.piv import encode
+from card_os.piv.issuing import encode
 from card_os.piv.names import (
     ATTESTATION_CERTIFICATE,
     CERTIFICATE_OF_KEY,
@@ -26,7 +26,8 @@ from cloud_keystore.pki.issuers import Authorities
 ISSUER = "cloudcard"
 AFFILIATION = "cardholder"
 
-# What the security object vouches for, if it is there: all but certificates (part 1, 3.1.6)
+# The objects that the security object vouches for if they exist: all but certificates
+# (part 1, 3.1.6)
 COVERED = {
     1: ObjectTag.CCC,
     2: ObjectTag.PRINTED_INFORMATION,
@@ -43,15 +44,15 @@ COVERED = {
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A card's data objects by tag, and which of them an administrator wrote: those are left as
-    they are.
+    """A card's data objects by tag, and the tags of those that an administrator wrote, which the
+    keystore does not change.
     """
 
     objects: Mapping[int, bytes]
     written: Collection[int] = frozenset()
 
     def has_own(self, tag: int) -> bool:
-        """Whether the object is there and the keystore's."""
+        """Whether the object exists and was written by the keystore."""
         return tag in self.objects and tag not in self.written
 
 
@@ -66,7 +67,8 @@ def build(
         ObjectTag.KEY_HISTORY: encode.key_history(),
         **_certificates(keys, authorities),
     }
-    if profile.extensions:  # Yubico's tools keep a secret in the printed information
+    # Yubico's tools keep a secret in the printed information, so the keystore does not write it.
+    if profile.extensions:
         made[ATTESTATION_CERTIFICATE] = encode.certificate(authorities.attestation.der)
     else:
         made[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
@@ -86,12 +88,12 @@ def rebuild(
     new_guid: bool,
     touched: Collection[int] = (),
 ) -> dict[int, bytes]:
-    """The data objects that have to be others after a key or an object of a card has changed.
+    """The data objects that must be replaced after a key or an object of a card has changed.
 
-    `contents` are the card's after the change, `touched` the tags of what was changed in them. With
-    `new_guid`, CHUID and CCC are new, and the certificates of `keys` that are. The key history
-    follows the certificates of retired keys; the security object is signed again where anything
-    that it vouches for is another. What an administrator wrote or removed stays so.
+    `contents` are the card's after the change, `touched` the tags that were changed in them. With
+    `new_guid`, CHUID, CCC and the certificates of `keys` are replaced. The key history follows the
+    certificates of retired keys. The security object is signed again if an object that it vouches
+    for has changed. Objects that an administrator wrote or removed are not changed.
     """
     fresh: dict[int, bytes] = {}
     if new_guid:
@@ -111,7 +113,7 @@ def rebuild(
 
 
 def _identity(card: Card, authorities: Authorities, now: datetime) -> dict[int, bytes]:
-    """The objects that say which card it is."""
+    """The objects that identify the card."""
     covered = encode.chuid_covered(card.guid, _date(card))
     signature = cms.chuid_signature(covered, authorities.content, now)
     return {

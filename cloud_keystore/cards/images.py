@@ -1,4 +1,4 @@
-"""What a reader needs to present a card: all of it that is not secret."""
+"""What a reader needs to present a card: everything of the card that is not secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from cloud_keystore.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class CardImage:
-    """All of a card that is not secret. `keys` are those that applications ask for."""
+    """Everything of a card that is not secret. `keys` are those that applications can use, without
+    the key of secure messaging.
+    """
 
     card: Card
     profile: CardProfile
@@ -28,7 +30,7 @@ class CardImage:
 
     @property
     def cipher_suite(self) -> CipherSuite | None:
-        """Of secure messaging, if the card does that."""
+        """The cipher suite of secure messaging; None if the card has no secure messaging."""
         key = self.secure_messaging
         return None if key is None else SUITE_OF[key.algorithm]
 

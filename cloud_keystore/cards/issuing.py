@@ -50,7 +50,7 @@ class Issuing:
     custody: Keys
     authorities: Authorities
     passcodes: Passcodes
-    crl_url: str = ""  # where the certificates' revocations are published; empty: nowhere
+    crl_url: str = ""  # where revocations of certificates are published; empty: nowhere
 
     def issue(
         self,
@@ -61,10 +61,10 @@ class Issuing:
         *,
         actor: Actor,
     ) -> CardListing:
-        """Make a card: all of it in one transaction, so that a crash leaves nothing half-made.
+        """Make a card in one transaction, so that a crash leaves no part of it.
 
-        Repeated with the same request id, return the card made before. Raises UserNotFound,
-        OrganisationNotFound, InvalidInput.
+        A repeated call with the same request id returns the card that was made before. Raises
+        UserNotFound, OrganisationNotFound, InvalidInput.
         """
         check_request_id(request_id)
         organisation_id = organisation_id or DEFAULT_ORGANISATION
@@ -80,7 +80,8 @@ class Issuing:
             user = people.user(connection, user_id)
             organisations.check(connection, organisation_id)
         for _ in range(SERIAL_DRAWS - 1):
-            with suppress(IntegrityError):  # a number that another card has: draw again
+            # If another card has the number, the next turn draws another one.
+            with suppress(IntegrityError):
                 return self._issue(request_id, user, profile, organisation_id, actor)
         return self._issue(request_id, user, profile, organisation_id, actor)
 
@@ -169,4 +170,5 @@ def _key(
 
 
 def _whole_second(now: datetime) -> datetime:
-    return now.replace(microsecond=0)  # certificates know no fractions
+    # Times in certificates have no fractions of a second.
+    return now.replace(microsecond=0)

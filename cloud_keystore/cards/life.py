@@ -1,4 +1,4 @@
-"""The life of a card once it is issued: listed, unlocked, suspended, resumed, revoked."""
+"""The life of an issued card: it is listed, unlocked, suspended, resumed, revoked."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class CardListing:
 
     card: Card
     user: User
-    tries_left: int | None  # None: no passcode set yet
+    tries_left: int | None  # None: no passcode is set yet
 
     @property
     def passcode_state(self) -> str:
-        """In a word."""
+        """The state of the passcode in a word: unset, ok or locked."""
         return "unset" if self.tries_left is None else "ok" if self.tries_left else "locked"
 
 
@@ -73,7 +73,10 @@ class Life:
             return tuple(cards.keys(connection, cards.named(connection, serial).id))
 
     def unlock(self, serial: str, *, actor: Actor) -> CardListing:
-        """Restore the tries of PIN, PUK and global PIN; the passcodes stay as they are."""
+        """Restore the tries of PIN, PUK and global PIN; the passcodes do not change.
+
+        Raises CardNotFound, and IllegalCardChange if no passcode is set yet.
+        """
         with self.database.write() as connection:
             card = cards.named(connection, serial)
             if passcodes.tries_left(connection, card.id, KeyRef.PIN) is None:
@@ -89,7 +92,7 @@ class Life:
             return listing_of(connection, card)
 
     def suspend(self, serial: str, *, actor: Actor) -> CardListing:
-        """Take a card out of use; what waits for its holder is withdrawn, its sessions end."""
+        """Take a card out of use; its open operations are withdrawn and its sessions end."""
         return self._move(serial, CardEvent.SUSPEND, "", actor)
 
     def resume(self, serial: str, *, actor: Actor) -> CardListing:
@@ -123,6 +126,6 @@ class Life:
 
 
 def listing_of(connection: Connection, card: Card) -> CardListing:
-    """A card as listed."""
+    """A card as lists show it."""
     user = people.holder(connection, card)
     return CardListing(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))

@@ -1,8 +1,8 @@
-"""Keeps a card true to itself when a key or an object of it changes.
+"""Keeps a card consistent when one of its keys or objects changes.
 
-For whoever administers cards. Every method works inside the caller's write transaction, on a card
-that the caller has found there and found in use, and returns what is different on the card after
-it. A new key is made before the transaction, since that takes a while:
+Every method works inside the caller's write transaction, on a card that the caller has found in use
+in that transaction, and returns what has changed on the card. A new key is made before the
+transaction, because that takes a while:
 
     key_id = new_id(now, random)
     made = make_key(key_id, algorithm, seal)
@@ -10,8 +10,9 @@ it. A new key is made before the transaction, since that takes a while:
     with database.write() as connection:
         changes = renewal.replace_key(connection, card, key)
 
-Windows and OpenSC know containers by the card's GUID, and keep certificates by them. So a card
-whose keys are others gets another GUID, and with it CHUID, CCC, and whatever names the GUID.
+Windows and OpenSC identify key containers by the card's GUID, and cache certificates by container.
+Therefore a card whose keys change gets a new GUID, and with it a new CHUID and CCC, and new
+certificates where they name the GUID.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from cloud_keystore.storage import cards, people
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different on a card; None says that it is gone."""
+    """What has changed on a card; None means that the object or key is gone."""
 
     objects: Mapping[int, bytes | None] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
@@ -51,7 +52,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Changes keys and objects of cards, and all that hangs on them."""
+    """Changes keys and objects of cards, and everything that depends on them."""
 
     clock: Clock
     random: Random
@@ -59,16 +60,16 @@ class Renewal:
     crl_url: str = ""
 
     def replace_key(self, connection: Connection, card: Card, key: HeldKey) -> Changes:
-        """Put `key` on the card, in place of the one under its reference, which is destroyed.
+        """Put `key` on the card in place of the key under its reference, which is destroyed.
 
-        The certificate object stays as it is until somebody writes another, as on every card.
+        The certificate object stays until an administrator writes another, as on every card.
         """
         destroying.remove_key(connection, card.id, key.key_ref, self.clock(), KEYSTORE)
         cards.add_key(connection, key)
         return self._renew(connection, card, {key.key_ref: key})
 
     def remove_key(self, connection: Connection, card: Card, key_ref: int) -> Changes:
-        """Take a key off the card and destroy it; raises KeyNotFound."""
+        """Take a key off the card and destroy it; raises KeyNotFound if there is none."""
         if not destroying.remove_key(connection, card.id, key_ref, self.clock(), KEYSTORE):
             raise KeyNotFound(f"card {card.serial} has no key {key_ref:02X}")
         return self._renew(connection, card, {key_ref: None})
@@ -76,9 +77,9 @@ class Renewal:
     def move_key(
         self, connection: Connection, card: Card, source: int, destination: int
     ) -> Changes:
-        """Put a key under another reference; one that is there is destroyed. Raises KeyNotFound.
+        """Put a key under another reference; a key that is there is destroyed.
 
-        Objects stay where they are.
+        Data objects do not move. Raises KeyNotFound if there is no key under `source`.
         """
         key = cards.key_under(connection, card.id, source)
         if key is None:
@@ -89,14 +90,14 @@ class Renewal:
         return self._renew(connection, card, {source: None, destination: moved})
 
     def write_object(self, connection: Connection, card: Card, tag: int, value: bytes) -> Changes:
-        """Replace a data object's contents as an administrator's; empty contents remove it."""
+        """Replace a data object's contents for an administrator; empty contents remove it."""
         cards.put_object(connection, card.id, tag, value, written=True)
         follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
         return Changes({tag: value or None, **follows})
 
     def reset(self, connection: Connection, card: Card) -> Changes:
-        """Make the card as it was issued, but without keys and with another GUID. Key 04 stays,
-        and gets another certificate.
+        """Make the card as it was issued, but without keys and with a new GUID. Key 04 stays, and
+        gets a new certificate.
         """
         now = self.clock()
         renamed = replace(card, guid=new_guid(self.random))
@@ -122,7 +123,7 @@ class Renewal:
     def _renew(
         self, connection: Connection, card: Card, changed: Mapping[int, Key | None]
     ) -> Changes:
-        """Give the card another GUID, and everything that names it."""
+        """Give the card a new GUID, and replace everything that names the GUID."""
         now = self.clock()
         renamed = replace(card, guid=new_guid(self.random))
         cards.set_guid(connection, card.id, renamed.guid)

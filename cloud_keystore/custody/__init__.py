@@ -1,1 +1,1 @@
-"""Private keys and passcodes, used here alone: sealing, padding, activation, key backends."""
+"""The only package that uses private keys and passcodes: sealing, activation, key backends."""

@@ -1,1 +1,1 @@
-"""Frozen values and state tables: people, cards, keys, operations. Pure."""
+"""Frozen values and state tables of people, cards, keys and operations. Pure."""

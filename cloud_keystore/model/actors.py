@@ -1,4 +1,4 @@
-"""Who did what the journal tells of: a kind and an identifier."""
+"""Actors: those whom the journal names, by a kind and an identifier."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from enum import StrEnum, unique
 
 @unique
 class ActorKind(StrEnum):
-    """As what somebody acts. A text, once in a journal, keeps its meaning for ever."""
+    """The kinds of actors. A text that a journal has held keeps its meaning for ever."""
 
-    KEYSTORE = "keystore"  # by itself: what time or another change has brought about
+    KEYSTORE = "keystore"  # by itself, as a consequence of time or of another change
     WORKSTATION = "workstation"
     DEVICE = "device"
     OPERATOR = "operator"
     AUDITOR = "auditor"
     HOLDER = "user"
-    DATA_FOLDER = "operator of this computer"  # who may write the data folder, and no identity
+    DATA_FOLDER = "operator of this computer"  # anybody who can write to the data folder
 
 
 NAMELESS = frozenset({ActorKind.KEYSTORE, ActorKind.DATA_FOLDER})
@@ -24,13 +24,13 @@ NAMELESS = frozenset({ActorKind.KEYSTORE, ActorKind.DATA_FOLDER})
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who acts; as text, such as "workstation 0192…", what the journal holds."""
+    """An actor. Its text, such as "workstation 0192…", is what the journal holds."""
 
     kind: ActorKind
-    id: str = ""  # of the identity, or of the user; empty where there is one alone of the kind
+    id: str = ""  # of the identity or user; empty if the kind has only one actor
 
     def __post_init__(self) -> None:
-        """Raise ValueError for one that the journal could not tell from another."""
+        """Raise ValueError if an identifier is missing, or given for a kind that has none."""
         if bool(self.id) is (self.kind in NAMELESS):
             raise ValueError(f"a {self.kind} has {'no' if self.id else 'an'} identifier")
 
@@ -39,7 +39,7 @@ class Actor:
 
     @classmethod
     def parse(cls, text: str) -> Actor:
-        """The actor of a text; raises ValueError for a text that is none's."""
+        """Read the text of an actor; raises ValueError if it is not one."""
         if text in NAMELESS:
             return cls(ActorKind(text))
         kind, _, identifier = text.partition(" ")

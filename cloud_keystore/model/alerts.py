@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 
 @unique
 class AlertKind(StrEnum):
-    """What it is about. A name, once written, keeps its meaning for ever."""
+    """What an alert is about. A name that was once written keeps its meaning for ever."""
 
     NOT_ME = "not-me"
     TOO_MANY_REFUSALS = "too-many-refusals"
@@ -17,7 +17,7 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that somebody should see to; `text` says what happened and what to do."""
+    """An alert; `text` says what happened and what to do."""
 
     id: str
     kind: AlertKind

@@ -1,4 +1,4 @@
-"""The keys by which holders' devices approve: native ones, and passkeys."""
+"""Approval keys, with which holders' devices sign decisions: native keys and passkeys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @unique
 class ApprovalKeyKind(IntEnum):
-    """What a device approves by; the numbers are those of `cloudcard.registry.v1.DeviceKind`."""
+    """The kinds of approval keys; the numbers are those of `cloudcard.registry.v1.DeviceKind`."""
 
     NATIVE = 1
     PASSKEY = 2
@@ -17,7 +17,7 @@ class ApprovalKeyKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RelyingParty:
-    """For whom passkeys are made, and from which page (WebAuthn level 3, 5.4.2 and 5.8.1)."""
+    """The party that passkeys are made for, and its page (WebAuthn level 3, 5.4.2 and 5.8.1)."""
 
     id: str  # a domain
     origin: str  # such as "https://keystore.example.org"
@@ -38,7 +38,7 @@ class Passkey:
     credential_id: bytes
     relying_party: RelyingParty
     sign_count: int = 0
-    backup_eligible: bool = False  # whether other devices may come to keep it ("synced")
+    backup_eligible: bool = False  # whether it can be copied to other devices ("synced")
     backed_up: bool = False
     transports: tuple[str, ...] = field(default=())
 

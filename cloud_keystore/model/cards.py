@@ -1,4 +1,4 @@
-"""Cards, their keys, and the states of a card. What cards are made of stands in `profiles`."""
+"""Cards, their keys, and the states of a card. `profiles` says what cards are made of."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from card_os.uses import PinPolicy, TouchPolicy
 
 @dataclass(frozen=True, slots=True)
 class KeyPolicies:
-    """How a key is to be used, as its administrator says."""
+    """The PIN policy and touch policy that the administrator has chosen for a key."""
 
     pin: PinPolicy = PinPolicy.DEFAULT
     touch: TouchPolicy = TouchPolicy.DEFAULT
 
     @property
     def are_standard(self) -> bool:
-        """Whether the standard knows them."""
+        """Whether both are the defaults, so that the standard's rules hold."""
         return self.pin is PinPolicy.DEFAULT and self.touch is TouchPolicy.DEFAULT
 
 
 class CardState(StrEnum):
-    """Where a card stands."""
+    """The state of a card."""
 
     PENDING = "pending"  # issued; the holder has not set a passcode
     ACTIVE = "active"
@@ -56,7 +56,7 @@ CARD_TRANSITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card as the keystore keeps it; its objects and keys stand in tables of their own."""
+    """A card as the keystore keeps it; its objects and keys are in tables of their own."""
 
     id: str
     serial: str
@@ -71,45 +71,45 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What everybody may know of a key on a card."""
+    """The public facts about a key on a card."""
 
     id: str
     card_id: str
     key_ref: int
     algorithm: Algorithm
     certificate: bytes
-    """DER; empty without one. Of key 04, the card verifiable certificate: template 7F21 (SP
-    800-73-5 part 2, table 18)."""
+    """DER; empty without a certificate. Key 04 has a card verifiable certificate: template 7F21
+    (SP 800-73-5 part 2, table 18)."""
     create_time: datetime
     public_key: bytes = b""  # SubjectPublicKeyInfo, DER
     pin_policy: PinPolicy = PinPolicy.DEFAULT
-    touch_policy: int = 0  # kept and told, no more
-    imported: bool = False  # not made here
+    touch_policy: int = 0  # kept and reported, but not enforced
+    imported: bool = False  # not generated here
 
     @property
     def asks_for_pin(self) -> PinPolicy:
-        """When the key asks for the PIN; without a policy of its own, as in SP 800-73-5 part 1,
-        table 5.
+        """When the key asks for the PIN. A key without a policy of its own follows SP 800-73-5
+        part 1, table 5.
         """
         return rules.pin_policy(self.key_ref, self.pin_policy)
 
     @property
     def sha256(self) -> bytes:
-        """What an approval is bound to: SHA-256 of the certificate, or else of the public key."""
+        """SHA-256 of the certificate, or else of the public key; approvals are bound to it."""
         return sha256(self.certificate or self.public_key).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A private key that is in the database, sealed."""
+    """A private key that is sealed in the database."""
 
     private: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OnToken:
-    """A private key that is in a token, which finds it by the handle. The sealed mark names handle
-    and public key, so that no row can be pointed at another key of the token.
+    """A private key that is in a PKCS#11 token and is found there by its handle. The sealed mark
+    names handle and public key, so that no row can be made to refer to another key of the token.
     """
 
     handle: bytes
@@ -118,17 +118,17 @@ class OnToken:
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """A private key that is erased here; one with a handle may still be in its token."""
+    """A private key that is erased here; if it has a handle, it can still be in its token."""
 
     handle: bytes | None = None
 
 
-SOFTWARE, PKCS11 = "software", "pkcs11"  # names of where keys are, sealed or on a token
+SOFTWARE, PKCS11 = "software", "pkcs11"  # names of the backends
 Private: TypeAlias = Sealed | OnToken | Destroyed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldKey(Key):
-    """A key, and where its private part is: for those who use or destroy it."""
+    """A key and where its private part is, for the code that uses or destroys it."""
 
     private: Private

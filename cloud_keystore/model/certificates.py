@@ -1,4 +1,4 @@
-"""What the certificates of cards' keys say, by what the key is for (RFC 5280)."""
+"""Profiles of the certificates for cards' keys, by the purpose of the key (RFC 5280)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from card_os.piv.oids import CLIENT_AUTHENTICATION, PIV_CARD_AUTHENTICATION, SMARTCARD_LOGON
 
-# Under an arc made from a UUID, which nobody need be asked for (ITU-T X.667)
+# An arc that is made from a UUID needs no registration (ITU-T X.667).
 SIGNATURE_POLICY = "2.25.33914747204929048091091466569781441808.1"
 
 
@@ -20,11 +20,11 @@ class CertificateProfile:
     critical_extended_key_usage: bool = False
     policy: str | None = None  # critical
     signs_until: float = 1.0
-    """How much of its lifetime the key signs (private key usage period), as opposed to being
-    verified."""
+    """The fraction of the certificate's lifetime in which the key signs (private key usage
+    period); for the rest, signatures are only verified."""
     names_holder: bool = True  # in its subject
     names_card: bool = False  # by its GUID, as alternative name
-    names_account: bool = False  # of Windows: the holder's UPN, and the SID where there is one
+    names_account: bool = False  # of Windows: the holder's UPN, and the SID if there is one
 
 
 def _usage(*bits: str) -> frozenset[str]:
@@ -39,8 +39,8 @@ LOGON = CertificateProfile(
     names_account=True,
 )
 SIGNING = CertificateProfile("signing", _usage("digital_signature", "content_commitment"))
-# For advanced electronic signatures: as the NHS has it, whose verifiers look for content commitment
-# alone and for the end of signing.
+# For advanced electronic signatures, as the NHS defines them: its verifiers require content
+# commitment as the only usage, and the end of signing.
 ADVANCED_SIGNATURE = CertificateProfile(
     "advanced-signature",
     _usage("content_commitment"),
@@ -49,7 +49,7 @@ ADVANCED_SIGNATURE = CertificateProfile(
 )
 ENCIPHERMENT = CertificateProfile("encipherment", _usage("key_encipherment", "data_encipherment"))
 AGREEMENT = CertificateProfile("agreement", _usage("key_agreement"))
-# Shown to doors without a PIN, so it names the card and nobody (FIPS 201-3, 4.2.2.3)
+# Doors read it without a PIN, so it names the card but no person (FIPS 201-3, 4.2.2.3).
 CARD = CertificateProfile(
     "card",
     _usage("digital_signature"),

@@ -11,24 +11,24 @@ Clock: TypeAlias = Callable[[], datetime]
 Random: TypeAlias = Callable[[int], bytes]
 Nanoseconds: TypeAlias = Callable[[], int]
 
-SLEW = 2000  # one part in so many: as fast as kernels correct a clock without setting it
-STEP = 1_000_000_000  # ns; whoever differs by more has been set, not corrected
+SLEW = 2000  # corrections are at most 1/2000 of the time passed, as fast as kernels slew a clock
+STEP = 1_000_000_000  # ns; a clock that differs by more has been set, not corrected
 PAUSE = 50_000_000  # ns; readings that far apart are not of the same moment
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """The machine's clock, which may be set at any time."""
+    """Read the machine's clock, which can be set at any time."""
     return datetime.now(UTC)
 
 
 class SteadyClock:
-    """Time that goes on evenly, whatever is done to the machine's clock; the only one that decides.
+    """A clock that advances evenly even if the machine's clock is set; all decisions use it.
 
-    It begins with the wall clock and goes on with a monotonic one. Where the wall clock is
-    corrected little by little it follows, at most 0.5 ms a second. Where the wall clock is set,
-    forward or back, it does not follow: what has ended would live again, and what lives would
-    end. `on_step` is told of each step. One thread at a time.
+    It starts from the wall clock and advances with a monotonic clock. It follows gradual
+    corrections of the wall clock by at most 0.5 ms a second. It does not follow when the wall clock
+    is set, forward or back: what has ended would become valid again, or what is valid would end.
+    `on_step` is called with each such step. To be used by one thread at a time.
     """
 
     def __init__(
@@ -43,20 +43,20 @@ class SteadyClock:
         self._rest = 0  # of the allowance for corrections, in parts of a nanosecond
 
     def __call__(self) -> datetime:
-        """What time it is."""
+        """Return the time."""
         if step := self._advance():
             self._on_step(timedelta(microseconds=step // 1000))
         return EPOCH + timedelta(microseconds=self._now // 1000)
 
     def _advance(self) -> int:
-        """Go on to this moment; returns the size of a step of the wall clock, or 0."""
+        """Advance to this moment; returns the step of the wall clock in nanoseconds, or 0."""
         before, wall, read = self._monotonic(), self._wall(), self._monotonic()
         passed = max(0, read - self._read)
         self._read += passed
         self._now += passed
         allowed, self._rest = divmod(self._rest + passed, SLEW)
         if read - before > PAUSE:
-            return 0  # the process slept between the readings: the next ones tell
+            return 0  # the process slept between the readings: the next ones show any step
         behind = wall - self._ignored - self._now
         correction = max(-allowed, min(behind, allowed))
         if abs(behind - correction) > STEP:
@@ -67,7 +67,7 @@ class SteadyClock:
 
 
 def new_id(now: datetime, random: Random) -> str:
-    """Make a UUIDv7: ordered by time, so rows of one table stay in order (RFC 9562, 5.7)."""
+    """Make a UUIDv7. It sorts by time, so the rows of a table stay in order (RFC 9562, 5.7)."""
     milliseconds = int(now.timestamp() * 1000)
     tail = int.from_bytes(random(10))
     rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)

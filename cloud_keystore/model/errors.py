@@ -1,7 +1,6 @@
-"""What the keystore refuses, and what a person can do about it.
+"""The keystore's refusals: one class for each reason.
 
-One class per reason. The text is for people and never holds a secret; the class's name is the
-contract.
+Programs rely on the name of the class. The text tells people what to do and never holds a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ class KeystoreError(Exception):
 
 
 class InvalidInput(KeystoreError):
-    """A field has a value that the service cannot use; says which and what it takes."""
+    """A field has a value that the service cannot use; the text says which, and what it accepts."""
 
 
 class MalformedKeyInput(KeystoreError):
@@ -48,7 +47,7 @@ class IdentityNotFound(KeystoreError):
 
 
 class LastOperator(KeystoreError):
-    """Without this operator nobody could invite another."""
+    """The operator is the last one: without it nobody could invite another."""
 
 
 class AlertNotFound(KeystoreError):
@@ -56,8 +55,8 @@ class AlertNotFound(KeystoreError):
 
 
 class KeyBackendUnavailable(KeystoreError):
-    """The device that holds the key does not answer: a token is gone, its PIN wrong, or it is busy;
-    says which.
+    """The backend that holds the key does not answer: the token is gone or busy, or its PIN is
+    wrong. The text says which.
     """
 
 
@@ -82,7 +81,7 @@ class SessionClosed(KeystoreError):
 
 
 class SessionRefused(KeystoreError):
-    """The policy in force, or the key itself, allows no such session."""
+    """The policy in force, or the key itself, does not allow such a session."""
 
 
 class RequestIdReused(KeystoreError):
@@ -106,7 +105,9 @@ class ApprovalRejected(KeystoreError):
 
 
 class PasscodeNeeded(KeystoreError):
-    """The key needs a passcode, and the proof of it is missing, spent, foreign or too old."""
+    """The key needs a passcode, and the passcode proof is missing, spent, too old, or made for
+    another card or workstation.
+    """
 
 
 class PasscodeAlreadySet(KeystoreError):
@@ -114,63 +115,63 @@ class PasscodeAlreadySet(KeystoreError):
 
 
 class AdministrationRefused(KeystoreError):
-    """The card's profile does not have this way of changing it."""
+    """The card's profile does not allow this kind of administration."""
 
 
 class ChallengeRejected(KeystoreError):
-    """The answer to the challenge is wrong, or there is no challenge to answer any more."""
+    """The answer to the challenge is wrong, or the challenge is no longer open."""
 
 
 class TooManyGuesses(KeystoreError):
-    """The card's management key was given wrongly too often lately."""
+    """The card has recently received too many wrong answers made with a management key."""
 
 
 class AdministratorNeeded(KeystoreError):
-    """The proof of the management key is missing, foreign or too old."""
+    """The proof of the management key is missing, too old, or of another card or workstation."""
 
 
 class CardFull(KeystoreError):
-    """There is no room on the card for what is to be stored."""
+    """The card does not have enough room for the object or key."""
 
 
 class KeyReferenceTaken(KeystoreError):
-    """There is a key already where one is to be put."""
+    """The key reference already has a key."""
 
 
 class CardNotBlocked(KeystoreError):
-    """The card has tries left, and only a blocked one is reset."""
+    """The card has tries left; only a blocked card can be reset."""
 
 
 class NotAttested(KeystoreError):
-    """The key was not made here, so nothing can be said for it."""
+    """The key was not generated here, so the keystore cannot attest it."""
 
 
 class JustRefused(KeystoreError):
-    """The holder has just refused this key's use here: the application repeats itself."""
+    """The holder has just refused this use of the key here: the application repeats its request."""
 
 
 class TooManyRefusals(KeystoreError):
-    """The holder refused or ignored too many requests lately; the phone is left in peace for a
+    """The holder has recently refused or ignored too many requests; the phone is not asked for a
     while.
     """
 
 
 class StorageUnavailable(KeystoreError):
-    """The database does not answer, is full or cannot be written. Whether the change was made is
-    not known: calls that may be repeated may be repeated.
+    """The database does not answer, is full or cannot be written. It is not known whether the
+    change was made; calls that are safe to repeat can be repeated.
     """
 
 
 class StorageDamaged(KeystoreError):
-    """What the database holds cannot be read."""
+    """The content of the database cannot be read."""
 
 
 class RecordDamaged(KeystoreError):
-    """One record makes no sense; says which, for the log alone. Others are not concerned."""
+    """One record is invalid; the others are not affected. The text names it, only for the log."""
 
 
 class ComeBack(KeystoreError):
-    """Refused for now, with nothing done: the same call may be made after `retry_seconds`."""
+    """Refused for now, and nothing was done: the call can be repeated after `retry_seconds`."""
 
     def __init__(self, text: str, retry_seconds: float = 1.0) -> None:
         super().__init__(text)
@@ -178,15 +179,15 @@ class ComeBack(KeystoreError):
 
 
 class TooManyCalls(ComeBack):
-    """The caller asks faster than allowed."""
+    """The caller makes more calls than its limit allows."""
 
 
 class Overloaded(ComeBack):
-    """The keystore has as much to do as it can bear."""
+    """The keystore has reached the limit of its capacity."""
 
 
 class Stopping(ComeBack):
-    """The process that was called ends; another one, or the next, goes on."""
+    """The process that was called is stopping; another one, or its successor, takes calls."""
 
 
 class TokenRejected(KeystoreError):
@@ -194,4 +195,4 @@ class TokenRejected(KeystoreError):
 
 
 class IdentityRejected(KeystoreError):
-    """The TLS certificate is not that of an active identity with the right role."""
+    """The TLS certificate does not belong to an active identity with the right role."""

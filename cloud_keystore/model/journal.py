@@ -1,4 +1,4 @@
-"""What the journal holds: entries, which are evidence, each one line of JSON that never changes."""
+"""Entries of the journal. Each is evidence, kept as one line of JSON that never changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUBJECTS = ("card_id", "user_id", "workstation_id", "device_id", "operation_id",
 
 @unique
 class Kind(StrEnum):
-    """What happened. A name, once written, keeps its meaning for ever."""
+    """What happened. A name that was once written keeps its meaning for ever."""
 
     OPERATION_ASKED = "operation.asked"
     OPERATION_CLAIMED = "operation.claimed"
@@ -48,11 +48,11 @@ class Kind(StrEnum):
     CARD_SUSPENDED = "card.suspended"
     CARD_RESUMED = "card.resumed"
     CARD_REVOKED = "card.revoked"
-    CARD_WRITTEN = "card.written"  # an object, by the card's administrator
+    CARD_WRITTEN = "card.written"  # the card's administrator has stored an object
     CARD_RESET = "card.reset"
     ADMINISTRATOR_RIGHT = "administrator.right"
     ADMINISTRATOR_WRONG = "administrator.wrong"
-    ADMINISTRATOR_REFUSED = "administrator.refused"  # whatever the answer was
+    ADMINISTRATOR_REFUSED = "administrator.refused"  # the answer was not looked at
     MANAGEMENT_KEY_SET = "management-key.set"
     KEY_MADE = "key.made"
     KEY_IMPORTED = "key.imported"
@@ -77,8 +77,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that happened. `details` are for people, `evidence` proves it: payloads,
-    signatures, certificates. Neither ever holds a document, a passcode or a key.
+    """One thing that happened. `details` are for people; `evidence` (payloads, signatures,
+    certificates) proves it. Neither ever holds a document, a passcode or a private key.
     """
 
     kind: Kind
@@ -96,7 +96,7 @@ class Entry:
 
 
 def encode(entry: Entry) -> bytes:
-    """One line of JSON, keys in order, empty fields left out; these bytes are what is kept."""
+    """Encode an entry as one line of JSON, with sorted keys and without empty fields."""
     fields: dict[str, object] = {
         "kind": entry.kind.value,
         "time": (entry.time - EPOCH) // MICROSECOND,
@@ -113,7 +113,7 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(line: bytes) -> Entry:
-    """The entry that a line holds; raises InvalidInput for bytes that are none."""
+    """Decode a line; raises InvalidInput if it is not an entry."""
     try:
         kept = json.loads(line)
         subjects = {name: kept.get(name) for name in SUBJECTS}

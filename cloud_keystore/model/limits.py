@@ -1,4 +1,4 @@
-"""The limits of one process, in one place. Several replicas allow as many times as much."""
+"""The limits of one process. Each replica has its own, so n replicas allow n times as much."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cloud_keystore.model.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A token bucket: `burst` calls at once and `per_second` for ever."""
+    """A token bucket: it allows `burst` calls at once, and `per_second` calls in the long run."""
 
     per_second: float
     burst: float
 
 
-# Of whom: an identity by its role, a card whoever asks, an address without an identity
+# A rate holds for an identity (by role), for a card (whoever calls) or for a network address.
 RATES: Mapping[str, Rate] = MappingProxyType(
     {
         "workstation": Rate(50, 500),
@@ -35,19 +35,19 @@ _FORM = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process takes on; what is above is refused at once, and told when to come back."""
+    """What one process accepts. A call beyond a limit is refused at once, with a time to retry."""
 
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
     under_way: int = 20_000  # calls, waiting ones included
-    streams: int = 15_000  # waiting ones, of all callers
-    streams_of_one: int = 500  # and of one identity
+    streams: int = 15_000  # waiting calls of all callers
+    streams_of_one: int = 500  # waiting calls of one identity
     calls: int = 1_000  # use cases that wait for a thread
     threads: int = 32  # on which use cases run
-    looks: int = 8  # of streams at the database at once: the other threads are for calls
+    looks: int = 8  # database queries of streams at once; the other threads are for calls
 
 
 def with_rates(limits: Limits, texts: Iterable[str]) -> Limits:
-    """Set rates by "name=per_second/burst"; raises InvalidInput."""
+    """Set rates from texts "name=per_second/burst"; raises InvalidInput for any other text."""
     rates = dict(limits.rates)
     for text in texts:
         found = _FORM.fullmatch(text)

@@ -1,4 +1,4 @@
-"""Management keys, key reference 9B: what may be one, and what whoever knows it is granted."""
+"""Management keys (key reference 9B): which are accepted, and what an administrator gets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 
 CHALLENGE_TIME = timedelta(seconds=60)
 PROOF_TIME = timedelta(minutes=15)
-# Management keys of the factory can be guessed, so there are few guesses.
+# Everybody knows the factory's management keys, so only few guesses are allowed.
 GUESS_WINDOW = timedelta(minutes=10)
-GUESS_LIMIT = 10  # wrong answers of a card in the window, then none is taken
+GUESS_LIMIT = 10  # wrong answers for a card in the window; after that all are refused
 
 DES_KEY_BYTES = 8
-PARITY = 0xFE  # all bits of a byte of a DES key but the last, which is the others' parity
-# Keys that undo themselves, or each other in pairs (NIST SP 800-67r2, 3.3.2)
+PARITY = 0xFE  # all bits of a byte of a DES key but the last, which is the parity bit
+# Weak keys decrypt what they have encrypted; semi-weak keys do so in pairs (SP 800-67r2, 3.3.2).
 WEAK_DES_KEYS = frozenset(
     bytes(byte & PARITY for byte in bytes.fromhex(digits))
     for digits in (
@@ -31,9 +31,9 @@ WEAK_DES_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The answer was right: `proof` is to be shown with changes of this card at this workstation.
+    """The answer was right. `proof` must accompany changes of this card at this workstation.
 
-    `cryptogram` is the administrator's own challenge, enciphered; empty without one.
+    `cryptogram` is the administrator's own challenge, enciphered; empty without a challenge.
     """
 
     proof: bytes = field(repr=False)
@@ -41,26 +41,28 @@ class Granted:
 
 
 def factory_key(cipher: Cipher) -> bytes:
-    """The management key that everybody knows: that of Yubico's cards, so of their tools."""
+    """Return the publicly known management key of Yubico's cards, which their tools expect."""
     return (FACTORY_MANAGEMENT_KEY * 2)[: MANAGEMENT_KEY_BYTES[cipher]]
 
 
 def broken_rule(cipher: Cipher, key: bytes) -> str | None:
-    """The rule that `key` breaks as a management key, or None. The factory's key breaks none."""
+    """Return the rule that `key` breaks as a management key, or None. The factory's key breaks
+    none.
+    """
     size = MANAGEMENT_KEY_BYTES[cipher]
     if len(key) != size:
         return f"a management key of {cipher.name} has {size} bytes"
     if len(set(key)) == 1:
-        return "a management key is not one byte, repeated"
+        return "a management key must not be one byte, repeated"
     if cipher is Cipher.TDEA and _has_weak_part(key):
-        return "a management key of TDEA is made of DES keys none of which is weak"
+        return "a management key of TDEA must not contain a weak DES key"
     return None
 
 
 def _has_weak_part(key: bytes) -> bool:
-    """Whether one of the three keys is weak (SP 800-67r2, 3.3.2).
+    """Whether one of the three DES keys is weak (SP 800-67r2, 3.3.2).
 
-    That they are the same is let pass: the factory's key is such, and tools set it again.
+    Equal DES keys are accepted: the factory's key has them, and tools set that key again.
     """
     bare = bytes(byte & PARITY for byte in key)
     parts = (bare[at : at + DES_KEY_BYTES] for at in range(0, len(bare), DES_KEY_BYTES))

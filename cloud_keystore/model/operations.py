@@ -1,5 +1,5 @@
-"""Operations: uses of a private key, waiting for a person. The table is the only writer of
-`state`.
+"""Operations: uses of a private key that need a holder's decision. `state` changes only as the
+table of transitions says.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from card_os.uses import KeyUse
 
 DECISION_TIME = timedelta(minutes=2)  # for the holder to decide
 QR_TIME = timedelta(seconds=60)  # for the code to be claimed
-USE_TIME = timedelta(seconds=60)  # for an approval to be used, so that a restart costs no approval
-STALLED_TIME = timedelta(seconds=30)  # a use that long without a result has lost its process
-RESULT_TIME = timedelta(minutes=10)  # a result is kept for a workstation that lost the answer
+USE_TIME = timedelta(seconds=60)  # for an approval to be used; long enough to survive a restart
+STALLED_TIME = timedelta(seconds=30)  # after this, a use without a result has lost its process
+RESULT_TIME = timedelta(minutes=10)  # for which a result is kept, in case its answer was lost
 
-# Applications repeat what failed: OpenSC every signature, pkcs11-tool once more in parts, PSS each
-# time with another salt. After a refusal they get it again, and the phone stays silent.
+# Applications repeat what failed: OpenSC repeats every signature, pkcs11-tool once more in parts,
+# and PSS uses a new salt each time. After a refusal they are refused again without asking the
+# phone.
 QUIET_TIME = timedelta(seconds=5)
 
 REFUSAL_WINDOW = timedelta(minutes=10)
-REFUSAL_LIMIT = 5  # refused or ignored requests in the window, then the phone is left in peace
+REFUSAL_LIMIT = 5  # refused or ignored requests in the window; after that the phone is not asked
 
 
 @unique
 class State(IntEnum):
-    """Where an operation stands; numbers as in `cloudcard.approval.v1.OperationState`."""
+    """States of an operation; the numbers are those of `cloudcard.approval.v1.OperationState`."""
 
     PENDING = 1
     APPROVED = 2
@@ -63,12 +64,12 @@ FINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
 
 
 def sources(event: Event) -> frozenset[State]:
-    """States in which `event` may happen."""
+    """Return the states in which `event` can happen."""
     return frozenset(source for source, what in TRANSITIONS if what is event)
 
 
 def target(event: Event) -> State:
-    """State that `event` leads to: the same from every source."""
+    """Return the state that `event` leads to; it is the same from every source."""
     (state,) = {to for (_, what), to in TRANSITIONS.items() if what is event}
     return state
 
@@ -91,25 +92,25 @@ class Channel(IntEnum):
 
 @unique
 class Decision(IntEnum):
-    """What the holder says; the numbers are those of `cloudcard.authenticator.v1.Decision`."""
+    """The holder's answer; the numbers are those of `cloudcard.authenticator.v1.Decision`."""
 
     APPROVE = 1
     DENY = 2
-    NOT_ME = 3  # a refusal that also says: I did not ask
+    NOT_ME = 3  # a refusal that also says that somebody else made the request
 
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """What a passkey signed, beside its signature (WebAuthn level 3, 6.1 and 5.8.1)."""
+    """The data that a passkey has signed (WebAuthn level 3, 6.1 and 5.8.1)."""
 
     authenticator_data: bytes
     client_data: bytes  # JSON; its challenge is SHA-256 of the statement
-    credential_id: bytes = b""  # as the device named it; checked when it decides, and not kept
+    credential_id: bytes = b""  # as the device sent it; checked with the decision, and not kept
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The signature activation data: who decided what, and the evidence of it."""
+    """The signature activation data: which device decided what, and the evidence for it."""
 
     device_id: str
     decision: Decision
@@ -120,7 +121,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One use of a private key. `payload` is what the device showed and signed, byte for byte."""
+    """An operation. `payload` holds the exact bytes that the device shows and signs."""
 
     id: str
     request_id: bytes
@@ -134,20 +135,18 @@ class Operation:
     number: str = field(repr=False)
     channels: frozenset[Channel]
     create_time: datetime
-    expire_time: (
-        datetime  # of the state it is in: to decide while PENDING, to be used while APPROVED
-    )
+    expire_time: datetime  # of the present state: to decide if PENDING, to use the key if APPROVED
     qr_expire_time: datetime
     claimed_by: str | None = None  # device that scanned the code
     approval: Approval | None = None
     use_time: datetime | None = None  # set before the key is used, once
     sealed_result: bytes | None = field(default=None, repr=False)
     kind: OperationKind = OperationKind.USES
-    policy: str = ""  # the name of the one in force, as in the payload
+    policy: str = ""  # the name of the policy in force, as in the payload
 
     @property
     def approve_time(self) -> datetime:
-        """When the holder approved; of an approved operation alone."""
+        """When the holder approved; only of an approved operation."""
         return self.expire_time - USE_TIME
 
     def is_open(self, now: datetime) -> bool:
@@ -155,6 +154,6 @@ class Operation:
         return self.state is State.PENDING and now < self.expire_time
 
     def state_at(self, now: datetime) -> State:
-        """The state as seen at `now`: expiry is a fact before the sweep writes it down."""
+        """Return the state at `now`; an operation has expired even before a sweep records it."""
         waits = self.state in sources(Event.EXPIRE) and self.use_time is None
         return State.EXPIRED if waits and now >= self.expire_time else self.state

@@ -1,4 +1,4 @@
-"""Organisations: what cards are issued for, and policies are set for."""
+"""Organisations: groups of users, for which cards are issued and policies are set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """An organisation; the first, whose identifier is "default", is there from the beginning."""
+    """An organisation. Every database has one with the identifier "default"."""
 
     id: str
     name: str

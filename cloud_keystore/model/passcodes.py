@@ -1,4 +1,4 @@
-"""Passcodes: what may be one, and how many tries there are."""
+"""Passcodes: which are accepted, and how many tries there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from card_os.piv.sizes import (
     TRIES,
 )
 
-PROOF_TIME = timedelta(hours=12)  # a shift
+PROOF_TIME = timedelta(hours=12)  # a working shift
 PASSCODE_RULE = "6 to 8 digits"
 PUK_RULE = "8 digits"
 FACTORY_PASSCODES: Mapping[int, bytes] = {KeyRef.PIN: FACTORY_PIN, KeyRef.PUK: FACTORY_PUK}
@@ -25,25 +25,23 @@ ALLOWED_TRIES = range(1, MOST_TRIES + 1)  # what an administrator may set
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a passcode stands; without one there are no tries."""
+    """The status of a passcode; one that is not set has no tries."""
 
     tries_left: int = 0
     most_tries: int = TRIES
-    factory: bool = False  # whether it is the one that everybody knows
+    factory: bool = False  # whether it is the publicly known one
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right; `proof` is to be shown with operations of this card at this
-    workstation.
-    """
+    """The passcode was right. `proof` must accompany this card's operations at this workstation."""
 
     proof: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The passcode was wrong or is blocked: tries left."""
+    """The passcode was wrong or is blocked; says how many tries are left."""
 
     tries_left: int
 
@@ -56,7 +54,9 @@ class PolicyViolation:
 
 
 def violated_rule(key_ref: int, passcode: bytes) -> str | None:
-    """The rule that `passcode` breaks as a new PIN or PUK, or None (SP 800-73-5 part 2, 2.4.3)."""
+    """Return the rule that `passcode` breaks as a new passcode, or None (SP 800-73-5 part 2,
+    2.4.3).
+    """
     digits = passcode.isdigit()  # of bytes: ASCII digits only
     if key_ref in (KeyRef.PIN, KeyRef.GLOBAL_PIN):
         return None if digits and SHORTEST_PIN <= len(passcode) <= PASSCODE_BYTES else PASSCODE_RULE

@@ -1,4 +1,4 @@
-"""People, and the identities that act: workstations, devices, operators."""
+"""Users, and identities: workstations, devices, operators and auditors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST_SUB_AUTHORITY = 2**32 - 1
 
 @unique
 class Role(IntEnum):
-    """What an identity may do; the numbers are those of `cloudcard.enrolment.v1.Role`."""
+    """The role of an identity; the numbers are those of `cloudcard.enrolment.v1.Role`."""
 
     WORKSTATION = 1
     DEVICE = 2
@@ -30,9 +30,9 @@ class Role(IntEnum):
 
 
 class IdentityState(StrEnum):
-    """Where an identity stands."""
+    """The state of an identity."""
 
-    INVITED = "invited"  # a token is out, no key is known yet
+    INVITED = "invited"  # an enrolment token was issued; no key is known yet
     ACTIVE = "active"
     REMOVED = "removed"
 
@@ -51,7 +51,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A workstation, device or operator, known by its TLS certificate."""
+    """A workstation, device, operator or auditor, known by its TLS certificate."""
 
     id: str
     role: Role
@@ -65,13 +65,14 @@ class Identity:
 
     @property
     def actor(self) -> Actor:
-        """As whom the journal names what this identity does."""
+        """The actor that the journal names for what this identity does."""
         return Actor(ActorKind[self.role.name], self.id)
 
 
 def text_field(name: str, value: str, longest: int, *, required: bool = True) -> str:
-    """Return `value` without surrounding blanks; raise InvalidInput if it cannot be shown to
-    people.
+    """Return `value` without surrounding blanks.
+
+    Raises InvalidInput if it is too long, missing, or has characters that cannot be shown.
     """
     value = value.strip()
     if required and not value:

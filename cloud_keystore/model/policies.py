@@ -1,4 +1,4 @@
-"""Policies: what the use of a card's keys asks of its holder."""
+"""Policies: what the use of a card's keys requires of its holder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_ORGANISATION = "default"
 
 @dataclass(frozen=True, slots=True)
 class SessionTerms:
-    """What a session allows: so many inputs, for so long."""
+    """The terms of a session: at most this many inputs, within this time."""
 
     most_uses: int
     time: timedelta
@@ -33,7 +33,7 @@ class SessionTerms:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is asked of the holder; the default is what holds where nobody has set one."""
+    """A policy; the default values hold where no policy was set."""
 
     passwordless: bool = False
     largest_batch: int = MOST_INPUTS
@@ -51,22 +51,22 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """A policy with where it holds: an empty organisation or profile means all of them."""
+    """A policy and its scope: an empty organisation or profile means all of them."""
 
     organisation_id: str
     profile: str
     version: int
     policy: Policy
-    create_time: datetime | None = None  # None of version 0, which nobody has set
+    create_time: datetime | None = None  # None for version 0, the default
 
     @property
     def name(self) -> str:
-        """As payloads and the journal name it, such as "default/v2/3"."""
+        """Its name in payloads and in the journal, such as "default/v2/3"."""
         return f"{self.organisation_id or '*'}/{self.profile or '*'}/{self.version}"
 
 
 def encode(policy: Policy) -> str:
-    """The document that is kept: JSON, members in order."""
+    """Encode a policy as the document that is stored: JSON with sorted members."""
     session = policy.session
     document = {
         "passwordless": policy.passwordless,
@@ -82,8 +82,8 @@ def encode(policy: Policy) -> str:
 
 
 def decode(document: str) -> Policy:
-    """The policy of a document; raises InvalidInput for one that `encode` would not have written:
-    what a policy says is never guessed.
+    """Decode a document. The meaning of a policy is never guessed: raises InvalidInput for a
+    document that `encode` would not have written.
     """
     try:
         kept = json.loads(document)

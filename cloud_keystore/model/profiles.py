@@ -1,6 +1,6 @@
-"""Card profiles: what a new card is made of, and what it can do.
+"""The table of card profiles: what a new card is made of, and what it can do.
 
-One table. A card keeps its profile's name, so a profile is never taken out of it.
+Cards keep the name of their profile, so no profile is ever removed from the table.
 """
 
 from __future__ import annotations
@@ -29,35 +29,36 @@ class KeyTemplate:
 
 @dataclass(frozen=True, slots=True)
 class CardProfile:
-    """What a new card is made of, and what it can do. The defaults are those in production."""
+    """What a new card is made of, and what it can do. The defaults are meant for production."""
 
     name: str
     title: str  # for people
     serial_prefix: str
     keys: tuple[KeyTemplate, ...]
-    series: int = 9  # of the physical cards that it stands for: those with PIV
+    series: int = 9  # of the corresponding physical cards: 9 are those with PIV
     validity_days: int = TWO_YEARS
     secure_messaging: CipherSuite | None = None  # None: there is no key 04
-    algorithms: frozenset[Algorithm] = INTEROPERABLE  # of keys that the card makes
+    algorithms: frozenset[Algorithm] = INTEROPERABLE  # of keys that the card generates
     management: Cipher | None = None
-    """Of key 9B; None: there is no such key, and nobody administers the card through a reader."""
+    """The cipher of key 9B. None: there is no such key, so nobody can administer the card through
+    a reader."""
     management_ciphers: frozenset[Cipher] = frozenset(Cipher) - {Cipher.TDEA}
-    """Of the management keys that an administrator may set."""
+    """The ciphers of management keys that an administrator may set."""
     global_pin: bool = False
     extensions: bool = False
-    """Yubico's instructions, and keys used for all that their algorithm can do."""
-    factory_passcodes: bool = False  # PIN and PUK that everybody knows, in use at once
+    """Whether the card has Yubico's instructions, and its keys all uses of their algorithm."""
+    factory_passcodes: bool = False  # publicly known PIN and PUK, in use at once
 
     def has_passcode(self, key_ref: int) -> bool:
-        """Whether there is such a passcode on the card."""
+        """Whether the card has this passcode."""
         return key_ref in (KeyRef.PIN, KeyRef.PUK) or (
             key_ref == KeyRef.GLOBAL_PIN and self.global_pin
         )
 
     def allowed_uses(self, key_ref: int, algorithm: Algorithm) -> frozenset[KeyUse]:
-        """What a key may be asked to do with the holder's approval.
+        """Return the uses of a key that a holder can be asked to approve.
 
-        As the standard has it, unless the extensions let a key do all that it can.
+        They are those of the standard; with the extensions, all uses of the algorithm.
         """
         if self.extensions and key_ref != KeyRef.SECURE_MESSAGING:
             return CAN_DO[algorithm]
@@ -109,7 +110,7 @@ PROFILES: Mapping[str, CardProfile] = {
             keys=_all_four(Algorithm.ECC_P256),
             algorithms=frozenset(Algorithm),
             management=Cipher.AES_192,
-            management_ciphers=frozenset(Cipher),  # older tools know none but TDEA
+            management_ciphers=frozenset(Cipher),  # older tools know only TDEA
             extensions=True,
             factory_passcodes=True,
         ),

@@ -1,4 +1,4 @@
-"""Request ids: a repeated request is the same request."""
+"""Request ids, by which the keystore recognises a repeated request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ REQUEST_ID_BYTES = 16
 
 
 def check_request_id(request_id: bytes) -> None:
-    """Raise InvalidInput unless it is 16 bytes, which the caller made at random."""
+    """Raise InvalidInput unless the request id has 16 bytes; the caller makes it at random."""
     if len(request_id) != REQUEST_ID_BYTES:
         raise InvalidInput(f"request_id has {len(request_id)} bytes: give {REQUEST_ID_BYTES}")

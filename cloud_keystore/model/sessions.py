@@ -15,20 +15,20 @@ from cloud_keystore.model.policies import Policy, SessionTerms
 class Session:
     """A session that the holder has approved."""
 
-    id: str  # that of the operation by which it was asked for
+    id: str  # of the operation that asked for it
     card_id: str
     key_id: str
     user_id: str
     workstation_id: str
     key_use: KeyUse
-    policy: str  # the name of the one that was in force
+    policy: str  # the name of the policy that was in force
     uses_left: int
     create_time: datetime  # when the holder approved
     expire_time: datetime
-    end_time: datetime | None = None  # when it was ended before its time
+    end_time: datetime | None = None  # set if it was ended early
 
     def is_open(self, now: datetime) -> bool:
-        """Whether it may be used at `now`; before its beginning the clock has been set back."""
+        """Whether it can be used at `now`; not before its beginning, after a clock was set back."""
         return self.end_time is None and self.uses_left > 0 and self.in_time(now)
 
     def in_time(self, now: datetime) -> bool:
@@ -38,26 +38,26 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A use of a session: so many inputs under one request."""
+    """A use of a session: the inputs of one request."""
 
     id: str
     session_id: str
     request_id: bytes
     input_sha256: bytes  # see `inputs_sha256`
-    create_time: datetime  # when it was taken from the session; its key is used after this
+    create_time: datetime  # when it was taken from the session, before the key is used
     end_time: datetime | None = None  # None: the key is in use
     sealed_result: bytes | None = field(default=None, repr=False)  # kept for a while
 
 
 def within(asked: SessionTerms, allowed: SessionTerms | None) -> bool:
-    """Whether the terms are no more than what a policy allows."""
+    """Whether the terms do not exceed those that a policy allows."""
     return (
         allowed is not None and asked.most_uses <= allowed.most_uses and asked.time <= allowed.time
     )
 
 
 def still_allowed(session: Session, policy: Policy, now: datetime) -> bool:
-    """Whether a policy, which may have become stricter, lets an open session go on."""
+    """Whether an open session can go on under a policy, which can have become stricter."""
     terms = policy.session
     return (
         terms is not None
@@ -67,5 +67,5 @@ def still_allowed(session: Session, policy: Policy, now: datetime) -> bool:
 
 
 def inputs_sha256(inputs: Sequence[bytes]) -> bytes:
-    """SHA-256 over the SHA-256 of each input: one reading only, whatever their lengths."""
+    """Return SHA-256 over the SHA-256 of each input, so that the boundaries are unambiguous."""
     return sha256(b"".join(sha256(each).digest() for each in inputs)).digest()

@@ -1,4 +1,4 @@
-"""The trace id: one number that a key request has from the reader's APDU to the phone's approval.
+"""The trace id: one number for a key request, from the reader's APDU to the phone's approval.
 
 W3C Trace Context, level 1: https://www.w3.org/TR/trace-context/ (traceparent, 3.2).
 """
@@ -18,7 +18,7 @@ _FORM = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class TraceParent:
-    """Trace and calling span, as lower-case hex digits (3.2.2)."""
+    """The ids of a trace and of the calling span, as lower-case hex digits (3.2.2)."""
 
     trace_id: str
     span_id: str
@@ -29,8 +29,8 @@ class TraceParent:
 
 
 def parse(text: str | bytes) -> TraceParent | None:
-    """The parent that a header names; None for anything but version 00 with ids that are not zero,
-    which counts as absent (3.2.2.3, 3.2.2.4).
+    """Read a header. Returns None, as if it were absent, for anything but version 00 with ids that
+    are not zero (3.2.2.3, 3.2.2.4).
     """
     found = _FORM.fullmatch(text) if isinstance(text, str) else None
     if found is None:
@@ -42,5 +42,5 @@ def parse(text: str | bytes) -> TraceParent | None:
 
 
 def new(random: bytes) -> TraceParent:
-    """The start of a trace, from 24 random bytes."""
+    """Start a trace, from 24 random bytes."""
     return TraceParent(random[:16].hex(), random[16:24].hex(), sampled=True)

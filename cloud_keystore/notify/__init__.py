@@ -1,1 +1,1 @@
-"""Waking those who wait for a change."""
+"""Wakes callers that wait for a change, in this process and in others."""

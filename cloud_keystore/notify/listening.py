@@ -1,7 +1,7 @@
 """Wake-ups between replicas, by PostgreSQL's LISTEN and NOTIFY.
 
-A hint like any other: one that is lost costs a poll. So nothing waits for it, and a connection that
-breaks is made anew, after which all who wait look for themselves.
+They are hints, and a lost one only costs a poll. Therefore nothing waits for them to be sent. After
+a broken connection a new one is made, and all waiting callers look for themselves.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from psycopg.rows import TupleRow
 from cloud_keystore.notify.wakeups import Wakeups
 
 CHANNEL = "cloudcard_wakeups"
-MOST_TOPICS = 100  # in one notification, whose text may have 7999 bytes (PostgreSQL's NOTIFY)
-MOST_QUEUED = 10_000  # topics that wait to be told while the database is away
+MOST_TOPICS = 100  # in one notification, whose text can have 7999 bytes (PostgreSQL's NOTIFY)
+MOST_QUEUED = 10_000  # topics that wait to be sent while the database is unavailable
 RETRY_SECONDS = 0.5
 PARAMETERS: dict[str, str | int] = {
     "application_name": "cloudcard wake-ups",
@@ -36,26 +36,26 @@ log = structlog.get_logger()
 
 
 class Relay:
-    """Tells other replicas what has changed here, and wakes those here whom a change elsewhere
-    concerns. Made and run in the event loop of `wakeups`.
+    """Tells other replicas what has changed here, and wakes callers here after changes elsewhere.
+    Made and run in the event loop of `wakeups`.
     """
 
     def __init__(self, url: str, wakeups: Wakeups) -> None:
-        """Know the database by its address, "postgresql://…"; connects to nothing yet."""
+        """Take the database's address, "postgresql://…", without connecting yet."""
         self._url = url
         self._wakeups = wakeups
         self._untold: asyncio.Queue[str] = asyncio.Queue(MOST_QUEUED)
 
     @property
     def untold(self) -> int:
-        """How many topics the others have not been told of yet."""
+        """How many topics have not been sent to the others yet."""
         return self._untold.qsize()
 
     def tell(self, topics: Iterable[str]) -> None:
-        """Have other replicas told, soon; called in the event loop."""
+        """Queue topics for the other replicas; called in the event loop."""
         for topic in topics:
             if self._untold.full():
-                return  # who waits elsewhere will look when the connection is back
+                return  # callers elsewhere look when the connection is back
             self._untold.put_nowait(topic)
 
     async def run(self) -> None:
@@ -64,7 +64,8 @@ class Relay:
             try:
                 async with self._connected() as listening, self._connected() as telling:
                     await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
-                    self._wakeups.wake_all()  # what was told meanwhile is lost
+                    # Wake-ups that others sent before this connection was made are lost.
+                    self._wakeups.wake_all()
                     async with asyncio.TaskGroup() as tasks:
                         own = telling.info.backend_pid
                         tasks.create_task(self._listen(listening, own))

@@ -1,8 +1,8 @@
-"""Wake-ups between the workers of one keystore, by way of their supervisor.
+"""Wake-ups between the workers of one keystore, through their supervisor.
 
-A worker hears topics on its standard input and says its own on its standard output; the supervisor
-copies what one says to all others. A hint like any other: one that is lost costs a poll. The input
-is a lifeline too: its end means that the supervisor has gone.
+A worker reads topics from its standard input and writes its own to its standard output; the
+supervisor copies what one worker writes to all others. Wake-ups are hints, and a lost one only
+costs a poll. The end of the input also tells a worker that its supervisor has ended.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import NoReturn
 
 from cloud_keystore.notify.wakeups import Wakeups
 
-READY = b"ready\n"  # no line of topics: what a worker says when it serves
-LONGEST_LINE = 4096  # PIPE_BUF of Linux: a pipe takes it whole or not at all
+READY = b"ready\n"  # no line of topics: a worker writes it when it serves
+LONGEST_LINE = 4096  # PIPE_BUF of Linux: a pipe takes such a line whole or not at all
 
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """A worker's way to the others."""
+    """A worker's connection to the other workers."""
 
     number: int  # of this worker, from 0
     hears: int  # file descriptors
@@ -33,14 +33,16 @@ class Siblings:
 
     @classmethod
     def of_this_process(cls, number: int) -> Siblings:
-        """Take standard input and output for this; what is printed goes to standard error."""
+        """Use standard input and output for wake-ups; printed text goes to standard error."""
         says = os.dup(sys.stdout.fileno())
         os.set_blocking(says, False)
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         return cls(number, sys.stdin.fileno(), says)
 
     def listen(self, wakeups: Wakeups) -> None:
-        """Wake whom others wake, on a thread; end this process when the supervisor has gone."""
+        """Pass on the wake-ups of others, on a thread; end this process when the supervisor has
+        ended.
+        """
         loop = asyncio.get_running_loop()
         listening = threading.Thread(
             target=self._listen, args=(wakeups, loop), name="siblings", daemon=True
@@ -48,24 +50,26 @@ class Siblings:
         listening.start()
 
     def tell(self, topics: Iterable[str]) -> None:
-        """Have the others wake who waits for these topics; never blocks."""
+        """Send topics to the other workers, which wake their callers; never blocks."""
         for line in _lines(topics):
-            with suppress(OSError):  # full, as the supervisor is slow, or gone
+            # The pipe is full because the supervisor is slow, or the supervisor has ended.
+            with suppress(OSError):
                 os.write(self.says, line)
 
     def tell_ready(self) -> None:
-        """Say that this worker serves."""
+        """Tell the supervisor that this worker serves."""
         with suppress(OSError):
             os.write(self.says, READY)
 
     def _listen(self, wakeups: Wakeups, loop: asyncio.AbstractEventLoop) -> NoReturn:
         rest = b""
-        while chunk := os.read(self.hears, 1 << 16):  # no buffered file: its lock outlives us
+        # Not through a buffered file, whose lock this thread would still hold at the process's end
+        while chunk := os.read(self.hears, 1 << 16):
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
             topics = (lines + newline).decode(errors="replace").split()
             with suppress(RuntimeError):  # the loop has closed: nobody waits
                 loop.call_soon_threadsafe(wakeups.wake_here, topics)
-        # At once: the data folder may have a new owner soon, who must find nobody at work.
+        # At once, because the data folder can soon have a new owner, which must be the only one.
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("a killed process does not go on")
 

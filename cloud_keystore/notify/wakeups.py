@@ -1,7 +1,7 @@
-"""Wakes coroutines that wait for a change, from whichever thread made it.
+"""Wakes coroutines that wait for a change; any thread can report the change.
 
-Only a hint: who is woken reads the row. So a wake-up too many costs a query, and one too few a
-poll.
+Wake-ups are hints: a woken coroutine reads the row. A needless wake-up only costs a query, and a
+missing one a poll.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import TypeAlias
 
 from cloud_keystore.model.errors import Stopping
 
-WOKEN_PER_SECOND = 2000  # of all, when something may have been missed
+WOKEN_PER_SECOND = 2000  # when all are woken, because a wake-up was perhaps missed
 
-Wake: TypeAlias = Callable[[Iterable[str]], None]  # what use cases are given
+Wake: TypeAlias = Callable[[Iterable[str]], None]  # the form in which use cases get `Wakeups.wake`
 
 
 class Wakeups:
-    """Topics are ids of operations and users. Made and waited on in one event loop; `wake` is for
-    any thread.
+    """Wakes coroutines by topic, which is the id of an operation or a user. Made and waited on in
+    one event loop; `wake` can be called from any thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._closed = asyncio.Event()
-        self.tell_others: Wake | None = None  # processes; called in the loop
+        self.tell_others: Wake | None = None  # tells other processes; called in the loop
 
     def wake(self, topics: Iterable[str]) -> None:
-        """Wake all who wait for one of the topics."""
+        """Wake all coroutines that wait for one of the topics, also in other processes."""
         with suppress(RuntimeError):  # the loop has closed: nobody waits
             self._loop.call_soon_threadsafe(self._wake, frozenset(topics))
 
     def wake_own(self, topics: Iterable[str]) -> None:
-        """Wake those of this process alone, from any thread."""
+        """Wake coroutines of this process only; called from any thread."""
         with suppress(RuntimeError):  # the loop has closed: nobody waits
             self._loop.call_soon_threadsafe(self.wake_here, frozenset(topics))
 
@@ -45,21 +45,23 @@ class Wakeups:
         return Subscription(topic, self._waiting, self._closed)
 
     def wake_here(self, topics: Iterable[str]) -> None:
-        """Wake those of this process; called in its loop."""
+        """Wake coroutines of this process only; called in its loop."""
         for topic in self._waiting.keys() & frozenset(topics):
             for event in self._waiting[topic]:
                 event.set()
 
     def wake_all(self) -> None:
-        """Wake all of this process, which may have missed something; called in its loop.
+        """Wake all coroutines of this process, after wake-ups were perhaps missed; called in its
+        loop.
 
-        One after the other: each looks at its row, and thousands at once would be refused.
+        They are woken one after the other: each reads its row, and of thousands at the same time
+        many would be refused.
         """
         for number, event in enumerate(self._everybody()):
             self._loop.call_later(number / WOKEN_PER_SECOND, event.set)
 
     def close(self) -> None:
-        """End all waiting, now and from now on, with Stopping; called in the loop."""
+        """Make all present and future waits raise Stopping; called in the loop."""
         self._closed.set()
         for event in self._everybody():
             event.set()
@@ -97,10 +99,11 @@ class Subscription:
             del self._waiting[self._topic]
 
     async def wait(self, seconds: float) -> None:
-        """Return at the next wake-up, or after `seconds`; raises Stopping once there are none."""
+        """Return at the next wake-up, or after `seconds`; raises Stopping after `close`."""
         if not self._closed.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):  # without a task of its own: there are many
+                # Unlike wait_for of Python 3.11, this makes no task: there are many waits.
+                async with asyncio.timeout(seconds):
                     await self._event.wait()
         self._event.clear()
         if self._closed.is_set():

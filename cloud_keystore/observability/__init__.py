@@ -1,1 +1,1 @@
-"""What the keystore tells of itself: metrics and traces, with no identity in them."""
+"""Metrics and distributed traces of the keystore, which contain no identities."""

@@ -1,7 +1,7 @@
 """The metrics of one process, in the names and units of Prometheus.
 
-Labels take values from short lists of the code's own: never an identity, a serial or a caller's
-text.
+Values of labels come from short lists in the code; they are never an identity, a serial number or a
+caller's text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 
 
 class Metrics:
-    """A registry of its own, so that two services in a process do not share their counts."""
+    """Metrics in a registry of their own, so that two services in a process do not share counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -47,9 +47,9 @@ class Metrics:
         )
 
     def limited(self, limit: str) -> None:
-        """Count a call that a limit kept out."""
+        """Count a call that a limit has refused."""
         self.limits.labels(limit).inc()
 
     def text(self) -> bytes:
-        """All values in Prometheus' text format."""
+        """All values in the text format of Prometheus."""
         return generate_latest(self.registry)

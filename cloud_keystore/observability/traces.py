@@ -1,6 +1,6 @@
-"""OpenTelemetry spans of calls; they cost nothing where no collector is named.
+"""OpenTelemetry spans of calls; without a collector they cost nothing.
 
-A collector is named by the standard OTEL_EXPORTER_OTLP_ENDPOINT, such as http://127.0.0.1:4318.
+The standard variable OTEL_EXPORTER_OTLP_ENDPOINT names a collector, such as http://127.0.0.1:4318.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Makes spans where it has a provider."""
+    """Makes spans if it has a provider."""
 
     provider: TracerProvider | None = None
 
@@ -30,7 +30,7 @@ class Traces:
     def span(
         self, name: str, parent: TraceParent | None = None, attributes: Mapping[str, str] = {}
     ) -> Iterator[None]:
-        """A span around the block: below `parent`, or below the span under way."""
+        """A span around the block: below `parent`, or below the current span."""
         if self.provider is None:
             yield
             return
@@ -40,19 +40,19 @@ class Traces:
             name,
             context=above,
             attributes=dict(attributes),
-            record_exception=False,  # a traceback may quote what nobody should read
+            record_exception=False,  # a traceback can quote secrets
             set_status_on_exception=False,
         ):
             yield
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans."""
         if self.provider is not None:
             self.provider.shutdown()
 
 
 def from_environment(environment: Mapping[str, str]) -> Traces:
-    """Export by OTLP over HTTP if a collector is named, else nothing."""
+    """Traces exported by OTLP over HTTP if a collector is named; otherwise traces without spans."""
     if not environment.get(ENDPOINT):
         return Traces()
     return exporting(BatchSpanProcessor(OTLPSpanExporter()))

@@ -1,1 +1,1 @@
-"""Use cases of operations: ask, claim, decide, cancel, expire."""
+"""Use cases of operations: asking, claiming, deciding, cancelling, expiring."""

@@ -1,4 +1,4 @@
-"""What a workstation does with operations: ask for one, look at it, withdraw it."""
+"""The workstation's use cases of operations: asking for one, looking at it, cancelling it."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ NONCE_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A workstation's request for uses of a private key, one for each input, or for a session."""
+    """A workstation's request for a use of a key for each input, or for a session."""
 
     request_id: bytes
     card_serial: str
     key_ref: int
     algorithm: int
     key_use: KeyUse
-    inputs: tuple[bytes, ...]  # none where a session is asked for
+    inputs: tuple[bytes, ...]  # empty if a session is asked for
     passcode_proof: bytes = field(repr=False)
     application: str
     channels: frozenset[Channel]
@@ -77,7 +77,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The workstation's use cases. `wake` tells those who wait on an operation or for a user."""
+    """The workstation's use cases. `wake` wakes callers that wait for an operation or a user."""
 
     database: Database
     seal: Seal
@@ -86,15 +86,16 @@ class Asking:
     wake: Wake
 
     def create(self, ask: Ask, workstation: Identity) -> Operation:
-        """Make an operation, or return the one made before for the same request id.
+        """Make an operation, or return the one that was made before for the same request id.
 
         Raises CardNotFound, CardNotInUse, KeyNotFound, MalformedKeyInput, InvalidInput,
-        SessionRefused, PasscodeNeeded, JustRefused, TooManyRefusals, RequestIdReused;
-        IdentityRejected where the workstation was removed since it called.
+        SessionRefused, PasscodeNeeded, JustRefused, TooManyRefusals, RequestIdReused, and
+        IdentityRejected if the workstation was removed during the call.
         """
         try:
             return self._create(ask, workstation)
-        except TooManyRefusals:  # which took back what its transaction did
+        # Its transaction was rolled back, so the alert is written in another one.
+        except TooManyRefusals:
             self._tell(ask.card_serial)
             raise
 
@@ -140,7 +141,7 @@ class Asking:
         return operation
 
     def _tell(self, serial: str) -> None:
-        """Tell the registration authority, once, that a phone is being left in peace."""
+        """Raise an alert, once, that the phone is no longer asked because of many refusals."""
         now = self.clock()
         with self.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
@@ -168,12 +169,12 @@ class Asking:
         )
 
     def find(self, operation_id: str, workstation: Identity) -> Operation:
-        """An operation of this workstation; raises OperationNotFound."""
+        """Return an operation of this workstation; raises OperationNotFound."""
         with self.database.read() as connection:
             return operations.asked_at(connection, operation_id, workstation.id)
 
     def cancel(self, operation_id: str, workstation: Identity) -> Operation:
-        """Withdraw an operation; one that has ended, or whose key is in use, stays as it is."""
+        """Cancel an operation; one that has ended, or whose key is in use, stays as it is."""
         operation = self.find(operation_id, workstation)
         with self.database.write() as connection:
             now, actor = self.clock(), workstation.actor
@@ -183,7 +184,7 @@ class Asking:
         return self.find(operation_id, workstation)
 
     def qr_text(self, operation: Operation) -> str:
-        """Text of the operation's QR code; empty if it has none."""
+        """Return the text of the operation's QR code; empty if it has none."""
         return (
             qr.text(operation.id, qr_secret(self.seal, operation.id))
             if Channel.QR in operation.channels
@@ -207,9 +208,10 @@ class Asking:
         workstation: Identity,
         policy: Policy,
     ) -> tuple[str, ...]:
-        """What the holder has given besides the approval that is asked for now.
+        """Return the factors that the holder has given besides the approval.
 
-        A key for content commitment asks for its passcode whatever the policy says.
+        A key for content commitment needs its passcode, whatever the policy says. Raises
+        PasscodeNeeded.
         """
         if key.asks_for_pin is PinPolicy.NEVER:
             return ()
@@ -229,8 +231,8 @@ class Asking:
 
 
 def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
-    """Raise InvalidInput, MalformedKeyInput or SessionRefused unless key and policy allow what is
-    asked for.
+    """Raise InvalidInput, MalformedKeyInput or SessionRefused unless key and policy allow the
+    request.
     """
     if ask.session is None:
         if not 1 <= len(ask.inputs) <= policy.largest_batch:
@@ -244,7 +246,9 @@ def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
     if ask.inputs:
         raise InvalidInput("a session has no inputs yet: leave them out")
     if commits(key):
-        raise SessionRefused(f"key {key.key_ref:02X} is asked for at each use: it signs content")
+        raise SessionRefused(
+            f"key {key.key_ref:02X} needs an approval for each use: it signs content"
+        )
     if not within(ask.session, policy.session):
         raise SessionRefused(
             "the policy in force allows no such session: ask for what the card's offer says"
@@ -252,7 +256,9 @@ def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
 
 
 def _channels(ask: Ask, policy: Policy) -> frozenset[Channel]:
-    """The ways to the holder that are asked for and allowed; raises InvalidInput for none."""
+    """Return the approval channels that are requested and allowed; raises InvalidInput if there is
+    none.
+    """
     channels = (ask.channels or frozenset({Channel.PUSH})) & policy.channels
     if not channels:
         allowed = " or ".join(sorted(each.name for each in policy.channels))
@@ -261,7 +267,7 @@ def _channels(ask: Ask, policy: Policy) -> frozenset[Channel]:
 
 
 def _check_patience(connection: Connection, key: Key, workstation: Identity, now: datetime) -> None:
-    """Raise JustRefused or TooManyRefusals where the phone is to be left in peace."""
+    """Raise JustRefused or TooManyRefusals if the phone must not be asked now."""
     if operations.just_refused(connection, key.id, workstation.id, now):
         raise JustRefused("the holder has just refused: ask again in a few seconds")
     refused = operations.count_refused(connection, key.card_id, now)
@@ -291,5 +297,5 @@ def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: Actor
 
 
 def qr_secret(seal: Seal, operation_id: str) -> bytes:
-    """The secret of an operation's code: derived, so that the database does not hold it."""
+    """Derive the secret of an operation's code, so that the database does not hold it."""
     return seal.derive("qr", operation_id.encode())[: qr.SECRET_BYTES]

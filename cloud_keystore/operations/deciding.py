@@ -1,4 +1,4 @@
-"""What a holder's device does with operations: see what waits, claim a code, decide, report."""
+"""The device's use cases of operations: listing what waits, claiming a code, deciding."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Deciding:
     random: Random
 
     def waiting(self, device: Identity) -> list[Operation]:
-        """What rings: the holder's open operations that came by push or that this device has
-        claimed. Raises IdentityRejected once the device has been removed.
+        """List the holder's open operations that came by push or that this device has claimed.
+        Raises IdentityRejected if the device was removed.
         """
         with self.database.read() as connection:
             _check_active(connection, device)
@@ -64,7 +64,7 @@ class Deciding:
         return [each for each in waiting if _may_see(each, device)]
 
     def find(self, operation_id: str, device: Identity) -> Operation:
-        """An operation of the device's holder; raises OperationNotFound."""
+        """Return an operation of the device's holder; raises OperationNotFound."""
         with self.database.read() as connection:
             operation = operations.find(connection, operation_id)
         if (
@@ -78,9 +78,9 @@ class Deciding:
     def claim(self, qr_text: str, device: Identity) -> Operation:
         """Bind the operation of a scanned code to this device.
 
-        Raises InvalidInput for a foreign code, OperationNotFound for another holder's or a forged
-        one, and OperationClosed for one that was claimed by another device, has expired or has been
-        decided.
+        Raises InvalidInput if the code is not from cloudcard, OperationNotFound if it is forged or
+        for another holder, and OperationClosed if another device has claimed it, or it has expired
+        or been decided.
         """
         operation_id, secret = qr.parse(qr_text)
         with self.database.read() as connection:
@@ -114,12 +114,15 @@ class Deciding:
         device: Identity,
         assertion: Assertion | None = None,
     ) -> State:
-        """Take a decision; the first one counts. A wrong number is a refusal: there is one guess.
+        """Take a decision; only the first one counts. With a wrong number it becomes a refusal, so
+        there is only one guess.
 
-        NOT_ME also suspends the card, ends all that is open of it, and raises an alert.
+        NOT_ME also suspends the card, ends its sessions and waiting operations, and raises an
+        alert.
 
-        Raises OperationNotFound, OperationClosed, ApprovalRejected (evidence that is not the
-        device's over these very bytes, or that the policy does not accept, changes nothing).
+        Raises InvalidInput, OperationNotFound, OperationClosed, and ApprovalRejected if the
+        signature is not the device's over these bytes, or the policy does not accept its key. A
+        call that raises changes nothing.
         """
         if not (number == "" or (len(number) == 2 and number.isascii() and number.isdigit())):
             raise InvalidInput("the number has two digits")
@@ -143,9 +146,8 @@ class Deciding:
             card = cards.find(connection, operation.card_id)
             if card is None:
                 raise OperationNotFound("there is no such request for you")
-            if (
-                decision is Decision.APPROVE
-            ):  # before the number: a refusal here tells nothing of it
+            # This must not depend on the number, so that an error reveals nothing about it.
+            if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 _check_policy(in_force.policy, key)
             if assertion is not None:
@@ -172,7 +174,9 @@ class Deciding:
         device: Identity,
         now: datetime,
     ) -> list[str]:
-        """Take a card that somebody else has used out of use, and tell; return what ended."""
+        """Suspend a card that somebody else has used, and raise an alert. Returns the operations
+        that were withdrawn.
+        """
         suspended = cards.move(connection, card.id, CardEvent.SUSPEND, REPORTED)
         withdrawn = close_card(connection, card.id, now, device.actor, REPORTED)
         if suspended:
@@ -194,7 +198,7 @@ class Deciding:
 
 
 def _check_active(connection: Connection, device: Identity) -> None:
-    """Look again, in the transaction: the device may have been removed since it called."""
+    """Raise IdentityRejected if the device was removed after its call was admitted."""
     if not people.is_active(connection, device.id):
         raise IdentityRejected("this device was removed: enrol again")
 
@@ -209,7 +213,9 @@ def _check_credential(key: ApprovalKey, assertion: Assertion | None) -> None:
 
 
 def _check_policy(policy: Policy, key: ApprovalKey) -> None:
-    """Whether the card may be used by such a key. Anybody may refuse by any."""
+    """Raise ApprovalRejected unless the policy accepts approvals by such a key. Refusals are
+    accepted by any key.
+    """
     if not isinstance(key, Passkey):
         return
     if not policy.passkeys:
@@ -252,7 +258,7 @@ def _decided(
     approval: Approval,
     key: ApprovalKey,
 ) -> Entry:
-    """The decision with all that is needed to check it again without the keystore."""
+    """Make an entry with the evidence to check the decision again without the keystore."""
     details: dict[str, Detail] = {
         "decision": approval.decision.name.lower(),
         "number": approval.number,
@@ -272,7 +278,7 @@ def _decided(
 
 
 def _at_the_workstation(operation: Operation, number: str, device: Identity) -> bool:
-    """Whether the holder has seen the workstation's screen: its code, or its number."""
+    """Whether the holder has seen the code or the number on the workstation's screen."""
     if operation.claimed_by == device.id:
         return number == "" or compare_digest(number, operation.number)
     return Channel.PUSH in operation.channels and compare_digest(number, operation.number)

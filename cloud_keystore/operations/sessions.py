@@ -1,4 +1,4 @@
-"""What a holder's device does with sessions: see which are open, and end one."""
+"""The device's use cases of sessions: listing those that are open, and ending one."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Sessions:
     clock: Clock
 
     def list_open(self, device: Identity) -> list[OpenSession]:
-        """The open sessions of the device's holder, oldest first."""
+        """List the open sessions of the device's holder, oldest first."""
         with self.database.read() as connection:
             found = sessions.list_open(connection, device.user_id or "", self.clock())
             return [_seen(connection, each) for each in found]
 
     def end(self, session_id: str, device: Identity) -> None:
-        """Close a session of the holder's; one that has ended stays so. Raises SessionNotFound."""
+        """End a session of the holder; does nothing if it has ended. Raises SessionNotFound."""
         with self.database.write() as connection:
             session = sessions.find(connection, session_id)
             if session is None or session.user_id != device.user_id:
@@ -53,7 +53,7 @@ def _seen(connection: Connection, session: Session) -> OpenSession:
     key = cards.find_key(connection, session.key_id)
     workstation = people.find_identity(connection, session.workstation_id)
     if card is None or key is None or workstation is None:
-        raise SessionNotFound("the session is of a card, key or workstation that is not there")
+        raise SessionNotFound("the session's card, key or workstation does not exist")
     return OpenSession(
         session, card.serial, key.key_ref, workstation.display_name, workstation.site
     )

@@ -1,4 +1,4 @@
-"""Writes down what time has done to operations and sessions, with its journal entries."""
+"""Records which operations and sessions have expired, with their journal entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS: Mapping[model.Event, Kind] = {
 
 
 def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
-    """Whether `sweep` would find anything; keeps an idle service from writing."""
+    """Whether `sweep` would change anything, so that an idle service does not write."""
     return (
         operations.needs_sweep(connection, now, stalled_time)
         or session_uses.needs_sweep(connection, now, stalled_time)
@@ -29,8 +29,8 @@ def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta |
 
 
 def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> set[str]:
-    """End what has run out of time (storage tells what that is); return the ids of operations and
-    users who wait to know.
+    """End what has expired, as the storage modules define it. Returns the ids of operations and
+    users whose waiting callers must be woken.
     """
     swept = operations.sweep(connection, now, stalled_time)
     told = [_of_operation(each, now) for each in swept]

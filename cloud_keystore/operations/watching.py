@@ -1,8 +1,7 @@
-"""What has changed at this or another process, for those here who wait: one query for all of them,
-in place of one for each.
+"""Finds what has changed in any process, with one query for all callers that wait in this one.
 
-Wake-ups come sooner, but may be lost between processes. Every change is in the journal, so what is
-new there tells whom to wake, at a cost that does not grow with the number of those who wait.
+Wake-ups arrive sooner, but can be lost between processes. Every change is in the journal, so its
+new entries show which callers to wake, at a cost that does not depend on the number of callers.
 """
 
 from __future__ import annotations
@@ -28,17 +27,18 @@ KINDS = (
 
 
 class Watching:
-    """Remembers how far it has read. Used by one thread at a time."""
+    """Reads the new entries of the journal. To be used by one thread at a time."""
 
     def __init__(self, database: Database, monotonic: Callable[[], float]) -> None:
         self._database = database
         self._monotonic = monotonic
         self._next_look = 0.0
-        self._last: int | None = None  # entry; whoever begins to wait later looks for himself
+        # The last entry read. Earlier ones do not matter: a caller looks when it begins to wait.
+        self._last: int | None = None
 
     def topics(self) -> set[str]:
-        """The operations and users of whom something has changed since the last look; nothing while
-        that is not long ago.
+        """Return the operations and users that have changed since the last look, or nothing if that
+        was less than LOOK_SECONDS ago.
         """
         now = self._monotonic()
         if now < self._next_look:

@@ -1,1 +1,1 @@
-"""Use cases of people and of who acts for them: devices, identities, organisations, enrolment."""
+"""Use cases of users, devices, identities, organisations and enrolment."""

@@ -18,7 +18,7 @@ from cloud_keystore.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class AlertListing:
-    """An alert as listed: with what people call its card and holder; empty for neither."""
+    """An alert as lists show it, with the names of its card and holder; empty if it has none."""
 
     alert: Alert
     card_serial: str
@@ -27,19 +27,19 @@ class AlertListing:
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """Lists alerts, and takes down who has seen to them."""
+    """Lists alerts, and writes down which operator has acknowledged them."""
 
     database: Database
     clock: Clock
 
     def list_all(self, *, include_acknowledged: bool) -> list[AlertListing]:
-        """What nobody has seen to yet, or all, oldest first."""
+        """The alerts that nobody has acknowledged, or all alerts, oldest first."""
         with self.database.read() as connection:
             found = alerts.list_all(connection, include_acknowledged=include_acknowledged)
             return [_listing(connection, alert) for alert in found]
 
     def acknowledge(self, alert_id: str, operator: Identity) -> AlertListing:
-        """Say that the operator has seen to an alert; harmless when somebody has.
+        """Acknowledge an alert for the operator; does nothing if it is acknowledged already.
 
         Raises AlertNotFound.
         """

@@ -1,4 +1,4 @@
-"""Holders' devices as the registration authority sees them: listed, and removed when lost."""
+"""Holders' devices for the registration authority, which lists them and removes lost ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cloud_keystore.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class DeviceListing:
-    """A device with the key that it approves by; None until it is enrolled."""
+    """A device with its approval key, which is None until the device is enrolled."""
 
     device: Identity
     key: ApprovalKey | None
@@ -28,24 +28,24 @@ class DeviceListing:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """Lists and removes devices. `wake` tells those who wait on an operation or for a user."""
+    """Lists and removes devices. `wake` wakes callers that wait for an operation or a user."""
 
     database: Database
     clock: Clock
     wake: Wake
 
     def list_of(self, user_id: str) -> list[DeviceListing]:
-        """A person's devices, oldest first, removed ones included; raises UserNotFound."""
+        """A user's devices, oldest first, removed ones included; raises UserNotFound."""
         with self.database.read() as connection:
             user = people.user(connection, user_id)
             found = people.list_devices(connection, user.id)
             return [_listing(connection, device) for device in found]
 
     def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceListing:
-        """Take a device out of use for ever, from now on; harmless when it was.
+        """Take a device out of use for ever; does nothing if it is removed already.
 
-        Its approvals not yet used are void, and so are the sessions that it approved. What waits
-        for its holder stays for the holder's other devices. Raises DeviceNotFound, InvalidInput.
+        Its unused approvals are void, and the sessions that it approved end. Waiting operations
+        stay for the holder's other devices. Raises DeviceNotFound, InvalidInput.
         """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()

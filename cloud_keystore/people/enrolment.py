@@ -40,7 +40,7 @@ UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # n
 
 @dataclass(frozen=True, slots=True)
 class NativeRegistration:
-    """A device's own key to approve by, with its signature over the enrolment statement."""
+    """A device's own approval key, with its signature over the enrolment statement."""
 
     public_key: bytes  # SubjectPublicKeyInfo, DER
     signature: bytes
@@ -51,7 +51,7 @@ Registration: TypeAlias = NativeRegistration | passkeys.Registration
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Spends tokens."""
+    """Spends enrolment tokens."""
 
     database: Database
     clock: Clock
@@ -59,7 +59,7 @@ class Enrolment:
     relying_party: RelyingParty
 
     def passkey_terms(self, secret: bytes) -> User:
-        """The holder that a token's passkey is to be made for; nothing is spent.
+        """The holder for whom a token's passkey is to be made; the token is not spent.
 
         Raises TokenRejected, and InvalidInput for a token that is not a device's.
         """
@@ -83,10 +83,9 @@ class Enrolment:
     ) -> tuple[Identity, bytes]:
         """Spend a token; return the identity and its certificate (DER).
 
-        A device may bring a key of its own to approve by. That key answers for this token and this
-        request for a certificate, so that neither can be exchanged.
-        Everything is checked before the token is spent, and both happen in one transaction: a
-        request that is refused costs no token. Raises InvalidInput or TokenRejected.
+        A device can register an approval key of its own, which must sign this token and this
+        request for a certificate, so that neither can be exchanged. A refused request does not
+        spend the token, because both happen in one transaction. Raises InvalidInput, TokenRejected.
         """
         public_key = _csr_key(csr)
         public_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -149,7 +148,7 @@ def _enrolled(
     evidence: dict[str, bytes],
     now: datetime,
 ) -> Entry:
-    """The entry with all that the identity and its approval key were made from."""
+    """The entry with everything from which the identity and its approval key were made."""
     details: dict[str, Detail] = {
         "role": identity.role.name.lower(),
         "name": identity.display_name,

@@ -1,5 +1,5 @@
-"""Workstations, operators and auditors as the registration authority sees them: listed, and removed
-when they are lost, taken over or no longer in office. Holders' devices have a module of their own.
+"""Workstations, operators and auditors for the registration authority, which lists them, and
+removes those that are lost, compromised or no longer in office. Holders' devices are in `devices`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cloud_keystore.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Lists and removes. `wake` tells those who wait on an operation or for a user."""
+    """Lists and removes identities. `wake` wakes callers that wait for an operation or a user."""
 
     database: Database
     clock: Clock
@@ -39,13 +39,13 @@ class Identities:
             return people.list_identities(connection, role)
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
-        """Take an identity out of use for ever, from now on; harmless when it was. One that was
-        only invited is not enrolled any more.
+        """Take an identity out of use for ever; does nothing if it is removed already. An identity
+        that was only invited can no longer enrol.
 
-        Of a workstation, what it asked for is withdrawn, and its sessions end.
+        If it is a workstation, its open operations are withdrawn and its sessions end.
 
-        Raises IdentityNotFound, InvalidInput; LastOperator; IdentityRejected where the operator who
-        asks was removed since.
+        Raises IdentityNotFound, InvalidInput, LastOperator, and IdentityRejected if the operator
+        who asks was removed meanwhile.
         """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()
@@ -78,7 +78,9 @@ class Identities:
 
 
 def _check_not_last(connection: Connection, found: Identity) -> None:
-    """An operator who asks is active, so the last one can be nobody else."""
+    """Raise LastOperator for the only active operator, which can only be the caller, because the
+    caller is active.
+    """
     if found.role is not Role.OPERATOR or found.state is not IdentityState.ACTIVE:
         return
     if people.count_active(connection, Role.OPERATOR) == 1:

@@ -52,8 +52,7 @@ class Organisations:
     ) -> PolicyVersion:
         """Put a new version in force, for an organisation (empty: all) and a profile (empty: all).
 
-        It counts from now on, in sessions that are open too. Raises OrganisationNotFound,
-        InvalidInput.
+        It applies at once, also to open sessions. Raises OrganisationNotFound, InvalidInput.
         """
         if profile and profile not in PROFILES:
             raise InvalidInput(f"there is no profile {profile}: ask for one of the list")

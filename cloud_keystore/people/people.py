@@ -1,4 +1,4 @@
-"""People and invitations: whom the registration authority knows, and the tokens it hands out."""
+"""Users and invitations: adds and lists users and other identities, and makes enrolment tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONGEST_EMAIL = 254
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A one-time secret as text, with its end."""
+    """An enrolment token as text, with the time when it expires."""
 
     text: str
     expire_time: datetime
@@ -42,7 +42,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class UserListing:
-    """A person as listed: with devices and cards."""
+    """A user as lists show it, with the number of active devices and the cards."""
 
     user: User
     device_count: int
@@ -51,7 +51,7 @@ class UserListing:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Adds and lists people, workstations and operators, and invites their devices."""
+    """Adds and lists users, adds workstations, operators and auditors, and invites devices."""
 
     database: Database
     clock: Clock
@@ -68,10 +68,10 @@ class People:
         *,
         actor: Actor,
     ) -> tuple[User, Token]:
-        """Add a person and invite the first device.
+        """Add a user and invite the first device.
 
-        `upn` and `sid` are those of an account in Windows' directory, for certificates to log on
-        with. Raises InvalidInput.
+        `upn` and `sid` are those of the user's account in Active Directory, for logon certificates.
+        Raises InvalidInput.
         """
         upn, sid = principal_name(upn), security_identifier(sid)
         if sid and not upn:
@@ -91,7 +91,7 @@ class People:
         return user, self.invite_device(user.id, actor=actor)
 
     def list_users(self) -> list[UserListing]:
-        """All people, oldest first."""
+        """All users, oldest first."""
         with self.database.read() as connection:
             users = people.list_users(connection)
             devices = people.count_devices(connection)
@@ -105,7 +105,7 @@ class People:
         ]
 
     def invite_device(self, user_id: str, *, actor: Actor) -> Token:
-        """A token for one more device of a person; raises UserNotFound."""
+        """A token for one more device of a user; raises UserNotFound."""
         with self.database.read() as connection:
             user = people.user(connection, user_id)
         return self._invite(Role.DEVICE, "device", "", user.id, actor)[1]
@@ -113,28 +113,28 @@ class People:
     def add_workstation(
         self, display_name: str, site: str, *, actor: Actor
     ) -> tuple[Identity, Token]:
-        """Add a workstation and a token for it."""
+        """Add a workstation, and make a token for it; raises InvalidInput."""
         name = text_field("name", display_name, LONGEST_LABEL)
         place = text_field("site", site, LONGEST_LABEL, required=False)
         return self._invite(Role.WORKSTATION, name, place, None, actor)
 
     def add_operator(self, display_name: str, *, actor: Actor) -> Token:
-        """A token for an operator of the registration authority."""
+        """A token for a new operator; raises InvalidInput."""
         name = text_field("name", display_name, LONGEST_LABEL)
         return self._invite(Role.OPERATOR, name, "", None, actor)[1]
 
     def add_auditor(self, display_name: str, *, actor: Actor) -> Token:
-        """A token for somebody who reads the journal."""
+        """A token for a new auditor; raises InvalidInput."""
         name = text_field("name", display_name, LONGEST_LABEL)
         return self._invite(Role.AUDITOR, name, "", None, actor)[1]
 
     def has_operators(self) -> bool:
-        """Whether anybody has enrolled to operate the registry."""
+        """Whether there is an active operator."""
         with self.database.read() as connection:
             return people.count_active(connection, Role.OPERATOR) > 0
 
     def awaits_operator(self) -> bool:
-        """Whether somebody who was invited to operate the registry may still enrol."""
+        """Whether there is an operator's enrolment token that can still be used."""
         with self.database.read() as connection:
             return people.is_invited(connection, Role.OPERATOR, self.clock())
 
@@ -164,7 +164,9 @@ class People:
         return identity, token
 
     def _token_text(self, secret: bytes) -> str:
-        """Where to enrol, which certificate to expect there, and the secret (docs/protocol.md)."""
+        """A token: address of the enrolment port, hash of its certificate, and secret
+        (docs/protocol.md).
+        """
         body = base64.urlsafe_b64encode(self.enrolment_sha256 + secret).decode().rstrip("=")
         return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"
 

@@ -1,6 +1,6 @@
-"""Attestation: a certificate that says that the keystore made a key, and how it may be used.
+"""Attestation: a certificate that states that the keystore made a key, and how it may be used.
 
-In the form of Yubico's, which tools know how to read, under an authority that is not Yubico's.
+It has the form of Yubico's attestations, which tools can read, but the issuer is not Yubico.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cloud_keystore.pki.issuers import Authority
 
 
 def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
-    """Certify that `key` was made by the keystore; returns DER. Valid as long as its issuer."""
+    """Certify that the keystore made `key`; returns DER. Valid as long as its issuer."""
     start = now.replace(microsecond=0)
     subject = f"Attestation of key {key.key_ref:02X} of card {card.serial}"
     return (

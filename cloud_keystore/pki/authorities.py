@@ -20,10 +20,10 @@ from cloud_keystore.storage.engine import Database
 
 
 def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
-    """Read the service's keys, making those that do not exist; raise SealBroken under a wrong
-    sealing key.
+    """Read the service's keys, and make those that do not exist; raises SealBroken if the sealing
+    key is wrong.
 
-    All in one transaction, as other replicas may be starting with the same database.
+    It is one transaction, because other replicas can start on the same database at the same time.
     """
     with database.write() as connection:
 
@@ -54,7 +54,8 @@ def _load(connection: Connection, seal: Seal, name: str) -> Authority | None:
     if row is None:
         return None
     certificate, sealed = row
-    pkcs8 = seal.open(sealed, _context(name))  # authenticated, so the slow check is not needed
+    # The seal authenticates the key, so the slow check of an RSA key is not needed.
+    pkcs8 = seal.open(sealed, _context(name))
     private = load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise TypeError(f"authority {name} has a key of an unknown kind")

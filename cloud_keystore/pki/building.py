@@ -1,4 +1,4 @@
-"""Builds X.509 certificates: of the service's own keys, and the beginning of those it issues."""
+"""Builds X.509 certificates of the service's own keys, and the common part of those it issues."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from cloud_keystore.pki.issuers import Authority, PrivateKey
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
-CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are behind
-ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # a constant, as the certificate is pinned whole
+CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are slow
+ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # the same everywhere: the certificate is pinned
 
 
 def begin(
@@ -28,7 +28,7 @@ def begin(
     now: datetime,
     lifetime: timedelta,
 ) -> x509.CertificateBuilder:
-    """Begin an end entity's certificate: names, times, key identifiers, no CA."""
+    """Begin an end entity's certificate: names, times, key identifiers, and no right to issue."""
     return (
         _builder(subject, issuer.certificate.subject, public_key, now, lifetime)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -54,7 +54,7 @@ def ca(common_name: str, private: PrivateKey, now: datetime) -> Authority:
 
 
 def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> Authority:
-    """Who signs cards' data objects, as long as the authority of cards lives."""
+    """A signer of cards' data objects, valid as long as the authority of cards."""
     private = ec.generate_private_key(curve)
     subject = named("cloudcard content signer")
     lifetime = cards.certificate.not_valid_after_utc - now
@@ -70,7 +70,7 @@ def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> 
 
 
 def self_signed(common_name: str, now: datetime) -> Authority:
-    """A key whose certificate or public key others pin."""
+    """A key with a self-signed certificate, for a certificate or public key that others pin."""
     name, private = named(common_name), ec.generate_private_key(ec.SECP256R1())
     certificate = (
         _builder(name, name, private.public_key(), now, CA_LIFETIME)
@@ -81,8 +81,8 @@ def self_signed(common_name: str, now: datetime) -> Authority:
 
 
 def server_certificate(transport: Authority, names: frozenset[str], now: datetime) -> Authority:
-    """Make the service's own TLS certificate for host names and addresses; lives as long as the
-    process.
+    """The service's TLS key and certificate for host names and addresses; they are not kept, but
+    made at each start.
     """
     private = ec.generate_private_key(ec.SECP256R1())
     subject = named("cloudcard keystore")
@@ -103,7 +103,7 @@ def key_usage(uses: Collection[str]) -> x509.KeyUsage:
 
 
 def named(common_name: str) -> x509.Name:
-    """A name of one common name."""
+    """A distinguished name that consists of a common name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 

@@ -1,4 +1,4 @@
-"""Certificates of cards' keys, made as a certificate profile has it."""
+"""Certificates of cards' keys, made according to a certificate profile."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ZERO_WIDTH_JOINER = "\u200d"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a certificate is about: a card and its holder."""
+    """The subject of a certificate: a card and its holder."""
 
     card: Card
     user: User
@@ -44,12 +44,13 @@ def issue(
 ) -> bytes:
     """Certify a card's key until the card expires; returns DER.
 
-    A certificate for logon to Windows is one for clients where the holder has no account there. A
-    name too long for a certificate is cut.
+    If the profile is for Windows logon and the holder has no account there, the profile for clients
+    is used instead. A name that is too long for a certificate is cut.
     """
     if profile.names_account and not subject.user.upn:
         profile = CLIENT
-    start, end = now.replace(microsecond=0), subject.card.expire_time  # there are no fractions
+    # Times in certificates have no fractions of a second.
+    start, end = now.replace(microsecond=0), subject.card.expire_time
     builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
         key_usage(profile.key_usage), critical=True
     )
@@ -97,7 +98,8 @@ def _alternative_names(profile: CertificateProfile, subject: Subject) -> Iterato
             x509.ObjectIdentifier(oids.USER_PRINCIPAL_NAME),
             core.UTF8String(subject.user.upn).dump(),
         )
-    if profile.names_card:  # as a URN (FIPS 201-3, 4.2.1 and RFC 9562, 4)
+    # The card is named by a URN (FIPS 201-3, 4.2.1 and RFC 9562, 4).
+    if profile.names_card:
         yield x509.UniformResourceIdentifier(UUID(bytes=subject.card.guid).urn)
 
 
@@ -113,15 +115,15 @@ def _security_identifier(sid: str) -> x509.UnrecognizedExtension:
 
 
 def cut(name: str) -> str:
-    """As much of a name as a certificate takes.
+    """As much of a name as fits into a certificate.
 
-    Cut between what a reader sees as characters: no letter loses its accent.
+    It is cut between characters as readers see them: no letter loses its accent.
     """
     kept = name.encode()[:LONGEST_COMMON_NAME].decode(errors="ignore")
     end = len(kept)
     while 0 < end < len(name) and _joined(name[end - 1], name[end]):
         end -= 1
-    # One character of more marks than there is room for has to lose some.
+    # A single character with more marks than there is room for loses some of them.
     return (name[:end] or kept).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""Signatures over a card's data objects: CMS SignedData as PIV asks for it (SP 800-73-5 part 1,
+"""Signatures over a card's data objects: CMS SignedData as PIV requires it (SP 800-73-5 part 1,
 3.1.2 and 3.1.6).
 """
 
@@ -32,7 +32,7 @@ class _LdsSecurityObject(core.Sequence):
 
 
 def chuid_signature(covered: bytes, signer: Authority, now: datetime) -> bytes:
-    """A detached signature over the CHUID's other elements; the certificate goes with it."""
+    """A detached signature over the CHUID's other elements, with the signer's certificate."""
     return _signed_data(
         PIV_CHUID_SECURITY_OBJECT, covered, signer, now, detached=True, certificate=True
     )
@@ -41,7 +41,7 @@ def chuid_signature(covered: bytes, signer: Authority, now: datetime) -> bytes:
 def lds_security_object(objects: dict[int, bytes], signer: Authority, now: datetime) -> bytes:
     """A signature over the hashes of data objects, each under its data group number.
 
-    The certificate is left out: it stands in the CHUID.
+    The certificate is left out, because it is in the CHUID.
     """
     content = _LdsSecurityObject(
         {

@@ -1,4 +1,4 @@
-"""Card verifiable certificates: those of the keys of secure messaging (SP 800-73-5 part 2,
+"""Card verifiable certificates, which certify the keys of secure messaging (SP 800-73-5 part 2,
 4.1.5).
 """
 
@@ -8,7 +8,8 @@ from asn1crypto import algos, core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_os.piv import encode_keys, oids
+from card_os.piv import oids
+from card_os.piv.issuing import encode_keys
 from card_os.piv.names import Algorithm
 from cloud_keystore.pki import public_keys
 from cloud_keystore.pki.issuers import Authorities, Authority, sign
@@ -27,8 +28,8 @@ class _DigitalSignature(core.Sequence):
 
 
 def signer(algorithm: Algorithm, authorities: Authorities) -> Authority:
-    """Who signs for a key of this algorithm: the content signer on the same curve (SP 800-78-5,
-    3.2.1).
+    """The authority that signs for a key of this algorithm: the content signer on the same curve
+    (SP 800-78-5, 3.2.1).
     """
     return {
         Algorithm.ECC_P256: authorities.content,

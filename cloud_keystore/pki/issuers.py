@@ -1,4 +1,4 @@
-"""Who issues and signs: the keys that are the service's own, as values."""
+"""The authorities of the service, its own keys with which it issues and signs, as values."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Authority:
 class Authorities:
     """All keys that are the service's own.
 
-    Two CAs, so that a card's certificate is never taken for the identity of a client: `transport`
-    certifies the service, workstations, devices and operators; `cards` certifies the keys of cards.
-    `content` signs the data objects of cards; it and `content_p384` sign the card verifiable
-    certificates of their own curve (SP 800-78-5, 3.2.1). `attestation` tells which keys the service
-    made. `request` signs what devices are shown. `enrolment` is the certificate of the enrolment
-    port, pinned by tokens.
+    There are two CAs, so that a card's certificate is never taken for an identity: `transport`
+    certifies the service, workstations, devices, operators and auditors; `cards` certifies the keys
+    of cards. `content` signs the data objects of cards; it and `content_p384` sign the card
+    verifiable certificates of their own curve (SP 800-78-5, 3.2.1). `attestation` certifies which
+    keys the service made. `request` signs what devices show. `enrolment` is the certificate of the
+    enrolment port, which tokens pin.
     """
 
     transport: Authority
@@ -48,13 +48,13 @@ class Authorities:
     enrolment: Authority
 
     def request_public_key(self) -> bytes:
-        """Public key that devices pin, DER SubjectPublicKeyInfo."""
+        """The public request key, which devices pin; SubjectPublicKeyInfo, DER."""
         return self.request.private.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
 
     def sign_request(self, payload: bytes) -> bytes:
-        """Sign a payload, so that the device knows who asks."""
+        """Sign a payload, so that the device knows which keystore asks."""
         return sign(self.request.private, statement.request(payload))
 
 

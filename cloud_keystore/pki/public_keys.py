@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from card_os.piv import encode_keys
+from card_os.piv.issuing import encode_keys
 from cloud_keystore.custody.backends.keys import PublicKey
 
 
 def load(der: bytes) -> PublicKey:
-    """Read a SubjectPublicKeyInfo that the keystore kept."""
+    """Read a SubjectPublicKeyInfo from the database; raises TypeError for another kind of key."""
     key = load_der_public_key(der)
     if not isinstance(
         key,
@@ -28,7 +28,7 @@ def load(der: bytes) -> PublicKey:
 
 
 def template(der: bytes) -> bytes:
-    """What stands inside template 7F49 of a key (SP 800-73-5 part 2, table 21)."""
+    """The contents of template 7F49 of a key (SP 800-73-5 part 2, table 21)."""
     key = load(der)
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
@@ -40,7 +40,7 @@ def template(der: bytes) -> bytes:
 def point(
     key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey,
 ) -> bytes:
-    """A point, uncompressed; of the curves of 25519 their 32 bytes."""
+    """The point of a public key, uncompressed; for the curves of 25519, its 32 bytes."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     return key.public_bytes_raw()

@@ -1,1 +1,1 @@
-"""gRPC servicers: protobuf to model and back, nothing more."""
+"""gRPC servicers, which translate between protobuf and model, and the door that they share."""

@@ -20,11 +20,11 @@ from cloud_keystore.rpc.refusals import Context
 from cloudcard.administration.v1 import administration_pb2 as pb
 from cloudcard.administration.v1 import administration_pb2_grpc
 
-KEYS_AT_ONCE = 1  # being made: the largest take seconds, and other calls need the threads too
+KEYS_AT_ONCE = 1  # made at a time: large keys take seconds, and other calls need threads too
 
 
 class Proven(Protocol):
-    """A request of who has answered the challenge."""
+    """A request with the proof that the caller has answered the challenge."""
 
     @property
     def card_serial(self) -> str: ...

@@ -1,4 +1,4 @@
-"""`AlertService`: what needs the registration authority's attention."""
+"""`AlertService`: alerts that operators list and acknowledge."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _entry(row: Row) -> pb.Entry:
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Rows in messages of a bounded size."""
+    """Divide rows among messages of a bounded size."""
     some: list[Row] = []
     size = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""What is known of the call under way, for its log entry and its limits."""
+"""What is known about the current call, for its log entry and its limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Call:
-    """One call; filled in as it goes."""
+    """One call; its fields are filled in while it runs."""
 
     method: str = ""
     trace_id: str = ""
@@ -18,10 +18,10 @@ class Call:
     identity_id: str = ""
     code: str = "OK"
     reason: str = ""
-    joined: bool = False  # to the trace of the request that it is about
+    joined: bool = False  # whether it joined the distributed trace of the request it is about
 
     def facts(self) -> dict[str, str]:
-        """What a log entry says of it: ids, and never data."""
+        """What a log entry says about the call: identifiers, never data."""
         facts = {
             "role": self.role,
             "identity": self.identity_id,
@@ -35,5 +35,5 @@ CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current() -> Call:
-    """The call under way; outside of one, a blank."""
+    """The current call; an empty one outside of a call."""
     return CALL.get() or Call()

@@ -1,4 +1,4 @@
-"""Cards as readers are told them: all, or what has changed."""
+"""Cards as messages to readers: a whole card, or what has changed on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def card(image: CardImage) -> pb.Card:
 
 
 def changes(made: Changes) -> administration_pb2.Changes:
-    """What is different on a card. Key 04 is not among it: readers ask for that with the card."""
+    """What has changed on a card, without key 04, which readers get only with the whole card."""
     keys = {ref: key for ref, key in made.keys.items() if ref != KeyRef.SECURE_MESSAGING}
     return administration_pb2.Changes(
         objects=[
@@ -53,7 +53,7 @@ def changes(made: Changes) -> administration_pb2.Changes:
 
 
 def features(profile: CardProfile) -> pb.Features:
-    """What a card profile switches on, as readers and operators are told it."""
+    """The features that a card profile switches on, for readers and operators."""
     return pb.Features(
         algorithms=[approval_pb2.Algorithm.ValueType(each) for each in sorted(profile.algorithms)],
         management_algorithm=profile.management or 0,
@@ -63,7 +63,9 @@ def features(profile: CardProfile) -> pb.Features:
 
 
 def _under(policy: Policy, key: Key) -> pb.CardKey:
-    """A key as the policy has it: without a passcode, but where it commits its holder."""
+    """A key under the policy: if that is passwordless, only a key that commits its holder asks for
+    a passcode.
+    """
     message = _key(key)
     if policy.passwordless and not commits(key):
         message.pin_policy = PinPolicy.NEVER
@@ -71,8 +73,8 @@ def _under(policy: Policy, key: Key) -> pb.CardKey:
 
 
 def _offers(image: CardImage) -> Iterator[pb.SessionOffer]:
-    """The sessions that may be asked for: the most that the policy allows, the authentication key
-    first.
+    """The sessions that can be asked for, with the largest terms that the policy allows; those of
+    the authentication key come first.
     """
     if image.policy.session is None:
         return

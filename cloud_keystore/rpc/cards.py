@@ -1,4 +1,4 @@
-"""`CardService`: cards from their issue to their end, as operators call for it."""
+"""`CardService`: operators issue cards, and change their state until their end."""
 
 from __future__ import annotations
 

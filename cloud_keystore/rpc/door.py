@@ -1,4 +1,4 @@
-"""The door of every service: who calls, how often, and on which thread the use case runs."""
+"""The door of every service: checks who calls and how often, and runs use cases on threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cloud_keystore.storage.engine import Database
 R = TypeVar("R")
 
 BUSY_SECONDS = 0.1  # before a stream tries again to get a thread
-PATIENCE_SECONDS = (45.0, 75.0)  # at random, so that streams opened at once do not look at once
+PATIENCE_SECONDS = (45.0, 75.0)  # random, so that streams opened together do not look together
 
 PASSCODE_METHODS = frozenset(
     f"/cloudcard.workstation.v1.WorkstationService/{verb}Passcode"
@@ -32,15 +32,15 @@ PASSCODE_METHODS = frozenset(
 
 
 def patience() -> float:
-    """Seconds after which a stream that nobody has woken looks for itself. Rarely, as wake-ups and
-    the process's look at all changes come long before.
+    """Seconds after which a stream looks for changes without a wake-up. This is rarely needed,
+    because wake-ups and the process's own look at all changes come long before.
     """
     return random.uniform(*PATIENCE_SECONDS)  # noqa: S311 (no secret)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Lets in the callers of one role. What is raised behind it becomes the call's status."""
+    """Lets in the callers of one role, and turns exceptions of use cases into the call's status."""
 
     database: Database
     limiter: Limiter
@@ -48,7 +48,7 @@ class Door:
     traces: Traces = field(default_factory=Traces)
 
     async def call(self, context: Context, use_case: Callable[[Identity], R]) -> R:
-        """Run a use case for the caller on a thread, as it may block on the database or on
+        """Run a use case for the caller on a thread, because it can block on the database or on
         arithmetic.
         """
         try:
@@ -58,8 +58,9 @@ class Door:
             await refuse(context, error)
 
     async def gathered(self, context: Context, use_case: Callable[[bytes], Awaitable[R]]) -> R:
-        """Run a use case that itself knows its caller, by the certificate's SHA-256, and takes
-        threads for itself. One who is told of no session may be no workstation at all.
+        """Run a use case that identifies its caller itself, by the SHA-256 of the certificate, and
+        chooses its own threads. If it finds no session, the caller is identified here, because it
+        is perhaps no workstation.
         """
         try:
             fingerprint = self._admit(context)
@@ -72,7 +73,7 @@ class Door:
             await refuse(context, error)
 
     async def greet(self, context: Context) -> None:
-        """Let in whoever has a certificate, asking the database nothing."""
+        """Let in a caller with a certificate, without asking the database."""
         try:
             self._admit(context)
         except Exception as error:
@@ -91,8 +92,8 @@ class Door:
             await refuse(context, error)
 
     async def look(self, use_case: Callable[[], R]) -> R:
-        """Run what a stream wants to know on a thread. Of many at once most wait for their turn, so
-        that calls are served in between; and while there is no place they wait on.
+        """Run a stream's query on a thread. Only some streams look at the same time, so that calls
+        are served in between; while the queue of threads is full, the stream tries again.
         """
         async with self.limiter.looks:
             while True:
@@ -120,12 +121,13 @@ class Door:
             return use_case(identity)
 
     def _join(self, call: calls.Call) -> None:
-        """What the phone does about a request belongs to the trace of the request."""
+        """Join the distributed trace of the request about which the device calls."""
         with self.database.read() as connection:
             asked = operations.trace_id(connection, call.operation_id)
         if asked:
             call.trace_id, call.joined = asked, True
-            TRACE_ID.set(asked)  # of this thread's copy of the context: the use case's
+            # This thread has a copy of the context, which only the use case sees.
+            TRACE_ID.set(asked)
 
     def _identify(self, fingerprint: bytes) -> Identity:
         identity = identify(self.database, fingerprint, self.role)

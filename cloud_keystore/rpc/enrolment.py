@@ -1,4 +1,4 @@
-"""`EnrolmentService`: on a port of its own, for callers with a token and no certificate yet."""
+"""`EnrolmentService`, on a port of its own: for callers with a token, but no certificate yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     enrolment: Enrolment
     authorities: Authorities
     limiter: Limiter
-    address: str  # of the keystore's services, "host:port", with commas between several
+    address: str  # of the keystore's services, "host:port", several separated by commas
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         try:
@@ -78,7 +78,7 @@ def _registration(request: pb.EnrolRequest) -> Registration | None:
 
 
 def _host(peer: str) -> str:
-    """The caller's address without its port: "ipv4:10.0.0.7:51234" is one caller with all other
-    ports.
+    """The caller's address without its port, such as "ipv4:10.0.0.7", so that all ports of a host
+    count as one caller.
     """
     return peer.rpartition(":")[0]

@@ -1,5 +1,5 @@
-"""Calls that come while others are under way wait for them, and then go together: so that one
-transaction and one commit serve many.
+"""Gathers calls: those that arrive while a group is served wait, and form the next group. One
+transaction and one commit serve a whole group.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ log = structlog.get_logger()
 MOST_TOGETHER = 64
 MOST_WAITING = 2000
 IDLE_SECONDS = 0.02
-HELD_SECONDS = 0.002  # for which an outcome may wait for others
-GROUPS = 1  # under way at once: with more they would be smaller, and so would be the gain
+HELD_SECONDS = 0.002  # for which an outcome can wait for others
+GROUPS = 1  # served at once: more groups would be smaller, and gain less
 
 
 class _Hand(Generic[Response]):
-    """Hands outcomes over to the event loop, some at a time, as each time both have to stop and let
-    the other in. Used on one thread.
+    """Hands outcomes over to the event loop, several at a time, because each time thread and loop
+    interrupt each other. Used on one thread.
     """
 
     def __init__(self, futures: Sequence[asyncio.Future[Response]]) -> None:
@@ -39,28 +39,28 @@ class _Hand(Generic[Response]):
         self._due = time.monotonic() + HELD_SECONDS
 
     def take(self, place: int, outcome: Response | Exception) -> None:
-        """One more outcome, for the call at this place in the group."""
+        """Keep an outcome for the call at this place in the group, and hand over if it is time."""
         self._full.append((self._futures[place], outcome))
         if time.monotonic() >= self._due:
             self.over()
 
     def over(self) -> None:
-        """Hand over what there is."""
+        """Hand over all outcomes that are kept."""
         if self._full:
             self._loop.call_soon_threadsafe(_settle, self._full)
         self._full, self._due = [], time.monotonic() + HELD_SECONDS
 
 
 class Gatherer(Generic[Request, Response]):
-    """Made anywhere, used in one event loop."""
+    """Serves requests in groups. It can be made anywhere, but is used in one event loop."""
 
     def __init__(
         self,
         run: Callable[[Sequence[Request], Done[Response]], None],
         tidy: Callable[[], None],
     ) -> None:
-        """`run` serves a group on a thread, and gives each outcome to its second argument, with the
-        request's place. `tidy` is called on a thread when nobody has called for a moment.
+        """`run` serves a group on a thread, and calls its second argument with the place and the
+        outcome of each request. `tidy` is called on a thread after a moment without calls.
         """
         self._run = run
         self._tidy = tidy
@@ -69,7 +69,9 @@ class Gatherer(Generic[Request, Response]):
         self._groups = 0
 
     async def call(self, request: Request) -> Response:
-        """What `run` makes of a request; raises what it gives as outcome, and Overloaded."""
+        """The outcome that `run` gives for a request; raised if it is an exception. Raises
+        Overloaded if too many requests wait.
+        """
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded("the keystore has more to do than it can: try again")
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -119,7 +121,7 @@ def _note(tidying: asyncio.Future[None]) -> None:
 def _settle(full: Sequence[tuple[asyncio.Future[Response], Response | Exception]]) -> None:
     for future, outcome in full:
         if future.done():
-            continue  # the caller waits no longer
+            continue  # the caller no longer waits
         if isinstance(outcome, Exception):
             future.set_exception(outcome)
         else:

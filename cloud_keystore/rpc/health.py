@@ -1,8 +1,8 @@
-"""gRPC's health service: whether this process serves, to whoever has a certificate.
+"""gRPC's health service: tells every caller with a certificate whether this process serves.
 
-It asks for no role and writes no log entry a call: balancers and monitors ask every second. (The
-servicer that comes with the protocol has no limit of watchers, and keeps them when the service
-stops.)
+It checks no role and writes no log entry per call, because balancers and monitors call every
+second. The servicer of the library grpc_health does not limit watchers, and does not end them when
+the service stops.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cloud_keystore.rpc.refusals import Context
 
 log = structlog.get_logger()
 
-WHOLE_SERVER = ""  # its name in the protocol
+WHOLE_SERVER = ""  # the name of the whole server in the protocol
 CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 3.0  # a database that takes longer does not answer
 MOST_WATCHES = 100  # at once
@@ -31,16 +31,19 @@ SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """Serves what the last check found, the same for all services. Used from one event loop."""
+    """Answers with the result of the last check, the same for all services. Used from one event
+    loop.
+    """
 
     def __init__(self, services: Iterable[str], check: Callable[[], bool]) -> None:
-        """`check` may block; it is called on a thread of its own, one call at a time."""
+        """`check` can block; it is called on a thread of its own, one call at a time."""
         self._names = frozenset({WHOLE_SERVER, *services})
         self._check = check
-        self._thread = ThreadPoolExecutor(1, "health")  # use cases' threads may all be at work
+        # The threads of the use cases can all be busy, so the check has a thread of its own.
+        self._thread = ThreadPoolExecutor(1, "health")
         self._serving = False
         self._stopped = False
-        self._changed = asyncio.Event()  # another one after each change
+        self._changed = asyncio.Event()  # a new one after each change
         self._watches = 0
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -48,7 +51,7 @@ class Health:
         health_pb2_grpc.add_HealthServicer_to_server(self, server)
 
     async def look(self) -> None:
-        """Check, and tell those who watch of a change."""
+        """Check, and tell the watchers if the result has changed."""
         checked = asyncio.get_running_loop().run_in_executor(self._thread, self._check)
         try:
             serving = await asyncio.wait_for(checked, ANSWER_SECONDS)
@@ -66,7 +69,7 @@ class Health:
             await self.look()
 
     def stop(self) -> None:
-        """Say that nothing is served any more, and end the streams of those who watch."""
+        """Answer from now on that nothing is served, and end the streams of the watchers."""
         self._stopped = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._tell()

@@ -126,7 +126,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
 
 def token_message(token: Token) -> pb.Token:
-    """A one-time token, to be handed out."""
+    """An enrolment token as a message."""
     message = pb.Token(text=token.text)
     message.expire_time.FromDatetime(token.expire_time)
     return message

@@ -1,4 +1,6 @@
-"""How fast one caller may call, and how many calls may wait: refused here, before any work."""
+"""Limits of how fast one caller may call, and of how many calls may wait; a call beyond them is
+refused before any work.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,14 @@ from cloud_keystore.observability.metrics import Metrics
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MOST_CALLERS = 10_000  # remembered at once; the longest silent is forgotten first
-STREAM_SECONDS = 5.0  # after which a stream may be asked for again
+MOST_CALLERS = 10_000  # remembered at once; the caller silent for longest is forgotten first
+STREAM_SECONDS = 5.0  # after which a caller may ask for a stream again
 
 
 @dataclass(slots=True)
 class Buckets:
-    """One token bucket a caller: `burst` calls at once and `per_second` for ever. Used from one
-    thread.
+    """A token bucket for each caller: `burst` calls at once, and `per_second` in the long run. Used
+    from one thread.
     """
 
     per_second: float
@@ -34,7 +36,7 @@ class Buckets:
     _buckets: OrderedDict[Hashable, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def admit(self, caller: Hashable) -> None:
-        """Count one call; raise TooManyCalls, which says when, if the caller has none left."""
+        """Count one call; raises TooManyCalls, with the time to wait, if there is none left."""
         now = self.monotonic()
         level, since = self._buckets.pop(caller, (self.burst, now))
         level = min(self.burst, level + (now - since) * self.per_second)
@@ -104,14 +106,14 @@ class Limiter:
 
 
 class Workers(ThreadPoolExecutor):
-    """The threads on which use cases run: the event loop's executor, with a queue that ends."""
+    """The threads on which use cases run: the event loop's executor, with a bounded queue."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits.threads, "use-case")
         self._places = BoundedSemaphore(limits.threads + limits.calls)
 
     def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Queue a call; raises Overloaded where the queue is full."""
+        """Queue a call; raises Overloaded if the queue is full."""
         if not self._places.acquire(blocking=False):
             raise Overloaded("the keystore has more to do than it can: try again")
         try:

@@ -1,4 +1,4 @@
-"""`OrganisationService`: whom cards are issued for, and under which policies."""
+"""`OrganisationService`: organisations, and the policies that are set for them."""
 
 from __future__ import annotations
 

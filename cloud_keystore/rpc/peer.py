@@ -1,4 +1,4 @@
-"""Who calls: the identity behind a TLS client certificate."""
+"""Identifies the caller: the identity behind a TLS client certificate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from cloud_keystore.storage.engine import Database
 
 
 def certificate_sha256(context: Context) -> bytes:
-    """SHA-256 of the client's certificate, which TLS has checked against the transport CA."""
+    """SHA-256 of the client's certificate, which TLS has checked against the transport CA; raises
+    IdentityRejected if there is none.
+    """
     pem = b"".join(context.auth_context().get("x509_pem_cert", ()))
     if not pem:
         raise IdentityRejected("no client certificate: enrol first")
@@ -29,8 +31,8 @@ def _fingerprint(pem: bytes) -> bytes:
 
 
 def identify(database: Database, fingerprint: bytes, role: Role) -> Identity:
-    """The active identity of a certificate; raises IdentityRejected for none, a removed one or
-    another role.
+    """The active identity of a certificate; raises IdentityRejected if there is none, if it was
+    removed or if it has another role.
     """
     with database.read() as connection:
         identity = people.find_identity_by_certificate(connection, fingerprint)

@@ -1,4 +1,4 @@
-"""`PeopleService`: who holds cards, as operators of the registration authority enter them."""
+"""`PeopleService`: users, whom operators of the registration authority enter and list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors to the wire: one table, and the place where every call passes."""
+"""Translates errors into the status of a call: one table for all services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 log = structlog.get_logger()
 
 DOMAIN = "cloudcard"
-BUSY_SECONDS = 0.1  # for a use of a key to end
+BUSY_SECONDS = 0.1  # after which a use of a key has probably ended
 
 GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.InvalidInput: (StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
@@ -71,11 +71,12 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
 
 
 async def refuse(context: Context, error: Exception) -> NoReturn:
-    """End the call: a refusal with its reason, a bug with nothing but the id of its log entry."""
+    """End the call with a refusal and its reason; for a bug, only with the id of its log entry."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
     incident = uuid.uuid4().hex
-    if isinstance(error, errors.RecordDamaged):  # a broken seal is one, too; which is for the log
+    # A broken seal is a damaged record too; only the log says which of the two it is.
+    if isinstance(error, errors.RecordDamaged):
         code, reason = GRPC_STATUS[errors.RecordDamaged]
         _note(code, reason)
         log.error(reason, incident=incident, cause=str(error))
@@ -95,7 +96,7 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
 
 
 def _cause(error: Exception) -> str:
-    """What the driver said, without the statement."""
+    """The driver's message, without the statement."""
     cause = error.__cause__
     return str(getattr(cause, "orig", None) or cause)
 
@@ -106,7 +107,7 @@ def _note(code: StatusCode, reason: str) -> None:
 
 
 def _retry_seconds(error: errors.KeystoreError) -> float | None:
-    """When the same call may be made again; None where only another one would do."""
+    """Seconds after which the same call can be made again; None if only a different call helps."""
     match error:
         case errors.ComeBack():
             return error.retry_seconds

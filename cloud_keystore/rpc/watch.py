@@ -1,4 +1,4 @@
-"""What every call passes: it gets its trace id, is counted and timed, and leaves one log entry."""
+"""Watches every call: gives it a trace id, counts and times it, and writes one log entry."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Streaming: TypeAlias = Callable[[Message, Context], AsyncIterator[Message]]
 
 @dataclass(frozen=True, slots=True)
 class Watch(grpc.aio.ServerInterceptor):
-    """Watches the services of cloudcard; others, such as health, pass as they are."""
+    """Watches the services of cloudcard; other services, such as health, are not watched."""
 
     metrics: Metrics
     traces: Traces
@@ -48,7 +48,7 @@ class Watch(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """The handler of a method, with the watch around it."""
+        """The handler of a method; for services of cloudcard, one that is watched."""
         handler = await continuation(details)
         method = str(details.method)
         if handler is None or not method.startswith(OURS):
@@ -141,14 +141,16 @@ class Watch(grpc.aio.ServerInterceptor):
 
 
 def _parent(details: grpc.HandlerCallDetails) -> TraceParent | None:
-    """The caller's span; none if it is said twice, as then it is not known (3.2)."""
+    """The caller's span; None if the header is missing, malformed or sent twice (Trace Context,
+    3.2).
+    """
     said = [value for key, value in details.invocation_metadata or () if key == tracing.TRACEPARENT]
     return tracing.parse(said[0]) if len(said) == 1 else None
 
 
 def _reading(read: Read | None) -> Read:
-    """A deserializer that gives UNREAD for bytes that are no message: gRPC would call an exception
-    its own error, and the caller would not know whose it is.
+    """A deserializer that returns UNREAD for bytes that are no message. gRPC would report an
+    exception as an internal error, and the caller would not know that its request is wrong.
     """
 
     def reading(raw: bytes) -> Message:

@@ -1,1 +1,1 @@
-"""A keystore that runs: opened, wired, served, kept up."""
+"""Runs a keystore: opens it, builds its services, serves them, does the upkeep."""

@@ -1,4 +1,4 @@
-"""Opens a keystore: its database, its secrets and its keys, each made where there is none."""
+"""Opens a keystore: its database, its secrets and its keys; what does not exist yet is made."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from cloud_keystore.storage.engine import Database
 
 
 class DatabaseGone(KeystoreError):
-    """The data folder has a keystore's other files."""
+    """The database is missing, although the data folder has the other files of a keystore."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of an open keystore, each once in a process."""
+    """The parts of an open keystore, of which a process has one each."""
 
     settings: Settings
     clock: Clock
@@ -45,15 +45,15 @@ class Parts:
     log: Log
     people: People
     traces: Traces
-    has_operators: bool  # when it was opened
+    has_operators: bool  # at the time of opening
 
 
 @contextmanager
 def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) -> Iterator[Parts]:
-    """Open the keystore of a data folder that was taken, or make one there; close it after the
-    block, the last part first, also where opening fails half-way.
+    """Open the keystore of a data folder that this process holds, or make one there. It is closed
+    after the block, the last part first, also if opening fails half-way.
 
-    Raises KeystoreError with what to do where it cannot be used.
+    Raises KeystoreError, which says what to do, if the keystore cannot be used.
     """
     clock = start_clock() if clock is None else clock
     if hold.whole:
@@ -99,18 +99,21 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
 
 
 def _check_there(settings: Settings) -> None:
-    """Refuse to make a new keystore where there was one: its cards would all be unknown."""
+    """Raise DatabaseGone instead of making a new keystore in place of one whose database is gone:
+    it would not know any card.
+    """
     was_one = settings.sealing_key.exists() or settings.operator_token.exists()
     if not settings.database and was_one and not settings.database_file.exists():
         raise DatabaseGone(
-            f"{settings.database_file} is gone, though {settings.data} is a keystore's: restore it "
-            "from a backup, name another with --database, or make a new keystore in a new folder"
+            f"{settings.database_file} is missing, although {settings.data} belongs to a keystore: "
+            "restore it from a backup, name another database with --database, or make a new "
+            "keystore in a new folder"
         )
 
 
 def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
-    """The sealing keys; the default one is made with a new database, and never for one that is
-    there already.
+    """The sealing keys. The default key is made for a new database only; raises SealingKeyError if
+    it is missing for an existing one.
     """
     if settings.sealing_keys:
         return [Source.parse(text, settings.token) for text in settings.sealing_keys]
@@ -124,7 +127,9 @@ def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
 
 
 def _invite_operator(settings: Settings, people: People) -> None:
-    """Invite the first operator: whoever may read the data folder may run the registry."""
+    """Invite the first operator with a token in the data folder: a person who can read the folder
+    may become operator.
+    """
     token = people.add_operator("first operator", actor=KEYSTORE)
     path = settings.operator_token
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,7 +1,7 @@
-"""A data folder belongs to one keystore, however many processes that has.
+"""Locks a data folder for one keystore, which can have several processes.
 
-The locks are SQLite's, because those are the same on every platform. The kernel gives them back
-however a process ends.
+The locks are SQLite's, because those work alike on every platform. The kernel releases them in
+whatever way a process ends.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from pathlib import Path
 from cloud_keystore.config import Settings
 from cloud_keystore.model.errors import KeystoreError
 
-LAST_WORKERS_SECONDS = 5.0  # for those of a supervisor that was killed to end
+LAST_WORKERS_SECONDS = 5.0  # in which the workers of a killed supervisor end
 
 
 class DataInUse(KeystoreError):
-    """Another keystore serves the same data folder, or it cannot be told whether one does."""
+    """Another keystore serves the same data folder, or this cannot be determined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A data folder that this process has taken, until it is closed."""
+    """A data folder that this process holds until `close`."""
 
-    whole: bool  # by the one owner; else by one of the owner's workers
+    whole: bool  # held by the owner itself; False: by one of the owner's workers
     lock: sqlite3.Connection = field(repr=False)
 
     def close(self) -> None:
-        """Give the data folder back."""
+        """Release the data folder."""
         self.lock.close()
 
 
 def own(settings: Settings, patience: float = LAST_WORKERS_SECONDS) -> Hold:
-    """Take the data folder for this keystore, making one where there is none; raises DataInUse.
+    """Take the data folder for this keystore, and make it if it does not exist; raises DataInUse.
 
-    Workers whose supervisor has just been killed are waited for: a use of a key that is under way
-    must not be taken for one whose process is gone.
+    It waits for workers whose supervisor has just been killed: a use of a key that still runs must
+    not be taken for one that has lost its process.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _locked(settings, settings.lock, "BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""What operators' machines are told over plain HTTP: health and metrics of this process."""
+"""Health and metrics of this process, as pages for monitoring machines."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Pages:
 
     database: Database
     metrics: Metrics
-    serving: threading.Event = field(default_factory=threading.Event)  # set while calls are taken
+    serving: threading.Event = field(default_factory=threading.Event)  # set while calls are served
 
     def by_path(self) -> Mapping[str, Page]:
-        """The pages, as a probe serves them."""
+        """The pages by path, for a probe to serve."""
         return {
             "/metrics": self._metrics,
             "/health/live": lambda: (HTTPStatus.OK, b"live\n"),
@@ -35,7 +35,7 @@ class Pages:
         }
 
     def database_answers(self) -> bool:
-        """Whether the database answers now; may block."""
+        """Whether the database answers now; can block."""
         try:
             with self.database.read() as connection:
                 connection.execute(select(1))
@@ -55,6 +55,7 @@ class Pages:
         try:
             with self.database.read() as connection:
                 self.metrics.waiting.set(operations.count_waiting(connection))
-        except Exception as error:  # the others are still worth to be seen
+        # The other metrics are still useful.
+        except Exception as error:
             log.warning("waiting operations not counted", error=type(error).__name__)
         return HTTPStatus.OK, self.metrics.text()

@@ -1,4 +1,4 @@
-"""The two ports of gRPC: for enrolled clients, and for whoever has a token."""
+"""The two ports of gRPC: one for enrolled clients, one for callers with an enrolment token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_service
 
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
 LARGEST_METADATA = 8 * 1024
-SPARE_CALLS = 1000  # above the limit, to be told so; still further ones are cut off by gRPC
+SPARE_CALLS = 1000  # above the limit, which get a refusal; gRPC itself cuts off further ones
 SERVER_OPTIONS = (
     ("grpc.max_metadata_size", LARGEST_METADATA),
     ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
@@ -36,20 +36,20 @@ SERVER_OPTIONS = (
 
 
 class CannotListen(KeystoreError):
-    """A port cannot be opened; says which."""
+    """A port cannot be opened; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Makes the servers of one process; raises CannotListen for a port that is taken."""
+    """Makes the servers of one process; its methods raise CannotListen for a port that is taken."""
 
     parts: Parts
     limiter: Limiter
     metrics: Metrics
-    shared: bool  # with other workers of this keystore
+    shared: bool  # whether other workers of this keystore use the same ports
 
     def main(self, sessions: UsingSessions, wakeups: Wakeups, health: Health) -> grpc.aio.Server:
-        """The server of enrolled clients, by mutual TLS."""
+        """The server for enrolled clients, with mutual TLS."""
         settings, transport = self.parts.settings, self.parts.authorities.transport
         names = frozenset(
             {"localhost", "127.0.0.1", socket.gethostname(), settings.public_host}
@@ -69,7 +69,7 @@ class Ports:
         return server
 
     def enrolment(self) -> grpc.aio.Server:
-        """The server of those who have a token and no certificate yet."""
+        """The server for callers that have a token and no certificate yet."""
         own = self.parts.authorities.enrolment
         server = self._server()
         add_enrolment(server, self.parts, self.limiter)
@@ -80,7 +80,8 @@ class Ports:
     def _server(self) -> grpc.aio.Server:
         return grpc.aio.server(
             interceptors=(Watch(self.metrics, self.parts.traces, self.limiter),),
-            # but among workers a second service on the port is an error, not a rival
+            # Only workers share a port: a second keystore on it must be an error, and not get a
+            # part of the calls.
             options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self.shared))),
             maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
         )

@@ -1,4 +1,4 @@
-"""A database that comes from a backup: what was open then must not become usable again."""
+"""Restores a database from a backup: what was open at that time must not be usable again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHY = "restored from a backup"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a restored database no longer has."""
+    """How many operations, sessions and tokens were ended in a restored database."""
 
     operations: int
     sessions: int
@@ -31,8 +31,8 @@ class Ended:
 
 
 def begin(database: Database) -> None:
-    """Keep everybody else out of a shared database, until `end_the_past` has been; raises
-    DatabaseUnusable for one that is not empty.
+    """Keep all other keystores out of a shared database until `end_the_past` is done; raises
+    DatabaseUnusable if the database is not empty.
     """
     with database.write() as connection:
         if tables := inspect(connection).get_table_names():
@@ -41,16 +41,18 @@ def begin(database: Database) -> None:
 
 
 def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) -> Ended:
-    """End all that was open when the backup was made, in one transaction with its journal entries.
+    """End everything that was open when the backup was made, in one transaction with the journal
+    entries.
 
-    Requests are withdrawn and approvals are void, as they may have been used since; sessions end;
-    proofs and challenges are dropped; tokens that were not used then may have been since. Each
-    passcode keeps one try at most, as those that were spent since the backup are not known: a right
-    one gives them all back.
+    Operations are withdrawn and approvals void, because they can have been used after the backup.
+    Sessions end, proofs and challenges are dropped. Unused tokens expire, because they can have
+    been used after the backup. Each passcode keeps at most one try, because it is not known how
+    many were spent after the backup; a correct passcode restores all tries.
     """
     with database.write() as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
-        for operation_id in _open_operations(connection):  # their keys were in use
+        # The operations that are still open were in use, and cannot be withdrawn.
+        for operation_id in _open_operations(connection):
             operations.end_use(connection, operation_id, None, now)
         ended = [
             session_id
@@ -74,7 +76,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
 
 
 def newest_entry(database: Database) -> datetime | None:
-    """When the newest entry of the journal was made; None in an empty one."""
+    """When the newest entry of the journal was made; None if the journal is empty."""
     with database.read() as connection:
         found: datetime | None = connection.execute(select(func.max(t.journal.c.time))).scalar()
     return found

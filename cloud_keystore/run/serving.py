@@ -1,4 +1,4 @@
-"""Serves an open keystore on its ports, until it is told to stop."""
+"""Serves an open keystore on its ports until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 
 
 def make_ready(parts: Parts) -> None:
-    """Do what the owner of a keystore does before anybody serves it; its workers follow."""
+    """Do what the owner of a keystore must do once before its workers serve."""
     _upkeep(parts, _sessions(parts)).sweep_at_start()
 
 
 async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, as the keystore's one process or as one of several; call
-    `ready` once both ports answer. Raises CannotListen, CannotProbe.
+    """Serve until SIGINT or SIGTERM, as the keystore's only process or as one of several workers;
+    call `ready` when both ports answer. Raises CannotListen, CannotProbe.
     """
     settings, loop, stop = parts.settings, asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
@@ -74,7 +74,8 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
     for task in tasks:
         task.cancel()
     health.stop()
-    wakeups.close()  # streams end, and calls under way may: clients go on elsewhere
+    # Streams end now, while calls under way can finish: clients continue at other processes.
+    wakeups.close()
     await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
     relaying.cancel()
     upkeep.finish()
@@ -140,5 +141,6 @@ async def _keep_up(upkeep: Upkeep, wakeups: Wakeups) -> None:
         for task in upkeep.tasks(wakeups.wake, wakeups.wake_own):
             try:
                 await asyncio.to_thread(task)
-            except Exception:  # the next second may be better; no decision depends on it
+            # The next run can succeed; no decision depends on the upkeep.
+            except Exception:
                 log.exception("the upkeep failed")

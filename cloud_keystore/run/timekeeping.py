@@ -1,4 +1,4 @@
-"""The keystore's clock, and the start that is refused when the machine's clock is behind."""
+"""The keystore's clock, and the check that refuses a start if the machine's clock is behind."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cloud_keystore.storage.engine import Database
 
 log = structlog.get_logger()
 
-LEEWAY = timedelta(minutes=1)  # between the clocks of replicas, and of one before and after a start
+LEEWAY = timedelta(minutes=1)  # between clocks of replicas, or of one machine across a restart
 
 
 class ClockBehind(KeystoreError):
-    """The machine's clock is behind the database; says by how much, and what to do."""
+    """The machine's clock is behind the database; the message says both times and what to do."""
 
 
 def start_clock() -> Clock:
-    """A clock for this process' threads, from now on; steps of the machine's clock go to the
+    """A clock for all threads of this process, which writes steps of the machine's clock to the
     log.
     """
     clock, lock = SteadyClock(time.time_ns, _monotonic, _report), Lock()
@@ -36,21 +36,23 @@ def start_clock() -> Clock:
 
 
 def check_clock(database: Database, now: datetime) -> None:
-    """Raise ClockBehind if the database has times to come: what has expired would live again."""
+    """Raise ClockBehind if the database has times in the future: what has expired would be valid
+    again.
+    """
     with database.read() as connection:
         times = (operations.newest_time(connection), journal.newest_time(connection))
     newest = max((each for each in times if each is not None), default=now)
     if newest - now > LEEWAY:
         raise ClockBehind(
             f"this machine's clock says {now:%Y-%m-%d %H:%M:%S} UTC, but the database was written "
-            f"at {newest:%Y-%m-%d %H:%M:%S}, and approvals that have expired would be good again: "
-            "set the clock right and start anew. If it is right, it was ahead before: wait until "
-            "then, or restore a backup from before"
+            f"at {newest:%Y-%m-%d %H:%M:%S}, and expired approvals would be valid again: set the "
+            "clock right and start anew. If it is right now, it was ahead before: wait until that "
+            "time, or restore a backup that was made before"
         )
 
 
 def _monotonic() -> int:
-    """Nanoseconds that only go on; where the system can tell, while the machine sleeps too."""
+    """Nanoseconds that never go back; if the system supports it, they include the time of sleep."""
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)
 

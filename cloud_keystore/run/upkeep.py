@@ -1,4 +1,4 @@
-"""What the service does by itself every second: writes down what time has done, and takes the
+"""What the service does every second without a call: it writes down what has expired, and takes the
 journal's new entries into its tree.
 """
 
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """The tasks of one process. Several processes may do the same ones beside each other."""
+    """The tasks of one process. Several processes can do the same tasks at the same time."""
 
     database: Database
     clock: Clock
@@ -45,7 +45,9 @@ class Upkeep:
     watching: Watching
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
-        """What is to be done every second, each on its own: if one fails the others go on."""
+        """The tasks of every second, independent of each other: if one fails, the others still
+        run.
+        """
         return (
             self._forget_retired,
             self._destroy,
@@ -56,8 +58,8 @@ class Upkeep:
         )
 
     def sweep_at_start(self) -> None:
-        """The first sweep. Whoever owns the database alone knows: what was in use at its last end
-        has no result.
+        """Sweep for the first time. If no replica shares the database, all uses of keys that have
+        not ended are from before the start, and fail.
         """
         started = entries.about_keystore(Kind.KEYSTORE_STARTED, self.clock(), KEYSTORE)
         with self.database.write() as connection:
@@ -66,7 +68,7 @@ class Upkeep:
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 
     def sweep(self, stalled_time: timedelta | None = STALLED_TIME) -> set[str]:
-        """Write down what time has done; returns the topics of those who wait to know."""
+        """Write down what has expired or stalled; returns the topics of what changed."""
         now = self.clock()
         with self.database.read() as connection:
             if not sweeping.needs_sweep(connection, now, stalled_time):
@@ -82,7 +84,9 @@ class Upkeep:
         sequencing.take_in_all(self.database, self.journal, self.clock())
 
     def finish(self) -> None:
-        """Leave nothing behind for the next start."""
+        """Write the last results, and take the last entries into the tree, before the process
+        ends.
+        """
         try:
             self.sessions.write_results()
             self.take_in()
@@ -91,11 +95,12 @@ class Upkeep:
 
     def _forget_retired(self) -> None:
         if rotation.forget_retired(self.database, self.seal):
-            log.warning("a sealing key was retired and is used no more")
+            log.warning("a sealing key was retired and is no longer used")
 
     def _destroy(self) -> None:
         if self.token is not None:
             try:
                 destroying.sweep(self.database, self.token, self.clock())
-            except KeyBackendUnavailable as error:  # its keys are destroyed when it is back
+            # The token's keys are destroyed when it is available again.
+            except KeyBackendUnavailable as error:
                 log.warning("the token was not swept", reason=str(error))

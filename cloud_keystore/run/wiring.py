@@ -72,7 +72,7 @@ FILES = (
     alerts_pb2,
     audit_pb2,
 )
-SERVICES = tuple(  # of the main port, by their full names
+SERVICES = tuple(  # full names of the services on the main port
     service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
 )
 
@@ -84,7 +84,7 @@ def add_services(
     sessions: UsingSessions,
     wakeups: Wakeups,
 ) -> None:
-    """What enrolled clients call: the services of the main port."""
+    """Add the services of the main port, for enrolled clients."""
     database, seal, clock, wake = parts.database, parts.seal, parts.clock, wakeups.wake
     passcodes = Passcodes(
         database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
@@ -198,13 +198,13 @@ def add_services(
 
 
 def add_reflection(server: grpc.aio.Server) -> None:
-    """What tools ask for the services and their messages, which are no secret."""
+    """Add reflection, by which tools find the services and their messages; these are not secret."""
     names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
 
 
 def add_enrolment(server: grpc.aio.Server, parts: Parts, limiter: Limiter) -> None:
-    """What callers with nothing but a token call: the service of the enrolment port."""
+    """Add the service of the enrolment port, for callers that have only a token."""
     settings = parts.settings
     enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
         EnrolmentServicer(

@@ -1,1 +1,1 @@
-"""Tables, migrations and repositories; only `engine` knows that it is SQLite."""
+"""Tables, migrations and repositories; `engine` alone chooses between SQLite and PostgreSQL."""

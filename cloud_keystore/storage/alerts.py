@@ -32,7 +32,7 @@ def find(connection: Connection, alert_id: str) -> Alert | None:
 
 
 def list_all(connection: Connection, *, include_acknowledged: bool) -> list[Alert]:
-    """What nobody has seen to yet, or all, oldest first."""
+    """The alerts that nobody has acknowledged, or all alerts, oldest first."""
     query = select(t.alert).order_by(a.id)
     if not include_acknowledged:
         query = query.where(a.acknowledge_time.is_(None))
@@ -40,7 +40,7 @@ def list_all(connection: Connection, *, include_acknowledged: bool) -> list[Aler
 
 
 def is_open(connection: Connection, kind: AlertKind, card_id: str) -> bool:
-    """Whether there is such an alert of the card's that nobody has seen to."""
+    """Whether the card has an alert of this kind that nobody has acknowledged."""
     query = select(a.id).where(
         a.kind == kind.value, a.card_id == card_id, a.acknowledge_time.is_(None)
     )
@@ -48,7 +48,9 @@ def is_open(connection: Connection, kind: AlertKind, card_id: str) -> bool:
 
 
 def acknowledge(connection: Connection, alert_id: str, operator_id: str, now: datetime) -> bool:
-    """Take down who has seen to an alert; False if somebody had, or there is none."""
+    """Write down the operator who acknowledges an alert; False if there is no such alert, or it
+    is acknowledged already.
+    """
     acknowledged = connection.execute(
         update(t.alert)
         .where(a.id == alert_id, a.acknowledge_time.is_(None))

@@ -1,4 +1,4 @@
-"""Rows of the keys that devices approve by; a device without one approves by its identity's."""
+"""Rows of approval keys; a device without a row approves with the key of its identity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ k = t.approval_key.c
 
 
 def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
-    """Give a device a key of its own to approve by."""
+    """Give a device an approval key of its own."""
     row: dict[str, str | int | bytes | bool] = {
         "identity_id": identity_id,
         "kind": ApprovalKeyKind.NATIVE,
@@ -39,7 +39,7 @@ def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
 
 
 def find(connection: Connection, device: Identity) -> ApprovalKey | None:
-    """What a device approves by; None if it has no key at all."""
+    """The key with which a device approves; None if it has no key at all."""
     query = select(t.approval_key).where(k.identity_id == device.id)
     row = connection.execute(query).mappings().first()
     if row is None:
@@ -66,8 +66,8 @@ def has_credential(connection: Connection, credential_id: bytes) -> bool:
 def count_use(
     connection: Connection, identity_id: str, sign_count: int, *, backed_up: bool
 ) -> bool:
-    """Take down a passkey's counter; False if it has not grown (WebAuthn level 3, 6.1.1), which
-    means that there is a copy. Authenticators that do not count say 0 for ever.
+    """Write down a passkey's counter; False if it has not grown (WebAuthn level 3, 6.1.1), which
+    means that there is a copy of the passkey. Authenticators without a counter always send 0.
     """
     grown = or_(k.sign_count < sign_count, (k.sign_count == 0) & (sign_count == 0))
     counted = connection.execute(

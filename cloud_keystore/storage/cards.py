@@ -43,7 +43,7 @@ def add(
     keys: list[HeldKey],
     objects: Mapping[int, bytes],
 ) -> None:
-    """Add a card with all that belongs to it."""
+    """Add a card with its keys and data objects."""
     connection.execute(
         insert(t.card).values(
             id=card.id,
@@ -65,7 +65,7 @@ def add(
 
 
 def add_key(connection: Connection, key: HeldKey) -> None:
-    """Add a key; its card has none under this reference."""
+    """Add a key; its card must have no key under this reference."""
     known = {name: getattr(key, name) for name in Key.__dataclass_fields__}
     connection.execute(insert(t.key).values({**known, **_from_private(key.private)}))
 
@@ -82,7 +82,7 @@ def find_by_serial(connection: Connection, serial: str) -> Card | None:
 
 
 def named(connection: Connection, serial: str) -> Card:
-    """The card of a serial number; raises CardNotFound."""
+    """The card with a serial number; raises CardNotFound if there is none."""
     card = find_by_serial(connection, serial)
     if card is None:
         raise CardNotFound(f"there is no card {serial}")
@@ -90,8 +90,8 @@ def named(connection: Connection, serial: str) -> Card:
 
 
 def in_use(connection: Connection, serial: str) -> Card:
-    """The card of a serial number, for what only a card in use does; raises CardNotFound,
-    CardNotInUse.
+    """The card with a serial number; raises CardNotFound if there is none, CardNotInUse unless it
+    is active.
     """
     card = named(connection, serial)
     if card.state is not CardState.ACTIVE:
@@ -121,7 +121,7 @@ def objects(connection: Connection, card_id: str) -> Mapping[int, bytes]:
 
 
 def written_tags(connection: Connection, card_id: str) -> frozenset[int]:
-    """Which of a card's data objects an administrator wrote."""
+    """Tags of those data objects of a card that an administrator wrote."""
     query = select(t.card_object.c.tag).where(
         t.card_object.c.card_id == card_id, t.card_object.c.written
     )
@@ -141,7 +141,7 @@ def put_object(
 
 
 def keys(connection: Connection, card_id: str) -> list[Key]:
-    """The keys on a card by reference."""
+    """The keys on a card, in the order of their references."""
     query = (
         select(*KEY_COLUMNS)
         .where(t.key.c.card_id == card_id, t.key.c.remove_time.is_(None))
@@ -151,7 +151,7 @@ def keys(connection: Connection, card_id: str) -> list[Key]:
 
 
 def key_under(connection: Connection, card_id: str, key_ref: int) -> Key | None:
-    """The key of a card under a reference."""
+    """The key of a card under a reference; None if there is none."""
     return next((key for key in keys(connection, card_id) if key.key_ref == key_ref), None)
 
 
@@ -166,7 +166,7 @@ def set_certificate(connection: Connection, key_id: str, certificate: bytes) -> 
 
 
 def move_key(connection: Connection, key_id: str, key_ref: int) -> None:
-    """Put a key under another reference of its card, which has none there."""
+    """Put a key under another reference of its card, under which there must be no key."""
     connection.execute(update(t.key).where(t.key.c.id == key_id).values(key_ref=key_ref))
 
 
@@ -209,7 +209,7 @@ def destroy_keys(connection: Connection, card_id: str, now: datetime) -> None:
 
 
 def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> list[HeldKey]:
-    """Of a card's keys, or of the one under a reference, those that are not destroyed yet."""
+    """The keys of a card that are not destroyed yet: all, or only the one under a reference."""
     query = select(*HELD_KEY_COLUMNS).where(
         t.key.c.card_id == card_id, t.key.c.destroy_time.is_(None)
     )
@@ -219,7 +219,7 @@ def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> 
 
 
 def left_on_token(connection: Connection) -> list[HeldKey]:
-    """Keys that are destroyed here, but not known to be so in their token."""
+    """Keys that are destroyed in the database, but perhaps not yet in their PKCS#11 token."""
     query = select(*HELD_KEY_COLUMNS).where(
         t.key.c.backend == PKCS11, t.key.c.destroy_time.is_not(None), t.key.c.handle.is_not(None)
     )
@@ -227,13 +227,13 @@ def left_on_token(connection: Connection) -> list[HeldKey]:
 
 
 def forget_handle(connection: Connection, key_id: str) -> bool:
-    """A key is gone from its token; False if that was known."""
+    """Write down that a key is gone from its token; False if that was known already."""
     query = update(t.key).where(t.key.c.id == key_id, t.key.c.handle.is_not(None))
     return connection.execute(query.values(handle=None)).rowcount == 1
 
 
 def handles(connection: Connection) -> frozenset[bytes]:
-    """By which a token finds its keys."""
+    """The handles by which a token finds its keys."""
     query = select(t.key.c.handle).where(t.key.c.backend == PKCS11, t.key.c.handle.is_not(None))
     return frozenset(handle for handle in connection.execute(query).scalars() if handle)
 
@@ -260,7 +260,9 @@ def _to_held_key(row: RowMapping) -> HeldKey:
 
 
 def read_held_key(row: RowMapping, prefix: str = "") -> HeldKey:
-    """The key in the columns `HELD_KEY_COLUMNS`, whose names have the prefix; raises ValueError."""
+    """The key in the columns `HELD_KEY_COLUMNS`, with `prefix` before each name; raises ValueError
+    if the row holds what was never written.
+    """
     where = (row[f"{prefix}{name}"] for name in ("backend", "sealed_private", "handle"))
     return _read(HeldKey, row, prefix, private=_to_private(*where))
 
@@ -273,8 +275,8 @@ def _read(kind: Callable[..., K], row: RowMapping, prefix: str = "", **more: Pri
 
 
 def _to_private(backend: str, sealed: bytes | None, handle: bytes | None) -> Private:
-    """Where a private part is, of the three columns that say so; raises ValueError for what was
-    never written.
+    """Where a private part is, from the three columns that say so; raises ValueError for a
+    combination that is never written.
     """
     if sealed is None:
         return Destroyed(handle)

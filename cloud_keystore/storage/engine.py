@@ -19,30 +19,30 @@ from cloud_keystore.storage import postgresql, sqlite
 from cloud_keystore.storage.failures import advice, translated
 from cloud_keystore.storage.modes import MODE, Mode
 
-RESTORING = "restoring"  # a table that is there while a backup is restored into a shared database
+RESTORING = "restoring"  # a table that exists while a backup is restored into a shared database
 
 
 class DatabaseUnusable(KeystoreError):
-    """The database cannot be opened, read or written; says why and what to do."""
+    """The database cannot be opened, read or written; the message says why and what to do."""
 
 
 class Database:
-    """Hands out transactions, of SQLite or of PostgreSQL. A write transaction is alone from its
-    start.
+    """Gives out transactions, of SQLite or of PostgreSQL. A write transaction excludes all other
+    writers from its start.
     """
 
     def __init__(self, url: str) -> None:
-        """Know a database; connects to nothing yet. Raises DatabaseUnusable for an address of
-        another kind.
+        """Take a database's address, without connecting yet. Raises DatabaseUnusable if it is
+        neither an address of SQLite nor of PostgreSQL.
         """
         try:
             parsed = make_url(url)
         except ArgumentError:
             raise DatabaseUnusable(
-                "this is no address of a database: write postgresql://USER@HOST/NAME"
+                "this is not the address of a database: write postgresql://USER@HOST/NAME"
             ) from None
-        # SQLite's writers of one process wait here, in turn, as SQLite itself would have them sleep
-        # and look again, ever longer.
+        # The writers of one process wait here for their turn: SQLite itself would make them poll,
+        # with longer and longer pauses.
         self._writing = threading.Lock()
         match parsed.get_backend_name():
             case "sqlite":
@@ -56,18 +56,20 @@ class Database:
 
     @property
     def is_shared(self) -> bool:
-        """Whether other replicas may use it at the same time."""
+        """Whether other replicas can use the database at the same time."""
         return self._engine.dialect.name == "postgresql"
 
     @property
     def driver_url(self) -> str:
-        """PostgreSQL's address as its driver takes it, with the password: never for people."""
+        """PostgreSQL's address as its driver takes it; it holds the password and must not be
+        shown.
+        """
         url = self._engine.url.set(drivername="postgresql")
         return url.render_as_string(hide_password=False)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view.
+        """A transaction that reads one consistent view.
 
         Raises StorageUnavailable and StorageDamaged.
         """
@@ -76,11 +78,11 @@ class Database:
 
     @contextmanager
     def write(self, *, shared: bool = False) -> Iterator[Connection]:
-        """All or nothing, durable when the block has ended; raises the block's exception after a
-        rollback.
+        """A transaction that writes all or nothing, and is durable when the block has ended. After
+        an exception of the block it is rolled back and the exception raised again.
 
-        No other writer is at work meanwhile; if `shared`, other shared ones may be, so such a block
-        changes what it has read by conditional updates alone.
+        No other writer works meanwhile. If `shared`, other shared writers can, so the block must
+        change what it has read only by conditional updates.
 
         Raises StorageUnavailable and StorageDamaged.
         """
@@ -100,9 +102,10 @@ class Database:
                     connection.info[MODE] = Mode.READ
 
     def migrate(self, *, restored: bool = False) -> None:
-        """Bring the schema up to date; raise DatabaseUnusable if the database cannot be used.
+        """Bring the schema up to date; raises DatabaseUnusable if the database cannot be used.
 
-        One into which a backup is being restored is refused to all but who restores it.
+        A database with a restore that has not ended is refused unless `restored`: only the process
+        that restores the backup sets it.
         """
         try:
             with self._engine.connect() as connection:
@@ -141,7 +144,10 @@ class Database:
                 f"{self._name()} was made by a newer version of cloudcard: use that version"
             ) from None
         if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
-            raise DatabaseUnusable(f"{self._name()}: {table} refers to nothing")
+            raise DatabaseUnusable(
+                f"{self._name()}: a row of {table} refers to a row that is missing: restore the "
+                "database from a backup"
+            )
 
     def _name(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)

@@ -1,4 +1,4 @@
-"""What is wrong with a database or with one of its records, as refusals."""
+"""Refusals that say what is wrong with a database or with one of its records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cloud_keystore.model.errors import (
 
 Read = TypeVar("Read")
 
-# What to do, by words of the driver's
+# What to do, by words of the driver's message
 ADVICE: Mapping[str, str] = {
     "disk is full": "make room on the disk",
     "No space left": "make room on the disk",
@@ -36,9 +36,9 @@ DAMAGED = ("malformed", "not a database", "invalid page", "could not read block"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise StorageUnavailable where the database cannot be reached or written, StorageDamaged
-    where it cannot be read. IntegrityError stays, as use cases know what to make of it, and so do
-    the errors of wrong statements.
+    """Raises StorageUnavailable if the database cannot be reached or written, StorageDamaged if it
+    cannot be read. IntegrityError passes through, because use cases handle it; so do errors of
+    wrong statements.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def translated() -> Iterator[None]:
 
 
 def advice(said: str) -> str:
-    """What to do about an error of the driver's."""
+    """What to do about an error, from the driver's message."""
     if any(word in said for word in DAMAGED):
         return RESTORE
     return next((advice for word, advice in ADVICE.items() if word in said), "try again")
@@ -68,7 +68,7 @@ def record(
     kind: str, id_column: str = "id"
 ) -> Callable[[Callable[[RowMapping], Read]], Callable[[RowMapping], Read]]:
     """Make a reader of rows raise RecordDamaged, with the record's name, for a row that holds what
-    was never written. What it holds instead is not told: it may be anything.
+    the keystore never writes. The message does not quote the row, which can hold anything.
     """
 
     def reading(read: Callable[[RowMapping], Read]) -> Callable[[RowMapping], Read]:

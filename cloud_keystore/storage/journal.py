@@ -19,7 +19,7 @@ Place: TypeAlias = tuple[datetime, int]  # time and id
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An entry; `index` is its place in the tree, None until the tree has taken it in."""
+    """An entry; `index` is its place in the tree, or None if the tree has not taken it in yet."""
 
     id: int
     index: int | None
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A signed checkpoint, and what appending to its tree needs."""
+    """A signed checkpoint, and the frontier that appending to its tree needs."""
 
     size: int
     note: bytes
@@ -38,7 +38,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What entries are to match; None and () match all. Times are [since, until)."""
+    """Conditions on entries; None and () match all. Times are from `since` to before `until`."""
 
     card_id: str | None = None
     user_id: str | None = None
@@ -69,13 +69,13 @@ def subjects(
 
 
 def to_take_in(connection: Connection, most: int) -> list[Row]:
-    """Entries that have no place in the tree, in the order of their making."""
+    """Entries that have no place in the tree yet, oldest first."""
     query = select(j.id, j.entry, j.time).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)
     return [Row(row.id, None, row.entry, row.time) for row in connection.execute(query)]
 
 
 def has_to_take_in(connection: Connection) -> bool:
-    """Whether there is such an entry."""
+    """Whether there is an entry that has no place in the tree yet."""
     query = select(j.id).where(j.leaf_index.is_(None)).limit(1)
     return connection.execute(query).first() is not None
 
@@ -92,7 +92,7 @@ def take_in(connection: Connection, first: int, rows: Sequence[Row]) -> None:
 
 
 def count_taken_in(connection: Connection) -> int:
-    """The place after the last one that is taken."""
+    """How many entries have a place in the tree, which is also the next free place."""
     last = connection.execute(select(func.max(j.leaf_index))).scalar()
     return 0 if last is None else last + 1
 
@@ -115,7 +115,7 @@ def add_head(connection: Connection, head: Head, now: datetime) -> None:
 
 
 def list_notes(connection: Connection, after_size: int, most: int) -> list[bytes]:
-    """Checkpoints of more entries, the smallest first."""
+    """Checkpoints of more than `after_size` entries, the smallest first."""
     query = (
         select(t.checkpoint.c.note)
         .where(t.checkpoint.c.size > after_size)
@@ -157,7 +157,7 @@ def search(connection: Connection, query: Query, before: Place | None, most: int
 
 
 def between(connection: Connection, first: int, end: int) -> list[Row]:
-    """Entries by their places, in order: first to end - 1, but at most PAGE of them."""
+    """Entries at the places `first` to `end` - 1, in order, but at most PAGE of them."""
     query = (
         select(j.id, j.leaf_index, j.entry, j.time)
         .where(j.leaf_index >= first, j.leaf_index < end)

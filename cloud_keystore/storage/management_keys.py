@@ -1,4 +1,4 @@
-"""Rows of management keys, of challenges to who claims to know one, and of the proofs of it."""
+"""Rows of management keys, of challenges to prove the knowledge of one, and of such proofs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def add_challenge(
     response_sha256: bytes,
     expire_time: datetime,
 ) -> None:
-    """Keep what answers a challenge; the one before, of this card and workstation, is void."""
+    """Keep the response that a challenge expects; it voids the last challenge of this card at this
+    workstation.
+    """
     connection.execute(
         delete(t.management_challenge).where(
             c.card_id == card_id, c.workstation_id == workstation_id, c.spend_time.is_(None)
@@ -55,7 +57,9 @@ def add_challenge(
 def spend_challenge(
     connection: Connection, card_id: str, workstation_id: str, now: datetime
 ) -> tuple[int, bytes] | None:
-    """Take the challenge: of all who answer, one gets its number and what answers it."""
+    """Spend the challenge: of several answers at the same time, exactly one gets its id and the
+    hash of the expected response; the others get None.
+    """
     spent = connection.execute(
         update(t.management_challenge)
         .where(
@@ -71,12 +75,12 @@ def spend_challenge(
 
 
 def forgive(connection: Connection, challenge_id: int) -> None:
-    """The answer to a challenge was right: it does not count as a guess."""
+    """Do not count a challenge as a guess, because its answer was right."""
     connection.execute(delete(t.management_challenge).where(c.id == challenge_id))
 
 
 def count_guesses(connection: Connection, card_id: str, now: datetime) -> int:
-    """Challenges of a card that were lately answered, and not rightly so far."""
+    """How many challenges of a card were answered lately, without those answered correctly."""
     query = select(func.count()).where(c.card_id == card_id, c.spend_time > now - GUESS_WINDOW)
     return connection.execute(query).scalar_one()
 
@@ -105,8 +109,8 @@ def has_proof(
 
 
 def drop_proofs(connection: Connection, card_id: str, kept_sha256: bytes = b"") -> None:
-    """Nobody administers the card any more but who shows the proof that is kept, and no open
-    challenge lets anybody in. Guesses still count.
+    """Drop all proofs for a card but the one that is kept, and its open challenges, so that every
+    other administrator has to prove the key again. Guesses still count.
     """
     connection.execute(
         delete(t.administrator_proof).where(p.card_id == card_id, p.sha256 != kept_sha256)
@@ -117,7 +121,9 @@ def drop_proofs(connection: Connection, card_id: str, kept_sha256: bytes = b"") 
 
 
 def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
-    """Nobody administers a card from a workstation any more. Guesses still count."""
+    """Drop the proofs and open challenges of a workstation, so that nobody administers a card from
+    it any more. Guesses still count.
+    """
     connection.execute(delete(t.administrator_proof).where(p.workstation_id == workstation_id))
     connection.execute(
         delete(t.management_challenge).where(
@@ -127,7 +133,7 @@ def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
 
 
 def drop_expired(connection: Connection, now: datetime) -> None:
-    """Forget what counts no more."""
+    """Delete expired proofs, and challenges that no longer count as guesses."""
     connection.execute(delete(t.administrator_proof).where(p.expire_time <= now))
     connection.execute(
         delete(t.management_challenge).where(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-MODE = "mode"  # under which a connection keeps the kind of its transaction
+MODE = "mode"  # the name under which a connection keeps the kind of its transaction
 
 
 class Mode(Enum):
-    """What a transaction may do, and beside which others."""
+    """What a transaction may do, and which others may run beside it."""
 
     READ = auto()  # one consistent view
     WRITE = auto()  # beside no other writer
-    SHARED = auto()  # a writer beside other shared ones, where the database can
+    SHARED = auto()  # beside other shared writers, if the database allows it

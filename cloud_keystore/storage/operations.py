@@ -39,7 +39,7 @@ Values: TypeAlias = dict[str, "int | str | bytes | datetime | None"]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """An operation that time has ended."""
+    """An operation that has expired or failed because of time."""
 
     event: Event
     id: str
@@ -74,19 +74,19 @@ def add(connection: Connection, operation: Operation) -> None:
 
 
 def count_waiting(connection: Connection) -> int:
-    """How many operations wait for their holder, those that nobody has swept yet included."""
+    """How many operations wait for their holder, including expired ones before the next sweep."""
     waiting = select(func.count()).where(t.operation.c.state == State.PENDING)
     return int(connection.execute(waiting).scalar_one())
 
 
 def newest_time(connection: Connection) -> datetime | None:
-    """When the newest was asked for; ids are in the order of time."""
+    """When the newest operation was asked for; ids are in the order of time."""
     query = select(t.operation.c.create_time).order_by(t.operation.c.id.desc()).limit(1)
     return connection.execute(query).scalar()
 
 
 def trace_id(connection: Connection, operation_id: str) -> str:
-    """The trace in which an operation was asked for; empty if there is none."""
+    """The distributed trace in which an operation was asked for; empty if there is none."""
     found = connection.execute(
         select(t.operation.c.trace_id).where(t.operation.c.id == operation_id)
     ).scalar()
@@ -99,7 +99,7 @@ def find(connection: Connection, operation_id: str) -> Operation | None:
 
 
 def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> Operation:
-    """An operation that this workstation has asked for; raises OperationNotFound."""
+    """An operation that this workstation has asked for; raises OperationNotFound for others."""
     found = find(connection, operation_id)
     if found is None or found.workstation_id != workstation_id:
         raise OperationNotFound("this workstation has no such operation")
@@ -117,7 +117,7 @@ def find_by_request(
 
 
 def list_waiting(connection: Connection, user_id: str, now: datetime) -> list[Operation]:
-    """What waits for a holder's decision, oldest first."""
+    """Operations that wait for a holder's decision, oldest first."""
     query = (
         select(t.operation)
         .where(o.user_id == user_id, o.state == State.PENDING, o.expire_time > now)
@@ -158,7 +158,7 @@ def open_of(connection: Connection, card_id: str) -> list[str]:
 
 
 def open_with(connection: Connection, key_id: str) -> list[str]:
-    """Operations of a key that have not ended and for which it is not in use."""
+    """Operations of a key that have not ended and for which the key is not in use."""
     query = select(o.id).where(
         o.key_id == key_id, o.state.in_(sources(Event.CANCEL)), o.use_time.is_(None)
     )
@@ -166,8 +166,8 @@ def open_with(connection: Connection, key_id: str) -> list[str]:
 
 
 def open_from(connection: Connection, workstation_id: str) -> dict[str, str]:
-    """Operations of a workstation that have not ended and whose key is not in use, with whose card
-    they are for.
+    """Operations of a workstation that have not ended and whose key is not in use, each with the
+    holder's user id.
     """
     query = select(o.id, o.user_id).where(
         o.workstation_id == workstation_id,
@@ -178,7 +178,7 @@ def open_from(connection: Connection, workstation_id: str) -> dict[str, str]:
 
 
 def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
-    """Requests of a card that lately rang for nothing: refused, ignored or withdrawn."""
+    """How many requests of a card were lately denied, left to expire or cancelled."""
     query = select(func.count()).where(
         o.card_id == card_id,
         o.create_time > now - REFUSAL_WINDOW,
@@ -188,8 +188,8 @@ def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
 
 
 def held_by(connection: Connection, device_id: str) -> list[str]:
-    """Operations that no other device can bring to an end: approved by the device and not used, or
-    reached by the code that it claimed alone.
+    """Operations that no other device can complete: those that the device has approved and that are
+    not used yet, and those that can be reached only by the QR code that it claimed.
     """
     alone = (o.claimed_by == device_id) & (o.channels == _channel_bits(frozenset({Channel.QR})))
     query = select(o.id).where(
@@ -201,8 +201,8 @@ def held_by(connection: Connection, device_id: str) -> list[str]:
 
 
 def claim(connection: Connection, operation_id: str, device_id: str, now: datetime) -> bool:
-    """Bind a waiting operation to the device that scanned its code; once, but a repeat by that
-    device is harmless.
+    """Bind a waiting operation to the device that scanned its code; False if it waits no longer, or
+    another device was first. The same device can repeat the call.
     """
     claimed = connection.execute(
         update(t.operation)
@@ -221,7 +221,7 @@ def claim(connection: Connection, operation_id: str, device_id: str, now: dateti
 def decide(
     connection: Connection, operation_id: str, event: Event, approval: Approval, now: datetime
 ) -> bool:
-    """Write down the holder's decision; False if the operation waits no longer."""
+    """Write down the holder's decision; False if the operation no longer waits for it."""
     assertion = approval.assertion
     decided: Values = {
         "device_id": approval.device_id,
@@ -238,8 +238,8 @@ def decide(
 
 
 def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
-    """Spend the approval: of all who try, exactly one gets True, and only before the approval
-    expires.
+    """Spend the approval: of all callers that try, exactly one gets True, and only before the
+    approval expires.
     """
     started = connection.execute(
         update(t.operation)
@@ -255,8 +255,8 @@ def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
 
 
 def open_session(connection: Connection, operation_id: str, now: datetime) -> bool:
-    """Spend the approval of a session, which is the operation's whole result: of all who try,
-    exactly one gets True, and only before the approval expires.
+    """Spend the approval of a session, which ends the operation with success: of all callers that
+    try, exactly one gets True, and only before the approval expires.
     """
     unspent = [o.use_time.is_(None), o.expire_time > now]
     return _advance(connection, operation_id, Event.SUCCEED, now, unspent, {"use_time": now})
@@ -265,7 +265,7 @@ def open_session(connection: Connection, operation_id: str, now: datetime) -> bo
 def end_use(
     connection: Connection, operation_id: str, sealed_result: bytes | None, now: datetime
 ) -> bool:
-    """Write down what came of the use; a use without a result failed."""
+    """Write down how the use ended; a use without a result failed."""
     event = Event.FAIL if sealed_result is None else Event.SUCCEED
     return _advance(
         connection,
@@ -283,10 +283,10 @@ def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
 
 
 def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Swept]:
-    """Write down what time has done; return what changed.
+    """Write down what has expired or stalled, and return the operations that changed.
 
-    What waited too long expires, a use that runs for `stalled_time` has lost its process and fails
-    (None: any use has), old results are erased.
+    An operation that waited too long expires. A use that has run for `stalled_time` (None: for any
+    time) has lost its process and fails. Old results are erased.
     """
     expired = [o.expire_time <= now, o.use_time.is_(None)]
     stalled = [_stalled(now, stalled_time)]

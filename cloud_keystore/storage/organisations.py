@@ -11,7 +11,7 @@ o = t.organisation.c
 
 
 def add(connection: Connection, organisation: Organisation) -> None:
-    """Add one; raises IntegrityError where there is one of this name."""
+    """Add an organisation; raises IntegrityError if there is one with this name."""
     connection.execute(
         insert(t.organisation).values(
             id=organisation.id,
@@ -28,12 +28,12 @@ def find(connection: Connection, organisation_id: str) -> Organisation | None:
 
 
 def name(connection: Connection, organisation_id: str) -> str:
-    """Its name; that of the default one for a card whose row does not say."""
+    """The organisation's name; its identifier if it has no row, as the default organisation."""
     found = find(connection, organisation_id)
     return organisation_id if found is None else found.name
 
 
 def list_all(connection: Connection) -> list[Organisation]:
-    """All of them by name."""
+    """All organisations by name."""
     query = select(t.organisation).order_by(o.name)
     return [Organisation(**row) for row in connection.execute(query).mappings()]

@@ -11,13 +11,13 @@ from cloud_keystore.storage import tables as t
 
 
 def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None:
-    """Tries left of a passcode, or None where none is set."""
+    """Tries left of a passcode, or None if none is set."""
     status = find(connection, card_id, key_ref)
     return None if status is None else status.tries_left
 
 
 def find(connection: Connection, card_id: str, key_ref: int) -> Status | None:
-    """How a passcode stands, or None where none is set."""
+    """Tries and factory mark of a passcode, or None if none is set."""
     query = select(t.passcode.c.tries_left, t.passcode.c.most_tries, t.passcode.c.factory)
     row = connection.execute(query.where(*_is(card_id, key_ref))).first()
     return None if row is None else Status(row.tries_left, row.most_tries, row.factory)
@@ -32,7 +32,7 @@ def put(
     *,
     factory: bool = False,
 ) -> None:
-    """Give a card a passcode of so many tries, in place of the one before."""
+    """Give a card a passcode with this number of tries, in place of the one before."""
     connection.execute(delete(t.passcode).where(*_is(card_id, key_ref)))
     connection.execute(
         insert(t.passcode).values(
@@ -47,8 +47,8 @@ def put(
 
 
 def spend_try(connection: Connection, card_id: str, key_ref: int) -> tuple[str, int] | None:
-    """Take one try away; return the hash to compare with and the tries left, or None where there is
-    no try.
+    """Take one try away; return the hash to compare with and the tries left, or None if no try is
+    left.
     """
     spent = connection.execute(
         update(t.passcode)
@@ -78,7 +78,7 @@ def replace(
 
 
 def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
-    """No passcode that was given at a workstation counts any more."""
+    """Forget all passcodes that were given at a workstation."""
     connection.execute(
         delete(t.passcode_proof).where(t.passcode_proof.c.workstation_id == workstation_id)
     )
@@ -107,8 +107,8 @@ def use_proof(
     *,
     once: bool,
 ) -> bool:
-    """Whether the proof holds for this card at this workstation; keys that always ask for the
-    passcode take it `once`.
+    """Whether the proof holds for this card at this workstation; with `once`, for keys that always
+    ask for the passcode, it holds only the first time.
     """
     proof = t.passcode_proof.c
     conditions = [
@@ -128,7 +128,7 @@ def use_proof(
 
 
 def drop_proofs(connection: Connection, card_id: str) -> None:
-    """Forget that a card's passcode was given, wherever it was."""
+    """Forget that a card's passcode was given, at all workstations."""
     connection.execute(delete(t.passcode_proof).where(t.passcode_proof.c.card_id == card_id))
 
 

@@ -33,7 +33,7 @@ def find_user(connection: Connection, user_id: str) -> User | None:
 
 
 def user(connection: Connection, user_id: str) -> User:
-    """A person who is known; raises UserNotFound."""
+    """The user with an identifier; raises UserNotFound if there is none."""
     found = find_user(connection, user_id)
     if found is None:
         raise UserNotFound(f"there is no user {user_id}")
@@ -41,7 +41,7 @@ def user(connection: Connection, user_id: str) -> User:
 
 
 def holder(connection: Connection, card: Card) -> User:
-    """The person whose card it is; raises CardNotFound for a card without one."""
+    """The holder of a card; raises CardNotFound for a card without one."""
     found = find_user(connection, card.user_id)
     if found is None:
         raise CardNotFound(f"card {card.serial} has no holder")
@@ -49,7 +49,7 @@ def holder(connection: Connection, card: Card) -> User:
 
 
 def list_users(connection: Connection) -> list[User]:
-    """All people, oldest first."""
+    """All users, oldest first."""
     return [
         User(**row) for row in connection.execute(select(t.user).order_by(t.user.c.id)).mappings()
     ]
@@ -92,13 +92,13 @@ def find_identity_by_certificate(
 
 
 def is_active(connection: Connection, identity_id: str) -> bool:
-    """Whether an identity may act, in this transaction: one that called may be removed by now."""
+    """Whether an identity is active in this transaction; it can be removed after it has called."""
     state = select(t.identity.c.state).where(t.identity.c.id == identity_id)
     return connection.execute(state).scalar() == IdentityState.ACTIVE
 
 
 def count_active(connection: Connection, role: Role) -> int:
-    """How many identities of a role may act."""
+    """How many identities of a role are active."""
     query = select(func.count()).where(
         t.identity.c.role == role, t.identity.c.state == IdentityState.ACTIVE
     )
@@ -106,7 +106,7 @@ def count_active(connection: Connection, role: Role) -> int:
 
 
 def is_invited(connection: Connection, role: Role, now: datetime) -> bool:
-    """Whether somebody may still enrol in a role."""
+    """Whether there is an enrolment token for a role that can still be used."""
     invited = t.token.join(t.identity, t.token.c.identity_id == t.identity.c.id)
     query = (
         select(t.token.c.identity_id)
@@ -148,14 +148,14 @@ def activate_identity(
 
 
 def list_devices(connection: Connection, user_id: str) -> list[Identity]:
-    """A person's devices, oldest first, removed ones included."""
+    """A user's devices, oldest first, removed ones included."""
     i = t.identity.c
     query = select(t.identity).where(i.role == Role.DEVICE, i.user_id == user_id).order_by(i.id)
     return [_to_identity(row) for row in connection.execute(query).mappings()]
 
 
 def remove_identity(connection: Connection, identity_id: str) -> bool:
-    """Take an identity out of use for ever; False if it was."""
+    """Take an identity out of use for ever; False if it was removed before."""
     removed = connection.execute(
         update(t.identity)
         .where(t.identity.c.id == identity_id, t.identity.c.state != IdentityState.REMOVED)

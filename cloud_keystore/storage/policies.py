@@ -1,4 +1,4 @@
-"""Rows of policies: one for each version, and none that changes."""
+"""Rows of policies: one for each version; a row never changes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add(connection: Connection, version: PolicyVersion, operator_id: str) -> Non
 
 
 def latest(connection: Connection, organisation_id: str, profile: str) -> int:
-    """The number of the last version that was set for exactly these; 0 if none was."""
+    """The last version number for exactly this organisation and profile; 0 if none was set."""
     query = select(func.max(p.version)).where(
         p.organisation_id == organisation_id, p.profile == profile
     )
@@ -48,8 +48,9 @@ def latest(connection: Connection, organisation_id: str, profile: str) -> int:
 
 
 def in_force(connection: Connection, organisation_id: str, profile: str) -> PolicyVersion:
-    """What holds for an organisation's cards of a profile: the most specific that was set, the
-    organisation counting for more than the profile; or else the default, version 0.
+    """The policy that holds for an organisation's cards of a profile: the most specific one that
+    was set, where the organisation counts for more than the profile; otherwise the default,
+    version 0.
     """
     query = select(t.policy).where(_holds(organisation_id, profile))
     row = connection.execute(query.order_by(*_MOST_SPECIFIC).limit(1)).mappings().first()
@@ -57,14 +58,16 @@ def in_force(connection: Connection, organisation_id: str, profile: str) -> Poli
 
 
 def document_in_force(organisation_id: Column[str], profile: Column[str]) -> ScalarSelect[str]:
-    """The document of what is in force, as a part of a query about cards; NULL: the default."""
+    """The document of the policy in force, as part of a query about cards; NULL means the
+    default.
+    """
     query = select(p.document).where(_holds(organisation_id, profile))
     return query.order_by(*_MOST_SPECIFIC).limit(1).scalar_subquery()
 
 
 @lru_cache(maxsize=256)
 def of_document(document: str | None) -> Policy:
-    """The policy of a document; raises InvalidInput for one that was never written."""
+    """The policy of a document; raises InvalidInput for a document that is never written."""
     return UNSET.policy if document is None else decode(document)
 
 

@@ -1,9 +1,10 @@
-"""What PostgreSQL needs: durable commits, one consistent view to a reader, and an order of writers.
+"""What PostgreSQL needs: durable commits, one consistent view for a reader, an order of writers.
 
-Writers take an advisory lock for their transaction, which gives every use case what SQLite's one
-writer gives: whatever it has read stays true until it commits. Shared writers take the same lock in
-common. They are the few on the way of every signature, and are safe beside each other because they
-change rows by conditional UPDATEs alone; and no card, key, policy or identity changes under them.
+A writer takes an advisory lock for its transaction. This gives every use case what SQLite's single
+writer gives: what it has read stays true until it commits. Shared writers take the same lock in
+shared mode. They are the few on the path of every signature. They are safe beside each other
+because they change rows only by conditional UPDATEs, and because no card, key, policy or identity
+changes while they run.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.modes import MODE, Mode
 
 DRIVER = "postgresql+psycopg"
-WRITERS = 0x636C6F7564  # the lock's number, "cloud": any that nobody else takes
+WRITERS = 0x636C6F7564  # the lock's number, "cloud"; no other program uses it
 POOL = 10  # connections that stay open
-OVERFLOW = 30  # further ones, while there is much to do
+OVERFLOW = 30  # further connections under load
 WAIT_SECONDS = 10  # for a connection of the pool, and for a lock
 SESSION = {
     "application_name": "cloudcard",
@@ -28,9 +29,9 @@ SESSION = {
     "synchronous_commit": "on",  # a commit that was answered outlives a loss of power
     "lock_timeout": f"{WAIT_SECONDS}s",
     "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "60s",  # of a process that hangs: its locks come free
+    "idle_in_transaction_session_timeout": "60s",  # frees the locks of a process that hangs
 }
-# A peer that vanished without a word is noticed within this many seconds
+# Seconds, so that a peer that has vanished without closing the connection is noticed soon
 KEEPALIVES = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2}
 
 
@@ -39,7 +40,7 @@ class NotDurable(KeystoreError):
 
 
 def new_engine(url: URL) -> Engine:
-    """An engine; connects to nothing yet."""
+    """An engine that has not connected yet."""
     options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     engine = create_engine(
         url.set(drivername=DRIVER),
@@ -47,7 +48,7 @@ def new_engine(url: URL) -> Engine:
         pool_size=POOL,
         max_overflow=OVERFLOW,
         pool_timeout=WAIT_SECONDS,
-        pool_pre_ping=True,  # a connection from before the server's restart is made anew
+        pool_pre_ping=True,  # replaces connections from before a restart of the server
         connect_args={"options": options, **KEEPALIVES, "keepalives_count": 3},
     )
     event.listen(engine, "begin", _begin)
@@ -56,12 +57,12 @@ def new_engine(url: URL) -> Engine:
 
 @contextmanager
 def migrating(_connection: Connection) -> Iterator[None]:
-    """Nothing: the schema changes within the transaction, beside no other writer."""
+    """Do nothing: the schema changes within the transaction, beside no other writer."""
     yield
 
 
 def check_durable(connection: Connection) -> None:
-    """Raise NotDurable for a server that would lose what it has confirmed."""
+    """Raises NotDurable for a server that can lose commits which it has confirmed."""
     if connection.exec_driver_sql("SHOW fsync").scalar() != "on":
         raise NotDurable(
             "PostgreSQL runs with fsync=off, so a loss of power would undo used approvals: set "

@@ -1,4 +1,4 @@
-"""Rows of key-encryption keys and of the service's own secrets, and all sealed values there are."""
+"""Rows of key-encryption keys and of the service's own secrets, and access to all sealed values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = tuple(t.sealing_key.c[name] for name in SealingKey.__dataclass_fields_
 
 
 def list_all(connection: Connection) -> list[SealingKey]:
-    """All, oldest first."""
+    """All key-encryption keys, oldest first."""
     query = select(*COLUMNS).order_by(t.sealing_key.c.create_time, t.sealing_key.c.id)
     return [SealingKey(**row) for row in connection.execute(query).mappings()]
 
@@ -48,7 +48,7 @@ def retire(connection: Connection, key_id: bytes, now: datetime) -> None:
 
 
 def retired(connection: Connection) -> set[bytes]:
-    """Identifiers of those that are refused."""
+    """Identifiers of the keys that are retired, and therefore refused."""
     query = select(t.sealing_key.c.id).where(t.sealing_key.c.retire_time.is_not(None))
     return set(connection.execute(query).scalars())
 
@@ -63,7 +63,7 @@ def add_secret(connection: Connection, name: str, sealed: bytes) -> None:
 
 
 def any_authority(connection: Connection) -> tuple[str, bytes] | None:
-    """Name and sealed private key of one of the service's authorities."""
+    """Name and sealed private key of any of the service's authorities; None if there is none."""
     query = select(t.authority.c.name, t.authority.c.sealed_private).limit(1)
     row = connection.execute(query).first()
     return None if row is None else (row.name, row.sealed_private)
@@ -82,7 +82,7 @@ class SealedColumn:
 
     @property
     def table(self) -> Table:
-        """Of the columns."""
+        """The table of the columns."""
         found = self.sealed.table
         if not isinstance(found, Table):
             raise TypeError("a sealed column is one of a table")
@@ -109,7 +109,9 @@ def page(
 def exchange(
     connection: Connection, where: SealedColumn, changes: Iterable[tuple[str, bytes, bytes]]
 ) -> int:
-    """Put new sealed values in place of old: (key, old, new), but leave what has changed since."""
+    """Replace sealed values, given as (key, old, new); a value that has changed since stays. Return
+    how many were replaced.
+    """
     return sum(
         connection.execute(
             update(where.table)

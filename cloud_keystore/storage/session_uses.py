@@ -1,4 +1,4 @@
-"""What the use of sessions reads and writes, for many uses at a time and in few statements."""
+"""Rows that the use of sessions reads and writes, for many uses at a time in few statements."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.failures import record
 
 u = t.session_use.c
-# Made once: in each use, making them anew would take longer than the database does.
+# The statements are made once: making them for each use takes longer than the database does.
 _SUBJECTS = (
     select(
         *(column.label(f"session_{column.name}") for column in t.session.c),
@@ -59,12 +59,13 @@ _END = (
     .values(end_time=bindparam("at"), sealed_result=bindparam("result"))
 )
 _APPROVED = (State.SUCCEEDED, Decision.APPROVE)
-_TO_SWEEP = or_(u.end_time.is_(None), u.sealed_result.is_not(None))  # as in the index, to use it
+# The same condition as in the index, so that the database uses the index
+_TO_SWEEP = or_(u.end_time.is_(None), u.sealed_result.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A session, and what its uses depend on."""
+    """A session, and the records on which its uses depend."""
 
     session: Session
     key: HeldKey
@@ -95,11 +96,12 @@ class Stalled:
 def find(
     connection: Connection, session_ids: Collection[str]
 ) -> Mapping[str, Subject | RecordDamaged]:
-    """Sessions with their cards, keys, workstations and policies; those that there are."""
+    """Sessions with their cards, keys, workstations and policies; unknown sessions are left out."""
     try:
         rows = connection.execute(_SUBJECTS, {"ids": list(session_ids)}).mappings()
         return {row["session_id"]: _to_subject(row) for row in rows}
-    except RecordDamaged as damaged:  # one of them: which, shows when each is read alone
+    except RecordDamaged as damaged:
+        # Each session is read alone, which shows the damaged one.
         if len(session_ids) == 1:
             return dict.fromkeys(session_ids, damaged)
         alone = [find(connection, [each]) for each in session_ids]
@@ -108,7 +110,9 @@ def find(
 
 @record("session", "session_id")
 def _to_subject(row: RowMapping) -> Subject:
-    """Where the card, key or workstation is damaged, the session is told."""
+    """A row as a Subject; RecordDamaged names the session, also if the card, key or workstation is
+    damaged.
+    """
     return Subject(
         session=_to_session(row),
         key=cards.read_held_key(row, "key_"),
@@ -121,7 +125,7 @@ def _to_subject(row: RowMapping) -> Subject:
 
 
 def seen(connection: Connection, requests: Collection[tuple[str, bytes]]) -> set[tuple[str, bytes]]:
-    """Which of these requests, each of a session, were made before."""
+    """Those of the requests, given as (session, request), that were made before."""
     return {
         (row.session_id, row.request_id)
         for row in connection.execute(_SEEN, {"requests": list(requests)})
@@ -129,7 +133,7 @@ def seen(connection: Connection, requests: Collection[tuple[str, bytes]]) -> set
 
 
 def find_by_request(connection: Connection, session_id: str, request_id: bytes) -> Use | None:
-    """The use that a request made."""
+    """The use that a request has started; None if there is none."""
     query = select(t.session_use).where(u.session_id == session_id, u.request_id == request_id)
     row = connection.execute(query).mappings().first()
     return None if row is None else Use(**row)
@@ -153,15 +157,15 @@ def add(connection: Connection, uses: Sequence[Use]) -> None:
 
 
 def end(connection: Connection, ended: Sequence[Ended]) -> int:
-    """Keep results for repeated requests; return how many uses had not ended."""
+    """End uses, and keep their results for repeated requests; return how many had not ended."""
     return connection.execute(
         _END, [{"of": each.id, "result": each.sealed_result, "at": each.time} for each in ended]
     ).rowcount
 
 
 def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Stalled]:
-    """End the uses that run for `stalled_time` (None: all that run) without a result, and return
-    them; erase old results.
+    """End without a result the uses that have run for `stalled_time` (None: all that run), and
+    return them; erase old results.
     """
     query = (
         select(

@@ -1,4 +1,4 @@
-"""Rows of sessions. What is left of one is taken by one conditional UPDATE."""
+"""Rows of sessions. Uses are taken from a session by one conditional UPDATE."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ s = t.session.c
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """A session that time or its uses have ended. No more than is needed to tell: a damaged one
-    does not keep the others open.
+    """A session that has run out of time or uses. It holds only what the journal needs, so that a
+    damaged row does not keep other sessions open.
     """
 
     id: str
@@ -29,7 +29,7 @@ class Swept:
     uses_left: int
 
 
-# Made once: in each use of a session, making them anew would take longer than the database does.
+# The statements are made once: making them for each use takes longer than the database does.
 _FIND = select(t.session).where(s.id == bindparam("session_id"))
 _TAKE = (
     update(t.session)
@@ -69,8 +69,8 @@ def list_open(connection: Connection, user_id: str, now: datetime) -> list[Sessi
 
 
 def take(connection: Connection, session_id: str, uses: int, now: datetime) -> int | None:
-    """Take uses from an open session; return how many are left, or None where it has not so many
-    or has ended.
+    """Take uses from an open session; return how many are left, or None if it does not have that
+    many or has ended.
     """
     taken = connection.execute(_TAKE, {"session_id": session_id, "uses": uses, "now": now})
     left: int | None = taken.scalar()
@@ -88,8 +88,8 @@ def end(
     workstation_id: str | None = None,
     device_id: str | None = None,
 ) -> list[Session]:
-    """End the open sessions that all of what is given fits, and return them; at least one of
-    these is given. One that has run out of time or uses has ended of itself, and is left alone.
+    """End the open sessions that match all given conditions, and return them; raises ValueError if
+    none is given. A session that has run out of time or uses is not changed: it has ended already.
     """
     given = {
         s.id: session_id,
@@ -101,7 +101,7 @@ def end(
     conditions: list[ColumnElement[bool]] = [
         column == value for column, value in given.items() if value is not None
     ]
-    if device_id is not None:  # which approved them
+    if device_id is not None:
         approved = select(t.operation.c.id).where(t.operation.c.device_id == device_id)
         conditions.append(s.id.in_(approved))
     if not conditions:
@@ -116,8 +116,8 @@ def end(
 
 
 def sweep(connection: Connection, now: datetime) -> list[Swept]:
-    """Write down which sessions have run out of time or uses, so that no clock set back opens one
-    again; return them.
+    """Write down which sessions have run out of time or uses, so that a clock that is set back does
+    not open them again; return them.
     """
     ended = connection.execute(
         update(t.session)

@@ -18,8 +18,9 @@ BUSY_MILLISECONDS = 10_000
 
 
 def new_engine(url: URL) -> Engine:
-    """An engine; opens nothing yet."""
-    engine = create_engine(url, hide_parameters=True)  # not in errors' texts either
+    """An engine that has not opened the database yet."""
+    # Parameters can be secrets: they must not appear in the messages of errors either.
+    engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     if url.database:
@@ -28,8 +29,8 @@ def new_engine(url: URL) -> Engine:
 
 
 class SameFile:
-    """Sees to it that the file which is open is the one under its name. SQLite itself would go on
-    with one that was deleted, and confirm what nobody finds any more.
+    """Checks that the open file is still the one under its name. SQLite itself would continue with
+    a deleted file, and confirm commits that are lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +38,7 @@ class SameFile:
         self._known: tuple[int, int] | None = None  # since the first transaction
 
     def __call__(self, _connection: Connection) -> None:
-        """Raise StorageUnavailable if it is not."""
+        """Raises StorageUnavailable if the file was deleted or replaced."""
         try:
             found = self._path.stat()
         except OSError:
@@ -54,8 +55,8 @@ class SameFile:
 
 @contextmanager
 def migrating(connection: Connection) -> Iterator[None]:
-    """Foreign keys are checked after a migration and not within it, where a table made anew is
-    gone for a moment.
+    """Switch off the check of foreign keys during a migration, in which a table that is made anew
+    is missing for a moment; `dangling` checks them afterwards.
     """
     _check_references(connection, on=False)
     try:
@@ -65,7 +66,7 @@ def migrating(connection: Connection) -> Iterator[None]:
 
 
 def dangling(connection: Connection) -> str | None:
-    """A table with a row that refers to nothing; None if all do."""
+    """A table with a row that refers to a missing row; None if there is none."""
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     return None if broken is None else str(broken[0])
 
@@ -83,13 +84,13 @@ def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None
 
 
 def _check_references(connection: Connection, *, on: bool) -> None:
-    """Switch the check of foreign keys, which cannot be done inside a transaction."""
+    """Switch the check of foreign keys on or off, which works only outside a transaction."""
     cursor = connection.connection.cursor()
     cursor.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    # Locking at the start: a reader that turns writer half-way would fail instead of waiting.
+    # The lock is taken at the start: a reader that becomes a writer later fails instead of waiting.
     reads = connection.info.get(MODE, Mode.READ) is Mode.READ
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

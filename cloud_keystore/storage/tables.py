@@ -44,7 +44,8 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         try:
             return None if value is None else EPOCH + value * MICROSECOND
-        except (TypeError, OverflowError):  # SQLite keeps text in a column of numbers, too
+        # SQLite can hold text in a column of numbers.
+        except (TypeError, OverflowError):
             raise RecordDamaged("a point in time: restore the database from a backup") from None
 
 
@@ -116,18 +117,18 @@ organisation = Table(
     Column("create_time", Instant, nullable=False),
 )
 
-policy = Table(  # each version is a row, and no row changes
+policy = Table(  # each version is a row, which never changes
     "policy",
     metadata,
-    Column("organisation_id", String, primary_key=True),  # empty: of all
-    Column("profile", String, primary_key=True),  # empty: of all
+    Column("organisation_id", String, primary_key=True),  # empty: all organisations
+    Column("profile", String, primary_key=True),  # empty: all profiles
     Column("version", Integer, primary_key=True),
     Column("document", String, nullable=False),  # JSON
     Column("operator_id", ForeignKey("identity.id"), nullable=False),
     Column("create_time", Instant, nullable=False),
 )
 
-approval_key = Table(  # of devices; one without a row approves by its identity's key
+approval_key = Table(  # of devices; a device without a row approves with its identity's key
     "approval_key",
     metadata,
     Column("identity_id", ForeignKey("identity.id"), primary_key=True),
@@ -138,7 +139,7 @@ approval_key = Table(  # of devices; one without a row approves by its identity'
     Column("backup_eligible", Boolean, nullable=False, server_default=false()),
     Column("backed_up", Boolean, nullable=False, server_default=false()),
     Column("transports", String, nullable=False, server_default=""),
-    Column("rp_id", String, nullable=False, server_default=""),  # that a passkey was made for
+    Column("rp_id", String, nullable=False, server_default=""),  # for which the passkey was made
     Column("origin", String, nullable=False, server_default=""),
 )
 
@@ -161,7 +162,7 @@ card_object = Table(
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("tag", Integer, primary_key=True),
     Column("value", LargeBinary, nullable=False),
-    # by an administrator, as opposed to the keystore
+    # Whether an administrator wrote it, and not the keystore
     Column("written", Boolean, nullable=False, server_default=false()),
 )
 
@@ -180,9 +181,9 @@ key = Table(
     Column("pin_policy", Integer, nullable=False),
     Column("touch_policy", Integer, nullable=False),
     Column("imported", Boolean, nullable=False),
-    Column("remove_time", Instant),  # when the key left its card: erased, or another in its place
+    Column("remove_time", Instant),  # when the key left its card: erased or replaced
     Column("backend", String, nullable=False, server_default="software"),  # where the key is
-    Column("handle", LargeBinary),  # by which the backend finds it; None: it is in sealed_private
+    Column("handle", LargeBinary),  # by which the backend finds the key; None: in sealed_private
     Index(
         "key_on_card",
         "card_id",
@@ -201,7 +202,7 @@ passcode = Table(
     Column("hash", String, nullable=False),
     Column("tries_left", Integer, nullable=False),
     Column("most_tries", Integer, nullable=False, server_default=text("3")),
-    # whether it is the one that everybody knows
+    # Whether it is the factory passcode, which everybody knows
     Column("factory", Boolean, nullable=False, server_default=false()),
 )
 
@@ -212,9 +213,8 @@ passcode_proof = Table(
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
     Column("expire_time", Instant, nullable=False),
-    Column(
-        "signature_time", Instant
-    ),  # when the proof's one use of the signature key was asked for
+    # When the one use of the signature key that the proof allows was asked for
+    Column("signature_time", Instant),
 )
 
 management_key = Table(
@@ -276,7 +276,7 @@ operation = Table(
     Column("policy", String, nullable=False, server_default=""),  # in force, as in the payload
     Column("authenticator_data", LargeBinary),  # of a passkey's approval
     Column("client_data", LargeBinary),  # of a passkey's approval
-    Column(  # 32 hex digits, or empty: that of the call which asks
+    Column(  # 32 hex digits, or empty: the distributed trace of the call that asked
         "trace_id", String, nullable=False, default=lambda: TRACE_ID.get(), server_default=""
     ),
     UniqueConstraint("workstation_id", "request_id"),
@@ -288,7 +288,7 @@ operation = Table(
 session = Table(
     "session",
     metadata,
-    Column("id", String, primary_key=True),  # that of the operation by which it was asked for
+    Column("id", String, primary_key=True),  # the id of the operation that asked for it
     Column("card_id", ForeignKey("card.id"), nullable=False),
     Column("key_id", ForeignKey("key.id"), nullable=False),
     Column("user_id", ForeignKey("user.id"), nullable=False),
@@ -304,7 +304,7 @@ session = Table(
     Index("session_by_expiry", "end_time", "expire_time"),
 )
 
-session_use = Table(  # what a repeated request needs, and who finds a use that lost its process
+session_use = Table(  # for repeated requests, and to find uses that have lost their process
     "session_use",
     metadata,
     Column("id", String, primary_key=True),
@@ -324,7 +324,7 @@ session_use = Table(  # what a repeated request needs, and who finds a use that 
     sqlite_with_rowid=False,
 )
 
-journal = Table(  # append-only: rows are inserted, get their place in the tree once, and stay
+journal = Table(  # append-only: a row is inserted, gets its place in the tree once, and stays
     "journal",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
@@ -354,13 +354,12 @@ checkpoint = Table(  # signed heads of the tree
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
     Column("note", LargeBinary, nullable=False),  # the signed note: origin, size, root
-    Column(
-        "frontier", LargeBinary, nullable=False
-    ),  # roots of the complete subtrees, 32 bytes each
+    # Roots of the complete subtrees, 32 bytes each
+    Column("frontier", LargeBinary, nullable=False),
     Column("create_time", Instant, nullable=False),
 )
 
-sealing_key = Table(  # which key-encryption keys this database knows; never a key itself
+sealing_key = Table(  # the key-encryption keys that this database knows; never a key itself
     "sealing_key",
     metadata,
     Column("id", LargeBinary, primary_key=True),
@@ -371,7 +370,7 @@ sealing_key = Table(  # which key-encryption keys this database knows; never a k
     Column("retire_time", Instant),
 )
 
-secret = Table(  # the service's own secrets, sealed: what codes and peppers are derived from
+secret = Table(  # the service's own secrets, sealed: codes and peppers are derived from them
     "secret",
     metadata,
     Column("name", String, primary_key=True),

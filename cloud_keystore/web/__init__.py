@@ -1,1 +1,1 @@
-"""The keystore over plain HTTP: what machines ask that look after it."""
+"""The keystore over plain HTTP, for machines that monitor it."""

@@ -1,4 +1,4 @@
-"""Metrics and health over plain HTTP, for a network that only operators' machines reach."""
+"""Metrics and health over plain HTTP, for a network that only monitoring machines can reach."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cloud_keystore.model.errors import KeystoreError
 
 Page: TypeAlias = Callable[[], tuple[HTTPStatus, bytes]]
 
-SECONDS = 5.0  # for a caller to say what it wants
+SECONDS = 5.0  # for a caller to send its request
 MOST_CONNECTIONS = 16
 
 
 class CannotProbe(KeystoreError):
-    """The port of metrics and health cannot be opened; says which."""
+    """The port of metrics and health cannot be opened; the message names it."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Probe:
     _server: ThreadingHTTPServer | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Listen; raises CannotProbe."""
+        """Open the port and serve; raises CannotProbe if the port cannot be opened."""
         try:
             self._server = _Server((self.address.host, self.address.port), _handler(self.pages))
         except OSError as error:
@@ -86,6 +86,6 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: a probe every second is no news."""
+            """Log nothing, because probes come every second."""
 
     return Handler

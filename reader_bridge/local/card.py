@@ -8,7 +8,8 @@ from datetime import datetime
 
 from card_os.administration import CardKey
 from card_os.keys import TriesLeft
-from card_os.piv import CardImage, encode
+from card_os.piv import CardImage
+from card_os.piv.issuing import encode
 from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef, ObjectTag
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, TRIES
 from card_os.uses import PinPolicy, TouchPolicy

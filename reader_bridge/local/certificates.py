@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from card_os import tlv
-from card_os.piv import encode_keys, oids
+from card_os.piv import oids
 from card_os.piv.algorithms import SUITE_ALGORITHM
+from card_os.piv.issuing import encode_keys
 from card_os.piv.names import CipherSuite, KeyRef
 from card_os.piv.rules import ESTABLISHMENT
 from private_keys.keys import CURVES, PrivateKey, point

@@ -1,4 +1,4 @@
-"""Private keys that follow from a seed, for test cards: a person who has the seed has the keys.
+"""Private keys that follow from a seed, for cards of tests: a person who has the seed has the keys.
 
 A key depends only on the bytes that `random` gives. For ECC they are the scalar, drawn again if it
 is invalid; for 25519 they are the seed. For RSA they are two numbers whose two highest bits are

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
-from card_os.piv import encode
+from card_os.piv.issuing import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, KeyRef, ObjectTag
 from card_os.piv.rules import ESTABLISHMENT
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, GUID_BYTES

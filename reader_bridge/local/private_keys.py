@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from card_os.piv import encode_keys
 from card_os.piv.algorithms import SUITE_ALGORITHM
+from card_os.piv.issuing import encode_keys
 from card_os.uses import KeyUse
 from private_keys import importing, keys, using
 from private_keys.keys import PrivateKey, Random, point

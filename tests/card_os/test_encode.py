@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from card_os import tlv
-from card_os.piv import encode
+from card_os.piv.issuing import encode
 from card_os.piv.names import ObjectTag
 from support.fakes import GUID
 

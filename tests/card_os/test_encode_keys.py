@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from card_os import tlv
-from card_os.piv import encode_keys
+from card_os.piv.issuing import encode_keys
 
 
 def test_public_keys() -> None:

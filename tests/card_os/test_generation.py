@@ -13,7 +13,7 @@ from card_os import tlv
 from card_os.administration import Administrator, CardKey, Changed, GenerateKey, ImportKey
 from card_os.apdu import Command
 from card_os.keys import KeyResult, Refusal
-from card_os.piv import encode_keys
+from card_os.piv.issuing import encode_keys
 from card_os.piv.names import Algorithm
 from card_os.uses import PinPolicy, TouchPolicy
 from support.fakes import (

@@ -22,7 +22,8 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import Features, PivApplication, encode
+from card_os.piv import Features, PivApplication
+from card_os.piv.issuing import encode
 from card_os.piv.names import ObjectTag
 from card_os.piv.refusals import REFUSAL_SW
 from card_os.status import SW

@@ -32,7 +32,8 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import CardImage, Features, encode, new_card
+from card_os.piv import CardImage, Features, new_card
+from card_os.piv.issuing import encode
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
 from card_os.status import CardError
 from reader_bridge import vpcd

@@ -39,7 +39,8 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import CardImage, Features, encode
+from card_os.piv import CardImage, Features
+from card_os.piv.issuing import encode
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
 from card_os.testing import CannedKeys, CountedRandom, DrivenCard
 

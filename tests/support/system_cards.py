@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from card_os import tlv
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, UseKey
-from card_os.piv import CardImage, encode, new_card
+from card_os.piv import CardImage, new_card
+from card_os.piv.issuing import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from cloudcard_tools.demo.programs import Pkcs11

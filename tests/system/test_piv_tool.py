@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from card_os import tlv
-from card_os.piv import encode
+from card_os.piv.issuing import encode
 from card_os.piv.names import Algorithm, KeyRef, ObjectTag, Tag
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.demo.programs import must, run

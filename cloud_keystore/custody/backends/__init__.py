@@ -1,1 +1,1 @@
-"""Where private keys are made, used and destroyed, one module a backend."""
+"""The backends, which make, use and destroy private keys: one module for each."""

@@ -1,8 +1,8 @@
-"""Destroying private keys, and the proof of it in the journal.
+"""Destroys private keys, and proves it in the journal.
 
-A software key is destroyed with its sealed bytes. A key elsewhere is taken from its card first and
-destroyed in its backend after the commit: a crash between the two leaves it to `sweep`, and the
-journal tells of its end only when the backend has confirmed it.
+A software key is destroyed when its sealed bytes are erased. A key in a token is first removed from
+its card, and destroyed in the token after the commit: after a crash in between, `sweep` destroys
+it. The journal says that it is destroyed only when the backend has confirmed it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
-ORPHAN_AGE = timedelta(hours=1)  # a younger key may belong to a card that is just being made
+ORPHAN_AGE = timedelta(hours=1)  # a younger key can belong to a card that is just being made
 
 
 class Shelf(Backend, Protocol):
-    """A backend that can tell which keys it has."""
+    """A backend that can list its keys."""
 
     def handles(self) -> list[bytes]:
-        """Of all keys of this keystore; the bytes of the UUIDs of the keys."""
+        """Return the handles of all keys of this keystore: the bytes of the keys' UUIDs."""
 
     def destroy_handle(self, handle: bytes) -> None:
-        """Destroy a key that no row knows."""
+        """Destroy a key that has no row in the database."""
 
 
 def destroy_keys(connection: Connection, card_id: str, now: datetime, actor: Actor) -> None:
-    """Erase the private parts of all keys of a card, those off it included."""
+    """Erase the private parts of all keys of a card, including keys that were removed from it."""
     doomed = cards.doomed(connection, card_id)
     cards.destroy_keys(connection, card_id, now)
     _tell(connection, doomed, now, actor)
@@ -45,7 +45,7 @@ def destroy_keys(connection: Connection, card_id: str, now: datetime, actor: Act
 def remove_key(
     connection: Connection, card_id: str, key_ref: int, now: datetime, actor: Actor
 ) -> bool:
-    """Take a key off its card and erase its private part; False if there is none."""
+    """Remove a key from its card and erase its private part; returns False if there is none."""
     doomed = cards.doomed(connection, card_id, key_ref)
     removed = cards.remove_key(connection, card_id, key_ref, now)
     _tell(connection, doomed, now, actor)
@@ -53,7 +53,8 @@ def remove_key(
 
 
 def sweep(database: Database, backend: Backend, now: datetime) -> int:
-    """Destroy in the token what was destroyed here; how many keys. To be called again and again.
+    """Destroy in the token the keys that were destroyed here; returns how many. To be called
+    regularly.
 
     Raises KeyBackendUnavailable.
     """
@@ -68,9 +69,9 @@ def sweep(database: Database, backend: Backend, now: datetime) -> int:
 
 
 def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
-    """Destroy the keys in the token that no row knows, as a crash in the middle of making a card
-    leaves them; how many. Not for a database that was restored from an old backup: it does not know
-    the keys of newer cards.
+    """Destroy the keys in the token that have no row in the database; returns how many. A crash
+    while a card is made leaves such keys. Must not be used on a database that was restored from an
+    old backup, which lacks the rows of newer keys.
 
     Raises KeyBackendUnavailable.
     """
@@ -89,14 +90,14 @@ def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
 
 
 def destroyed(key: Key, backend: str, now: datetime, actor: Actor) -> Entry:
-    """The proof: which key it was, and where."""
+    """Make the entry that proves a destruction: which key it was, and in which backend."""
     said = {"backend": backend, "algorithm": key.algorithm.name}
     proof = {"public_key_sha256": sha256(key.public_key).digest()}
     return entries.about_key(Kind.KEY_DESTROYED, key, now, actor, said, proof)
 
 
 def _tell(connection: Connection, doomed: list[HeldKey], now: datetime, actor: Actor) -> None:
-    """Tell of those that are destroyed with their sealed bytes."""
+    """Write the entries of the keys that are destroyed with their sealed bytes."""
     told = [
         destroyed(key, SOFTWARE, now, actor) for key in doomed if isinstance(key.private, Sealed)
     ]

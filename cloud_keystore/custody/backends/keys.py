@@ -1,8 +1,7 @@
-"""Where private keys are: each key says where its private part is, and this is the table of the
-backends that use it there.
+"""The table of backends. Each key says where its private part is, and the backend uses it there.
 
-They are made there, and only their public parts and sealed ones leave. A backend that asks the
-holder's phone to use the key is one more row here.
+Keys are made in their backend; only public parts and sealed private parts leave it. A backend that
+has the holder's phone use the key would be one more row here.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ class Backend(Protocol):
     """Makes, uses and destroys private keys."""
 
     def make(self, key_id: str, algorithm: Algorithm) -> MadeKey:
-        """Make a key pair. Raises InvalidInput for an algorithm that it does not do."""
+        """Make a key pair. Raises InvalidInput if the backend does not support the algorithm."""
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key once on each input, which `padding.check` has accepted; what comes of it is
-        that of `private_keys.using.use`.
+        """Use a key once on each input, which `padding.check` has accepted; the results are those
+        of `private_keys.using.use`.
 
-        Raises MalformedKeyInput; SealBroken; KeyBackendUnavailable.
+        Raises MalformedKeyInput, SealBroken, KeyBackendUnavailable.
         """
 
     def destroy(self, key: HeldKey) -> None:
-        """Make sure that the private key is nowhere any more; repeated, do nothing."""
+        """Destroy the private key; does nothing if it is destroyed already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,11 @@ class Keys:
     new: str = SOFTWARE
 
     def make(self, key_id: str, algorithm: Algorithm) -> MadeKey:
-        """Make a key pair; raises as the backend does."""
+        """Make a key pair; raises what the backend raises."""
         return self._backend(self.new).make(key_id, algorithm)
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key where it is; raises as its backend does, KeyNotFound for a destroyed one."""
+        """Use a key in its backend; raises what that raises, or KeyNotFound if it is destroyed."""
         match key.private:
             case Sealed():
                 return self._backend(SOFTWARE).use(key, key_use, inputs)
@@ -80,17 +79,17 @@ class Keys:
         found = self.backends.get(name)
         if found is None:
             raise KeyBackendUnavailable(
-                f"the key is in {name}, which this keystore was not told of: start it with the "
-                "options of that backend"
+                f"the key is in the backend {name}, which is not configured: start the keystore "
+                "with the options of that backend"
             )
         return found
 
 
 def key_context(key_id: str) -> str:
-    """Context under which a private key is sealed."""
+    """Return the context under which a private key is sealed."""
     return f"key {key_id}"
 
 
 def public_der(public: PublicKey) -> bytes:
-    """A public key as SubjectPublicKeyInfo."""
+    """Encode a public key as SubjectPublicKeyInfo, DER."""
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -1,8 +1,8 @@
-"""The backend of keys in a PKCS #11 token: made there, used there, destroyed there.
+"""The backend of keys in a PKCS#11 token, which are made, used and destroyed there.
 
-The database has what finds a key, sealed: identifier in the token and hash of the public key. So no
-row can be pointed at another key of the token. `pkcs11_worker` is the program of the processes that
-talk to the token.
+The database holds a sealed mark of each key: its identifier in the token and the hash of its public
+key. So no row can be made to refer to another key of the token. `pkcs11_worker` is the program of
+the processes that talk to the token.
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ from cloud_keystore.model.errors import (
 from private_keys.keys import FIELD_HASH
 from private_keys.using import fit_digest
 
-AT_ONCE = 16  # inputs of a batch in one request, so that it ends in its time and others have theirs
+AT_ONCE = 16  # inputs in one request, so that it ends in time and others get their turn
 START_SECONDS = 20.0
 CALL_SECONDS = 10.0
-MAKE_SECONDS = 120.0  # RSA-4096 takes its time
-QUEUE_SECONDS = 5.0  # to wait for a worker that is free
+MAKE_SECONDS = 120.0  # generating an RSA-4096 key is slow
+QUEUE_SECONDS = 5.0  # to wait for a free worker
 
 
 def token_address(token: Token, realm: str) -> TokenAddress:
-    """The address with its PIN; raises SealingKeyError for the file of it."""
+    """Return the token's address with its PIN; raises SealingKeyError if the PIN file cannot be
+    used.
+    """
     try:
         pin = read_secret(token.pin_file).rstrip(b"\r\n").decode()
     except UnicodeDecodeError:
@@ -59,7 +61,7 @@ def token_address(token: Token, realm: str) -> TokenAddress:
 
 
 def realm(seal: Seal) -> str:
-    """The label of a keystore's keys, so that several may share a token."""
+    """Return the label of a keystore's keys, so that several keystores can share a token."""
     return f"cloudcard {seal.derive('realm', b'')[:8].hex()}"
 
 
@@ -71,11 +73,11 @@ class TokenKeys:
     seal: Seal
 
     def make(self, key_id: str, algorithm: Algorithm) -> MadeKey:
-        """Make a key pair in the token, not extractable; raises InvalidInput for an algorithm that
-        is not of SP 800-78-5, KeyBackendUnavailable.
+        """Make a key pair in the token, not extractable. Raises InvalidInput if the algorithm is
+        not one of SP 800-78-5, and KeyBackendUnavailable.
         """
         if algorithm not in MODULUS_BYTES and algorithm not in CURVES:
-            raise InvalidInput(f"the token makes no keys of {algorithm.name}: use RSA or NIST's")
+            raise InvalidInput(f"the token makes no keys of {algorithm.name}: use RSA or ECC")
         handle = UUID(key_id).bytes
         der = self.pool.call("make", handle, algorithm, again=False)
         public = load_der_public_key(der if isinstance(der, bytes) else b"")
@@ -85,15 +87,15 @@ class TokenKeys:
         return MadeKey(public, OnToken(handle, mark))
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key in the token; what it signed is checked with the key's public part."""
+        """Use a key in the token; signatures are checked with the public key."""
         if not isinstance(key.private, OnToken):
             raise KeyNotFound("the key is not in the token")
         handle = key.private.handle
         mark = self.seal.open(key.private.mark, key_context(key.id))
         if mark != _mark(handle, key.public_key):
             raise SealBroken(
-                f"key {key.id} is not the one that the database names: it was altered; restore it "
-                "from a backup"
+                f"the database's record of key {key.id} was altered: restore the database from a "
+                "backup"
             )
         for data in inputs:
             _check_input(key, key_use, data)
@@ -114,7 +116,7 @@ class TokenKeys:
         return results
 
     def destroy(self, key: HeldKey) -> None:
-        """Destroy a key in the token; one that is gone already is no error."""
+        """Destroy a key in the token; does nothing if it is gone already."""
         match key.private:
             case OnToken(handle) | Destroyed(bytes(handle)):
                 self.destroy_handle(handle)
@@ -122,12 +124,12 @@ class TokenKeys:
                 pass
 
     def handles(self) -> list[bytes]:
-        """Of all this keystore's keys in the token."""
+        """Return the handles of all keys of this keystore in the token."""
         found = self.pool.call("handles")
         return found if isinstance(found, list) else []
 
     def destroy_handle(self, handle: bytes) -> None:
-        """Destroy a key that no row knows."""
+        """Destroy a key that has no row in the database."""
         self.pool.call("destroy", handle)
 
 
@@ -136,7 +138,7 @@ def _mark(handle: bytes, public_der: bytes) -> bytes:
 
 
 def _check_input(key: HeldKey, key_use: KeyUse, data: bytes) -> None:
-    """Raise MalformedKeyInput as `software` does; tokens have no common word for it."""
+    """Raise MalformedKeyInput as `software` does, because tokens report bad input differently."""
     public = load_der_public_key(key.public_key)
     match public, key_use:
         case rsa.RSAPublicKey(), _ if int.from_bytes(data) >= public.public_numbers().n:
@@ -149,9 +151,7 @@ def _check_input(key: HeldKey, key_use: KeyUse, data: bytes) -> None:
 
 
 def _check(key: HeldKey, key_use: KeyUse, data: bytes, result: bytes) -> None:
-    """Raise ArithmeticError unless the result is one of this very key; a secret agreed on shows
-    nothing of it.
-    """
+    """Raise ArithmeticError unless this key made the result. A shared secret cannot be checked."""
     public = load_der_public_key(key.public_key)
     match public, key_use:
         case rsa.RSAPublicKey(), _:
@@ -173,24 +173,24 @@ def _check(key: HeldKey, key_use: KeyUse, data: bytes, result: bytes) -> None:
 
 
 class _WorkerDied(Exception):
-    """The process ended, or its pipe did."""
+    """The process has ended, or its pipe is broken."""
 
 
 class Pool:
     """A bounded number of workers for one token."""
 
     def __init__(self, address: TokenAddress, workers: int) -> None:
-        """Know a token; no worker is started yet."""
+        """Make a pool for a token; no worker is started yet."""
         self._address = address
         self._lock = Lock()
-        self._closed = ""  # why no worker is started any more
+        self._closed = ""  # the reason why no worker is started any more
         self._free: LifoQueue[_Worker | None] = LifoQueue()
         for _ in range(workers):
-            self._free.put(None)  # started when it is needed
+            self._free.put(None)  # a worker that is started when it is needed
 
     @classmethod
     def start(cls, address: TokenAddress, workers: int) -> Self:
-        """Log in once, to know that module, token and PIN are right.
+        """Make a pool and log in once, to check module, token and PIN.
 
         Raises KeyBackendUnavailable.
         """
@@ -201,8 +201,8 @@ class Pool:
         return pool
 
     def call(self, name: str, *arguments: object, again: bool = True) -> Result:
-        """Have a worker do a request. One that dies meanwhile is replaced, and the request done
-        once more, unless it is not to be done `again`.
+        """Have a worker do a request. If it dies meanwhile it is replaced, and the request is
+        repeated once if `again` allows it.
 
         Raises KeyBackendUnavailable, MalformedKeyInput, KeyNotFound.
         """
@@ -232,7 +232,7 @@ class Pool:
             self._free.put(worker)
 
     def close(self) -> None:
-        """End the workers that are free; those that work end after their request."""
+        """Stop the free workers; the call that uses a busy worker is not interrupted."""
         self._closed = "the keystore is stopping"
         while True:
             try:
@@ -244,11 +244,12 @@ class Pool:
 
     @property
     def process_ids(self) -> list[int]:
-        """Of the workers that are free."""
+        """The process ids of the free workers."""
         return [worker.pid for worker in self._free.queue if worker is not None]
 
     def _start(self) -> _Worker:
-        with self._lock:  # one log-in at a time: a wrong PIN is tried once, not by each worker
+        # One log-in at a time: a wrong PIN is tried once, not by each worker.
+        with self._lock:
             if self._closed:
                 raise KeyBackendUnavailable(self._closed)
             worker = _Worker.start(self._address)
@@ -298,7 +299,8 @@ class _Worker:
 
     @classmethod
     def start(cls, address: TokenAddress) -> Self:
-        context = multiprocessing.get_context("spawn")  # a fork would copy gRPC's threads' locks
+        # A fork would copy the locks of gRPC's threads.
+        context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = SpawnProcess(
             target=pkcs11_worker.work, args=(theirs, address), daemon=True, name="token"
@@ -318,7 +320,9 @@ class _Worker:
             raise _WorkerDied from None
 
     def receive(self, seconds: float) -> tuple[str, Result | str]:
-        """The next answer; a worker without one in time is as good as dead, but not asked again."""
+        """Wait for the next answer. Raises KeyBackendUnavailable if none comes in time, and the
+        request is not repeated; raises _WorkerDied if the process has ended.
+        """
         try:
             if not self._pipe.poll(seconds):
                 raise KeyBackendUnavailable("the token does not answer in time: try again")

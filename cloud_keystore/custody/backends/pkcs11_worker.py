@@ -1,7 +1,7 @@
-"""A process that talks to one PKCS #11 token, one request at a time.
+"""A process that talks to one PKCS#11 token, one request at a time.
 
-The modules of tokens, and what binds them to Python, crash when threads share them: so each has a
-process of its own, with one thread. It ends when the other end of its pipe does.
+PKCS#11 modules and their Python binding crash when threads share them. So each worker is a process
+with one thread. It ends when the other end of its pipe is closed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ INPUT_ERRORS = (
     exceptions.PublicKeyInvalid,
 )
 
-# What a worker answers: the word says how it went, the rest is a result or a text.
+# The first part of a worker's answer is one of these words; the second is a result or a text.
 DONE, REFUSED, NO_KEY, PIN, GONE = "done", "refused", "no key", "pin", "gone"
 
 Result: TypeAlias = bytes | list[bytes]
@@ -55,7 +55,7 @@ Request: TypeAlias = tuple[str, tuple[object, ...]]
 
 
 class TokenKey(Protocol):
-    """What a private key of a token does, by what its mechanisms allow."""
+    """The methods of a token's private key, as far as its mechanisms allow."""
 
     def sign(self, data: bytes, *, mechanism: Mechanism) -> bytes:
         """C_Sign."""
@@ -76,7 +76,7 @@ class TokenKey(Protocol):
 
 
 class WrappingKey(Protocol):
-    """What a secret key of a token does."""
+    """The methods of a token's secret key."""
 
     def encrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: GCMParams) -> bytes:
         """C_Encrypt."""
@@ -87,7 +87,7 @@ class WrappingKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenAddress:
-    """A token, and what it asks for. `realm` is the label of the keys that are one keystore's."""
+    """A token and its PIN. `realm` is the label of the keys of one keystore."""
 
     module: str
     token: str
@@ -97,7 +97,8 @@ class TokenAddress:
 
 def work(connection: Connection, address: TokenAddress) -> None:
     """Answer requests until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service tells when to end
+    # Ctrl-C goes to the whole process group, but the service decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         session = _log_in(address)
     except PIN_ERRORS as error:
@@ -131,7 +132,7 @@ def _log_in(address: TokenAddress) -> pkcs11.Session:
 def _make(
     session: pkcs11.Session, address: TokenAddress, handle: bytes, algorithm: Algorithm
 ) -> bytes:
-    """Make a key pair that stays in the token; return SubjectPublicKeyInfo."""
+    """Make a key pair that stays in the token; return its SubjectPublicKeyInfo."""
     private = {
         Attribute.TOKEN: True,
         Attribute.PRIVATE: True,
@@ -200,7 +201,7 @@ def _use_once(key: TokenKey, algorithm: Algorithm, key_use: KeyUse, data: bytes)
 
 
 def _destroy(session: pkcs11.Session, address: TokenAddress, handle: bytes) -> bytes:
-    """Destroy both halves; nothing to do where they are gone."""
+    """Destroy private and public key; does nothing if they are gone."""
     wanted = {Attribute.ID: handle, Attribute.LABEL: address.realm}
     for each in list(session.get_objects(wanted)):
         each.destroy()
@@ -208,13 +209,15 @@ def _destroy(session: pkcs11.Session, address: TokenAddress, handle: bytes) -> b
 
 
 def _handles(session: pkcs11.Session, address: TokenAddress) -> list[bytes]:
-    """The private keys of this keystore that the token has."""
+    """Return the identifiers of this keystore's private keys in the token."""
     wanted = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.LABEL: address.realm}
     return [bytes(each[Attribute.ID]) for each in session.get_objects(wanted)]
 
 
 def _wrap(session: pkcs11.Session, _address: TokenAddress, name: str, secret: bytes) -> bytes:
-    """Nonce and `secret`, encrypted under the token's key of this name, made at need."""
+    """Encrypt `secret` under the token's key of this name, which is made if it is missing. Returns
+    nonce and ciphertext.
+    """
     try:
         key = session.get_key(object_class=ObjectClass.SECRET_KEY, label=name)
     except exceptions.NoSuchKey:
@@ -237,14 +240,15 @@ def _wrap(session: pkcs11.Session, _address: TokenAddress, name: str, secret: by
 
 
 def _unwrap(session: pkcs11.Session, _address: TokenAddress, name: str, wrapped: bytes) -> bytes:
-    """The secret of `_wrap`."""
+    """Decrypt a secret that `_wrap` has encrypted."""
     found = session.get_key(object_class=ObjectClass.SECRET_KEY, label=name)
     parameters = GCMParams(wrapped[:NONCE_BYTES], WRAPPED_FOR)
     try:
         return cast("WrappingKey", found).decrypt(
             wrapped[NONCE_BYTES:], mechanism=Mechanism.AES_GCM, mechanism_param=parameters
         )
-    except exceptions.GeneralError:  # SoftHSM's word for a tag that does not fit
+    # SoftHSM reports a wrong authentication tag in this way.
+    except exceptions.GeneralError:
         raise exceptions.EncryptedDataInvalid from None
 
 

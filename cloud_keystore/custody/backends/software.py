@@ -1,5 +1,5 @@
-"""The backend of software keys: made or brought here, sealed in the database, open in memory for a
-short time.
+"""The backend of software keys, which are generated or imported here, sealed in the database, and
+open in memory for a short time.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class _Entry:
 
 
 class SoftwareKeys:
-    """Software keys. Opening one costs more than using it, so the latest stay open for a while.
+    """Software keys. Opening a key costs more than using it, so recent keys stay open for a while.
 
-    An open key is used only for the very sealed bytes that it came from: whatever is changed in the
-    database is seen at once.
+    An open key is used only for the same sealed bytes from which it was opened, so that changes in
+    the database take effect at once.
     """
 
     def __init__(
@@ -69,18 +69,18 @@ class SoftwareKeys:
         return _seal(key_id, keys.generate(algorithm), self._seal)
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
-        """Use a key once on each input, on all processors where there are several."""
+        """Use a key once on each input; several inputs are shared among all processors."""
         opened = self._opened(key)
         use = partial(use_open, opened, key_use, random=self._random)
         if len(inputs) == 1:
             return [use(inputs[0])]
-        # One part for each processor, as handing over each input costs as much as some signatures.
+        # One part for each processor: handing over single inputs would cost as much as signatures.
         parts = [inputs[start :: self._processors] for start in range(self._processors)]
         made = list(self._threads.map(lambda part: [use(each) for each in part], parts))
         return [made[at % self._processors][at // self._processors] for at in range(len(inputs))]
 
     def destroy(self, key: HeldKey) -> None:
-        """Forget an open key; its sealed bytes are erased in the database."""
+        """Close the key if it is open; its sealed bytes are erased in the database."""
         with self._lock:
             self._open.pop(key.id, None)
 
@@ -119,7 +119,7 @@ class SoftwareKeys:
 def import_key(key_id: str, algorithm: Algorithm, private: bytes, seal: Seal) -> MadeKey:
     """Seal a private key under its identifier. Its form is that of `ImportKeyRequest.private_key`.
 
-    Raises MalformedKeyInput for what is no key of this algorithm, or one that others find out.
+    Raises MalformedKeyInput if the bytes are no key of this algorithm, or if others could find it.
     """
     try:
         return _seal(key_id, importing.load(algorithm, private), seal)
@@ -128,9 +128,9 @@ def import_key(key_id: str, algorithm: Algorithm, private: bytes, seal: Seal) ->
 
 
 def open_pkcs8(pkcs8: bytes) -> OpenKey:
-    """Open a key; raises ValueError for bytes that are none."""
-    # Checked when it was made and authenticated by its seal since: checking again costs 10,000
-    # times the loading.
+    """Open a key; raises ValueError if the bytes are not one."""
+    # The key was checked when it was made, and its seal authenticates it since. Another check
+    # would take 10,000 times as long as loading the key.
     key = load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
     match key:
         case (
@@ -147,7 +147,7 @@ def open_pkcs8(pkcs8: bytes) -> OpenKey:
 def use_open(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
     """Use a key once on `data`, which `padding.check` has accepted; see `private_keys.using.use`.
 
-    Raises MalformedKeyInput where the key itself finds the input wrong.
+    Raises MalformedKeyInput if the key does not accept the input.
     """
     if isinstance(key.private, rsa.RSAPrivateKey) and key_use is KeyUse.SIGN:
         info = padding.digest_of(data)

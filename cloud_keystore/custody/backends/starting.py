@@ -1,4 +1,4 @@
-"""The backends that a service was told of."""
+"""Starts the backends of a service, as configured."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from cloud_keystore.model.clock import Random
 
 
 def token_keys(token: Token | None, seal: Seal) -> TokenKeys | None:
-    """Log in to the token, if there is to be one.
+    """Log in to the token, if one is configured.
 
-    Raises SealingKeyError for the file, KeyBackendUnavailable for the token.
+    Raises SealingKeyError if the PIN file cannot be used, KeyBackendUnavailable if the token
+    cannot.
     """
     if token is None:
         return None
@@ -23,7 +24,7 @@ def token_keys(token: Token | None, seal: Seal) -> TokenKeys | None:
 
 
 def new_keys(seal: Seal, random: Random, token: TokenKeys | None, new: str) -> Keys:
-    """The backends by name; `new` makes new keys."""
+    """Return the backends by name; the one called `new` makes new keys."""
     backends: dict[str, Backend] = {SOFTWARE: SoftwareKeys(seal, random)}
     if token is not None:
         backends[PKCS11] = token

@@ -1,1 +1,1 @@
-"""Secrets that people and programs show: passcodes, management keys; secure messaging."""
+"""Passcodes, management keys and secure messaging."""

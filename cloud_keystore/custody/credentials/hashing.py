@@ -1,4 +1,4 @@
-"""argon2's places: log-ins wait for each other here, and not signatures for log-ins."""
+"""Limits how many passcodes are hashed at once, so that signatures do not wait for log-ins."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from threading import BoundedSemaphore
 from cloud_keystore.model.errors import Overloaded
 
 WAIT_SECONDS = 3.0
-MOST_WAITING = 12  # threads of use cases that log-ins may hold; there are more of those
+MOST_WAITING = 12  # log-ins that can wait; fewer than there are threads for use cases
 
 
 def half_the_cores() -> int:
-    """How many hash at once, so that a core is left to sign."""
+    """Return how many threads hash at once, so that cores are left for signatures."""
     return max(1, (os.cpu_count() or 1) // 2)
 
 
 class Hashing:
-    """Lets `at_once` threads hash and `waiting` more wait for them; the next is refused."""
+    """Lets `at_once` threads hash and `waiting` more threads wait; any further one is refused."""
 
     def __init__(self, at_once: int | None = None, waiting: int = MOST_WAITING) -> None:
         at_once = at_once or half_the_cores()
@@ -28,7 +28,7 @@ class Hashing:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn; raises Overloaded, nothing having been done, where there is none."""
+        """Wait for a turn. Raises Overloaded, with nothing done, if there is none in time."""
         if not self._places.acquire(blocking=False):
             raise Overloaded("too many people log in at this moment: try again")
         try:

@@ -1,6 +1,7 @@
-"""Management keys, key reference 9B: sealed at rest, used here alone, to know an administrator.
+"""Management keys (key reference 9B), by which administrators authenticate. They are sealed at
+rest and used only here.
 
-Whoever answers a challenge rightly gets a proof, which goes with each change of the card.
+The right answer to a challenge earns a proof, which must accompany each change of the card.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ PROOF_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class ManagementKeys:
-    """Challenges, and the proofs of who answered them."""
+    """The use cases of management keys: challenges, and proofs for the right answers."""
 
     database: Database
     seal: Seal
@@ -56,9 +57,9 @@ class ManagementKeys:
     def request_challenge(
         self, serial: str, algorithm: int, workstation: Identity, *, enciphered: bool
     ) -> bytes:
-        """Make a challenge, or a witness if `enciphered`; the one before is void.
+        """Make a challenge, or a witness if `enciphered`. An earlier challenge becomes void.
 
-        Raises CardNotFound; CardNotInUse; KeyNotFound where the card has no management key of this
+        Raises CardNotFound, CardNotInUse, and KeyNotFound if the card has no management key of this
         algorithm.
         """
         now = self.clock()
@@ -75,12 +76,12 @@ class ManagementKeys:
     def answer_challenge(
         self, serial: str, algorithm: int, workstation: Identity, response: bytes, own: bytes
     ) -> Granted:
-        """Let the administrator in who answers rightly; encipher `own`, the administrator's own
-        challenge, unless it is empty.
+        """Check the answer to a challenge and grant a proof; encipher `own`, the administrator's
+        own challenge, unless it is empty.
 
-        The challenge is spent in a commit of its own before the comparison. Raises as
-        `request_challenge` does; ChallengeRejected; TooManyGuesses; InvalidInput where `own` is not
-        one cipher block.
+        The challenge is spent in a commit of its own before the comparison. Raises what
+        `request_challenge` raises, ChallengeRejected, TooManyGuesses, and InvalidInput if `own` is
+        not one cipher block.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -123,7 +124,7 @@ class ManagementKeys:
         return Granted(proof, encipher(cipher, key, own) if own else b"")
 
     def check(self, connection: Connection, card: Card, proof: bytes, workstation_id: str) -> None:
-        """Raise AdministratorNeeded unless the proof holds for this card at this workstation."""
+        """Raise AdministratorNeeded unless the proof is valid for this card and workstation."""
         digest = sha256(proof).digest()
         if not management_keys.has_proof(connection, digest, card.id, workstation_id, self.clock()):
             raise AdministratorNeeded("authenticate with the management key again")
@@ -131,10 +132,10 @@ class ManagementKeys:
     def set_key(
         self, connection: Connection, card: Card, cipher: Cipher, key: bytes, proof: bytes
     ) -> None:
-        """Replace a card's management key. Who knew the one before is no administrator any more,
-        save the one who set this one and showed `proof`: tools go on with their notes.
+        """Replace a card's management key. All proofs of the earlier key end except `proof`, with
+        which the new key was set: tools continue with it and store their notes.
 
-        Raises InvalidInput for a key that is weak or of another length.
+        Raises InvalidInput if the key is weak or has another length.
         """
         if rule := broken_rule(cipher, key):
             raise InvalidInput(rule)
@@ -159,8 +160,8 @@ def put_key(
     seal: Seal,
     kept_sha256: bytes = b"",
 ) -> None:
-    """Seal a management key and give it to a card; nobody is the card's administrator yet, but
-    who has the proof that is kept.
+    """Seal a management key and give it to a card. All proofs of the card end, except the one whose
+    SHA-256 is `kept_sha256`.
     """
     sealed = seal.close(key, management_context(card.id, cipher))
     management_keys.set_key(connection, card.id, cipher, sealed)
@@ -168,13 +169,13 @@ def put_key(
 
 
 def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:
-    """One block under a management key (SP 800-73-5 part 2, A.2)."""
+    """Encipher one block with a management key (SP 800-73-5 part 2, A.2)."""
     algorithm = TripleDES(key) if cipher is Cipher.TDEA else AES(key)
-    # A block at random and never twice: there is no mode that could add to it.
+    # The block is random and never repeated, so a mode of operation would add nothing.
     encryptor = ciphers.Cipher(algorithm, ECB()).encryptor()  # noqa: S305
     return encryptor.update(block) + encryptor.finalize()
 
 
 def management_context(card_id: str, cipher: Cipher) -> str:
-    """Context under which a management key is sealed."""
+    """Return the context under which a management key is sealed."""
     return f"management key {card_id}/{cipher:02x}"

@@ -1,4 +1,4 @@
-"""Passcodes: checked here alone; the try is spent and stored before the comparison."""
+"""Passcodes. Only this module checks them; it spends and stores the try before it compares."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ Outcome: TypeAlias = Verified | Mismatch | PolicyViolation
 
 
 def new_hasher() -> PasswordHasher:
-    """argon2id with 19 MiB and two passes, OWASP's choice; about 25 ms."""
+    """Make a hasher: argon2id with 19 MiB and two passes, as OWASP recommends; about 25 ms."""
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Passcodes:
-    """The use cases of passcodes. Every method raises CardNotFound or CardNotInUse where that is
-    so.
+    """The use cases of passcodes. Methods that take a serial number raise CardNotFound if there is
+    no such card, and CardNotInUse if it is not active.
     """
 
     database: Database
@@ -65,15 +65,15 @@ class Passcodes:
     hashing: Hashing = field(default_factory=Hashing)
 
     def status(self, serial: str, key_ref: int) -> Status:
-        """How a passcode stands; raises KeyNotFound for one that the card does not have."""
+        """Return the status of a passcode; raises KeyNotFound if the card does not have it."""
         card = self._active(serial, key_ref)
         with self.database.read() as connection:
             return passcodes.find(connection, card.id, key_ref) or Status()
 
     def verify(self, serial: str, key_ref: int, passcode: bytes, workstation: Identity) -> Outcome:
-        """Check a PIN; a right one restores the tries and proves itself to a workstation.
+        """Check a PIN. The right one restores its tries and earns a proof for the workstation.
 
-        Raises KeyNotFound for the PUK too, which opens nothing.
+        Raises KeyNotFound if the card does not have it, and for the PUK, which opens nothing.
         """
         card = self._active(serial, key_ref)
         if key_ref == KeyRef.PUK:
@@ -84,8 +84,8 @@ class Passcodes:
     def change(
         self, serial: str, key_ref: int, old: bytes, new: bytes, workstation: Identity
     ) -> Outcome:
-        """Replace a passcode, the old one being right; raises KeyNotFound for one that the card
-        does not have.
+        """Replace a passcode if the old one is right; raises KeyNotFound if the card does not have
+        it.
         """
         card = self._active(serial, key_ref)
         if wrong := self._check(card, key_ref, old, workstation):
@@ -96,9 +96,10 @@ class Passcodes:
         return self._prove(card, workstation)
 
     def reset(self, serial: str, puk: bytes, new: bytes, workstation: Identity) -> Outcome:
-        """Set a new PIN and restore its tries, the PUK being right.
+        """Set a new PIN and restore its tries, if the PUK is right.
 
-        A wrong PUK is told before a bad new PIN: ykman blocks a PUK by two that are neither.
+        A wrong PUK is reported before a bad new PIN, because ykman sends both at once to block a
+        PUK.
         """
         card = self._active(serial, KeyRef.PUK)
         if wrong := self._check(card, KeyRef.PUK, puk, workstation):
@@ -109,8 +110,10 @@ class Passcodes:
         return self._prove(card, workstation)
 
     def set_first(self, serial: str, passcode: bytes, device: Identity) -> str:
-        """Set the first PIN of a holder's own card, make its PUK, and put the card in use; return
-        the PUK. A global PIN begins as the PIN.
+        """Set the first PIN of the holder's own card, make its PUK, and activate the card; return
+        the PUK. A global PIN starts with the same value as the PIN.
+
+        Raises InvalidInput, CardNotFound, PasscodeAlreadySet.
         """
         if rule := violated_rule(KeyRef.PIN, passcode):
             raise InvalidInput(f"the passcode must be {rule}")
@@ -142,8 +145,8 @@ class Passcodes:
         return puk
 
     def factory(self, card_id: str) -> Mapping[int, str]:
-        """Hashes of the passcodes that everybody knows, by key reference, for a card of such a
-        profile.
+        """Return the hashes of the publicly known passcodes by key reference, for a card whose
+        profile has them.
         """
         return self._hashes(card_id, FACTORY_PASSCODES)
 
@@ -157,14 +160,14 @@ class Passcodes:
     def _check(
         self, card: Card, key_ref: int, passcode: bytes, workstation: Identity
     ) -> Mismatch | None:
-        """Compare in turn: who gets none, as others log in, has spent no try."""
+        """Wait for a turn, then compare. A caller that gets no turn has spent no try."""
         with self.hashing.turn():
             return self._compare(card, key_ref, passcode, workstation)
 
     def _compare(
         self, card: Card, key_ref: int, passcode: bytes, workstation: Identity
     ) -> Mismatch | None:
-        """Spend a try, then compare; None if the passcode is right, its tries being restored."""
+        """Spend a try, then compare. If the passcode is right, restore its tries; return None."""
         with self.database.write() as connection:
             spent = passcodes.spend_try(connection, card.id, key_ref)
         if spent is None:
@@ -231,6 +234,6 @@ class Passcodes:
             return self.hasher.hash(self._pepper(card_id, key_ref, passcode))
 
     def _pepper(self, card_id: str, key_ref: int, passcode: bytes) -> bytes:
-        # Six digits are soon tried through: without the sealing key a stolen database does not
-        # allow it.
+        # All values of six digits can be tried quickly. The pepper prevents this for a stolen
+        # database without its sealing key.
         return self.seal.derive("passcode", f"{card_id}/{key_ref:02x}/".encode() + passcode)

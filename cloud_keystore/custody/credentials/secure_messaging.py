@@ -1,7 +1,7 @@
-"""Uses of key 04 alone, for secure messaging alone, and nobody is asked.
+"""Uses of key 04, only for secure messaging; they need no approval.
 
-The key opens nothing. It shows that a card is the one of its certificate, and with what the client
-sent agrees on keys for their talk (SP 800-73-5 part 2, 4.1).
+The key gives no access. It proves that a card is the one that its certificate names, and
+establishes session keys with the client's point (SP 800-73-5 part 2, 4.1).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class SecureMessaging:
     custody: Keys
 
     def agree(self, serial: str, cipher_suite: int, point: bytes, workstation: Identity) -> bytes:
-        """The secret Z of a card's key and the client's ephemeral `point`, uncompressed (step C5).
-        Its entry is in the journal before the key is used.
+        """Return the secret Z of a card's key and the client's ephemeral `point`, uncompressed
+        (step C5). The journal has its entry before the key is used.
 
-        Raises CardNotFound; CardNotInUse; KeyNotFound where the card does not have this cipher
-        suite; MalformedKeyInput where the point is none of the suite's curve.
+        Raises CardNotFound, CardNotInUse, KeyNotFound if the card does not have this cipher suite,
+        and MalformedKeyInput if the point is not on the suite's curve.
         """
         with self.database.write() as connection:
             card = cards.in_use(connection, serial)

@@ -1,1 +1,1 @@
-"""Sealing at rest: envelopes, the keys that seal them, and their rotation."""
+"""Sealing at rest: envelopes, sealing keys, and their rotation."""

@@ -1,10 +1,11 @@
-"""Envelopes: each sealed value under a data key of its own, that key under a key-encryption key.
+"""Envelopes. Each value is encrypted under its own data key, which a key-encryption key wraps.
 
     magic CC 53 | version 01 | id of the key-encryption key (8)
     | nonce (12) | data key, wrapped (32 + 16) | nonce (12) | value, encrypted (n + 16)
 
-AES-256-GCM both times. The first is authenticated with header and context, the second with magic,
-version and context: so another key-encryption key exchanges the first and leaves the second alone.
+Both are encrypted with AES-256-GCM. The data key is authenticated with header and context, the
+value with magic, version and context: so a new key-encryption key replaces only the wrapped data
+key.
 """
 
 from __future__ import annotations
@@ -22,45 +23,45 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 ID_BYTES = 8
-FORMAT = b"\xcc\x53\x01"  # a sealed value of before has a random nonce here
+FORMAT = b"\xcc\x53\x01"  # values that were sealed before envelopes have a random nonce here
 WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES
 HEADER_BYTES = len(FORMAT) + ID_BYTES
 
 
 class WillNotOpen(Exception):
-    """Another key, another context, or an altered byte."""
+    """The key or the context is another one, or a byte was altered."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEncryptionKey:
-    """Wraps data keys. Its identifier tells nothing of it."""
+    """Wraps data keys. Its identifier reveals nothing about it."""
 
     id: bytes
     _aead: AESGCM = field(repr=False)
 
     @classmethod
     def of(cls, key: bytes) -> KeyEncryptionKey:
-        """From 32 secret bytes; what wraps is derived from them, so that they serve nothing else
-        as they are.
+        """Derive the key and its identifier from 32 secret bytes, which are not themselves used to
+        encrypt.
         """
         derived = HKDF(SHA256(), ID_BYTES + KEY_BYTES, None, b"cloudcard key-encryption key 1")
         both = derived.derive(key)
         return cls(both[:ID_BYTES], AESGCM(both[ID_BYTES:]))
 
     def wrap(self, data_key: bytes, context: bytes, random: Random) -> bytes:
-        """Header and wrapped data key."""
+        """Return header and wrapped data key."""
         header, nonce = FORMAT + self.id, random(NONCE_BYTES)
         return header + nonce + self._aead.encrypt(nonce, data_key, header + context)
 
     def unwrap(self, sealed: bytes, context: bytes) -> bytes:
-        """The data key of an envelope; raises WillNotOpen."""
+        """Return the data key of an envelope; raises WillNotOpen."""
         header = sealed[:HEADER_BYTES]
         wrapped = sealed[HEADER_BYTES : HEADER_BYTES + WRAPPED_BYTES]
         return _decrypt(self._aead, wrapped, header + context)
 
 
 def key_id(sealed: bytes) -> bytes | None:
-    """Identifier of the key-encryption key; None for what is no envelope."""
+    """Return the identifier of an envelope's key-encryption key; None if it is not an envelope."""
     if not sealed.startswith(FORMAT) or len(sealed) < HEADER_BYTES + WRAPPED_BYTES:
         return None
     return sealed[len(FORMAT) : HEADER_BYTES]
@@ -74,7 +75,7 @@ def close(value: bytes, context: str, key: KeyEncryptionKey, random: Random) -> 
 
 
 def open_(sealed: bytes, context: str, key: KeyEncryptionKey) -> bytes:
-    """The value; raises WillNotOpen."""
+    """Return the value of an envelope; raises WillNotOpen."""
     name = context.encode()
     data_key = key.unwrap(sealed, name)
     return _decrypt(AESGCM(data_key), sealed[HEADER_BYTES + WRAPPED_BYTES :], FORMAT + name)
@@ -83,7 +84,7 @@ def open_(sealed: bytes, context: str, key: KeyEncryptionKey) -> bytes:
 def rewrap(
     sealed: bytes, context: str, old: KeyEncryptionKey, new: KeyEncryptionKey, random: Random
 ) -> bytes:
-    """The same value, its data key under another key-encryption key; raises WillNotOpen."""
+    """Wrap the data key of an envelope under another key-encryption key; raises WillNotOpen."""
     name = context.encode()
     data_key = old.unwrap(sealed, name)
     return new.wrap(data_key, name, random) + sealed[HEADER_BYTES + WRAPPED_BYTES :]
@@ -92,5 +93,6 @@ def rewrap(
 def _decrypt(aead: AESGCM, sealed: bytes, associated: bytes) -> bytes:
     try:
         return aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
-    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+    # ValueError: too short to hold a nonce
+    except (InvalidTag, ValueError):
         raise WillNotOpen from None

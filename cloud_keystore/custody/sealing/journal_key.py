@@ -1,4 +1,4 @@
-"""The key that signs the journal's checkpoints: made at the first start, kept sealed."""
+"""The key that signs the journal's checkpoints. It is made at the first start and kept sealed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ NAME = "journal key"
 
 
 def load_or_make(database: Database, seal: Seal) -> Log:
-    """Read the key, or make it where there is none; raises SealBroken under a wrong sealing
-    key.
-    """
+    """Read the key, or make it if there is none; raises SealBroken if the sealing key is wrong."""
     with database.write() as connection:
         sealed = sealing_keys.find_secret(connection, NAME)
         if sealed is None:
@@ -33,5 +31,5 @@ def load_or_make(database: Database, seal: Seal) -> Log:
 
 
 def origin(public_key: bytes) -> str:
-    """The journal's name in checkpoints, the same for as long as its key."""
+    """Return the journal's name in checkpoints; it is derived from the public key."""
     return f"cloudcard/journal/{sha256(public_key).hexdigest()[:16]}"

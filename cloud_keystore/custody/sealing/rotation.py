@@ -1,5 +1,5 @@
-"""Rotation of the key-encryption key while services run: small batches, each a transaction, and
-whoever is stopped half-way starts again.
+"""Rotation of the key-encryption key while services run. Each small batch is one transaction, and
+a rotation that was interrupted can be started again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing_keys import SealedColumn, SealingKey
 
-BATCH = 100  # a writer of the service waits for no more than this
+BATCH = 100  # values in one transaction, for which other writers have to wait
 
-SEALED = (  # every sealed value there is
+SEALED = (  # all columns with sealed values
     SealedColumn(t.secret.c.name, t.secret.c.sealed, lambda row: secret_context(row.key)),
     SealedColumn(
         t.authority.c.name, t.authority.c.sealed_private, lambda row: f"authority {row.key}"
@@ -52,16 +52,16 @@ SEALED = (  # every sealed value there is
 
 @dataclass(frozen=True, slots=True)
 class KeyInUse:
-    """A key-encryption key, and how many values need it."""
+    """A key-encryption key, and the number of values that need it."""
 
     key: SealingKey
     values: int
 
 
 def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
-    """Bring every value under the current key, yielding the number of values done by each batch.
+    """Seal every value under the current key, yielding the number of values in each batch.
 
-    May be stopped at any point and begun again. Raises SealBroken.
+    Can be stopped at any point and started again. Raises SealBroken if a value does not open.
     """
     for where in SEALED:
         for rows in _pages(database, where, batch):
@@ -77,8 +77,8 @@ def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
 
 
 def check(database: Database, seal: Seal) -> Iterator[int]:
-    """Open every value, yielding the number of each batch. Raises SealBroken for one that does not
-    open.
+    """Open every value, yielding the number of values in each batch. Raises SealBroken if one does
+    not open.
     """
     for where in SEALED:
         for rows in _pages(database, where):
@@ -88,13 +88,13 @@ def check(database: Database, seal: Seal) -> Iterator[int]:
 
 
 def forget_retired(database: Database, seal: Seal) -> bool:
-    """Use what was retired no more in a service that runs; whether there was such a key."""
+    """Make a running service stop using retired keys; returns whether it had one."""
     with database.read() as connection:
         return seal.forget(sealing_keys.retired(connection))
 
 
 def list_keys(database: Database) -> list[KeyInUse]:
-    """The keys that a database knows, oldest first."""
+    """List the key-encryption keys of a database, oldest first."""
     values = _count(database)
     with database.read() as connection:
         rows = sealing_keys.list_all(connection)
@@ -103,8 +103,8 @@ def list_keys(database: Database) -> list[KeyInUse]:
 
 
 def retire(database: Database, text: str, now: datetime, actor: Actor) -> None:
-    """Retire a key, which is refused from now on; raises InvalidInput, and SealingKeyError while
-    a value needs it.
+    """Retire a key; from then on it is refused. Raises InvalidInput if there is no such key, and
+    SealingKeyError if a value still needs it.
     """
     known = {key_text(each.key.id): each for each in list_keys(database)}
     if text not in known:
@@ -125,7 +125,7 @@ def retire(database: Database, text: str, now: datetime, actor: Actor) -> None:
 
 
 def _count(database: Database) -> Mapping[bytes | None, int]:
-    """How many values there are by key-encryption key; None: sealed before envelopes."""
+    """Count values by the id of their key-encryption key; None: sealed before envelopes."""
     found: dict[bytes | None, int] = {}
     for where in SEALED:
         for rows in _pages(database, where):
@@ -138,7 +138,7 @@ def _count(database: Database) -> Mapping[bytes | None, int]:
 def _pages(
     database: Database, where: SealedColumn, size: int = BATCH
 ) -> Iterator[Sequence[Row[tuple[str, bytes, int]]]]:
-    """The rows that have a value, some at a time: none is held while others are changed."""
+    """Yield the rows that have a value, in pages; no transaction is open between the pages."""
     after = ""
     while True:
         with database.read() as connection:
@@ -150,7 +150,7 @@ def _pages(
 
 
 def _forget_bare(database: Database) -> None:
-    """Open nothing that was sealed before envelopes any more, once there is no such value."""
+    """Stop accepting values that were sealed before envelopes, once none is left."""
     if None in _count(database):
         return
     with database.write() as connection:

@@ -1,4 +1,4 @@
-"""Sealing at rest: envelopes under keys that are kept apart from the database."""
+"""Seals and opens values, under keys that are kept apart from the database."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError, Re
 
 
 class SealBroken(RecordDamaged):
-    """A sealed value does not open: another sealing key, or the database was altered."""
+    """A sealed value does not open: the sealing key is another one, or the database was altered."""
 
 
 class SealingKeyError(KeystoreError):
-    """A sealing key cannot be used; says why and what to do."""
+    """A sealing key cannot be used; the text says why, and what to do."""
 
 
 class Seal:
-    """Seals and opens values. The context (what a value belongs to) is authenticated with it.
+    """Seals and opens values. The context, which says what a value belongs to, is authenticated.
 
-    Values are sealed under the first of the key-encryption keys and open under any. Secrets are
-    derived from `root`, which stays the same when these keys change.
+    Values are sealed under the first key-encryption key and can be opened with any of them. Secrets
+    are derived from `root`, which stays the same when these keys change.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Seal:
         keys: Sequence[KeyEncryptionKey] = (),
         bare: bytes | None = None,
     ) -> None:
-        """Without `keys`, the root is the one there is. `bare` opens values of before envelopes."""
+        """Without `keys`, the root secret is the only key. `bare` opens values that were sealed
+        before there were envelopes.
+        """
         self._root = root
         self._random = random
         self._keys = {key.id: key for key in keys or (KeyEncryptionKey.of(root),)}
@@ -53,31 +55,32 @@ class Seal:
 
     @property
     def key_ids(self) -> tuple[bytes, ...]:
-        """Of the key-encryption keys, the current one first."""
+        """The identifiers of the key-encryption keys, the current one first."""
         return tuple(self._keys)
 
     def close(self, value: bytes, context: str) -> bytes:
-        """Return the envelope of `value` under the current key; raises KeyBackendUnavailable where
-        all keys are retired.
+        """Return the envelope of `value` under the current key; raises KeyBackendUnavailable if all
+        keys are retired.
         """
         return envelope.close(value, context, self._current(), self._random)
 
     def open(self, sealed: bytes, context: str) -> bytes:
-        """Return the value; raise SealBroken if key, context or a byte is not the right one."""
+        """Return the value; raises SealBroken if key or context is wrong, or a byte was altered."""
         try:
             if (key := self._key(sealed)) is not None:
                 return envelope.open_(sealed, context, key)
             if self._bare is not None:
                 nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
                 return self._bare.decrypt(nonce, rest, context.encode())
-        except (WillNotOpen, InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+        # ValueError: too short to hold a nonce
+        except (WillNotOpen, InvalidTag, ValueError):
             pass
         raise _broken(context)
 
     def renew(self, sealed: bytes, context: str) -> bytes:
-        """The same value under the current key: the very same bytes if that is so already.
+        """Return the value sealed under the current key; unchanged if it already is.
 
-        Raises SealBroken; KeyBackendUnavailable where all keys are retired.
+        Raises SealBroken, and KeyBackendUnavailable if all keys are retired.
         """
         key, current = self._key(sealed), self._current()
         if key is current:
@@ -90,16 +93,16 @@ class Seal:
             raise _broken(context) from None
 
     def derive(self, label: str, data: bytes) -> bytes:
-        """A 32-byte secret that depends on the root secret, `label` and `data`, and reveals none of
-        them.
+        """Derive 32 secret bytes from the root secret, `label` and `data`; they reveal none of the
+        three.
         """
         mac = HMAC(self._root, SHA256())
         mac.update(label.encode() + b"\0" + data)
         return mac.finalize()
 
     def forget(self, retired: Collection[bytes]) -> bool:
-        """Use these keys no more, by identifier; the next one is current then. Whether there was
-        one of them.
+        """Stop using the keys with these identifiers; the next one left becomes the current key.
+        Returns whether there was one of them.
         """
         kept = {key_id: key for key_id, key in self._keys.items() if key_id not in retired}
         if len(kept) == len(self._keys):
@@ -128,16 +131,14 @@ def _broken(context: str) -> SealBroken:
 
 
 def load_or_make_key(path: Path, random: Random) -> bytes:
-    """Read the sealing key, or make it where there is none; its file is readable by its owner
-    alone.
-    """
+    """Read the sealing key, or make it if there is none. Only its owner can read the file."""
     if not path.exists():
         return make_key_file(path, random)
     return load_key(path)
 
 
 def load_key(path: Path) -> bytes:
-    """Read a sealing key from its file; raises SealingKeyError."""
+    """Read a sealing key from its file; raises SealingKeyError if it cannot be used."""
     key = read_secret(path)
     if len(key) != KEY_BYTES:
         raise SealingKeyError(f"{path} is not a sealing key: restore it from the backup")
@@ -145,7 +146,7 @@ def load_key(path: Path) -> bytes:
 
 
 def read_secret(path: Path) -> bytes:
-    """Read a file that nobody but its owner may read; raises SealingKeyError."""
+    """Read a secret from its file; raises SealingKeyError if anybody but its owner may read it."""
     try:
         with path.open("rb") as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
@@ -156,7 +157,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def make_key_file(path: Path, random: Random) -> bytes:
-    """Make a sealing key and its file, durably; raises OSError."""
+    """Make a sealing key and write it to a file, durably; raises OSError."""
     key = random(KEY_BYTES)
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Key-encryption keys: where they come from, and which ones a database knows."""
+"""Sealing keys: where they are kept, and how a database recognises its own."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from cloud_keystore.storage.sealing_keys import SealingKey
 FILE, PASSPHRASE, TOKEN = "file", "passphrase", "pkcs11"
 KINDS = (FILE, PASSPHRASE, TOKEN)
 ROOT = "root"  # the secret from which codes and peppers are derived
-BARE = "before_envelopes"  # parameter of a key that sealed values directly before there were any
+BARE = "before_envelopes"  # parameter of a key that once sealed values without envelopes
 CHECK_VALUE = b"cloudcard sealing key check"
 SHORTEST_PASSPHRASE = 12
 SALT_BYTES = 16
-# argon2id (RFC 9106, 4, second recommended option); it runs once, at the start
+# argon2id (RFC 9106, 4, second recommended option); it runs only at the start
 ARGON2 = {"time_cost": 3, "memory_cost": 65536, "parallelism": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a key-encryption key is: "file:PATH", "passphrase:PATH" of a file with one line, or
-    "pkcs11:NAME" of a key in the token that wraps it.
+    """Where a sealing key is: "file:PATH"; "passphrase:PATH", a file with one line; or
+    "pkcs11:NAME", a key in the PKCS#11 token that wraps it.
     """
 
     kind: str
@@ -52,62 +52,63 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """The path of its file."""
         return Path(self.where)
 
     @classmethod
     def parse(cls, text: str, token: Token | None = None) -> Source:
-        """Read "KIND:WHERE"; raises InvalidInput."""
+        """Read "KIND:WHERE"; raises InvalidInput for any other text."""
         kind, colon, where = text.partition(":")
         if not colon or kind not in KINDS or not where:
             raise InvalidInput(
-                f"{text!r} is no sealing key: write file:PATH or passphrase:PATH, the path being "
-                "that of a file which holds it, or pkcs11:NAME of a key in the token"
+                f"{text!r} is no sealing key: write file:PATH or passphrase:PATH with the path of "
+                "the file that holds it, or pkcs11:NAME with the name of a key in the token"
             )
         if kind == TOKEN and token is None:
-            raise InvalidInput(f"{text} is in a token: name that with the options of the token")
+            raise InvalidInput(f"{text} is in a token: name the token with its options")
         return cls(kind, where, token)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A key-encryption key, ready for use, and what its row says of how it was made."""
+    """A key-encryption key that is ready for use, with the parameters by which it was made."""
 
     source: Source
     key: KeyEncryptionKey
     parameters: Mapping[str, str | int | bool]
-    secret: bytes = field(repr=False)  # the 32 bytes that it was made of
+    secret: bytes = field(repr=False)  # the 32 bytes from which it was derived
 
     def row(self, now: datetime, random: Random, **more: bool) -> SealingKey:
-        """What the database is told."""
+        """Make the row that the database keeps about the key."""
         check = envelope.close(CHECK_VALUE, _check_context(self.key.id), self.key, random)
         parameters = json.dumps({**self.parameters, **more}, sort_keys=True)
         return SealingKey(self.key.id, self.source.kind, check, parameters, now)
 
 
 def is_sealed(database: Database) -> bool:
-    """Whether anything in a database was sealed under some key."""
+    """Whether a database has sealed values."""
     with database.read() as connection:
         return bool(sealing_keys.list_all(connection) or sealing_keys.any_authority(connection))
 
 
 def open_seal(database: Database, sources: Sequence[Source], now: datetime, random: Random) -> Seal:
-    """The seal of a database, whose first source is the current key; a new database gets its root
-    secret, and one of before envelopes goes on with its sealing key as root.
+    """Open the seal of a database; the first source is the current key. A new database gets a root
+    secret; in a database from before envelopes, the sealing key becomes the root secret.
 
-    Raises SealingKeyError for a key that is missing, wrong, retired or unknown.
+    Raises SealingKeyError if a key is missing, wrong, retired or unknown.
     """
     try:
         return _open_seal(database, sources, now, random)
-    except IntegrityError:  # another replica has just made the same: use what it made
+    # Another replica has just made the same rows: use those.
+    except IntegrityError:
         return _open_seal(database, sources, now, random)
 
 
 def add_key(
     database: Database, source: Source, now: datetime, random: Random, actor: Actor
 ) -> bytes:
-    """Make a key known to a database, for values to be sealed under it later; return its
-    identifier. One that is known already stays as it is.
+    """Add a key to a database, so that values can be sealed under it later; return its identifier.
+    A key that is already known stays as it is.
     """
     with database.read() as connection:
         rows = sealing_keys.list_all(connection)
@@ -122,7 +123,7 @@ def add_key(
 
 
 def key_text(key_id: bytes) -> str:
-    """An identifier as people see it."""
+    """Return an identifier as people see it, in hexadecimal."""
     return key_id.hex()
 
 
@@ -143,7 +144,7 @@ def _open_seal(
 def _begin(
     connection: Connection, source: Source, now: datetime, random: Random
 ) -> list[SealingKey]:
-    """The first key of a database, and its root secret."""
+    """Add the first key of a database, and its root secret."""
     opened = _new(source, random)
     old = sealing_keys.any_authority(connection)
     if old is None:
@@ -180,7 +181,7 @@ def _root(database: Database, keys: Sequence[KeyEncryptionKey]) -> bytes:
 
 
 def secret_context(name: str) -> str:
-    """Context under which a secret of the service is sealed."""
+    """Return the context under which a secret of the service is sealed."""
     return f"secret {name}"
 
 
@@ -219,7 +220,7 @@ def _refuse_retired(row: SealingKey, source: Source) -> None:
 
 
 def _find(source: Source, rows: Sequence[SealingKey]) -> Opened | None:
-    """The key of a source, if it is one of those known."""
+    """Return the key of a source, or None if no row is about it."""
     return _FINDERS[source.kind](source, [row for row in rows if row.kind == source.kind])
 
 
@@ -264,11 +265,11 @@ def _find_in_token(source: Source, rows: Sequence[SealingKey]) -> Opened | None:
 
 
 def _ask_token(source: Source, request: str, data: bytes) -> bytes:
-    """Have the token wrap or unwrap, once: what is unwrapped stays in memory, so the token is
-    needed at the start alone.
+    """Have the token wrap or unwrap a secret. An unwrapped secret stays in memory, so the token is
+    needed only at the start.
     """
     if source.token is None:
-        raise InvalidInput(f"{source} is in a token: name that with the options of the token")
+        raise InvalidInput(f"{source} is in a token: name the token with its options")
     pool = Pool.start(token_address(source.token, ""), 1)
     try:
         answer = pool.call(request, source.where, data)
@@ -285,7 +286,7 @@ _FINDERS: Mapping[str, Callable[[Source, Sequence[SealingKey]], Opened | None]] 
 
 
 def _new(source: Source, random: Random) -> Opened:
-    """The key of a source as one that no database knows yet."""
+    """Return the key of a source that no database knows yet."""
     if source.kind == FILE:
         secret = load_key(source.path)
         return Opened(source, KeyEncryptionKey.of(secret), {}, secret)

@@ -1,1 +1,1 @@
-"""Uses of private keys: an approval spent once, a use in an approved session; their ends."""
+"""Uses of private keys, under an approval that is spent once or in an approved session."""

@@ -1,4 +1,4 @@
-"""Uses of private keys for an operation: one verified approval, spent once."""
+"""Uses of private keys for an operation, under a verified approval that is spent once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from cloudcard.approval.v1 import approval_pb2
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """What came of an approval: a result for each input, or a session."""
+    """The outcome of an approval: a result for each input, or a session."""
 
     results: tuple[bytes, ...] = ()
     session: Session | None = None
@@ -49,7 +49,7 @@ class Performed:
 
 @dataclass(frozen=True, slots=True)
 class _Approved:
-    """An approval that was checked against the operation at the moment of use."""
+    """An approval that has been checked against its operation at the moment of use."""
 
     key: HeldKey
     card: Card
@@ -59,7 +59,7 @@ class _Approved:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """Uses a private key for an approved operation, or opens a session of it, once."""
+    """Uses a private key for an approved operation, or opens its session, once."""
 
     database: Database
     seal: Seal
@@ -69,11 +69,11 @@ class Activation:
     def perform(
         self, operation_id: str, inputs: Sequence[bytes], workstation: Identity
     ) -> Performed:
-        """Spend the approval and use the key for each input, or open the session that was asked
-        for; repeated, return what was made before.
+        """Spend the approval and use the key for each input, or open the requested session. A
+        repeated call returns the earlier outcome.
 
         The approval is spent in a commit of its own, with its journal entry, before the key is
-        used. So a crash in between costs the approval (the operation fails), and no order of calls
+        used. A crash in between costs the approval (the operation fails), but no order of calls
         uses the key twice.
 
         Raises OperationNotFound, OperationClosed, OperationBusy, ApprovalRejected, CardNotInUse,
@@ -172,7 +172,7 @@ class Activation:
         return made
 
     def _open(self, operation: Operation, approved: _Approved) -> Session:
-        """Spend the approval for a session: all in one transaction, so there is none without the
+        """Spend the approval and open its session, in one transaction: neither happens without the
         other.
         """
         said = approved.payload.session
@@ -212,11 +212,13 @@ def _check_inputs(approved: approval_pb2.Payload, inputs: Sequence[bytes]) -> No
 
 
 def _check_session(connection: Connection, approved: _Approved, terms: SessionTerms) -> None:
-    """What was allowed when it was asked for may be no longer."""
+    """Raise SessionRefused if the policy in force, which can have changed since the request, does
+    not allow the session.
+    """
     card, key = approved.card, approved.key
     policy = policies.in_force(connection, card.organisation_id, card.profile).policy
     if commits(key) or not within(terms, policy.session):
-        raise SessionRefused("the policy allows no such session any more: ask for each use")
+        raise SessionRefused("the policy no longer allows such a session: ask for each use")
 
 
 def _session(operation: Operation, terms: SessionTerms) -> Session:
@@ -241,7 +243,7 @@ def _entry(
     now: datetime,
     details: Mapping[str, Detail] = entries.NO_DETAILS,
 ) -> Entry:
-    """What happened to an operation; the approval goes with it as evidence."""
+    """Make an entry about an operation, with the approval as evidence."""
     evidence = entries.NO_EVIDENCE if approved is None else _evidence(operation, approved.approval)
     return entries.about_operation(
         kind,

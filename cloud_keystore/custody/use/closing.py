@@ -1,4 +1,4 @@
-"""Ends what is open: requests that wait for a holder, and sessions. Each with its journal entry."""
+"""Ends operations that wait for a holder, and open sessions, each with its journal entry."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cloud_keystore.storage import management_keys, operations, passcodes, sessi
 def withdraw(
     connection: Connection, operation_ids: Iterable[str], now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """Cancel operations; those that have ended, or whose key is in use, stay as they are. Returns
-    those that were cancelled.
+    """Cancel operations, and return the identifiers of those that were cancelled. An operation that
+    has ended, or whose key is in use, stays as it is.
     """
     cancelled = []
     for operation_id in operation_ids:
@@ -43,7 +43,7 @@ def end_sessions(
     workstation_id: str | None = None,
     device_id: str | None = None,
 ) -> list[str]:
-    """End the open sessions that all of what is given fits; returns which."""
+    """End the open sessions that match all given arguments; returns their identifiers."""
     ended = sessions.end(
         connection,
         now,
@@ -62,8 +62,8 @@ def end_sessions(
 def close_card(
     connection: Connection, card_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """End all that is open of a card, and forget who has proved anything to it; returns the
-    operations that were withdrawn.
+    """End a card's sessions and waiting operations, and drop its proofs of passcodes and management
+    keys. Returns the operations that were withdrawn.
     """
     passcodes.drop_proofs(connection, card_id)
     management_keys.drop_proofs(connection, card_id)
@@ -75,8 +75,8 @@ def close_card(
 def close_workstation(
     connection: Connection, workstation_id: str, now: datetime, actor: Actor, why: str
 ) -> set[str]:
-    """End all that was asked for at a workstation, and forget what was proved there; returns the
-    topics of those who wait: operations that were withdrawn, and their holders.
+    """End a workstation's sessions and waiting operations, and drop the proofs that were given
+    there. Returns the topics to wake: the operations that were withdrawn, and their holders.
     """
     passcodes.drop_proofs_at(connection, workstation_id)
     management_keys.drop_proofs_at(connection, workstation_id)
@@ -89,8 +89,8 @@ def close_workstation(
 def close_device(
     connection: Connection, device_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """End what rests on a device alone: approvals not yet used, sessions that it approved, and
-    requests that only it can see. Returns the operations that were withdrawn.
+    """End what depends on a device: approvals that are not yet used, sessions that it approved,
+    and requests that only it can see. Returns the operations that were withdrawn.
     """
     end_sessions(connection, now, actor, why, device_id=device_id)
     held = operations.held_by(connection, device_id)

@@ -1,4 +1,4 @@
-"""Which keys commit their holder to content: each of their uses is asked for on its own. Pure."""
+"""Which keys commit their holder to content. Each of their uses needs an approval. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from cloud_keystore.model.cards import Key
 
 
 def commits(key: Key) -> bool:
-    """Whether the key signs content for its holder: the digital signature key, and any whose
-    certificate says content commitment, also called non-repudiation (RFC 5280, 4.2.1.3).
+    """Whether the key signs content for its holder: the digital signature key, and any key whose
+    certificate has content commitment, also called non-repudiation (RFC 5280, 4.2.1.3).
     """
     return key.key_ref == KeyRef.SIGNATURE or (bool(key.certificate) and _says_so(key.certificate))
 
 
 @lru_cache(maxsize=1024)
 def _says_so(certificate: bytes) -> bool:
-    """A certificate that cannot be read is taken to say so: then more is asked, not less."""
+    """Whether the certificate has content commitment, or cannot be read: in doubt, the stricter
+    rule holds.
+    """
     try:
         loaded = x509.load_der_x509_certificate(certificate)
         usage = loaded.extensions.get_extension_for_class(x509.KeyUsage).value

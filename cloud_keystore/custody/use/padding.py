@@ -1,6 +1,6 @@
 """Which inputs a key accepts, by its use. Pure.
 
-The card is sent raw RSA blocks. Without these checks the service would be a raw RSA oracle: a
+Cards receive raw RSA blocks. Without these checks the service would be a raw RSA oracle: a
 signature key could decrypt, and a decryption key could sign.
 """
 
@@ -20,9 +20,9 @@ from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
 from cloud_keystore.model.errors import MalformedKeyInput
 
-LONGEST_MESSAGE = 16 * 1024  # what a card takes in one command
+LONGEST_MESSAGE = 16 * 1024  # the most that a card accepts in one command
 
-# DER of DigestInfo up to the digest, and the digest's length (RFC 8017, 9.2, note 1)
+# DER of DigestInfo up to the digest, and the length of the digest (RFC 8017, 9.2, note 1)
 DIGEST_INFO = {
     "sha1": (bytes.fromhex("3021300906052b0e03021a05000414"), 20),
     "sha224": (bytes.fromhex("302d300d06096086480165030402040500041c"), 28),
@@ -42,15 +42,15 @@ def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
 
 
 def digest_info(block: bytes) -> bytes | None:
-    """The DigestInfo of a block padded by EMSA-PKCS1-v1_5 (RFC 8017, 9.2), or None if it is not
-    one.
+    """Return the DigestInfo of a block padded by EMSA-PKCS1-v1_5 (RFC 8017, 9.2), or None for any
+    other block.
     """
     found = digest_of(block)
     return None if found is None else DIGEST_INFO[found[0]][0] + found[1]
 
 
 def digest_of(block: bytes) -> tuple[str, bytes] | None:
-    """Hash and digest of a block padded by EMSA-PKCS1-v1_5, or None if it is not one."""
+    """Return hash name and digest of a block padded by EMSA-PKCS1-v1_5, or None for any other."""
     for name, (prefix, size) in DIGEST_INFO.items():
         info = block[len(block) - len(prefix) - size :]
         padding = b"\0\1" + b"\xff" * (len(block) - len(info) - 3) + b"\0"
@@ -60,11 +60,11 @@ def digest_of(block: bytes) -> tuple[str, bytes] | None:
 
 
 def is_pss(block: bytes) -> bool:
-    """Whether the block is one of EMSA-PSS with MGF1 and any salt of at most the hash's length (RFC
+    """Whether the block is padded by EMSA-PSS with MGF1, with a salt no longer than the hash (RFC
     8017, 9.1).
 
-    The message's hash is not in the block, but all else can be checked: unmasked, the data block
-    must be zeros, a one, and the salt.
+    The hash of the message is not in the block, but everything else can be checked: the unmasked
+    data block must consist of zeros, a one and the salt.
     """
     if block[-1] != 0xBC or block[0] & 0x80:
         return False

@@ -1,4 +1,4 @@
-"""What keys make, kept sealed for a while as a workstation may lose its answer."""
+"""Results of keys, kept sealed for a while in case a workstation does not receive its answer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def close(seal: Seal, operation_id: str, results: Sequence[bytes]) -> bytes:
 
 
 def open_(seal: Seal, operation_id: str, sealed: bytes) -> list[bytes]:
-    """The results of an operation; raises SealBroken."""
+    """Open the results of an operation; raises SealBroken if they do not open."""
     return decode(seal.open(sealed, context(operation_id)))
 
 
 def encode(results: Sequence[bytes]) -> bytes:
-    """Each result with its length before it."""
+    """Encode results, each after its length in four bytes."""
     return b"".join(len(each).to_bytes(LENGTH_BYTES) + each for each in results)
 
 
 def decode(encoded: bytes) -> list[bytes]:
-    """The results; raises ValueError for bytes that `encode` did not make."""
+    """Decode results; raises ValueError for bytes that `encode` did not make."""
     results, at = [], 0
     while at < len(encoded):
         start = at + LENGTH_BYTES
@@ -37,5 +37,5 @@ def decode(encoded: bytes) -> list[bytes]:
 
 
 def context(operation_id: str) -> str:
-    """That under which they are sealed."""
+    """Return the context under which the results of an operation are sealed."""
     return f"results {operation_id}"

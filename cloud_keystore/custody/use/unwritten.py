@@ -1,4 +1,4 @@
-"""Results that wait to be kept for repeated requests."""
+"""Results that still have to be stored for repeated requests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from cloud_keystore.storage.session_uses import Ended
 
-MOST = 32  # that wait
-LONGEST = timedelta(milliseconds=50)  # that one waits while others come
+MOST = 32  # results that wait
+LONGEST = timedelta(milliseconds=50)  # for which a result waits while others arrive
 
 
 class Unwritten:
-    """They wait for a later transaction, whoever's it is. Used from any thread."""
+    """Holds results until some later transaction stores them. Can be used by any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,8 +26,8 @@ class Unwritten:
 
     @contextmanager
     def due(self, now: datetime) -> Iterator[list[Ended]]:
-        """All of them if they are many, or one has waited long, and else none; to be written by the
-        block.
+        """Yield all results if there are many or one has waited long, otherwise none. The block
+        stores them.
         """
         with self._lock:
             many = len(self._ended) >= MOST
@@ -40,7 +40,7 @@ class Unwritten:
 
     @contextmanager
     def all(self) -> Iterator[list[Ended]]:
-        """All of them, to be written by the block; if it fails they wait on."""
+        """Yield all results. The block stores them; if it fails, they continue to wait."""
         with self._lock:
             ended, self._ended = self._ended, []
         try:

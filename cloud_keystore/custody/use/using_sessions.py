@@ -1,6 +1,7 @@
 """Uses of private keys in a session that the holder has approved.
 
-Uses that are asked for at one time are taken together: one transaction, one commit, then the keys.
+Uses that are requested at the same time are handled together: one transaction records them, then
+the keys are used.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ from cloud_keystore.storage import session_uses, sessions
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.session_uses import Ended, Subject
 
-SLOW_TIME = STALLED_TIME / 2  # after which the use may have been given up
+SLOW_TIME = STALLED_TIME / 2  # after this, a sweep can have given up the use
 NOT_ITS_OWN = "this workstation has no such session"
 
 
 @dataclass(frozen=True, slots=True)
 class UseRequest:
-    """What is asked for. The caller is known by the certificate of its TLS connection."""
+    """A request for uses of a session. The caller's TLS certificate identifies it."""
 
     session_id: str
     request_id: bytes
@@ -66,7 +67,7 @@ class UseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A result for each input, and what is left of the session."""
+    """A result for each input, and how many uses the session has left."""
 
     results: tuple[bytes, ...]
     uses_left: int
@@ -75,7 +76,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A use that is written down; its key is still to be used."""
+    """A use that is recorded, but whose key has not been used yet."""
 
     use: Use
     subject: Subject
@@ -85,7 +86,7 @@ class _Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Repeated:
-    """A request that was made before, by the session's workstation."""
+    """A request that the session's workstation has made before."""
 
     request: UseRequest
     session: Session
@@ -93,7 +94,7 @@ class _Repeated:
 
 Outcome: TypeAlias = "Used | Exception"
 Done: TypeAlias = Callable[[int, Outcome], None]
-Answers: TypeAlias = "dict[int, _Taken | _Repeated | Exception]"  # by places in a group
+Answers: TypeAlias = "dict[int, _Taken | _Repeated | Exception]"  # by place in the group
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ class UsingSessions:
     def use(
         self, session_id: str, request_id: bytes, inputs: Sequence[bytes], workstation: Identity
     ) -> Used:
-        """Take as many uses as there are inputs from the session and use its key for each;
-        repeated, return the results made before.
+        """Take one use from the session for each input, and use its key. A repeated request returns
+        the earlier results.
 
         Raises SessionNotFound, SessionClosed, CardNotInUse, KeyNotFound, MalformedKeyInput,
         RequestIdReused, OperationBusy, OperationClosed, InvalidInput.
@@ -127,12 +128,12 @@ class UsingSessions:
         return outcome
 
     def use_all(self, requests: Sequence[UseRequest], done: Done) -> None:
-        """The same for several requests; each outcome goes to `done`, with the request's place.
+        """Do the same for several requests; `done` gets each outcome with the request's place.
 
-        What is taken is committed, with its journal entries, before any key is used: a crash in
-        between costs the uses. What keys have made is kept for repeated requests a little later, by
-        a following transaction or `write_results`: a crash before that costs what was to be kept,
-        and the journal calls the use failed.
+        The uses are committed, with their journal entries, before any key is used: a crash in
+        between costs the uses. The results are stored for repeated requests a little later, by a
+        following transaction or by `write_results`: a crash before that loses the results, and the
+        journal calls the uses failed.
         """
         try:
             answers = self._take_or_repeat(requests)
@@ -142,14 +143,14 @@ class UsingSessions:
             done(place, self._outcome(answer))
 
     def write_results(self) -> None:
-        """Keep what keys have made for repeated requests."""
+        """Store the results that are still waiting, for repeated requests."""
         with self._unwritten.all() as ended:
             if ended:
                 with self.database.write(shared=True) as connection:
                     session_uses.end(connection, ended)
 
     def end(self, session_id: str, workstation: Identity) -> None:
-        """Close a session of this workstation; one that has ended stays so.
+        """End a session of this workstation; does nothing if it has ended already.
 
         Raises SessionNotFound.
         """
@@ -162,10 +163,11 @@ class UsingSessions:
             end_sessions(connection, now, actor, "workstation", session_id=session_id)
 
     def _take_or_repeat(self, requests: Sequence[UseRequest]) -> Answers:
-        for look in (False, True):  # hardly a request is a repeated one: look only where one is
+        # Repeated requests are rare, so they are looked up only after the database reports one.
+        for look in (False, True):
             with suppress(IntegrityError):
                 return self._take(requests, look=look)
-        # Another replica was quicker with one of them. Which one shows when each goes alone.
+        # Another replica was faster with one of the requests. Taken one by one, they show which.
         answers: Answers = {}
         for place, request in enumerate(requests):
             try:
@@ -175,9 +177,10 @@ class UsingSessions:
         return answers
 
     def _take(self, requests: Sequence[UseRequest], *, look: bool) -> Answers:
-        """Write down all uses that are allowed and take them from their sessions, in one
-        transaction. Raises IntegrityError where a request was made before, which nobody notices
-        without a look, or is made at this moment by another replica.
+        """Record all allowed uses and take them from their sessions, in one transaction.
+
+        Raises IntegrityError if another replica records one of the requests at the same moment, or
+        if one was made before: without `look`, earlier requests are not looked up.
         """
         due = self._unwritten.due(self.clock())
         with due as ended, self.database.write(shared=True) as connection:
@@ -187,7 +190,7 @@ class UsingSessions:
             subjects = session_uses.find(connection, {each.session_id for each in requests})
             answers = self._judge(requests, subjects, frozenset(), now)
             if look or any(isinstance(each, KeystoreError) for each in answers.values()):
-                # What is refused may be a repeated request, such as that of the last use.
+                # A refused request can be a repeated one, such as that for the last use.
                 asked = {(each.session_id, each.request_id) for each in requests}
                 seen = session_uses.seen(connection, asked)
                 answers = self._judge(requests, subjects, seen, now)
@@ -200,7 +203,7 @@ class UsingSessions:
         seen: Set[tuple[str, bytes]],
         now: datetime,
     ) -> Answers:
-        """What is to be taken, and what is not; `seen` are requests that were made before."""
+        """Decide which uses are taken; `seen` are the requests that were made before."""
         answers: Answers = {}
         left = {
             name: 0 if isinstance(subject, RecordDamaged) else subject.session.uses_left
@@ -261,7 +264,7 @@ class UsingSessions:
         return Used(tuple(made), taken.uses_left, session.workstation_id)
 
     def _repeated(self, repeated: _Repeated) -> Used:
-        """The results that this request made before."""
+        """Return the results that this request has had before."""
         self.write_results()
         request, session = repeated.request, repeated.session
         with self.database.read() as connection:
@@ -271,14 +274,14 @@ class UsingSessions:
         if use.end_time is None:
             raise OperationBusy("the key is being used: ask again")
         if use.sealed_result is None:
-            raise OperationClosed("the use has failed, or its result is not kept any more")
+            raise OperationClosed("the use has failed, or its result is no longer kept")
         kept = results.open_(self.seal, use.id, use.sealed_result)
         return Used(tuple(kept), session.uses_left, session.workstation_id)
 
 
 def _called(subject: Subject | RecordDamaged | None, request: UseRequest) -> Subject:
-    """The session of a request. Raises SessionNotFound for anybody but its workstation;
-    RecordDamaged.
+    """Return the session of a request. Raises SessionNotFound unless its own workstation calls, and
+    RecordDamaged if its record cannot be read.
     """
     if isinstance(subject, RecordDamaged):
         raise subject
@@ -292,7 +295,7 @@ def _called(subject: Subject | RecordDamaged | None, request: UseRequest) -> Sub
 
 
 def _check_request(subject: Subject, request: UseRequest, left: int, now: datetime) -> None:
-    """Raise what is wrong with a request that has not been made before."""
+    """Raise the reason if a request that was not made before is refused."""
     check_request_id(request.request_id)
     count = len(request.inputs)
     if not 1 <= count <= MOST_INPUTS:
@@ -301,11 +304,11 @@ def _check_request(subject: Subject, request: UseRequest, left: int, now: dateti
     for each in request.inputs:
         padding.check(subject.session.key_use, subject.key.algorithm, each)
     if count > left:
-        raise SessionClosed(f"the session has not {count} uses left")
+        raise SessionClosed(f"the session does not have {count} uses left")
 
 
 def _check_open(subject: Subject, now: datetime) -> None:
-    """Raise why the session cannot be used at all, if it cannot."""
+    """Raise the reason if the session cannot be used at all."""
     if not subject.approved:
         raise SessionClosed("the session was not approved: ask the holder anew")
     if not subject.session.is_open(now):
@@ -319,14 +322,15 @@ def _check_open(subject: Subject, now: datetime) -> None:
 
 
 def _write(connection: Connection, answers: Answers, now: datetime) -> Answers:
-    """Write down what is to be taken; returns the answers that this changes."""
+    """Record the uses that are taken; returns the answers that change."""
     of_session: defaultdict[str, dict[int, _Taken]] = defaultdict(dict)
     for place, answer in answers.items():
         if isinstance(answer, _Taken):
             of_session[answer.use.session_id][place] = answer
     raced: Answers = {}
     written: list[_Taken] = []
-    for name in sorted(of_session):  # one order for all, so that none waits in a ring
+    # All transactions take sessions in the same order, so that they cannot deadlock.
+    for name in sorted(of_session):
         taken = of_session[name]
         count = sum(len(each.request.inputs) for each in taken.values())
         if sessions.take(connection, name, count, now) is None:
@@ -355,5 +359,5 @@ def _used(taken: _Taken) -> Entry:
 
 
 def _actor(session: Session) -> Actor:
-    """A session is used by its workstation alone."""
+    """The workstation of a session, because no other one can use it."""
     return Actor(ActorKind.WORKSTATION, session.workstation_id)

@@ -69,9 +69,9 @@ def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.read() as connection:
         entries = connection.execute(text("SELECT entry FROM journal")).scalars().all()
-    events = [event for event in map(decode, entries) if event.kind is Kind.KEY_DESTROYED]
-    assert sorted(event.key_id or "" for event in events) == sorted(held)
-    for event in events:
-        key = held[event.key_id or ""]
-        assert event.details == {"backend": "software", "algorithm": key.algorithm.name}
-        assert event.evidence == {"public_key_sha256": sha256(key.public_key).digest()}
+    told = [entry for entry in map(decode, entries) if entry.kind is Kind.KEY_DESTROYED]
+    assert sorted(entry.key_id or "" for entry in told) == sorted(held)
+    for entry in told:
+        key = held[entry.key_id or ""]
+        assert entry.details == {"backend": "software", "algorithm": key.algorithm.name}
+        assert entry.evidence == {"public_key_sha256": sha256(key.public_key).digest()}

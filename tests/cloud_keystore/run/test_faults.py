@@ -276,7 +276,7 @@ Fault: TypeAlias = "Callable[[Path], AbstractContextManager[None]]"
     ("fault", "name", "said"),
     [
         (half_gone, "keystore.db", "malformed: restore it from a backup"),
-        (gone, "keystore.db", "is gone, though .* is a keystore's: restore it"),
+        (gone, "keystore.db", "is missing, although .* belongs to a keystore: restore it"),
         (a_folder_instead, "keystore.db", "unable to open .*: look whether its folder"),
         (a_folder_instead, "keystore.db-wal", "unable to open .*: look whether its folder"),
         (a_folder_instead, "process.lock", "look whether .*process.lock may be written"),

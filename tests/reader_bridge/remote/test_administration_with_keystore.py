@@ -43,8 +43,8 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import encode
 from card_os.piv.image import CardImage, Features
+from card_os.piv.issuing import encode
 from card_os.piv.names import Algorithm, CipherSuite, ObjectTag
 from card_os.uses import KeyUse, PinPolicy
 from cloudcard_tools.authenticator.phone import Phone

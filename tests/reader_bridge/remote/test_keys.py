@@ -25,7 +25,7 @@ from card_os.keys import (
     Verified,
     VerifyPasscode,
 )
-from card_os.piv import encode
+from card_os.piv.issuing import encode
 from card_os.uses import KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb

@@ -17,7 +17,8 @@ from pathlib import Path
 import click
 
 from card_os.keys import KeyRequest, KeyResult, Refusal
-from card_os.piv import CardImage, encode, new_card
+from card_os.piv import CardImage, new_card
+from card_os.piv.issuing import encode
 from card_os.piv.names import ObjectTag
 from cloudcard_tools.bench import echo, peer
 from cloudcard_tools.bench.timing import WARM_UP, machine, median_us, sample, undisturbed

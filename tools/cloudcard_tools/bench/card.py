@@ -18,7 +18,8 @@ import click
 from card_os.administration import CardKey
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey, Verified, VerifyPasscode
-from card_os.piv import CardImage, encode, new_card
+from card_os.piv import CardImage, new_card
+from card_os.piv.issuing import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from cloudcard_tools.bench import emulator, peer
 from cloudcard_tools.bench.timing import WARM_UP, machine, median_us, sample, undisturbed

@@ -25,7 +25,8 @@ from card_os.keys import (
     VerifyPasscode,
     drive,
 )
-from card_os.piv import CardImage, encode, new_card
+from card_os.piv import CardImage, new_card
+from card_os.piv.issuing import encode
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef, ObjectTag
 from card_os.trace.replay import SeededRandom
 from cloudcard_tools.bench.timing import machine, undisturbed

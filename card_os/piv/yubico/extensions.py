@@ -17,10 +17,10 @@ from card_os.keys import Exchange, Refusal
 from card_os.piv import access, administrator
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.context import Context
-from card_os.piv.metadata import NoParameters
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.refusals import refused, unexpected
 from card_os.piv.security_status import SecurityStatus
+from card_os.piv.yubico.metadata import NoParameters
 from card_os.status import SW, CardError
 
 NOWHERE = 0xFF  # as a destination: the key is erased

@@ -1,0 +1,1 @@
+"""Further instructions of Yubico's tools, for cards whose profile has them."""

@@ -148,8 +148,9 @@ def test_the_first_passcode_is_the_holders_and_set_once(
     with pytest.raises(CardNotInUse):
         world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     mallory, _ = world.user("Mallory")
-    with pytest.raises(CardNotFound):
-        world.passcodes.set_first(serial, PASSCODE, world.phone_of(mallory))
+    for nobodys in (serial, "999999"):
+        with pytest.raises(CardNotFound):
+            world.passcodes.set_first(nobodys, PASSCODE, world.phone_of(mallory))
     with pytest.raises(InvalidInput):
         world.passcodes.set_first(serial, b"12", ada[1].identity)
     world.passcodes.set_first(serial, PASSCODE, ada[1].identity)

@@ -134,6 +134,7 @@ def test_a_key_that_was_destroyed_since_the_approval_is_gone(
         row = tables.key.c.id == approved.key_id
         connection.execute(update(tables.key).where(row).values(sealed_private=None))
     refused(world, approved, pc, KeyNotFound, "destroyed")
+    assert world.state(approved) is State.APPROVED  # not spent
 
 
 OTHER_FACTS = {

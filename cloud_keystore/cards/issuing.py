@@ -77,8 +77,8 @@ class Issuing:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
                 return listing_of(connection, made)
-            user = people.user(connection, user_id)
             organisations.check(connection, organisation_id)
+            user = people.user(connection, user_id)
         for _ in range(SERIAL_DRAWS - 1):
             # If another card has the number, the next turn draws another one.
             with suppress(IntegrityError):

@@ -34,7 +34,7 @@ from cloud_keystore.model.operations import (
     Operation,
     State,
 )
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import qr_secret
@@ -199,7 +199,8 @@ class Deciding:
 
 def _check_active(connection: Connection, device: Identity) -> None:
     """Raise IdentityRejected if the device was removed after its call was admitted."""
-    if not people.is_active(connection, device.id):
+    found = people.find_identity(connection, device.id)
+    if found is None or found.state is not IdentityState.ACTIVE:
         raise IdentityRejected("this device was removed: enrol again")
 
 

@@ -62,5 +62,5 @@ def test_a_member_of_another_kind(name: str) -> None:
 def test_a_truth_is_no_number() -> None:
     whole = json.loads(image_file.encode(sample_image()))
     next(iter(whole["keys"].values()))["pin_policy"] = True
-    with pytest.raises(TraceError, match="pin_policy is no int"):
+    with pytest.raises(TraceError, match="pin_policy is not of type int"):
         image_file.decode(json.dumps(whole).encode())

@@ -137,7 +137,7 @@ def test_a_bug_of_the_key_service_is_answered_and_logged() -> None:
         assert reader.ask(VERIFY) == OK
         assert reader.ask(SIGN) == b"\x64\x00"
         assert reader.ask(STATUS) == OK
-    assert [entry["event"] for entry in logs] == ["key service failed"]
+    assert [entry["event"] for entry in logs] == ["key service failed", "command refused"]
 
 
 def test_a_bug_of_the_card_is_answered_and_logged() -> None:
@@ -163,7 +163,7 @@ def test_without_resources_the_answer_is_unavailable(
             patch.setattr(tasks.threading.Thread, "start", fail)
             assert reader.ask(VERIFY) == b"\x64\x00"
         assert reader.ask(VERIFY) == OK
-    assert len(logs) == 1
+    assert [entry["log_level"] for entry in logs] == ["error", "info"]
 
 
 @settings(max_examples=50)

@@ -6,13 +6,15 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
 
 from card_os import Card, KeyRequest, KeyResult, Random, Refusal
 from cloudcard_tools.shared.failures import Failure
-from reader_bridge.tasks import Cancellation
+
+if TYPE_CHECKING:
+    from reader_bridge.tasks import Cancellation
 
 FC = TypeVar("FC", bound=Callable[..., None])
 

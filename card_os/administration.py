@@ -147,7 +147,8 @@ class Changed:
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     keys: Mapping[int, CardKey | None] = field(default_factory=lambda: MappingProxyType({}))
-    management_algorithm: int | None = None  # None: unchanged
+    management_algorithm: int | None = None  # None: the management key is unchanged
+    factory_management_key: bool = False  # whether the changed management key is the well-known one
 
 
 AdministrationRequest: TypeAlias = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE
+from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.limits import Limits
 
@@ -62,7 +63,7 @@ class Settings:
     sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
     token: Token | None = None
     key_backend: str = SOFTWARE  # where new keys are made: SOFTWARE or PKCS11
-    crl_url: str = ""  # where revocations of cards' certificates are published; empty: nowhere
+    published: Published = NOWHERE  # what the certificates of new cards name
     webauthn_rp_id: str = ""  # domain for which passkeys are made; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
 
@@ -72,12 +73,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.key_backend != SOFTWARE and self.token is None:
             raise InvalidInput("new keys are to be made in a token, but no token is named: name it")
-        scheme, separator, rest = self.crl_url.partition("://")
-        if self.crl_url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
-            raise InvalidInput(
-                f"{self.crl_url!r} is not the address of a revocation list: give one that begins "
-                "with http:// (clients do not fetch it by https)"
-            )
+        for url, what in (
+            (self.published.crl_url, "a revocation list"),
+            (self.published.ca_url, "an authority's certificate"),
+        ):
+            scheme, separator, rest = url.partition("://")
+            if url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
+                raise InvalidInput(
+                    f"{url!r} is not the address of {what}: give one that begins with http:// "
+                    "(clients do not fetch it by https)"
+                )
         if len(self.public_addresses) > 1:
             for each in self.public_addresses:
                 _check_number(each)

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from card_os.administration import CardKey
 from card_os.piv import rules
-from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.algorithms import CAN_DO, FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import Algorithm, ObjectTag, Tag
 from card_os.piv.rules import ESTABLISHMENT, SIGNING
 from card_os.piv.security_status import Verification
@@ -62,7 +62,7 @@ INPUT_TAG: Mapping[KeyUse, Tag] = {
     KeyUse.AGREE: Tag.EXPONENTIATION,
 }
 
-# With the extensions, a key management key also signs if its algorithm can.
+# With the extensions, a key does what its algorithm can do, as on a YubiKey.
 FREE_USE: Mapping[tuple[int, int], KeyUse] = {
     **{(algorithm, Tag.CHALLENGE): KeyUse.DECRYPT for algorithm in MODULUS_BYTES},
     **{(algorithm, Tag.CHALLENGE): KeyUse.SIGN for algorithm in FIELD_BYTES},
@@ -77,19 +77,25 @@ SIGNATURE_BLOCK = b"\x00\x01\xff"
 def exists(key_ref: int, algorithm: int, *, extensions: bool) -> bool:
     """Whether a card can have a key of this algorithm under this reference (SP 800-78-5, table 10).
 
-    The `extensions` also allow a signature key where the standard has a key for key establishment.
+    With the `extensions` there is one of any algorithm under each reference, as on a YubiKey.
     """
-    free = extensions and key_ref in ESTABLISHMENT and algorithm == Algorithm.ED25519
-    return free or (key_ref, algorithm) in KEY_USE
+    if extensions:
+        return key_ref in KEY_RULES and algorithm in CAN_DO
+    return (key_ref, algorithm) in KEY_USE
 
 
 def use(key_ref: int, algorithm: int, tag: int, value: bytes, *, extensions: bool) -> KeyUse | None:
-    """What a key is used for if the template has this data object; None if it cannot be used so."""
-    if not extensions or key_ref not in ESTABLISHMENT:
+    """What a key is used for if the template has this data object; None if it cannot be used so.
+
+    An RSA block does not say whether it is a padded digest or a cryptogram: a signature key signs
+    it, and a key management key deciphers it unless it begins as a signature's.
+    """
+    if not extensions:
         only = KEY_USE[key_ref, algorithm]
         return only if INPUT_TAG[only] == tag else None
     found = FREE_USE.get((algorithm, tag))
-    return KeyUse.SIGN if found is KeyUse.DECRYPT and value.startswith(SIGNATURE_BLOCK) else found
+    signs = key_ref in SIGNING or value.startswith(SIGNATURE_BLOCK)
+    return KeyUse.SIGN if found is KeyUse.DECRYPT and signs else found
 
 
 def key_rule(key_ref: int, key: CardKey, *, extensions: bool) -> Rule:

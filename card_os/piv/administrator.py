@@ -24,7 +24,7 @@ from card_os.keys import Exchange, KeyRequest, KeyResult, Refusal
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import Tag
-from card_os.piv.refusals import refused, unexpected
+from card_os.piv.refusals import other_algorithm, refused, unexpected
 from card_os.piv.security_status import Awaited
 from card_os.status import SW, CardError
 
@@ -72,10 +72,10 @@ ANSWERS: Mapping[tuple[Awaited | None, Shape], Tag] = {
 def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
     """One step of an authentication with the management key.
 
-    Raises 6A86 if the card has no such key or its algorithm is another, 6700 without a template,
-    6A80 if the template does not fit the step, 6982 for a wrong answer, and for a refusal the
-    status word in `refusals`. A failed step ends the administrator's authentication (part 2,
-    2.4.2).
+    Raises 6A86 if the card has no such key or its algorithm is another (6A80 for the latter with
+    the extensions, as YubiKeys do), 6700 without a template, 6A80 if the template does not fit the
+    step, 6982 for a wrong answer, and for a refusal the status word in `refusals`. A failed step
+    ends the administrator's authentication (part 2, 2.4.2).
 
     A card without that key gives challenges too, although no answer is accepted: OpenSC uses them
     as random numbers.
@@ -83,8 +83,10 @@ def authenticate(context: Context, algorithm: int, template: bytes) -> Exchange:
     own = context.image.features.management_algorithm
     if own is None and algorithm == ANY and template == ASK_CHALLENGE:
         return _template(Tag.CHALLENGE, context.random(RANDOM_BYTES))
-    if own is None or algorithm not in (own, ANY):
+    if own is None:
         raise CardError(SW.INCORRECT_P1P2)
+    if algorithm not in (own, ANY):
+        raise other_algorithm(context)
     if not template:
         raise CardError(SW.WRONG_LENGTH)
     before = context.security

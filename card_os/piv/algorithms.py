@@ -9,6 +9,7 @@ from card_os.uses import KeyUse
 
 PUBLIC_EXPONENT = 65537  # of all RSA keys (SP 800-78-5, 3.1)
 MODULUS_BYTES: Mapping[int, int] = {
+    Algorithm.RSA_1024: 128,
     Algorithm.RSA_2048: 256,
     Algorithm.RSA_3072: 384,
     Algorithm.RSA_4096: 512,

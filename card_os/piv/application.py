@@ -139,7 +139,7 @@ def new_card(image: CardImage, random: Random) -> Card:
     secure messaging, or with algorithms that not every client knows, has a generic ATR: clients
     must read SELECT's response and must not take it for a card type that they know.
     """
-    plain = image.features.algorithms <= INTEROPERABLE and establishment.suite_of(image) is None
+    plain = image.algorithms <= INTEROPERABLE and establishment.suite_of(image) is None
     return Card(
         [PivApplication(image, random)], atr.for_application(AID[:-2]) if plain else atr.generic()
     )

@@ -19,7 +19,7 @@ from card_os.piv.algorithms import (
 )
 from card_os.piv.context import Context
 from card_os.piv.names import Algorithm, Tag
-from card_os.piv.refusals import refused, unexpected
+from card_os.piv.refusals import other_algorithm, refused, unexpected
 from card_os.status import SW, CardError
 from card_os.uses import KeyUse
 
@@ -41,18 +41,21 @@ class GeneralAuthenticate:
 def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exchange:
     """Ask for one use of a private key and return its result.
 
-    Raises 6A86 if there is no such key or its algorithm is another, 6700 without a template, 6982
-    if the PIN is not verified, 6A80 if the template or the input does not fit the key, and for a
-    refusal the status word in `refusals`: 6985 if the holder refused.
+    Raises 6A86 if there is no such key or its algorithm is another (6A80 for the latter with the
+    extensions, as YubiKeys do), 6700 without a template, 6982 if the PIN is not verified, 6A80 if
+    the template or the input does not fit the key, and for a refusal the status word in `refusals`:
+    6985 if the holder refused.
     """
     key_ref, algorithm = command.key_ref, command.algorithm
     image = context.image
+    extensions = image.features.extensions
     key = image.keys.get(key_ref)
-    if key is None or key.algorithm != algorithm:
+    if key is None:
         raise CardError(SW.INCORRECT_P1P2)
+    if key.algorithm != algorithm:
+        raise other_algorithm(context)
     if not command.template:
         raise CardError(SW.WRONG_LENGTH)
-    extensions = image.features.extensions
     rule = access.key_rule(key_ref, key, extensions=extensions)
     proof = access.check(rule, context.verified, context.number)
     tag, value = _input(command.template)

@@ -50,6 +50,7 @@ class CardImage:
     verifiable_certificate: bytes = field(default=b"", repr=False)
     """The certificate of key 04, as the card sends it: template 7F21 (SP 800-73-5 part 2, table
     18)."""
+    factory_management_key: bool = False  # whether the management key is the well-known one
 
     def __post_init__(self) -> None:
         if len(self.guid) != GUID_BYTES:
@@ -68,6 +69,14 @@ class CardImage:
         # The image copies its mappings, so that a later change of them cannot change the card.
         object.__setattr__(self, "objects", MappingProxyType(dict(self.objects)))
         object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
+
+    @property
+    def algorithms(self) -> frozenset[int]:
+        """The algorithms of private keys that clients may meet: those of the keys that the card
+        holds, and those of the keys that it makes. Key 04 has a cipher suite instead.
+        """
+        held = {key.algorithm for ref, key in self.keys.items() if ref != KeyRef.SECURE_MESSAGING}
+        return self.features.algorithms | held
 
     @property
     def accepts_global_pin(self) -> bool:
@@ -90,9 +99,10 @@ class CardImage:
 
     def after(self, changed: Changed) -> CardImage:
         """The image after a stored change. Raises ValueError as the constructor does."""
-        features = self.features
+        features, factory = self.features, self.factory_management_key
         if changed.management_algorithm is not None:
             features = replace(features, management_algorithm=changed.management_algorithm)
+            factory = changed.factory_management_key
         keys = _merged(self.keys, changed.keys)
         has_secure_messaging = KeyRef.SECURE_MESSAGING in keys
         return replace(
@@ -101,6 +111,7 @@ class CardImage:
             keys=keys,
             features=features,
             verifiable_certificate=self.verifiable_certificate if has_secure_messaging else b"",
+            factory_management_key=factory,
         )
 
     def _may_have(self, key_ref: int, algorithm: int) -> bool:

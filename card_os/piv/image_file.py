@@ -28,7 +28,7 @@ def digest(encoded: bytes) -> bytes:
 
 def encode(image: CardImage) -> bytes:
     """The file of an image; equal images make equal files."""
-    whole: Json = {
+    whole: Mapping[str, Json] = {
         "format": FORMAT,
         "serial": image.serial,
         "guid": image.guid.hex(),
@@ -42,6 +42,8 @@ def encode(image: CardImage) -> bytes:
         },
         "verifiable_certificate": image.verifiable_certificate.hex(),
     }
+    if image.factory_management_key:  # absent otherwise, so that older files keep their names
+        whole = {**whole, "factory_management_key": True}
     return json.dumps(whole, indent=1).encode() + b"\n"
 
 
@@ -81,6 +83,7 @@ def _image(whole: Mapping[str, Json]) -> CardImage:
             extensions=_get(features, "extensions", bool),
         ),
         verifiable_certificate=_octets(whole, "verifiable_certificate"),
+        factory_management_key=whole.get("factory_management_key") is True,
     )
 
 

@@ -60,11 +60,12 @@ ATTESTATION = 0xF9  # of Yubico's cards: the key that attests the others
 
 @unique
 class Algorithm(IntEnum):
-    """Algorithm identifiers of private keys (SP 800-78-5, table 9); the last three are not from
-    NIST but from Yubico and others.
+    """Algorithm identifiers of private keys (SP 800-78-5, table 9). RSA-1024 is from its earlier
+    revisions (SP 800-78-4, table 6-2); the last three are not from NIST but from Yubico and others.
     """
 
     RSA_3072 = 0x05
+    RSA_1024 = 0x06
     RSA_2048 = 0x07
     ECC_P256 = 0x11
     ECC_P384 = 0x14
@@ -188,8 +189,11 @@ class ObjectTag(IntEnum):
 
 
 RETIRED_CERTIFICATES = range(0x5FC10D, 0x5FC121)
-EXTENSION_OBJECTS = range(0x5FFF00, 0x600000)  # in which Yubico's tools keep data of their own
-ATTESTATION_CERTIFICATE = EXTENSION_OBJECTS[1]  # where Yubico's tools look for it
+EXTENSION_OBJECTS = range(0x5F0000, 0x600000)
+"""The tags that YubiKeys store objects under, beside 7E and 7F61, whether or not the standard names
+them (docs.yubico.com/yesdk, "PIV data objects")."""
+TOOL_OBJECTS = range(0x5FFF00, 0x600000)  # in which Yubico's tools keep data of their own
+ATTESTATION_CERTIFICATE = TOOL_OBJECTS[1]  # where Yubico's tools look for it
 
 CERTIFICATE_OF_KEY: Mapping[int, int] = {
     KeyRef.AUTHENTICATION: ObjectTag.AUTHENTICATION_CERTIFICATE,

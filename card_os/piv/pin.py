@@ -26,9 +26,10 @@ from card_os.keys import (
 )
 from card_os.piv.context import Context
 from card_os.piv.names import KeyRef
+from card_os.piv.passcodes import is_pin
 from card_os.piv.refusals import refused, unexpected
 from card_os.piv.security_status import Verification
-from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING, SHORTEST_PIN
+from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING
 from card_os.status import SW, CardError, retries_left
 
 Passcode: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
@@ -202,11 +203,12 @@ def _pin(context: Context, counted: KeyRef, padded: bytes) -> Passcode:
     """A PIN without its padding: 6 to 8 ASCII digits (part 2, 2.4.3).
 
     Yubico's tools block a card with PINs that are only padding. With the extensions a malformed PIN
-    is therefore compared and spends a try, which the standard allows too (part 2, 3.2.1.1).
+    is therefore compared and spends a try, which the standard allows too (part 2, 3.2.1.1). The key
+    service then refuses a malformed new one, after it has compared the old one.
     """
     pin = padded.rstrip(PASSCODE_PADDING)
-    well_formed = len(pin) >= SHORTEST_PIN and pin.isdigit()
-    if len(padded) == PASSCODE_BYTES and (well_formed or context.image.features.extensions):
+    compared = is_pin(pin) or context.image.features.extensions
+    if len(padded) == PASSCODE_BYTES and compared:
         return pin
     raise (yield from _malformed(context, counted))
 

@@ -1,10 +1,11 @@
-"""The status words with which the card answers refusals."""
+"""The status words with which the card answers refusals, and keys of another algorithm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from card_os.keys import Refusal
+from card_os.piv.context import Context
 from card_os.status import SW, CardError
 
 # None is 6982: OpenSC would verify its cached PIN and repeat the command, and the phone would ring
@@ -22,6 +23,14 @@ REFUSAL_SW: Mapping[Refusal, SW] = {
 def refused(refusal: Refusal, unknown_key: SW) -> CardError:
     """The error for a refusal; the command decides about the status word for an unknown key."""
     return CardError(REFUSAL_SW.get(refusal, unknown_key), refusal.name)
+
+
+def other_algorithm(context: Context) -> CardError:
+    """The error for a key whose algorithm is not the command's: 6A86 (part 2, 3.2.4), but 6A80 with
+    the extensions, as from YubiKeys.
+    """
+    sw = SW.WRONG_DATA if context.image.features.extensions else SW.INCORRECT_P1P2
+    return CardError(sw, "the key has another algorithm")
 
 
 def unexpected(result: object) -> TypeError:

@@ -16,9 +16,8 @@ NO_OBJECT_IDENTIFIER = tlv.encode(0x06, b"\x00")
 
 
 def of_card(image: CardImage) -> bytes:
-    """The template of a card, which lists its algorithms."""
-    features = image.features
-    return _encode(features.algorithms, features.management_algorithm, suite_of(image))
+    """The template of a card, which lists its algorithms: clients that read it use no others."""
+    return _encode(image.algorithms, image.features.management_algorithm, suite_of(image))
 
 
 # SELECT begins every transaction, and there are few kinds of cards.

@@ -49,6 +49,8 @@ def _changes(changed: Changed) -> Iterator[str]:
         yield from ("no-key", number(key_ref)) if key is None else _key(key_ref, key)
     if changed.management_algorithm is not None:
         yield from ("management", number(changed.management_algorithm))
+        if changed.factory_management_key:
+            yield "factory"
 
 
 def _key(key_ref: int, key: CardKey) -> tuple[str, ...]:
@@ -60,7 +62,7 @@ def _key(key_ref: int, key: CardKey) -> tuple[str, ...]:
 def _read_changes(words: Words) -> Changed:
     objects: dict[int, bytes | None] = {}
     keys: dict[int, CardKey | None] = {}
-    management = None
+    management, factory = None, False
     while words.left:
         match words.word():
             case "object":
@@ -79,9 +81,13 @@ def _read_changes(words: Words) -> Changed:
                 keys[words.number()] = None
             case "management":
                 management = words.number()
+            case "factory":
+                factory = True
             case other:
-                raise TraceError(f"{shown(other)} is none of object, key, no-key, management")
-    return Changed(objects, keys, management)
+                raise TraceError(
+                    f"{shown(other)} is none of object, key, no-key, management, factory"
+                )
+    return Changed(objects, keys, management, factory)
 
 
 def _contents(word: str) -> bytes | None:

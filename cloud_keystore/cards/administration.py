@@ -155,7 +155,7 @@ class Administration:
         def set_key(connection: Connection, card: Card) -> Changes:
             cipher = allowed.management_cipher(PROFILES[card.profile], algorithm)
             self.management_keys.set_key(connection, card, cipher, key, who.proof)
-            return Changes(management=cipher)
+            return Changes(management=cipher, factory_management_key=key == factory_key(cipher))
 
         return self._change(
             who, Kind.MANAGEMENT_KEY_SET, set_key, extension=True, algorithm=algorithm
@@ -215,7 +215,7 @@ class Administration:
             end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
-                changes = replace(changes, management=cipher)
+                changes = replace(changes, management=cipher, factory_management_key=True)
             now, actor = self.clock(), workstation.actor
             journal.append(connection, entries.about_card(Kind.CARD_RESET, card, now, actor))
         self.wake([card.user_id, *withdrawn])

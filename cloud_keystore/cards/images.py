@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from card_os.piv.algorithms import SUITE_OF
 from card_os.piv.names import Cipher, CipherSuite, KeyRef
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.profiles import PROFILES, CardProfile
@@ -26,6 +27,7 @@ class CardImage:
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
     management: Cipher | None  # algorithm of key 9B
+    factory_management_key: bool  # whether that key is the well-known one
     policy: Policy  # in force
 
     @property
@@ -40,6 +42,7 @@ class Images:
     """Reads cards for readers."""
 
     database: Database
+    management_keys: ManagementKeys
 
     def read(self, serial: str) -> CardImage:
         """A card in use; raises CardNotFound, CardNotInUse."""
@@ -48,6 +51,7 @@ class Images:
             objects = cards.objects(connection, card.id)
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
             management = management_keys.find_key(connection, card.id)
+            factory = self.management_keys.is_factory(connection, card)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
         secure_messaging = keys.pop(KeyRef.SECURE_MESSAGING, None)
         return CardImage(
@@ -57,5 +61,6 @@ class Images:
             keys=tuple(keys.values()),
             secure_messaging=secure_messaging,
             management=None if management is None else management[0],
+            factory_management_key=factory,
             policy=in_force.policy,
         )

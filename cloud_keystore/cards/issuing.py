@@ -21,6 +21,7 @@ from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card, CardState, HeldKey
+from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
@@ -50,7 +51,7 @@ class Issuing:
     custody: Keys
     authorities: Authorities
     passcodes: Passcodes
-    crl_url: str = ""  # where revocations of certificates are published; empty: nowhere
+    published: Published = NOWHERE
 
     def issue(
         self,
@@ -149,7 +150,7 @@ class Issuing:
             certificates.Subject(card, user),
             self.authorities.cards,
             card.create_time,
-            self.crl_url,
+            self.published,
         )
         return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 

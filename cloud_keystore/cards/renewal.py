@@ -31,7 +31,7 @@ from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import Card, HeldKey, Key
-from cloud_keystore.model.certificates import CARD
+from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.pki import certificates, cvc, public_keys
@@ -48,6 +48,7 @@ class Changes:
     )
     keys: Mapping[int, Key | None] = field(default_factory=lambda: MappingProxyType({}))
     management: Cipher | None = None  # of the management key; None: as before
+    factory_management_key: bool = False  # whether a changed management key is the well-known one
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Renewal:
     clock: Clock
     random: Random
     authorities: Authorities
-    crl_url: str = ""
+    published: Published = NOWHERE
 
     def replace_key(self, connection: Connection, card: Card, key: HeldKey) -> Changes:
         """Put `key` on the card in place of the key under its reference, which is destroyed.
@@ -85,8 +86,9 @@ class Renewal:
         if key is None:
             raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
         destroying.remove_key(connection, card.id, destination, self.clock(), KEYSTORE)
-        cards.move_key(connection, key.id, destination)
-        moved = replace(key, key_ref=destination)
+        # Its policies were settled when it was made, and stay.
+        moved = replace(key, key_ref=destination, pin_policy=key.asks_for_pin)
+        cards.move_key(connection, key.id, destination, moved.pin_policy)
         return self._renew(connection, card, {source: None, destination: moved})
 
     def write_object(self, connection: Connection, card: Card, tag: int, value: bytes) -> Changes:
@@ -143,12 +145,12 @@ class Renewal:
             return replace(key, certificate=certificate)
         user = people.holder(connection, card)
         certificate = certificates.issue(
-            CARD,
+            certificates.naming_profile(key.certificate),
             public_keys.load(key.public_key),
             certificates.Subject(card, user),
             self.authorities.cards,
             now,
-            self.crl_url,
+            self.published,
         )
         return replace(key, certificate=certificate)
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from card_os.piv.oids import CLIENT_AUTHENTICATION, PIV_CARD_AUTHENTICATION, SMARTCARD_LOGON
 
-# An arc that is made from a UUID needs no registration (ITU-T X.667).
-SIGNATURE_POLICY = "2.25.33914747204929048091091466569781441808.1"
+# An arc that is made from a UUID needs no registration (ITU-T X.667). The last number says what the
+# key is for.
+POLICIES = "2.25.33914747204929048091091466569781441808"
+SIGNATURE_POLICY = f"{POLICIES}.1"  # advanced electronic signatures
+AUTHENTICATION_POLICY = f"{POLICIES}.2"
+CARD_POLICY = f"{POLICIES}.3"
+SIGNING_POLICY = f"{POLICIES}.4"
+KEY_MANAGEMENT_POLICY = f"{POLICIES}.5"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where clients find what belongs to a certificate; empty: nowhere."""
+
+    crl_url: str = ""  # the list of revoked certificates
+    ca_url: str = ""  # the issuer's certificate
+
+
+NOWHERE = Published()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +35,8 @@ class CertificateProfile:
     key_usage: frozenset[str]
     extended_key_usage: tuple[str, ...] = ()
     critical_extended_key_usage: bool = False
-    policy: str | None = None  # critical
+    policy: str = ""  # the object identifier of its policy
+    critical_policy: bool = False
     signs_until: float = 1.0
     """The fraction of the certificate's lifetime in which the key signs (private key usage
     period); for the rest, signatures are only verified."""
@@ -31,30 +49,44 @@ def _usage(*bits: str) -> frozenset[str]:
     return frozenset(bits)
 
 
-CLIENT = CertificateProfile("client", _usage("digital_signature"), (CLIENT_AUTHENTICATION,))
-LOGON = CertificateProfile(
-    "logon",
+# The key that authenticates its holder names the card too, as the card's own key does (FIPS 201-3,
+# 4.2.2.1).
+CLIENT = CertificateProfile(
+    "client",
     _usage("digital_signature"),
-    (SMARTCARD_LOGON, CLIENT_AUTHENTICATION),
+    (CLIENT_AUTHENTICATION,),
+    policy=AUTHENTICATION_POLICY,
+    names_card=True,
+)
+LOGON = replace(
+    CLIENT,
+    name="logon",
+    extended_key_usage=(SMARTCARD_LOGON, CLIENT_AUTHENTICATION),
     names_account=True,
 )
-SIGNING = CertificateProfile("signing", _usage("digital_signature", "content_commitment"))
+SIGNING = CertificateProfile(
+    "signing", _usage("digital_signature", "content_commitment"), policy=SIGNING_POLICY
+)
 # For advanced electronic signatures, as the NHS defines them: its verifiers require content
 # commitment as the only usage, and the end of signing.
 ADVANCED_SIGNATURE = CertificateProfile(
     "advanced-signature",
     _usage("content_commitment"),
     policy=SIGNATURE_POLICY,
+    critical_policy=True,
     signs_until=0.7,
 )
-ENCIPHERMENT = CertificateProfile("encipherment", _usage("key_encipherment", "data_encipherment"))
-AGREEMENT = CertificateProfile("agreement", _usage("key_agreement"))
+ENCIPHERMENT = CertificateProfile(
+    "encipherment", _usage("key_encipherment"), policy=KEY_MANAGEMENT_POLICY
+)
+AGREEMENT = CertificateProfile("agreement", _usage("key_agreement"), policy=KEY_MANAGEMENT_POLICY)
 # Doors read it without a PIN, so it names the card but no person (FIPS 201-3, 4.2.2.3).
 CARD = CertificateProfile(
     "card",
     _usage("digital_signature"),
     (PIV_CARD_AUTHENTICATION,),
     critical_extended_key_usage=True,
+    policy=CARD_POLICY,
     names_holder=False,
     names_card=True,
 )

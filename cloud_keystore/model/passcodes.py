@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from card_os.piv.names import KeyRef
+from card_os.piv.passcodes import is_pin
 from card_os.piv.sizes import (
     FACTORY_PIN,
     FACTORY_PUK,
     MOST_TRIES,
     PASSCODE_BYTES,
-    SHORTEST_PIN,
     TRIES,
 )
 
@@ -57,9 +57,8 @@ def violated_rule(key_ref: int, passcode: bytes) -> str | None:
     """Return the rule that `passcode` breaks as a new passcode, or None (SP 800-73-5 part 2,
     2.4.3).
     """
-    digits = passcode.isdigit()  # of bytes: ASCII digits only
     if key_ref in (KeyRef.PIN, KeyRef.GLOBAL_PIN):
-        return None if digits and SHORTEST_PIN <= len(passcode) <= PASSCODE_BYTES else PASSCODE_RULE
+        return None if is_pin(passcode) else PASSCODE_RULE
     if key_ref == KeyRef.PUK:
-        return None if digits and len(passcode) == PASSCODE_BYTES else PUK_RULE
+        return None if is_pin(passcode) and len(passcode) == PASSCODE_BYTES else PUK_RULE
     return "key reference 80, 81 or 00"

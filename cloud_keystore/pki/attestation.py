@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from card_os.piv.oids import ATTESTED_POLICIES, ATTESTED_SERIAL_NUMBER
-from card_os.uses import TouchPolicy
+from card_os.piv.yubico.attestation import extensions
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.pki import public_keys
 from cloud_keystore.pki.building import begin, named
@@ -24,28 +22,15 @@ def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
     """Certify that the keystore made `key`; returns DER. Valid as long as its issuer."""
     start = now.replace(microsecond=0)
     subject = f"Attestation of key {key.key_ref:02X} of card {card.serial}"
-    return (
-        begin(
-            named(subject),
-            public_keys.load(key.public_key),
-            issuer,
-            start,
-            issuer.certificate.not_valid_after_utc - start,
-        )
-        .add_extension(
-            x509.UnrecognizedExtension(
-                x509.ObjectIdentifier(ATTESTED_SERIAL_NUMBER),
-                core.Integer(int(card.serial)).dump(),
-            ),
-            critical=False,
-        )
-        .add_extension(
-            x509.UnrecognizedExtension(
-                x509.ObjectIdentifier(ATTESTED_POLICIES),
-                bytes((key.asks_for_pin, key.touch_policy or TouchPolicy.NEVER)),
-            ),
-            critical=False,
-        )
-        .sign(issuer.private, SHA256())
-        .public_bytes(Encoding.DER)
+    builder = begin(
+        named(subject),
+        public_keys.load(key.public_key),
+        issuer,
+        start,
+        issuer.certificate.not_valid_after_utc - start,
     )
+    said = extensions(card.serial, key.key_ref, key.pin_policy, key.touch_policy)
+    for oid, value in said.items():
+        told = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+        builder = builder.add_extension(told, critical=False)
+    return builder.sign(issuer.private, SHA256()).public_bytes(Encoding.DER)

@@ -12,12 +12,12 @@ from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from card_os.piv import oids
 from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.model.cards import Card
-from cloud_keystore.model.certificates import CLIENT, CertificateProfile
+from cloud_keystore.model.certificates import CARD, CLIENT, LOGON, CertificateProfile, Published
 from cloud_keystore.model.people import User
 from cloud_keystore.pki.building import begin, key_usage
 from cloud_keystore.pki.issuers import Authority
@@ -40,7 +40,7 @@ def issue(
     subject: Subject,
     issuer: Authority,
     now: datetime,
-    crl_url: str = "",
+    published: Published,
 ) -> bytes:
     """Certify a card's key until the card expires; returns DER.
 
@@ -54,9 +54,20 @@ def issue(
     builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
         key_usage(profile.key_usage), critical=True
     )
-    for extension, critical in _extensions(profile, subject, start, crl_url):
+    for extension, critical in _extensions(profile, subject, start, published):
         builder = builder.add_extension(extension, critical)
     return builder.sign(issuer.private, SHA256()).public_bytes(Encoding.DER)
+
+
+def naming_profile(certificate: bytes) -> CertificateProfile:
+    """The profile of a certificate that names its card: that of the card's own key, or of the key
+    that authenticates the holder. `certificate` is DER.
+    """
+    usages = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(
+        x509.ExtendedKeyUsage
+    )
+    own = x509.ObjectIdentifier(oids.PIV_CARD_AUTHENTICATION) in usages.value
+    return CARD if own else LOGON
 
 
 def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
@@ -71,14 +82,14 @@ def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
 
 
 def _extensions(
-    profile: CertificateProfile, subject: Subject, start: datetime, crl_url: str
+    profile: CertificateProfile, subject: Subject, start: datetime, published: Published
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     if profile.extended_key_usage:
         usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usage]
         yield x509.ExtendedKeyUsage(usages), profile.critical_extended_key_usage
-    if profile.policy is not None:
+    if profile.policy:
         policy = x509.PolicyInformation(x509.ObjectIdentifier(profile.policy), None)
-        yield x509.CertificatePolicies([policy]), True
+        yield x509.CertificatePolicies([policy]), profile.critical_policy
     if profile.signs_until < 1:
         lifetime = subject.card.expire_time - start
         last = (start + lifetime * profile.signs_until).replace(microsecond=0)
@@ -87,9 +98,14 @@ def _extensions(
         yield x509.SubjectAlternativeName(names), False
     if profile.names_account and subject.user.sid:
         yield _security_identifier(subject.user.sid), False
-    if crl_url:
-        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+    if published.crl_url:
+        place = x509.UniformResourceIdentifier(published.crl_url)
+        point = x509.DistributionPoint([place], None, None, None)
         yield x509.CRLDistributionPoints([point]), False
+    if published.ca_url:
+        place = x509.UniformResourceIdentifier(published.ca_url)
+        issuer = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+        yield x509.AuthorityInformationAccess([issuer]), False
 
 
 def _alternative_names(profile: CertificateProfile, subject: Subject) -> Iterator[x509.GeneralName]:

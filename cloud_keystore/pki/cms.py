@@ -11,7 +11,7 @@ from asn1crypto import algos, cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT
+from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT, PIV_SIGNER_DN
 from cloud_keystore.pki.issuers import Authority, sign
 
 
@@ -32,7 +32,9 @@ class _LdsSecurityObject(core.Sequence):
 
 
 def chuid_signature(covered: bytes, signer: Authority, now: datetime) -> bytes:
-    """A detached signature over the CHUID's other elements, with the signer's certificate."""
+    """A detached signature over the CHUID's other elements, with the signer's certificate and, as a
+    signed attribute, the signer's name.
+    """
     return _signed_data(
         PIV_CHUID_SECURITY_OBJECT, covered, signer, now, detached=True, certificate=True
     )
@@ -41,7 +43,10 @@ def chuid_signature(covered: bytes, signer: Authority, now: datetime) -> bytes:
 def lds_security_object(objects: dict[int, bytes], signer: Authority, now: datetime) -> bytes:
     """A signature over the hashes of data objects, each under its data group number.
 
-    The certificate is left out, because it is in the CHUID.
+    What is hashed are the elements that the standard lists for the object (part 1, appendix A):
+    the contents of the 53 and, of a discovery object, those of the 7E, without `7E 12`. GSA's tool
+    for conformance tests hashes the same (piv-conformance, DiscoveryObject.getSignedContent). The
+    certificate is left out, because it is in the CHUID.
     """
     content = _LdsSecurityObject(
         {
@@ -75,6 +80,7 @@ def _signed_data(
             cms.CMSAttribute(
                 {"type": "signing_time", "values": [cms.Time({"utc_time": core.UTCTime(now)})]}
             ),
+            cms.CMSAttribute({"type": PIV_SIGNER_DN, "values": [own.subject]}),
         ]
     )
     signer_info = cms.SignerInfo(

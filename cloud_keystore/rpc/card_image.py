@@ -28,6 +28,7 @@ def card(image: CardImage) -> pb.Card:
         keys=[_under(image.policy, key) for key in image.keys],
         features=features(image.profile),
         session_offers=[*_offers(image)],
+        factory_management_key=image.factory_management_key,
     )
     message.features.management_algorithm = image.management or 0
     if image.secure_messaging is not None and image.cipher_suite is not None:
@@ -49,6 +50,7 @@ def changes(made: Changes) -> administration_pb2.Changes:
         keys=[_key(key) for key in keys.values() if key is not None],
         removed_keys=[key_ref for key_ref, key in keys.items() if key is None],
         management_algorithm=made.management or 0,
+        factory_management_key=made.factory_management_key,
     )
 
 

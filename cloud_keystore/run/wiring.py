@@ -98,7 +98,7 @@ def add_services(
     workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
         WorkstationServicer(
             door=door(Role.WORKSTATION),
-            images=Images(database),
+            images=Images(database, management_keys),
             passcodes=passcodes,
             asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
             activation=Activation(database=database, seal=seal, clock=clock, custody=parts.custody),
@@ -124,7 +124,7 @@ def add_services(
                     clock=clock,
                     random=os.urandom,
                     authorities=parts.authorities,
-                    crl_url=parts.settings.crl_url,
+                    published=parts.settings.published,
                 ),
                 management_keys=management_keys,
                 passcodes=passcodes,
@@ -163,7 +163,7 @@ def add_services(
                 custody=parts.custody,
                 authorities=parts.authorities,
                 passcodes=passcodes,
-                crl_url=parts.settings.crl_url,
+                published=parts.settings.published,
             ),
             cards=cards,
         ),

@@ -165,9 +165,10 @@ def set_certificate(connection: Connection, key_id: str, certificate: bytes) -> 
     connection.execute(update(t.key).where(t.key.c.id == key_id).values(certificate=certificate))
 
 
-def move_key(connection: Connection, key_id: str, key_ref: int) -> None:
+def move_key(connection: Connection, key_id: str, key_ref: int, pin_policy: PinPolicy) -> None:
     """Put a key under another reference of its card, under which there must be no key."""
-    connection.execute(update(t.key).where(t.key.c.id == key_id).values(key_ref=key_ref))
+    moved = update(t.key).where(t.key.c.id == key_id)
+    connection.execute(moved.values(key_ref=key_ref, pin_policy=pin_policy))
 
 
 def remove_key(connection: Connection, card_id: str, key_ref: int, now: datetime) -> bool:

@@ -20,9 +20,11 @@ from card_os.administration import (
     WriteObject,
 )
 from card_os.keys import Refusal
+from card_os.piv import rules
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, LARGEST_OBJECT, MOST_TRIES, ROOM
+from card_os.piv.yubico.attestation import extensions
 from private_keys.keys import BadKey
 from reader_bridge.local import certificates, private_keys
 from reader_bridge.local.card import (
@@ -80,6 +82,7 @@ def attestation(card: LocalCard, key_ref: int) -> bytes:
         private_keys.load(key.algorithm, key.private),
         private_keys.load(attester.key.algorithm, attester.key.private),
         attester.certificate,
+        extensions(card.serial, key_ref, key.pin_policy, key.touch_policy),
     )
 
 
@@ -133,16 +136,21 @@ def _move(card: LocalCard, change: MoveKey) -> Outcome:
         raise ChangeRefused(Refusal.UNKNOWN_KEY)
     if change.destination in card.keys:
         raise ChangeRefused(Refusal.DENIED)
-    moved = gone.with_key(change.destination, key)
+    # Its policies were settled when it was made, and stay.
+    settled = replace(key, pin_policy=rules.pin_policy(change.source, key.pin_policy))
+    moved = gone.with_key(change.destination, settled)
     _require_possible(moved)
-    return moved, Changed(keys={change.source: None, change.destination: key.shown()})
+    return moved, Changed(keys={change.source: None, change.destination: settled.shown()})
 
 
 def _set_management_key(card: LocalCard, change: SetManagementKey) -> Outcome:
     if MANAGEMENT_KEY_BYTES.get(change.algorithm) != len(change.key):
         raise ChangeRefused(Refusal.MALFORMED)
     changed = replace(card, management_algorithm=change.algorithm, management_key=change.key)
-    return changed, Changed(management_algorithm=change.algorithm)
+    return changed, Changed(
+        management_algorithm=change.algorithm,
+        factory_management_key=changed.has_factory_management_key,
+    )
 
 
 def _set_tries(card: LocalCard, change: SetTries) -> Outcome:
@@ -174,6 +182,7 @@ def _reset(card: LocalCard) -> Outcome:
         objects={**dict.fromkeys(card.objects), **objects},
         keys=dict.fromkeys(card.keys),
         management_algorithm=algorithm,
+        factory_management_key=fresh.has_factory_management_key,
     )
 
 

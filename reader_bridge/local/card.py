@@ -11,7 +11,7 @@ from card_os.keys import TriesLeft
 from card_os.piv import CardImage
 from card_os.piv.issuing import encode
 from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef, ObjectTag
-from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK, TRIES
+from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY, FACTORY_PIN, FACTORY_PUK, TRIES
 from card_os.uses import PinPolicy, TouchPolicy
 from reader_bridge.local import private_keys
 from reader_bridge.local.certificates import LIFETIME
@@ -88,7 +88,13 @@ class LocalCard:
             keys={key_ref: key.shown() for key_ref, key in self.keys.items()},
             features=features,
             verifiable_certificate=self.verifiable_certificate,
+            factory_management_key=self.has_factory_management_key,
         )
+
+    @property
+    def has_factory_management_key(self) -> bool:
+        """Whether the card's management key is the well-known one."""
+        return self.management_key == FACTORY_MANAGEMENT_KEY
 
     def with_passcode(self, key_ref: int, passcode: Passcode) -> LocalCard:
         """A copy with one passcode replaced."""

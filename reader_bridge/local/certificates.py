@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
@@ -22,7 +22,7 @@ from card_os import tlv
 from card_os.piv import oids
 from card_os.piv.algorithms import SUITE_ALGORITHM
 from card_os.piv.issuing import encode_keys
-from card_os.piv.names import CipherSuite, KeyRef
+from card_os.piv.names import KeyRef
 from card_os.piv.rules import ESTABLISHMENT
 from private_keys.keys import CURVES, PrivateKey, point
 from reader_bridge.local.private_keys import load
@@ -47,7 +47,8 @@ PURPOSES: Mapping[int, tuple[x509.ObjectIdentifier, ...]] = {
     KeyRef.CARD_AUTHENTICATION: (x509.ObjectIdentifier(oids.PIV_CARD_AUTHENTICATION),),
 }
 
-HASHES: Mapping[int, SHA256 | SHA384] = {CipherSuite.CS2: SHA256(), CipherSuite.CS7: SHA384()}
+# The hash of ECDSA goes with the curve (SP 800-78-5, table 2).
+HASH_OF_CURVE: Mapping[str, SHA256 | SHA384] = {"secp256r1": SHA256(), "secp384r1": SHA384()}
 
 
 def of_key(key_ref: int, key: PrivateKey, signer: tuple[int, PrivateKey], now: datetime) -> bytes:
@@ -73,23 +74,35 @@ def of_attestation_key(key: PrivateKey, now: datetime) -> bytes:
     return _sign(_valid(_builder(name, name, key, usages, ca=True), now), key)
 
 
-def attest(key_ref: int, key: PrivateKey, attester: PrivateKey, authority: bytes) -> bytes:
-    """An attestation that a key was made on the card, for as long as the attester is valid."""
+def attest(
+    key_ref: int,
+    key: PrivateKey,
+    attester: PrivateKey,
+    authority: bytes,
+    extensions: Mapping[str, bytes],
+) -> bytes:
+    """An attestation that a key was made on the card, for as long as the attester is valid.
+
+    `extensions` say more of the key, by their object identifiers.
+    """
     issuer = x509.load_der_x509_certificate(authority)
     builder = (
         _builder(_name(f"attestation of {key_ref:02X}"), issuer.subject, key, ANYTHING)
         .not_valid_before(issuer.not_valid_before_utc)
         .not_valid_after(issuer.not_valid_after_utc)
     )
+    for oid, value in extensions.items():
+        told = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+        builder = builder.add_extension(told, critical=False)
     return _sign(builder, attester)
 
 
-def of_content_signer(suite: int, key: PrivateKey, now: datetime) -> bytes:
+def of_content_signer(key: PrivateKey, now: datetime) -> bytes:
     """The certificate of the key that signs the card verifiable certificate."""
     name = _name("content signer")
     builder = _builder(name, name, key, frozenset({"digital_signature"}))
     purpose = x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)])
-    return _sign(_valid(builder.add_extension(purpose, critical=True), now), key, HASHES[suite])
+    return _sign(_valid(builder.add_extension(purpose, critical=True), now), key)
 
 
 def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own: bytes) -> bytes:
@@ -112,7 +125,7 @@ def verifiable(suite: int, private: bytes, guid: bytes, signer: PrivateKey, own:
     covered = encode_keys.verifiable_covered(
         identifier[: encode_keys.ISSUER_BYTES], guid, oids.CURVE[SUITE_ALGORITHM[suite]], point(key)
     )
-    signature = signer.sign(covered, ec.ECDSA(HASHES[suite], deterministic_signing=True))
+    signature = signer.sign(covered, ec.ECDSA(_hash(signer), deterministic_signing=True))
     digital_signature = tlv.encode(
         0x30,
         tlv.encode(0x30, tlv.encode(0x06, oids.SIGNATURE[SUITE_ALGORITHM[suite]])),
@@ -160,12 +173,14 @@ def _valid(builder: x509.CertificateBuilder, now: datetime) -> x509.CertificateB
     return builder.not_valid_before(now - CLOCK_SKEW).not_valid_after(now + LIFETIME)
 
 
-def _sign(
-    builder: x509.CertificateBuilder, signer: PrivateKey, digest: SHA256 | SHA384 | None = None
-) -> bytes:
+def _hash(signer: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> SHA256 | SHA384:
+    return SHA256() if isinstance(signer, rsa.RSAPrivateKey) else HASH_OF_CURVE[signer.curve.name]
+
+
+def _sign(builder: x509.CertificateBuilder, signer: PrivateKey) -> bytes:
     if isinstance(signer, X25519PrivateKey):
         raise TypeError("X25519 signs nothing")
-    chosen = None if isinstance(signer, Ed25519PrivateKey) else digest or SHA256()
+    chosen = None if isinstance(signer, Ed25519PrivateKey) else _hash(signer)
     repeatable = True if isinstance(signer, ec.EllipticCurvePrivateKey) else None
     signed = builder.sign(signer, chosen, ecdsa_deterministic=repeatable)
     return signed.public_bytes(Encoding.DER)

@@ -101,7 +101,7 @@ def _certificates(keys: Mapping[int, LocalKey], now: datetime) -> dict[int, byte
 def _with_secure_messaging(card: LocalCard, suite: int, generate: Generate) -> LocalCard:
     """A copy with key 04, its certificate, and the certificate of the signer."""
     signer = private_keys.load(suite, generate(suite))
-    own = certificates.of_content_signer(suite, signer, card.made)
+    own = certificates.of_content_signer(signer, card.made)
     private = generate(suite)
     return replace(
         card.with_key(KeyRef.SECURE_MESSAGING, LocalKey(suite, private)).with_object(

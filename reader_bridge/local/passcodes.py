@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from card_os.keys import Refusal, TriesLeft
 from card_os.piv.names import KeyRef
-from card_os.piv.sizes import PASSCODE_BYTES
+from card_os.piv.passcodes import may_be_set
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard, Passcode
 
 Checked: TypeAlias = Generator[LocalCard, None, "LocalCard | TriesLeft | Refusal"]
@@ -66,7 +66,8 @@ def _replace(card: LocalCard, by: tuple[int, bytes], key_ref: int, new: bytes) -
     checked = yield from check(card, *by)
     if not isinstance(checked, LocalCard):
         return checked
-    if not 1 <= len(new) <= PASSCODE_BYTES:
+    extensions = card.profile.features.extensions
+    if not may_be_set(key_ref, new, extensions=extensions):
         yield checked
         return Refusal.MALFORMED
     most = replaced.most

@@ -172,4 +172,6 @@ def _changed(changes: pb.Changes) -> Changed:
         **{each.key_ref: card_key(each) for each in changes.keys},
         **dict.fromkeys(changes.removed_keys),
     }
-    return Changed(objects, keys, changes.management_algorithm or None)
+    return Changed(
+        objects, keys, changes.management_algorithm or None, changes.factory_management_key
+    )

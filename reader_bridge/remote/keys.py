@@ -97,6 +97,7 @@ class RemoteKeys:
                 extensions=card.features.extensions,
             ),
             verifiable_certificate=card.secure_messaging.certificate,
+            factory_management_key=card.factory_management_key,
         )
 
     def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:

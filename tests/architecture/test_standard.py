@@ -24,7 +24,6 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("card_os.piv.secrets", "0x82"): "a length of BER in three bytes",
     ("cloud_keystore.custody.sealing.envelope", "HEADER_BYTES"): "of a sealed value",
     ("cloud_keystore.model.certificates", "card_os.piv.rules.SIGNING"): "a kind of certificate",
-    ("cloud_keystore.model.certificates", "2.25."): "a policy of cloudcard's own",
     ("cloudcard_tools.bench.apdu", "A000000308"): "a whole command, as a program sends it",
     ("cloudcard_tools.bench.card", "A000000308"): "a whole command, as a program sends it",
     ("cloudcard_tools.bench.card", "313233343536"): "a whole command, as a program sends it",

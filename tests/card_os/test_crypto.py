@@ -358,8 +358,8 @@ def test_uses_of_every_algorithm(
 def test_inputs_that_fit_no_algorithm(
     algorithm: int, key_ref: int, template: bytes, extensions: bool
 ) -> None:
-    if extensions and (algorithm, template) == (0x14, challenge(DIGEST)):
-        return  # which is a signature then
+    if extensions and template in (challenge(DIGEST), exponentiation(P384_POINT)):
+        return  # which the key can do then
     card = card_with(algorithm, extensions=extensions)
     assert sw(card, algorithm, key_ref, template) == "6A80"
 
@@ -388,13 +388,29 @@ def test_extensions_let_key_management_keys_sign(
 
 
 @pytest.mark.parametrize("key_ref", [0x9A, 0x9C, 0x9E])
-@pytest.mark.parametrize("algorithm", [0x07, 0x11, 0x14])
-def test_extensions_let_no_signing_key_agree(key_ref: int, algorithm: int) -> None:
-    """Part 2, 3.2.4: exponentiation shall not be allowed on keys 9A, 9C and 9E."""
-    card = card_with(algorithm, extensions=True)
-    for point in (POINT, P384_POINT, bytes(256)):
-        card.send(VERIFY)
-        assert sw(card, algorithm, key_ref, exponentiation(point)) == "6A80"
+@pytest.mark.parametrize(
+    ("algorithm", "point"), [(0x11, POINT), (0x14, P384_POINT), (0xE1, bytes(range(32)))]
+)
+def test_extensions_let_signing_keys_agree(key_ref: int, algorithm: int, point: bytes) -> None:
+    """As on YubiKeys; the standard forbids it (part 2, 3.2.4)."""
+    card = card_with(algorithm, b"secret", key_ref=key_ref, extensions=True)
+    assert sw(card, algorithm, key_ref, exponentiation(point)) == "9000"
+    assert used(card) == (KeyUse.AGREE, point)
+
+
+@pytest.mark.parametrize("key_ref", [0x9A, 0x9C, 0x9E])
+def test_extensions_let_signing_keys_sign_every_block(key_ref: int) -> None:
+    """A block padded by PSS looks as a cryptogram does."""
+    card = card_with(0x07, b"signature", extensions=True)
+    assert sw(card, 0x07, key_ref, challenge(b"\0\2\xff" + bytes(253))) == "9000"
+    assert used(card)[0] is KeyUse.SIGN
+
+
+@pytest.mark.parametrize(("extensions", "expected"), [(False, "6A86"), (True, "6A80")])
+def test_another_algorithm_than_the_keys(extensions: bool, expected: str) -> None:
+    card = card_with(0x07, extensions=extensions)
+    for algorithm in (0x05, 0x11, 0xE0, 0x00):
+        assert sw(card, algorithm, 0x9A, challenge(DIGEST)) == expected
 
 
 @pytest.mark.parametrize("tag", [0x80, 0x82, 0x83, 0x85])

@@ -158,8 +158,11 @@ def test_metadata_of_passcodes() -> None:
 
 
 def test_metadata_of_the_management_key() -> None:
-    """The card does not know whether it is the factory's, and says no."""
-    assert metadata(developer(), 0x9B) == {0x01: b"\x08", 0x02: b"\0\1", 0x05: b"\0"}
+    """It tells whether it is the factory's."""
+    for factory in (False, True):
+        image = replace(sample_image(features=DEVELOPER), factory_management_key=factory)
+        told = metadata(new_card(image=image), 0x9B)
+        assert told == {0x01: b"\x08", 0x02: b"\0\1", 0x05: bytes((factory,))}
     image = sample_image(features=replace(DEVELOPER, management_algorithm=None))
     assert new_card(image=image).send("00F7009B") == "6A88"
 
@@ -230,13 +233,10 @@ def test_a_key_is_moved_and_erased() -> None:
         ("00F69D83", "6A88"),  # no such key
         ("00F69D9A", "6985"),  # there is another
         ("00F69A9A", "6985"),
-        ("00F69A84", "6A86"),  # X25519 cannot be there
     ],
 )
 def test_moves_that_cannot_be(command: str, expected: str) -> None:
     keys = {key_ref: CardKey(Algorithm.ECC_P256) for key_ref in (0x9A, 0x9D)}
-    if command.startswith("00F69A84"):
-        keys = {0x84: CardKey(Algorithm.X25519)}
     assert canned(keys=keys).send(command) == expected
 
 
@@ -245,16 +245,16 @@ def test_attestation() -> None:
     card = developer()
     assert bytes.fromhex(card.send("00F99A00 00")) == b"certificate\x90\x00"
     assert last_request(card) == AttestKey(0x9A)
-    assert card.send("00F98300") == "6A88"
+    assert card.send("00F98300") == "6A82"
     imported = {0x9A: CardKey(Algorithm.ECC_P256, imported=True)}
-    assert canned(keys=imported).send("00F99A00") == "6985"
+    assert canned(keys=imported).send("00F99A00") == "6A80"
 
 
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        (Refusal.DENIED, "6985"),
-        (Refusal.UNKNOWN_KEY, "6A88"),
+        (Refusal.DENIED, "6A80"),
+        (Refusal.UNKNOWN_KEY, "6A82"),
         (Refusal.UNAVAILABLE, "6400"),
         (Changed(), "6F00"),
     ],
@@ -281,7 +281,7 @@ def test_a_new_management_key_of_another_algorithm() -> None:
     card = administered()
     assert card.send(f"00FFFFFF 1B 03 9B18 {'0123456789ABCDEF' * 3}") == "9000"
     assert metadata(card, 0x9B)[0x01] == b"\x03"
-    assert administer(card) == bytes.fromhex("6A86")
+    assert administer(card) == bytes.fromhex("6A80")
     assert administer(card, bytes.fromhex("0123456789ABCDEF" * 3), 0x03) == b"\x90\x00"
 
 

@@ -62,7 +62,7 @@ def test_secure_messaging_ends_with_its_key() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        Changed(objects={0x5FC1FF: b""}),
+        Changed(objects={0x600000: b""}),
         Changed(keys={0x9B: CardKey(0x11)}),
         Changed(keys={0x9D: CardKey(0xE0)}),  # only with the extensions
         Changed(management_algorithm=0x11),

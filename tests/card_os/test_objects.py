@@ -120,7 +120,7 @@ def test_an_image_is_a_copy() -> None:
     ("guid", "objects", "keys", "why"),
     [
         (bytes(15), {}, {}, "15 bytes"),
-        (GUID, {0x5FC1FF: b""}, {}, "data object 5FC1FF"),
+        (GUID, {0x600000: b""}, {}, "data object 600000"),
         (GUID, {}, {0x9A: CardKey(0x15)}, "key 9A of algorithm 15"),
         (GUID, {}, {0x9B: CardKey(0x08)}, "key 9B of algorithm 08"),
         (GUID, {}, {0x96: CardKey(0x11)}, "key 96 of algorithm 11"),

@@ -64,6 +64,9 @@ BLOCKED_GLOBAL = (VERIFY_GLOBAL_WRONG,) * 3
 BLOCKED_PUK = (RESET_WRONG,) * 3
 
 
+WITH_X25519 = replace(ADMINISTERED, algorithms=DEVELOPER.algorithms)
+
+
 @dataclass(frozen=True)
 class Case:
     clause: str
@@ -286,7 +289,7 @@ GENERATIONS = [
     Case("P2", "00470081 05 AC03800111 00", "6A86", (ADMINISTER,)),
     Case("P2, 9B", "0047009B 05 AC03800108 00", "6A86", (ADMINISTER,)),
     Case("P2, retired", "00470082 05 AC03800111 00", "6A86", (ADMINISTER,)),
-    Case("mechanism of a key", "0047009A 05 AC038001E1 00", "6A86", (ADMINISTER,), DEVELOPER),
+    Case("mechanism of a key", "0047009A 05 AC038001E1 00", "6A86", (ADMINISTER,), WITH_X25519),
     Case("P1", "0047019A 05 AC03800111 00", "6A86", (ADMINISTER,)),
     Case("a chain", "0047009A 03 800111 00", "9000", (ADMINISTER, "1047009A 02 AC03")),
     Case("the key is another one", SIGN.format("9A"), "6A86", (

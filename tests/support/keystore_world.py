@@ -221,7 +221,7 @@ class World:
 
     def image(self, serial: str) -> CardImage:
         """What a reader is told of a card."""
-        return Images(self.database).read(serial)
+        return Images(self.database, self.management_keys).read(serial)
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes

@@ -124,19 +124,22 @@ def move_key(context: Context, command: Move) -> Exchange:
 def attest(context: Context, command: Attest) -> Exchange:
     """Ask for a certificate which states that the keystore made a key.
 
-    Raises 6A88 if there is no such key, and 6985 if it was imported.
+    Raises 6A82 if there is no such key, and 6A80 if it was imported or the key service attests
+    nothing, as YubiKeys do.
     """
     key = context.image.keys.get(command.key_ref)
     if key is None:
-        raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
+        raise CardError(SW.NOT_FOUND)
     if key.imported:
-        raise CardError(SW.CONDITIONS_NOT_SATISFIED, "made elsewhere")
+        raise CardError(SW.WRONG_DATA, "made elsewhere")
     result = yield AttestKey(command.key_ref)
     match result:
         case bytes():
             return result
+        case Refusal.DENIED:
+            raise CardError(SW.WRONG_DATA, "not attested")
         case Refusal():
-            raise refused(result, SW.REFERENCE_DATA_NOT_FOUND)
+            raise refused(result, SW.NOT_FOUND)
         case _:
             raise unexpected(result)
 

@@ -70,10 +70,15 @@ def get_version(context: Context, command: NoParameters) -> bytes:
 
 
 def get_serial(context: Context, command: NoParameters) -> bytes:
-    """The last nine digits of the card's serial number, as a number of four bytes."""
+    """The card's short serial number, in four bytes."""
     del command
-    digits = "".join(char for char in context.image.serial if char in "0123456789")
-    return int(digits[-SERIAL_DIGITS:] or "0").to_bytes(SERIAL_BYTES)
+    return short_serial(context.image.serial).to_bytes(SERIAL_BYTES)
+
+
+def short_serial(serial: str) -> int:
+    """The last nine digits of a card's serial number: what Yubico's tools know of it."""
+    digits = "".join(char for char in serial if char in "0123456789")
+    return int(digits[-SERIAL_DIGITS:] or "0")
 
 
 def get_metadata(context: Context, command: GetMetadata) -> Reply:
@@ -109,7 +114,7 @@ def _of_management_key(context: Context) -> bytes:
     return (
         tlv.encode(ALGORITHM, bytes((algorithm,)))
         + tlv.encode(POLICIES, bytes((PinPolicy.DEFAULT, TouchPolicy.NEVER)))
-        + tlv.encode(FACTORY, b"\0")  # always "no": the card does not know
+        + tlv.encode(FACTORY, bytes((context.image.factory_management_key,)))
     )
 
 

@@ -37,6 +37,7 @@ from cloud_keystore.model.management_keys import (
     PROOF_TIME,
     Granted,
     broken_rule,
+    factory_key,
 )
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, management_keys
@@ -128,6 +129,14 @@ class ManagementKeys:
         digest = sha256(proof).digest()
         if not management_keys.has_proof(connection, digest, card.id, workstation_id, self.clock()):
             raise AdministratorNeeded("authenticate with the management key again")
+
+    def is_factory(self, connection: Connection, card: Card) -> bool:
+        """Whether a card's management key is the one that everybody knows."""
+        found = management_keys.find_key(connection, card.id)
+        if found is None:
+            return False
+        cipher, sealed = found
+        return self.seal.open(sealed, management_context(card.id, cipher)) == factory_key(cipher)
 
     def set_key(
         self, connection: Connection, card: Card, cipher: Cipher, key: bytes, proof: bytes

@@ -19,8 +19,8 @@ from sqlalchemy import text
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
 from card_os.piv.names import ATTESTATION_CERTIFICATE, Algorithm, Cipher, KeyRef, ObjectTag
-from card_os.piv.oids import ATTESTED_POLICIES
 from card_os.piv.sizes import LARGEST_OBJECT, ROOM
+from card_os.piv.yubico.attestation import ATTESTED_POLICIES
 from card_os.uses import KeyUse, PinPolicy, TouchPolicy
 from cloud_keystore.cards.administration import Administrator
 from cloud_keystore.custody.credentials.management_keys import encipher
@@ -42,6 +42,7 @@ from cloud_keystore.model.errors import (
     OperationClosed,
     PasscodeNeeded,
 )
+from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
@@ -209,12 +210,11 @@ class TestObjects:
     def test_the_notes_of_yubicos_tools(
         self, world: World, serial: str, admin: Administrator
     ) -> None:
-        world.administration.write_object(admin, 0x5FFF00, b"\x80\x00")
-        assert world.image(serial).objects[0x5FFF00] == b"\x80\x00"
+        for tag in (0x5F0001, 0x5FC104, 0x5FFF00):
+            world.administration.write_object(admin, tag, b"\x80\x00")
+            assert world.image(serial).objects[tag] == b"\x80\x00"
 
-    @pytest.mark.parametrize(
-        "tag", [0, 1, 0x5FC104, 0x5FC124, 0x600000, 2**32 - 1, ATTESTATION_CERTIFICATE]
-    )
+    @pytest.mark.parametrize("tag", [0, 1, 0x5EFFFF, 0x600000, 2**32 - 1, ATTESTATION_CERTIFICATE])
     def test_objects_that_nobody_writes(self, world: World, admin: Administrator, tag: int) -> None:
         with pytest.raises(InvalidInput):
             world.administration.write_object(admin, tag, b"x")
@@ -354,7 +354,7 @@ class TestKeys:
             (0x96, P256, KeyNotFound),
             (2**32 - 1, P256, KeyNotFound),
             (0x9A, 0, InvalidInput),
-            (0x9A, 0x06, InvalidInput),
+            (0x9A, 0x15, InvalidInput),
             (0x9A, 0x27, InvalidInput),
             (0x9A, 0x03, InvalidInput),
             (0x9A, 2**31 - 1, InvalidInput),
@@ -426,10 +426,28 @@ class TestKeys:
         for source, destination in ((0x82, 0x83), (0x04, 0x82), (0x9A, 0x9B), (0x9A, 0x04)):
             with pytest.raises(KeyNotFound):
                 move(admin, source, destination)
-        world.administration.generate_key(admin, 0x82, Algorithm.X25519, STANDARD)
-        move(admin, 0x9A, None)
-        with pytest.raises(InvalidInput):
-            move(admin, 0x82, 0x9A)
+
+    def test_a_moved_key_keeps_its_policies(
+        self, world: World, serial: str, admin: Administrator
+    ) -> None:
+        """They were settled when it was made; what is issued in its old place has its own."""
+        world.administration.move_key(admin, 0x9C, None)
+        made = world.administration.move_key(admin, 0x9A, 0x9C)
+        assert made.keys[0x9C] is not None
+        assert made.keys[0x9C].asks_for_pin is PinPolicy.ONCE
+        assert keys(world, serial)[0x9C].pin_policy is PinPolicy.ONCE
+
+    def test_the_factorys_management_key_is_told(
+        self, world: World, serial: str, admin: Administrator
+    ) -> None:
+        assert world.image(serial).factory_management_key
+        made = world.administration.set_management_key(admin, Cipher.AES_128, bytes(range(16)))
+        assert not made.factory_management_key
+        assert not world.image(serial).factory_management_key
+        again = factory_key(Cipher.AES_192)
+        made = world.administration.set_management_key(admin, Cipher.AES_192, again)
+        assert made.factory_management_key
+        assert world.image(serial).factory_management_key
 
     def test_an_erased_key(self, world: World, admin: Administrator) -> None:
         old = keys(world, admin.card_serial)[0x9A]

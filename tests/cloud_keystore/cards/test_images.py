@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
+from asn1crypto import cms
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from card_os import tlv
 from card_os.administration import CardKey
-from card_os.piv.image import CardImage
+from card_os.piv.image import CardImage, Features
 from card_os.piv.names import ObjectTag
 from card_os.piv.oids import LDS_SECURITY_OBJECT, PIV_CHUID_SECURITY_OBJECT
 from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.people import User
+from cloud_keystore.model.profiles import PROFILES
+from support.announcing import announced
 from support.keystore_world import Enrolled, FakeClock, World
 
 
@@ -35,6 +40,49 @@ def test_the_reader_can_make_a_card_of_it(world: World, ada: tuple[User, Enrolle
     }
     told = (*image.keys, *world.cards.keys(image.card.serial))
     assert not any(isinstance(key, HeldKey) for key in told)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_algorithm_that_a_card_holds_is_announced(
+    world: World, ada: tuple[User, Enrolled], profile: str
+) -> None:
+    image = world.image(world.card(ada[0], profile))
+    keys = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
+    verifiable = b""
+    if image.secure_messaging is not None and image.cipher_suite is not None:
+        keys[0x04] = CardKey(image.cipher_suite)
+        verifiable = image.secure_messaging.certificate
+    features = Features(frozenset(image.profile.algorithms), extensions=image.profile.extensions)
+    told = announced(
+        CardImage(image.card.serial, image.card.guid, image.objects, keys, features, verifiable)
+    )
+    assert {key.algorithm for key in keys.values()} <= set(told)
+
+
+def test_the_signer_of_the_chuid_is_named(world: World, ada: tuple[User, Enrolled]) -> None:
+    """Part 1, 3.1.2.1: the subject of the content signing certificate, as a signed attribute."""
+    image = world.image(world.card(ada[0]))
+    signed = dict(tlv.decode(image.objects[ObjectTag.CHUID]))[0x3E]
+    (signer,) = cms.ContentInfo.load(signed)["content"]["signer_infos"]
+    (name,) = (
+        each["values"][0]
+        for each in signer["signed_attrs"]
+        if each["type"].dotted == "2.16.840.1.101.3.6.5"
+    )
+    own = world.issuing.authorities.content.certificate
+    assert name.dump() == own.subject.public_bytes()
+
+
+def test_what_is_hashed_of_the_discovery_object(world: World, ada: tuple[User, Enrolled]) -> None:
+    """Its elements 4F and 5F2F, as appendix A of part 1 lists them: not the 7E around them."""
+    image = world.image(world.card(ada[0]))
+    security = dict(tlv.decode(image.objects[ObjectTag.SECURITY_OBJECT]))
+    content = cms.ContentInfo.load(security[0xBB])["content"]["encap_content_info"]
+    assert content["content_type"].dotted == "1.3.27.1.1.1"  # SP 800-85B, AS06.04.06
+    elements = bytes.fromhex("4F0BA000000308000010000100 5F2F024000")
+    hashed = content["content"].contents
+    assert sha256(elements).digest() in hashed
+    assert sha256(b"\x7e\x12" + elements).digest() not in hashed
 
 
 NOW = str(int(FakeClock().now.timestamp()))

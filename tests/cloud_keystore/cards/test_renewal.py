@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from card_os import tlv
 from card_os.piv.names import Algorithm, ObjectTag
+from card_os.piv.oids import PIV_CARD_AUTHENTICATION
 from cloud_keystore.cards.contents import COVERED
 from cloud_keystore.cards.renewal import Changes, new_guid
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -69,12 +70,13 @@ def check(world: World, serial: str, changes: Changes, before: dict[int, bytes])
 def hashes_are_true(objects: dict[int, bytes]) -> bool:
     signed = dict(tlv.decode(objects[ObjectTag.SECURITY_OBJECT]))[0xBB]
     content = cms.ContentInfo.load(signed)["content"]
-    attributes = {
-        each["type"].native: each["values"][0].native
+    (digest,) = (
+        each["values"][0].native
         for each in content["signer_infos"][0]["signed_attrs"]
-    }
+        if each["type"].native == "message_digest"
+    )
     inside = content["encap_content_info"]["content"].contents
-    return attributes["message_digest"] == sha256(inside).digest() and all(
+    return digest == sha256(inside).digest() and all(
         sha256(objects[tag]).digest() in inside for tag in COVERED.values() if tag in objects
     )
 
@@ -105,6 +107,27 @@ def test_a_new_key_makes_it_another_card(world: World, ada: tuple[User, Enrolled
     assert urn.replace("-", "").endswith(after.card.guid.hex())
     assert named.not_valid_after_utc == after.card.expire_time
     assert keys[0x9E].certificate in after.objects[CARD_CERTIFICATE]
+
+
+def test_the_key_that_authenticates_names_the_new_guid(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    """It is certified again for the same purpose, wherever it was moved."""
+    serial = world.card(ada[0], "developer")
+    card = world.cards.find(serial).card
+    with world.database.write() as connection:
+        world.renewal.move_key(connection, card, 0x9A, 0x82)
+    replace_key(world, serial, 0x9C, Algorithm.ECC_P256)
+    image = world.image(serial)
+    for key in image.keys:
+        if key.key_ref in (0x82, 0x9E):
+            found = x509.load_der_x509_certificate(key.certificate).extensions
+            names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+            (urn,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+            assert urn.replace("-", "").endswith(image.card.guid.hex())
+            usages = found.get_extension_for_class(x509.ExtendedKeyUsage).value
+            own = x509.ObjectIdentifier(PIV_CARD_AUTHENTICATION)
+            assert (own in usages) == (key.key_ref == 0x9E)
 
 
 def test_the_old_key_is_destroyed(world: World, ada: tuple[User, Enrolled]) -> None:

@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloud_keystore.model.cards import Key
-from cloud_keystore.model.certificates import SIGNATURE_POLICY
+from cloud_keystore.model.certificates import SIGNATURE_POLICY, Published
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import User
 from cloud_keystore.pki.certificates import cut
@@ -89,11 +89,46 @@ def test_what_every_certificate_says(
         assert number.value == serial
 
 
+@pytest.mark.parametrize(
+    ("profile", "usage"), [("v2", "Key Encipherment"), ("p256", "Key Agreement")]
+)
+def test_the_key_management_key_has_one_use(
+    world: World, ada: tuple[User, Enrolled], profile: str, usage: str, tmp_path: Path
+) -> None:
+    said = openssl_text(certificate_of(world, world.card(ada[0], profile), 0x9D), tmp_path)
+    assert f"X509v3 Key Usage: critical {usage} X509v3" in said
+
+
+@pytest.mark.parametrize("key_ref", [0x9A, 0x9E])
+def test_keys_that_authenticate_name_the_card(
+    world: World, ada: tuple[User, Enrolled], key_ref: int
+) -> None:
+    serial = world.card(ada[0], "v2")
+    names = certificate_of(world, serial, key_ref).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    urn = UUID(bytes=world.cards.find(serial).card.guid).urn
+    assert names.value.get_values_for_type(x509.UniformResourceIdentifier) == [urn]
+
+
+def test_every_certificate_has_a_policy_of_its_purpose(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    serial = world.card(ada[0], "p256")
+    found = {
+        key_ref: certificate_of(world, serial, key_ref)
+        .extensions.get_extension_for_class(x509.CertificatePolicies)
+        .value[0]
+        .policy_identifier.dotted_string
+        for key_ref in USAGES
+    }
+    assert len(set(found.values())) == len(USAGES)
+
+
 def test_client_authentication(world: World, ada: tuple[User, Enrolled], tmp_path: Path) -> None:
     said = openssl_text(certificate_of(world, world.card(ada[0]), 0x9A), tmp_path)
-    assert "X509v3 Extended Key Usage: TLS Web Client Authentication Signature" in said
+    assert "X509v3 Extended Key Usage: TLS Web Client Authentication X509v3" in said
     assert "Smartcard" not in said
-    assert "Subject Alternative Name" not in said
 
 
 def windows_user(world: World, sid: str = SID) -> str:
@@ -103,18 +138,22 @@ def windows_user(world: World, sid: str = SID) -> str:
 
 
 def test_logon_to_windows(world: World, tmp_path: Path) -> None:
-    world.issuing = replace(world.issuing, crl_url="http://crl.example/cards.crl")
+    world.issuing = replace(
+        world.issuing,
+        published=Published("http://crl.example/cards.crl", "http://ca.example/cards.crt"),
+    )
     serial = windows_user(world)
     certificate = certificate_of(world, serial, 0x9A)
     said = openssl_text(certificate, tmp_path)
     assert "Microsoft Smartcard Login, TLS Web Client Authentication" in said
     assert f"othername: UPN::{UPN}" in said or f"othername: UPN:{UPN}" in said
     assert "URI:http://crl.example/cards.crl" in said
+    assert "CA Issuers - URI:http://ca.example/cards.crt" in said
     assert openssl_verify(world, certificate, tmp_path).endswith("OK\n")
 
     read = asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER), strict=True)
     extensions = {each["extn_id"].dotted: each for each in read["tbs_certificate"]["extensions"]}
-    (name,) = extensions["2.5.29.17"]["extn_value"].parsed
+    name, _ = extensions["2.5.29.17"]["extn_value"].parsed
     assert name.chosen["type_id"].native == "1.3.6.1.4.1.311.20.2.3"
     value = name.chosen["value"].parsed
     assert isinstance(value, core.UTF8String)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import pytest
 from cryptography import x509
@@ -10,14 +11,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from card_os import piv, tlv
+from card_os import atr, piv, tlv
+from card_os.piv.algorithms import INTEROPERABLE
 from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Algorithm, Cipher, ObjectTag
 from reader_bridge.local.card import LocalCard
 from reader_bridge.local.making import new_card
-from reader_bridge.local.private_keys import load
+from reader_bridge.local.private_keys import generate, load
 from reader_bridge.local.profiles import PROFILES
+from support.announcing import announced
 from support.local_world import NOW, card, keys
 
+generated = cache(generate)  # one key of each algorithm is enough
 FOUR = {0x9A, 0x9C, 0x9D, 0x9E}
 
 
@@ -119,6 +123,38 @@ def test_nobody_administers_the_others(profile: str) -> None:
     features = card(profile).image().features
     assert not features.extensions
     assert features.management_algorithm is None
+
+
+@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"developer"}))
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_every_algorithm_that_a_card_holds_is_announced(profile: str, algorithm: Algorithm) -> None:
+    """Clients that read the list use no other, and clients that know the card's kind by its ATR do
+    not read it.
+    """
+    made = new_card(PROFILES[profile], algorithm, os.urandom, NOW, generate=generated)
+    held = {key.algorithm for key in made.keys.values()}
+    assert algorithm in held | {Algorithm.X25519}
+    told = set(announced(made.image()))
+    assert told == held | INTEROPERABLE
+    generic = piv.new_card(made.image(), os.urandom).atr == atr.generic()
+    assert generic == (not told <= INTEROPERABLE)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "digest"),
+    [
+        (Algorithm.RSA_2048, "sha256"),
+        (Algorithm.ECC_P256, "sha256"),
+        (Algorithm.ECC_P384, "sha384"),
+    ],
+)
+def test_the_hash_of_a_certificate_goes_with_its_key(algorithm: Algorithm, digest: str) -> None:
+    made = card("plain", algorithm)
+    for tag in CERTIFICATE_OF_KEY.values():
+        if tag in made.objects:
+            chosen = certificate(made, tag).signature_hash_algorithm
+            assert chosen is not None
+            assert chosen.name == digest
 
 
 @pytest.mark.parametrize("count", [1, 20])

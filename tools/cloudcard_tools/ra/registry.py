@@ -12,6 +12,7 @@ from cloudcard_tools.shared.output import Value, iso_time
 ROLE = "operator"
 
 ALGORITHM = {
+    approval_pb2.ALGORITHM_RSA_1024: "RSA-1024",
     approval_pb2.ALGORITHM_RSA_2048: "RSA-2048",
     approval_pb2.ALGORITHM_RSA_3072: "RSA-3072",
     approval_pb2.ALGORITHM_RSA_4096: "RSA-4096",

@@ -116,7 +116,7 @@ def description(keys: LocalKeys) -> str:
         if key_ref in card.passcodes and card.passcodes[key_ref].value == FACTORY_PASSCODES[key_ref]
     )
     lines = [f"A local card: {card.profile.title}.", f"{passcodes or 'PIN and PUK are changed'}."]
-    if card.management_algorithm is not None and card.management_key == FACTORY_MANAGEMENT_KEY:
+    if card.has_factory_management_key:
         lines.append(f"Management key {FACTORY_MANAGEMENT_KEY.hex()}.")
     return " ".join(lines)
 

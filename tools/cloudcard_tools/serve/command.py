@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
 from cloud_keystore.notify.siblings import Siblings
@@ -68,6 +69,12 @@ Examples:
     "--crl-url",
     default="",
     help="Where the revocation list is published; goes into the certificates of new cards.",
+)
+@click.option(
+    "--ca-url",
+    default="",
+    help="Where the certificate of the authority of cards is published; goes into the certificates "
+    "of new cards.",
 )
 @click.option(
     "--webauthn-rp-id",
@@ -132,6 +139,7 @@ def serve(  # one argument for each option
     public_host: str,
     public_addresses: tuple[str, ...],
     crl_url: str,
+    ca_url: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
     sealing_keys: tuple[str, ...],
@@ -160,7 +168,7 @@ def serve(  # one argument for each option
             enrol_listen=Address.parse(enrol_listen),
             public_host=public_host,
             public_addresses=tuple(map(Address.parse, public_addresses)),
-            crl_url=crl_url,
+            published=Published(crl_url, ca_url),
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
             sealing_keys=sealing_keys,

@@ -150,7 +150,8 @@ def _changes(changed: Changed) -> Iterator[str]:
     for key_ref, found in changed.keys.items():
         yield f"{key(key_ref)} erased" if found is None else f"{key(key_ref)}, {_key(found)}"
     if changed.management_algorithm is not None:
-        yield f"management key, {algorithm(changed.management_algorithm)}"
+        whose = ", the factory's" if changed.factory_management_key else ""
+        yield f"management key, {algorithm(changed.management_algorithm)}{whose}"
 
 
 def _key(found: CardKey) -> str:

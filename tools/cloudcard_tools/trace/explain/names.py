@@ -9,10 +9,10 @@ from card_os.piv.names import (
     AID,
     ATTESTATION,
     ATTESTATION_CERTIFICATE,
-    EXTENSION_OBJECTS,
     RETIRED,
     RETIRED_CERTIFICATES,
     RID,
+    TOOL_OBJECTS,
     Algorithm,
     Cipher,
     CipherSuite,
@@ -48,7 +48,6 @@ ALGORITHMS: Mapping[int, str] = {
         for each in kind
     },
     0x00: "TDEA",
-    0x06: "RSA-1024",
 }
 KEYS: Mapping[int, str] = {
     **{int(each): each.name.lower().replace("_", " ") for each in KeyRef},
@@ -65,7 +64,7 @@ OBJECTS: Mapping[int, str] = {
         for each in ObjectTag
     },
     **{tag: f"retired certificate {count}" for count, tag in enumerate(RETIRED_CERTIFICATES, 1)},
-    **{tag: f"notes of Yubico's tools {tag:06X}" for tag in EXTENSION_OBJECTS},
+    **{tag: f"notes of Yubico's tools {tag:06X}" for tag in TOOL_OBJECTS},
     ATTESTATION_CERTIFICATE: "attestation certificate",
     0xDF30: "version of MUSCLE",
 }

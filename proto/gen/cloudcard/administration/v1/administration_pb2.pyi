@@ -31,8 +31,11 @@ class Changes(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     REMOVED_KEYS_FIELD_NUMBER: _builtins.int
     MANAGEMENT_ALGORITHM_FIELD_NUMBER: _builtins.int
+    FACTORY_MANAGEMENT_KEY_FIELD_NUMBER: _builtins.int
     management_algorithm: _builtins.int
     """Algorithm of the management key if it has changed; else 0."""
+    factory_management_key: _builtins.bool
+    """Whether a changed management key is the publicly known one of the factory."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_workstation_pb2.DataObject]:
         """Data objects with new contents."""
@@ -57,10 +60,11 @@ class Changes(_message.Message):
         keys: _abc.Iterable[_workstation_pb2.CardKey] | None = ...,
         removed_keys: _abc.Iterable[_builtins.int] | None = ...,
         management_algorithm: _builtins.int = ...,
+        factory_management_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "management_algorithm", b"management_algorithm", "objects", b"objects", "removed_keys", b"removed_keys", "removed_objects", b"removed_objects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_management_key", b"factory_management_key", "keys", b"keys", "management_algorithm", b"management_algorithm", "objects", b"objects", "removed_keys", b"removed_keys", "removed_objects", b"removed_objects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,6 +58,8 @@ class _AlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Algorithm.V
     """Not said; always refused."""
     ALGORITHM_RSA_3072: _Algorithm.ValueType  # 5
     """RSA with a modulus of 3072 bits."""
+    ALGORITHM_RSA_1024: _Algorithm.ValueType  # 6
+    """RSA with a modulus of 1024 bits; only on cards for developers, as it is too short for anything else."""
     ALGORITHM_RSA_2048: _Algorithm.ValueType  # 7
     """RSA with a modulus of 2048 bits."""
     ALGORITHM_ECC_P256: _Algorithm.ValueType  # 17
@@ -73,13 +75,15 @@ class _AlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Algorithm.V
 
 class Algorithm(_Algorithm, metaclass=_AlgorithmEnumTypeWrapper):
     """Algorithm is a key's algorithm. The numbers are PIV's algorithm identifiers (SP 800-78-5, table 9);
-    the last three are not NIST's, but Yubico's and others'.
+    RSA-1024 is from earlier revisions; the last three are not NIST's, but Yubico's and others'.
     """
 
 ALGORITHM_UNSPECIFIED: Algorithm.ValueType  # 0
 """Not said; always refused."""
 ALGORITHM_RSA_3072: Algorithm.ValueType  # 5
 """RSA with a modulus of 3072 bits."""
+ALGORITHM_RSA_1024: Algorithm.ValueType  # 6
+"""RSA with a modulus of 1024 bits; only on cards for developers, as it is too short for anything else."""
 ALGORITHM_RSA_2048: Algorithm.ValueType  # 7
 """RSA with a modulus of 2048 bits."""
 ALGORITHM_ECC_P256: Algorithm.ValueType  # 17

@@ -235,10 +235,13 @@ class Card(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     SECURE_MESSAGING_FIELD_NUMBER: _builtins.int
     SESSION_OFFERS_FIELD_NUMBER: _builtins.int
+    FACTORY_MANAGEMENT_KEY_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number of the card, decimal digits."""
     guid: _builtins.bytes
     """Globally unique identifier of the card, 16 bytes, as in its CHUID."""
+    factory_management_key: _builtins.bool
+    """Whether the management key is the publicly known one of the factory."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataObject]:
         """Data objects, each tag once."""
@@ -269,10 +272,11 @@ class Card(_message.Message):
         features: Global___Features | None = ...,
         secure_messaging: Global___SecureMessaging | None = ...,
         session_offers: _abc.Iterable[Global___SessionOffer] | None = ...,
+        factory_management_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "secure_messaging", b"secure_messaging"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial", "session_offers", b"session_offers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_management_key", b"factory_management_key", "features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial", "session_offers", b"session_offers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

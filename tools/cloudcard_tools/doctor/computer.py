@@ -71,7 +71,7 @@ def pcsc_service() -> Finding:
     except ImportError:
         return warning("pyscard is not installed, so this was not tried", install("pcsc"))
     except pcsc.PcscError as error:
-        return failed(f"PC/SC says: {error.message}", "start or restart pcscd")
+        return failed(f"PC/SC says: {error.message}", error.remedy)
     if not names:
         return failed("pcscd has no readers", "install vsmartcard-vpcd, then restart pcscd")
     return ok(", ".join(names))

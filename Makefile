@@ -16,6 +16,10 @@ TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-opens
 # The extra of pyproject.toml that brings everything for running the product.
 RUNNING := all
 
+# The programs start hundreds of times in the tests, and would be compiled each time in an environment
+# that forbids keeping what Python compiles.
+export PYTHONDONTWRITEBYTECODE :=
+
 # For make fuzz: the time for each target, and the targets.
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card

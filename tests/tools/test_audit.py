@@ -8,7 +8,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import channel
 from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import OPERATOR, SESSIONS, TERMS, World, new_world
 
@@ -432,14 +432,8 @@ def test_no_cell_of_a_pack_is_a_formula(packed: Path) -> None:
 
 
 def cloudcard(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudcard_tools", *arguments],
-        env={**os.environ, "CLOUDCARD_HOME": str(home), "XDG_DATA_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    own = {"CLOUDCARD_HOME": str(home), "XDG_DATA_HOME": str(home)}
+    return warm_starts.run(*arguments, environment=own)
 
 
 def test_an_auditors_day(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from cloudcard_tools.trace.replay.replaying import Outcome
 def report(outcome: Outcome) -> Iterator[str]:
     """The report on one file: the first difference, decoded."""
     if outcome.passed:
-        yield f"same     {outcome.path} ({outcome.commands} commands)"
+        yield f"same     {outcome.path} ({outcome.commands} command{'s' * (outcome.commands != 1)})"
         return
     if outcome.problem:
         yield f"unusable {outcome.path}: {outcome.problem}"

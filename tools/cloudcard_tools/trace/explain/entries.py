@@ -264,7 +264,7 @@ class _Reading:
         command = words.parsed(apdu)
         if command is None:
             self._forget()
-            return _Words(Kind.COMMAND, words.command(apdu), apdu)
+            return _Words(Kind.COMMAND, words.wrong_lengths(apdu), apdu)
         explanation = self._interpreter.explain(command)
         title = words.title(command, explanation)
         if command.ins == commands.Ins.GET_RESPONSE and not command.data:

@@ -31,7 +31,8 @@ figure { margin: .6rem 0; } figcaption { color: var(--dim); font-size: .85rem; }
 a:hover rect, a:focus-visible rect { stroke: currentColor; stroke-width: 2; }
 .m { fill: currentColor; }
 .l0 { fill: var(--reader); } .l1 { fill: var(--card); } .l2 { fill: var(--service); }
-svg .w { fill: #fff; pointer-events: none; } .x { stroke: Canvas; stroke-width: 2; fill: none; }
+svg .w { fill: #fff; font-size: 9px; pointer-events: none; }
+.x { stroke: Canvas; stroke-width: 2; fill: none; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .12rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child { text-align: left; padding-left: .4rem; } th { font-weight: normal; }

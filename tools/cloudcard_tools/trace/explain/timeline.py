@@ -30,7 +30,7 @@ UNTIMED = "Who spoke, one after the other, as no times were recorded; red: refus
 MOST_STEPS = 400  # named in the picture
 MOST_TITLE = 200  # characters of a line that the picture shows
 CUT_FACTOR = 5  # as a power of two: how much longer than the card's usual time a bar can be
-LABEL = 28  # width of a bar that has room for a time
+LETTER, SLASH = 5, 6  # widths in a bar with a time
 
 
 @dataclass(slots=True)
@@ -222,12 +222,11 @@ def _bar(bar: Bar) -> str:
         f'width="{width:.2f}" height="{LANE - 6}"/>'
     )
     if bar.cut:
-        middle = bar.begin + width / 2
+        middle, time = bar.begin + (width - SLASH) / 2, duration(entry.took)
         shown += f'<path class="x" d="M{bar.end - 5:.2f} {y + LANE - 6} l3 -{LANE - 6}"/>'
-        if width >= LABEL:
+        if width - SLASH >= LETTER * len(time):
             shown += (
-                f'<text class="w" x="{middle:.2f}" y="{y + 12}" text-anchor="middle">'
-                f"{duration(entry.took)}</text>"
+                f'<text class="w" x="{middle:.2f}" y="{y + 12}" text-anchor="middle">{time}</text>'
             )
     return f'<a href="#line-{entry.number}"><title>{said}</title>{shown}</a>\n'
 

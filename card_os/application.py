@@ -44,7 +44,7 @@ class Selected(Protocol):
 
     @property
     def protected_error(self) -> str:
-        """Why the last protected command failed inside its protected response; empty if it did not."""
+        """Why the last protected command failed, as its response says inside; else empty."""
 
     def end_secure_messaging(self) -> None:
         """Forget the session keys, because a command that announced secure messaging has failed."""

@@ -27,7 +27,7 @@ class ProtectedSelection(Selection[KeeperState]):
 
     @property
     def protected_error(self) -> str:
-        """Why the last protected command failed inside its protected response; empty if it did not."""
+        """Why the last protected command failed, as its response says inside; else empty."""
         return self._error
 
     @property

@@ -23,10 +23,10 @@ COMMANDS: Mapping[str, Row] = {
         "Show a trace in words: commands, keys, objects, status words, data objects, times.",
     ),
     "import": Row(
-        f"{HERE}.formats.command:import_command",
+        f"{HERE}.formats.importing:import_command",
         "Make a trace from what another program has logged.",
     ),
-    "export": Row(f"{HERE}.formats.command:export_command", "Write a trace for other programs."),
+    "export": Row(f"{HERE}.formats.exporting:export_command", "Write a trace for other programs."),
     "minimise": Row(
         f"{HERE}.minimise.command:minimise_command",
         "Shorten a failing trace to the part that still fails in the same way.",

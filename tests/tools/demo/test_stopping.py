@@ -47,7 +47,7 @@ def test_a_reader_that_says_why_not_is_not_waited_for(
 ) -> None:
     with Nursery(tmp_path) as nursery:
         stage = Stage(tmp_path, nursery, interactive=False)
-        said = f'echo \'{{"event": "{event}", "text": "why"}}\'; sleep 60'
+        said = f'echo \'{{"event": "{event}", "text": "why"}}\'; exec sleep 60'
         monkeypatch.setattr(
             Stage, "start_reader", lambda *_: nursery.start("reader-0", "sh", "-c", said)
         )

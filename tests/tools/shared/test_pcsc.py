@@ -33,8 +33,12 @@ def test_recording_at_a_reader_says_it_too() -> None:
 
 
 def test_nobody_can_tell_without_pyscard(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
     def missing(name: str) -> None:
+        asked.append(name)
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(pcsc, "import_module", missing)
     pcsc.require_admission()
+    assert asked == ["smartcard.scard"]

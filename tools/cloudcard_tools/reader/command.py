@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -133,7 +134,8 @@ def reader(
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if local:
-            ready = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
+            tell = partial(screen.say, "making")
+            ready = [_local_card(stack.enter_context(local_card.opened(wanted, tell)), screen)]
         elif application is not None:
             own = key_service(keys)
             ready = [Ready(0, application, card_factory(application), own)]

@@ -127,6 +127,11 @@ def options(path: str) -> str:
     return WITHOUT_POLKIT if WITHOUT_POLKIT in said.stdout + said.stderr else ""
 
 
+def by_hand(path: str) -> str:
+    """What a person without systemd types to start it: no polkit runs there either."""
+    return f"sudo pcscd {options(path)}".rstrip()
+
+
 def answers() -> bool:
     """Whether pcscd's socket accepts connections. With socket activation, systemd then starts
     pcscd.
@@ -202,7 +207,9 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
     as_is = os.geteuid() == 0 or os.access(SOCKET.parent, os.W_OK)  # pcscd needs no more than that
     prefix = [] if as_is else ["sudo", "-n", "--"]
     if prefix and not _may_use_sudo():
-        raise PcscdFailed("pcscd is not running and starting it needs root: run `sudo pcscd` first")
+        raise PcscdFailed(
+            f"pcscd is not running and starting it needs root: run `{by_hand(path)}` first"
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(  # noqa: S603 (fixed text; the paths are pcscd's own)

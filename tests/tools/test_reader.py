@@ -7,7 +7,9 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
+from card_os.piv import CardImage
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader import command, of_keystore
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
+from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.remote.keys import RemoteKeys
@@ -156,6 +160,55 @@ def test_a_refused_card_leaves_its_slot_empty() -> None:
     found, events = fetch([grpc.StatusCode.FAILED_PRECONDITION, card("1")])
     assert [(each.slot, each.name) for each in found] == [(1, "1")]
     assert events == ["refused"]
+
+
+def test_a_keystore_that_is_asked_and_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_keystore, "QUIET_SECONDS", 0.01)
+    out, stop = io.StringIO(), threading.Event()
+
+    class Silent(RemoteKeys):
+        def get_card(self) -> CardImage:
+            while not out.getvalue():
+                time.sleep(0.01)
+            return CardImage(serial="1", guid=bytes(16), objects={}, keys={})
+
+    keystore = Keystore(Script())
+    screen = Screen(out, as_json=True)
+    with keystore.channel() as channel:
+        found = of_keystore.fetch({"1": Silent(channel, "1", screen.prompter())}, screen, stop)
+    keystore.stop()
+    assert [each.name for each in found] == ["1"]
+    (said,) = out.getvalue().splitlines()
+    assert json.loads(said) == {
+        "event": "asking",
+        "card": "1",
+        "text": "The keystore has been asked for card 1 and has not answered yet.",
+    }
+
+
+def test_a_connection_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a busy computer: gRPC by itself would wait for 20 s before it tries again."""
+    longest = "grpc.min_reconnect_backoff_ms"
+    assert dict(identity.CHANNEL_OPTIONS)[longest] <= 5000
+    monkeypatch.setattr(of_keystore, "RETRY_SECONDS", 0.05)
+    options = {**dict(identity.CHANNEL_OPTIONS), longest: 100}
+    out, stop, tries = io.StringIO(), threading.Event(), []
+    with ExitStack() as taken, socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def take() -> None:
+            for _ in range(2):
+                tries.append(taken.enter_context(listener.accept()[0]))
+            stop.set()
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        with grpc.insecure_channel(address, options=[*options.items()]) as channel:
+            screen = Screen(out, as_json=True)
+            of_keystore.fetch({"1": RemoteKeys(channel, "1", screen.prompter())}, screen, stop)
+        taking.join()
+    assert len(tries) == 2
+    assert json.loads(out.getvalue().splitlines()[0])["event"] == "waiting"
 
 
 def test_all_cards_refused() -> None:

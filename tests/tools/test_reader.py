@@ -20,15 +20,18 @@ from click.testing import CliRunner
 from card_os.piv import CardImage
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader import command, of_keystore
-from cloudcard_tools.reader.ready import Ready
+from cloudcard_tools.reader.ready import Ready as ReadyCard
 from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
+from reader_bridge.agent import Insertion
 from reader_bridge.remote.keys import RemoteKeys
+from reader_bridge.slot import SlotState
+from support.fakes import CannedKeys, new_card
 from support.keystore_process import PASSCODE, KeystoreProcess
 from support.scripted_keystore import Keystore, Reply, Script
-from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
+from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader, Ready
 
 SECONDS = 20.0
 
@@ -135,7 +138,7 @@ def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
     assert "enrol" in done.output
 
 
-def fetch(replies: list[Reply]) -> tuple[list[Ready], list[str]]:
+def fetch(replies: list[Reply]) -> tuple[list[ReadyCard], list[str]]:
     """Get a card per reply; what was inserted, and the events."""
     out = io.StringIO()
     keystore = Keystore(Script(card=replies))
@@ -160,6 +163,22 @@ def test_a_refused_card_leaves_its_slot_empty() -> None:
     found, events = fetch([grpc.StatusCode.FAILED_PRECONDITION, card("1")])
     assert [(each.slot, each.name) for each in found] == [(1, "1")]
     assert events == ["refused"]
+
+
+@pytest.mark.usefixtures("refusing_pcscd")
+def test_a_pcscd_that_refuses_this_users_programs_is_named_once() -> None:
+    out = io.StringIO()
+    tell = command.teller(Screen(out, as_json=True))
+    card = Insertion(0, 35963, "1", new_card().card, Ready(CannedKeys()))
+    for state in (SlotState.INSERTED, SlotState.REMOVED, SlotState.INSERTED):
+        tell(card, state)
+    deadline = time.monotonic() + SECONDS
+    while "pcscd_refuses" not in out.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    (refused,) = [event["text"] for event in events if event["event"] == "pcscd_refuses"]
+    assert "8010006A" in refused
+    assert "--disable-polkit" in refused
 
 
 def test_a_keystore_that_is_asked_and_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,17 @@ FUZZ_TARGETS ?= apdu tlv frames chaining card
 EVERY ?= 1
 ONLY ?=
 
+# A Debian 13 beside this system, for make trixie, and what is tried there: the demo, and the tests of
+# what differs there. It is kept outside of this folder, so that a fresh clone finds it again.
+TRIXIE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/trixie
+TRIXIE_TESTS ?= tests/system tests/cloud_keystore/storage tests/cloud_keystore/custody \
+	tests/reader_bridge tests/tools/shared tests/tools/demo tests/tools/bench
+IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz mutants traces docs proto lock clean
+.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +69,12 @@ demo: setup ## Show everything at work, in one or two minutes; INTERACTIVE=1: yo
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
 test: lint clients ## Lint, then run every test, with real pcscd, vpcd and client programs
-	$(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	$(PYTEST)
+
+trixie: ## The demo and tests on Debian 13, in a tree made with debootstrap; root only
+	@$(IN_TRIXIE) make setup workshop clients
+	@$(IN_TRIXIE) --offline make demo
+	@$(IN_TRIXIE) --offline $(PYTEST) $(TRIXIE_TESTS)
 
 lint: workshop ## Check style, types, schema, and whether the generated code matches the schema
 	$(BIN)/ruff check .

@@ -44,7 +44,7 @@ class Scenes:
             self._lock_and_unlock()
 
     def _list(self) -> None:
-        with self.timeline.step("pkcs11-tool lists the certificates of both cards"):
+        with self.timeline.step("pkcs11-tool lists the certificates of both cards", needed=True):
             for slot in (0, 1):
                 listed = Pkcs11(slot, PASSCODE)("--list-objects", "--type", "cert")
                 found = listed.count("Certificate Object")

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 import segno
 
 from cloudcard_tools.demo.programs import Cloudcard
 from cloudcard_tools.demo.timeline import StepFailed
-from cloudcard_tools.shared.processes import Child, Json, Nursery
+from cloudcard_tools.shared.processes import Child, Json, Nursery, ProcessFailed
 
 T = TypeVar("T")
 
 PASSCODE = "246813"
 VPCD_PORT = 35963
+INSERTED_OR_WHY_NOT = ("inserted", "refused", "port_busy", "pcscd_not_running")  # events of readers
+PROMPT_SECONDS = 30.0
+TICK_SECONDS = 0.2  # between two looks whether the application still runs
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class Stage:
     ask: Cloudcard = field(init=False)
     user_id: str = ""
     rings: int = 0
+    application: Future[object] | None = None  # the one that waits for Ada
 
     def __post_init__(self) -> None:
         self.ask = Cloudcard(self.folder / "home")
@@ -79,7 +84,9 @@ class Stage:
     def insert(self, slot: int, serial: str, approval: str) -> None:
         """Put a card into a virtual reader's slot."""
         reader = self.start_reader(f"reader-{slot}", serial, VPCD_PORT + slot, approval)
-        reader.wait_for_json(event="inserted", timeout=20)
+        said = reader.wait_for(rf'"event": "({"|".join(INSERTED_OR_WHY_NOT)})"', timeout=20)
+        if said[1] != INSERTED_OR_WHY_NOT[0]:
+            raise StepFailed(f"the reader says {said.string}")
 
     def start_reader(self, name: str, serial: str, port: int, approval: str) -> Child:
         """Start a reader for one card at one port of vpcd."""
@@ -96,10 +103,13 @@ class Stage:
         """
         with ThreadPoolExecutor(1) as threads:
             running = threads.submit(application)
+            self.application = cast("Future[object]", running)
             try:
                 decide()
             except click.ClickException as failure:
                 raise self._with_words(failure, running) from None
+            finally:
+                self.application = None
             return running.result()
 
     def _with_words(self, failure: click.ClickException, running: Future[T]) -> StepFailed:
@@ -154,9 +164,20 @@ class Stage:
         return rings
 
     def prompt(self, slot: int) -> dict[str, Json]:
-        """What the workstation shows for a slot: number, QR code, expiry."""
+        """What the workstation shows for a slot: number, QR code, expiry. Raises StepFailed as soon
+        as nothing can come any more.
+        """
         reader = self.nursery[f"reader-{slot}"]
-        return reader.wait_for_json(event="approval", timeout=30)
+        deadline = time.monotonic() + PROMPT_SECONDS
+        while True:
+            ended = self.application is not None and self.application.done()
+            try:
+                return reader.wait_for_json(event="approval", timeout=TICK_SECONDS)
+            except ProcessFailed:
+                if ended:
+                    raise StepFailed("the application ended before anything was asked") from None
+                if reader.returncode is not None or time.monotonic() > deadline:
+                    raise
 
     def ringing(self) -> dict[str, Json]:
         """Wait until the phone rings, and return what it shows."""

@@ -14,6 +14,10 @@ class StepFailed(click.ClickException):
     """A step did not show what it should. The text says what was seen."""
 
 
+class Halted(StepFailed):
+    """A step failed on which all others depend."""
+
+
 @dataclass(slots=True)
 class Timeline:
     """Prints each step when it ends, and at the end how many failed."""
@@ -35,9 +39,9 @@ class Timeline:
         click.echo(click.style(f"            {text}", dim=True))
 
     @contextmanager
-    def step(self, text: str) -> Iterator[None]:
+    def step(self, text: str, *, needed: bool = False) -> Iterator[None]:
         """Time the block. A failed step is printed and counted, and the following steps still
-        run.
+        run. If they are of no use without this one, it is `needed`: then it raises Halted.
         """
         begun = time.monotonic()
         try:
@@ -46,6 +50,9 @@ class Timeline:
             self.failed.append(text)
             self._line(begun, click.style("FAILED", fg="red"), text)
             click.echo("            " + error.format_message().replace("\n", "\n            "))
+            if needed:
+                self.note("The other steps need this one, and were left out.")
+                raise Halted(text) from None
         else:
             self.done += 1
             self._line(begun, click.style("ok    ", fg="green"), text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -36,10 +37,10 @@ NAMES = [f"authority {number}" for number in range(7)]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    made = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
-    made.migrate()
-    return made
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(f"sqlite:///{tmp_path / 'keystore.db'}")) as made:
+        made.migrate()
+        yield made
 
 
 def source(folder: Path, name: str) -> Source:

@@ -52,6 +52,8 @@ Examples:
   cloudcard keys rotate --sealing-key file:/etc/cloudcard/2027.key --sealing-key file:OLD
   cloudcard keys list
   cloudcard keys retire ID
+  cloudcard keys sweep --sealing-key pkcs11:cloudcard --hsm-token cloudcard \\
+      --hsm-module /usr/lib/softhsm/libsofthsm2.so --hsm-pin-file /etc/cloudcard/pin
 
 \b
 Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key in a token.
@@ -146,8 +148,13 @@ def rotate(
 @place_options
 @json_option
 def retire(key_id: str, place: Settings, as_json: bool) -> None:
-    """Retire a key that no value needs any more. From then on it is refused."""
+    """Retire the key ID, or the one that begins so, if no value needs it any more. From then on it
+    is refused.
+    """
     with _database(place) as database:
+        known = (sealing_keys.key_text(each.key.id) for each in rotation.list_keys(database))
+        begun = [each for each in known if each.startswith(key_id)]
+        key_id = begun[0] if len(begun) == 1 else key_id
         rotation.retire(database, key_id, utc_now(), DATA_FOLDER)
     output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
 

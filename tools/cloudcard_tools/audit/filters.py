@@ -14,7 +14,7 @@ import click
 from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.journal import Kind
 from cloudcard.audit.v1 import audit_pb2 as pb
-from cloudcard_tools.shared.finding import Ask, find
+from cloudcard_tools.shared.finding import WORDS, Ask, find
 
 Command = Callable[..., None]
 TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
@@ -51,7 +51,7 @@ class Filters:
 
 
 def _found(ask: Ask, sort: Sort, text: str) -> str:
-    return find(ask, sort, text) if text else ""
+    return find(ask, sort, text, words=WORDS[sort]._replace(listed_by="")) if text else ""
 
 
 def filter_options(command: Command) -> Command:

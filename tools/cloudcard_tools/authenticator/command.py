@@ -23,7 +23,7 @@ from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.caller import Caller, caller_options, service
 from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.finding import Answer, find, of_own
+from cloudcard_tools.shared.finding import Answer, Words, find, of_own
 from cloudcard_tools.shared.output import Row, expiry, print_facts, print_json
 
 CARD_COLUMNS = {
@@ -32,6 +32,8 @@ CARD_COLUMNS = {
     "passcode_state": "Passcode",
     "expires": "Expires",
 }
+
+OWN_CARDS = Words("card", "cards", "cloudcard authenticator cards")
 
 
 @contextmanager
@@ -112,7 +114,7 @@ def passcode(card: str, passcode_stdin: bool, caller: Caller) -> None:
             "New passcode, 6 to 8 digits", hide_input=True, confirmation_prompt=True
         )
     with phone(caller) as own:
-        serial = find(partial(_own, own.cards()), Sort.CARD, card)
+        serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
         puk = own.set_passcode(serial, chosen)
     if caller.as_json:
         print_json({"serial": serial, "puk": puk})

@@ -13,7 +13,7 @@ from cloudcard.authenticator.v1.authenticator_pb2_grpc import AuthenticatorServi
 from cloudcard_tools.authenticator.phone import ROLE
 from cloudcard_tools.authenticator.screen import KEY_NAME, KEY_USE
 from cloudcard_tools.shared.caller import Caller, caller_options
-from cloudcard_tools.shared.finding import Answer, find, of_own
+from cloudcard_tools.shared.finding import Answer, Words, find, of_own
 from cloudcard_tools.shared.output import Row, iso_time, print_json
 
 COLUMNS = {
@@ -25,6 +25,8 @@ COLUMNS = {
     "uses_left": "Uses left",
     "expires": "Until",
 }
+
+OPEN = Words("open session", "open sessions", "cloudcard authenticator sessions list")
 
 
 @click.group(
@@ -62,7 +64,7 @@ def sessions_end(session: str, caller: Caller) -> None:
             own = stub.ListSessions(pb.ListSessionsRequest()).sessions
             return of_own(finding.find(text, map(_findable, own)))
 
-        session_id = find(ask, Sort.OPERATION, session)
+        session_id = find(ask, Sort.OPERATION, session, words=OPEN)
         stub.EndSession(pb.EndSessionRequest(session_id=session_id))
     if caller.as_json:
         print_json({"id": session_id, "ended": True})

@@ -20,7 +20,7 @@ SERIAL = re.compile(r"[0-9]{16}")
 
 
 class Words(NamedTuple):
-    """How a sort of things is called, and the command that lists them."""
+    """How a sort of things is called, and the command that lists them, if there is one."""
 
     one: str
     several: str
@@ -36,7 +36,7 @@ WORDS: Mapping[Sort, Words] = {
     Sort.AUDITOR: Words("auditor", "auditors", "cloudcard ra auditor list"),
     Sort.ORGANISATION: Words("organisation", "organisations", "cloudcard ra organisation list"),
     Sort.ALERT: Words("alert", "alerts", "cloudcard ra alerts list --all"),
-    Sort.OPERATION: Words("operation", "operations", "cloudcard audit show"),
+    Sort.OPERATION: Words("operation", "operations", ""),
 }
 
 
@@ -63,31 +63,34 @@ class SeveralFound(Failure):
         self.matches = matches
 
 
-def find(ask: Ask, sort: Sort, text: str, *, in_use: bool = False) -> str:
+def find(
+    ask: Ask, sort: Sort, text: str, *, in_use: bool = False, words: Words | None = None
+) -> str:
     """The identifier, or of a card the serial number, of what a text names. With `in_use`, what has
-    been removed counts only if nothing else is called so.
+    been removed counts only if nothing else is called so. `words` are the operators' own unless
+    given.
 
     Raises NothingFound or SeveralFound. A whole identifier or serial number is not looked up.
     """
     whole = SERIAL if sort is Sort.CARD else UUID
     if whole.fullmatch(text):
         return text
-    return choose(sort, text, ask(sort, text), in_use=in_use)
+    return choose(words or WORDS[sort], text, ask(sort, text), in_use=in_use)
 
 
-def choose(sort: Sort, text: str, answer: Answer, *, in_use: bool = False) -> str:
+def choose(words: Words, text: str, answer: Answer, *, in_use: bool = False) -> str:
     """The only match. Raises NothingFound or SeveralFound."""
     matches, more = answer
     if in_use:
         matches = [each for each in matches if not each.ended] or matches
-    words = WORDS[sort]
     if not matches:
         short = (
             f"; a beginning has at least {SHORTEST_BEGINNING} characters"
             if len(text.strip()) < SHORTEST_BEGINNING
             else ""
         )
-        raise NothingFound(f'there is no {words.one} "{text}"{short}: {words.listed_by}')
+        listed = f": {words.listed_by}" if words.listed_by else ""
+        raise NothingFound(f'there is no {words.one} "{text}"{short}{listed}')
     if len(matches) == 1:
         return matches[0].id
     lines = [f'"{text}" can be each of these {words.several}:', *map(_line, matches)]

@@ -9,7 +9,8 @@ from cloud_keystore.model.finding import Findable, find
 ADA = Findable("01a2-ada", ("01a2-ada", "1500000000000017"), ("Ada Byron", "ada@x.org"), "Ada")
 ADAM = Findable("01a2-adam", ("01a2-adam",), ("Adam", ""), "Adam")
 ZOE = Findable("01b3-zoe", ("01b3-zoe",), ("Zoe\u0308 王小明", "01a2-ada"), "Zoë")
-ALL = (ZOE, ADA, ADAM)
+SMITH = Findable("01c4-smith", ("01c4-smith",), ("Adam Smith",), "Adam Smith")
+ALL = (ZOE, ADA, ADAM, SMITH)
 
 
 @pytest.mark.parametrize(
@@ -19,8 +20,9 @@ ALL = (ZOE, ADA, ADAM)
         ("1500000000000017", [ADA]),
         ("ada byron", [ADA]),
         ("ADA  BYRON ", [ADA]),
-        ("adam", [ADAM]),
-        ("ada", [ADA, ADAM]),
+        ("adam", [ADAM]),  # the whole name, although another one begins so
+        ("adam ", [ADAM]),
+        ("ada", [ADA, ADAM, SMITH]),
         ("150", [ADA]),
         ("zoë 王小明", [ZOE]),
         ("zoë 王", [ZOE]),

@@ -497,6 +497,8 @@ def test_an_auditors_day(tmp_path: Path) -> None:
             == 0
         )
         assert cloudcard(tmp_path, "audit", "verify", packed, *pinned).returncode == 0
+        with zipfile.ZipFile(packed) as archive:
+            assert f"{user_id}=Ada" in archive.read(pack.TABLE).decode()
         keystore.child.stop()
         keystore.restart()
         later = str(tmp_path / "later.jsonl")

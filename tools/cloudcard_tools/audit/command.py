@@ -18,7 +18,7 @@ from rich.progress import Progress
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import SUBJECTS, decode
+from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
@@ -212,7 +212,7 @@ def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
             EntryLine(each.index, each.entry, proof)
             for each, proof in zip(found, proofs, strict=True)
         ]
-    pack.pack(file, head, entries)
+    pack.pack(file, head, entries, service.names)
     facts: output.Row = {"file": str(file), "entries": len(entries)}
     caller.print_facts(facts, {"file": "Packed into", "entries": "Entries"})
 
@@ -232,9 +232,7 @@ def _row(kept: pb.Entry, names: Mapping[str, str]) -> output.Row:
         "evidence": {
             name: base64.b64encode(value).decode() for name, value in entry.evidence.items()
         },
-        "names": {
-            each: names[each] for each in (entry.actor.id, *subjects.values()) if each in names
-        },
+        "names": {each: names[each] for each in identifiers(entry) if each in names},
     }
 
 

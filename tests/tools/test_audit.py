@@ -468,6 +468,19 @@ def test_an_auditors_day(tmp_path: Path) -> None:
         assert kinds[:3] == ["operation.used", "operation.approved", "operation.asked"]
         table = cloudcard(tmp_path, "audit", "show", "--kind", "operation.used", *identity)
         assert "operation.used" in table.stdout
+        # Names and serial numbers stand beside identifiers, and find entries too.
+        assert f"card {serial} ({shown[0]['card_id']})" in table.stdout
+        assert f"user Ada ({user_id})" in table.stdout
+        assert f"workstation pc ({shown[0]['workstation_id']})" in table.stdout
+        assert shown[0]["names"][user_id] == "Ada"
+        by_name = ("--user", "ada", "--workstation", "PC", "--operation", operation.id[:23])
+        found = cloudcard(tmp_path, "audit", "show", *by_name, "--json", *identity)
+        assert [each["kind"] for each in json.loads(found.stdout)] == kinds[:3]
+        nobody = cloudcard(
+            tmp_path, "audit", "pack", str(tmp_path / "no"), "--user", "Eve", *identity
+        )
+        assert (nobody.returncode, (tmp_path / "no").exists()) == (1, False)
+        assert 'no person "Eve"' in nobody.stderr
         export, packed, kept = (str(tmp_path / name) for name in ("j.jsonl", "e.zip", "kept"))
         assert cloudcard(tmp_path, "audit", "export", export, *identity).returncode == 0
         good = cloudcard(tmp_path, "audit", "verify", export, *pinned, "--keep", kept)
@@ -478,6 +491,8 @@ def test_an_auditors_day(tmp_path: Path) -> None:
             == 0
         )
         assert cloudcard(tmp_path, "audit", "verify", packed, *pinned).returncode == 0
+        with zipfile.ZipFile(packed) as archive:
+            assert f"{user_id}=Ada" in archive.read(pack.TABLE).decode()
         keystore.child.stop()
         keystore.restart()
         later = str(tmp_path / "later.jsonl")

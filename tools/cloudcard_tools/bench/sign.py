@@ -243,7 +243,9 @@ def _speed(*arguments: str) -> tuple[float, float]:
         raise click.ClickException(f"openssl speed cannot be run: {error}") from None
     found = OPENSSL.findall(ended.stdout)
     if not found:
-        raise click.ClickException("openssl speed has printed something unexpected")
+        raise click.ClickException(
+            "openssl speed printed no result that is known: does it work by itself?"
+        )
     sign, verify = found[-1]
     return float(verify), float(sign)
 

@@ -8,6 +8,7 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.output import Row
 
 WORKSTATION_LABELS = {"id": "Workstation", "name": "Name", "site": "Site", "state": "State"}
@@ -59,6 +60,9 @@ def workstation_list(caller: Caller) -> None:
 @workstation.command("remove")
 @click.argument("workstation_id")
 @reason_option
+@irreversible(
+    "The workstation {workstation_id} is taken out of use for ever, and what it has open ends."
+)
 @operator_options
 def workstation_remove(workstation_id: str, reason: str, caller: Caller) -> None:
     """Take WORKSTATION_ID out of use for ever, and end its requests and sessions."""
@@ -104,6 +108,7 @@ def operator_list(caller: Caller) -> None:
 @operator.command("remove")
 @click.argument("operator_id")
 @reason_option
+@irreversible("The operator {operator_id} is removed for ever.")
 @operator_options
 def operator_remove(operator_id: str, reason: str, caller: Caller) -> None:
     """Remove the identity or invitation of OPERATOR_ID for ever. The last operator cannot be
@@ -152,6 +157,7 @@ def auditor_list(caller: Caller) -> None:
 @auditor.command("remove")
 @click.argument("auditor_id")
 @reason_option
+@irreversible("The auditor {auditor_id} is removed for ever.")
 @operator_options
 def auditor_remove(auditor_id: str, reason: str, caller: Caller) -> None:
     """Remove the identity or invitation of AUDITOR_ID for ever."""

@@ -33,6 +33,7 @@ from cloudcard_tools.shared.failures import Failure, IdentityUnusable, OutOfReac
 from cloudcard_tools.shared.pcsc import PcscError
 from cloudcard_tools.shared.pcscd import PcscdFailed
 from cloudcard_tools.shared.processes import ProcessFailed
+from support.commands import LEAVES
 
 OS_ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EMFILE, errno.EIO)
 ERRORS: dict[str, tuple[BaseException, int, str]] = {
@@ -67,23 +68,6 @@ ERRORS: dict[str, tuple[BaseException, int, str]] = {
         for kind in (errors.CardNotFound, errors.StorageUnavailable, errors.InvalidInput)
     },
 }
-
-
-def leaves(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, with its words."""
-    if not isinstance(command, click.Group):
-        yield path, command
-        return
-    if command.invoke_without_command:
-        yield path, command
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        found = command.get_command(context, name)
-        assert found is not None
-        yield from leaves(found, *path, name)
-
-
-LEAVES = dict(leaves(cloudcard))
 
 
 def words(command: click.Command, folder: Path) -> Iterator[str]:
@@ -303,7 +287,13 @@ from cloudcard_tools import ending, streams
 from cloudcard_tools.shared import output
 
 streams.prepare()
-run = click.Command("run", callback=lambda: output.print_json(["Łucja", "x" * 100_000]))
+
+def say():
+    output.print_json(["Łucja"])
+    for _ in range(2000):
+        click.echo(" " * 100)
+
+run = click.Command("run", callback=say)
 sys.exit(ending.run(click.Group(commands=[run]), ["run"]))
 """
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from cloudcard_tools.shared.extras import install
-from cloudcard_tools.streams import OutputLost
+from cloudcard_tools.streams import Output, OutputLost
 
 DEBUG = "CLOUDCARD_DEBUG"
 ISSUES = "https://git.example.org/cloudcard/issues"
@@ -63,12 +63,14 @@ def run(group: click.Group, arguments: Sequence[str]) -> int:
 
     With CLOUDCARD_DEBUG=1 the place of an error is told as well.
     """
+    output = sys.stdout
     try:
         returned: object = group.main(list(arguments), "cloudcard", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as ended:
-        if isinstance(ended.__context__, OutputLost):
+        # click ends in this way if nobody reads the output any more.
+        if isinstance(output, Output) and output.lost:
             _forget_output()
             return NOBODY_READS
         return ended.code if isinstance(ended.code, int) else FAILED

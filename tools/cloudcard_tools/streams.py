@@ -17,11 +17,14 @@ class OutputLost(OSError):
 class Output(io.TextIOWrapper):
     """Standard output. What cannot be written raises OutputLost, unlike an error of a file."""
 
+    lost = False
+
     def write(self, text: str, /) -> int:
         """Write, or raise OutputLost."""
         try:
             return super().write(text)
         except OSError as error:
+            self.lost = True
             raise OutputLost(error.errno, error.strerror) from None
 
     def flush(self) -> None:
@@ -29,6 +32,7 @@ class Output(io.TextIOWrapper):
         try:
             super().flush()
         except OSError as error:
+            self.lost = True
             raise OutputLost(error.errno, error.strerror) from None
 
 
@@ -54,13 +58,9 @@ def prepare() -> None:
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout = Output(
-            sys.stdout.buffer,
-            sys.stdout.encoding,
-            "backslashreplace",
-            line_buffering=sys.stdout.line_buffering,
-            write_through=sys.stdout.write_through,
-        )
+        before = sys.stdout
+        encoding, at_once = before.encoding, before.line_buffering
+        sys.stdout = Output(before.detach(), encoding, "backslashreplace", line_buffering=at_once)
     os.environ.setdefault(QUIET_GRPC, "NONE")
 
 

@@ -18,7 +18,7 @@ from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.caller import Caller, caller_options, service
-from cloudcard_tools.shared.confirming import PASSCODE_RULE, checked_passcode, new_passcode
+from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import print_facts, print_json
 
@@ -85,10 +85,7 @@ def cards(caller: Caller) -> None:
 @caller_options(ROLE)
 def passcode(serial: str, passcode_stdin: bool, caller: Caller) -> None:
     """Choose the first passcode of the card SERIAL. Prints the PUK that unblocks it, once."""
-    if passcode_stdin:
-        chosen = checked_passcode(sys.stdin.readline().strip())
-    else:
-        chosen = new_passcode(f"New passcode, {PASSCODE_RULE}")
+    chosen = checked_passcode(sys.stdin.readline().strip()) if passcode_stdin else new_passcode()
     with phone(caller) as own:
         puk = own.set_passcode(serial, chosen)
     if caller.as_json:

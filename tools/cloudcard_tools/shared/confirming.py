@@ -46,12 +46,12 @@ def confirm(consequence: str) -> None:
         raise Failure("nothing was changed")
 
 
-def new_passcode(question: str) -> str:
+def new_passcode() -> str:
     """A new passcode, typed twice. One that no card takes is told, and asked for again."""
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is here to type a passcode: use --passcode-stdin")
     while True:
-        chosen: str = click.prompt(question, hide_input=True, err=True)
+        chosen: str = click.prompt(f"New passcode, {PASSCODE_RULE}", hide_input=True, err=True)
         if violated_rule(KeyRef.PIN, chosen.encode()) is not None:
             click.echo(f"A passcode has {PASSCODE_RULE}: choose another one.", err=True)
         elif chosen != click.prompt("The same again", hide_input=True, err=True):

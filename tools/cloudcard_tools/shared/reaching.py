@@ -50,9 +50,9 @@ def proxy(host: str) -> str | None:
     if not url or host == "localhost" or _is_loopback(host):
         return None
     # Imported late, because it takes long and few need it.
-    from urllib.request import proxy_bypass_environment
+    from urllib.request import proxy_bypass
 
-    return None if proxy_bypass_environment(host) else url
+    return None if proxy_bypass(host) else url
 
 
 def shown(url: str) -> str:

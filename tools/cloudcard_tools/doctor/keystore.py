@@ -60,8 +60,9 @@ def reachable() -> Finding:
             with identity.channel(found) as channel:
                 asked = health_pb2.HealthCheckRequest()
                 answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=CONNECT_SECONDS)
-        except IdentityUnusable:
-            continue  # the check of that identity reports it
+        except IdentityUnusable as error:
+            cause, _, fix = error.message.partition(": ")
+            return failed(cause, fix)
         except grpc.RpcError as error:
             return failed(f"{address}: no answer", explain(error, partial(why, found.door)).message)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:

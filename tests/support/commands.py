@@ -8,6 +8,8 @@ from types import CodeType, FunctionType
 
 import click
 
+from cloudcard_tools.__main__ import cloudcard
+
 
 def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, with its name without "cloudcard"."""
@@ -55,3 +57,6 @@ def _mentions(function: FunctionType, names: set[str], seen: set[CodeType]) -> b
         if isinstance(other := function.__globals__.get(name), FunctionType)
         and other.__module__ == function.__module__
     )
+
+
+LEAVES = {tuple(name.split()): command for name, command in leaves(cloudcard)}

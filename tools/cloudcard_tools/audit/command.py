@@ -76,7 +76,7 @@ def audit() -> None:
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol an auditor on this computer, with a one-time TOKEN (`cloudcard ra auditor add`)."""
     enrolling.enrol(token, token_file, folder, ROLE)
 

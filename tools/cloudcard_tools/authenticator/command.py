@@ -22,6 +22,7 @@ from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.caller import Caller, caller_options, service
+from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Answer, Words, find, of_own
 from cloudcard_tools.shared.output import Row, expiry, print_facts, print_json
@@ -75,7 +76,7 @@ def authenticator() -> None:
 )
 @enrolling.identity_option(ROLE)
 def enrol(
-    token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
+    token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path | None
 ) -> None:
     """Enrol this phone for a person, with the one-time TOKEN from the registration authority."""
     enrolling.enrol(token, token_file, folder, ROLE, name, partial(register, Choice(approval_key)))
@@ -107,12 +108,7 @@ def passcode(card: str, passcode_stdin: bool, caller: Caller) -> None:
     """Choose the first passcode of CARD, a serial number or its beginning. Prints the PUK that
     unblocks the card, once.
     """
-    if passcode_stdin:
-        chosen = sys.stdin.readline().strip()
-    else:
-        chosen = click.prompt(
-            "New passcode, 6 to 8 digits", hide_input=True, confirmation_prompt=True
-        )
+    chosen = checked_passcode(sys.stdin.readline().strip()) if passcode_stdin else new_passcode()
     with phone(caller) as own:
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
         puk = own.set_passcode(serial, chosen)
@@ -176,6 +172,8 @@ def not_me(operation: str, caller: Caller) -> None:
 def scan(source: str, yes: bool, caller: Caller) -> None:
     """Scan a QR code and decide on its request. SOURCE is the code's text or a picture of it."""
     text = read_code(source)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("nobody is here to decide: say --yes to approve without asking")
     with phone(caller) as own:
         ringing = own.claim(text)
         if not caller.as_json:
@@ -198,5 +196,8 @@ def _finish(ringing: Ringing, state: str, wanted: str, *, as_json: bool) -> None
         print_json({**facts(ringing), "state": state})
     else:
         click.echo(f"{state.capitalize()}.")
+    if state != wanted and as_json:
+        # The document has told it.
+        click.get_current_context().exit(1)
     if state != wanted:
         raise Failure("the request was not approved: the number was wrong")

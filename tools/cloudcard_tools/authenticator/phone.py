@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import grpc
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -17,7 +17,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard_tools.authenticator.approving import Approver
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, IdentityUnusable
 from cloudcard_tools.shared.identity import Identity
 
 ROLE = "authenticator"
@@ -53,10 +53,16 @@ class Phone:
     """
 
     def __init__(self, identity: Identity, channel: grpc.Channel) -> None:
+        self.identity = identity
         self._approver = Approver(identity)
-        key = load_der_public_key(identity.request_key)
+        try:
+            key = load_der_public_key(identity.request_key)
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise Failure("the keystore's request key is of an unknown kind: enrol again")
+            raise IdentityUnusable(
+                f"the keystore's request key in {identity.folder} is damaged: {identity.again}"
+            )
         self._request_key = key
         self._stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
 

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import grpc
 
 from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard_tools.shared.reaching import DIRECTLY
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
@@ -52,7 +53,10 @@ async def run(task: Task) -> dict[str, float]:
         (folder / "key.pem").read_bytes(),
         (folder / "certificate.pem").read_bytes(),
     )
-    channels = [grpc.aio.secure_channel(address, credentials) for address in task.addresses]
+    channels = [
+        grpc.aio.secure_channel(address, credentials, options=DIRECTLY)
+        for address in task.addresses
+    ]
     name = "UseSession" if task.sessions else "Ping"
     calls: list[Call] = [channel.unary_unary(SERVICE + name) for channel in channels]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))

@@ -24,6 +24,7 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.authenticator.phone import STATEMENT_DOMAIN
 from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.reaching import DIRECTLY
 
 STREAMS_OF_CONNECTION = 200  # what the keystore allows
 OPENING = 64  # streams that are opened at once
@@ -31,7 +32,7 @@ PATIENCE_SECONDS = 120.0
 AGAIN_SECONDS = 0.2
 DIGEST = bytes(32)
 # Each channel gets a connection of its own.
-OWN = (("grpc.use_local_subchannel_pool", 1),)
+OWN = (("grpc.use_local_subchannel_pool", 1), *DIRECTLY)
 
 Stub: TypeAlias = "workstation_pb2_grpc.WorkstationServiceAsyncStub"  # exists for mypy only
 

@@ -21,6 +21,7 @@ from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.finding import Findable
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import output
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import json_option
@@ -149,6 +150,10 @@ def rotate(
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
+@irreversible(
+    "The sealing key {key_id} is retired for ever: backups from before the rotation need it, and "
+    "no keystore accepts it on this database again."
+)
 @place_options
 @json_option
 def retire(key_id: str, place: Settings, as_json: bool) -> None:
@@ -164,6 +169,10 @@ def retire(key_id: str, place: Settings, as_json: bool) -> None:
 
 
 @keys.command()
+@irreversible(
+    "Every key of this keystore in the token that its database does not know is destroyed: after "
+    "the restore of an old backup, those are the keys of newer cards."
+)
 @sources_option
 @token_options
 @place_options

@@ -18,6 +18,7 @@ from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.output import Row, Value
 
 CARD_STATE = {
@@ -148,7 +149,10 @@ def card_resume(card: str, caller: Caller) -> None:
 @card.command("revoke")
 @card_argument
 @click.option("--reason", required=True, help="Why; kept as evidence.")
-@click.confirmation_option(prompt="Its keys are destroyed. Go on?")
+@irreversible(
+    "The card {serial} is taken out of use for ever, and its keys are destroyed: what was "
+    "encrypted for them can never be read again."
+)
 @operator_options
 def card_revoke(card: str, reason: str, caller: Caller) -> None:
     """Take CARD out of use for ever and destroy its keys."""

@@ -40,7 +40,7 @@ def ra() -> None:
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol an operator on this computer, with a one-time TOKEN."""
     enrolling.enrol(token, token_file, folder, ROLE)
 

@@ -9,6 +9,7 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.output import Row
 
 DEVICE_KIND = {
@@ -59,6 +60,9 @@ def device_list(user: str, caller: Caller) -> None:
 @device.command("remove")
 @click.argument("device")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
+@irreversible(
+    "The phone {device_id} is taken out of use for ever, and its unused approvals become void."
+)
 @operator_options
 def device_remove(device: str, reason: str, caller: Caller) -> None:
     """Take the phone DEVICE out of use for ever. Its unused approvals become void. DEVICE is its

@@ -9,6 +9,7 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.output import Row
 
 WORKSTATION_LABELS = {
@@ -73,6 +74,9 @@ def workstation_list(caller: Caller) -> None:
 @workstation.command("remove")
 @click.argument("workstation")
 @reason_option
+@irreversible(
+    "The workstation {workstation_id} is taken out of use for ever, and what it has open ends."
+)
 @operator_options
 def workstation_remove(workstation: str, reason: str, caller: Caller) -> None:
     """Take WORKSTATION out of use for ever, and end its requests and sessions. WORKSTATION is its
@@ -121,6 +125,7 @@ def operator_list(caller: Caller) -> None:
 @operator.command("remove")
 @click.argument("operator")
 @reason_option
+@irreversible("The operator {operator_id} is removed for ever.")
 @operator_options
 def operator_remove(operator: str, reason: str, caller: Caller) -> None:
     """Remove the identity or invitation of OPERATOR for ever. The last operator cannot be removed.
@@ -170,6 +175,7 @@ def auditor_list(caller: Caller) -> None:
 @auditor.command("remove")
 @click.argument("auditor")
 @reason_option
+@irreversible("The auditor {auditor_id} is removed for ever.")
 @operator_options
 def auditor_remove(auditor: str, reason: str, caller: Caller) -> None:
     """Remove the identity or invitation of AUDITOR for ever. AUDITOR is a name, an identifier, or

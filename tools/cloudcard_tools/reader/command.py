@@ -108,7 +108,7 @@ def reader(
     approval: str,
     program: str,
     session: bool,
-    folder: Path,
+    folder: Path | None,
     port: int,
     local: bool,
     profile: str | None,
@@ -167,7 +167,7 @@ def reader(
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol this computer as a workstation, with a one-time TOKEN ("-": from standard input)."""
     with brought_by("reader", "cloudcard reader enrol"):
         enrolling.enrol(token, token_file, folder, ROLE)

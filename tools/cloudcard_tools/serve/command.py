@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -190,7 +191,8 @@ def _say_ready(settings: Settings, has_operators: bool) -> None:
     click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
     click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
     if not has_operators and settings.operator_token.exists():  # not at another replica
-        click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
+        enrol = ["cloudcard", "ra", "enrol", "--token-file", str(settings.operator_token)]
+        click.echo(f"First operator: {shlex.join(enrol)}")
 
 
 def _supervise(settings: Settings, count: int) -> None:

@@ -371,6 +371,7 @@ def test_the_command_sweeps_the_token(
     held.make(str(UUID(int=1)), Algorithm.ECC_P256)
     token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
     arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
+    arguments.append("--yes")
     result = CliRunner().invoke(keys, arguments)
     assert json.loads(result.output) == {"values": 1}
     assert held.handles() == []

@@ -105,6 +105,8 @@ def replay_command(
         if blesses or jobs > 1 or application is not None:
             raise click.UsageError("--reader goes with none of --bless, --jobs and --application")
         outcomes = _replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
+    if blesses:
+        _require_usable(outcomes)
     applications = _applications(application, outcomes)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
@@ -181,13 +183,15 @@ def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
         yield from bar
 
 
-def _bless(outcomes: Sequence[Outcome], cards: Path | None, application: str | None) -> None:
-    """Write the card's present answers into the traces that differ. Raises Failure if one cannot be
-    replayed.
-    """
+def _require_usable(outcomes: Sequence[Outcome]) -> None:
+    """Raise Failure if a trace cannot be replayed."""
     unusable = [each for each in outcomes if each.problem]
     if unusable:
         raise Failure(f"nothing was written: {unusable[0].path}: {unusable[0].problem}")
+
+
+def _bless(outcomes: Sequence[Outcome], cards: Path | None, application: str | None) -> None:
+    """Write the card's present answers into the traces that differ."""
     changed = [each for each in outcomes if not each.passed]
     for each in changed:
         bless(each.path, cards, application)

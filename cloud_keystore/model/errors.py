@@ -72,6 +72,10 @@ class OperationClosed(KeystoreError):
     """The operation has been decided, has ended or has expired."""
 
 
+class NoResult(KeystoreError):
+    """The use was spent and has no result: its key failed, or it was too long ago."""
+
+
 class SessionNotFound(KeystoreError):
     """No such session, or not one of the caller's."""
 

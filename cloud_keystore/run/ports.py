@@ -22,12 +22,15 @@ from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_services
 
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
+LARGEST_ENROLMENT = 64 * 1024  # from anybody
+# As many times the largest message are received, to be refused with a reason; gRPC itself cuts off
+# what is larger still.
+RECEIVED = 16
 LARGEST_METADATA = 8 * 1024
 SPARE_CALLS = 1000  # above the limit, which get a refusal; gRPC itself cuts off further ones
 SERVER_OPTIONS = (
     ("grpc.max_metadata_size", LARGEST_METADATA),
     ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 200),  # of one connection
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -61,7 +64,7 @@ class Ports:
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
-        server = self._server()
+        server = self._server(LARGEST_MESSAGE)
         add_services(server, self.parts, self.limiter, sessions, wakeups)
         health.add_to(server)
         add_reflection(server)
@@ -71,18 +74,22 @@ class Ports:
     def enrolment(self) -> grpc.aio.Server:
         """The server for callers that have a token and no certificate yet."""
         own = self.parts.authorities.enrolment
-        server = self._server()
+        server = self._server(LARGEST_ENROLMENT)
         add_enrolment(server, self.parts, self.limiter)
         credentials = grpc.ssl_server_credentials([(_pem_key(own), _pem(own))])
         _listen(server, self.parts.settings.enrol_listen, credentials)
         return server
 
-    def _server(self) -> grpc.aio.Server:
+    def _server(self, largest: int) -> grpc.aio.Server:
         return grpc.aio.server(
-            interceptors=(Watch(self.metrics, self.parts.traces, self.limiter),),
-            # Only workers share a port: a second keystore on it must be an error, and not get a
-            # part of the calls.
-            options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self.shared))),
+            interceptors=(Watch(self.metrics, self.parts.traces, self.limiter, largest),),
+            options=(
+                *SERVER_OPTIONS,
+                ("grpc.max_receive_message_length", RECEIVED * largest),
+                # Only workers share a port: a second keystore on it must be an error, and not get
+                # a part of the calls.
+                ("grpc.so_reuseport", int(self.shared)),
+            ),
             maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
         )
 

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools.ra.registry import ALGORITHM, operator_options, when
@@ -54,7 +55,7 @@ def card_issue(user_id: str, profile: str, organisation_id: str, caller: Caller)
     The holder then chooses the passcode on the phone: `cloudcard authenticator passcode SERIAL`.
     """
     request = pb.IssueCardRequest(
-        request_id=os.urandom(16),
+        request_id=os.urandom(REQUEST_ID_BYTES),
         user_id=user_id,
         profile=profile,
         organisation_id=organisation_id,

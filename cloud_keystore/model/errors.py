@@ -22,6 +22,10 @@ class UserNotFound(KeystoreError):
     """No such person."""
 
 
+class UserExists(KeystoreError):
+    """There is a person with this account, or with this name and e-mail address."""
+
+
 class CardNotFound(KeystoreError):
     """No such card, or not one of the caller's."""
 

@@ -41,11 +41,12 @@ from cloud_keystore.model.operations import (
     OperationKind,
     State,
 )
-from cloud_keystore.model.people import LONGEST_LABEL, Identity, User, text_field
+from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.model.sessions import within
+from cloud_keystore.model.texts import LONGEST_LABEL, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import (
     cards,

@@ -20,14 +20,8 @@ from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingPart
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.journal import Detail, Entry, Kind
-from cloud_keystore.model.people import (
-    LONGEST_LABEL,
-    Identity,
-    IdentityState,
-    Role,
-    User,
-    text_field,
-)
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.model.texts import LONGEST_LABEL, text_field
 from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
 from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people

@@ -30,6 +30,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.InvalidInput: (StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
     errors.MalformedKeyInput: (StatusCode.INVALID_ARGUMENT, "MALFORMED_KEY_INPUT"),
     errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
+    errors.UserExists: (StatusCode.ALREADY_EXISTS, "USER_EXISTS"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_keystore.config import Address
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model import hosts
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
@@ -37,6 +39,12 @@ SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
 
+CAUSES = {
+    errno.EADDRINUSE: "is another keystore running there?",
+    errno.EADDRNOTAVAIL: "this computer does not have the address: use one of its own, or 0.0.0.0",
+    errno.EACCES: "ports below 1024 are root's: choose another",
+}
+
 
 class CannotListen(KeystoreError):
     """A port cannot be opened; the message says which."""
@@ -55,12 +63,13 @@ class Ports:
         """The server for enrolled clients, with mutual TLS."""
         settings, transport = self.parts.settings, self.parts.authorities.transport
         names = frozenset(
-            {"localhost", "127.0.0.1", socket.gethostname(), settings.public_host}
+            {"localhost", "127.0.0.1", "::1", settings.public_host}
             | {each.host for each in settings.service_addresses}
+            | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
         )
-        own = server_certificate(transport, names, self.parts.clock())
+        certified = server_certificate(transport, names, self.parts.clock())
         credentials = grpc.ssl_server_credentials(
-            [(_pem_key(own), _pem(own))],
+            [(_pem_key(certified), _pem(certified))],
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
@@ -100,7 +109,21 @@ def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerC
     except RuntimeError:
         bound = 0
     if bound == 0:
-        raise CannotListen(f"cannot listen on {address}: is another keystore running there?")
+        raise CannotListen(f"cannot listen on {address}: {cause(address)}")
+
+
+def cause(address: Address) -> str:
+    """Why a port cannot be opened, which gRPC does not tell."""
+    try:
+        for family, kind, _, _, place in socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind) as trying:
+                trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trying.bind(place)
+    except OSError as error:
+        return CAUSES.get(error.errno or 0, f"{error.strerror}: look at the address")
+    return CAUSES[errno.EADDRINUSE]
 
 
 def _pem(own: Authority) -> bytes:

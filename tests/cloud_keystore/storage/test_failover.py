@@ -21,6 +21,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.storage.addresses import AddressUnusable, parameters, shown
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.failures import advice
 from support.postgres import Server, server
 
 INSERT = "INSERT INTO changes DEFAULT VALUES"
@@ -195,3 +196,20 @@ def test_an_address_that_is_none() -> None:
     with pytest.raises(AddressUnusable, match="HOST1:PORT1,HOST2:PORT2") as refused:
         parameters("postgresql://ada:hunter2%zz@h:x/db")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "advised"),
+    [
+        ("fe_sendauth: no password supplied", "PGPASSFILE"),
+        ('password authentication failed for user "u"', "PGPASSFILE"),
+        ("FATAL: sorry, too many clients already", "max_connections"),
+        ("cannot execute INSERT in a read-only transaction", "HOST1,HOST2"),
+        ("session is read-only", "HOST1,HOST2"),
+        ("attempt to write a readonly database", "file and folder"),
+        ("database or disk is full", "make room"),
+        ("database is locked", "other program"),
+    ],
+)
+def test_what_to_do_is_told(said: str, advised: str) -> None:
+    assert advised in advice(said)

@@ -9,12 +9,14 @@ import shlex
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import click
 import structlog
 
+from cloud_keystore import config
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.model.errors import KeystoreError
@@ -60,7 +62,7 @@ Examples:
     "--public-host",
     default="127.0.0.1",
     show_default=True,
-    help="Name or address at which clients reach both.",
+    help="Host name or IP address at which clients reach both, without scheme and port.",
 )
 @click.option(
     "--public-address",
@@ -165,8 +167,8 @@ def serve(  # one argument for each option
             place,
             listen=Address.parse(listen),
             enrol_listen=Address.parse(enrol_listen),
-            public_host=public_host,
-            public_addresses=tuple(map(Address.parse, public_addresses)),
+            public_host=config.public_host(public_host),
+            public_addresses=tuple(map(Address.parse_public, public_addresses)),
             crl_url=crl_url,
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
@@ -197,10 +199,12 @@ def _fail(why: str, form: logs.Form) -> NoReturn:
 
 async def _serve(settings: Settings, form: logs.Form) -> None:
     with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
-        await serving.serve(parts, lambda: _say_ready(settings, parts.has_operators, form))
+        ready = partial(say_ready, settings, form, has_operators=parts.has_operators)
+        await serving.serve(parts, ready)
 
 
-def _say_ready(settings: Settings, has_operators: bool, form: logs.Form) -> None:
+def say_ready(settings: Settings, form: logs.Form, *, has_operators: bool) -> None:
+    """Tell on standard output that the keystore serves, what to back up, and who comes first."""
     lines = [
         f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.",
         f"Data in {settings.data}{_to_back_up(settings)}.",
@@ -233,7 +237,8 @@ def _supervise(settings: Settings, count: int, form: logs.Form) -> None:
         return [*program, *sys.argv[1:], "--worker", str(number)]
 
     async def run(has_operators: bool) -> None:
-        await Supervisor(count, command).run(lambda: _say_ready(settings, has_operators, form))
+        ready = partial(say_ready, settings, form, has_operators=has_operators)
+        await Supervisor(count, command).run(ready)
 
     with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
         with open_keystore(settings, hold) as parts:

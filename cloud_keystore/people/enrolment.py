@@ -20,16 +20,9 @@ from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingPart
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.journal import Detail, Entry, Kind
-from cloud_keystore.model.people import (
-    IDENTITY_LIFETIME,
-    LONGEST_LABEL,
-    Identity,
-    IdentityState,
-    Role,
-    User,
-    text_field,
-)
-from cloud_keystore.pki.building import begin, named
+from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role, User
+from cloud_keystore.model.texts import LONGEST_LABEL, text_field
+from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
 from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
@@ -100,7 +93,14 @@ class Enrolment:
                 raise TokenRejected(UNKNOWN_TOKEN)
             subject = named(invited.id)
             certificate = (
-                begin(subject, public_key, self.transport, now, IDENTITY_LIFETIME)
+                begin(
+                    subject,
+                    public_key,
+                    self.transport,
+                    now,
+                    IDENTITY_LIFETIME,
+                    not_before=now - TRANSPORT_TOLERANCE,
+                )
                 .add_extension(
                     x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
@@ -25,6 +25,18 @@ def add_user(connection: Connection, user: User) -> None:
             sid=user.sid,
         )
     )
+
+
+def like(connection: Connection, user: User) -> list[User]:
+    """Users who have the same account or name, written in whatever case of Latin letters."""
+    u = t.user.c
+    same = [
+        or_(column == value, func.lower(column) == value.lower())
+        for column, value in ((u.upn, user.upn), (u.display_name, user.display_name))
+        if value
+    ]
+    query = select(t.user).where(or_(*same)).order_by(u.id)
+    return [User(**row) for row in connection.execute(query).mappings()]
 
 
 def find_user(connection: Connection, user_id: str) -> User | None:

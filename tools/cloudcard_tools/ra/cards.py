@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
@@ -76,7 +77,7 @@ def card_issue(user: str, profile: str, organisation: str, caller: Caller) -> No
     """
     organisation_id = find(caller, Sort.ORGANISATION, organisation)
     request = pb.IssueCardRequest(
-        request_id=os.urandom(16),
+        request_id=os.urandom(REQUEST_ID_BYTES),
         user_id=find(caller, Sort.USER, user),
         profile=profile,
         organisation_id=organisation_id,

@@ -31,10 +31,15 @@ def user() -> None:
 @click.option("--email", default="", help="E-mail address.")
 @click.option("--upn", default="", help="User principal name of the Windows account.")
 @click.option("--sid", default="", help="Security identifier of the Windows account, S-1-5-21-….")
+@click.option("--namesake", is_flag=True, help="Somebody else with the same name and e-mail.")
 @operator_options
-def user_add(name: str, email: str, upn: str, sid: str, caller: Caller) -> None:
+def user_add(  # one argument for each option
+    name: str, email: str, upn: str, sid: str, namesake: bool, caller: Caller
+) -> None:
     """Add a person called NAME, and print a one-time token for the person's phone."""
-    request = pb.CreateUserRequest(display_name=name, email=email, upn=upn, sid=sid)
+    request = pb.CreateUserRequest(
+        display_name=name, email=email, upn=upn, sid=sid, namesake=namesake
+    )
     with caller.service(PeopleServiceStub) as stub:
         made = stub.CreateUser(request)
     facts = _user(made.user) | token_facts(made.device_token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum, unique
 
 from cloud_keystore.model.actors import Actor, ActorKind
@@ -13,6 +13,7 @@ from cloud_keystore.model.errors import InvalidInput
 LONGEST_DISPLAY_NAME = 256
 LONGEST_LABEL = 64  # of workstations, sites and devices
 LONGEST_UPN = 254
+IDENTITY_LIFETIME = timedelta(days=730)  # of an identity's certificate
 
 # MS-DTYP 2.4.2.1: revision, authority, and 1 to 15 sub-authorities of 32 bits
 SID = re.compile(r"S-1-\d{1,15}((?:-\d{1,10}){1,15})", re.ASCII)

@@ -24,6 +24,7 @@ from cloud_keystore.model.errors import (
     OperationClosed,
     OperationNotFound,
 )
+from cloud_keystore.model.finding import SHORTEST_BEGINNING
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     Approval,
@@ -74,6 +75,19 @@ class Deciding:
         ):
             raise OperationNotFound("there is no such request for you")
         return operation
+
+    def named(self, text: str, device: Identity) -> Operation:
+        """The operation with an identifier; or else the only one that waits for this device whose
+        identifier begins so. Raises OperationNotFound.
+        """
+        begun = [each for each in self.waiting(device) if each.id.startswith(text)]
+        if len(text) < SHORTEST_BEGINNING:
+            begun = []
+        if len(begun) > 1:
+            raise OperationNotFound(
+                f"{len(begun)} requests that wait for you begin so: give more of the identifier"
+            )
+        return begun[0] if len(begun) == 1 else self.find(text, device)
 
     def claim(self, qr_text: str, device: Identity) -> Operation:
         """Bind the operation of a scanned code to this device.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
@@ -21,6 +21,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.people import (
+    IDENTITY_LIFETIME,
     LONGEST_LABEL,
     Identity,
     IdentityState,
@@ -33,7 +34,6 @@ from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
 
-IDENTITY_LIFETIME = timedelta(days=730)
 LARGEST_CSR = 4096
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
 

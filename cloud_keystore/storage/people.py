@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
@@ -53,6 +53,15 @@ def list_users(connection: Connection) -> list[User]:
     return [
         User(**row) for row in connection.execute(select(t.user).order_by(t.user.c.id)).mappings()
     ]
+
+
+def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
+    """Names of those users and identities that have one of some identifiers."""
+    queries = (
+        select(table.c.id, table.c.display_name).where(table.c.id.in_(ids))
+        for table in (t.user, t.identity)
+    )
+    return {row.id: row.display_name for query in queries for row in connection.execute(query)}
 
 
 def count_devices(connection: Connection) -> Mapping[str, int]:
@@ -172,6 +181,15 @@ def add_token(
             secret_sha256=secret_sha256, identity_id=identity_id, expire_time=expire_time
         )
     )
+
+
+def tokens(
+    connection: Connection, ids: Collection[str]
+) -> Mapping[str, tuple[datetime, datetime | None]]:
+    """When the enrolment tokens of some identities expire, and when they were used, by identity."""
+    k = t.token.c
+    query = select(k.identity_id, k.expire_time, k.use_time).where(k.identity_id.in_(ids))
+    return {row.identity_id: (row.expire_time, row.use_time) for row in connection.execute(query)}
 
 
 def invited_by(connection: Connection, secret_sha256: bytes, now: datetime) -> Identity | None:

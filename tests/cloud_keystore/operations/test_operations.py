@@ -113,6 +113,24 @@ def test_a_foreign_device_sees_and_decides_nothing(
         world.decide(operation, mallory)
 
 
+def test_a_beginning_names_the_only_request_that_waits(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    asked = world.ask(world.card(user), pc)
+    named = world.deciding.named
+    assert named(asked.id[:8], phone.identity).id == asked.id
+    with pytest.raises(OperationNotFound):
+        named("", phone.identity)
+    _, eves_phone = world.user("Eve")
+    with pytest.raises(OperationNotFound, match="no such request"):
+        named(asked.id[:8], eves_phone.identity)
+    world.ask(world.card(user), pc)
+    with pytest.raises(OperationNotFound, match="2 requests that wait for you begin so"):
+        named(asked.id[:4], phone.identity)
+    assert named(asked.id, phone.identity).id == asked.id
+
+
 def test_a_wrong_number_is_the_last_guess(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:

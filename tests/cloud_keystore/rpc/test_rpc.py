@@ -22,8 +22,15 @@ from hypothesis import strategies as st
 
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
+from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
-from cloudcard.registry.v1 import identities_pb2, people_pb2, people_pb2_grpc
+from cloudcard.registry.v1 import (
+    finding_pb2,
+    finding_pb2_grpc,
+    identities_pb2,
+    people_pb2,
+    people_pb2_grpc,
+)
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
@@ -89,6 +96,12 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
         calls = {
             "operator": lambda: people_pb2_grpc.PeopleServiceStub(channel).ListUsers(
                 people_pb2.ListUsersRequest(), timeout=5
+            ),
+            "operator, to find": lambda: finding_pb2_grpc.FindingServiceStub(channel).Find(
+                finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5
+            ),
+            "auditor, to find": lambda: audit_pb2_grpc.AuditServiceStub(channel).FindSubjects(
+                audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5
             ),
             "ada": lambda: authenticator_pb2_grpc.AuthenticatorServiceStub(channel).ListCards(
                 authenticator_pb2.ListCardsRequest(), timeout=5

@@ -5,23 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
 
 
 def serve(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudcard_tools", "serve", "--data", str(data), *options],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return warm_starts.run("serve", "--data", str(data), *options)
 
 
 @pytest.fixture

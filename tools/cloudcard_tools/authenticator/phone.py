@@ -69,9 +69,16 @@ class Phone:
                 yield Closed(response.closed.operation_id, state_name(response.closed.state))
 
     def find(self, operation_id: str) -> Ringing:
-        """One request that waits, by its operation."""
+        """One request that waits, by its operation or the beginning of its identifier. Raises
+        Failure if the keystore sends another one.
+        """
         request = pb.GetRequestRequest(operation_id=operation_id)
-        return self._checked(self._stub.GetRequest(request, timeout=TIMEOUT_SECONDS).request)
+        found = self._checked(self._stub.GetRequest(request, timeout=TIMEOUT_SECONDS).request)
+        if not found.operation_id.startswith(operation_id):
+            raise Failure(
+                "the keystore sent another request than this one: tell your registration authority"
+            )
+        return found
 
     def claim(self, qr_text: str) -> Ringing:
         """The request of a scanned code, which is bound to this device from now on."""

@@ -4,7 +4,6 @@ data.
 
 from __future__ import annotations
 
-import io
 import sys
 from contextlib import suppress
 from typing import Literal, TextIO, TypeAlias, cast
@@ -13,26 +12,30 @@ import structlog
 
 Form: TypeAlias = Literal["auto", "text", "json"]
 
+# ValueError: the stream is closed, at the end of a program.
+CANNOT_BE_WRITTEN = (OSError, ValueError)
 
-class Losing(io.TextIOBase):
+
+class Losing:
     """A stream that drops entries which cannot be written: code that logs an error on a full disk
     must not fail because of the log.
+
+    It is none of `io`'s classes: their finalizers flush when the program has ended, and since
+    Python 3.13 report that this fails.
     """
 
     def __init__(self, file: TextIO) -> None:
-        super().__init__()
         self._file = file
 
     def write(self, text: str, /) -> int:
         """Write an entry, or drop it."""
-        with suppress(OSError):
+        with suppress(*CANNOT_BE_WRITTEN):
             return self._file.write(text)
         return 0
 
     def flush(self) -> None:
         """Flush what was written, or drop it."""
-        # ValueError: the stream is closed, at the end of a program.
-        with suppress(OSError, ValueError):
+        with suppress(*CANNOT_BE_WRITTEN):
             self._file.flush()
 
 

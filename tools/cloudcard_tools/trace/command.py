@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Row] = {
     rows=COMMANDS,
     epilog="""\b
 Examples:
-  cloudcard reader --card 1000 --record login.trace
+  cloudcard reader --card 1500000000000017 --record login.trace
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace record --reader Yubico --script look.txt --output look.trace

@@ -34,7 +34,7 @@ Examples:
 \b
 Formats:
 """
-    + "\n".join(f"  {name:16}{about}" for name, about in ABOUT.items()),
+    + "\n".join(f"  {name:17}{about}" for name, about in ABOUT.items()),
 )
 @click.argument("path", metavar="FILE", type=INPUT)
 @click.option("--from", "form", type=click.Choice(list(ABOUT)), help="Default: detected.")
@@ -155,7 +155,7 @@ def _guess(path: Path) -> str:
 
 
 def _formats() -> str:
-    return "\n".join(f"  {name:16}{about}" for name, about in ABOUT.items())
+    return "\n".join(f"  {name:17}{about}" for name, about in ABOUT.items())
 
 
 def _wanted(form: str) -> str:

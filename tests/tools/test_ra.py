@@ -199,17 +199,17 @@ def test_what_nothing_is_called(operator: Path) -> None:
 
 def test_other_things_by_their_names(operator: Path) -> None:
     pc = ask(operator, "workstation", "add", "WARD9-PC1")
-    removed = ask(operator, "workstation", "remove", "ward9", "--reason", "broken")
+    removed = ask(operator, "workstation", "remove", "ward9", "--reason", "broken", "--yes")
     assert (removed["id"], removed["state"]) == (pc["id"], "removed")
     # What is in use is meant, as long as there is one.
     again = ask(operator, "workstation", "add", "WARD9-PC1")
-    removed = ask(operator, "workstation", "remove", "WARD9-PC1", "--reason", "broken")
+    removed = ask(operator, "workstation", "remove", "WARD9-PC1", "--reason", "broken", "--yes")
     assert removed["id"] == again["id"]
     trust = ask(operator, "organisation", "add", "Royal Infirmary")["id"]
     policy = ask(operator, "policy", "set", "--organisation", "royal inf")
     assert policy["organisation"] == trust
     assert ask(operator, "user", "add", "Phil", "--email", "phil@example.org")
-    device = ask(operator, "device", "remove", "phil@example.org", "--reason", "lost")
+    device = ask(operator, "device", "remove", "phil@example.org", "--reason", "lost", "--yes")
     assert device["state"] == "removed"
 
 

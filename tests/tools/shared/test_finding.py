@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import click
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import finding_pb2 as pb
-from cloudcard_tools.shared.finding import Answer, NothingFound, SeveralFound, find
+from cloudcard_tools import ending
+from cloudcard_tools.shared.failures import NothingFound, SeveralFound
+from cloudcard_tools.shared.finding import Answer, both, find
 
 UUID = "01a21f58-3ec8-76d4-868a-0123456789ab"
 SERIAL = "1500000000000017"
@@ -59,3 +64,23 @@ def test_the_rest_is_counted() -> None:
 def test_nothing() -> None:
     with pytest.raises(NothingFound, match="no card"):
         find(lambda *_: answer(), Sort.CARD, "ada@example.org")
+
+
+def test_several_things_are_told_to_programs_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    @click.option("--json", is_flag=True)
+    def command(**_: bool) -> None:
+        find(lambda *_: answer(OLD, NEW), Sort.WORKSTATION, "ward7")
+
+    group = click.Group(commands=[command])
+    assert ending.run(group, ["command", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert said["reason"] == "SEVERAL_FOUND"
+    assert [each["id"] for each in said["matches"]] == ["2", "1"]
+
+
+def test_a_question_names_what_was_typed_and_what_was_found() -> None:
+    assert both("ada@example.org", SERIAL) == f"{SERIAL} (ada@example.org)"
+    assert both(SERIAL, SERIAL) == SERIAL

@@ -19,7 +19,8 @@ from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
-from cloudcard_tools.shared.confirming import irreversible
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value
 
 CARD_STATE = {
@@ -150,14 +151,16 @@ def card_resume(card: str, caller: Caller) -> None:
 @card.command("revoke")
 @card_argument
 @click.option("--reason", required=True, help="Why; kept as evidence.")
-@irreversible(
-    "The card {serial} is taken out of use for ever, and its keys are destroyed: what was "
-    "encrypted for them can never be read again."
-)
+@yes_option
 @operator_options
-def card_revoke(card: str, reason: str, caller: Caller) -> None:
+def card_revoke(card: str, reason: str, yes: bool, caller: Caller) -> None:
     """Take CARD out of use for ever and destroy its keys."""
     serial = find(caller, Sort.CARD, card, in_use=True)
+    confirm(
+        f"The card {both(card, serial)} is taken out of use for ever, and its keys are destroyed: "
+        "what was encrypted for them can never be read again.",
+        yes=yes,
+    )
     _change(
         caller,
         lambda stub: stub.RevokeCard(pb.RevokeCardRequest(card_serial=serial, reason=reason)).card,

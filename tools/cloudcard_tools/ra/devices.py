@@ -9,7 +9,8 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, when
 from cloudcard_tools.shared.caller import Caller
-from cloudcard_tools.shared.confirming import irreversible
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
 
 DEVICE_KIND = {
@@ -60,15 +61,18 @@ def device_list(user: str, caller: Caller) -> None:
 @device.command("remove")
 @click.argument("device")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
-@irreversible(
-    "The phone {device_id} is taken out of use for ever, and its unused approvals become void."
-)
+@yes_option
 @operator_options
-def device_remove(device: str, reason: str, caller: Caller) -> None:
+def device_remove(device: str, reason: str, yes: bool, caller: Caller) -> None:
     """Take the phone DEVICE out of use for ever. Its unused approvals become void. DEVICE is its
     name, its holder's name or e-mail address, an identifier, or the beginning of one.
     """
     device_id = find(caller, Sort.DEVICE, device, in_use=True)
+    confirm(
+        f"The phone {both(device, device_id)} is taken out of use for ever, and its unused "
+        "approvals become void.",
+        yes=yes,
+    )
     request = pb.RemoveDeviceRequest(device_id=device_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveDevice(request).device

@@ -9,7 +9,8 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
-from cloudcard_tools.shared.confirming import irreversible
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
 
 WORKSTATION_LABELS = {
@@ -74,15 +75,18 @@ def workstation_list(caller: Caller) -> None:
 @workstation.command("remove")
 @click.argument("workstation")
 @reason_option
-@irreversible(
-    "The workstation {workstation_id} is taken out of use for ever, and what it has open ends."
-)
+@yes_option
 @operator_options
-def workstation_remove(workstation: str, reason: str, caller: Caller) -> None:
+def workstation_remove(workstation: str, reason: str, yes: bool, caller: Caller) -> None:
     """Take WORKSTATION out of use for ever, and end its requests and sessions. WORKSTATION is its
     name, its identifier, or the beginning of one.
     """
     workstation_id = find(caller, Sort.WORKSTATION, workstation, in_use=True)
+    confirm(
+        f"The workstation {both(workstation, workstation_id)} is taken out of use for ever, and "
+        "what it has open ends.",
+        yes=yes,
+    )
     request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveWorkstation(request).workstation
@@ -125,13 +129,17 @@ def operator_list(caller: Caller) -> None:
 @operator.command("remove")
 @click.argument("operator")
 @reason_option
-@irreversible("The operator {operator_id} is removed for ever.")
+@yes_option
 @operator_options
-def operator_remove(operator: str, reason: str, caller: Caller) -> None:
+def operator_remove(operator: str, reason: str, yes: bool, caller: Caller) -> None:
     """Remove the identity or invitation of OPERATOR for ever. The last operator cannot be removed.
     OPERATOR is a name, an identifier, or the beginning of one.
     """
     operator_id = find(caller, Sort.OPERATOR, operator, in_use=True)
+    confirm(
+        f"The operator {both(operator, operator_id)} is removed for ever.",
+        yes=yes,
+    )
     request = pb.RemoveOperatorRequest(operator_id=operator_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveOperator(request).operator
@@ -175,13 +183,17 @@ def auditor_list(caller: Caller) -> None:
 @auditor.command("remove")
 @click.argument("auditor")
 @reason_option
-@irreversible("The auditor {auditor_id} is removed for ever.")
+@yes_option
 @operator_options
-def auditor_remove(auditor: str, reason: str, caller: Caller) -> None:
+def auditor_remove(auditor: str, reason: str, yes: bool, caller: Caller) -> None:
     """Remove the identity or invitation of AUDITOR for ever. AUDITOR is a name, an identifier, or
     the beginning of one.
     """
     auditor_id = find(caller, Sort.AUDITOR, auditor, in_use=True)
+    confirm(
+        f"The auditor {both(auditor, auditor_id)} is removed for ever.",
+        yes=yes,
+    )
     request = pb.RemoveAuditorRequest(auditor_id=auditor_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveAuditor(request).auditor

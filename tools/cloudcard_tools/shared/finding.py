@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from cloud_keystore.model.finding import SHORTEST_BEGINNING, Findable, Sort
 from cloudcard.registry.v1 import finding_pb2 as pb
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import NothingFound, SeveralFound
 from cloudcard_tools.shared.output import Row, iso_time
 
 Ask: TypeAlias = Callable[[Sort, str], "Answer"]
@@ -47,22 +47,6 @@ class Answer(NamedTuple):
     more: int = 0
 
 
-class NothingFound(Failure):
-    """Nothing is called so."""
-
-    reason = "NOTHING_FOUND"
-
-
-class SeveralFound(Failure):
-    """Several things are called so; `matches` has what tells them apart."""
-
-    reason = "SEVERAL_FOUND"
-
-    def __init__(self, text: str, matches: Sequence[Row]) -> None:
-        super().__init__(text)
-        self.matches = matches
-
-
 def find(
     ask: Ask, sort: Sort, text: str, *, in_use: bool = False, words: Words | None = None
 ) -> str:
@@ -76,6 +60,11 @@ def find(
     if whole.fullmatch(text):
         return text
     return choose(words or WORDS[sort], text, ask(sort, text), in_use=in_use)
+
+
+def both(text: str, found: str) -> str:
+    """What was found, and what was typed if that is something else."""
+    return found if text == found else f"{found} ({text})"
 
 
 def choose(words: Words, text: str, answer: Answer, *, in_use: bool = False) -> str:

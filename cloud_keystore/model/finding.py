@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, unique
 
+from cloud_keystore.model.texts import comparable
+
 SHORTEST_BEGINNING = 3  # a shorter one is too easily another thing's
 LONGEST_TEXT = 256
 
@@ -67,4 +69,4 @@ def find(text: str, things: Iterable[Findable]) -> list[Findable]:
 
 def folded(text: str) -> str:
     """The form in which texts are compared: no matter how they were typed."""
-    return unicodedata.normalize("NFC", " ".join(text.split()).casefold())
+    return unicodedata.normalize("NFC", comparable(" ".join(text.split())))

@@ -13,7 +13,6 @@ import click
 
 from cloud_keystore.model import finding
 from cloud_keystore.model.finding import Findable, Sort
-from cloud_keystore.model.passcodes import PASSCODE_RULE
 from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing

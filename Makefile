@@ -16,6 +16,10 @@ TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-opens
 # The extra of pyproject.toml that brings everything for running the product.
 RUNNING := all
 
+# The programs start hundreds of times in the tests, and would be compiled each time in an environment
+# that forbids keeping what Python compiles.
+export PYTHONDONTWRITEBYTECODE :=
+
 # For make fuzz: the time for each target, and the targets.
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card
@@ -34,7 +38,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reor
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs proto lock clean
+.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs man proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -111,6 +115,9 @@ docs: workshop ## Build the site of the guides and of card_os's API in build/sit
 proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen
 	@rm -rf proto/gen && mv proto/.gen proto/gen
+
+man: setup ## Write the manual pages of the command into build/man
+	@$(BIN)/cloudcard manual build/man
 
 # requirements.lock takes its versions from the other file, so that an environment can be extended
 # from one to the other.

@@ -251,7 +251,7 @@ def test_the_keystore_is_tried() -> None:
     assert address in finding.cause
     assert "cloudcard serve" in finding.fix
     (folder / "key.pem").unlink()
-    assert "incomplete" in keystore.reachable().cause
+    assert "key.pem is missing" in keystore.reachable().cause
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools.demo import deciding
 from cloudcard_tools.demo.scenes import Scenes
 from cloudcard_tools.demo.stage import Stage
 from cloudcard_tools.demo.timeline import Halted, Timeline
@@ -60,6 +61,8 @@ def demo(interactive: bool, keep: bool) -> None:
             timeline.note(
                 "pcscd was started for this demo" if ours else "the running pcscd is used"
             )
+            if interactive:
+                deciding.introduce()
             with suppress(Halted):  # printed and counted already
                 _play(Stage(folder, nursery, interactive), timeline)
     finally:

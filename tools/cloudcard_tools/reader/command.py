@@ -37,10 +37,10 @@ APPROVALS = ("push", "qr", "both")
     invoke_without_command=True,
     epilog="""\b
 Examples:
-  cloudcard reader enrol TOKEN            make this computer a workstation, once
-  cloudcard reader --card 1000            the holder types a number on the phone
-  cloudcard reader --card 1000 --card 1001 --approval qr
-  cloudcard reader --local                a throw-away card: no keystore, no approval
+  cloudcard reader enrol TOKEN                   make this computer a workstation, once
+  cloudcard reader --card 1500000000000017       the holder types a number on the phone
+  cloudcard reader --card 1500000000000017 --card 1000000000000025 --approval qr
+  cloudcard reader --local                       a throw-away card: no keystore, no approval
   cloudcard reader --local --algorithm p384 --profile sm-cs7
   cloudcard reader --local --profile developer --state card.json
   cloudcard reader --local --record login.trace
@@ -51,7 +51,13 @@ The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl
 docs/reader.md explains pcscd, ports and firewalls.
 """,
 )
-@click.option("--card", "serials", multiple=True, metavar="SERIAL", help="A card; once per slot.")
+@click.option(
+    "--card",
+    "serials",
+    multiple=True,
+    metavar="SERIAL",
+    help="A card, by its whole serial number; once per slot.",
+)
 @click.option(
     "--approval",
     type=click.Choice(APPROVALS),
@@ -102,7 +108,7 @@ def reader(
     approval: str,
     program: str,
     session: bool,
-    folder: Path,
+    folder: Path | None,
     port: int,
     local: bool,
     profile: str | None,
@@ -161,7 +167,7 @@ def reader(
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol this computer as a workstation, with a one-time TOKEN ("-": from standard input)."""
     with brought_by("reader", "cloudcard reader enrol"):
         enrolling.enrol(token, token_file, folder, ROLE)

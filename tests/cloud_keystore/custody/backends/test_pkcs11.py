@@ -278,8 +278,17 @@ def test_a_pin_that_turned_wrong_stops_the_pool(world: World, token: TokenKeys) 
 
 
 def test_a_module_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(KeyBackendUnavailable, match="not there"):
-        Pool.start(TokenAddress(str(tmp_path / "none.so"), LABEL, "cloudcard", PIN), 1)
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    for module in (tmp_path / "none.so", text, tmp_path):
+        with pytest.raises(KeyBackendUnavailable, match="--hsm-module"):
+            Pool.start(TokenAddress(str(module), LABEL, "cloudcard", PIN), 1)
+
+
+def test_a_token_of_another_name(token_folder: Path) -> None:
+    assert token_folder.is_dir()
+    with pytest.raises(KeyBackendUnavailable, match="--hsm-token"):
+        Pool.start(TokenAddress(MODULE, "none", "cloudcard", PIN), 1)
 
 
 def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
@@ -371,6 +380,7 @@ def test_the_command_sweeps_the_token(
     held.make(str(UUID(int=1)), Algorithm.ECC_P256)
     token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
     arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
+    arguments.append("--yes")
     result = CliRunner().invoke(keys, arguments)
     assert json.loads(result.output) == {"values": 1}
     assert held.handles() == []

@@ -96,6 +96,7 @@ class Person:
             elif self.asked or time.monotonic() > unasked_until:
                 # The choice has no window of its own. Enter means nothing before it is there.
                 self._screen.type("")
+                unasked_until = time.monotonic() + UNASKED_SECONDS
 
 
 @contextmanager

@@ -178,8 +178,6 @@ def serve(  # one argument for each option
             asyncio.run(_serve(settings))
     except KeystoreError as error:
         raise Failure(str(error)) from None
-    except OSError as error:
-        raise Failure(f"the data folder cannot be used: {error}") from None
 
 
 async def _serve(settings: Settings) -> None:

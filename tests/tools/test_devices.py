@@ -134,7 +134,7 @@ def test_a_removed_phone_is_cut_off_while_it_watches(town: Town, tmp_path: Path)
         phone.approve(ringing, operation.number)
     again = town.ra("device", "remove", "none", "--reason", "lost", "--yes")
     assert again.exit_code == 1
-    assert "no such device" in again.output
+    assert 'no phone "none"' in again.output
 
 
 def test_what_was_not_the_holder_suspends_the_card_and_tells(town: Town) -> None:

@@ -183,6 +183,16 @@ def test_pcsc_service(monkeypatch: pytest.MonkeyPatch) -> None:
     assert computer.pcsc_service().level is Level.WARNING
     monkeypatch.setattr(pcsc, "client", refused)
     assert "Service not available" in computer.pcsc_service().cause
+    assert computer.pcsc_service().fix == "start or restart pcscd"
+
+
+@pytest.mark.usefixtures("refusing_pcscd")
+def test_a_pcscd_that_refuses_this_user_is_not_told_to_start() -> None:
+    finding = computer.pcsc_service()
+    assert finding.level is Level.FAILED
+    assert "8010006A" in finding.cause
+    assert "polkit" in finding.cause
+    assert "--disable-polkit" in finding.fix
 
 
 def test_opensc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,14 @@ COMMANDS: Mapping[str, Row] = {
         "Measure how fast the card and the keystore are.",
         extra="all",
     ),
+    "completion": Row(
+        "cloudcard_tools.shell.completion:completion",
+        "Print the script that makes SHELL complete cloudcard's commands and options.",
+    ),
+    "manual": Row(
+        "cloudcard_tools.shell.manual:manual",
+        "Write the manual pages of cloudcard and of each of its commands into FOLDER.",
+    ),
 }
 
 

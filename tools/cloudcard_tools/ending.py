@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from cloudcard_tools.shared.extras import install
+from cloudcard_tools.shared.failures import SeveralFound
 from cloudcard_tools.streams import Output, OutputLost
 
 DEBUG = "CLOUDCARD_DEBUG"
@@ -208,5 +209,11 @@ def _tell(ending: Ending, error: BaseException, *, as_json: bool) -> None:
     else:
         click.echo(f"Error: {ending.message}", err=True)
     if as_json:
-        told = {"reason": ending.reason, "message": ending.message, "exit_status": ending.status}
+        told: dict[str, object] = {
+            "reason": ending.reason,
+            "message": ending.message,
+            "exit_status": ending.status,
+        }
+        if isinstance(error, SeveralFound):
+            told["matches"] = error.matches
         click.echo(json.dumps({"error": told}))

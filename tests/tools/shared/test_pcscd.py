@@ -102,6 +102,49 @@ def test_a_folder_of_ones_own_needs_no_root(
     assert not table.exists()
 
 
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("known", "started_with"),
+    [("  --disable-polkit\tdisable polkit support", "--disable-polkit"), ("  -a, --apdu", "")],
+    ids=["2.3", "1.9"],
+)
+def test_a_pcscd_of_ours_asks_no_polkit_if_it_knows_how(
+    tmp_path: Path,
+    own_lock: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: str,
+    started_with: str,
+) -> None:
+    program = tmp_path / "pcscd"
+    program.write_text(f'#!/bin/sh\n[ "$1" != --help ] || exec echo "{known}"\necho "run $*"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(pcscd, "SOCKET", tmp_path / "nobody")
+    monkeypatch.setattr(pcscd, "PID_FILE", tmp_path / "pid")
+    monkeypatch.setattr(pcscd, "program", lambda: str(program))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(pcscd.PcscdFailed), pcscd.available(tmp_path / "log"):
+        pass
+    assert (tmp_path / "log").read_text() == f"run --foreground {started_with}".strip() + "\n"
+    assert own_lock.exists()
+
+
+@pytest.mark.usefixtures("refusing_pcscd")
+def test_a_pcscd_that_refuses_this_user_is_named_before_it_is_used(
+    tmp_path: Path,
+    own_lock: Path,
+    table: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table.write_text(HEADER + row(35963, "0A") + row(35964, "0A"))
+    monkeypatch.setattr(pcscd, "answers", lambda: True)
+    with (
+        pytest.raises(pcscd.PcscdFailed, match=r"polkit.*--disable-polkit"),
+        pcscd.available(tmp_path / "log"),
+    ):
+        pass
+    assert own_lock.exists()
+
+
 HOLDER = """
 import sys
 from pathlib import Path

@@ -22,7 +22,10 @@ from cloudcard_tools.shared.output import print_facts
 from cloudcard_tools.shared.reaching import why
 
 RETRY_SECONDS = 0.5
-HINT = "Type the number shown at the workstation to approve, d to deny, n if it was not you: "
+HINT = (
+    "Type the number shown at the workstation to approve: there is one guess.\n"
+    "d denies; n denies and reports that it was not you. Enter alone does nothing: "
+)
 DENY = ("d", "deny")
 NOT_ME = ("n", "not me")
 

@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import grpc
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.shared.reaching import DIRECTLY
 
@@ -74,7 +75,7 @@ async def run(task: Task) -> dict[str, float]:
             inputs = [bytes.fromhex(each) for each in task.inputs]
             common = pb.UseSessionRequest(session_id=session, inputs=inputs).SerializeToString()
         while (started := time.perf_counter()) < end:
-            unique = REQUEST_ID + os.urandom(16) if task.sessions else b""
+            unique = REQUEST_ID + os.urandom(REQUEST_ID_BYTES) if task.sessions else b""
             await call(common + unique)
             ended = time.perf_counter()
             if ended < end or not durations:

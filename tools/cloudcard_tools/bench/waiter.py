@@ -16,6 +16,7 @@ from typing import TypeAlias
 import grpc
 
 from card_os.piv.names import KeyRef
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as phone_pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
@@ -137,7 +138,7 @@ async def _one(
     approver: Approver,
 ) -> float:
     asked = pb.CreateOperationRequest(
-        request_id=os.urandom(16),
+        request_id=os.urandom(REQUEST_ID_BYTES),
         card_serial=task.card_serial,
         key_ref=KeyRef.AUTHENTICATION,
         algorithm=approval_pb2.ALGORITHM_ECC_P256,

@@ -30,6 +30,7 @@ from reader_bridge.remote.stub import CALL_SECONDS
 ROLE = "workstation"
 REJECTED = "IDENTITY_REJECTED"
 RETRY_SECONDS = 1.0  # between attempts to reach the keystore at the start
+QUIET_SECONDS = 2.0  # without an answer, before the person at the screen hears of it
 
 CHANNELS: Mapping[str, tuple[Channel, ...]] = {"push": (PUSH,), "qr": (QR,), "both": (PUSH, QR)}
 
@@ -106,7 +107,8 @@ def _fetch_one(
     said = False
     while not stop.is_set():
         try:
-            return keys.get_card()
+            with _saying_so(serial, screen):
+                return keys.get_card()
         except ValueError as error:
             raise Failure(f"the keystore's card cannot be used: {error}") from None
         except grpc.RpcError as error:
@@ -120,6 +122,19 @@ def _fetch_one(
             said = True
         stop.wait(RETRY_SECONDS)
     return None
+
+
+@contextmanager
+def _saying_so(serial: str, screen: Screen) -> Iterator[None]:
+    """Say once that the keystore is being asked, if the block takes long."""
+    text = f"The keystore has been asked for card {serial} and has not answered yet."
+    timer = threading.Timer(QUIET_SECONDS, screen.say, ("asking", text), {"card": serial})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _ask(stub: WorkstationServiceStub, serial: str, diagnose: Diagnose) -> Failure | None:

@@ -48,10 +48,14 @@ class Caller:
         output.print_facts(facts, labels, as_json=self.as_json)
 
     def print_rows(
-        self, rows: Sequence[output.Row], columns: Mapping[str, str], nothing: str
+        self,
+        rows: Sequence[output.Row],
+        columns: Mapping[str, str],
+        nothing: str,
+        spare: Sequence[str] = (),
     ) -> None:
-        """Print a list."""
-        output.print_rows(rows, columns, nothing, as_json=self.as_json)
+        """Print a list. A narrow terminal can do without the columns of `spare`."""
+        output.print_rows(rows, columns, nothing, as_json=self.as_json, spare=spare)
 
 
 def caller_options(role: str) -> Callable[[Command], Command]:

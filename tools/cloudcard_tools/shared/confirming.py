@@ -16,6 +16,9 @@ from cloudcard_tools.shared.failures import Failure
 Command: TypeAlias = Callable[..., None]
 
 
+yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
+
+
 def irreversible(consequence: str) -> Callable[[Command], Command]:
     """Add --yes to a command, and ask before it runs without it. `consequence` is a sentence that
     can name the command's arguments in braces.
@@ -24,11 +27,10 @@ def irreversible(consequence: str) -> Callable[[Command], Command]:
     """
 
     def asking(command: Command) -> Command:
-        @click.option("--yes", is_flag=True, help="Do it without asking.")
+        @yes_option
         @wraps(command)
         def with_question(*, yes: bool, **others: object) -> None:
-            if not yes:
-                confirm(consequence.format_map(others))
+            confirm(consequence.format_map(others), yes=yes)
             command(**others)
 
         return with_question
@@ -36,8 +38,12 @@ def irreversible(consequence: str) -> Callable[[Command], Command]:
     return asking
 
 
-def confirm(consequence: str) -> None:
-    """Ask whether to go on. Raises click.UsageError without a terminal, Failure after a no."""
+def confirm(consequence: str, *, yes: bool = False) -> None:
+    """Ask whether to go on, unless told so. Raises click.UsageError without a terminal, Failure
+    after a no.
+    """
+    if yes:
+        return
     if not sys.stdin.isatty():
         raise click.UsageError(
             f"{consequence} Nobody is here to confirm it: say --yes to do it without asking"

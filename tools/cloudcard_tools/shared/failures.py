@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 
 
@@ -31,6 +33,22 @@ class IdentityUnusable(Failure):
     """The identity that the command needs is missing, damaged, or not valid now."""
 
     reason = "IDENTITY_UNUSABLE"
+
+
+class NothingFound(Failure):
+    """Nothing is called so."""
+
+    reason = "NOTHING_FOUND"
+
+
+class SeveralFound(Failure):
+    """Several things are called so; `matches` has what tells them apart."""
+
+    reason = "SEVERAL_FOUND"
+
+    def __init__(self, text: str, matches: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(text)
+        self.matches = matches
 
 
 def sentence(message: str) -> str:

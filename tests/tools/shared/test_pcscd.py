@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared import pcsc, pcscd
 from cloudcard_tools.shared.processes import Nursery
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
@@ -139,6 +139,32 @@ def test_a_pcscd_that_refuses_this_user_is_named_before_it_is_used(
     monkeypatch.setattr(pcscd, "answers", lambda: True)
     with (
         pytest.raises(pcscd.PcscdFailed, match=r"polkit.*--disable-polkit"),
+        pcscd.available(tmp_path / "log"),
+    ):
+        pass
+    assert own_lock.exists()
+
+
+def test_a_pcscd_that_is_just_starting_is_asked_again(
+    tmp_path: Path, own_lock: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.write_text(HEADER + row(35963, "0A") + row(35964, "0A"))
+    answers = iter([pcsc.PcscError("Service not available."), None])
+
+    def ask() -> None:
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(pcscd, "answers", lambda: True)
+    monkeypatch.setattr(pcsc, "require_admission", ask)
+    with pcscd.available(tmp_path / "log") as ours:
+        assert not ours
+    assert list(answers) == []
+    monkeypatch.setattr(pcscd, "ADMISSION_SECONDS", 0)
+    answers = iter([pcsc.PcscError("Service not available.")] * 9)
+    with (
+        pytest.raises(pcscd.PcscdFailed, match=r"not available.: start or restart"),
         pcscd.available(tmp_path / "log"),
     ):
         pass

@@ -206,8 +206,10 @@ def _say_if_refused(screen: Screen) -> None:
     try:
         pcsc.require_admission()
     except pcsc.PcscRefused as refused:
-        text = f"This user's applications do not see the card: {refused.message}. {refused.remedy}"
+        text = f"This user's applications do not see the card: {refused.message}: {refused.remedy}"
         screen.say("pcscd_refuses", text)
+    except pcsc.PcscError:
+        return  # it is ending: the slot's next state says it
 
 
 @contextmanager

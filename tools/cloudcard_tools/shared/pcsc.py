@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -208,14 +208,11 @@ def connect(reader: str | int, timeout: float = 5.0) -> Iterator[Card]:
 
 
 def require_admission() -> None:
-    """Raise PcscRefused if pcscd does not serve this user. Without pyscard, nobody can tell."""
-    try:
-        with client():
-            pass
-    except PcscRefused:
-        raise
-    except (ImportError, PcscError):
-        return
+    """Raise PcscRefused if pcscd does not serve this user, PcscError if it serves nobody. Without
+    pyscard, nobody can tell.
+    """
+    with suppress(ImportError), client():
+        pass
 
 
 def _require(scard: Scard, result: int) -> None:

@@ -24,6 +24,7 @@ SOCKET = Path("/run/pcscd/pcscd.comm")
 PID_FILE = Path("/run/pcscd/pcscd.pid")
 TCP_TABLE = Path("/proc/net/tcp")
 START_SECONDS = 10.0
+ADMISSION_SECONDS = 5.0
 LOCK = Path("cloudcard-pcscd.lock")  # in the folder of temporary files
 HELD = "CLOUDCARD_PCSCD_LOCK"  # tells the processes started meanwhile that the lock is theirs too
 
@@ -248,11 +249,17 @@ def _require_ports(ended: Callable[[], int | None], who: str) -> None:
 
 
 def _require_admission() -> None:
-    """Raise PcscdFailed if pcscd serves others, but not this user."""
-    try:
-        pcsc.require_admission()
-    except pcsc.PcscRefused as refused:
-        raise PcscdFailed(f"{refused.message}. {refused.remedy}") from None
+    """Raise PcscdFailed if pcscd refuses this user, or serves nobody after some seconds."""
+    deadline = time.monotonic() + ADMISSION_SECONDS
+    while True:
+        try:
+            pcsc.require_admission()
+        except pcsc.PcscError as error:
+            if isinstance(error, pcsc.PcscRefused) or time.monotonic() > deadline:
+                raise PcscdFailed(f"{error.message}: {error.remedy}") from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

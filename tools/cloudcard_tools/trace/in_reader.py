@@ -65,7 +65,7 @@ def connected(reader: str) -> Iterator[tuple[str, Card]]:
                     with suppress(PcscError):
                         card.reset()
     except PcscRefused as refused:
-        raise Failure(f"{refused.message}. {refused.remedy}") from None
+        raise Failure(f"{refused.message}: {refused.remedy}") from None
     except PcscError as error:
         raise Failure(f"PC/SC: {error}") from None
     except ImportError:

@@ -30,7 +30,7 @@ from cloudcard_tools.shared import processes
 OURS = ("-m", "cloudcard_tools")
 SECONDS = 60.0
 IMPORTED = (
-    "cloudcard_tools.shared.lazy",
+    "cloudcard_tools.shell.lazy",
     "cloudcard_tools.serve.command",
     "cloudcard_tools.reader.command",
     "cloudcard_tools.authenticator.command",

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cloudcard_tools import __main__ as root
-from cloudcard_tools.shared.lazy import Row
+from cloudcard_tools.shell.lazy import Row
 from cloudcard_tools.trace.command import COMMANDS as TRACE_COMMANDS
 from cloudcard_tools.trace.command import trace
 

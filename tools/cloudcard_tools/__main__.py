@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import click
 
 from cloudcard_tools import ending, streams
-from cloudcard_tools.shared.lazy import LazyGroup, Row
+from cloudcard_tools.shell.lazy import LazyGroup, Row
 
 COMMANDS: Mapping[str, Row] = {
     "serve": Row("cloudcard_tools.serve.command:serve", "Run the keystore.", extra="keystore"),

@@ -57,10 +57,12 @@ def prepare() -> None:
         sys.stdin.reconfigure(errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        before = sys.stdout
+    before = sys.stdout
+    # Whoever has put another stream there, as tests do, keeps it.
+    if isinstance(before, io.TextIOWrapper) and sys.__stdout__ in (before, None):
         encoding, at_once = before.encoding, before.line_buffering
         sys.stdout = Output(before.detach(), encoding, "backslashreplace", line_buffering=at_once)
+        sys.__stdout__ = sys.stdout  # type: ignore[misc]  # the one before is of no use any more
     os.environ.setdefault(QUIET_GRPC, "NONE")
 
 

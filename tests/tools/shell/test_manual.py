@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from cloudcard_tools.__main__ import COMMANDS, cloudcard
 from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.lazy import LazyGroup
+from cloudcard_tools.shell.lazy import LazyGroup
 
 
 def written(folder: Path) -> dict[str, list[str]]:
@@ -43,7 +43,7 @@ def test_groff_has_nothing_to_say_about_the_pages(tmp_path: Path) -> None:
         lines = path.read_text().splitlines()
         # A line that begins with a point or an apostrophe is a request.
         requests = {line.split()[0] for line in lines if line[:1] in (".", "'")}
-        assert requests <= {".TH", ".SH", ".SS", ".TP", ".PP", ".nf", ".fi", ".BR"}
+        assert requests <= {".TH", ".ad", ".SH", ".SS", ".TP", ".PP", ".nf", ".fi", ".BR"}
         if groff:
             command = [groff, "-man", "-Tutf8", "-ww", "-z", "-Kutf8", str(path)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)

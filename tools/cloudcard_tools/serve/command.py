@@ -25,6 +25,7 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own, share
+from cloudcard_tools import ending
 from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
@@ -187,7 +188,7 @@ def serve(  # one argument for each option
     except KeystoreError as error:
         _fail(str(error), log_format)
     except OSError as error:
-        _fail(f"the data folder cannot be used: {error}", log_format)
+        _fail(ending.of(error).message, log_format)
 
 
 def _fail(why: str, form: logs.Form) -> NoReturn:

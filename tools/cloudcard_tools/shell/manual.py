@@ -64,6 +64,8 @@ def page(title: str, command: click.Command, below: Sequence[tuple[str, click.Co
     release = version("cloudcard")
     lines = [
         f'.TH "{name.upper()}" "{SECTION}" "" "cloudcard {release}" "cloudcard"',
+        # A long list of choices cannot be spread to a full line.
+        ".ad l",
         ".SH NAME",
         f"{_roff(name)} \\- {_roff(command.get_short_help_str(200).rstrip('.'))}",
         *_of_command(title, command, ".SH"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from cloudcard_tools.shared.lazy import LazyGroup, Row
+from cloudcard_tools.shell.lazy import LazyGroup, Row
 
 HERE = "cloudcard_tools.trace"
 COMMANDS: Mapping[str, Row] = {

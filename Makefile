@@ -16,6 +16,10 @@ TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-opens
 # The extra of pyproject.toml that brings everything for running the product.
 RUNNING := all
 
+# The programs start hundreds of times in the tests, and would be compiled each time in an environment
+# that forbids keeping what Python compiles.
+export PYTHONDONTWRITEBYTECODE :=
+
 # For make fuzz: the time for each target, and the targets.
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card
@@ -24,9 +28,17 @@ FUZZ_TARGETS ?= apdu tlv frames chaining card
 EVERY ?= 1
 ONLY ?=
 
+# A Debian 13 beside this system, for make trixie, and what is tried there: the demo, and the tests of
+# what differs there. It is kept outside of this folder, so that a fresh clone finds it again.
+TRIXIE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/trixie
+TRIXIE_TESTS ?= tests/system tests/cloud_keystore/storage tests/cloud_keystore/custody \
+	tests/reader_bridge tests/tools/shared tests/tools/demo tests/tools/bench
+IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz mutants traces docs proto lock clean
+.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs man proto lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +69,12 @@ demo: setup ## Show everything at work, in one or two minutes; INTERACTIVE=1: yo
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
 test: lint clients ## Lint, then run every test, with real pcscd, vpcd and client programs
-	$(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	$(PYTEST)
+
+trixie: ## The demo and tests on Debian 13, in a tree made with debootstrap; root only
+	@$(IN_TRIXIE) make setup workshop clients
+	@$(IN_TRIXIE) --offline make demo
+	@$(IN_TRIXIE) --offline $(PYTEST) $(TRIXIE_TESTS)
 
 lint: workshop ## Check style, types, schema, and whether the generated code matches the schema
 	$(BIN)/ruff check .
@@ -98,6 +115,9 @@ docs: workshop ## Build the site of the guides and of card_os's API in build/sit
 proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen
 	@rm -rf proto/gen && mv proto/.gen proto/gen
+
+man: setup ## Write the manual pages of the command into build/man
+	@$(BIN)/cloudcard manual build/man
 
 # requirements.lock takes its versions from the other file, so that an environment can be extended
 # from one to the other.

@@ -42,6 +42,10 @@ class Selected(Protocol):
     def secure_messaging(self) -> SecureMessaging | None:
         """The session keys for the next command; None if there are none."""
 
+    @property
+    def protected_error(self) -> str:
+        """Why the last protected command failed, as its response says inside; else empty."""
+
     def end_secure_messaging(self) -> None:
         """Forget the session keys, because a command that announced secure messaging has failed."""
 

@@ -32,8 +32,8 @@ class Card:
         self.applications = tuple(applications)
         self.fault: Exception | None = None  # the bug behind a 6F00, until the next command
         self.last_error = ""
-        """Why the last command ended with a status word other than 9000; empty if the cause is
-        unknown. Errors inside a protected command are not reported here."""
+        """Why the last command ended with a status word other than 9000, also one that only its
+        protected response tells; empty if the cause is unknown."""
         self._exchange: Exchange | None = None
         self._channels = Channels(applications)
         self._number = 0  # of the command
@@ -119,6 +119,8 @@ class Card:
             selection.roll_back()
             self.fault = bug
             return SW.UNKNOWN.to_bytes(2)
+        if command.is_secured:
+            self.last_error = selection.protected_error
         response, channel.rest = rest.cut(command.ne)
         return response
 

@@ -110,6 +110,11 @@ class Selection(Generic[State]):
         """Always None; `card_os.protection` has a selection with secure messaging."""
         return None
 
+    @property
+    def protected_error(self) -> str:
+        """Always empty, as no command is protected."""
+        return ""
+
     def end_secure_messaging(self) -> None:
         """Do nothing: there are no session keys."""
 

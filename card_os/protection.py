@@ -23,6 +23,13 @@ KeeperState = TypeVar("KeeperState", bound=Keeper)
 class ProtectedSelection(Selection[KeeperState]):
     """A selection that accepts secure messaging for the instructions whose row allows it."""
 
+    _error = ""
+
+    @property
+    def protected_error(self) -> str:
+        """Why the last protected command failed, as its response says inside; else empty."""
+        return self._error
+
     @property
     def secure_messaging(self) -> SecureMessaging | None:
         """The session keys for the next command; None if there are none."""
@@ -50,6 +57,7 @@ class ProtectedSelection(Selection[KeeperState]):
         (an error of secure messaging, a bug, a reader that hangs up), they are lost (SP 800-73-5
         part 2, 4.3). Raises 6982 if there are no session keys.
         """
+        self._error = ""
         state = self.state
         secure, state.secure_messaging = state.secure_messaging, None
         if secure is None:
@@ -61,5 +69,6 @@ class ProtectedSelection(Selection[KeeperState]):
             data = reply if isinstance(reply, bytes) else (yield from reply)
         except CardError as error:
             data, sw = b"", error.sw
+            self._error = error.why
         response, state.secure_messaging = secure.wrap(data, sw)
         return response

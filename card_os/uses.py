@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum, unique
 
+# By the id of a request the keystore recognises one that is repeated.
+REQUEST_ID_BYTES = 16
+
 
 @unique
 class KeyUse(IntEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from cloud_keystore.model import hosts
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE
 from cloud_keystore.model.certificates import NOWHERE, Published
@@ -38,6 +39,36 @@ class Address:
                 f"{text!r} is not an address: write host:port, such as 127.0.0.1:7443"
             )
         return cls(host, int(port))
+
+    @classmethod
+    def parse_public(cls, text: str) -> Address:
+        """Read an address that is told to clients; raises InvalidInput."""
+        address = cls.parse(text)
+        return cls(public_host(address.host), address.port)
+
+
+def public_host(text: str) -> str:
+    """A name or IP address as clients take it: without the brackets of IPv6, without the dot of
+    DNS's root, and a name of another script in DNS's own form. Raises InvalidInput for anything
+    else: enrolment tokens with it would be of no use.
+    """
+    host = text.strip().removesuffix(".")
+    if host.startswith("[") and host.endswith("]") and ":" in host:
+        host = host[1:-1]
+    if (numeric := hosts.number(host)) is not None:
+        if numeric.is_unspecified:
+            raise InvalidInput(
+                f"{text!r} stands for all addresses of this computer: give the one, or the name, "
+                "at which clients reach it"
+            )
+        return str(numeric)
+    name = hosts.domain(host)
+    if name is None:
+        raise InvalidInput(
+            f"{text!r} is neither a host name nor an IP address: write it without scheme, port and "
+            "path, such as keystore.example.org, 192.0.2.1 or 2001:db8::1"
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +102,9 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        for host in (self.public_host, *(each.host for each in self.public_addresses)):
+            if public_host(host) != host.lower():
+                raise InvalidInput(f"{host!r} is no host as clients take it: {public_host(host)}")
         if self.key_backend != SOFTWARE and self.token is None:
             raise InvalidInput("new keys are to be made in a token, but no token is named: name it")
         for url, what in (

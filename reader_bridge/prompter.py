@@ -107,21 +107,31 @@ class TerminalPrompter:
         local = prompt.expire_time.astimezone()
         with self._lock:
             print(f"\nCard {prompt.card_serial}: your approval is asked for", file=self._out)
-            if prompt.number:
+            if prompt.qr_text:
+                # Everything fits into 24 lines, so that the code can be scanned.
+                number = f"Type the number {prompt.number} on your phone, or scan this code with it"
+                begin = number if prompt.number else "Scan this code with your phone"
+                print(f"{begin}, within a minute:", file=self._out)
+                # Without block characters the code is drawn with background colours.
+                qr_code(prompt.qr_text).terminal(self._out, compact=self._blocks)
+            else:
                 print(f"\nType the number {prompt.number} on your phone:\n", file=self._out)
                 print(large(prompt.number, BLOCK if self._blocks else "#"), file=self._out)
-            if prompt.qr_text:
-                again = "Or scan" if prompt.number else "Scan"
-                print(f"\n{again} this code with your phone, within a minute:\n", file=self._out)
-                # Without block characters the code is drawn with background colours.
-                segno.make(prompt.qr_text, error="m").terminal(self._out, compact=self._blocks)
-            print(f"\nIt expires at {local:%H:%M:%S}.", file=self._out, flush=True)
+                print(file=self._out)
+            print(f"It expires at {local:%H:%M:%S}.", file=self._out, flush=True)
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
         """Print how the operation has ended."""
         del operation_id  # a terminal shows one operation at a time
         with self._lock:
             print(SAYINGS[outcome], file=self._out, flush=True)
+
+
+def qr_code(text: str) -> segno.QRCode:
+    """The smallest code for a text: one that fits into a terminal of 24 lines, its margin
+    included.
+    """
+    return segno.make_qr(text, error="l")
 
 
 def large(number: str, ink: str) -> str:

@@ -27,8 +27,8 @@ LOOPBACK = "127.0.0.1"
 SILENCE_SECONDS = 2.0
 FIRST_PAUSE = 0.05  # seconds between tries, doubled up to the longest
 LONGEST_PAUSE = 1.0
-# Refused connections in a row, which take 0.75 s, before pcscd is reported as not running: it may
-# be starting.
+# Refused or ended connections in a row, which take 0.75 s, before they are reported: pcscd may be
+# starting.
 REFUSALS = 5
 # Windows' virtual reader does not notice a card that comes back sooner.
 REINSERT_SECONDS = 1.5 if sys.platform == "win32" else 0.0
@@ -44,6 +44,7 @@ class SlotState(Enum):
     REMOVED = "removed"  # the reader hung up
     PORT_BUSY = "port_busy"  # the reader serves another card
     PCSCD_NOT_RUNNING = "pcscd_not_running"  # nobody listens
+    HANGS_UP = "hangs_up"  # somebody listens, and ends each connection before a word
 
 
 OnChange: TypeAlias = Callable[[SlotState], None]
@@ -123,18 +124,22 @@ class Slot:
             self._say(SlotState.PORT_BUSY)
             return False
         except OSError:
-            self._refusals += 1
-            if self._refusals >= REFUSALS:
-                self._say(SlotState.PCSCD_NOT_RUNNING)
+            self._refuse(SlotState.PCSCD_NOT_RUNNING)
+            return False
+        if not self._wait_for_reader(sock):
+            self._refuse(SlotState.HANGS_UP)
             return False
         self._refusals = 0
-        if not self._wait_for_reader(sock):
-            return False
         self._say(SlotState.INSERTED)
         with suppress(connection.ReaderGone, OSError):  # the same as an orderly end
             connection.serve(sock, self._card, self._keys, self._tape)
         self._say(SlotState.REMOVED)
         return True
+
+    def _refuse(self, state: SlotState) -> None:
+        self._refusals += 1
+        if self._refusals >= REFUSALS:
+            self._say(state)
 
     def _wait_for_reader(self, sock: socket.socket) -> bool:
         """Wait for the first byte; return False if the connection ends first.

@@ -12,7 +12,9 @@ import execnet
 import pytest
 from hypothesis import settings
 
-from support import namespaces
+from cloudcard_tools.demo import programs
+from cloudcard_tools.shared import processes
+from support import namespaces, warm_starts
 
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
 TESTS = Path(__file__).parent
@@ -25,9 +27,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_configure() -> None:
-    """Keep the tests' files in memory if it has room: a commit waits for a disk."""
+    """Keep the tests' files in memory if it has room: a commit waits for a disk. Start our programs
+    from a process that has imported them.
+    """
     if roomy(MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    processes.launch, programs.run = warm_starts.launch, warm_starts.run_program
 
 
 def roomy(place: Path) -> bool:
@@ -36,6 +41,11 @@ def roomy(place: Path) -> bool:
         return False
     found = os.statvfs(place)
     return found.f_bavail * found.f_frsize > ROOM and not found.f_flag & os.ST_NOEXEC
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors (`-n auto`), as many tests wait for programs."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[execnet.XSpec]) -> None:

@@ -117,4 +117,5 @@ def check(rule: Rule, verified: Iterable[Verification], number: int) -> bytes:
     for verification in verified:
         if rule is Rule.PIN or verification.command == number - 1:
             return verification.proof
-    raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED)
+    when = "" if rule is Rule.PIN else " by the command before"
+    raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, f"PIN is not verified{when}")

@@ -9,8 +9,7 @@ from card_os.piv.image import CardImage
 from card_os.piv.names import KeyRef
 from card_os.piv.security_status import SecurityStatus, Verification
 from card_os.secure_messaging import SecureMessaging
-
-REQUEST_ID_BYTES = 16
+from card_os.uses import REQUEST_ID_BYTES
 
 
 @dataclass(slots=True)

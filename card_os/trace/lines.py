@@ -182,7 +182,10 @@ def _check_header(text: str) -> None:
         return
     if text.startswith("cloudcard trace "):
         raise TraceError(f"{shown(text)} is another version: this program reads {HEADER!r}")
-    raise TraceError(f"a trace begins with {HEADER!r}, not with {shown(text)}")
+    raise TraceError(
+        f"a trace begins with {HEADER!r}; another program's log becomes one by "
+        "`cloudcard trace import`"
+    )
 
 
 def _setting(rest: str) -> Line:

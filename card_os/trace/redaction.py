@@ -13,7 +13,7 @@ from card_os.administration import Administrator
 from card_os.apdu import CHAINED, HEADER_BYTES, Command
 from card_os.commands import Ins
 from card_os.keys import KeyRequest, KeyResult, Verified
-from card_os.secrets import Hide, Secrets
+from card_os.secrets import WITH_PASSCODES, Hide, Secrets
 from card_os.status import SW, CardError
 
 SecretsOf: TypeAlias = Callable[[Command], Secrets]  # of the application that a command goes to
@@ -37,6 +37,7 @@ class Redaction:
         self._chains: dict[int, tuple[bytes, Hide | None]] = {}
         """By class: the header of the open chain, and what hides its further parts."""
         self._last = 0  # class of the last command
+        self.replaced = 0  # commands in which a secret was replaced
 
     def command(self, apdu: bytes) -> bytes:
         """A command APDU of the same length without secrets; any bytes are accepted."""
@@ -54,8 +55,12 @@ class Redaction:
             self._chains[self._last] = apdu[1:HEADER_BYTES], hide
         if hide is None:
             return apdu
-        data = _data(apdu)
-        return apdu[: data.start] + hide(apdu[data]) + apdu[data.stop :]
+        at = _data(apdu)
+        data = apdu[at]
+        hidden = hide(data)
+        # A passcode of zeros is replaced by itself.
+        self.replaced += hidden != data or (apdu[1] in WITH_PASSCODES and bool(data))
+        return apdu[: at.start] + hidden + apdu[at.stop :]
 
     def answered(self, response: bytes) -> None:
         """Take note of the response to the last command: a refused part ends its chain."""
@@ -90,6 +95,7 @@ class ResponseRedaction:
         self._hides = False
         self._data = b""  # of a chained command, so far
         self._left = 0  # bytes of tags and lengths that still come before the hidden value
+        self.replaced = 0  # responses in which a secret was replaced
 
     def response(self, apdu: bytes, response: bytes) -> bytes:
         """The response APDU with the same length; the value of a secret data object is zeros."""
@@ -100,6 +106,7 @@ class ResponseRedaction:
         data = response[:-2]
         kept = data[: self._left]
         self._left -= len(kept)
+        self.replaced += len(kept) < len(data)
         return kept + bytes(len(data) - len(kept)) + response[-2:]
 
     def _begin(self, apdu: bytes, response: bytes) -> None:

@@ -12,6 +12,8 @@ E = TypeVar("E", bound=Enum)
 ABSENT = "-"
 HIDDEN = "*"
 LARGEST_NUMBER = 0xFFFFFF
+DIGITS = "0123456789abcdefABCDEF"
+MOST_DIGITS = 8  # of a number in hexadecimal digits; more are bytes
 MOST_SHOWN = 20  # characters of a wrong word, so that a hostile file cannot fill the screen
 
 
@@ -133,15 +135,26 @@ class Words:
 
 
 def from_hex(text: str) -> bytes:
-    """The bytes that hexadecimal digits encode. Raises TraceError, also for blanks."""
+    """The bytes that hexadecimal digits encode. Raises TraceError, also for blanks; it does not
+    quote the text, which can be a passcode.
+    """
     if text.isascii() and text.isalnum():  # fromhex would skip blanks
         try:
             return bytes.fromhex(text)
         except ValueError:
             pass
-    raise TraceError(f"{shown(text)} is not an even number of hexadecimal digits")
+    wrong = next((at for at, digit in enumerate(text, 1) if digit not in DIGITS), None)
+    if wrong is None:
+        raise TraceError(
+            f"{len(text):,} hexadecimal digits are there, where an even number must be"
+        )
+    raise TraceError(f"character {wrong} of {len(text):,} is not a hexadecimal digit")
 
 
 def shown(word: str) -> str:
-    """A word as error messages show it: quoted, and cut if it is long."""
+    """A word as error messages show it: quoted, and cut if it is long. Bytes are not shown, because
+    they can be a passcode.
+    """
+    if len(word) > MOST_DIGITS and not word.strip(DIGITS):
+        return f"{len(word):,} hexadecimal digits"
     return repr(word if len(word) <= MOST_SHOWN else word[:MOST_SHOWN] + "…")

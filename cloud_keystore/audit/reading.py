@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cloud_keystore.audit import entries, journal, proofs
+from cloud_keystore.audit import entries, journal, naming, proofs
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash
 from cloud_keystore.model.clock import Clock
@@ -14,7 +14,8 @@ from cloud_keystore.model.errors import (
     IdentityRejected,
     InvalidInput,
 )
-from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.finding import Findable, Sort
+from cloud_keystore.model.journal import Detail, Kind, decode
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
@@ -33,6 +34,7 @@ class Reading:
     database: Database
     clock: Clock
     log: Log
+    finding: Callable[[Sort, str], list[Findable]]
 
     def head(self, auditor: Identity) -> bytes:
         """The newest checkpoint; empty if there is none yet."""
@@ -57,6 +59,16 @@ class Reading:
         self._note(auditor, "search", **_words(query))
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)
+
+    def find(self, auditor: Identity, sort: Sort, text: str) -> list[Findable]:
+        """What a text names, among that which entries can be about; raises InvalidInput."""
+        self._note(auditor, "find", sort=sort.name.lower())
+        return self.finding(sort, text)
+
+    def names(self, found: Sequence[Row]) -> Mapping[str, str]:
+        """What the identifiers in some entries stand for now."""
+        with self.database.read() as connection:
+            return naming.names(connection, [decode(row.entry) for row in found])
 
     def begin_export(self, auditor: Identity, first: int, end: int) -> None:
         """Write down that entries are read; raises EntryNotFound if no checkpoint covers them,

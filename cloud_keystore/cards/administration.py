@@ -42,6 +42,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki import attestation
 from cloud_keystore.storage import cards, operations, passcodes
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sessions import Which
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,9 @@ class Administration:
             for key_ref, tries in ((KeyRef.PIN, pin_tries), (KeyRef.PUK, puk_tries)):
                 passcodes.put(connection, card.id, key_ref, hashes[key_ref], tries, factory=True)
             passcodes.drop_proofs(connection, card.id)
-            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
+            end_sessions(
+                connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
+            )
             return Changes()
 
         tries = {"pin_tries": pin_tries, "puk_tries": puk_tries}
@@ -212,7 +215,9 @@ class Administration:
             for key_ref, hashed in hashes.items():
                 passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
             passcodes.drop_proofs(connection, card.id)
-            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
+            end_sessions(
+                connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
+            )
             if (cipher := PROFILES[card.profile].management) is not None:
                 put_key(connection, card, cipher, factory_key(cipher), self.seal)
                 changes = replace(changes, management=cipher, factory_management_key=True)
@@ -294,7 +299,7 @@ class Administration:
         now = self.clock()
         found = []
         for key in keys:
-            end_sessions(connection, now, KEYSTORE, "key changed", key_id=key.id)
+            end_sessions(connection, now, KEYSTORE, "key changed", Which(key_id=key.id))
             found += operations.open_with(connection, key.id)
         return withdraw(connection, found, now, KEYSTORE, "key changed")
 

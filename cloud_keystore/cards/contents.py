@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from anyascii import anyascii
+
 from card_os.piv.issuing import encode
 from card_os.piv.names import (
     ATTESTATION_CERTIFICATE,
@@ -72,7 +74,12 @@ def build(
         made[ATTESTATION_CERTIFICATE] = encode.certificate(authorities.attestation.der)
     else:
         made[ObjectTag.PRINTED_INFORMATION] = encode.printed_information(
-            user.display_name, AFFILIATION, expiry, card.serial, ISSUER
+            # The standard wants ASCII: transliterated, most names can still be read.
+            anyascii(user.display_name),
+            AFFILIATION,
+            expiry,
+            card.serial,
+            ISSUER,
         )
     made[ObjectTag.SECURITY_OBJECT] = _security_object(made, authorities, now)
     return made

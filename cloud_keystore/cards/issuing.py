@@ -23,13 +23,13 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card, CardState, HeldKey
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import InvalidInput, RequestIdReused
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
-from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.people import organisations
 from cloud_keystore.pki import certificates, cvc
 from cloud_keystore.pki.issuers import Authorities
@@ -65,7 +65,7 @@ class Issuing:
         """Make a card in one transaction, so that a crash leaves no part of it.
 
         A repeated call with the same request id returns the card that was made before. Raises
-        UserNotFound, OrganisationNotFound, InvalidInput.
+        UserNotFound, OrganisationNotFound, RequestIdReused, InvalidInput.
         """
         check_request_id(request_id)
         organisation_id = organisation_id or DEFAULT_ORGANISATION
@@ -77,6 +77,7 @@ class Issuing:
         with self.database.read() as connection:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
+                _check_same(made, user_id, profile.name, organisation_id)
                 return listing_of(connection, made)
             organisations.check(connection, organisation_id)
             user = people.user(connection, user_id)
@@ -113,6 +114,7 @@ class Issuing:
                     entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details),
                 )
                 made = card
+            _check_same(made, user.id, profile.name, organisation_id)
             return listing_of(connection, made)
 
     def _new_card(self, user: User, profile: CardProfile, organisation_id: str) -> Card:
@@ -153,6 +155,13 @@ class Issuing:
             self.published,
         )
         return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
+
+
+def _check_same(made: Card, user_id: str, profile: str, organisation_id: str) -> None:
+    """Raise RequestIdReused unless a card is the one that is asked for with its request id."""
+    asked = (user_id, profile, organisation_id)
+    if (made.user_id, made.profile, made.organisation_id) != asked:
+        raise RequestIdReused(REUSED)
 
 
 def _key(

@@ -22,6 +22,10 @@ class UserNotFound(KeystoreError):
     """No such person."""
 
 
+class UserExists(KeystoreError):
+    """There is a person with this account, or with this name and e-mail address."""
+
+
 class CardNotFound(KeystoreError):
     """No such card, or not one of the caller's."""
 
@@ -70,6 +74,10 @@ class OperationNotFound(KeystoreError):
 
 class OperationClosed(KeystoreError):
     """The operation has been decided, has ended or has expired."""
+
+
+class NoResult(KeystoreError):
+    """The use was spent and has no result: its key failed, or it was too long ago."""
 
 
 class SessionNotFound(KeystoreError):

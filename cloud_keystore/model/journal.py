@@ -19,6 +19,7 @@ Detail: TypeAlias = str | int | bool
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+ID_LENGTH = 36  # of a UUID as text
 SUBJECTS = ("card_id", "user_id", "workstation_id", "device_id", "operation_id", "key_id")
 
 
@@ -93,6 +94,17 @@ class Entry:
     trace_id: str = ""
     details: Mapping[str, Detail] = field(default_factory=lambda: MappingProxyType({}))
     evidence: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+
+def identifiers(entry: Entry) -> list[str]:
+    """The identifiers in an entry: of its actor and subjects, and those among its details."""
+    subjects = [getattr(entry, name) for name in SUBJECTS]
+    details = [
+        value
+        for value in entry.details.values()
+        if isinstance(value, str) and len(value) == ID_LENGTH
+    ]
+    return list(dict.fromkeys(each for each in (entry.actor.id, *subjects, *details) if each))
 
 
 def encode(entry: Entry) -> bytes:

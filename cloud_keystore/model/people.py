@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum, unique
 
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.texts import text_field
 
-LONGEST_DISPLAY_NAME = 256
-LONGEST_LABEL = 64  # of workstations, sites and devices
 LONGEST_UPN = 254
+IDENTITY_LIFETIME = timedelta(days=730)  # of an identity's certificate
 
 # MS-DTYP 2.4.2.1: revision, authority, and 1 to 15 sub-authorities of 32 bits
 SID = re.compile(r"S-1-\d{1,15}((?:-\d{1,10}){1,15})", re.ASCII)
@@ -67,21 +67,6 @@ class Identity:
     def actor(self) -> Actor:
         """The actor that the journal names for what this identity does."""
         return Actor(ActorKind[self.role.name], self.id)
-
-
-def text_field(name: str, value: str, longest: int, *, required: bool = True) -> str:
-    """Return `value` without surrounding blanks.
-
-    Raises InvalidInput if it is too long, missing, or has characters that cannot be shown.
-    """
-    value = value.strip()
-    if required and not value:
-        raise InvalidInput(f"{name} is empty: give 1 to {longest} characters")
-    if len(value) > longest:
-        raise InvalidInput(f"{name} has {len(value)} characters: at most {longest} are allowed")
-    if not value.isprintable():
-        raise InvalidInput(f"{name} holds control characters: remove them")
-    return value
 
 
 def principal_name(upn: str) -> str:

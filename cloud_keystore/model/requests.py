@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.model.errors import InvalidInput
 
-REQUEST_ID_BYTES = 16
+REUSED = "request_id was used for something else: make another one"
 
 
 def check_request_id(request_id: bytes) -> None:
-    """Raise InvalidInput unless the request id has 16 bytes; the caller makes it at random."""
+    """Raise InvalidInput unless a request id has its length; callers make it at random."""
     if len(request_id) != REQUEST_ID_BYTES:
         raise InvalidInput(f"request_id has {len(request_id)} bytes: give {REQUEST_ID_BYTES}")

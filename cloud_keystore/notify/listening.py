@@ -7,7 +7,7 @@ a broken connection a new one is made, and all waiting callers look for themselv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -22,12 +22,12 @@ CHANNEL = "cloudcard_wakeups"
 MOST_TOPICS = 100  # in one notification, whose text can have 7999 bytes (PostgreSQL's NOTIFY)
 MOST_QUEUED = 10_000  # topics that wait to be sent while the database is unavailable
 RETRY_SECONDS = 0.5
-PARAMETERS: dict[str, str | int] = {
+PARAMETERS = {
     "application_name": "cloudcard wake-ups",
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
 }
 
 Asynchronous: TypeAlias = AsyncConnection[TupleRow]
@@ -40,9 +40,9 @@ class Relay:
     Made and run in the event loop of `wakeups`.
     """
 
-    def __init__(self, url: str, wakeups: Wakeups) -> None:
-        """Take the database's address, "postgresql://…", without connecting yet."""
-        self._url = url
+    def __init__(self, parameters: Mapping[str, str], wakeups: Wakeups) -> None:
+        """Take the parameters by which all connect to the database, without connecting yet."""
+        self._parameters = {**parameters, **PARAMETERS}
         self._wakeups = wakeups
         self._untold: asyncio.Queue[str] = asyncio.Queue(MOST_QUEUED)
 
@@ -77,7 +77,7 @@ class Relay:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Asynchronous]:
-        where = make_conninfo(self._url, **PARAMETERS)
+        where = make_conninfo("", **self._parameters)
         connection = await AsyncConnection.connect(where, autocommit=True)
         try:
             yield connection

@@ -26,6 +26,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     MalformedKeyInput,
     PasscodeNeeded,
+    RequestIdReused,
     SessionRefused,
     TooManyRefusals,
 )
@@ -40,11 +41,12 @@ from cloud_keystore.model.operations import (
     OperationKind,
     State,
 )
-from cloud_keystore.model.people import LONGEST_LABEL, Identity, User, text_field
+from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.model.sessions import within
+from cloud_keystore.model.texts import LONGEST_LABEL, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import (
     cards,
@@ -108,6 +110,7 @@ class Asking:
                 raise IdentityRejected("this workstation was removed: enrol it again")
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:
+                _check_same(ask, application, made)
                 return made
             card, key, user = self._look_up(connection, ask)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
@@ -230,6 +233,23 @@ class Asking:
         raise PasscodeNeeded("give the passcode again")
 
 
+def _check_same(ask: Ask, application: str, made: Operation) -> None:
+    """Raise RequestIdReused unless a request asks for the operation that was made for its id."""
+    said = payload.decode(made.payload)
+    terms = payload.session_terms(said.session) if said.HasField("session") else None
+    facts = (
+        (said.card_serial, ask.card_serial),
+        (said.key_ref, ask.key_ref),
+        (said.algorithm, ask.algorithm),
+        (said.key_use, ask.key_use),
+        (tuple(said.input_sha256), tuple(sha256(each).digest() for each in ask.inputs)),
+        (said.application, application),
+        (terms, ask.session),
+    )
+    if any(before != now for before, now in facts) or not made.channels <= _wanted(ask):
+        raise RequestIdReused(REUSED)
+
+
 def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
     """Raise InvalidInput, MalformedKeyInput or SessionRefused unless key and policy allow the
     request.
@@ -259,11 +279,15 @@ def _channels(ask: Ask, policy: Policy) -> frozenset[Channel]:
     """Return the approval channels that are requested and allowed; raises InvalidInput if there is
     none.
     """
-    channels = (ask.channels or frozenset({Channel.PUSH})) & policy.channels
+    channels = _wanted(ask) & policy.channels
     if not channels:
         allowed = " or ".join(sorted(each.name for each in policy.channels))
         raise InvalidInput(f"the policy in force reaches the holder by {allowed} alone")
     return channels
+
+
+def _wanted(ask: Ask) -> frozenset[Channel]:
+    return ask.channels or frozenset({Channel.PUSH})
 
 
 def _check_patience(connection: Connection, key: Key, workstation: Identity, now: datetime) -> None:
@@ -274,8 +298,8 @@ def _check_patience(connection: Connection, key: Key, workstation: Identity, now
     if refused >= REFUSAL_LIMIT:
         minutes = int(REFUSAL_WINDOW.total_seconds() // 60)
         raise TooManyRefusals(
-            f"{refused} requests of this card came to nothing within {minutes} minutes: "
-            "wait, and if you did not make them, tell your registration authority"
+            f"{refused} operations of this card came to nothing within {minutes} minutes: "
+            "wait, and if you did not ask for them, tell your registration authority"
         )
 
 

@@ -24,6 +24,7 @@ from cloud_keystore.model.errors import (
     OperationClosed,
     OperationNotFound,
 )
+from cloud_keystore.model.finding import SHORTEST_BEGINNING
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     Approval,
@@ -41,6 +42,7 @@ from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.storage import approval_keys, cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
 
+NOT_YOURS = "there is no such operation for you"
 REPORTED = "its holder reported a request of somebody else"
 
 
@@ -72,8 +74,21 @@ class Deciding:
             or operation.user_id != device.user_id
             or not _may_see(operation, device)
         ):
-            raise OperationNotFound("there is no such request for you")
+            raise OperationNotFound(NOT_YOURS)
         return operation
+
+    def named(self, text: str, device: Identity) -> Operation:
+        """The operation with an identifier; or else the only one that waits for this device whose
+        identifier begins so. Raises OperationNotFound.
+        """
+        begun = [each for each in self.waiting(device) if each.id.startswith(text)]
+        if len(text) < SHORTEST_BEGINNING:
+            begun = []
+        if len(begun) > 1:
+            raise OperationNotFound(
+                f"{len(begun)} requests that wait for you begin so: give more of the identifier"
+            )
+        return begun[0] if len(begun) == 1 else self.find(text, device)
 
     def claim(self, qr_text: str, device: Identity) -> Operation:
         """Bind the operation of a scanned code to this device.
@@ -115,7 +130,8 @@ class Deciding:
         assertion: Assertion | None = None,
     ) -> State:
         """Take a decision; only the first one counts. With a wrong number it becomes a refusal, so
-        there is only one guess.
+        there is only one guess. A device that repeats its decision, because the answer was lost,
+        gets the same answer again.
 
         NOT_ME also suspends the card, ends its sessions and waiting operations, and raises an
         alert.
@@ -128,24 +144,28 @@ class Deciding:
             raise InvalidInput("the number has two digits")
         operation = self.find(operation_id, device)
         now = self.clock()
-        if not operation.is_open(now):
-            raise OperationClosed(
-                f"too late: the request is {operation.state_at(now).name.lower()}"
-            )
         approval = Approval(device.id, decision, number, signature, assertion)
+        if not operation.is_open(now) and not _repeats(approval, operation):
+            raise _too_late(operation, now)
         with self.database.read() as connection:
             key = approval_keys.find(connection, device)
         if key is None:
             raise ApprovalRejected("this device has no key: enrol it again")
         _check_credential(key, assertion)
         statement.verify(operation.payload, approval, key)
+        if _repeats(approval, operation):
+            return _answered(operation)
         agrees = decision is Decision.APPROVE and _at_the_workstation(operation, number, device)
         event = Event.APPROVE if agrees else Event.DENY
         with self.database.write() as connection:
             _check_active(connection, device)
             card = cards.find(connection, operation.card_id)
             if card is None:
-                raise OperationNotFound("there is no such request for you")
+                raise OperationNotFound(NOT_YOURS)
+            # The same decision can arrive twice at once.
+            found = operations.find(connection, operation_id) or operation
+            if _repeats(approval, found):
+                return _answered(found)
             # This must not depend on the number, so that an error reveals nothing about it.
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
@@ -154,7 +174,7 @@ class Deciding:
                 _count_use(connection, device, assertion)
             now = self.clock()
             if not operations.decide(connection, operation_id, event, approval, now):
-                raise OperationClosed("too late: the request has been decided or has expired")
+                raise _too_late(found, now)
             kind = Kind.OPERATION_APPROVED if agrees else Kind.OPERATION_DENIED
             kind = Kind.OPERATION_REPORTED if decision is Decision.NOT_ME else kind
             journal.append(connection, _decided(kind, operation, device, now, approval, key))
@@ -202,6 +222,28 @@ def _check_active(connection: Connection, device: Identity) -> None:
     found = people.find_identity(connection, device.id)
     if found is None or found.state is not IdentityState.ACTIVE:
         raise IdentityRejected("this device was removed: enrol again")
+
+
+def _too_late(operation: Operation, now: datetime) -> OperationClosed:
+    state = operation.state_at(now).name.lower()
+    return OperationClosed(f"too late: the operation is {state}")
+
+
+def _repeats(approval: Approval, operation: Operation) -> bool:
+    """Whether a device makes the decision again that it has made. Its signature can be a new one:
+    those of ECDSA and of passkeys differ each time.
+    """
+    made = operation.approval
+    return made is not None and (made.device_id, made.decision, made.number) == (
+        approval.device_id,
+        approval.decision,
+        approval.number,
+    )
+
+
+def _answered(operation: Operation) -> State:
+    """The answer to the decision that was taken, whatever has become of the operation since."""
+    return State.DENIED if operation.state is State.DENIED else State.APPROVED
 
 
 def _check_credential(key: ApprovalKey, assertion: Assertion | None) -> None:

@@ -13,6 +13,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import cards, people, sessions
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sessions import Which
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class Sessions:
             session = sessions.find(connection, session_id)
             if session is None or session.user_id != device.user_id:
                 raise SessionNotFound("you have no such session")
-            end_sessions(connection, self.clock(), device.actor, "holder", session_id=session_id)
+            end_sessions(
+                connection, self.clock(), device.actor, "holder", Which(session_id=session_id)
+            )
 
 
 def _seen(connection: Connection, session: Session) -> OpenSession:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
@@ -20,20 +20,13 @@ from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingPart
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.journal import Detail, Entry, Kind
-from cloud_keystore.model.people import (
-    LONGEST_LABEL,
-    Identity,
-    IdentityState,
-    Role,
-    User,
-    text_field,
-)
-from cloud_keystore.pki.building import begin, named
+from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role, User
+from cloud_keystore.model.texts import LONGEST_LABEL, text_field
+from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
 from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
 
-IDENTITY_LIFETIME = timedelta(days=730)
 LARGEST_CSR = 4096
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
 
@@ -100,7 +93,14 @@ class Enrolment:
                 raise TokenRejected(UNKNOWN_TOKEN)
             subject = named(invited.id)
             certificate = (
-                begin(subject, public_key, self.transport, now, IDENTITY_LIFETIME)
+                begin(
+                    subject,
+                    public_key,
+                    self.transport,
+                    now,
+                    IDENTITY_LIFETIME,
+                    not_before=now - TRANSPORT_TOLERANCE,
+                )
                 .add_extension(
                     x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
                 )

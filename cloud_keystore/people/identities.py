@@ -4,7 +4,9 @@ removes those that are lost, compromised or no longer in office. Holders' device
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -13,13 +15,8 @@ from cloud_keystore.custody.use.closing import close_workstation
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.people import (
-    LONGEST_DISPLAY_NAME,
-    Identity,
-    IdentityState,
-    Role,
-    text_field,
-)
+from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role
+from cloud_keystore.model.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
@@ -37,6 +34,18 @@ class Identities:
         """All identities of a role, oldest first, removed ones included."""
         with self.database.read() as connection:
             return people.list_identities(connection, role)
+
+    def expiries(self, found: Collection[Identity]) -> Mapping[str, datetime]:
+        """When the certificates of identities expire, or the invitations of those that are not
+        enrolled yet, by identifier. Removed ones are left out.
+        """
+        valid = [each.id for each in found if each.state is not IdentityState.REMOVED]
+        with self.database.read() as connection:
+            tokens = people.tokens(connection, valid)
+        return {
+            identity: expire_time if use_time is None else use_time + IDENTITY_LIFETIME
+            for identity, (expire_time, use_time) in tokens.items()
+        }
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
         """Take an identity out of use for ever; does nothing if it is removed already. An identity

@@ -7,20 +7,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from sqlalchemy import Connection
+
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.model import emails
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import InvalidInput, UserExists
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import (
-    LONGEST_DISPLAY_NAME,
-    LONGEST_LABEL,
     Identity,
     IdentityState,
     Role,
     User,
     principal_name,
     security_identifier,
+)
+from cloud_keystore.model.texts import (
+    LONGEST_DISPLAY_NAME,
+    LONGEST_LABEL,
+    comparable,
     text_field,
 )
 from cloud_keystore.storage import cards, people
@@ -29,7 +35,6 @@ from cloud_keystore.storage.engine import Database
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
 TOKEN_PREFIX = "cc1"  # noqa: S105 (a format's name)
-LONGEST_EMAIL = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,14 @@ class People:
         upn: str = "",
         sid: str = "",
         *,
+        namesake: bool = False,
         actor: Actor,
     ) -> tuple[User, Token]:
         """Add a user and invite the first device.
 
         `upn` and `sid` are those of the user's account in Active Directory, for logon certificates.
-        Raises InvalidInput.
+        A `namesake` is somebody else than the user with the same name and e-mail address. Raises
+        InvalidInput, UserExists.
         """
         upn, sid = principal_name(upn), security_identifier(sid)
         if sid and not upn:
@@ -80,12 +87,13 @@ class People:
         user = User(
             id=new_id(now, self.random),
             display_name=text_field("name", display_name, LONGEST_DISPLAY_NAME),
-            email=_email(email),
+            email=emails.email(email),
             create_time=now,
             upn=upn,
             sid=sid,
         )
         with self.database.write() as connection:
+            _check_new(connection, user, namesake=namesake)
             people.add_user(connection, user)
             journal.append(connection, entries.about_user(Kind.USER_ADDED, user, now, actor))
         return user, self.invite_device(user.id, actor=actor)
@@ -171,9 +179,23 @@ class People:
         return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"
 
 
-def _email(email: str) -> str:
-    email = text_field("email", email, LONGEST_EMAIL, required=False)
-    local, at, domain = email.rpartition("@")
-    if email and not (at and local and "." in domain and " " not in email):
-        raise InvalidInput("email is not an address such as name@example.org")
-    return email
+def _check_new(connection: Connection, user: User, *, namesake: bool) -> None:
+    """Raise UserExists if somebody else has the account, or the name and e-mail address."""
+    for other in people.like(connection, user):
+        if user.upn and comparable(other.upn) == comparable(user.upn):
+            raise UserExists(
+                f"upn {user.upn} is that of {other.display_name}, user {other.id}: an account "
+                "belongs to one person"
+            )
+        if not namesake and _same_person(other, user):
+            address = f" ({other.email})" if other.email else ""
+            raise UserExists(
+                f"there is {other.display_name}{address} already, user {other.id}: if this is "
+                "somebody else, give an e-mail address of their own, or say so (--namesake)"
+            )
+
+
+def _same_person(one: User, other: User) -> bool:
+    return comparable(one.display_name) == comparable(other.display_name) and (
+        comparable(one.email) == comparable(other.email)
+    )

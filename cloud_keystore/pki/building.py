@@ -18,6 +18,9 @@ from cloud_keystore.pki.issuers import Authority, PrivateKey
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
 CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are slow
+# Transport is checked by the clocks of many computers, and the keystore's own can have been ahead
+# when it made a certificate.
+TRANSPORT_TOLERANCE = timedelta(days=1)
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # the same everywhere: the certificate is pinned
 
 
@@ -27,10 +30,13 @@ def begin(
     issuer: Authority,
     now: datetime,
     lifetime: timedelta,
+    *,
+    not_before: datetime | None = None,
 ) -> x509.CertificateBuilder:
     """Begin an end entity's certificate: names, times, key identifiers, and no right to issue."""
+    since = now - CLOCK_TOLERANCE if not_before is None else not_before
     return (
-        _builder(subject, issuer.certificate.subject, public_key, now, lifetime)
+        _builder(subject, issuer.certificate.subject, public_key, since, now + lifetime)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
@@ -44,7 +50,7 @@ def ca(common_name: str, private: PrivateKey, now: datetime) -> Authority:
     """A certification authority, which signs its own certificate."""
     name, public = named(common_name), private.public_key()
     certificate = (
-        _builder(name, name, public, now, CA_LIFETIME)
+        _builder(name, name, public, now - TRANSPORT_TOLERANCE, now + CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(key_usage({"key_cert_sign", "crl_sign"}), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -73,7 +79,7 @@ def self_signed(common_name: str, now: datetime) -> Authority:
     """A key with a self-signed certificate, for a certificate or public key that others pin."""
     name, private = named(common_name), ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _builder(name, name, private.public_key(), now, CA_LIFETIME)
+        _builder(name, name, private.public_key(), now - TRANSPORT_TOLERANCE, now + CA_LIFETIME)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(ENROLMENT_HOST)]), critical=False)
         .sign(private, SHA256())
     )
@@ -82,12 +88,14 @@ def self_signed(common_name: str, now: datetime) -> Authority:
 
 def server_certificate(transport: Authority, names: frozenset[str], now: datetime) -> Authority:
     """The service's TLS key and certificate for host names and addresses; they are not kept, but
-    made at each start.
+    made at each start. It is valid from the beginning of its authority, so that clients accept it
+    also after a start with a clock that was ahead.
     """
     private = ec.generate_private_key(ec.SECP256R1())
     subject = named("cloudcard keystore")
+    since = transport.certificate.not_valid_before_utc
     certificate = (
-        begin(subject, private.public_key(), transport, now, SERVER_LIFETIME)
+        begin(subject, private.public_key(), transport, now, SERVER_LIFETIME, not_before=since)
         .add_extension(
             x509.SubjectAlternativeName([_host(name) for name in sorted(names)]), critical=False
         )
@@ -111,8 +119,8 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     public_key: PublicKey,
-    now: datetime,
-    lifetime: timedelta,
+    not_before: datetime,
+    not_after: datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -120,8 +128,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_TOLERANCE)
-        .not_valid_after(now + lifetime)
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +12,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import EPOCH, MICROSECOND
+from cloud_keystore.model.people import Identity
 from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.finding import matches, more, sort_of
 from cloud_keystore.rpc.refusals import Context
 from cloud_keystore.storage.journal import Place, Query, Row
 from cloudcard.audit.v1 import audit_pb2 as pb
@@ -41,17 +43,28 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         self, request: pb.SearchEntriesRequest, context: Context
     ) -> pb.SearchEntriesResponse:
         most = request.page_size or DEFAULT_PAGE
-        found = await self.door.call(
-            context,
-            lambda auditor: self.reading.search(
+
+        def search(auditor: Identity) -> tuple[list[Row], Mapping[str, str]]:
+            found = self.reading.search(
                 auditor, _query(request), request.card_serial, _place(request.page_token), most
-            ),
-        )
-        more = len(found) > most
+            )
+            return found, self.reading.names(found[:most])
+
+        found, names = await self.door.call(context, search)
         return pb.SearchEntriesResponse(
             entries=[_entry(row) for row in found[:most]],
-            next_page_token=_token(found[most - 1]) if more else "",
+            next_page_token=_token(found[most - 1]) if len(found) > most else "",
+            names=names,
         )
+
+    async def FindSubjects(
+        self, request: pb.FindSubjectsRequest, context: Context
+    ) -> pb.FindSubjectsResponse:
+        found = await self.door.call(
+            context,
+            lambda auditor: self.reading.find(auditor, sort_of(request.sort), request.text),
+        )
+        return pb.FindSubjectsResponse(matches=matches(found), more=more(found))
 
     async def ExportEntries(
         self, request: pb.ExportEntriesRequest, context: Context

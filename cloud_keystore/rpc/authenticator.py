@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -55,7 +55,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         self, request: pb.GetRequestRequest, context: Context
     ) -> pb.GetRequestResponse:
         operation = await self.door.call(
-            context, lambda device: self.deciding.find(request.operation_id, device)
+            context, lambda device: self.deciding.named(request.operation_id, device)
         )
         return pb.GetRequestResponse(request=self._request(operation))
 
@@ -85,16 +85,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         self, request: pb.ListCardsRequest, context: Context
     ) -> pb.ListCardsResponse:
         entries = await self.door.call(context, lambda device: self.cards.list_of(device))
-        return pb.ListCardsResponse(
-            cards=[
-                pb.HolderCard(
-                    serial=entry.card.serial,
-                    state=entry.card.state,
-                    passcode_state=entry.passcode_state,
-                )
-                for entry in entries
-            ]
-        )
+        return pb.ListCardsResponse(cards=[_holder_card(each) for each in entries])
 
     async def ListSessions(
         self, _request: pb.ListSessionsRequest, context: Context
@@ -130,6 +121,16 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         return pb.ClosedRequest(
             operation_id=operation_id, state=approval_pb2.OperationState.ValueType(state)
         )
+
+
+def _holder_card(entry: CardListing) -> pb.HolderCard:
+    message = pb.HolderCard(
+        serial=entry.card.serial,
+        state=entry.card.state,
+        passcode_state=entry.passcode_state,
+    )
+    message.expire_time.FromDatetime(entry.card.expire_time)
+    return message
 
 
 def _session(found: OpenSession) -> pb.Session:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.people import Identity, IdentityState, Role
@@ -41,7 +43,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         self, request: pb.ListWorkstationsRequest, context: Context
     ) -> pb.ListWorkstationsResponse:
         found = await self._list(context, Role.WORKSTATION)
-        return pb.ListWorkstationsResponse(workstations=map(_workstation, found))
+        return pb.ListWorkstationsResponse(
+            workstations=[_workstation(each, expiry) for each, expiry in found]
+        )
 
     async def RemoveWorkstation(
         self, request: pb.RemoveWorkstationRequest, context: Context
@@ -60,8 +64,14 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     async def ListDevices(
         self, request: pb.ListDevicesRequest, context: Context
     ) -> pb.ListDevicesResponse:
-        found = await self.door.call(context, lambda _: self.devices.list_of(request.user_id))
-        return pb.ListDevicesResponse(devices=[_device(each) for each in found])
+        def listed(_: Identity) -> tuple[list[DeviceListing], Mapping[str, datetime]]:
+            found = self.devices.list_of(request.user_id)
+            return found, self.identities.expiries([each.device for each in found])
+
+        found, expiries = await self.door.call(context, listed)
+        return pb.ListDevicesResponse(
+            devices=[_device(each, expiries.get(each.device.id)) for each in found]
+        )
 
     async def RemoveDevice(
         self, request: pb.RemoveDeviceRequest, context: Context
@@ -85,7 +95,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         self, request: pb.ListOperatorsRequest, context: Context
     ) -> pb.ListOperatorsResponse:
         found = await self._list(context, Role.OPERATOR)
-        return pb.ListOperatorsResponse(operators=map(_operator, found))
+        return pb.ListOperatorsResponse(
+            operators=[_operator(each, expiry) for each, expiry in found]
+        )
 
     async def RemoveOperator(
         self, request: pb.RemoveOperatorRequest, context: Context
@@ -106,7 +118,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         self, request: pb.ListAuditorsRequest, context: Context
     ) -> pb.ListAuditorsResponse:
         found = await self._list(context, Role.AUDITOR)
-        return pb.ListAuditorsResponse(auditors=map(_auditor, found))
+        return pb.ListAuditorsResponse(auditors=[_auditor(each, expiry) for each, expiry in found])
 
     async def RemoveAuditor(
         self, request: pb.RemoveAuditorRequest, context: Context
@@ -114,8 +126,13 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         gone = await self._remove(context, Role.AUDITOR, request.auditor_id, request.reason)
         return pb.RemoveAuditorResponse(auditor=_auditor(gone))
 
-    async def _list(self, context: Context, role: Role) -> list[Identity]:
-        return await self.door.call(context, lambda _: self.identities.list_of(role))
+    async def _list(self, context: Context, role: Role) -> list[tuple[Identity, datetime | None]]:
+        def listed(_: Identity) -> list[tuple[Identity, datetime | None]]:
+            found = self.identities.list_of(role)
+            expiries = self.identities.expiries(found)
+            return [(each, expiries.get(each.id)) for each in found]
+
+        return await self.door.call(context, listed)
 
     async def _remove(
         self, context: Context, role: Role, identity_id: str, reason: str
@@ -132,7 +149,7 @@ def token_message(token: Token) -> pb.Token:
     return message
 
 
-def _workstation(identity: Identity) -> pb.Workstation:
+def _workstation(identity: Identity, expiry: datetime | None = None) -> pb.Workstation:
     message = pb.Workstation(
         id=identity.id,
         display_name=identity.display_name,
@@ -141,10 +158,11 @@ def _workstation(identity: Identity) -> pb.Workstation:
         state=identity.state.value,
     )
     message.create_time.FromDatetime(identity.create_time)
+    _set_expiry(message, expiry)
     return message
 
 
-def _device(entry: DeviceListing) -> pb.Device:
+def _device(entry: DeviceListing, expiry: datetime | None = None) -> pb.Device:
     device, key = entry.device, entry.key
     kind = pb.DEVICE_KIND_UNSPECIFIED
     if key is not None:
@@ -160,20 +178,30 @@ def _device(entry: DeviceListing) -> pb.Device:
         backed_up=isinstance(key, Passkey) and key.backed_up,
     )
     message.create_time.FromDatetime(device.create_time)
+    _set_expiry(message, expiry)
     return message
 
 
-def _operator(identity: Identity) -> pb.Operator:
+def _operator(identity: Identity, expiry: datetime | None = None) -> pb.Operator:
     message = pb.Operator(
         id=identity.id, display_name=identity.display_name, state=identity.state.value
     )
     message.create_time.FromDatetime(identity.create_time)
+    _set_expiry(message, expiry)
     return message
 
 
-def _auditor(identity: Identity) -> pb.Auditor:
+def _auditor(identity: Identity, expiry: datetime | None = None) -> pb.Auditor:
     message = pb.Auditor(
         id=identity.id, display_name=identity.display_name, state=identity.state.value
     )
     message.create_time.FromDatetime(identity.create_time)
+    _set_expiry(message, expiry)
     return message
+
+
+def _set_expiry(
+    message: pb.Workstation | pb.Device | pb.Operator | pb.Auditor, expiry: datetime | None
+) -> None:
+    if expiry is not None:
+        message.expire_time.FromDatetime(expiry)

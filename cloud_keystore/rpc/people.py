@@ -30,6 +30,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
                 request.email,
                 request.upn,
                 request.sid,
+                namesake=request.namesake,
                 actor=caller.actor,
             ),
         )

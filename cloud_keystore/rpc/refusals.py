@@ -22,11 +22,15 @@ log = structlog.get_logger()
 
 DOMAIN = "cloudcard"
 BUSY_SECONDS = 0.1  # after which a use of a key has probably ended
+# Bytes of a text, which can quote what the caller sent. Status and details carry it once each, at
+# most three times as long, and clients of gRPC take 8 KiB of both.
+LONGEST_TEXT = 1000
 
 GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.InvalidInput: (StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
     errors.MalformedKeyInput: (StatusCode.INVALID_ARGUMENT, "MALFORMED_KEY_INPUT"),
     errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
+    errors.UserExists: (StatusCode.ALREADY_EXISTS, "USER_EXISTS"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
@@ -38,6 +42,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.CardNotInUse: (StatusCode.FAILED_PRECONDITION, "CARD_NOT_IN_USE"),
     errors.IllegalCardChange: (StatusCode.FAILED_PRECONDITION, "ILLEGAL_CARD_CHANGE"),
     errors.OperationClosed: (StatusCode.FAILED_PRECONDITION, "OPERATION_CLOSED"),
+    errors.NoResult: (StatusCode.FAILED_PRECONDITION, "NO_RESULT"),
     errors.SessionNotFound: (StatusCode.NOT_FOUND, "SESSION_NOT_FOUND"),
     errors.SessionClosed: (StatusCode.FAILED_PRECONDITION, "SESSION_CLOSED"),
     errors.SessionRefused: (StatusCode.PERMISSION_DENIED, "SESSION_REFUSED"),
@@ -95,6 +100,15 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     raise AssertionError("an abort does not return")
 
 
+def _shortened(text: str) -> str:
+    """A text without its middle, if it is too long; its end says what to do."""
+    raw = text.encode(errors="replace")
+    if len(raw) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{raw[:half].decode(errors='ignore')} … {raw[-half:].decode(errors='ignore')}"
+
+
 def _cause(error: Exception) -> str:
     """The driver's message, without the statement."""
     cause = error.__cause__
@@ -121,6 +135,7 @@ def _status(
     code: StatusCode, reason: str, text: str, retry_seconds: float | None = None
 ) -> grpc.Status:
     number, _ = code.value
+    text = _shortened(text)
     status = status_pb2.Status(code=number, message=text)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     if retry_seconds is not None:

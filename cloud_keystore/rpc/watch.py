@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 OURS = "/cloudcard."
 UNREAD = Empty()  # in place of a request that cannot be read
+TOO_LARGE = Empty()  # and of one that is too large
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
 Read: TypeAlias = Callable[[bytes], Message]
@@ -42,6 +43,7 @@ class Watch(grpc.aio.ServerInterceptor):
     metrics: Metrics
     traces: Traces
     limiter: Limiter
+    largest_message: int  # bytes; gRPC itself takes more, so that the refusal gets its reason
 
     async def intercept_service(  # type: ignore[override]  # the base knows no messages' types
         self,
@@ -57,12 +59,12 @@ class Watch(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(cast(Streaming, handler.unary_stream), method, parent),
-                _reading(handler.request_deserializer),
+                _reading(handler.request_deserializer, self.largest_message),
                 handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(cast(Unary, handler.unary_unary), method, parent),
-            _reading(handler.request_deserializer),
+            _reading(handler.request_deserializer, self.largest_message),
             handler.response_serializer,
         )
 
@@ -77,7 +79,7 @@ class Watch(grpc.aio.ServerInterceptor):
                 started = time.perf_counter()
                 try:
                     with self.limiter.call():
-                        return await serve(_read(request), context)
+                        return await serve(_read(request, self.largest_message), context)
                 except (Overloaded, InvalidInput) as error:
                     await refuse(context, error)
                 finally:
@@ -96,7 +98,7 @@ class Watch(grpc.aio.ServerInterceptor):
             with self._watched(method, parent, request):
                 try:
                     with self.limiter.call():
-                        async for message in serve(_read(request), context):
+                        async for message in serve(_read(request, self.largest_message), context):
                             yield message
                 except (Overloaded, InvalidInput) as error:
                     await refuse(context, error)
@@ -148,12 +150,15 @@ def _parent(details: grpc.HandlerCallDetails) -> TraceParent | None:
     return tracing.parse(said[0]) if len(said) == 1 else None
 
 
-def _reading(read: Read | None) -> Read:
-    """A deserializer that returns UNREAD for bytes that are no message. gRPC would report an
-    exception as an internal error, and the caller would not know that its request is wrong.
+def _reading(read: Read | None, largest: int) -> Read:
+    """A deserializer that returns UNREAD for bytes that are no message, and TOO_LARGE for too many.
+    gRPC would report an exception as an internal error, and the caller would not know that its
+    request is wrong.
     """
 
     def reading(raw: bytes) -> Message:
+        if len(raw) > largest:
+            return TOO_LARGE
         try:
             return UNREAD if read is None else read(raw)
         except DecodeError:
@@ -162,7 +167,9 @@ def _reading(read: Read | None) -> Read:
     return reading
 
 
-def _read(request: Message) -> Message:
+def _read(request: Message, largest: int) -> Message:
+    if request is TOO_LARGE:
+        raise InvalidInput(f"the message is too large: at most {largest} bytes are taken")
     if request is UNREAD:
         raise InvalidInput("the request is no message of this method: check the client's version")
     return request

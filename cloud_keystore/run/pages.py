@@ -35,7 +35,10 @@ class Pages:
         }
 
     def database_answers(self) -> bool:
-        """Whether the database answers now; can block."""
+        """Whether the database answers now and takes changes; can block."""
+        if not self.database.is_writable:
+            log.warning("not ready", error="the database's file or folder cannot be written")
+            return False
         try:
             with self.database.read() as connection:
                 connection.execute(select(1))
@@ -48,7 +51,7 @@ class Pages:
         if not self.serving.is_set():
             return HTTPStatus.SERVICE_UNAVAILABLE, b"starting or stopping\n"
         if not self.database_answers():
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database does not answer\n"
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"the database is away or takes no changes\n"
         return HTTPStatus.OK, b"ready\n"
 
     def _metrics(self) -> tuple[HTTPStatus, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_keystore.config import Address
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.model import hosts
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
@@ -22,17 +24,26 @@ from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_services
 
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
+LARGEST_ENROLMENT = 64 * 1024  # from anybody
+# As many times the largest message are received, to be refused with a reason; gRPC itself cuts off
+# what is larger still.
+RECEIVED = 16
 LARGEST_METADATA = 8 * 1024
 SPARE_CALLS = 1000  # above the limit, which get a refusal; gRPC itself cuts off further ones
 SERVER_OPTIONS = (
     ("grpc.max_metadata_size", LARGEST_METADATA),
     ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 200),  # of one connection
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
+
+CAUSES = {
+    errno.EADDRINUSE: "is another keystore running there?",
+    errno.EADDRNOTAVAIL: "this computer does not have the address: use one of its own, or 0.0.0.0",
+    errno.EACCES: "ports below 1024 are root's: choose another",
+}
 
 
 class CannotListen(KeystoreError):
@@ -52,16 +63,17 @@ class Ports:
         """The server for enrolled clients, with mutual TLS."""
         settings, transport = self.parts.settings, self.parts.authorities.transport
         names = frozenset(
-            {"localhost", "127.0.0.1", socket.gethostname(), settings.public_host}
+            {"localhost", "127.0.0.1", "::1", settings.public_host}
             | {each.host for each in settings.service_addresses}
+            | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
         )
-        own = server_certificate(transport, names, self.parts.clock())
+        certified = server_certificate(transport, names, self.parts.clock())
         credentials = grpc.ssl_server_credentials(
-            [(_pem_key(own), _pem(own))],
+            [(_pem_key(certified), _pem(certified))],
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
-        server = self._server()
+        server = self._server(LARGEST_MESSAGE)
         add_services(server, self.parts, self.limiter, sessions, wakeups)
         health.add_to(server)
         add_reflection(server)
@@ -71,18 +83,22 @@ class Ports:
     def enrolment(self) -> grpc.aio.Server:
         """The server for callers that have a token and no certificate yet."""
         own = self.parts.authorities.enrolment
-        server = self._server()
+        server = self._server(LARGEST_ENROLMENT)
         add_enrolment(server, self.parts, self.limiter)
         credentials = grpc.ssl_server_credentials([(_pem_key(own), _pem(own))])
         _listen(server, self.parts.settings.enrol_listen, credentials)
         return server
 
-    def _server(self) -> grpc.aio.Server:
+    def _server(self, largest: int) -> grpc.aio.Server:
         return grpc.aio.server(
-            interceptors=(Watch(self.metrics, self.parts.traces, self.limiter),),
-            # Only workers share a port: a second keystore on it must be an error, and not get a
-            # part of the calls.
-            options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(self.shared))),
+            interceptors=(Watch(self.metrics, self.parts.traces, self.limiter, largest),),
+            options=(
+                *SERVER_OPTIONS,
+                ("grpc.max_receive_message_length", RECEIVED * largest),
+                # Only workers share a port: a second keystore on it must be an error, and not get
+                # a part of the calls.
+                ("grpc.so_reuseport", int(self.shared)),
+            ),
             maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
         )
 
@@ -93,7 +109,21 @@ def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerC
     except RuntimeError:
         bound = 0
     if bound == 0:
-        raise CannotListen(f"cannot listen on {address}: is another keystore running there?")
+        raise CannotListen(f"cannot listen on {address}: {cause(address)}")
+
+
+def cause(address: Address) -> str:
+    """Why a port cannot be opened, which gRPC does not tell."""
+    try:
+        for family, kind, _, _, place in socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind) as trying:
+                trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trying.bind(place)
+    except OSError as error:
+        return CAUSES.get(error.errno or 0, f"{error.strerror}: look at the address")
+    return CAUSES[errno.EADDRINUSE]
 
 
 def _pem(own: Authority) -> bytes:

@@ -16,6 +16,7 @@ from cloud_keystore.model.operations import Event, sources
 from cloud_keystore.storage import operations
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
+from cloud_keystore.storage.sessions import Which
 
 _MARK = Table(RESTORING, MetaData())
 WHY = "restored from a backup"
@@ -57,7 +58,9 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
         ended = [
             session_id
             for user_id in _holders_of_sessions(connection)
-            for session_id in end_sessions(connection, now, DATA_FOLDER, WHY, user_id=user_id)
+            for session_id in end_sessions(
+                connection, now, DATA_FOLDER, WHY, Which(user_id=user_id)
+            )
         ]
         for table in (t.passcode_proof, t.management_challenge, t.administrator_proof):
             connection.execute(delete(table))

@@ -128,7 +128,7 @@ def _start_probe(first: Address | None, pages: Pages, siblings: Siblings | None)
 
 async def _keep_relaying(parts: Parts, wakeups: Wakeups, siblings: Siblings | None) -> None:
     if parts.database.is_shared:
-        relay = Relay(parts.database.driver_url, wakeups)
+        relay = Relay(parts.database.parameters, wakeups)
         wakeups.tell_others = relay.tell
         await relay.run()
     elif siblings is not None:

@@ -27,6 +27,7 @@ from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.administration import AdministrationServicer
@@ -36,6 +37,7 @@ from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.cards import CardServicer
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.enrolment import EnrolmentServicer
+from cloud_keystore.rpc.finding import FindingServicer
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
@@ -52,6 +54,8 @@ from cloudcard.registry.v1 import (
     alerts_pb2_grpc,
     cards_pb2,
     cards_pb2_grpc,
+    finding_pb2,
+    finding_pb2_grpc,
     identities_pb2,
     identities_pb2_grpc,
     organisations_pb2,
@@ -70,6 +74,7 @@ FILES = (
     organisations_pb2,
     identities_pb2,
     alerts_pb2,
+    finding_pb2,
     audit_pb2,
 )
 SERVICES = tuple(  # full names of the services on the main port
@@ -188,10 +193,14 @@ def add_services(
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(
         AlertServicer(door=operators, alerts=Alerts(database=database, clock=clock)), server
     )
+    finding = Finding(database)
+    finding_pb2_grpc.add_FindingServiceServicer_to_server(
+        FindingServicer(door=operators, finding=finding), server
+    )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(
             door=door(Role.AUDITOR),
-            reading=Reading(database=database, clock=clock, log=parts.log),
+            reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
         ),
         server,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TypeVar, assert_never
 
@@ -110,6 +110,18 @@ def list_all(connection: Connection, user_id: str | None = None) -> list[Card]:
     if user_id is not None:
         query = query.where(t.card.c.user_id == user_id)
     return [_to_card(row) for row in connection.execute(query).mappings()]
+
+
+def serials(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
+    """Serial numbers of those cards that have one of some identifiers."""
+    query = select(t.card.c.id, t.card.c.serial).where(t.card.c.id.in_(ids))
+    return {row.id: row.serial for row in connection.execute(query)}
+
+
+def key_names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
+    """References, such as 9A, of those keys that have one of some identifiers."""
+    query = select(t.key.c.id, t.key.c.key_ref).where(t.key.c.id.in_(ids))
+    return {row.id: f"{row.key_ref:02X}" for row in connection.execute(query)}
 
 
 def objects(connection: Connection, card_id: str) -> Mapping[int, bytes]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.resources import files
+from types import MappingProxyType
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.storage import postgresql, sqlite
+from cloud_keystore.storage import addresses, postgresql, sqlite
 from cloud_keystore.storage.failures import advice, translated
 from cloud_keystore.storage.modes import MODE, Mode
 
@@ -31,28 +32,22 @@ class Database:
     writers from its start.
     """
 
+    parameters: Mapping[str, str] = MappingProxyType({})
+    """Of PostgreSQL's library; the password can be among them."""
+
     def __init__(self, url: str) -> None:
-        """Take a database's address, without connecting yet. Raises DatabaseUnusable if it is
-        neither an address of SQLite nor of PostgreSQL.
+        """Take a database's address, without connecting yet. Raises AddressUnusable or
+        DatabaseUnusable if it is neither an address of SQLite nor of PostgreSQL.
         """
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
-            raise DatabaseUnusable(
-                "this is not the address of a database: write postgresql://USER@HOST/NAME"
-            ) from None
         # The writers of one process wait here for their turn: SQLite itself would make them poll,
         # with longer and longer pauses.
         self._writing = threading.Lock()
-        match parsed.get_backend_name():
-            case "sqlite":
-                self._engine = sqlite.new_engine(parsed)
-            case "postgresql":
-                self._engine = postgresql.new_engine(parsed)
-            case other:
-                raise DatabaseUnusable(
-                    f"{other} is not known: use postgresql://USER@HOST/NAME, or nothing for SQLite"
-                )
+        if addresses.is_postgresql(url):
+            self.parameters = {**addresses.parameters(url), **postgresql.WRITABLE}
+            self._engine = postgresql.new_engine(self.parameters)
+            self._name = addresses.shown(self.parameters)
+        else:
+            self._engine, self._name = _sqlite(url)
 
     @property
     def is_shared(self) -> bool:
@@ -60,12 +55,11 @@ class Database:
         return self._engine.dialect.name == "postgresql"
 
     @property
-    def driver_url(self) -> str:
-        """PostgreSQL's address as its driver takes it; it holds the password and must not be
-        shown.
+    def is_writable(self) -> bool:
+        """Whether the place of the database takes changes, as far as this can be seen without
+        making one. A server that takes none is noticed when a connection is used.
         """
-        url = self._engine.url.set(drivername="postgresql")
-        return url.render_as_string(hide_password=False)
+        return self.is_shared or sqlite.is_writable(self._engine.url)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -118,7 +112,7 @@ class Database:
                     connection.info[MODE] = Mode.READ
         except (OperationalError, DatabaseError) as error:
             said = str(error.orig)
-            raise DatabaseUnusable(f"{self._name()}: {said}: {advice(said)}") from None
+            raise DatabaseUnusable(f"{self._name}: {said}: {advice(said)}") from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -134,20 +128,32 @@ class Database:
             postgresql.check_durable(connection)
             if not restored and inspect(connection).has_table(RESTORING):
                 raise DatabaseUnusable(
-                    f"{self._name()}: a backup was not restored to its end: empty the database, "
+                    f"{self._name}: a backup was not restored to its end: empty the database, "
                     "and restore it again"
                 )
         try:
             command.upgrade(config, "head")
         except CommandError:
             raise DatabaseUnusable(
-                f"{self._name()} was made by a newer version of cloudcard: use that version"
+                f"{self._name} was made by a newer version of cloudcard: use that version"
             ) from None
         if not self.is_shared and (table := sqlite.dangling(connection)) is not None:
             raise DatabaseUnusable(
-                f"{self._name()}: a row of {table} refers to a row that is missing: restore the "
+                f"{self._name}: a row of {table} refers to a row that is missing: restore the "
                 "database from a backup"
             )
 
-    def _name(self) -> str:
-        return self._engine.url.render_as_string(hide_password=True)
+
+def _sqlite(url: str) -> tuple[Engine, str]:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise DatabaseUnusable(
+            "this is not the address of a database: write postgresql://USER@HOST/NAME"
+        ) from None
+    if parsed.get_backend_name() != "sqlite":
+        raise DatabaseUnusable(
+            f"{parsed.get_backend_name()} is not known: use postgresql://USER@HOST/NAME, or "
+            "nothing for SQLite"
+        )
+    return sqlite.new_engine(parsed), parsed.render_as_string()

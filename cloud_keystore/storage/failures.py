@@ -25,10 +25,19 @@ ADVICE: Mapping[str, str] = {
     "disk is full": "make room on the disk",
     "No space left": "make room on the disk",
     "readonly database": "make its file and folder writable again",
-    "read-only": "make it writable again",
+    "read-only": "make the server take changes again, or name its successor too "
+    "(postgresql://USER@HOST1,HOST2/NAME)",
     "disk I/O error": "look whether its disk is full, failing or gone",
     "unable to open": "look whether its folder is there and writable, and files may be opened",
     "is locked": "end the other program that uses it",
+    "no password supplied": "name the file with the password in PGPASSFILE (a line "
+    "HOST:PORT:NAME:USER:PASSWORD, readable by you alone)",
+    "password authentication failed": "look whether the password in PGPASSFILE, PGPASSWORD or the "
+    "address is that of the user",
+    "no pg_hba.conf entry": "allow this user and computer in the server's pg_hba.conf",
+    "too many clients": "let the server take more connections (max_connections)",
+    "remaining connection slots": "let the server take more connections (max_connections)",
+    "starting up": "wait until the server has started",
 }
 RESTORE = "restore it from a backup"
 DAMAGED = ("malformed", "not a database", "invalid page", "could not read block")

@@ -68,6 +68,17 @@ def subjects(
     return [(row.kind, row.operation_id, row.user_id) for row in connection.execute(query)]
 
 
+def operations_beginning(connection: Connection, beginning: str, most: int) -> list[str]:
+    """Identifiers of operations and sessions that begin so, at most `most`."""
+    query = (
+        select(j.operation_id)
+        .where(j.operation_id.startswith(beginning, autoescape=True))
+        .distinct()
+        .order_by(j.operation_id)
+    )
+    return list(connection.execute(query.limit(most)).scalars())
+
+
 def to_take_in(connection: Connection, most: int) -> list[Row]:
     """Entries that have no place in the tree yet, oldest first."""
     query = select(j.id, j.entry, j.time).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
@@ -25,6 +25,18 @@ def add_user(connection: Connection, user: User) -> None:
             sid=user.sid,
         )
     )
+
+
+def like(connection: Connection, user: User) -> list[User]:
+    """Users who have the same account or name, written in whatever case of Latin letters."""
+    u = t.user.c
+    same = [
+        or_(column == value, func.lower(column) == value.lower())
+        for column, value in ((u.upn, user.upn), (u.display_name, user.display_name))
+        if value
+    ]
+    query = select(t.user).where(or_(*same)).order_by(u.id)
+    return [User(**row) for row in connection.execute(query).mappings()]
 
 
 def find_user(connection: Connection, user_id: str) -> User | None:
@@ -53,6 +65,15 @@ def list_users(connection: Connection) -> list[User]:
     return [
         User(**row) for row in connection.execute(select(t.user).order_by(t.user.c.id)).mappings()
     ]
+
+
+def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
+    """Names of those users and identities that have one of some identifiers."""
+    queries = (
+        select(table.c.id, table.c.display_name).where(table.c.id.in_(ids))
+        for table in (t.user, t.identity)
+    )
+    return {row.id: row.display_name for query in queries for row in connection.execute(query)}
 
 
 def count_devices(connection: Connection) -> Mapping[str, int]:
@@ -172,6 +193,15 @@ def add_token(
             secret_sha256=secret_sha256, identity_id=identity_id, expire_time=expire_time
         )
     )
+
+
+def tokens(
+    connection: Connection, ids: Collection[str]
+) -> Mapping[str, tuple[datetime, datetime | None]]:
+    """When the enrolment tokens of some identities expire, and when they were used, by identity."""
+    k = t.token.c
+    query = select(k.identity_id, k.expire_time, k.use_time).where(k.identity_id.in_(ids))
+    return {row.identity_id: (row.expire_time, row.use_time) for row in connection.execute(query)}
 
 
 def invited_by(connection: Connection, secret_sha256: bytes, now: datetime) -> Identity | None:

@@ -9,16 +9,20 @@ changes while they run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeAlias
 
+import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.storage.addresses import DRIVER
 from cloud_keystore.storage.modes import MODE, Mode
 
-DRIVER = "postgresql+psycopg"
 WRITERS = 0x636C6F7564  # the lock's number, "cloud"; no other program uses it
 POOL = 10  # connections that stay open
 OVERFLOW = 30  # further connections under load
@@ -32,26 +36,45 @@ SESSION = {
     "idle_in_transaction_session_timeout": "60s",  # frees the locks of a process that hangs
 }
 # Seconds, so that a peer that has vanished without closing the connection is noticed soon
-KEEPALIVES = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2}
+KEEPALIVES: Mapping[str, str | int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+# Of several hosts the library passes over one that takes no changes: a standby, or a server that is
+# set read-only. The parameters by which a server tells it later are those that follow.
+WRITABLE = {"target_session_attrs": "read-write"}
+TOLD_READ_ONLY = ("default_transaction_read_only", "in_hot_standby")
+# SQLSTATEs that say that a connection is of no more use, although their class is that of mistakes
+# (PostgreSQL, appendix A)
+READ_ONLY = "25006"
+TOO_SLOW = frozenset({"25P03", "25P04"})  # idle in a transaction, or a long one: it was cut off
+
+Server: TypeAlias = psycopg.Connection[TupleRow]
 
 
 class NotDurable(KeystoreError):
     """The server confirms commits before they are on disk."""
 
 
-def new_engine(url: URL) -> Engine:
+def new_engine(parameters: Mapping[str, str]) -> Engine:
     """An engine that has not connected yet."""
-    options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+    # Of two values of a setting the last counts, so that an address cannot make commits unsafe.
+    session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+    options = f"{parameters.get('options', '')} {session}".strip()
     engine = create_engine(
-        url.set(drivername=DRIVER),
+        URL.create(DRIVER),
         hide_parameters=True,
         pool_size=POOL,
         max_overflow=OVERFLOW,
         pool_timeout=WAIT_SECONDS,
         pool_pre_ping=True,  # replaces connections from before a restart of the server
-        connect_args={"options": options, **KEEPALIVES, "keepalives_count": 3},
+        connect_args={**KEEPALIVES, **parameters, "options": options},
     )
+    event.listen(engine, "checkout", _check_writable)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _drop)
     return engine
 
 
@@ -68,6 +91,28 @@ def check_durable(connection: Connection) -> None:
             "PostgreSQL runs with fsync=off, so a loss of power would undo used approvals: set "
             "fsync=on in postgresql.conf and restart it"
         )
+
+
+def _check_writable(connection: Server, _: object, __: object) -> None:
+    """Make the pool replace a connection whose server has become read-only.
+
+    The server tells it by itself (PostgreSQL 14 and later), at the latest with the answer to the
+    pool's ping. Of a new connection the library asks it.
+    """
+    if "on" in map(connection.info.parameter_status, TOLD_READ_ONLY):
+        raise DisconnectionError
+
+
+def _drop(context: ExceptionContext) -> None:
+    """Count a refused change as a lost connection: the server has become read-only, and the next
+    connection perhaps leads to its successor.
+    """
+    error, connection = context.original_exception, context.connection
+    if connection is None or not isinstance(error, psycopg.Error):
+        return
+    writes = connection.info.get(MODE) is not Mode.READ
+    if error.sqlstate in TOO_SLOW or (error.sqlstate == READ_ONLY and writes):
+        context.is_disconnect = True
 
 
 def _begin(connection: Connection) -> None:

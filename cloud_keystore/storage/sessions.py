@@ -45,6 +45,18 @@ _TAKE = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """The sessions that match all identifiers that are given."""
+
+    session_id: str | None = None
+    card_id: str | None = None
+    key_id: str | None = None
+    user_id: str | None = None
+    workstation_id: str | None = None
+    device_id: str | None = None  # of the device that approved them
+
+
 def add(connection: Connection, session: Session) -> None:
     connection.execute(
         insert(t.session).values(
@@ -80,29 +92,23 @@ def take(connection: Connection, session_id: str, uses: int, now: datetime) -> i
 def end(
     connection: Connection,
     now: datetime,
-    *,
-    session_id: str | None = None,
-    card_id: str | None = None,
-    key_id: str | None = None,
-    user_id: str | None = None,
-    workstation_id: str | None = None,
-    device_id: str | None = None,
+    which: Which,
 ) -> list[Session]:
-    """End the open sessions that match all given conditions, and return them; raises ValueError if
-    none is given. A session that has run out of time or uses is not changed: it has ended already.
+    """End open sessions, and return them; raises ValueError if they are not narrowed down. A
+    session that has run out of time or uses is not changed: it has ended already.
     """
     given = {
-        s.id: session_id,
-        s.card_id: card_id,
-        s.key_id: key_id,
-        s.user_id: user_id,
-        s.workstation_id: workstation_id,
+        s.id: which.session_id,
+        s.card_id: which.card_id,
+        s.key_id: which.key_id,
+        s.user_id: which.user_id,
+        s.workstation_id: which.workstation_id,
     }
     conditions: list[ColumnElement[bool]] = [
         column == value for column, value in given.items() if value is not None
     ]
-    if device_id is not None:
-        approved = select(t.operation.c.id).where(t.operation.c.device_id == device_id)
+    if which.device_id is not None:
+        approved = select(t.operation.c.id).where(t.operation.c.device_id == which.device_id)
         conditions.append(s.id.in_(approved))
     if not conditions:
         raise ValueError("not all sessions of everybody")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,14 @@ def new_engine(url: URL) -> Engine:
     if url.database:
         event.listen(engine, "begin", SameFile(Path(url.database)))
     return engine
+
+
+def is_writable(url: URL) -> bool:
+    """Whether the file and its folder, where SQLite keeps the newest changes, can be written."""
+    if not url.database:
+        return True  # in memory
+    file = Path(url.database)
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
 
 
 class SameFile:

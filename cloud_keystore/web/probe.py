@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +11,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
+import structlog
+
 from cloud_keystore.config import Address
 from cloud_keystore.model.errors import KeystoreError
+
+log = structlog.get_logger()
 
 Page: TypeAlias = Callable[[], tuple[HTTPStatus, bytes]]
 
@@ -54,8 +60,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, handler)
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Log that a caller hung up before it had its answer, which is its own affair."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            log.debug("a probe hung up", error=type(error).__name__)
+        else:
+            log.error("a page failed", exc_info=error)
 
     def process_request(self, request: object, client_address: object) -> None:
         if not self._places.acquire(blocking=False):

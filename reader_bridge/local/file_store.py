@@ -5,6 +5,7 @@ value or the new one.
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 import sys
@@ -112,9 +113,12 @@ def _take(path: Path) -> sqlite3.Connection:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
         lock.close()
-        raise FileRefused(
-            f"{path} cannot be locked ({error}): another process uses it; stop that process first"
-        ) from None
+        what = (
+            "another process uses it; stop that process first"
+            if "is locked" in str(error)
+            else f"look whether {name} may be written and its disk has room"
+        )
+        raise FileRefused(f"{path} cannot be locked ({error}): {what}") from None
     return lock
 
 
@@ -136,7 +140,7 @@ def _require_private(path: Path, found: os.stat_result) -> None:
     if found.st_mode & OTHERS:
         raise FileRefused(
             f"{path} holds private keys, and others can read or write it: if you still trust it, "
-            f"run `chmod 600 {path}`"
+            f"run `chmod 600 {shlex.quote(str(path))}`"
         )
 
 

@@ -24,6 +24,7 @@ REASONS: Mapping[str, Refusal] = {
     "PASSCODE_NEEDED": Refusal.PASSCODE_NEEDED,
     "ADMINISTRATOR_NEEDED": Refusal.PASSCODE_NEEDED,
     "CARD_FULL": Refusal.FULL,
+    "NO_RESULT": Refusal.UNAVAILABLE,
     "TOO_MANY_CALLS": Refusal.UNAVAILABLE,
     "OVERLOADED": Refusal.UNAVAILABLE,
 }

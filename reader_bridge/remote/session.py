@@ -16,7 +16,7 @@ import grpc
 
 from card_os.keys import KeyResult, Refusal, UseKey
 from card_os.piv.names import KeyRef
-from card_os.uses import KeyUse
+from card_os.uses import REQUEST_ID_BYTES, KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -24,7 +24,6 @@ from reader_bridge.remote.operation import WITHDRAW_SECONDS, RemoteOperation, St
 from reader_bridge.remote.refusals import reason, refusal
 from reader_bridge.tasks import Cancellation
 
-REQUEST_ID_BYTES = 16
 # Reasons that a session has ended. Nothing was used, so the use can ask for an approval of its own.
 GONE = frozenset({"SESSION_CLOSED", "SESSION_NOT_FOUND"})
 

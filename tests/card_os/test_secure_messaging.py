@@ -508,3 +508,12 @@ def test_any_bytes_are_answered(apdus: list[bytes]) -> None:
 def test_keys_are_not_shown() -> None:
     secure = SecureMessaging(SessionKeys(b"secret mac", b"secret enc", b"secret rmac"))
     assert "secret" not in repr(secure)
+
+
+def test_why_a_command_failed_is_known_although_its_response_is_protected(
+    host: Host, card: DrivenCard
+) -> None:
+    assert host.send("CB3FFF", GET_PRINTED) == (b"", 0x6982)
+    assert "PIN" in card.card.last_error
+    assert host.send("CB3FFF", GET_CHUID)[1] == 0x9000
+    assert card.card.last_error == ""

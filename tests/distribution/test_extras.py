@@ -17,7 +17,15 @@ from distribution.requirements import (
     required,
 )
 
-WITHOUT = {"trace", "fixture", "reader", "doctor", "demo"}  # though parts of them need one
+WITHOUT = {
+    "completion",
+    "manual",
+    "trace",
+    "fixture",
+    "reader",
+    "doctor",
+    "demo",
+}  # though parts of them need one
 LIBRARIES = ("card_os", "reader_bridge.slot", "reader_bridge.local.keys")
 ROWS = {
     **COMMANDS,

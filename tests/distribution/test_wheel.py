@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -109,6 +110,14 @@ def test_it_says_what_it_requires_and_where_it_is_from(wheel: Path) -> None:
         "Source",
     }
     assert said["License-Expression"] == "Apache-2.0"
+
+
+def test_links_of_its_description_work_on_an_index(wheel: Path) -> None:
+    description = metadata(wheel).get_payload()
+    assert isinstance(description, str)
+    links = re.findall(r"\]\(([^)]+)\)", description)
+    assert f"{PROJECT['urls']['Source']}/blob/main/docs/start.md" in links
+    assert [link for link in links if not link.startswith("https://")] == []
 
 
 def test_help_has_every_command(python: Path) -> None:

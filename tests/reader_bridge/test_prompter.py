@@ -14,6 +14,7 @@ from reader_bridge.prompter import SAYINGS, JsonPrompter, Outcome, Prompt, Termi
 
 QR = "CLOUDCARD:1:AGRAOI3QHF3OVOXWDZT4XRUMMY4DUWYSPFTZHN24JPHMTGYLCTDA"
 PUSHED = Prompt("id", "1000", "42", "", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+BOTH = Prompt("id", "1000", "42", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 SCANNED = Prompt("id", "1000", "", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
 
@@ -66,6 +67,17 @@ def test_the_code_on_the_terminal_can_be_scanned() -> None:
     text = out.read()
     assert "number" not in text
     assert read_code([line for line in text.splitlines() if set(line) & set("▀▄█")]) == QR
+
+
+@pytest.mark.parametrize("prompt", [PUSHED, SCANNED, BOTH])
+def test_everything_fits_into_a_terminal_of_80_columns_and_24_lines(prompt: Prompt) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    TerminalPrompter(out).show(prompt)
+    out.seek(0)
+    lines = out.read().splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert ("42" in "".join(lines)) is bool(prompt.number)
 
 
 def read_code(lines: list[str]) -> str:

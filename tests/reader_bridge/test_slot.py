@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from card_os.keys import Refusal
-from reader_bridge.slot import Slot, SlotState, connect
+from reader_bridge.slot import REFUSALS, Slot, SlotState, connect
 from reader_bridge.tasks import CancellableKeys
 from support.fakes import CannedKeys, ScriptedKeys, new_card
 from support.vpcd_end import GET_ATR, OK, SECONDS, VERIFY, Person, Reader, Ready
@@ -116,6 +116,17 @@ def test_a_busy_port_is_said_once_and_waited_for(
         time.sleep(0.5)
         assert said.empty()
         reader.ask(GET_ATR)  # the other card has left: ours is the next in the queue
+        assert said.get(timeout=SECONDS) is SlotState.INSERTED
+        reader.hang_up()
+
+
+def test_a_port_that_hangs_up_before_a_word_is_said_once(listener: socket.socket) -> None:
+    with running(port_of(listener)) as said:
+        for _ in range(REFUSALS):
+            accept(listener).hang_up()
+        assert said.get(timeout=SECONDS) is SlotState.HANGS_UP
+        reader = accept(listener)
+        reader.ask(GET_ATR)
         assert said.get(timeout=SECONDS) is SlotState.INSERTED
         reader.hang_up()
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cloudcard_tools.shared.processes import Nursery
 PIN_DIALOG = "Unlock Security Device"  # the title of its window
 PAGE = (500, 500)  # a place inside the page
 LOOK_SECONDS = 0.2  # between two looks at the screen
+UNASKED_SECONDS = 4.0  # without a PIN's dialog, before the choice of a certificate comes first
 FLAGS = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--window-position=0,0"),
@@ -60,7 +62,10 @@ class Screen:
 
 
 class Person:
-    """Types the PIN when asked, then takes the first certificate offered."""
+    """Types the PIN when asked, and takes the first certificate offered.
+
+    With OpenSC 0.23, Chromium asks for the PIN before it offers certificates; with 0.26, after it.
+    """
 
     def __init__(self, screen: Screen, pin: str) -> None:
         self.asked = 0
@@ -79,6 +84,8 @@ class Person:
         self._thread.join()
 
     def _watch(self) -> None:
+        # Before, an Enter could meet the dialog for the PIN as it comes.
+        unasked_until = time.monotonic() + UNASKED_SECONDS
         while not self._done.wait(LOOK_SECONDS):
             if self._screen.shows(PIN_DIALOG):
                 self.asked += 1
@@ -86,9 +93,10 @@ class Person:
                 self._screen.type(self._pin)
                 while self._screen.shows(PIN_DIALOG) and not self._done.wait(LOOK_SECONDS):
                     pass
-            elif self.asked:
+            elif self.asked or time.monotonic() > unasked_until:
                 # The choice has no window of its own. Enter means nothing before it is there.
                 self._screen.type("")
+                unasked_until = time.monotonic() + UNASKED_SECONDS
 
 
 @contextmanager

@@ -63,6 +63,7 @@ from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
+from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
@@ -389,7 +390,9 @@ def new_world(
             woken.extend,
         ),
         custody=custody,
-        reading=Reading(database, clock, journal_key.load_or_make(database, seal)),
+        reading=Reading(
+            database, clock, journal_key.load_or_make(database, seal), Finding(database).find
+        ),
         woken=woken,
     )
 

@@ -38,23 +38,24 @@ class Server:
         """Make a database, empty or like the one at an address; returns its address."""
         name = f"keystore{next(self._names)}"
         original = template.rpartition("/")[2]
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy")
-        return self._url(name)
+        return self.url(name)
 
     def configure(self, **settings: str) -> None:
         """Change settings of the running server."""
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             for name, value in settings.items():
                 connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
             connection.execute("SELECT pg_reload_conf()")
 
     def drop(self, url: str) -> None:
         """Remove a database that nobody uses any more."""
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {url.rpartition('/')[2]}")
 
-    def _url(self, name: str) -> str:
+    def url(self, name: str) -> str:
+        """The address of one of its databases."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
@@ -77,17 +78,38 @@ class Server:
             self._tether.communicate(timeout=SECONDS)
             self._tether = None
 
+    @contextmanager
+    def standby(self) -> Iterator[Server]:
+        """Another server that follows this one until it is promoted; ended with the block."""
+        with _folder() as folder:
+            (port,) = free_ports(1)
+            copy = Server(folder, port)
+            data = folder / "data"
+            where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+            run("pg_basebackup", *where, "-D", str(data), "-R", "-c", "fast", "--no-sync")
+            with (data / "postgresql.auto.conf").open("a") as file:
+                file.write(f"port={port}\n")
+            with copy.running():
+                yield copy
+
+    def promote(self) -> None:
+        """Make a standby the primary, and wait until it takes changes."""
+        run("pg_ctl", "-D", str(self.folder / "data"), "-w", "promote")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start it, and end it after the block."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop("immediate")
+
 
 @contextmanager
 def server() -> Iterator[Server]:
     """A new server, ended with the block."""
-    memory = Path("/dev/shm")
-    folder = Path(
-        tempfile.mkdtemp(prefix="cloudcard-postgres-", dir=memory if memory.is_dir() else None)
-    )
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, USER)
+    with _folder() as folder:
         (port,) = free_ports(1)
         made = Server(folder, port)
         data = folder / "data"
@@ -97,11 +119,20 @@ def server() -> Iterator[Server]:
                 f"port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories=''\n"
                 "max_connections=200\nshared_buffers=16MB\n"
             )
-        made.start()
-        try:
+        with made.running():
             yield made
-        finally:
-            made.stop("immediate")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    memory = Path("/dev/shm")
+    folder = Path(
+        tempfile.mkdtemp(prefix="cloudcard-postgres-", dir=memory if memory.is_dir() else None)
+    )
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, USER)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from card_os.piv import new_card
-from card_os.piv.names import Algorithm
+from card_os.piv.names import Algorithm, Ins
 from card_os.trace.lines import Received, Sent, read_all
 from cloudcard_tools.demo import programs
 from cloudcard_tools.demo.programs import must
@@ -129,7 +129,7 @@ def test_a_card_is_recorded_by_a_script(virtual_readers: pcsc.Client, tmp_path: 
     assert PIN.encode().hex() not in bench.trace.read_text()
     in_process = run("replay", bench.trace)
     assert in_process.exit_code == 1
-    assert "replay it with --reader" in in_process.output
+    assert "with --reader" in in_process.output
     assert run("replay", bench.trace, "--reader", "Nobody's").exit_code == 1
 
 
@@ -150,5 +150,6 @@ def test_the_log_of_a_program_is_what_the_reader_has_recorded(
         [line for _, line in read_all(path.read_text().splitlines()) if isinstance(line, Talk)]
         for path in (made, bench.trace)
     ]
-    assert len(told[0]) > 40
+    commands = {line.apdu[1] for line in told[0] if isinstance(line, Sent)}
+    assert commands >= {Ins.VERIFY, Ins.GET_DATA}
     assert told[0] == told[1]

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import channel
 from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import OPERATOR, SESSIONS, TERMS, World, new_world
 
@@ -432,14 +432,8 @@ def test_no_cell_of_a_pack_is_a_formula(packed: Path) -> None:
 
 
 def cloudcard(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudcard_tools", *arguments],
-        env={**os.environ, "CLOUDCARD_HOME": str(home), "XDG_DATA_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    own = {"CLOUDCARD_HOME": str(home), "XDG_DATA_HOME": str(home)}
+    return warm_starts.run(*arguments, environment=own)
 
 
 def test_an_auditors_day(tmp_path: Path) -> None:
@@ -474,6 +468,19 @@ def test_an_auditors_day(tmp_path: Path) -> None:
         assert kinds[:3] == ["operation.used", "operation.approved", "operation.asked"]
         table = cloudcard(tmp_path, "audit", "show", "--kind", "operation.used", *identity)
         assert "operation.used" in table.stdout
+        # Names and serial numbers stand beside identifiers, and find entries too.
+        assert f"card {serial} ({shown[0]['card_id']})" in table.stdout
+        assert f"user Ada ({user_id})" in table.stdout
+        assert f"workstation pc ({shown[0]['workstation_id']})" in table.stdout
+        assert shown[0]["names"][user_id] == "Ada"
+        by_name = ("--user", "ada", "--workstation", "PC", "--operation", operation.id[:23])
+        found = cloudcard(tmp_path, "audit", "show", *by_name, "--json", *identity)
+        assert [each["kind"] for each in json.loads(found.stdout)] == kinds[:3]
+        nobody = cloudcard(
+            tmp_path, "audit", "pack", str(tmp_path / "no"), "--user", "Eve", *identity
+        )
+        assert (nobody.returncode, (tmp_path / "no").exists()) == (1, False)
+        assert 'no person "Eve"' in nobody.stderr
         export, packed, kept = (str(tmp_path / name) for name in ("j.jsonl", "e.zip", "kept"))
         assert cloudcard(tmp_path, "audit", "export", export, *identity).returncode == 0
         good = cloudcard(tmp_path, "audit", "verify", export, *pinned, "--keep", kept)
@@ -484,6 +491,8 @@ def test_an_auditors_day(tmp_path: Path) -> None:
             == 0
         )
         assert cloudcard(tmp_path, "audit", "verify", packed, *pinned).returncode == 0
+        with zipfile.ZipFile(packed) as archive:
+            assert f"{user_id}=Ada" in archive.read(pack.TABLE).decode()
         keystore.child.stop()
         keystore.restart()
         later = str(tmp_path / "later.jsonl")

@@ -24,20 +24,15 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.identity import Identity, channel
 from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
 from support.keystore_process import KeystoreProcess, Workstation, code
 from support.postgres import PROGRAMS, Server, server
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 
 def cloudcard(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudcard_tools", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PATH": f"{os.environ['PATH']}:{PROGRAMS}"},
-    )
+    path = f"{os.environ['PATH']}:{PROGRAMS}"
+    return warm_starts.run(*arguments, environment={"PATH": path})
 
 
 @dataclass

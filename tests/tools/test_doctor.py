@@ -183,6 +183,16 @@ def test_pcsc_service(monkeypatch: pytest.MonkeyPatch) -> None:
     assert computer.pcsc_service().level is Level.WARNING
     monkeypatch.setattr(pcsc, "client", refused)
     assert "Service not available" in computer.pcsc_service().cause
+    assert computer.pcsc_service().fix == "start or restart pcscd"
+
+
+@pytest.mark.usefixtures("refusing_pcscd")
+def test_a_pcscd_that_refuses_this_user_is_not_told_to_start() -> None:
+    finding = computer.pcsc_service()
+    assert finding.level is Level.FAILED
+    assert "8010006A" in finding.cause
+    assert "polkit" in finding.cause
+    assert "--disable-polkit" in finding.fix
 
 
 def test_opensc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +251,7 @@ def test_the_keystore_is_tried() -> None:
     assert address in finding.cause
     assert "cloudcard serve" in finding.fix
     (folder / "key.pem").unlink()
-    assert "incomplete" in keystore.reachable().cause
+    assert "key.pem is missing" in keystore.reachable().cause
 
 
 @pytest.mark.parametrize(

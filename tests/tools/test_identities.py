@@ -77,7 +77,7 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
     assert before == "active"
     folder = keystore.operator.folder
     assert run(folder, "workstation", "remove", workstation_id).exit_code == 2  # takes a reason
-    removed = run(folder, "workstation", "remove", workstation_id, "--reason", "stolen")
+    removed = run(folder, "workstation", "remove", workstation_id, "--reason", "stolen", "--yes")
     assert json.loads(removed.output)["state"] == "removed"
     waiter.join(5)
     assert seen == [
@@ -97,7 +97,7 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
 def test_an_operator_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) -> None:
     first = keystore.operator.folder
     own_id, _ = state(keystore, "operator", "first operator")
-    alone = run(first, "operator", "remove", own_id, "--reason", "bored")
+    alone = run(first, "operator", "remove", own_id, "--reason", "bored", "--yes")
     assert alone.exit_code == 1
     assert "operator invite" in alone.output
     token = json.loads(run(first, "operator", "invite", "Otto").output)["token"]
@@ -108,11 +108,11 @@ def test_an_operator_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) -
     assert stub.ListUsers(everybody, timeout=10)
     otto, before = state(keystore, "operator", "Otto")
     assert before == "active"
-    gone = run(first, "operator", "remove", otto, "--reason", "left")
+    gone = run(first, "operator", "remove", otto, "--reason", "left", "--yes")
     assert json.loads(gone.output)["state"] == "removed"
     assert "removed" in refused(lambda: stub.ListUsers(everybody, timeout=10))
     assert run(other, "user", "list").exit_code == 1
-    nobody = run(first, "operator", "remove", "none", "--reason", "left")
+    nobody = run(first, "operator", "remove", "none", "--reason", "left", "--yes")
     assert nobody.exit_code == 1
     assert "ra operator list" in nobody.output
 
@@ -126,6 +126,6 @@ def test_an_auditor_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) ->
     ask = audit_pb2.SearchEntriesRequest(kinds=["identity.removed"])
     assert stub.SearchEntries(ask, timeout=10)
     auditor, _ = state(keystore, "auditor", "Aude")
-    gone = run(operator, "auditor", "remove", auditor, "--reason", "the audit has ended")
+    gone = run(operator, "auditor", "remove", auditor, "--reason", "the end", "--yes")
     assert json.loads(gone.output)["state"] == "removed"
     assert "removed" in refused(lambda: stub.SearchEntries(ask, timeout=10))

@@ -14,6 +14,7 @@ from card_os.piv.names import Algorithm
 from cloudcard_tools.reader import command, local_card
 from cloudcard_tools.reader.local_card import Wanted
 from cloudcard_tools.shared.failures import Failure
+from reader_bridge.local.card import LocalCard
 
 P256 = "p256"
 ID = bytes(16)
@@ -40,6 +41,29 @@ def test_a_throw_away_card_is_plain_rsa() -> None:
     with local_card.opened(Wanted()) as keys:
         assert {key.algorithm for key in keys.image.keys.values()} == {Algorithm.RSA_2048}
         assert keys.card.profile.name == "plain"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (Wanted(), ["Making 4 keys of RSA-2048 for a local card."]),
+        (Wanted(algorithm="rsa3072", retired=2), ["Making 6 keys of RSA-3072 for a local card."]),
+        (Wanted(algorithm=P256), []),
+        (Wanted("developer"), []),
+    ],
+)
+def test_what_takes_long_is_told_before(
+    wanted: Wanted, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def new_card(*_: object) -> LocalCard:
+        assert said == told
+        raise Failure("made")
+
+    monkeypatch.setattr(local_card, "new_card", new_card)
+    with pytest.raises(Failure, match="made"), local_card.opened(wanted, said.append):
+        pass
 
 
 def test_a_card_in_a_file_stays_the_same(path: Path) -> None:

@@ -123,3 +123,10 @@ def test_it_shows_nothing_that_is_not_its_keystores(wired: Wired, sent: pb.Reque
     wired.keystore.request = sent
     with pytest.raises(Failure):
         wired.phone.find(OPERATION)
+
+
+def test_the_request_is_the_one_that_was_named(wired: Wired) -> None:
+    wired.keystore.request = request(payload())
+    assert wired.phone.find(OPERATION[:8]).operation_id == OPERATION
+    with pytest.raises(Failure, match="another request"):
+        wired.phone.find("01a20704")

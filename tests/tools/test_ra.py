@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
 from cloudcard_tools.ra.command import ra
+from cloudcard_tools.shared.output import iso_time
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess
 
@@ -104,6 +105,7 @@ def test_a_card_with_secure_messaging(operator: Path, tmp_path: Path) -> None:
         "algorithm": "P-256",
         "subject": None,
         "certificate_serial": None,
+        "expires": None,
     }
     run(operator, "card", "show", str(card["serial"]), "--export", str(tmp_path))
     assert not (tmp_path / "04.pem").exists()
@@ -146,12 +148,88 @@ def test_organisations_and_policies(operator: Path) -> None:
     [
         (("policy", "set", "--session-uses", "5"), "go together"),
         (("policy", "set", "--largest-batch", "251"), "250"),
-        (("policy", "set", "--organisation", "nobody"), "no organisation nobody"),
+        (("policy", "set", "--organisation", "nobody"), 'no organisation "nobody"'),
         (("policy", "set", "--profile", "v99"), "no profile v99"),
-        (("card", "issue", "nobody", "--organisation", "nobody"), "no organisation nobody"),
+        (("card", "issue", "nobody", "--organisation", "nobody"), 'no organisation "nobody"'),
     ],
 )
 def test_a_policy_that_is_none(operator: Path, arguments: tuple[str, ...], says: str) -> None:
     done = run(operator, *arguments)
     assert done.exit_code != 0
     assert says in done.output
+
+
+@pytest.fixture(scope="module")
+def lin(operator: Path) -> dict[str, object]:
+    """One of two people called Lin, with a card; she has an address of her own."""
+    ask(operator, "user", "add", "Lin Wáng", "--email", "lin.w@example.org")
+    made = ask(operator, "user", "add", "Lin Zhang", "--email", "lin@example.org")
+    return ask(operator, "card", "issue", str(made["id"]), "--profile", "p256")
+
+
+@pytest.mark.parametrize(
+    "typed", ["lin@example.org", "LIN ZHANG", "Lin Zh", "lin  zhang", "{serial}", "{guid}"]
+)
+def test_a_card_by_what_people_have(typed: str, operator: Path, lin: dict[str, object]) -> None:
+    shown = ask(operator, "card", "show", typed.format(**lin))
+    assert shown["serial"] == lin["serial"]
+
+
+def test_a_beginning_of_a_serial_number(operator: Path, lin: dict[str, object]) -> None:
+    assert ask(operator, "card", "show", str(lin["serial"])[:9])["serial"] == lin["serial"]
+
+
+def test_what_several_are_called_is_listed(operator: Path, lin: dict[str, object]) -> None:
+    done = run(operator, "card", "issue", "lin")
+    assert done.exit_code == 1
+    assert "Lin Wáng, lin.w@example.org" in done.output
+    assert f"Lin Zhang, lin@example.org, card {lin['serial']}" in done.output
+    # A whole name is that person's, although another one begins so.
+    ask(operator, "user", "add", "Lin")
+    assert ask(operator, "card", "issue", "lin", "--profile", "p256")["user_display_name"] == "Lin"
+
+
+def test_what_nothing_is_called(operator: Path) -> None:
+    done = run(operator, "card", "show", "nobody@example.org")
+    assert done.exit_code == 1
+    assert 'there is no card "nobody@example.org": cloudcard ra card list' in done.output
+    done = run(operator, "device", "list", "li")
+    assert "a beginning has at least 3 characters" in done.output
+
+
+def test_other_things_by_their_names(operator: Path) -> None:
+    pc = ask(operator, "workstation", "add", "WARD9-PC1")
+    removed = ask(operator, "workstation", "remove", "ward9", "--reason", "broken", "--yes")
+    assert (removed["id"], removed["state"]) == (pc["id"], "removed")
+    # What is in use is meant, as long as there is one.
+    again = ask(operator, "workstation", "add", "WARD9-PC1")
+    removed = ask(operator, "workstation", "remove", "WARD9-PC1", "--reason", "broken", "--yes")
+    assert removed["id"] == again["id"]
+    trust = ask(operator, "organisation", "add", "Royal Infirmary")["id"]
+    policy = ask(operator, "policy", "set", "--organisation", "royal inf")
+    assert policy["organisation"] == trust
+    assert ask(operator, "user", "add", "Phil", "--email", "phil@example.org")
+    device = ask(operator, "device", "remove", "phil@example.org", "--reason", "lost", "--yes")
+    assert device["state"] == "removed"
+
+
+def test_lists_say_when_things_expire(operator: Path, lin: dict[str, object]) -> None:
+    pc = ask(operator, "workstation", "add", "WARD9-PC2")
+    listed = json.loads(run(operator, "workstation", "list", "--json").output)
+    (found,) = [each for each in listed if each["id"] == pc["id"]]
+    assert found["expires"] == pc["token_expires"]
+    (first,) = json.loads(run(operator, "operator", "list", "--json").output)
+    certificate = x509.load_pem_x509_certificate((operator / "certificate.pem").read_bytes())
+    assert first["expires"] == iso_time(certificate.not_valid_after_utc)
+    keys = ask(operator, "card", "show", str(lin["serial"]))["keys"]
+    assert isinstance(keys, list)
+    assert keys[0]["expires"] == lin["expires"]
+
+
+def test_an_export_says_what_it_wrote(
+    operator: Path, lin: dict[str, object], tmp_path: Path
+) -> None:
+    shown = ask(operator, "card", "show", str(lin["serial"]), "--export", str(tmp_path))
+    assert shown["written"] == [
+        str(tmp_path / name) for name in ("9A.pem", "9C.pem", "9D.pem", "9E.pem", "ca.pem")
+    ]

@@ -7,7 +7,9 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +17,21 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
+from card_os.piv import CardImage
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader import command, of_keystore
-from cloudcard_tools.reader.ready import Ready
+from cloudcard_tools.reader.ready import Ready as ReadyCard
 from cloudcard_tools.reader.screen import Screen
+from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
+from reader_bridge.agent import Insertion
 from reader_bridge.remote.keys import RemoteKeys
+from reader_bridge.slot import SlotState
+from support.fakes import CannedKeys, new_card
 from support.keystore_process import PASSCODE, KeystoreProcess
 from support.scripted_keystore import Keystore, Reply, Script
-from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader
+from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader, Ready
 
 SECONDS = 20.0
 
@@ -131,7 +138,7 @@ def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
     assert "enrol" in done.output
 
 
-def fetch(replies: list[Reply]) -> tuple[list[Ready], list[str]]:
+def fetch(replies: list[Reply]) -> tuple[list[ReadyCard], list[str]]:
     """Get a card per reply; what was inserted, and the events."""
     out = io.StringIO()
     keystore = Keystore(Script(card=replies))
@@ -156,6 +163,71 @@ def test_a_refused_card_leaves_its_slot_empty() -> None:
     found, events = fetch([grpc.StatusCode.FAILED_PRECONDITION, card("1")])
     assert [(each.slot, each.name) for each in found] == [(1, "1")]
     assert events == ["refused"]
+
+
+@pytest.mark.usefixtures("refusing_pcscd")
+def test_a_pcscd_that_refuses_this_users_programs_is_named_once() -> None:
+    out = io.StringIO()
+    tell = command.teller(Screen(out, as_json=True))
+    card = Insertion(0, 35963, "1", new_card().card, Ready(CannedKeys()))
+    for state in (SlotState.INSERTED, SlotState.REMOVED, SlotState.INSERTED):
+        tell(card, state)
+    deadline = time.monotonic() + SECONDS
+    while "pcscd_refuses" not in out.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    (refused,) = [event["text"] for event in events if event["event"] == "pcscd_refuses"]
+    assert "8010006A" in refused
+    assert "--disable-polkit" in refused
+
+
+def test_a_keystore_that_is_asked_and_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_keystore, "QUIET_SECONDS", 0.01)
+    out, stop = io.StringIO(), threading.Event()
+
+    class Silent(RemoteKeys):
+        def get_card(self) -> CardImage:
+            while not out.getvalue():
+                time.sleep(0.01)
+            return CardImage(serial="1", guid=bytes(16), objects={}, keys={})
+
+    keystore = Keystore(Script())
+    screen = Screen(out, as_json=True)
+    with keystore.channel() as channel:
+        found = of_keystore.fetch({"1": Silent(channel, "1", screen.prompter())}, screen, stop)
+    keystore.stop()
+    assert [each.name for each in found] == ["1"]
+    (said,) = out.getvalue().splitlines()
+    assert json.loads(said) == {
+        "event": "asking",
+        "card": "1",
+        "text": "The keystore has been asked for card 1 and has not answered yet.",
+    }
+
+
+def test_a_connection_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a busy computer: gRPC by itself would wait for 20 s before it tries again."""
+    longest = "grpc.min_reconnect_backoff_ms"
+    assert dict(identity.CHANNEL_OPTIONS)[longest] <= 5000
+    monkeypatch.setattr(of_keystore, "RETRY_SECONDS", 0.05)
+    options = {**dict(identity.CHANNEL_OPTIONS), longest: 100}
+    out, stop, tries = io.StringIO(), threading.Event(), []
+    with ExitStack() as taken, socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def take() -> None:
+            for _ in range(2):
+                tries.append(taken.enter_context(listener.accept()[0]))
+            stop.set()
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        with grpc.insecure_channel(address, options=[*options.items()]) as channel:
+            screen = Screen(out, as_json=True)
+            of_keystore.fetch({"1": RemoteKeys(channel, "1", screen.prompter())}, screen, stop)
+        taking.join()
+    assert len(tries) == 2
+    assert json.loads(out.getvalue().splitlines()[0])["event"] == "waiting"
 
 
 def test_all_cards_refused() -> None:

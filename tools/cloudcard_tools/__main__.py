@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 
 import click
 
-from cloudcard_tools.shared.extras import install
-from cloudcard_tools.shared.lazy import LazyGroup, Row
-
-DEBUG = "CLOUDCARD_DEBUG"
-# Modules of extras that only some options of a command need.
-EXTRAS = {"smartcard": "pcsc"}
-
+from cloudcard_tools import ending, streams
+from cloudcard_tools.shell.lazy import LazyGroup, Row
 
 COMMANDS: Mapping[str, Row] = {
     "serve": Row("cloudcard_tools.serve.command:serve", "Run the keystore.", extra="keystore"),
@@ -72,6 +66,14 @@ COMMANDS: Mapping[str, Row] = {
         "Measure how fast the card and the keystore are.",
         extra="all",
     ),
+    "completion": Row(
+        "cloudcard_tools.shell.completion:completion",
+        "Print the script that makes SHELL complete cloudcard's commands and options.",
+    ),
+    "manual": Row(
+        "cloudcard_tools.shell.manual:manual",
+        "Write the manual pages of cloudcard and of each of its commands into FOLDER.",
+    ),
 }
 
 
@@ -87,8 +89,10 @@ Examples:
   cloudcard ra card issue --help      what a command takes
 
 \b
-Exit status: 0 done, 1 failed (one line says why), 2 wrong usage.
-With {DEBUG}=1 an unexpected error shows where it came from.
+Exit status: 0 done, 1 failed (a message says why and what to do), 2 wrong usage,
+130 interrupted, 141 nobody reads the output. With --json a failure is an object too:
+{{"error": {{"reason": …, "message": …, "exit_status": …}}}}.
+With {ending.DEBUG}=1 an error shows where it came from.
 """,
 )
 @click.version_option(package_name="cloudcard", message="cloudcard %(version)s")
@@ -97,24 +101,9 @@ def cloudcard() -> None:
 
 
 def main() -> None:
-    """The entry point. An unexpected error becomes one line on standard error, and status 1."""
-    try:
-        cloudcard.main(prog_name="cloudcard")
-    except Exception as error:
-        if os.environ.get(DEBUG) == "1":
-            raise
-        click.echo(f"Error: {explain(error)}", err=True)
-        sys.exit(1)
-
-
-def explain(error: Exception) -> str:
-    """One line for an error that no command has turned into a message."""
-    if isinstance(error, ModuleNotFoundError) and error.name is not None:
-        extra = EXTRAS.get(error.name.partition(".")[0])
-        fix = install(extra) if extra else "install cloudcard again"
-        return f"the Python module {error.name!r} is missing: {fix}"
-    what = " ".join(str(error).split())
-    return f"unexpected {type(error).__name__}: {what} ({DEBUG}=1 shows where)"
+    """The entry point."""
+    streams.prepare()
+    sys.exit(ending.run(cloudcard, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -271,7 +271,14 @@ class Pool:
                     "does not lock: correct the PIN file, then start the keystore again"
                 )
                 raise KeyBackendUnavailable(self._closed)
-            raise KeyBackendUnavailable(f"{where} is not there ({text}): connect it")
+            if word == pkcs11_worker.NO_LIBRARY:
+                raise KeyBackendUnavailable(
+                    f"the library {self._address.module} cannot be loaded ({text}): install the "
+                    "manufacturer's, or correct --hsm-module"
+                )
+            raise KeyBackendUnavailable(
+                f"{where} is not there ({text}): connect it, or correct --hsm-token"
+            )
 
     def _ask(self, worker: _Worker, request: Request) -> Result:
         seconds = MAKE_SECONDS if request[0] == "make" else CALL_SECONDS

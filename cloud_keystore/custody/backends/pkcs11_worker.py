@@ -49,6 +49,7 @@ INPUT_ERRORS = (
 
 # The first part of a worker's answer is one of these words; the second is a result or a text.
 DONE, REFUSED, NO_KEY, PIN, GONE = "done", "refused", "no key", "pin", "gone"
+NO_LIBRARY = "no library"
 
 Result: TypeAlias = bytes | list[bytes]
 Request: TypeAlias = tuple[str, tuple[object, ...]]
@@ -105,7 +106,12 @@ def work(connection: Connection, address: TokenAddress) -> None:
         connection.send((PIN, type(error).__name__))
         return
     except (exceptions.PKCS11Error, RuntimeError, OSError) as error:
-        connection.send((GONE, f"{type(error).__name__} {error}".strip()))
+        # What a library answers has a class of its own.
+        loaded = (
+            isinstance(error, exceptions.PKCS11Error) and type(error) is not exceptions.PKCS11Error
+        )
+        word = GONE if loaded else NO_LIBRARY
+        connection.send((word, f"{type(error).__name__} {error}".strip()))
         return
     connection.send((DONE, b""))
     while True:

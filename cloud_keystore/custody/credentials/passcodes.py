@@ -40,6 +40,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import cards, passcodes
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sessions import Which
 
 PROOF_BYTES = 32
 
@@ -210,7 +211,9 @@ class Passcodes:
         with self.database.write() as connection:
             passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
-            end_sessions(connection, self.clock(), KEYSTORE, "passcode changed", card_id=card.id)
+            end_sessions(
+                connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
+            )
             told = self._tried(kind, card, key_ref, workstation, TRIES)
             journal.append(connection, told)
 

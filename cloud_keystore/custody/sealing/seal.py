@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -150,7 +151,8 @@ def read_secret(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-                raise SealingKeyError(f"others may read the secret: run chmod 600 {path}")
+                quoted = shlex.quote(str(path))
+                raise SealingKeyError(f"others may read the secret: run chmod 600 {quoted}")
             return file.read()
     except OSError as error:
         raise SealingKeyError(f"cannot read the secret {path}: {error.strerror}") from None

@@ -24,6 +24,7 @@ from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
     KeyNotFound,
+    NoResult,
     OperationBusy,
     OperationClosed,
     SessionRefused,
@@ -35,6 +36,7 @@ from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session, within
 from cloud_keystore.storage import approval_keys, cards, operations, people, policies, sessions
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sessions import Which
 from cloudcard.approval.v1 import approval_pb2
 
 
@@ -76,8 +78,8 @@ class Activation:
         used. A crash in between costs the approval (the operation fails), but no order of calls
         uses the key twice.
 
-        Raises OperationNotFound, OperationClosed, OperationBusy, ApprovalRejected, CardNotInUse,
-        KeyNotFound, MalformedKeyInput, SessionRefused.
+        Raises OperationNotFound, OperationClosed, NoResult, OperationBusy, ApprovalRejected,
+        CardNotInUse, KeyNotFound, MalformedKeyInput, SessionRefused.
         """
         with self.database.read() as connection:
             operation = operations.asked_at(connection, operation_id, workstation.id)
@@ -86,6 +88,8 @@ class Activation:
         if operation.state is State.APPROVED and operation.use_time is not None:
             raise OperationBusy("the key is being used: ask again")
         state = operation.state_at(self.clock())
+        if state in (State.SUCCEEDED, State.FAILED):
+            raise NoResult("the use has failed, or its result is no longer kept")
         if state is not State.APPROVED:
             raise OperationClosed(f"the operation is {state.name.lower()}")
         approved = self._verify(operation, inputs, workstation)
@@ -168,7 +172,7 @@ class Activation:
                 if sealed_result is None:
                     journal.append(connection, _entry(Kind.OPERATION_FAILED, operation, None, now))
         if not kept:
-            raise OperationClosed("the operation was given up before its key had answered")
+            raise NoResult("the operation was given up before its key had answered")
         return made
 
     def _open(self, operation: Operation, approved: _Approved) -> Session:
@@ -186,8 +190,7 @@ class Activation:
                     now,
                     Actor(ActorKind.WORKSTATION, operation.workstation_id),
                     "replaced",
-                    key_id=operation.key_id,
-                    workstation_id=operation.workstation_id,
+                    Which(key_id=operation.key_id, workstation_id=operation.workstation_id),
                 )
                 sessions.add(connection, _session(operation, terms))
                 details: dict[str, Detail] = {

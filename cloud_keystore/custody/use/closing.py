@@ -11,6 +11,7 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import management_keys, operations, passcodes, sessions
+from cloud_keystore.storage.sessions import Which
 
 
 def withdraw(
@@ -35,25 +36,10 @@ def end_sessions(
     now: datetime,
     actor: Actor,
     why: str,
-    *,
-    session_id: str | None = None,
-    card_id: str | None = None,
-    key_id: str | None = None,
-    user_id: str | None = None,
-    workstation_id: str | None = None,
-    device_id: str | None = None,
+    which: Which,
 ) -> list[str]:
-    """End the open sessions that match all given arguments; returns their identifiers."""
-    ended = sessions.end(
-        connection,
-        now,
-        session_id=session_id,
-        card_id=card_id,
-        key_id=key_id,
-        user_id=user_id,
-        workstation_id=workstation_id,
-        device_id=device_id,
-    )
+    """End open sessions; returns their identifiers."""
+    ended = sessions.end(connection, now, which)
     for session in ended:
         journal.append(connection, entries.session_ended(session, now, actor, why))
     return [session.id for session in ended]
@@ -67,7 +53,7 @@ def close_card(
     """
     passcodes.drop_proofs(connection, card_id)
     management_keys.drop_proofs(connection, card_id)
-    end_sessions(connection, now, actor, why, card_id=card_id)
+    end_sessions(connection, now, actor, why, Which(card_id=card_id))
     waiting = operations.open_of(connection, card_id)
     return withdraw(connection, waiting, now, actor, why)
 
@@ -80,7 +66,7 @@ def close_workstation(
     """
     passcodes.drop_proofs_at(connection, workstation_id)
     management_keys.drop_proofs_at(connection, workstation_id)
-    end_sessions(connection, now, actor, why, workstation_id=workstation_id)
+    end_sessions(connection, now, actor, why, Which(workstation_id=workstation_id))
     holders = operations.open_from(connection, workstation_id)
     withdrawn = withdraw(connection, holders, now, actor, why)
     return {*withdrawn, *(holders[each] for each in withdrawn)}
@@ -92,6 +78,6 @@ def close_device(
     """End what depends on a device: approvals that are not yet used, sessions that it approved,
     and requests that only it can see. Returns the operations that were withdrawn.
     """
-    end_sessions(connection, now, actor, why, device_id=device_id)
+    end_sessions(connection, now, actor, why, Which(device_id=device_id))
     held = operations.held_by(connection, device_id)
     return withdraw(connection, held, now, actor, why)

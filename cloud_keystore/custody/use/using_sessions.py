@@ -32,8 +32,8 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     KeyNotFound,
     KeystoreError,
+    NoResult,
     OperationBusy,
-    OperationClosed,
     RecordDamaged,
     RequestIdReused,
     SessionClosed,
@@ -43,12 +43,13 @@ from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import MOST_INPUTS
-from cloud_keystore.model.requests import check_request_id
+from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.model.sessions import Session, Use, inputs_sha256, still_allowed
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import session_uses, sessions
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.session_uses import Ended, Subject
+from cloud_keystore.storage.sessions import Which
 
 SLOW_TIME = STALLED_TIME / 2  # after this, a sweep can have given up the use
 NOT_ITS_OWN = "this workstation has no such session"
@@ -115,7 +116,7 @@ class UsingSessions:
         the earlier results.
 
         Raises SessionNotFound, SessionClosed, CardNotInUse, KeyNotFound, MalformedKeyInput,
-        RequestIdReused, OperationBusy, OperationClosed, InvalidInput.
+        RequestIdReused, OperationBusy, NoResult, InvalidInput.
         """
         certificate, trace_id = workstation.certificate_sha256, TRACE_ID.get()
         request = UseRequest(session_id, request_id, tuple(inputs), certificate, trace_id)
@@ -160,7 +161,7 @@ class UsingSessions:
             raise SessionNotFound(NOT_ITS_OWN)
         with self.database.write() as connection:
             now, actor = self.clock(), workstation.actor
-            end_sessions(connection, now, actor, "workstation", session_id=session_id)
+            end_sessions(connection, now, actor, "workstation", Which(session_id=session_id))
 
     def _take_or_repeat(self, requests: Sequence[UseRequest]) -> Answers:
         # Repeated requests are rare, so they are looked up only after the database reports one.
@@ -260,7 +261,7 @@ class UsingSessions:
             with self.database.write(shared=True) as connection:
                 kept = session_uses.end(connection, [ended])
             if not kept:
-                raise OperationClosed("the use was given up before its key had answered")
+                raise NoResult("the use was given up before its key had answered")
         return Used(tuple(made), taken.uses_left, session.workstation_id)
 
     def _repeated(self, repeated: _Repeated) -> Used:
@@ -270,11 +271,11 @@ class UsingSessions:
         with self.database.read() as connection:
             use = session_uses.find_by_request(connection, session.id, request.request_id)
         if use is None or not compare_digest(use.input_sha256, inputs_sha256(request.inputs)):
-            raise RequestIdReused("request_id was used for something else: make another one")
+            raise RequestIdReused(REUSED)
         if use.end_time is None:
             raise OperationBusy("the key is being used: ask again")
         if use.sealed_result is None:
-            raise OperationClosed("the use has failed, or its result is no longer kept")
+            raise NoResult("the use has failed, or its result is no longer kept")
         kept = results.open_(self.seal, use.id, use.sealed_result)
         return Used(tuple(kept), session.uses_left, session.workstation_id)
 

@@ -87,7 +87,7 @@ def test_a_damaged_line_is_read_or_refused(line: Line, data: st.DataObject) -> N
     ("line", "said"),
     [
         ("> 00a", "even number"),
-        ("> 00 a4", "even number"),
+        ("> 00 a4", "character 3 of 5 is not a hexadecimal digit"),
         ("> ", "even number"),
         ("x 00", "begins with one of"),
         ("? sing 9a", "is not a request"),

@@ -234,8 +234,11 @@ def test_a_decision_is_taken_once(world: World, operation: Operation, phone: Enr
     signature, assertion = phone.evidence(signed)
     again = (operation.id, Decision.APPROVE, operation.number, signature, phone.identity, assertion)
     assert world.deciding.decide(*again) is State.APPROVED
+    assert world.deciding.decide(*again) is State.APPROVED  # the answer once more
+    assert world.decide(operation, phone) is State.APPROVED  # signed anew
+    assert len(world.journal(Kind.OPERATION_APPROVED)) == 1
     with pytest.raises(OperationClosed):
-        world.deciding.decide(*again)
+        world.decide(operation, phone, Decision.DENY)
 
 
 def test_the_approval_of_one_request_is_none_of_another(

@@ -23,7 +23,13 @@ from cloudcard.administration.v1 import administration_pb2, administration_pb2_g
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
-from cloudcard.registry.v1 import alerts_pb2, cards_pb2, identities_pb2, organisations_pb2
+from cloudcard.registry.v1 import (
+    alerts_pb2,
+    cards_pb2,
+    finding_pb2,
+    identities_pb2,
+    organisations_pb2,
+)
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
@@ -81,6 +87,7 @@ TOLD: dict[str, Kind] = {
     "OrganisationService.SetPolicy": Kind.POLICY_SET,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
     "AuditService.SearchEntries": Kind.JOURNAL_READ,
+    "AuditService.FindSubjects": Kind.JOURNAL_READ,
     "AuditService.ExportEntries": Kind.JOURNAL_READ,
     "AuditService.ListCheckpoints": Kind.JOURNAL_READ,
     "AuditService.ProveInclusion": Kind.JOURNAL_READ,
@@ -99,6 +106,7 @@ UNTOLD: dict[str, str] = {
         for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions")
     },
     "PeopleService.ListUsers": "reads",
+    "FindingService.Find": "reads",
     "AlertService.ListAlerts": "reads",
     **{f"CardService.{name}": "reads" for name in ("ListProfiles", "ListCards", "GetCard")},
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
@@ -328,6 +336,7 @@ def _audit(place: Place) -> None:
     while not stub.GetJournal(audit_pb2.GetJournalRequest()).checkpoint:
         time.sleep(0.1)  # the first comes about a second after the start
     stub.SearchEntries(audit_pb2.SearchEntriesRequest())
+    stub.FindSubjects(audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"))
     list(stub.ExportEntries(audit_pb2.ExportEntriesRequest(end_index=1)))
     stub.ListCheckpoints(audit_pb2.ListCheckpointsRequest())
     stub.ProveInclusion(audit_pb2.ProveInclusionRequest(size=1, indices=[0]))

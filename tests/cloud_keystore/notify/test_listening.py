@@ -10,6 +10,7 @@ import pytest
 
 from cloud_keystore.notify.listening import MOST_QUEUED, MOST_TOPICS, Relay
 from cloud_keystore.notify.wakeups import Subscription, Wakeups
+from cloud_keystore.storage.addresses import parameters
 from support.postgres import Server
 
 SECONDS = 10.0
@@ -24,7 +25,7 @@ def url(postgresql: Server) -> str:
 async def replica(url: str) -> AsyncIterator[Wakeups]:
     """The wake-ups of a process, connected to the others; listens when it is given."""
     wakeups = Wakeups(asyncio.get_running_loop())
-    relay = Relay(url, wakeups)
+    relay = Relay(parameters(url), wakeups)
     wakeups.tell_others = relay.tell
     with wakeups.subscribe("start") as started:
         running = asyncio.create_task(relay.run())
@@ -92,7 +93,8 @@ def test_what_cannot_be_told_is_bounded() -> None:
     """While the database is away."""
 
     async def run() -> None:
-        relay = Relay("postgresql://127.0.0.1:1/none", Wakeups(asyncio.get_running_loop()))
+        nowhere = parameters("postgresql://127.0.0.1:1/none")
+        relay = Relay(nowhere, Wakeups(asyncio.get_running_loop()))
         for number in range(3):
             relay.tell(f"{number}-{each}" for each in range(MOST_QUEUED))
         assert relay.untold == MOST_QUEUED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import product
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,10 +22,12 @@ from cloud_keystore.model.errors import (
     JustRefused,
     KeyNotFound,
     MalformedKeyInput,
+    NoResult,
     OperationBusy,
     OperationClosed,
     OperationNotFound,
     PasscodeNeeded,
+    RequestIdReused,
     TooManyRefusals,
 )
 from cloud_keystore.model.operations import (
@@ -43,7 +46,7 @@ from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.operations import sweeping
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
-from support.keystore_world import DIGEST, OPERATOR, PASSCODE, Enrolled, World, verify
+from support.keystore_world import DIGEST, OPERATOR, PASSCODE, TERMS, Enrolled, World, verify
 
 
 def test_one_signature(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -111,6 +114,24 @@ def test_a_foreign_device_sees_and_decides_nothing(
     assert world.deciding.waiting(mallory.identity) == []
     with pytest.raises(OperationNotFound):
         world.decide(operation, mallory)
+
+
+def test_a_beginning_names_the_only_request_that_waits(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    asked = world.ask(world.card(user), pc)
+    named = world.deciding.named
+    assert named(asked.id[:8], phone.identity).id == asked.id
+    with pytest.raises(OperationNotFound):
+        named("", phone.identity)
+    _, eves_phone = world.user("Eve")
+    with pytest.raises(OperationNotFound, match="no such request"):
+        named(asked.id[:8], eves_phone.identity)
+    world.ask(world.card(user), pc)
+    with pytest.raises(OperationNotFound, match="2 requests that wait for you begin so"):
+        named(asked.id[:4], phone.identity)
+    assert named(asked.id, phone.identity).id == asked.id
 
 
 def test_a_wrong_number_is_the_last_guess(
@@ -229,6 +250,80 @@ def test_a_repeated_request_is_the_same_operation(
     first = world.ask(serial, pc, proof=proof, request_id=request_id, key_ref=0x9C)
     again = world.ask(serial, pc, proof=proof, request_id=request_id, key_ref=0x9C)
     assert again == first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"data": (b"\x22" * 32,)},
+        {"data": (DIGEST, DIGEST)},
+        {"key_ref": 0x9D, "key_use": KeyUse.AGREE},
+        {"session": TERMS},
+        {"channels": (Channel.QR,)},
+    ],
+    ids=str,
+)
+def test_a_request_id_is_not_for_another_request(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, other: dict[str, object]
+) -> None:
+    serial, request_id = world.card(ada[0]), os.urandom(16)
+    first = world.ask(serial, pc, request_id=request_id)
+    data = cast("tuple[bytes, ...]", other.get("data", ()))
+    rest = {name: value for name, value in other.items() if name != "data"}
+    with pytest.raises(RequestIdReused):
+        world.ask(serial, pc, *data, request_id=request_id, **rest)  # type: ignore[arg-type]
+    assert world.ask(serial, pc, request_id=request_id) == first
+
+
+def test_a_card_is_not_issued_again_for_somebody_else(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    request_id, (grace, _) = os.urandom(16), world.user("Grace Hopper")
+    made = world.issuing.issue(request_id, ada[0].id, "p256", actor=OPERATOR)
+    for user, profile in ((grace, "p256"), (ada[0], "p384")):
+        with pytest.raises(RequestIdReused):
+            world.issuing.issue(request_id, user.id, profile, actor=OPERATOR)
+    assert world.issuing.issue(request_id, ada[0].id, "p256", actor=OPERATOR) == made
+
+
+@pytest.mark.parametrize("later", [0, 59, 600])
+@pytest.mark.parametrize("decision", [Decision.APPROVE, Decision.DENY, Decision.NOT_ME])
+def test_a_phone_that_lost_its_answer_gets_it_again(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    decision: Decision,
+    later: int,
+) -> None:
+    user, phone = ada
+    operation = world.ask(world.card(user), pc)
+    first = world.decide(operation, phone, decision)
+    if decision is Decision.APPROVE:
+        world.perform(operation, pc)
+    world.clock.forward(seconds=later)
+    before = len(world.journal())
+    assert world.decide(operation, phone, decision) is first
+    assert len(world.journal()) == before  # it is taken once
+    other = Decision.DENY if decision is Decision.APPROVE else Decision.APPROVE
+    for attempt in (other, Decision.NOT_ME if decision is Decision.DENY else Decision.DENY):
+        if attempt is not decision:
+            with pytest.raises(OperationClosed, match="the operation is"):
+                world.decide(operation, phone, attempt)
+
+
+def test_another_phone_does_not_repeat_a_decision(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    second = world.enrol(world.people.invite_device(user.id, actor=OPERATOR).text)
+    operation = world.ask(world.card(user), pc)
+    world.decide(operation, phone)
+    with pytest.raises(OperationClosed):
+        world.decide(operation, second)
+    with pytest.raises(ApprovalRejected):  # nor does a repetition that the phone has not signed
+        world.deciding.decide(
+            operation.id, Decision.APPROVE, operation.number, b"forged", phone.identity
+        )
 
 
 def test_a_newer_operation_replaces_the_older_one(
@@ -484,7 +579,7 @@ class TestOnce:
             swept = sweeping.sweep(connection, world.clock(), STALLED_TIME)
         assert swept == {operation.id, user.id}
         assert world.state(operation) is State.FAILED
-        with pytest.raises(OperationClosed):
+        with pytest.raises(NoResult):
             world.perform(operation, pc, DIGEST)
 
     def test_a_result_is_not_kept_for_ever(
@@ -497,7 +592,7 @@ class TestOnce:
         world.clock.forward(minutes=10)
         with world.database.write() as connection:
             operations.sweep(connection, world.clock(), STALLED_TIME)
-        with pytest.raises(OperationClosed):
+        with pytest.raises(NoResult):
             world.perform(operation, pc, DIGEST)
 
 

@@ -24,6 +24,7 @@ from cloud_keystore.model.errors import (
     JustRefused,
     KeystoreError,
     MalformedKeyInput,
+    NoResult,
     OperationBusy,
     OperationClosed,
     OperationNotFound,
@@ -406,7 +407,7 @@ def test_a_use_whose_process_died_is_spent(
         world.use(session, pc, request_id=request_id)
     world.clock.forward(seconds=STALLED_TIME.total_seconds())
     world.sweep()
-    with pytest.raises(OperationClosed, match="failed"):
+    with pytest.raises(NoResult, match="failed"):
         world.use(session, pc, request_id=request_id)
     used = world.sessions.use(session.id, os.urandom(16), [DIGEST], pc.identity)
     assert used.uses_left == TERMS.most_uses - 2

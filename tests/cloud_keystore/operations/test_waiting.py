@@ -208,7 +208,7 @@ async def watched(limiter: Limiter) -> AsyncIterator[grpc.aio.Channel]:
         "request_deserializer": Empty.FromString,
         "response_serializer": Empty.SerializeToString,
     }
-    server = grpc.aio.server(interceptors=(Watch(Metrics(), Traces(), limiter),))
+    server = grpc.aio.server(interceptors=(Watch(Metrics(), Traces(), limiter, 1024),))
     handlers = {
         "Stream": grpc.unary_stream_rpc_method_handler(stream, **codec),
         "Call": grpc.unary_unary_rpc_method_handler(call, **codec),

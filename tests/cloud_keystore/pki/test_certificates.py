@@ -284,7 +284,7 @@ def test_a_holder_with_a_long_name_gets_a_card(world: World) -> None:
         ("ada@", "", "user principal name"),
         ("ada@corp@example", "", "user principal name"),
         ("ada b@corp.example", "", "user principal name"),
-        ("ada\n@corp.example", "", "control characters"),
+        ("ada\n@corp.example", "", "a control character"),
         ("a" * 250 + "@corp.example", "", "at most 254"),
         (UPN, "S-1", "objectSid"),
         (UPN, "S-1-5", "objectSid"),

@@ -22,8 +22,16 @@ from hypothesis import strategies as st
 
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
+from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
-from cloudcard.registry.v1 import identities_pb2, people_pb2, people_pb2_grpc
+from cloudcard.registry.v1 import (
+    cards_pb2,
+    finding_pb2,
+    finding_pb2_grpc,
+    identities_pb2,
+    people_pb2,
+    people_pb2_grpc,
+)
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
@@ -90,6 +98,12 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
             "operator": lambda: people_pb2_grpc.PeopleServiceStub(channel).ListUsers(
                 people_pb2.ListUsersRequest(), timeout=5
             ),
+            "operator, to find": lambda: finding_pb2_grpc.FindingServiceStub(channel).Find(
+                finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5
+            ),
+            "auditor, to find": lambda: audit_pb2_grpc.AuditServiceStub(channel).FindSubjects(
+                audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5
+            ),
             "ada": lambda: authenticator_pb2_grpc.AuthenticatorServiceStub(channel).ListCards(
                 authenticator_pb2.ListCardsRequest(), timeout=5
             ),
@@ -111,6 +125,27 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
                 call()
             assert isinstance(refused.value, grpc.Call)
             assert reason(refused.value) == "IDENTITY_REJECTED"
+
+
+@pytest.mark.parametrize("filler", ["x", "\N{ZERO WIDTH JOINER}", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize("size", [2_000, 200_000, 300_000, 1_000_000])
+def test_a_large_message_is_refused_with_a_reason(town: Town, filler: str, size: int) -> None:
+    """Also where the refusal quotes it: the quotation is shortened."""
+    text = filler * (size // len(filler.encode()))
+    registry = town.keystore.registry
+    calls = (
+        lambda: registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=text)),
+        lambda: registry.cards.IssueCard(
+            cards_pb2.IssueCardRequest(request_id=bytes(16), user_id=text)
+        ),
+        lambda: town.workstation().stub.GetCard(
+            workstation_pb2.GetCardRequest(card_serial=text), timeout=5
+        ),
+    )
+    for call in calls:
+        with pytest.raises(grpc.RpcError) as refused:
+            call()
+        assert reason(refused.value) in {"INVALID_INPUT", "USER_NOT_FOUND", "CARD_NOT_FOUND"}
 
 
 def test_a_token_for_another_keystore_is_not_spent(town: Town, tmp_path: Path) -> None:

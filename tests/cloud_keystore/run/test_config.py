@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_keystore.config import Settings
+from cloud_keystore.config import Address, Settings, public_host
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.errors import InvalidInput
 
@@ -56,3 +56,44 @@ def test_a_domain_that_is_none(rp_id: str) -> None:
 def test_an_origin_of_somebody_else(origin: str) -> None:
     with pytest.raises(InvalidInput, match="not an origin of"):
         Settings(Path(), webauthn_rp_id="example.org", webauthn_origin=origin)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("keystore.example.org", "keystore.example.org"),
+        ("Keystore.Example.org.", "keystore.example.org"),
+        (" keystore ", "keystore"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+    ],
+)
+def test_a_public_host(text: str, host: str) -> None:
+    assert public_host(text) == host
+    assert Settings(Path(), public_host=host).service_addresses == (Address(host, 7443),)
+    shown = str(Address(host, 7443))
+    assert Address.parse_public(shown) == Address(host, 7443)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("https://keystore", "keystore:7443", "[::1]:7443", "192.0.2.1:7443", "keystore/path"),
+        *("", " ", ".", "key store", "key_store", "-keystore", "a..b", "a" * 64, "a." * 127 + "ab"),
+        *("192.0.2", "192.0.2.256", "fe80::1%eth0", "ada@keystore", "[keystore]", "key\nstore"),
+    ],
+)
+def test_a_public_host_of_which_tokens_would_be_no_use(text: str) -> None:
+    with pytest.raises(InvalidInput, match="neither a host name nor an IP address"):
+        public_host(text)
+    with pytest.raises(InvalidInput):
+        Settings(Path(), public_host=text)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "::", "[::]"])
+def test_no_client_can_call_every_address(text: str) -> None:
+    with pytest.raises(InvalidInput, match="all addresses"):
+        public_host(text)

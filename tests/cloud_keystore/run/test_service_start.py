@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from cloud_keystore.config import Address, Settings, Token
+from cloud_keystore.run.ports import cause
 from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.serve.command import say_ready
 from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
 
 
 def serve(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudcard_tools", "serve", "--data", str(data), *options],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return warm_starts.run("serve", "--data", str(data), *options)
 
 
 @pytest.fixture
@@ -91,7 +89,19 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         ended = serve(tmp_path / "data", "--listen", address)
     assert ended.returncode == 1
-    assert f"cannot listen on {address}" in ended.stderr
+    assert f"cannot listen on {address}: is another keystore running there?" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("192.0.2.1", "this computer does not have the address"),
+        ("2001:db8::1", "this computer does not have the address"),
+        ("keystore.invalid", "look at the address"),
+    ],
+)
+def test_why_a_port_cannot_be_opened(host: str, said: str) -> None:
+    assert said in cause(Address(host, 7443))
 
 
 @pytest.mark.parametrize("address", ["7443", "host:", ":7443", "host:99999", "host:x"])
@@ -99,3 +109,35 @@ def test_an_address_that_is_none(tmp_path: Path, address: str) -> None:
     ended = serve(tmp_path / "data", "--listen", address)
     assert ended.returncode == 1
     assert "host:port" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ((), "back up sealing.key apart"),
+        (("file:/etc/cloudcard/2027.key",), "back up /etc/cloudcard/2027.key apart"),
+        (
+            ("passphrase:/run/phrase", "file:/var/lib/cloudcard/sealing.key"),
+            "back up /run/phrase and /var/lib/cloudcard/sealing.key apart",
+        ),
+        (("pkcs11:cloudcard-2027",), "the sealing key is in the token"),
+    ],
+)
+def test_what_to_back_up_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, sources: tuple[str, ...], said: str
+) -> None:
+    token = Token(Path("module.so"), "token", Path("pin"))
+    settings = Settings(tmp_path, sealing_keys=sources, token=token)
+    say_ready(settings, "text", has_operators=True)
+    assert said in capsys.readouterr().out
+
+
+def test_a_printed_command_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path / "Ada's data")
+    settings.data.mkdir()
+    settings.operator_token.write_text("token")
+    say_ready(settings, "text", has_operators=False)
+    command = capsys.readouterr().out.partition("First operator: ")[2]
+    assert shlex.split(command)[-1] == str(settings.operator_token)

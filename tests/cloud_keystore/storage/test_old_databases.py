@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,10 +65,12 @@ def open_world(folder: Path) -> World:
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> World:
+def old(tmp_path: Path) -> Iterator[World]:
     """The keystore as its clock stood."""
     unpack("keystore-0005.db.gz", tmp_path / DATABASE)
-    return open_world(tmp_path)
+    world = open_world(tmp_path)
+    yield world
+    world.database.close()
 
 
 def serials(world: World) -> list[str]:
@@ -194,3 +197,4 @@ def test_a_backup_is_restored(tmp_path: Path) -> None:
     assert [entry.card.profile for entry in world.cards.list_all()] == PROFILES
     sign(world)
     world.take_in()
+    world.database.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sqlite3
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,6 +107,28 @@ def test_a_failed_attempt_leaves_the_first_its_lock(path: Path) -> None:
 
 
 @POSIX
+def test_a_full_disk_is_no_other_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(sqlite3.Connection):
+        def execute(self, *_: object) -> sqlite3.Cursor:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    connect = partial(sqlite3.connect, factory=Full)
+    monkeypatch.setattr("reader_bridge.local.file_store.sqlite3.connect", connect)
+    with pytest.raises(FileRefused, match="disk has room") as refused:
+        FileStore.take(path)
+    assert "another process" not in str(refused.value)
+
+
+@POSIX
+def test_a_command_is_told_as_a_shell_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "Ada's card"
+    path.write_bytes(b"{}")
+    path.chmod(0o644)
+    with FileStore.take(path) as store, pytest.raises(FileRefused) as refused:
+        store.load()
+    assert f"`chmod 600 {shlex.quote(str(path))}`" in str(refused.value)
+
+
 def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     real = tmp_path / "elsewhere" / "card"

@@ -389,6 +389,14 @@ def come_back(seconds: float) -> grpc.Status:
     return rpc_status.to_status(status)
 
 
+def test_a_use_that_was_spent_without_a_result_has_failed(world: World) -> None:
+    """The holder did not deny it."""
+    status = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message="failed")
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason="NO_RESULT"))
+    world.script.perform = [rpc_status.to_status(status)]
+    assert world.perform() is Refusal.UNAVAILABLE
+
+
 def test_a_busy_keystore_is_asked_again_when_it_says(world: World) -> None:
     world.script.create = [come_back(0.02), pb.CreateOperationResponse(operation=operation())]
     world.script.perform = [come_back(0.02), pb.PerformOperationResponse(results=[b"signature"])]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared import pcsc, pcscd
 from cloudcard_tools.shared.processes import Nursery
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
@@ -100,6 +100,75 @@ def test_a_folder_of_ones_own_needs_no_root(
         pass
     assert own_lock.exists()
     assert not table.exists()
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("known", "started_with"),
+    [("  --disable-polkit\tdisable polkit support", "--disable-polkit"), ("  -a, --apdu", "")],
+    ids=["2.3", "1.9"],
+)
+def test_a_pcscd_of_ours_asks_no_polkit_if_it_knows_how(
+    tmp_path: Path,
+    own_lock: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: str,
+    started_with: str,
+) -> None:
+    program = tmp_path / "pcscd"
+    program.write_text(f'#!/bin/sh\n[ "$1" != --help ] || exec echo "{known}"\necho "run $*"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(pcscd, "SOCKET", tmp_path / "nobody")
+    monkeypatch.setattr(pcscd, "PID_FILE", tmp_path / "pid")
+    monkeypatch.setattr(pcscd, "program", lambda: str(program))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(pcscd.PcscdFailed), pcscd.available(tmp_path / "log"):
+        pass
+    assert (tmp_path / "log").read_text() == f"run --foreground {started_with}".strip() + "\n"
+    assert own_lock.exists()
+
+
+@pytest.mark.usefixtures("refusing_pcscd")
+def test_a_pcscd_that_refuses_this_user_is_named_before_it_is_used(
+    tmp_path: Path,
+    own_lock: Path,
+    table: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table.write_text(HEADER + row(35963, "0A") + row(35964, "0A"))
+    monkeypatch.setattr(pcscd, "answers", lambda: True)
+    with (
+        pytest.raises(pcscd.PcscdFailed, match=r"polkit.*--disable-polkit"),
+        pcscd.available(tmp_path / "log"),
+    ):
+        pass
+    assert own_lock.exists()
+
+
+def test_a_pcscd_that_is_just_starting_is_asked_again(
+    tmp_path: Path, own_lock: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.write_text(HEADER + row(35963, "0A") + row(35964, "0A"))
+    answers = iter([pcsc.PcscError("Service not available."), None])
+
+    def ask() -> None:
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(pcscd, "answers", lambda: True)
+    monkeypatch.setattr(pcsc, "require_admission", ask)
+    with pcscd.available(tmp_path / "log") as ours:
+        assert not ours
+    assert list(answers) == []
+    monkeypatch.setattr(pcscd, "ADMISSION_SECONDS", 0)
+    answers = iter([pcsc.PcscError("Service not available.")] * 9)
+    with (
+        pytest.raises(pcscd.PcscdFailed, match=r"not available.: start or restart"),
+        pcscd.available(tmp_path / "log"),
+    ):
+        pass
+    assert own_lock.exists()
 
 
 HOLDER = """

@@ -107,7 +107,7 @@ def test_an_object_is_shown_as_a_tree(recorded: Path, tmp_path: Path) -> None:
     [
         ("", "empty"),
         ("no trace", "line 1"),
-        (HEADER, "names no card"),
+        (HEADER, "no commands"),
         (HEADER + "\n> 00a40400\n", "line 2: no card is named"),
         (HEADER + "\n@ card sha256:" + "00" * 32 + "\n", "commit it with the trace"),
         (HEADER + "\n# caf\xe9\n", "line 2"),

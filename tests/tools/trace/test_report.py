@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from card_os.apdu import Command
+from card_os.application import Application, Selected
+from card_os.explanation import Explanation
 from card_os.keys import Refusal, UseKey
 from card_os.trace.lines import Answered, Asked, Line, Received
 from card_os.trace.replay import Difference
@@ -112,3 +117,41 @@ def test_one_changed_and_one_added_data_object() -> None:
         "!   C1 keys with a certificate on the card, 1 byte 02 (2)",
         "!   F3 address of the certificates, 0 bytes",
     ]
+
+
+class Own(Application):
+    """An application of a user's own, which has words for one instruction."""
+
+    aid = bytes.fromhex("F0010203040506")
+
+    def explain(self, command: Command) -> Explanation:
+        """A command in words."""
+        return Explanation("GREET") if command.ins == 0x10 else Explanation()
+
+    def open(self) -> Selected:
+        """Select it; no test does."""
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("8010000002c0de", "GREET P1-P2 0000 data C0DE"),
+        ("0087119a0a7c0882008104cafebabe00", "GENERAL AUTHENTICATE P1-P2 119A data"),
+        ("00cb3fff055c035fc10200", "GET DATA P1-P2 3FFF data"),
+        ("00f90000", "instruction F9 P1-P2 0000"),
+        ("80f70000", "instruction F7 P1-P2 0000"),
+    ],
+)
+def test_an_application_of_ones_own_is_told_in_its_words_or_plain_ones(
+    command: str, said: str
+) -> None:
+    received = Received(bytes.fromhex("7e0053009000"))
+    asked = Asked(UseKey(b"", KeyUse.SIGN, 0x9A, 0x11, b"x", b""))
+    for actual in (Received(b"\x6a\x82"), asked, None):
+        different = Difference(2, received, actual, bytes.fromhex(command))
+        outcome = Outcome(Path("x.trace"), 3, (different,))
+        shown = "\n".join(report(outcome, [Own()]))
+        assert f"command   {said}" in shown
+        for word in ("authentication", "CHUID", "discovery", "ECC", "metadata", "tries"):
+            assert word not in shown, shown

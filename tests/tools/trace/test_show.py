@@ -16,8 +16,8 @@ from playwright.sync_api import sync_playwright
 
 from card_os.trace.lines import HEADER
 from cloudcard_tools.trace.command import trace
-from cloudcard_tools.trace.explain import entries, page
-from cloudcard_tools.trace.explain.entries import Entry, Kind
+from cloudcard_tools.trace.explain import entries, page, timeline
+from cloudcard_tools.trace.explain.entries import Entry, Kind, Who
 
 CORPUS = Path(__file__).parents[2] / "traces"
 SIGN = CORPUS / "pkcs11-tool" / "sign-p256.trace"
@@ -209,10 +209,60 @@ def test_in_a_browser_the_timeline_leads_to_what_was_said(tmp_path: Path) -> Non
 def test_short_times_join_so_that_the_picture_stays_small() -> None:
     many = [Entry(n, Kind.COMMAND, "", at=n, took=1) for n in range(10_000)]
     for listed in (many, [replace(each, at=0) for each in many]):  # with times, and without
-        over = page.overview(listed)
-        drawn = list(page.bars(listed, over))
-        assert len(drawn) <= page.FINEST
-        assert drawn[-1].end == pytest.approx(page.WIDTH, abs=1)
+        over = timeline.overview(listed)
+        drawn = [each for each in timeline.bars(listed, over) if isinstance(each, timeline.Bar)]
+        assert len(drawn) <= timeline.FINEST
+        assert drawn[-1].end == pytest.approx(timeline.WIDTH, abs=1)
+
+
+def test_who_waits_is_cut_so_that_the_card_and_its_keys_are_seen() -> None:
+    at, listed = 0, []
+    for number, (who, took) in enumerate(
+        [(Who.READER, 25_000_000), (Who.CARD, 300), (Who.KEYS, 4_000_000), (Who.CARD, 200)] * 20
+    ):
+        at += took
+        kind = {Who.READER: Kind.COMMAND, Who.KEYS: Kind.RESULT}.get(who, Kind.RESPONSE)
+        listed.append(Entry(number, kind, "", at=at, took=took, who=who))
+    over = timeline.overview(listed)
+    drawn = [each for each in timeline.bars(listed, over) if isinstance(each, timeline.Bar)]
+    of_card = [each for each in drawn if each.entry.who is Who.CARD]
+    assert len(of_card) == 40
+    assert min(each.end - each.begin for each in of_card) >= 0.1  # of 1000
+    assert all(each.cut for each in drawn if each.entry.who is not Who.CARD)
+    assert drawn[-1].end == pytest.approx(timeline.WIDTH, abs=1)
+    shown = "".join(timeline.picture(over, listed))
+    assert "is cut there, at a slash" in shown
+    assert "".join(timeline.times(over)).count("<tr>") == 4
+
+
+@pytest.mark.parametrize(
+    ("command", "response", "fine"),
+    [
+        ("00a4040005a000000151", "6a82", True),  # another application
+        ("00cb3fff035c017e00", "6a82", True),  # an object that is not there
+        ("00cadf3005", "6d00", True),
+        ("00200080", "63c3", True),  # the answer to a question
+        ("0020008008303030303030ffff", "63c2", False),
+        ("00db3fff00", "6a82", False),
+        ("0087119a0a7c0882008104cafebabe00", "6a82", False),
+    ],
+)
+def test_a_question_that_finds_nothing_is_no_error(
+    command: str, response: str, fine: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "probe.trace"
+    path.write_text(f"{HEADER}\n> {command}\n< {response}\n")
+    events = [json.loads(line) for line in run("show", path, "--json").output.splitlines()]
+    assert next(each["fine"] for each in events if each["kind"] == "response") is fine
+
+
+def test_the_page_can_be_printed(login: Path, tmp_path: Path) -> None:
+    made = tmp_path / "page.html"
+    assert run("show", login, "--html", made).exit_code == 0
+    assert "@media print" in made.read_text()
+    shown = Page(made.read_text())
+    assert shown.tags.count("table") == 1
+    assert all(layer in shown.words for layer in ("Reader", "Card", "Key service", "Longest"))
 
 
 def test_a_page_of_too_many_lines_says_so(tmp_path: Path) -> None:

@@ -196,9 +196,11 @@ def test_what_unpacks_to_too_much_is_not_unpacked() -> None:
 def test_bytes_of_any_kind_are_told_in_printable_words(data: bytes) -> None:
     assert certificates.owner(data).isprintable()
     command = words.parsed(data)
-    objects, said = words.received(command, data)
+    objects, said = words.Interpreter().received(data, data), ""
     if command is not None:
-        objects += words.decoded(command.data, words.piv(command).sent)[0]
+        explanation = words.piv(command)
+        said = words.decoded(data, explanation.received)[1]
+        objects += words.decoded(command.data, explanation.sent)[0]
     assert said.isprintable()
     assert all(data_objects.row(each).isprintable() for _, each in data_objects.rows(objects))
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -18,11 +18,11 @@ from rich.progress import Progress
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import decode
+from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check, check_pack
-from cloudcard_tools.audit.filters import filter_options
+from cloudcard_tools.audit.filters import Filters, filter_options
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
@@ -33,7 +33,22 @@ from cloudcard_tools.shared.output import json_option
 ROLE = "auditor"
 FOUND_SOMETHING = 1  # exit code of `verify`
 KEY_BYTES = 32
-COLUMNS = {"index": "#", "time": "TIME", "kind": "WHAT", "actor": "WHO", "details": "DETAILS"}
+COLUMNS = {
+    "index": "#",
+    "time": "TIME",
+    "kind": "WHAT",
+    "actor": "WHO",
+    "subjects": "ABOUT",
+    "details": "DETAILS",
+}
+SUBJECT_WORDS = {
+    "card_id": "card",
+    "user_id": "user",
+    "workstation_id": "workstation",
+    "device_id": "device",
+    "operation_id": "operation",
+    "key_id": "key",
+}
 WHOLE = 10**9
 
 auditor_options = caller_options(ROLE)
@@ -43,7 +58,9 @@ auditor_options = caller_options(ROLE)
     epilog="""\b
 Examples:
   cloudcard audit enrol --token-file auditor.token
+  cloudcard audit key
   cloudcard audit show --card 1500000000000017 --since 2026-11-01
+  cloudcard audit show --user ada@example.org
   cloudcard audit show --kind operation.denied --json
   cloudcard audit export journal.jsonl
   cloudcard audit verify journal.jsonl --journal-key journal.key \\
@@ -59,7 +76,7 @@ def audit() -> None:
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol an auditor on this computer, with a one-time TOKEN (`cloudcard ra auditor add`)."""
     enrolling.enrol(token, token_file, folder, ROLE)
 
@@ -86,11 +103,12 @@ def key(caller: Caller) -> None:
 @filter_options
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @auditor_options
-def show(query: pb.SearchEntriesRequest, limit: int, caller: Caller) -> None:
-    """Show entries, the newest first. Times are UTC."""
+def show(filters: Filters, limit: int, caller: Caller) -> None:
+    """Show entries, the newest first, with today's names beside the identifiers."""
     with caller.service(Journal) as service:
-        found = list(service.search(query, limit))
-    rows = [_row(each, as_json=caller.as_json) for each in found]
+        found = list(service.search(filters.query(service.find), limit))
+    row = _row if caller.as_json else _in_words
+    rows = [row(each, service.names) for each in found]
     caller.print_rows(rows, COLUMNS, "No entry matches.")
 
 
@@ -177,7 +195,7 @@ def verify(
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @filter_options
 @auditor_options
-def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> None:
+def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
     """Write an evidence pack: the entries that match, with proofs, in one zip file."""
     if file.exists():
         raise Failure(f"{file} exists: choose another name")
@@ -185,7 +203,7 @@ def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> 
         head = service.head()
         found = [
             each
-            for each in service.search(query, WHOLE)
+            for each in service.search(filters.query(service.find), WHOLE)
             if each.HasField("index") and each.index < head.checkpoint.size
         ]
         found.sort(key=lambda each: each.index)
@@ -194,35 +212,50 @@ def pack_command(file: Path, query: pb.SearchEntriesRequest, caller: Caller) -> 
             EntryLine(each.index, each.entry, proof)
             for each, proof in zip(found, proofs, strict=True)
         ]
-    pack.pack(file, head, entries)
+    pack.pack(file, head, entries, service.names)
     facts: output.Row = {"file": str(file), "entries": len(entries)}
     caller.print_facts(facts, {"file": "Packed into", "entries": "Entries"})
 
 
-def _row(kept: pb.Entry, *, as_json: bool) -> output.Row:
+def _row(kept: pb.Entry, names: Mapping[str, str]) -> output.Row:
     entry = decode(kept.entry)
-    details: output.Value = dict(entry.details)
-    if not as_json:
-        subjects = {"card": entry.card_id, "operation": entry.operation_id}
-        shown = {name: value for name, value in subjects.items() if value} | dict(entry.details)
-        details = "  ".join(f"{name}={value}" for name, value in shown.items())
+    subjects = {name: getattr(entry, name) for name in SUBJECTS}
     return {
         "id": kept.id,
         "index": kept.index if kept.HasField("index") else None,
-        "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if as_json else "%Y-%m-%d %H:%M:%S"),
+        "time": entry.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "kind": entry.kind.value,
         "actor": str(entry.actor),
-        "card_id": entry.card_id,
-        "user_id": entry.user_id,
-        "workstation_id": entry.workstation_id,
-        "device_id": entry.device_id,
-        "operation_id": entry.operation_id,
-        "key_id": entry.key_id,
+        **subjects,
         "trace_id": entry.trace_id,
-        "details": details,
+        "details": dict(entry.details),
         "evidence": {
             name: base64.b64encode(value).decode() for name, value in entry.evidence.items()
         },
+        "names": {each: names[each] for each in identifiers(entry) if each in names},
+    }
+
+
+def _in_words(kept: pb.Entry, names: Mapping[str, str]) -> output.Row:
+    entry = decode(kept.entry)
+
+    def named(word: str, identifier: str) -> str:
+        name = names.get(identifier)
+        return f"{word} {name} ({identifier})" if name else f"{word} {identifier}"
+
+    actor = entry.actor
+    subjects = ((word, getattr(entry, field)) for field, word in SUBJECT_WORDS.items())
+    return {
+        "index": kept.index if kept.HasField("index") else None,
+        "time": output.iso_time(entry.time),
+        "kind": entry.kind.value,
+        "actor": named(actor.kind, actor.id) if actor.id else str(actor),
+        # The actor is told already.
+        "subjects": [named(word, each) for word, each in subjects if each and each != actor.id],
+        "details": [
+            f"{name}={value}" + (f" ({names[str(value)]})" if str(value) in names else "")
+            for name, value in entry.details.items()
+        ],
     }
 
 

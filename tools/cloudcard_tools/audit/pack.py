@@ -7,13 +7,14 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
-from cloud_keystore.model.journal import decode
+from cloud_keystore.model.journal import decode, identifiers
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note, write
 from cloudcard_tools.audit.service import Head
 from cloudcard_tools.shared.failures import Failure
@@ -27,20 +28,22 @@ ENTRIES, TABLE, NOTE, README, MANIFEST = (
 )
 FILES = {ENTRIES, TABLE, NOTE, README, MANIFEST}
 LARGEST_FILE = 1 << 30  # of a pack, unpacked
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 # A spreadsheet would run a cell that begins with one of these.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # The time of every file, so that equal packs have equal bytes.
 WHEN = (1980, 1, 1, 0, 0, 0)
 COLUMNS = (
     "index", "time", "kind", "actor", "card", "user", "workstation", "device", "operation", "key",
-    "details", "evidence_sha256",
+    "details", "evidence_sha256", "names_when_packed",
 )  # fmt: skip
 WORDS = """\
 Evidence pack of the journal {origin}
 with {entries} of its {size} entries.
 
 entries.jsonl   the entries, each with its proof that it is in the journal of the checkpoint
-entries.csv     the same for spreadsheets
+entries.csv     the same for spreadsheets, with the names that the keystore gave when this pack was
+                made; these names are no evidence
 checkpoint.txt  the checkpoint, signed by the journal's key (C2SP signed note)
 manifest.json   SHA-256 of each file
 
@@ -52,9 +55,11 @@ Documents and passcodes are not in a journal. What was signed can be recognised 
 """
 
 
-def pack(path: Path, head: Head, entries: Sequence[EntryLine]) -> None:
-    """Write a pack of entries that have their proofs. Raises OSError if the file cannot be
-    written.
+def pack(
+    path: Path, head: Head, entries: Sequence[EntryLine], names: Mapping[str, str] = NO_NAMES
+) -> None:
+    """Write a pack of entries that have their proofs; the table tells what their identifiers stand
+    for now. Raises OSError if the file cannot be written.
     """
     size = head.checkpoint.size
     header = Header(head.origin, head.public_key, size)
@@ -67,7 +72,7 @@ def pack(path: Path, head: Head, entries: Sequence[EntryLine]) -> None:
     )
     files = {
         ENTRIES: "".join(write(line) for line in lines).encode(),
-        TABLE: _table(entries).encode(),
+        TABLE: _table(entries, names).encode(),
         NOTE: head.note,
         README: words.encode(),
     }
@@ -109,7 +114,7 @@ def _check_manifest(archive: zipfile.ZipFile, path: Path) -> None:
             raise Failure(f"{name} in {path} does not match the manifest: it was changed")
 
 
-def _table(entries: Iterable[EntryLine]) -> str:
+def _table(entries: Iterable[EntryLine], names: Mapping[str, str]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
@@ -119,10 +124,11 @@ def _table(entries: Iterable[EntryLine]) -> str:
         evidence = "; ".join(
             f"{name}={sha256(value).hexdigest()}" for name, value in sorted(entry.evidence.items())
         )
+        called = "; ".join(f"{each}={names[each]}" for each in identifiers(entry) if each in names)
         row = (
             each.index, entry.time.isoformat(), entry.kind.value, entry.actor, entry.card_id,
             entry.user_id, entry.workstation_id, entry.device_id, entry.operation_id,
-            entry.key_id, details, evidence,
+            entry.key_id, details, evidence, called,
         )  # fmt: skip
         table.writerow(_safe(cell) for cell in row)
     return text.getvalue()

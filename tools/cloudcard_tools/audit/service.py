@@ -10,9 +10,12 @@ import grpc
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.finding import Sort
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard.audit.v1.audit_pb2_grpc import AuditServiceStub
+from cloudcard.registry.v1 import finding_pb2
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.finding import Answer
 
 PROOF_SECONDS = 600.0  # a proof reads the whole journal
 PAGE = 500
@@ -34,6 +37,7 @@ class Journal:
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = AuditServiceStub(channel)
+        self.names: dict[str, str] = {}
 
     def head(self) -> Head:
         """The journal's identity and newest checkpoint. Raises Failure as long as there is none."""
@@ -47,17 +51,26 @@ class Journal:
         return Head(said.origin, said.public_key, said.checkpoint, checkpoint)
 
     def search(self, query: pb.SearchEntriesRequest, most: int) -> Iterator[pb.Entry]:
-        """At most `most` entries that match, the newest first."""
+        """At most `most` entries that match, the newest first. `names` grows by what their
+        identifiers stand for.
+        """
         asked = pb.SearchEntriesRequest()
         asked.CopyFrom(query)
         while most > 0:
             asked.page_size = min(most, PAGE)
             page = self._stub.SearchEntries(asked)
+            self.names.update(page.names)
             yield from page.entries
             most -= len(page.entries)
             asked.page_token = page.next_page_token
             if not page.next_page_token:
                 return
+
+    def find(self, sort: Sort, text: str) -> Answer:
+        """What a text names, among that which entries can be about."""
+        request = pb.FindSubjectsRequest(sort=finding_pb2.Sort.ValueType(sort), text=text)
+        found = self._stub.FindSubjects(request)
+        return Answer(found.matches, found.more)
 
     def entries(self, end: int) -> Iterator[pb.Entry]:
         """All entries up to a place, in order."""

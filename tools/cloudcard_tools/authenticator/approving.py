@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.enrolment.v1 import enrolment_pb2, enrolment_pb2_grpc
 from cloudcard_tools.authenticator import passkey
-from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.identity import TIMEOUT_SECONDS, Files, Identity
+from cloudcard_tools.shared.failures import IdentityUnusable
+from cloudcard_tools.shared.identity import READABLE, TIMEOUT_SECONDS, Files, Identity, read
 
 ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
 NATIVE_FILE = "approval.pem"
@@ -55,11 +55,13 @@ class Approver:
             request.device_signature = sign(self._native(), statement)
             return
         try:
-            answer, used = passkey.load(kept.read_bytes()).get(sha256(statement).digest())
+            answer, used = read(kept, passkey.load).get(sha256(statement).digest())
             # Counted before it is sent, because a counter must never go back.
             _replace(kept, bytes(used))
         except OSError as error:
-            raise Failure(f"{kept} cannot be used: {error}") from None
+            raise IdentityUnusable(
+                f"{kept} cannot be written ({error.strerror}), so nothing was signed: {READABLE}"
+            ) from None
         request.passkey_assertion.CopyFrom(
             authenticator_pb2.PasskeyAssertion(
                 credential_id=answer.credential_id,
@@ -73,12 +75,9 @@ class Approver:
         own = self.identity.folder / NATIVE_FILE
         if not own.exists():
             return self.identity.private_key()
-        try:
-            key = load_pem_private_key(own.read_bytes(), None)
-        except (OSError, ValueError) as error:
-            raise Failure(f"{own} cannot be read ({error}): enrol again") from None
+        key = read(own, lambda pem: load_pem_private_key(pem, None))
         if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
-            raise Failure(f"{own} is of a kind that cannot approve: enrol again")
+            raise IdentityUnusable(f"{own} is of a kind that cannot approve: {self.identity.again}")
         return key
 
 

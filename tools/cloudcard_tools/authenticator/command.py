@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import click
 
+from cloud_keystore.model import finding
+from cloud_keystore.model.finding import Findable, Sort
+from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
@@ -18,10 +22,19 @@ from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.caller import Caller, caller_options, service
+from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
 from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.output import print_facts, print_json
+from cloudcard_tools.shared.finding import Answer, Words, find, of_own
+from cloudcard_tools.shared.output import Row, expiry, print_facts, print_json
 
-CARD_COLUMNS = {"serial": "Card", "state": "State", "passcode_state": "Passcode"}
+CARD_COLUMNS = {
+    "serial": "Card",
+    "state": "State",
+    "passcode_state": "Passcode",
+    "expires": "Expires",
+}
+
+OWN_CARDS = Words("card", "cards", "cloudcard authenticator cards")
 
 
 @contextmanager
@@ -37,9 +50,13 @@ def phone(caller: Caller) -> Iterator[Phone]:
 Examples:
   cloudcard authenticator enrol TOKEN --name "Ada's phone"
   cloudcard authenticator enrol TOKEN --approval-key passkey
-  cloudcard authenticator passcode 1001234567890123
+  cloudcard authenticator passcode 1500000000000017
+  cloudcard authenticator cards
   cloudcard authenticator watch
   cloudcard authenticator scan screenshot.png
+  cloudcard authenticator approve 0192f3a1 --number 42
+  cloudcard authenticator deny 0192f3a1
+  cloudcard authenticator not-me 0192f3a1
 """
 )
 def authenticator() -> None:
@@ -59,7 +76,7 @@ def authenticator() -> None:
 )
 @enrolling.identity_option(ROLE)
 def enrol(
-    token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path
+    token: str | None, token_file: Path | None, name: str, approval_key: str, folder: Path | None
 ) -> None:
     """Enrol this phone for a person, with the one-time TOKEN from the registration authority."""
     enrolling.enrol(token, token_file, folder, ROLE, name, partial(register, Choice(approval_key)))
@@ -71,26 +88,29 @@ def cards(caller: Caller) -> None:
     """List your cards."""
     with phone(caller) as own:
         found = own.cards()
-    rows = [
-        {"serial": each.serial, "state": each.state, "passcode_state": each.passcode_state}
+    rows: list[Row] = [
+        {
+            "serial": each.serial,
+            "state": each.state,
+            "passcode_state": each.passcode_state,
+            "expires": expiry(each.expire_time.ToDatetime(UTC), datetime.now(UTC)),
+        }
         for each in found
     ]
     caller.print_rows(rows, CARD_COLUMNS, "No cards yet: ask your registration authority.")
 
 
 @authenticator.command()
-@click.argument("serial")
+@click.argument("card")
 @click.option("--passcode-stdin", is_flag=True, help="Read the passcode from standard input.")
 @caller_options(ROLE)
-def passcode(serial: str, passcode_stdin: bool, caller: Caller) -> None:
-    """Choose the first passcode of the card SERIAL. Prints the PUK that unblocks it, once."""
-    if passcode_stdin:
-        chosen = sys.stdin.readline().strip()
-    else:
-        chosen = click.prompt(
-            "New passcode, 6 to 8 digits", hide_input=True, confirmation_prompt=True
-        )
+def passcode(card: str, passcode_stdin: bool, caller: Caller) -> None:
+    """Choose the first passcode of CARD, a serial number or its beginning. Prints the PUK that
+    unblocks the card, once.
+    """
+    chosen = checked_passcode(sys.stdin.readline().strip()) if passcode_stdin else new_passcode()
     with phone(caller) as own:
+        serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
         puk = own.set_passcode(serial, chosen)
     if caller.as_json:
         print_json({"serial": serial, "puk": puk})
@@ -111,7 +131,9 @@ def watch(caller: Caller) -> None:
 @click.option("--number", required=True, help="The two digits shown at the workstation.")
 @caller_options(ROLE)
 def approve(operation: str, number: str, caller: Caller) -> None:
-    """Approve the request OPERATION. There is one guess at the number."""
+    """Approve the request OPERATION, an identifier or its beginning. There is one guess at the
+    number.
+    """
     if not (len(number) == 2 and number.isascii() and number.isdigit()):
         raise click.BadParameter("the number has two digits", param_hint="--number")
     with phone(caller) as own:
@@ -123,7 +145,7 @@ def approve(operation: str, number: str, caller: Caller) -> None:
 @click.argument("operation")
 @caller_options(ROLE)
 def deny(operation: str, caller: Caller) -> None:
-    """Deny the request OPERATION."""
+    """Deny the request OPERATION, an identifier or its beginning."""
     with phone(caller) as own:
         ringing = own.find(operation)
         _finish(ringing, own.deny(ringing), "denied", as_json=caller.as_json)
@@ -150,6 +172,8 @@ def not_me(operation: str, caller: Caller) -> None:
 def scan(source: str, yes: bool, caller: Caller) -> None:
     """Scan a QR code and decide on its request. SOURCE is the code's text or a picture of it."""
     text = read_code(source)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("nobody is here to decide: say --yes to approve without asking")
     with phone(caller) as own:
         ringing = own.claim(text)
         if not caller.as_json:
@@ -162,10 +186,18 @@ def scan(source: str, yes: bool, caller: Caller) -> None:
 authenticator.add_command(sessions)
 
 
+def _own(cards: Sequence[HolderCard], _sort: Sort, text: str) -> Answer:
+    known = (Findable(each.serial, (each.serial,), (), "", state=each.state) for each in cards)
+    return of_own(finding.find(text, known))
+
+
 def _finish(ringing: Ringing, state: str, wanted: str, *, as_json: bool) -> None:
     if as_json:
         print_json({**facts(ringing), "state": state})
     else:
         click.echo(f"{state.capitalize()}.")
+    if state != wanted and as_json:
+        # The document has told it.
+        click.get_current_context().exit(1)
     if state != wanted:
         raise Failure("the request was not approved: the number was wrong")

@@ -21,8 +21,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from cloudcard_tools.shared.failures import Failure
-
 # Flags of the authenticator data (6.1)
 USER_PRESENT = 0x01
 USER_VERIFIED = 0x04
@@ -127,16 +125,16 @@ def new(rp_id: str, origin: str, user_handle: bytes) -> SoftwarePasskey:
 
 
 def load(kept: bytes) -> SoftwarePasskey:
-    """Read a passkey's file. Raises Failure if it is damaged."""
-    unreadable = Failure("the passkey cannot be read: enrol again")
-    try:
-        facts = json.loads(kept)
-        private = load_der_private_key(bytes.fromhex(facts["private"]), None)
-        credential_id = bytes.fromhex(facts["credential_id"])
-        user_handle = bytes.fromhex(facts["user_handle"])
-        rp_id, origin, sign_count = facts["rp_id"], facts["origin"], int(facts["sign_count"])
-    except (ValueError, KeyError, TypeError):
-        raise unreadable from None
+    """Read a passkey's file. Raises ValueError, KeyError or TypeError if it is damaged."""
+    facts = json.loads(kept)
+    private = load_der_private_key(bytes.fromhex(facts["private"]), None)
     if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise unreadable
-    return SoftwarePasskey(private, credential_id, rp_id, origin, user_handle, sign_count)
+        raise TypeError("its key is of another kind")
+    return SoftwarePasskey(
+        private,
+        bytes.fromhex(facts["credential_id"]),
+        facts["rp_id"],
+        facts["origin"],
+        bytes.fromhex(facts["user_handle"]),
+        int(facts["sign_count"]),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import grpc
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -17,8 +17,9 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard_tools.authenticator.approving import Approver
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, IdentityUnusable
 from cloudcard_tools.shared.identity import Identity
+from reader_bridge.remote.refusals import code
 
 ROLE = "authenticator"
 TIMEOUT_SECONDS = 10.0
@@ -53,10 +54,16 @@ class Phone:
     """
 
     def __init__(self, identity: Identity, channel: grpc.Channel) -> None:
+        self.identity = identity
         self._approver = Approver(identity)
-        key = load_der_public_key(identity.request_key)
+        try:
+            key = load_der_public_key(identity.request_key)
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise Failure("the keystore's request key is of an unknown kind: enrol again")
+            raise IdentityUnusable(
+                f"the keystore's request key in {identity.folder} is damaged: {identity.again}"
+            )
         self._request_key = key
         self._stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
 
@@ -69,9 +76,16 @@ class Phone:
                 yield Closed(response.closed.operation_id, state_name(response.closed.state))
 
     def find(self, operation_id: str) -> Ringing:
-        """One request that waits, by its operation."""
+        """One request that waits, by its operation or the beginning of its identifier. Raises
+        Failure if the keystore sends another one.
+        """
         request = pb.GetRequestRequest(operation_id=operation_id)
-        return self._checked(self._stub.GetRequest(request, timeout=TIMEOUT_SECONDS).request)
+        found = self._checked(self._stub.GetRequest(request, timeout=TIMEOUT_SECONDS).request)
+        if not found.operation_id.startswith(operation_id):
+            raise Failure(
+                "the keystore sent another request than this one: tell your registration authority"
+            )
+        return found
 
     def claim(self, qr_text: str) -> Ringing:
         """The request of a scanned code, which is bound to this device from now on."""
@@ -112,9 +126,21 @@ class Phone:
             number=number,
         )
         self._approver.decide(request, statement)
-        # Waits for a keystore that is just coming back, as long as the decision has not been sent.
-        response = self._stub.Decide(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
+        try:
+            response = self._send(request)
+        except grpc.RpcError as error:
+            if code(error) is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            # The answer was perhaps lost: the keystore gives it again.
+            response = self._send(request)
         return state_name(response.state)
+
+    def _send(self, request: pb.DecideRequest) -> pb.DecideResponse:
+        """Waits for a keystore that is just coming back, as long as the decision is not sent."""
+        response: pb.DecideResponse = self._stub.Decide(
+            request, timeout=TIMEOUT_SECONDS, wait_for_ready=True
+        )
+        return response
 
     def _checked(self, request: pb.Request) -> Ringing:
         """The request, checked. Raises Failure if the keystore did not sign it, or if this version

@@ -25,6 +25,7 @@ LABELS = {
     "key_use": "Operation",
     "key": "Key",
     "card": "Card",
+    "holder": "Holder",
     "workstation": "Workstation",
     "site": "Place",
     "application": "Application",

@@ -6,7 +6,9 @@ import json
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TextIO, TypeAlias
 
 import click
@@ -15,11 +17,15 @@ import grpc
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
 from cloudcard_tools.shared.calling import explain, explained
-from cloudcard_tools.shared.failures import Failure, Refused
+from cloudcard_tools.shared.failures import Failure, Refused, sentence
 from cloudcard_tools.shared.output import print_facts
+from cloudcard_tools.shared.reaching import why
 
 RETRY_SECONDS = 0.5
-HINT = "Type the number shown at the workstation to approve, d to deny, n if it was not you: "
+HINT = (
+    "Type the number shown at the workstation to approve: there is one guess.\n"
+    "d denies; n denies and reports that it was not you. Enter alone does nothing: "
+)
 DENY = ("d", "deny")
 NOT_ME = ("n", "not me")
 
@@ -39,11 +45,16 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The keystore answers again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """No more input will come, or no more requests."""
 
 
-Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Failure | Finished"
+Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Found | Failure | Finished"
 
 
 @dataclass(slots=True)
@@ -64,13 +75,14 @@ class Watch:
         for feed in (self._feed_events, lambda: self._feed_lines(stdin)):
             threading.Thread(target=feed, daemon=True).start()
         self._say("watching", "Watching for requests. Ctrl-C ends.")
-        while not isinstance(happening := self.happenings.get(), Finished):
-            self._handle(happening)
+        # Ctrl-C is the usual end, and no failure.
+        with suppress(KeyboardInterrupt):
+            while not isinstance(happening := self.happenings.get(), Finished):
+                self._handle(happening)
 
     def _handle(self, happening: Happening) -> None:
         match happening:
             case Ringing():
-                self.lost = False
                 self._ring(happening)
             case Closed(operation_id, state):
                 if any(each.operation_id == operation_id for each in self.ringing):
@@ -82,8 +94,12 @@ class Watch:
                 self._answer(line.strip())
             case Lost(text):
                 if not self.lost:
-                    self._say("lost", f"{text} Trying again.")
+                    self._say("lost", f"{sentence(text)} Trying again.")
                 self.lost = True
+            case Found():
+                if self.lost:
+                    self._say("found", "The keystore is back.")
+                self.lost = False
             case Failure():
                 self._say("failure", happening.message)
 
@@ -135,18 +151,26 @@ class Watch:
         click.echo(json.dumps({"event": event, "text": text, **more}) if self.as_json else text)
 
     def _feed_events(self) -> None:
+        lost = False
         while True:
+            diagnose = None if lost else partial(why, self.phone.identity.door)
             try:
+                if lost:
+                    # A stream tells nothing until somebody rings.
+                    self.phone.cards()
+                    self.happenings.put(Found())
+                    lost = False
                 for event in self.phone.watch():
                     self.happenings.put(event)
             except grpc.RpcError as error:
-                failure = explain(error)
+                failure = explain(error, diagnose)
                 if isinstance(failure, Refused) and failure.reason == "IDENTITY_REJECTED":
                     self.happenings.put(failure)
                     # This phone was removed.
                     self.happenings.put(Finished())
                     return
                 self.happenings.put(Lost(failure.message))
+                lost = True
             except Failure as failure:
                 self.happenings.put(failure)
             time.sleep(RETRY_SECONDS)

@@ -114,7 +114,7 @@ def restore(
     labels = {
         "database": "Restored",
         "newest_entry": "Journal up to",
-        "withdrawn": "Requests withdrawn",
+        "withdrawn": "Operations withdrawn",
         "sessions": "Sessions ended",
         "tokens": "Tokens void",
         "sealing_key": "Sealing key",

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from psycopg.conninfo import make_conninfo
 
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.storage.addresses import parameters
 from cloudcard_tools.shared.failures import Failure
 
 MAGIC = b"PGDMP"
@@ -35,9 +37,13 @@ def _run(program: str, url: str, *arguments: str) -> None:
     path = shutil.which(program) or _newest(program)
     if path is None:
         raise Failure(f"{program} is not on this computer: install PostgreSQL's client programs")
-    address = make_url(url)
-    where = address.set(drivername="postgresql", password=None).render_as_string()
-    secret = {} if address.password is None else {"PGPASSWORD": str(address.password)}
+    try:
+        address = dict(parameters(url))
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    password = address.pop("password", None)
+    secret = {} if password is None else {"PGPASSWORD": password}
+    where = make_conninfo("", **address)
     ended = subprocess.run(  # noqa: S603 (PostgreSQL's own program)
         [path, f"--dbname={where}", *arguments],
         env={**os.environ, **secret},

@@ -17,7 +17,9 @@ from typing import TypeAlias
 
 import grpc
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard_tools.shared.reaching import DIRECTLY
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
@@ -52,7 +54,10 @@ async def run(task: Task) -> dict[str, float]:
         (folder / "key.pem").read_bytes(),
         (folder / "certificate.pem").read_bytes(),
     )
-    channels = [grpc.aio.secure_channel(address, credentials) for address in task.addresses]
+    channels = [
+        grpc.aio.secure_channel(address, credentials, options=DIRECTLY)
+        for address in task.addresses
+    ]
     name = "UseSession" if task.sessions else "Ping"
     calls: list[Call] = [channel.unary_unary(SERVICE + name) for channel in channels]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
@@ -70,7 +75,7 @@ async def run(task: Task) -> dict[str, float]:
             inputs = [bytes.fromhex(each) for each in task.inputs]
             common = pb.UseSessionRequest(session_id=session, inputs=inputs).SerializeToString()
         while (started := time.perf_counter()) < end:
-            unique = REQUEST_ID + os.urandom(16) if task.sessions else b""
+            unique = REQUEST_ID + os.urandom(REQUEST_ID_BYTES) if task.sessions else b""
             await call(common + unique)
             ended = time.perf_counter()
             if ended < end or not durations:

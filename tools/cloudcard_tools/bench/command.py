@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.text import Text
 
 from cloudcard_tools.bench import apdu, card, journal, sign, waiting
 from cloudcard_tools.bench import trace as traces
 from cloudcard_tools.shared import pcscd
 from cloudcard_tools.shared.output import json_option
+from cloudcard_tools.shared.tables import Column, print_table
 
 EXAMPLES = """\b
 Examples:
@@ -69,7 +70,7 @@ def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts(result), indent=2))
     else:
-        Console().print(table(result))
+        print_result(result)
         click.echo(result.machine)
 
 
@@ -103,7 +104,7 @@ def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(card_facts(result), indent=2))
     else:
-        Console().print(card_table(result))
+        print_card_result(result)
         click.echo(result.machine)
 
 
@@ -142,15 +143,15 @@ def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> 
     if as_json:
         click.echo(json.dumps(result.facts(), indent=2))
         return
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("A real keystore")
-    for heading in ("Per second", "p50, ms", "p99, ms"):
-        shown.add_column(heading, justify="right")
-    for kind, each in result.calls.items():
-        shown.add_row(kind, f"{each.per_s:.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}")
-    for algorithm, per_s in result.openssl_per_s.items():
-        shown.add_row(f"openssl {algorithm}, all cores", f"{per_s:.0f}", "", "")
-    Console().print(shown)
+    rows = [
+        (kind, f"{each.per_s:.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}")
+        for kind, each in result.calls.items()
+    ]
+    rows += [
+        (f"openssl {algorithm}, all cores", f"{per_s:.0f}", "", "")
+        for algorithm, per_s in result.openssl_per_s.items()
+    ]
+    print_table(figures("A real keystore", "Per second", "p50, ms", "p99, ms"), rows)
     for title, value, wanted, met in result.goals():
         click.echo(f"{title:20} {value:.3f}  goal {wanted:.2f}, {'met' if met else 'not met'}")
     click.echo(result.machine)
@@ -266,21 +267,25 @@ def card_facts(result: card.Result) -> dict[str, str | int | float]:
     return {**own, **{f"peer_{key}": value for key, value in other.items()}}
 
 
-def card_table(result: card.Result) -> Table:
-    """A result for people."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("In the card alone")
-    for heading in ("Median, us", "Goal", "vsmartcard's emulator")[: 3 if result.peer else 2]:
-        shown.add_column(heading, justify="right")
+def figures(first: str, *headings: str) -> list[Column]:
+    """The columns of a table of figures."""
+    return [Column(first), *(Column(heading, right=True) for heading in headings)]
+
+
+def print_card_result(result: card.Result) -> None:
+    """Print a result for people."""
+    headings = ("Median, us", "Goal", "vsmartcard's emulator")[: 3 if result.peer else 2]
     facts = card_facts(result)
+    rows: list[list[str | Text]] = []
     for key, name in card.NAMES.items():
         limit = card.GOALS.get(key)
         value = float(facts[key])
-        cells = [f"{value:.1f}", goal(limit, met=value <= limit) if limit else ""]
+        cells: list[str | Text] = [name, f"{value:.1f}"]
+        cells.append(goal(limit, met=value <= limit) if limit else "")
         if result.peer:
             cells.append(f"{facts[f'peer_{key}']:.1f}" if f"peer_{key}" in facts else "")
-        shown.add_row(name, *cells)
-    return shown
+        rows.append(cells)
+    print_table(figures("In the card alone", *headings), rows)
 
 
 def say_waiting() -> None:
@@ -294,25 +299,22 @@ def facts(result: apdu.Result) -> dict[str, str | int | float]:
     return {**measured, "ratio": result.ratio}
 
 
-def table(result: apdu.Result) -> Table:
-    """A result for people."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Median of a round trip", "us", "Goal"):
-        shown.add_column(heading, justify="left" if heading[0] == "M" else "right")
-    shown.add_row("echo, with quick acknowledgements", f"{result.echo_us:.1f}")
-    shown.add_row("this card, discovery object", f"{result.card_us:.1f}")
+def print_result(result: apdu.Result) -> None:
+    """Print a result for people."""
     ratio_met = result.ratio <= apdu.RATIO_GOAL
-    shown.add_row("  times the echo", f"{result.ratio:.2f}", goal(apdu.RATIO_GOAL, met=ratio_met))
     core_met = result.core_us <= apdu.CORE_GOAL_US
-    shown.add_row(
-        "  in the card alone", f"{result.core_us:.1f}", goal(apdu.CORE_GOAL_US, met=core_met)
-    )
-    shown.add_row("echo without quick acknowledgements", f"{result.naive_us:.1f}")
+    rows: list[tuple[str, str, str | Text]] = [
+        ("echo, with quick acknowledgements", f"{result.echo_us:.1f}", ""),
+        ("this card, discovery object", f"{result.card_us:.1f}", ""),
+        ("  times the echo", f"{result.ratio:.2f}", goal(apdu.RATIO_GOAL, met=ratio_met)),
+        ("  in the card alone", f"{result.core_us:.1f}", goal(apdu.CORE_GOAL_US, met=core_met)),
+        ("echo without quick acknowledgements", f"{result.naive_us:.1f}", ""),
+    ]
     if result.peer_us is not None:
-        shown.add_row("vsmartcard's emulator, a challenge", f"{result.peer_us:.1f}")
-    return shown
+        rows.append(("vsmartcard's emulator, a challenge", f"{result.peer_us:.1f}", ""))
+    print_table(figures("Median of a round trip", "us", "Goal"), rows)
 
 
-def goal(limit: float, *, met: bool) -> str:
+def goal(limit: float, *, met: bool) -> Text:
     """A goal, coloured by whether it is met."""
-    return f"[{'green' if met else 'red'}]<= {limit:g}[/]"
+    return Text(f"<= {limit:g}", "green" if met else "red")

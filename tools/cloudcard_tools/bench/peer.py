@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import click
-import platformdirs
+
+from cloudcard_tools.shared import home
 
 PROGRAM = Path("/usr/bin/vicc")
 LIBRARY = Path("/usr/lib/python3/site-packages/virtualsmartcard")  # of the Debian package
@@ -39,20 +41,26 @@ def variables() -> dict[str, str]:
 
 def _environment() -> Path:
     """The folder of a Python environment in the user's cache, which is made the first time."""
-    folder = platformdirs.user_cache_path("cloudcard") / "vicc"
+    folder = home.cache() / "vicc"
     done = folder / "complete"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _run(sys.executable, "-m", "venv", str(folder))
-        _run(str(folder / "bin/pip"), "install", "--quiet", "--no-input", REQUIREMENT)
+        version = ".".join(map(str, sys.version_info[:2]))
+        _run(f"apt-get install python{version}-venv", sys.executable, "-m", "venv", str(folder))
+        pip = str(folder / "bin/pip")
+        network = f"--peer needs {REQUIREMENT} from the package index: is the network up?"
+        _run(network, pip, "install", "--quiet", "--no-input", REQUIREMENT)
         done.touch()
     return folder
 
 
-def _run(*arguments: str) -> None:
+def _run(advice: str, *arguments: str) -> None:
+    """Run a program. Raises ClickException with its last words and the advice if it fails."""
     try:
         subprocess.run(arguments, check=True, capture_output=True, text=True)  # noqa: S603
     except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip() or "no reason given").splitlines()[-1]
-        raise click.ClickException(f"{' '.join(arguments)} failed: {last}") from None
+        said = (error.stderr.strip() or error.stdout.strip() or "no reason given").splitlines()
+        raise click.ClickException(
+            f"{shlex.join(arguments)} failed ({said[-1]}): {advice}"
+        ) from None

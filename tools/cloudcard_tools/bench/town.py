@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from card_os.piv.names import KeyRef
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, organisations_pb2, people_pb2
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
@@ -75,7 +76,7 @@ class Town:
     def card(self, profile: str) -> str:
         """Issue a card to the holder and make it active. Returns its serial number."""
         request = cards_pb2.IssueCardRequest(
-            request_id=os.urandom(16), user_id=self._user_id, profile=profile
+            request_id=os.urandom(REQUEST_ID_BYTES), user_id=self._user_id, profile=profile
         )
         with service(self._operator, CardServiceStub) as cards:
             serial: str = cards.IssueCard(request, timeout=MAKING_SECONDS).card.serial
@@ -144,7 +145,7 @@ def _request(
     serial: str, algorithm: approval_pb2.Algorithm.ValueType, proof: bytes
 ) -> pb.CreateOperationRequest:
     return pb.CreateOperationRequest(
-        request_id=os.urandom(16),
+        request_id=os.urandom(REQUEST_ID_BYTES),
         card_serial=serial,
         key_ref=KeyRef.AUTHENTICATION,
         algorithm=algorithm,

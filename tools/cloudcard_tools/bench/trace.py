@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +109,7 @@ def replay_all(paths: Sequence[Path]) -> int:
         outcome = replay(path)
         if not outcome.passed:
             raise click.ClickException(
-                f"{path} does not replay: see `cloudcard trace replay {path}`"
+                f"{path} does not replay: see `cloudcard trace replay {shlex.quote(str(path))}`"
             )
         commands += outcome.commands
     return commands

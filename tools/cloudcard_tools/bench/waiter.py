@@ -16,6 +16,7 @@ from typing import TypeAlias
 import grpc
 
 from card_os.piv.names import KeyRef
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as phone_pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
@@ -24,6 +25,7 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.authenticator.phone import STATEMENT_DOMAIN
 from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.reaching import DIRECTLY
 
 STREAMS_OF_CONNECTION = 200  # what the keystore allows
 OPENING = 64  # streams that are opened at once
@@ -31,7 +33,7 @@ PATIENCE_SECONDS = 120.0
 AGAIN_SECONDS = 0.2
 DIGEST = bytes(32)
 # Each channel gets a connection of its own.
-OWN = (("grpc.use_local_subchannel_pool", 1),)
+OWN = (("grpc.use_local_subchannel_pool", 1), *DIRECTLY)
 
 Stub: TypeAlias = "workstation_pb2_grpc.WorkstationServiceAsyncStub"  # exists for mypy only
 
@@ -136,7 +138,7 @@ async def _one(
     approver: Approver,
 ) -> float:
     asked = pb.CreateOperationRequest(
-        request_id=os.urandom(16),
+        request_id=os.urandom(REQUEST_ID_BYTES),
         card_serial=task.card_serial,
         key_ref=KeyRef.AUTHENTICATION,
         algorithm=approval_pb2.ALGORITHM_ECC_P256,

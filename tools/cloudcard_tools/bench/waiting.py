@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 from sqlalchemy import insert, select
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.model.clock import new_id, utc_now
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
@@ -114,7 +115,9 @@ def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[st
             row = dict(connection.execute(query).mappings().one())
             row |= {"workstation_id": workstation_id, "expire_time": now + timedelta(hours=1)}
             ids = [new_id(now, os.urandom) for _ in range(count)]
-            copies = [row | {"id": each, "request_id": os.urandom(16)} for each in ids]
+            copies = [
+                row | {"id": each, "request_id": os.urandom(REQUEST_ID_BYTES)} for each in ids
+            ]
             for start in range(0, count, BATCH):
                 connection.execute(insert(t.operation), copies[start : start + BATCH])
     finally:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 import click
 
+from cloudcard_tools.demo import deciding
 from cloudcard_tools.demo.scenes import Scenes
 from cloudcard_tools.demo.stage import Stage
-from cloudcard_tools.demo.timeline import Timeline
+from cloudcard_tools.demo.timeline import Halted, Timeline
 from cloudcard_tools.shared import pcscd
 from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.processes import Nursery
@@ -59,7 +61,10 @@ def demo(interactive: bool, keep: bool) -> None:
             timeline.note(
                 "pcscd was started for this demo" if ours else "the running pcscd is used"
             )
-            _play(Stage(folder, nursery, interactive), timeline)
+            if interactive:
+                deciding.introduce()
+            with suppress(Halted):  # printed and counted already
+                _play(Stage(folder, nursery, interactive), timeline)
     finally:
         if keep or timeline.failed:
             click.echo(f"\nLogs and files: {folder}")
@@ -71,19 +76,24 @@ def demo(interactive: bool, keep: bool) -> None:
 def _play(stage: Stage, timeline: Timeline) -> None:
     cards: list[str] = []
     timeline.title("Setting the stage")
-    with timeline.step("the keystore starts with no configuration; an operator enrols"):
+    with timeline.step(
+        "the keystore starts with no configuration; an operator enrols", needed=True
+    ):
         stage.start_keystore()
-    with timeline.step("the RA adds Ada and a workstation; phone and reader enrol by token"):
+    with timeline.step(
+        "the RA adds Ada and a workstation; phone and reader enrol by token", needed=True
+    ):
         stage.meet_ada()
-    with timeline.step("the RA issues two cards; Ada chooses their passcodes on her phone"):
+    with timeline.step(
+        "the RA issues two cards; Ada chooses their passcodes on her phone", needed=True
+    ):
         cards += [stage.issue("v2"), stage.issue("p256")]
-    with timeline.step("the phone watches; the readers insert the cards"):
+    with timeline.step("the phone watches; the readers insert the cards", needed=True):
         stage.start_phone()
         stage.insert(0, cards[0], approval="push")
         stage.insert(1, cards[1], approval="qr")
-    if not timeline.failed:
-        timeline.title("An unmodified PKCS#11 application at work")
-        Scenes(stage, timeline, *cards).play()
+    timeline.title("An unmodified PKCS#11 application at work")
+    Scenes(stage, timeline, *cards).play()
 
 
 def _say_waiting() -> None:

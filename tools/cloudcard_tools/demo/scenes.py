@@ -44,13 +44,18 @@ class Scenes:
             self._lock_and_unlock()
 
     def _list(self) -> None:
-        with self.timeline.step("pkcs11-tool lists the certificates of both cards"):
+        with self.timeline.step("pkcs11-tool lists the certificates of both cards", needed=True):
             for slot in (0, 1):
                 listed = Pkcs11(slot, PASSCODE)("--list-objects", "--type", "cert")
                 found = listed.count("Certificate Object")
                 require(found == len(KEY_IDS), f"{found} certificates in slot {slot}:\n{listed}")
 
     def _sign_by_push(self, key: str) -> None:
+        if key == "9C":
+            self.timeline.note(
+                "9C asks for the passcode before each use, besides the log-in: pkcs11-tool would "
+                "ask for it a second time, and takes it from the command line here"
+            )
         document = self._file("document.txt", b"One signature, end to end.\n")
         signature = self._path(f"{key}.sig")
         application = Pkcs11(0, PASSCODE)

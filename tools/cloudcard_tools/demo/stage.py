@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
-import segno
 
+from cloudcard_tools.demo import deciding
 from cloudcard_tools.demo.programs import Cloudcard
-from cloudcard_tools.demo.timeline import StepFailed
-from cloudcard_tools.shared.processes import Child, Json, Nursery
+from cloudcard_tools.demo.timeline import INDENT, Declined, StepFailed, wrapped
+from cloudcard_tools.shared.processes import Child, Json, Nursery, ProcessFailed
+from reader_bridge.prompter import qr_code
 
 T = TypeVar("T")
 
 PASSCODE = "246813"
 VPCD_PORT = 35963
+INSERTED_OR_WHY_NOT = ("inserted", "refused", "port_busy", "pcscd_not_running")  # events of readers
+PROMPT_SECONDS = 30.0
+TICK_SECONDS = 0.2  # between two looks whether the application still runs
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Stage:
     ask: Cloudcard = field(init=False)
     user_id: str = ""
     rings: int = 0
+    application: Future[object] | None = None  # the one that waits for Ada
 
     def __post_init__(self) -> None:
         self.ask = Cloudcard(self.folder / "home")
@@ -79,7 +85,9 @@ class Stage:
     def insert(self, slot: int, serial: str, approval: str) -> None:
         """Put a card into a virtual reader's slot."""
         reader = self.start_reader(f"reader-{slot}", serial, VPCD_PORT + slot, approval)
-        reader.wait_for_json(event="inserted", timeout=20)
+        said = reader.wait_for(rf'"event": "({"|".join(INSERTED_OR_WHY_NOT)})"', timeout=20)
+        if said[1] != INSERTED_OR_WHY_NOT[0]:
+            raise StepFailed(f"the reader says {said.string}")
 
     def start_reader(self, name: str, serial: str, port: int, approval: str) -> Child:
         """Start a reader for one card at one port of vpcd."""
@@ -96,10 +104,16 @@ class Stage:
         """
         with ThreadPoolExecutor(1) as threads:
             running = threads.submit(application)
+            self.application = cast("Future[object]", running)
             try:
                 decide()
+            except Declined as decision:
+                said = f"{decision.format_message()} {_end_of(running)}"
+                raise Declined(said, decision.outcome) from None
             except click.ClickException as failure:
                 raise self._with_words(failure, running) from None
+            finally:
+                self.application = None
             return running.result()
 
     def _with_words(self, failure: click.ClickException, running: Future[T]) -> StepFailed:
@@ -117,35 +131,47 @@ class Stage:
     def type_number(self, prompt: dict[str, Json]) -> None:
         """Type the number of a prompt on the phone. Raises StepFailed unless that approves."""
         number = str(prompt["number"])
-        if self.interactive:
-            number = str(click.prompt(f"  The workstation shows {number}. Your phone asks for it"))
-        self.nursery["phone"].send(number)
-        decided = self.nursery["phone"].wait_for_json(event="decided")
+        typed = deciding.ask_number(number) if self.interactive else number
+        decided = self._decide(prompt, typed)
         if decided.get("state") != "approved":
-            raise StepFailed(f"the phone says {decided.get('text')}")
+            said = f"Your phone says: {decided.get('text')}"
+            raise Declined(said) if self.interactive else StepFailed(said)
 
     def deny(self) -> None:
         """Deny the request on the phone."""
-        self.prompt(0)
+        prompt = self.prompt(0)
         self._show(self.ringing())
-        if self.interactive:
-            click.prompt("  This one you deny: type d", default="d")
-        self.nursery["phone"].send("d")
-        self.nursery["phone"].wait_for_json(event="decided", state="denied")
+        number = str(prompt["number"])
+        typed = deciding.ask_to_deny(number) if self.interactive else deciding.DENY
+        decided = self._decide(prompt, typed)
+        if decided.get("state") != "denied":
+            said = f"Your phone says: {decided.get('text')}"
+            raise Declined(said, "signed") if self.interactive else StepFailed(said)
 
     def approve_qr(self, slot: int = 1) -> None:
         """Scan the QR code at the workstation with the phone."""
-        code = segno.make(str(self.prompt(slot)["qr"]), error="m")
+        prompt = self.prompt(slot)
+        drawn = qr_code(str(prompt["qr"]))
         picture = self.folder / "screen.png"
-        code.save(str(picture), scale=5)
-        if self.interactive:
-            code.terminal(compact=True)
-            click.prompt(
-                "  The workstation shows this code. Scan it: press Enter",
-                default="",
-                show_default=False,
-            )
-        self.ask("authenticator", "scan", str(picture), "--yes")
+        drawn.save(str(picture), scale=5)
+        scan = ("authenticator", "scan", str(picture))
+        if not self.interactive:
+            self.ask(*scan, "--yes")
+            return
+        drawn.terminal(compact=True)
+        typed = deciding.ask_scan()
+        try:
+            if typed == deciding.SCAN:
+                self.ask(*scan, "--yes")
+                return
+            if typed == deciding.DENY:
+                self.ask(*scan, stdin="n\n")
+                raise Declined("Your phone says: Denied.")
+            self.ask("authenticator", "not-me", str(prompt["operation"]))
+            self._resume(str(prompt["card"]))
+        except StepFailed as failure:
+            raise Declined(failure.format_message()) from None
+        raise Declined("Your phone says: Denied, and reported.")
 
     def count_rings(self) -> int:
         """How often the phone has rung since the last call."""
@@ -154,9 +180,20 @@ class Stage:
         return rings
 
     def prompt(self, slot: int) -> dict[str, Json]:
-        """What the workstation shows for a slot: number, QR code, expiry."""
+        """What the workstation shows for a slot: number, QR code, expiry. Raises StepFailed as soon
+        as nothing can come any more.
+        """
         reader = self.nursery[f"reader-{slot}"]
-        return reader.wait_for_json(event="approval", timeout=30)
+        deadline = time.monotonic() + PROMPT_SECONDS
+        while True:
+            ended = self.application is not None and self.application.done()
+            try:
+                return reader.wait_for_json(event="approval", timeout=TICK_SECONDS)
+            except ProcessFailed:
+                if ended:
+                    raise StepFailed("the application ended before anything was asked") from None
+                if reader.returncode is not None or time.monotonic() > deadline:
+                    raise
 
     def ringing(self) -> dict[str, Json]:
         """Wait until the phone rings, and return what it shows."""
@@ -164,19 +201,43 @@ class Stage:
         self.rings += 1
         return request
 
+    def _decide(self, prompt: dict[str, Json], typed: str) -> dict[str, Json]:
+        """Type a decision on the phone, and return what the phone says."""
+        self.nursery["phone"].send(typed)
+        decided = self.nursery["phone"].wait_for_json(event="decided")
+        if typed == deciding.NOT_ME:
+            self._resume(str(prompt["card"]))
+        return decided
+
+    def _resume(self, serial: str) -> None:
+        """Let the RA put a card back in use that its holder has reported, so that the demo can go
+        on.
+        """
+        self.ask("ra", "card", "resume", serial)
+        self.ask("ra", "alerts", "acknowledge", serial)
+        click.echo(wrapped("The card was suspended; the RA has resumed it.", INDENT))
+
     def _show(self, request: dict[str, Json]) -> None:
-        click.echo(
-            click.style(
-                f"            phone: {request['key_use']} with the {request['key']}, asked by "
-                f"{request['application']} at {request['workstation']}, {request['site']}",
-                dim=True,
-            )
+        text = (
+            f"phone: {request['key_use']} with the {request['key']}, asked by "
+            f"{request['application']} at {request['workstation']}, {request['site']}"
         )
+        click.echo(click.style(wrapped(text, INDENT), dim=True))
 
     def _start(self, name: str, *arguments: str) -> Child:
         return self.nursery.start_python(
             name, "-m", "cloudcard_tools", *arguments, CLOUDCARD_HOME=str(self.ask.home)
         )
+
+
+def _end_of(running: Future[T]) -> str:
+    """What an application made of a decision, in its own words."""
+    problem = running.exception()
+    if not isinstance(problem, StepFailed):
+        return "The application has got what it asked for."
+    lines = problem.format_message().strip().splitlines()
+    told = next((line for line in lines if "CKR_" in line), lines[-1])
+    return f"The application says: {told.strip()}"
 
 
 def free_ports(count: int) -> list[int]:

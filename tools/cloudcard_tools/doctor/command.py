@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from cloudcard_tools.doctor import computer
 from cloudcard_tools.doctor.checks import Check, Finding, Level, examine, warning
 from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.output import json_option, print_json
+from cloudcard_tools.shared.tables import Column, print_table
 
 MARK = {
-    Level.OK: "[green]ok[/]",
-    Level.WARNING: "[yellow]look[/]",
-    Level.FAILED: "[red]failed[/]",
+    Level.OK: Text("ok", "green"),
+    Level.WARNING: Text("look", "yellow"),
+    Level.FAILED: Text("failed", "red"),
 }
+COLUMNS = (Column("Check"), Column(""), Column("Found"))
 
 
 @click.command(
@@ -73,12 +73,9 @@ def _print_json(checks: tuple[Check, ...], findings: list[Finding]) -> None:
 
 
 def _print_table(checks: tuple[Check, ...], findings: list[Finding]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Check", no_wrap=True)
-    table.add_column("")
-    table.add_column("Found", overflow="fold")
+    rows: list[tuple[str | Text, ...]] = []
     for check, finding in zip(checks, findings, strict=True):
-        table.add_row(check.name, MARK[finding.level], escape(finding.cause))
+        rows.append((check.name, MARK[finding.level], finding.cause))
         if finding.fix:
-            table.add_row("", "", f"[bold]{escape(finding.fix)}[/]")
-    Console().print(table)
+            rows.append(("", "", Text(finding.fix, "bold")))
+    print_table(COLUMNS, rows)

@@ -56,7 +56,10 @@ def pcscd_installed() -> Finding:
 def pcscd_running() -> Finding:
     """Whether the daemon's socket answers, and what starts and ends the daemon."""
     if not pcscd.answers():
+        path = pcscd.program()
         start = "systemctl enable --now pcscd.socket" if SYSTEMD.is_dir() else "sudo pcscd"
+        if path is not None and not SYSTEMD.is_dir():
+            start = pcscd.by_hand(path)
         return failed(f"nobody answers on {pcscd.SOCKET}", start)
     if "--auto-exit" in _pcscd_arguments():
         return ok("started on demand; ends after 60 s without programs, but the reader keeps it")
@@ -71,7 +74,7 @@ def pcsc_service() -> Finding:
     except ImportError:
         return warning("pyscard is not installed, so this was not tried", install("pcsc"))
     except pcsc.PcscError as error:
-        return failed(f"PC/SC says: {error.message}", "start or restart pcscd")
+        return failed(f"PC/SC says: {error.message}", error.remedy)
     if not names:
         return failed("pcscd has no readers", "install vsmartcard-vpcd, then restart pcscd")
     return ok(", ".join(names))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import click
 import grpc
-from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloudcard_tools.doctor.checks import Check, Finding, failed, ok, warning
 from cloudcard_tools.shared import home, identity
+from cloudcard_tools.shared.calling import explain
+from cloudcard_tools.shared.failures import Failure, IdentityUnusable
+from cloudcard_tools.shared.reaching import why
 
 CONNECT_SECONDS = 3.0
 RENEW_BEFORE = timedelta(days=14)
@@ -24,25 +25,21 @@ ENROL = {
 
 def enrolled(role: str) -> Finding:
     """Whether the identity of a role is there, readable and valid now."""
-    folder = home.of_role(role)
+    try:
+        folder = home.of_role(role)
+    except Failure as error:
+        return failed("this user has no home folder", error.message)
     if not folder.exists():
         return warning("not enrolled on this computer", ENROL[role])
     try:
         found = identity.load(folder)
-        certificate = x509.load_pem_x509_certificate((folder / "certificate.pem").read_bytes())
-    except click.ClickException as error:
-        return failed(error.message, f"remove {folder} and enrol again")
-    except (OSError, ValueError) as error:
-        return failed(
-            f"its certificate cannot be read: {error}", f"remove {folder} and enrol again"
-        )
-    now = datetime.now(UTC)
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now < begin:
-        return failed(f"its certificate begins at {begin}", "set the clock of this computer")
-    if now > end:
-        return failed(f"its certificate ended at {end}", f"remove {folder} and enrol again")
-    if end - now < RENEW_BEFORE:
+        certificate = found.certificate()
+        identity.channel(found).close()
+    except IdentityUnusable as error:
+        cause, _, fix = error.message.partition(": ")
+        return failed(cause, fix)
+    end = certificate.not_valid_after_utc
+    if end - datetime.now(UTC) < RENEW_BEFORE:
         return warning(f"{found.display_name}; ends at {end}", "ask for a new token in time")
     return ok(f"{found.display_name}, until {end:%Y-%m-%d}")
 
@@ -53,7 +50,7 @@ def reachable() -> Finding:
     for role in ENROL:
         try:
             found = identity.load(home.of_role(role))
-        except click.ClickException:
+        except Failure:
             continue  # the check of that identity reports it
         identities[found.address] = found
     if not identities:
@@ -63,13 +60,11 @@ def reachable() -> Finding:
             with identity.channel(found) as channel:
                 asked = health_pb2.HealthCheckRequest()
                 answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=CONNECT_SECONDS)
-        except click.ClickException as error:
-            return failed(error.message, f"remove {found.folder} and enrol again")
+        except IdentityUnusable as error:
+            cause, _, fix = error.message.partition(": ")
+            return failed(cause, fix)
         except grpc.RpcError as error:
-            why = error.details() if isinstance(error, grpc.Call) else error
-            return failed(
-                f"{address}: {why}", "is the keystore running (cloudcard serve), the network up?"
-            )
+            return failed(f"{address}: no answer", explain(error, partial(why, found.door)).message)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             return failed(
                 f"{address} runs, but its database does not answer",

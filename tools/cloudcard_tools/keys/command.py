@@ -14,12 +14,16 @@ from cloud_keystore.custody.backends import destroying, starting
 from cloud_keystore.custody.sealing import rotation, sealing_keys
 from cloud_keystore.custody.sealing.seal import make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
+from cloud_keystore.model import finding
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.finding import Findable
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import output
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
@@ -32,6 +36,7 @@ sources_option = click.option(
     metavar="SOURCE",
     help="First the key that is to seal, then the keys that are in use.",
 )
+WORDS = Words("sealing key", "sealing keys", "cloudcard keys list")
 COLUMNS = {
     "id": "ID",
     "kind": "KIND",
@@ -52,6 +57,8 @@ Examples:
   cloudcard keys rotate --sealing-key file:/etc/cloudcard/2027.key --sealing-key file:OLD
   cloudcard keys list
   cloudcard keys retire ID
+  cloudcard keys sweep --sealing-key pkcs11:cloudcard --hsm-token cloudcard \\
+      --hsm-module /usr/lib/softhsm/libsofthsm2.so --hsm-pin-file /etc/cloudcard/pin
 
 \b
 Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key in a token.
@@ -143,16 +150,29 @@ def rotate(
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
+@irreversible(
+    "The sealing key {key_id} is retired for ever: backups from before the rotation need it, and "
+    "no keystore accepts it on this database again."
+)
 @place_options
 @json_option
 def retire(key_id: str, place: Settings, as_json: bool) -> None:
-    """Retire a key that no value needs any more. From then on it is refused."""
+    """Retire the key ID, or the one that begins so, if no value needs it any more. From then on it
+    is refused.
+    """
     with _database(place) as database:
+        texts = [sealing_keys.key_text(each.key.id) for each in rotation.list_keys(database)]
+        known = [Findable(text, (text,), (), "") for text in texts]
+        key_id = choose(WORDS, key_id, of_own(finding.find(key_id, known)))
         rotation.retire(database, key_id, utc_now(), DATA_FOLDER)
     output.print_facts({"id": key_id}, {"id": "Retired"}, as_json=as_json)
 
 
 @keys.command()
+@irreversible(
+    "Every key of this keystore in the token that its database does not know is destroyed: after "
+    "the restore of an old backup, those are the keys of newer cards."
+)
 @sources_option
 @token_options
 @place_options

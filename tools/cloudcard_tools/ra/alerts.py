@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import alerts_pb2 as pb
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
-from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.ra.registry import find, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.output import Row
 
@@ -26,7 +27,7 @@ ALERT_LABELS = {
 Examples:
   cloudcard ra alerts list
   cloudcard ra alerts list --all --json
-  cloudcard ra alerts acknowledge ALERT_ID
+  cloudcard ra alerts acknowledge 1500000000000017
 """
 )
 def alerts() -> None:
@@ -44,10 +45,13 @@ def alerts_list(everything: bool, caller: Caller) -> None:
 
 
 @alerts.command("acknowledge")
-@click.argument("alert_id")
+@click.argument("alert")
 @operator_options
-def alerts_acknowledge(alert_id: str, caller: Caller) -> None:
-    """Record that you have dealt with ALERT_ID. Your name goes into the journal."""
+def alerts_acknowledge(alert: str, caller: Caller) -> None:
+    """Record that you have dealt with ALERT, an identifier or a card's serial number. Your name
+    goes into the journal.
+    """
+    alert_id = find(caller, Sort.ALERT, alert, in_use=True)
     request = pb.AcknowledgeAlertRequest(alert_id=alert_id)
     with caller.service(AlertServiceStub) as stub:
         seen = stub.AcknowledgeAlert(request).alert

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,10 +12,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from card_os.uses import REQUEST_ID_BYTES
+from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
-from cloudcard_tools.ra.registry import ALGORITHM, operator_options, when
+from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
+from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value
 
 CARD_STATE = {
@@ -35,27 +41,45 @@ CARD_LABELS = {
 }
 CARD_COLUMNS = {key: CARD_LABELS[key] for key in CARD_LABELS if key != "issued"}
 
+card_argument = click.argument("card")
 
-@click.group()
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra card issue ada@example.org --profile v2
+  cloudcard ra card show ada@example.org --export certificates
+  cloudcard ra card unlock 1500000000000017
+  cloudcard ra card suspend 1500000000000017
+  cloudcard ra card resume 1500000000000017
+  cloudcard ra card revoke 1500000000000017 --reason "left the trust"
+
+\b
+CARD is a serial number, its holder's name or e-mail address, or the beginning of one. If there are
+several, they are listed.
+"""
+)
 def card() -> None:
     """Cards."""
 
 
 @card.command("issue")
-@click.argument("user_id")
+@click.argument("user")
 @click.option(
     "--profile", default="", help="A profile of `profile list`; by default the one marked *."
 )
-@click.option("--organisation", "organisation_id", default="", help="An ID of `organisation list`.")
+@click.option("--organisation", default="", help="Its name or ID, or the beginning of one.")
 @operator_options
-def card_issue(user_id: str, profile: str, organisation_id: str, caller: Caller) -> None:
-    """Issue a card to USER_ID: keys, certificates and PIV objects.
+def card_issue(user: str, profile: str, organisation: str, caller: Caller) -> None:
+    """Issue a card to USER: keys, certificates and PIV objects. USER is a name, an e-mail address,
+    an identifier, or the beginning of one.
 
     The holder then chooses the passcode on the phone: `cloudcard authenticator passcode SERIAL`.
     """
+    organisation_id = find(caller, Sort.ORGANISATION, organisation)
     request = pb.IssueCardRequest(
-        request_id=os.urandom(16),
-        user_id=user_id,
+        request_id=os.urandom(REQUEST_ID_BYTES),
+        user_id=find(caller, Sort.USER, user),
         profile=profile,
         organisation_id=organisation_id,
     )
@@ -73,58 +97,70 @@ def card_list(caller: Caller) -> None:
     caller.print_rows(
         [_card(each) for each in cards],
         CARD_COLUMNS,
-        "No cards yet: cloudcard ra card issue USER_ID",
+        "No cards yet: cloudcard ra card issue USER",
+        spare=("passcode", "profile"),
     )
 
 
 @card.command("show")
-@click.argument("serial")
+@card_argument
 @click.option(
     "--export",
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the certificates (9A.pem …) and the issuer's (ca.pem) into this folder.",
 )
 @operator_options
-def card_show(serial: str, export: Path | None, caller: Caller) -> None:
-    """Show the card SERIAL with its keys."""
+def card_show(card: str, export: Path | None, caller: Caller) -> None:
+    """Show CARD with its keys."""
+    serial = find(caller, Sort.CARD, card)
     with caller.service(CardServiceStub) as stub:
         found = stub.GetCard(pb.GetCardRequest(card_serial=serial)).card
-    if export is not None:
-        _export(found, export)
-    caller.print_facts(_whole_card(found), CARD_LABELS | {"keys": "Keys"})
+    written = [] if export is None else _export(found, export)
+    facts = {**_whole_card(found), "written": [str(path) for path in written]}
+    labels = CARD_LABELS | {"keys": "Keys"} | ({"written": "Written"} if written else {})
+    caller.print_facts(facts, labels)
 
 
 @card.command("unlock")
-@click.argument("serial")
+@card_argument
 @operator_options
-def card_unlock(serial: str, caller: Caller) -> None:
-    """Restore the tries of a locked passcode of the card SERIAL. The passcode stays the same."""
+def card_unlock(card: str, caller: Caller) -> None:
+    """Restore the tries of a locked passcode of CARD. The passcode stays the same."""
+    serial = find(caller, Sort.CARD, card, in_use=True)
     _change(caller, lambda stub: stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial)).card)
 
 
 @card.command("suspend")
-@click.argument("serial")
+@card_argument
 @operator_options
-def card_suspend(serial: str, caller: Caller) -> None:
-    """Take the card SERIAL out of use until it is resumed."""
+def card_suspend(card: str, caller: Caller) -> None:
+    """Take CARD out of use until it is resumed."""
+    serial = find(caller, Sort.CARD, card, in_use=True)
     _change(caller, lambda stub: stub.SuspendCard(pb.SuspendCardRequest(card_serial=serial)).card)
 
 
 @card.command("resume")
-@click.argument("serial")
+@card_argument
 @operator_options
-def card_resume(serial: str, caller: Caller) -> None:
-    """Put the suspended card SERIAL back in use."""
+def card_resume(card: str, caller: Caller) -> None:
+    """Put the suspended CARD back in use."""
+    serial = find(caller, Sort.CARD, card, in_use=True)
     _change(caller, lambda stub: stub.ResumeCard(pb.ResumeCardRequest(card_serial=serial)).card)
 
 
 @card.command("revoke")
-@click.argument("serial")
+@card_argument
 @click.option("--reason", required=True, help="Why; kept as evidence.")
-@click.confirmation_option(prompt="Its keys are destroyed. Go on?")
+@yes_option
 @operator_options
-def card_revoke(serial: str, reason: str, caller: Caller) -> None:
-    """Take the card SERIAL out of use for ever and destroy its keys."""
+def card_revoke(card: str, reason: str, yes: bool, caller: Caller) -> None:
+    """Take CARD out of use for ever and destroy its keys."""
+    serial = find(caller, Sort.CARD, card, in_use=True)
+    confirm(
+        f"The card {both(card, serial)} is taken out of use for ever, and its keys are destroyed: "
+        "what was encrypted for them can never be read again.",
+        yes=yes,
+    )
     _change(
         caller,
         lambda stub: stub.RevokeCard(pb.RevokeCardRequest(card_serial=serial, reason=reason)).card,
@@ -157,7 +193,7 @@ def _card(message: pb.Card) -> dict[str, Value]:
         "passcode": passcode,
         "tries_left": message.tries_left,
         "issued": when(message.create_time),
-        "expires": when(message.expire_time),
+        "expires": expiry(message.expire_time),
     }
 
 
@@ -169,6 +205,7 @@ def _key(message: pb.Key) -> Row:
     facts: dict[str, Value] = {
         "key_ref": f"{message.key_ref:02X}",
         "algorithm": ALGORITHM.get(message.algorithm, "unknown"),
+        "expires": None,
         "subject": None,
         "certificate_serial": None,
     }
@@ -176,12 +213,17 @@ def _key(message: pb.Key) -> Row:
         certificate = x509.load_der_x509_certificate(message.certificate)
         facts["subject"] = certificate.subject.rfc4514_string(SUBJECT_NAMES)
         facts["certificate_serial"] = f"{certificate.serial_number:x}"
+        facts["expires"] = output.expiry(certificate.not_valid_after_utc, datetime.now(UTC))
     return facts
 
 
-def _export(message: pb.Card, folder: Path) -> None:
+def _export(message: pb.Card, folder: Path) -> list[Path]:
+    """Write a card's certificates and its issuer's; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     named = {f"{key.key_ref:02X}.pem": key.certificate for key in message.keys if key.certificate}
+    written = []
     for name, der in (named | {"ca.pem": message.issuer_certificate}).items():
         pem = x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
         (folder / name).write_bytes(pem)
+        written.append(folder / name)
+    return written

@@ -23,10 +23,10 @@ Examples:
   cloudcard ra enrol --token-file ~/.local/share/cloudcard/keystore/operator.token
   cloudcard ra user add "Ada Byron" --email ada@example.org
   cloudcard ra profile list
-  cloudcard ra card issue USER_ID --profile v2
+  cloudcard ra card issue ada@example.org --profile v2
   cloudcard ra card list --json
-  cloudcard ra device remove DEVICE_ID --reason lost
-  cloudcard ra workstation remove WORKSTATION_ID --reason stolen
+  cloudcard ra device remove "Ada's phone" --reason lost
+  cloudcard ra workstation remove WARD7-PC3 --reason stolen
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra alerts list
   cloudcard ra policy set --session-uses 500 --session-minutes 480
@@ -40,7 +40,7 @@ def ra() -> None:
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol an operator on this computer, with a one-time TOKEN."""
     enrolling.enrol(token, token_file, folder, ROLE)
 

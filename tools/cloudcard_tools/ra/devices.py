@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
-from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
 
 DEVICE_KIND = {
@@ -22,14 +25,15 @@ DEVICE_LABELS = {
     "kind": "Approves by",
     "backed_up": "Backed up",
     "invited": "Invited",
+    "expires": "Expires",
 }
 
 
 @click.group(
     epilog="""\b
 Examples:
-  cloudcard ra device list USER_ID
-  cloudcard ra device remove DEVICE_ID --reason "lost on the train"
+  cloudcard ra device list ada@example.org
+  cloudcard ra device remove "Ada's phone" --reason "lost on the train"
 """
 )
 def device() -> None:
@@ -37,25 +41,38 @@ def device() -> None:
 
 
 @device.command("list")
-@click.argument("user_id")
+@click.argument("user")
 @operator_options
-def device_list(user_id: str, caller: Caller) -> None:
-    """List the phones of USER_ID, removed ones included."""
+def device_list(user: str, caller: Caller) -> None:
+    """List the phones of USER, removed ones included. USER is a name, an e-mail address, a card's
+    serial number, an identifier, or the beginning of one.
+    """
+    user_id = find(caller, Sort.USER, user)
     with caller.service(IdentityServiceStub) as stub:
         found = stub.ListDevices(pb.ListDevicesRequest(user_id=user_id)).devices
     caller.print_rows(
         [_device(each) for each in found],
         DEVICE_LABELS,
-        "No phones yet: cloudcard ra user invite USER_ID",
+        "No phones yet: cloudcard ra user invite USER",
+        spare=("id", "backed_up", "kind", "invited"),
     )
 
 
 @device.command("remove")
-@click.argument("device_id")
+@click.argument("device")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
+@yes_option
 @operator_options
-def device_remove(device_id: str, reason: str, caller: Caller) -> None:
-    """Take the phone DEVICE_ID out of use for ever. Its unused approvals become void."""
+def device_remove(device: str, reason: str, yes: bool, caller: Caller) -> None:
+    """Take the phone DEVICE out of use for ever. Its unused approvals become void. DEVICE is its
+    name, its holder's name or e-mail address, an identifier, or the beginning of one.
+    """
+    device_id = find(caller, Sort.DEVICE, device, in_use=True)
+    confirm(
+        f"The phone {both(device, device_id)} is taken out of use for ever, and its unused "
+        "approvals become void.",
+        yes=yes,
+    )
     request = pb.RemoveDeviceRequest(device_id=device_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveDevice(request).device
@@ -70,4 +87,5 @@ def _device(message: pb.Device) -> Row:
         "kind": DEVICE_KIND.get(message.kind, "unknown"),
         "backed_up": message.backed_up,
         "invited": when(message.create_time),
+        "expires": identity_expiry(message),
     }

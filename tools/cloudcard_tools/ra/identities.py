@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import click
 
+from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
-from cloudcard_tools.ra.registry import operator_options, token_facts, when
+from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
 
-WORKSTATION_LABELS = {"id": "Workstation", "name": "Name", "site": "Site", "state": "State"}
-OPERATOR_LABELS = {"id": "Operator", "name": "Name", "state": "State", "invited": "Invited"}
-AUDITOR_LABELS = {"id": "Auditor", "name": "Name", "state": "State", "invited": "Invited"}
+WORKSTATION_LABELS = {
+    "id": "Workstation",
+    "name": "Name",
+    "site": "Site",
+    "state": "State",
+    "expires": "Expires",
+}
+OFFICER_LABELS = {
+    "name": "Name",
+    "state": "State",
+    "invited": "Invited",
+    "expires": "Expires",
+}
+OPERATOR_LABELS = {"id": "Operator", **OFFICER_LABELS}
+AUDITOR_LABELS = {"id": "Auditor", **OFFICER_LABELS}
 TOKEN_LABELS = {"token": "Token", "token_expires": "Token expires"}
 
 reason_option = click.option("--reason", required=True, help="Why; kept in the journal.")
@@ -23,7 +38,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the j
 Examples:
   cloudcard ra workstation add WARD7-PC3 --site "Ward 7"
   cloudcard ra workstation list --json
-  cloudcard ra workstation remove WORKSTATION_ID --reason stolen
+  cloudcard ra workstation remove WARD7-PC3 --reason stolen
 """
 )
 def workstation() -> None:
@@ -53,15 +68,25 @@ def workstation_list(caller: Caller) -> None:
         [_workstation(each) for each in found],
         WORKSTATION_LABELS,
         "No workstations yet: cloudcard ra workstation add NAME",
+        spare=("id", "site"),
     )
 
 
 @workstation.command("remove")
-@click.argument("workstation_id")
+@click.argument("workstation")
 @reason_option
+@yes_option
 @operator_options
-def workstation_remove(workstation_id: str, reason: str, caller: Caller) -> None:
-    """Take WORKSTATION_ID out of use for ever, and end its requests and sessions."""
+def workstation_remove(workstation: str, reason: str, yes: bool, caller: Caller) -> None:
+    """Take WORKSTATION out of use for ever, and end its requests and sessions. WORKSTATION is its
+    name, its identifier, or the beginning of one.
+    """
+    workstation_id = find(caller, Sort.WORKSTATION, workstation, in_use=True)
+    confirm(
+        f"The workstation {both(workstation, workstation_id)} is taken out of use for ever, and "
+        "what it has open ends.",
+        yes=yes,
+    )
     request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveWorkstation(request).workstation
@@ -73,7 +98,7 @@ def workstation_remove(workstation_id: str, reason: str, caller: Caller) -> None
 Examples:
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra operator list
-  cloudcard ra operator remove OPERATOR_ID --reason "left the trust"
+  cloudcard ra operator remove "Olga Hopper" --reason "left the trust"
 """
 )
 def operator() -> None:
@@ -98,17 +123,23 @@ def operator_list(caller: Caller) -> None:
     with caller.service(IdentityServiceStub) as stub:
         found = stub.ListOperators(pb.ListOperatorsRequest()).operators
     rows = [_officer(each) for each in found]
-    caller.print_rows(rows, OPERATOR_LABELS, "No operators.")
+    caller.print_rows(rows, OPERATOR_LABELS, "No operators.", spare=("id", "invited"))
 
 
 @operator.command("remove")
-@click.argument("operator_id")
+@click.argument("operator")
 @reason_option
+@yes_option
 @operator_options
-def operator_remove(operator_id: str, reason: str, caller: Caller) -> None:
-    """Remove the identity or invitation of OPERATOR_ID for ever. The last operator cannot be
-    removed.
+def operator_remove(operator: str, reason: str, yes: bool, caller: Caller) -> None:
+    """Remove the identity or invitation of OPERATOR for ever. The last operator cannot be removed.
+    OPERATOR is a name, an identifier, or the beginning of one.
     """
+    operator_id = find(caller, Sort.OPERATOR, operator, in_use=True)
+    confirm(
+        f"The operator {both(operator, operator_id)} is removed for ever.",
+        yes=yes,
+    )
     request = pb.RemoveOperatorRequest(operator_id=operator_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveOperator(request).operator
@@ -120,7 +151,7 @@ def operator_remove(operator_id: str, reason: str, caller: Caller) -> None:
 Examples:
   cloudcard ra auditor add "Grace Hopper"
   cloudcard ra auditor list --json
-  cloudcard ra auditor remove AUDITOR_ID --reason "the audit has ended"
+  cloudcard ra auditor remove "Grace Hopper" --reason "the audit has ended"
 """
 )
 def auditor() -> None:
@@ -146,15 +177,23 @@ def auditor_list(caller: Caller) -> None:
         found = stub.ListAuditors(pb.ListAuditorsRequest()).auditors
     rows = [_officer(each) for each in found]
     nobody = "No auditors yet: cloudcard ra auditor add NAME"
-    caller.print_rows(rows, AUDITOR_LABELS, nobody)
+    caller.print_rows(rows, AUDITOR_LABELS, nobody, spare=("id", "invited"))
 
 
 @auditor.command("remove")
-@click.argument("auditor_id")
+@click.argument("auditor")
 @reason_option
+@yes_option
 @operator_options
-def auditor_remove(auditor_id: str, reason: str, caller: Caller) -> None:
-    """Remove the identity or invitation of AUDITOR_ID for ever."""
+def auditor_remove(auditor: str, reason: str, yes: bool, caller: Caller) -> None:
+    """Remove the identity or invitation of AUDITOR for ever. AUDITOR is a name, an identifier, or
+    the beginning of one.
+    """
+    auditor_id = find(caller, Sort.AUDITOR, auditor, in_use=True)
+    confirm(
+        f"The auditor {both(auditor, auditor_id)} is removed for ever.",
+        yes=yes,
+    )
     request = pb.RemoveAuditorRequest(auditor_id=auditor_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveAuditor(request).auditor
@@ -169,6 +208,7 @@ def _workstation(message: pb.Workstation) -> Row:
         "state": message.state,
         "enrolled": message.enrolled,
         "created": when(message.create_time),
+        "expires": identity_expiry(message),
     }
 
 
@@ -178,4 +218,5 @@ def _officer(message: pb.Operator | pb.Auditor) -> Row:
         "name": message.display_name,
         "state": message.state,
         "invited": when(message.create_time),
+        "expires": identity_expiry(message),
     }

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import click
 
+from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.registry.v1 import people_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
-from cloudcard_tools.ra.registry import operator_options, token_facts, when
+from cloudcard_tools.ra.registry import find, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.output import Value
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra user add "Ada Byron" --email ada@example.org
+  cloudcard ra user list --json
+  cloudcard ra user invite ada@example.org
+"""
+)
 def user() -> None:
     """People who hold cards."""
 
@@ -23,10 +31,15 @@ def user() -> None:
 @click.option("--email", default="", help="E-mail address.")
 @click.option("--upn", default="", help="User principal name of the Windows account.")
 @click.option("--sid", default="", help="Security identifier of the Windows account, S-1-5-21-….")
+@click.option("--namesake", is_flag=True, help="Somebody else with the same name and e-mail.")
 @operator_options
-def user_add(name: str, email: str, upn: str, sid: str, caller: Caller) -> None:
+def user_add(  # one argument for each option
+    name: str, email: str, upn: str, sid: str, namesake: bool, caller: Caller
+) -> None:
     """Add a person called NAME, and print a one-time token for the person's phone."""
-    request = pb.CreateUserRequest(display_name=name, email=email, upn=upn, sid=sid)
+    request = pb.CreateUserRequest(
+        display_name=name, email=email, upn=upn, sid=sid, namesake=namesake
+    )
     with caller.service(PeopleServiceStub) as stub:
         made = stub.CreateUser(request)
     facts = _user(made.user) | token_facts(made.device_token)
@@ -53,15 +66,21 @@ def user_list(caller: Caller) -> None:
         "cards": "Cards",
     }
     caller.print_rows(
-        [_user(each) for each in users], columns, "No users yet: cloudcard ra user add NAME"
+        [_user(each) for each in users],
+        columns,
+        "No users yet: cloudcard ra user add NAME",
+        spare=("id", "devices"),
     )
 
 
 @user.command("invite")
-@click.argument("user_id")
+@click.argument("person", metavar="USER")
 @operator_options
-def user_invite(user_id: str, caller: Caller) -> None:
-    """Print a one-time token for one more phone of USER_ID."""
+def user_invite(person: str, caller: Caller) -> None:
+    """Print a one-time token for one more phone of USER: a name, an e-mail address, a card's serial
+    number, an identifier, or the beginning of one.
+    """
+    user_id = find(caller, Sort.USER, person)
     request = identities_pb2.CreateDeviceTokenRequest(user_id=user_id)
     with caller.service(IdentityServiceStub) as stub:
         made = stub.CreateDeviceToken(request)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from cloud_keystore.model.finding import Sort
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import organisations_pb2 as pb
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
-from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.ra.registry import find, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.output import Row
 
@@ -30,7 +31,13 @@ POLICY_LABELS = {
 NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra organisation add "St Elsewhere"
+  cloudcard ra organisation list
+"""
+)
 def organisation() -> None:
     """Organisations that cards are issued for."""
 
@@ -61,7 +68,7 @@ def organisation_list(caller: Caller) -> None:
     epilog="""\b
 Examples:
   cloudcard ra policy set --session-uses 500 --session-minutes 480
-  cloudcard ra policy set --organisation ID --profile v2 --passwordless
+  cloudcard ra policy set --organisation "St Elsewhere" --profile v2 --passwordless
   cloudcard ra policy list --all
 """
 )
@@ -70,7 +77,11 @@ def policy() -> None:
 
 
 @policy.command("set")
-@click.option("--organisation", "organisation_id", default="", help="Its ID; by default all.")
+@click.option(
+    "--organisation",
+    default="",
+    help="Its name or ID, or the beginning of one; by default all.",
+)
 @click.option("--profile", default="", help="Name of the card profile; by default all.")
 @click.option(
     "--passwordless/--passcode",
@@ -98,7 +109,7 @@ def policy() -> None:
 @click.option("--synced-passkeys/--no-synced-passkeys", default=False, show_default=True)
 @operator_options
 def policy_set(
-    organisation_id: str,
+    organisation: str,
     profile: str,
     passwordless: bool,
     largest_batch: int,
@@ -119,7 +130,7 @@ def policy_set(
     if session_uses is not None and session_minutes is not None:
         session = approval_pb2.SessionTerms(most_uses=session_uses, seconds=session_minutes * 60)
     request = pb.SetPolicyRequest(
-        organisation_id=organisation_id,
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
         profile=profile,
         policy=pb.Policy(
             passwordless=passwordless,

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -16,12 +17,13 @@ import click
 from cloudcard_tools.reader import local_card
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
-from cloudcard_tools.shared import enrolling, logs
+from cloudcard_tools.shared import enrolling, logs, pcsc
 from cloudcard_tools.shared.application import application_option, card_factory, key_service
 from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.output import json_option
-from reader_bridge.agent import Insertion, inserted
+from reader_bridge.agent import Insertion, Tell, inserted
 from reader_bridge.local.keys import LocalKeys
+from reader_bridge.slot import SlotState
 from reader_bridge.vpcd import PORT
 
 ROLE = "workstation"
@@ -35,10 +37,10 @@ APPROVALS = ("push", "qr", "both")
     invoke_without_command=True,
     epilog="""\b
 Examples:
-  cloudcard reader enrol TOKEN            make this computer a workstation, once
-  cloudcard reader --card 1000            the holder types a number on the phone
-  cloudcard reader --card 1000 --card 1001 --approval qr
-  cloudcard reader --local                a throw-away card: no keystore, no approval
+  cloudcard reader enrol TOKEN                   make this computer a workstation, once
+  cloudcard reader --card 1500000000000017       the holder types a number on the phone
+  cloudcard reader --card 1500000000000017 --card 1000000000000025 --approval qr
+  cloudcard reader --local                       a throw-away card: no keystore, no approval
   cloudcard reader --local --algorithm p384 --profile sm-cs7
   cloudcard reader --local --profile developer --state card.json
   cloudcard reader --local --record login.trace
@@ -49,7 +51,13 @@ The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl
 docs/reader.md explains pcscd, ports and firewalls.
 """,
 )
-@click.option("--card", "serials", multiple=True, metavar="SERIAL", help="A card; once per slot.")
+@click.option(
+    "--card",
+    "serials",
+    multiple=True,
+    metavar="SERIAL",
+    help="A card, by its whole serial number; once per slot.",
+)
 @click.option(
     "--approval",
     type=click.Choice(APPROVALS),
@@ -100,7 +108,7 @@ def reader(
     approval: str,
     program: str,
     session: bool,
-    folder: Path,
+    folder: Path | None,
     port: int,
     local: bool,
     profile: str | None,
@@ -133,7 +141,8 @@ def reader(
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if local:
-            ready = [_local_card(stack.enter_context(local_card.opened(wanted)), screen)]
+            tell = partial(screen.say, "making")
+            ready = [_local_card(stack.enter_context(local_card.opened(wanted, tell)), screen)]
         elif application is not None:
             own = key_service(keys)
             ready = [Ready(0, application, card_factory(application), own)]
@@ -148,7 +157,7 @@ def reader(
                 )
             )
         insertions = [_insertion(each, port, record, stack) for each in ready]
-        stack.enter_context(inserted(insertions, screen.tell, hold=hold_pcscd))
+        stack.enter_context(inserted(insertions, teller(screen), hold=hold_pcscd))
         while not stop.wait(TICK_SECONDS):
             pass
     screen.say("stopped", "The reader is empty.")
@@ -158,7 +167,7 @@ def reader(
 @enrolling.token_argument
 @enrolling.token_file_option
 @enrolling.identity_option(ROLE)
-def enrol(token: str | None, token_file: Path | None, folder: Path) -> None:
+def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol this computer as a workstation, with a one-time TOKEN ("-": from standard input)."""
     with brought_by("reader", "cloudcard reader enrol"):
         enrolling.enrol(token, token_file, folder, ROLE)
@@ -177,6 +186,30 @@ def _local_card(keys: LocalKeys, screen: Screen) -> Ready:
     if not screen.as_json:
         print(local_card.description(keys), file=screen.out, flush=True)
     return Ready(0, keys.image.serial, keys.image, keys)
+
+
+def teller(screen: Screen) -> Tell:
+    """Tells the changes of slots; and once, when pcscd serves a card, if it refuses this user."""
+    asked = threading.Event()
+
+    def tell(insertion: Insertion, state: SlotState) -> None:
+        screen.tell(insertion, state)
+        if state is SlotState.INSERTED and not asked.is_set():
+            asked.set()
+            # On a thread of its own: pcscd may be waiting for the card, which this one serves.
+            threading.Thread(target=_say_if_refused, args=(screen,), daemon=True).start()
+
+    return tell
+
+
+def _say_if_refused(screen: Screen) -> None:
+    try:
+        pcsc.require_admission()
+    except pcsc.PcscRefused as refused:
+        text = f"This user's applications do not see the card: {refused.message}: {refused.remedy}"
+        screen.say("pcscd_refuses", text)
+    except pcsc.PcscError:
+        return  # it is ending: the slot's next state says it
 
 
 @contextmanager

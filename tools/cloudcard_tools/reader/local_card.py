@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import click
 
@@ -19,10 +19,11 @@ from reader_bridge.local import encoding
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
 from reader_bridge.local.file_store import FileRefused, FileStore
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.local.making import new_card
+from reader_bridge.local.making import MADE_KEYS, new_card
 from reader_bridge.local.profiles import PROFILES
 
 FC = TypeVar("FC", bound=Callable[..., None])
+Tell: TypeAlias = Callable[[str], None]
 
 ALGORITHMS = {
     "rsa2048": Algorithm.RSA_2048,
@@ -35,6 +36,10 @@ ALGORITHMS = {
 PASSCODE_NAMES = {KeyRef.PIN: "PIN", KeyRef.PUK: "PUK", KeyRef.GLOBAL_PIN: "global PIN"}
 
 
+def unheard(_text: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The local card that the options ask for. None means that an option was not given."""
@@ -44,11 +49,15 @@ class Wanted:
     retired: int | None = None
     state: Path | None = None  # None: the card is not kept
 
-    def make(self) -> LocalCard:
-        """Make a new card."""
+    def make(self, tell: Tell = unheard) -> LocalCard:
+        """Make a new card, after telling so if it takes long."""
+        profile, algorithm = PROFILES[self.profile or "plain"], self.algorithm or "rsa2048"
+        if profile.keys and algorithm.startswith("rsa"):
+            count = len(MADE_KEYS) + (self.retired or 0)
+            tell(f"Making {count} keys of RSA-{algorithm.removeprefix('rsa')} for a local card.")
         return new_card(
-            PROFILES[self.profile or "plain"],
-            ALGORITHMS[self.algorithm or "rsa2048"],
+            profile,
+            ALGORITHMS[algorithm],
             os.urandom,
             datetime.now(UTC),
             self.retired or 0,
@@ -89,19 +98,19 @@ def options(command: FC) -> FC:
 
 
 @contextmanager
-def opened(wanted: Wanted) -> Iterator[LocalKeys]:
+def opened(wanted: Wanted, tell: Tell = unheard) -> Iterator[LocalKeys]:
     """The keys of the card, for the time of the block. Raises Failure if its file cannot be
-    used.
+    used. `tell` is told what takes long.
     """
     if wanted.state is None:
-        yield LocalKeys(wanted.make(), os.urandom)
+        yield LocalKeys(wanted.make(tell), os.urandom)
         return
     try:
         store = FileStore.take(wanted.state)
     except FileRefused as refused:
         raise Failure(str(refused)) from None
     with store:
-        card = _load(store, wanted)
+        card = _load(store, wanted, tell)
         yield LocalKeys(card, os.urandom, lambda state: store.save(encoding.encode(state)))
 
 
@@ -121,14 +130,14 @@ def description(keys: LocalKeys) -> str:
     return " ".join(lines)
 
 
-def _load(store: FileStore, wanted: Wanted) -> LocalCard:
+def _load(store: FileStore, wanted: Wanted, tell: Tell) -> LocalCard:
     """The card in the file; a new card is stored there. Raises Failure if the file cannot be used,
     and leaves it unchanged.
     """
     try:
         data = store.load()
         if data is None:
-            card = wanted.make()
+            card = wanted.make(tell)
             store.save(encoding.encode(card))
             return card
         card = encoding.decode(data)

@@ -14,8 +14,11 @@ from reader_bridge.slot import SlotState
 SAYINGS = {
     SlotState.INSERTED: "Card {card} is in the reader (port {port}).",
     SlotState.REMOVED: "The reader has dropped card {card} (port {port}). Inserting it again.",
-    SlotState.PORT_BUSY: "Another card is in the reader at port {port}. Card {card} waits for it "
-    "to leave: stop the other program, or choose another --port.",
+    SlotState.PORT_BUSY: "The reader at port {port} has taken card {card} but does not ask for it: "
+    "another card is in it, or pcscd is very busy. Card {card} waits: stop the other program, or "
+    "choose another --port.",
+    SlotState.HANGS_UP: "The program at port {port} hangs up at once: is it pcscd, with vpcd? "
+    "`cloudcard doctor` checks. Trying again with card {card}.",
     SlotState.PCSCD_NOT_RUNNING: "Nobody listens at port {port}: is pcscd running, with vpcd? "
     "`cloudcard doctor` checks. Card {card} is inserted when pcscd is there.",
 }

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
+import structlog
 
+from cloud_keystore import config
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
@@ -20,11 +26,14 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own, share
+from cloudcard_tools import ending
 from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
+
+log = structlog.get_logger()
 
 
 @click.command(
@@ -55,7 +64,7 @@ Examples:
     "--public-host",
     default="127.0.0.1",
     show_default=True,
-    help="Name or address at which clients reach both.",
+    help="Host name or IP address at which clients reach both, without scheme and port.",
 )
 @click.option(
     "--public-address",
@@ -130,7 +139,7 @@ Examples:
     type=click.Choice(["auto", "text", "json"]),
     default="auto",
     show_default=True,
-    help="auto: text on a terminal, else JSON.",
+    help="auto: text on a terminal, else JSON. json: every line that it writes, for programs.",
 )
 def serve(  # one argument for each option
     place: Settings,
@@ -159,6 +168,7 @@ def serve(  # one argument for each option
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
     logs.configure(logging.INFO, log_format, **({} if worker is None else {"worker": worker}))
+    logs.take_all(log_format)
     # Only the service can read its files, whatever the permissions of the data folder.
     os.umask(0o077)
     try:
@@ -166,8 +176,8 @@ def serve(  # one argument for each option
             place,
             listen=Address.parse(listen),
             enrol_listen=Address.parse(enrol_listen),
-            public_host=public_host,
-            public_addresses=tuple(map(Address.parse, public_addresses)),
+            public_host=config.public_host(public_host),
+            public_addresses=tuple(map(Address.parse_public, public_addresses)),
             published=Published(crl_url, ca_url),
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
@@ -180,28 +190,53 @@ def serve(  # one argument for each option
         if worker is not None:
             asyncio.run(_work(settings, Siblings.of_this_process(worker)))
         elif workers > 1:
-            _supervise(settings, workers)
+            _supervise(settings, workers, log_format)
         else:
-            asyncio.run(_serve(settings))
+            asyncio.run(_serve(settings, log_format))
     except KeystoreError as error:
-        raise Failure(str(error)) from None
+        _fail(str(error), log_format)
     except OSError as error:
-        raise Failure(f"the data folder cannot be used: {error}") from None
+        _fail(ending.of(error).message, log_format)
 
 
-async def _serve(settings: Settings) -> None:
+def _fail(why: str, form: logs.Form) -> NoReturn:
+    if form == "json":
+        log.error(why)
+        raise click.exceptions.Exit(Failure.exit_code)
+    raise Failure(why) from None
+
+
+async def _serve(settings: Settings, form: logs.Form) -> None:
     with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
-        await serving.serve(parts, lambda: _say_ready(settings, parts.has_operators))
+        ready = partial(say_ready, settings, form, has_operators=parts.has_operators)
+        await serving.serve(parts, ready)
 
 
-def _say_ready(settings: Settings, has_operators: bool) -> None:
-    click.echo(f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.")
-    click.echo(f"Data in {settings.data}; back up sealing.key apart from the database.")
+def say_ready(settings: Settings, form: logs.Form, *, has_operators: bool) -> None:
+    """Tell on standard output that the keystore serves, what to back up, and who comes first."""
+    lines = [
+        f"Keystore ready on {settings.listen}, enrolment on {settings.enrol_listen}.",
+        f"Data in {settings.data}{_to_back_up(settings)}.",
+    ]
     if not has_operators and settings.operator_token.exists():  # not at another replica
-        click.echo(f"First operator: cloudcard ra enrol --token-file {settings.operator_token}")
+        enrol = ["cloudcard", "ra", "enrol", "--token-file", str(settings.operator_token)]
+        lines.append(f"First operator: {shlex.join(enrol)}")
+    for line in lines:
+        logs.say(line, form)
 
 
-def _supervise(settings: Settings, count: int) -> None:
+def _to_back_up(settings: Settings) -> str:
+    """What the database cannot be opened without, where it is a file or is told by one."""
+    sources = [Source.parse(each, settings.token) for each in settings.sealing_keys]
+    files = [each.where for each in sources if each.kind != TOKEN]
+    if not sources:
+        files = [settings.sealing_key.name]
+    if not files:
+        return "; the sealing key is in the token: back that up apart from the database"
+    return f"; back up {' and '.join(files)} apart from the database"
+
+
+def _supervise(settings: Settings, count: int, form: logs.Form) -> None:
     """Prepare and lock the data folder, and run workers with the same options."""
     if sys.platform != "linux":
         raise Failure("--workers needs Linux, which spreads connections over them: leave it out")
@@ -211,7 +246,8 @@ def _supervise(settings: Settings, count: int) -> None:
         return [*program, *sys.argv[1:], "--worker", str(number)]
 
     async def run(has_operators: bool) -> None:
-        await Supervisor(count, command).run(lambda: _say_ready(settings, has_operators))
+        ready = partial(say_ready, settings, form, has_operators=has_operators)
+        await Supervisor(count, command).run(ready)
 
     with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
         with open_keystore(settings, hold) as parts:

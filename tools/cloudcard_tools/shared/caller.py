@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import grpc
 
-from cloudcard_tools.shared import identity, output
+from cloudcard_tools.shared import identity, output, reaching
 from cloudcard_tools.shared.calling import explained, in_time
-from cloudcard_tools.shared.enrolling import identity_option
+from cloudcard_tools.shared.enrolling import folder_of, identity_option
 
 Command: TypeAlias = Callable[..., None]
 Service = TypeVar("Service")
@@ -26,7 +26,7 @@ def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> 
     """The stub that `stub` makes of a channel under an identity. Each call has a deadline; a failed
     call raises Failure.
     """
-    with explained(), identity.channel(own) as channel:
+    with explained(partial(reaching.why, own.door)), identity.channel(own) as channel:
         yield stub(in_time(channel))
 
 
@@ -48,10 +48,14 @@ class Caller:
         output.print_facts(facts, labels, as_json=self.as_json)
 
     def print_rows(
-        self, rows: Sequence[output.Row], columns: Mapping[str, str], nothing: str
+        self,
+        rows: Sequence[output.Row],
+        columns: Mapping[str, str],
+        nothing: str,
+        spare: Sequence[str] = (),
     ) -> None:
-        """Print a list."""
-        output.print_rows(rows, columns, nothing, as_json=self.as_json)
+        """Print a list. A narrow terminal can do without the columns of `spare`."""
+        output.print_rows(rows, columns, nothing, as_json=self.as_json, spare=spare)
 
 
 def caller_options(role: str) -> Callable[[Command], Command]:
@@ -61,8 +65,8 @@ def caller_options(role: str) -> Callable[[Command], Command]:
         @identity_option(role)
         @output.json_option
         @wraps(command)
-        def with_caller(folder: Path, as_json: bool, **others: object) -> None:
-            command(caller=Caller(folder, as_json), **others)
+        def with_caller(folder: Path | None, as_json: bool, **others: object) -> None:
+            command(caller=Caller(folder_of(folder, role), as_json), **others)
 
         return with_caller
 

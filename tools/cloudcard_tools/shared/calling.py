@@ -5,42 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import grpc
 
-from cloudcard_tools.shared.failures import Failure, Refused
+from cloudcard_tools.shared.failures import Failure, OutOfReach, Refused
 from reader_bridge.remote.refusals import reason
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Diagnose: TypeAlias = Callable[[], OutOfReach]
 
 SECONDS = 15.0  # for the answer, where a call does not say how long
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn a failed call to the keystore into a Failure."""
+def explained(diagnose: Diagnose | None = None) -> Iterator[None]:
+    """Turn a failed call to the keystore into a Failure. `diagnose` finds out why the keystore is
+    out of reach.
+    """
     try:
         yield
     except grpc.RpcError as error:
         if not isinstance(error, grpc.Call):
             raise
-        raise explain(error) from None
+        raise explain(error, diagnose) from None
 
 
-def explain(error: grpc.RpcError) -> Failure:
+def explain(error: grpc.RpcError, diagnose: Diagnose | None = None) -> Failure:
     """What a failed call means to a person."""
     if not isinstance(error, grpc.Call):
-        return Failure(str(error))
+        return OutOfReach(f"the call to the keystore ended ({error}): try again")
+    why = reason(error)
     match error.code():
-        case grpc.StatusCode.UNAVAILABLE if not reason(error):
-            return Failure(
+        case grpc.StatusCode.UNAVAILABLE if not why:
+            if diagnose is not None:
+                return diagnose()
+            return OutOfReach(
                 f"the keystore is out of reach ({error.details()}): is `cloudcard serve` running?"
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Failure("the keystore does not answer in time: try again")
-    return Refused(str(error.details()), reason(error))
+            return OutOfReach("the keystore does not answer in time: try again", "NO_ANSWER")
+        case grpc.StatusCode.CANCELLED if not why:
+            return OutOfReach("the call to the keystore was cut off: try again")
+        case grpc.StatusCode.UNIMPLEMENTED if not why:
+            return Refused(
+                "the keystore is older than this program, and cannot do this: use the same "
+                "version of both",
+                "UNIMPLEMENTED",
+            )
+    said = error.details() or f"the keystore says {error.code().name} and no more"
+    return Refused(said, why or error.code().name)
 
 
 def in_time(channel: grpc.Channel) -> grpc.Channel:

@@ -31,17 +31,20 @@ def identity_option(role: str) -> Callable[[FC], FC]:
         "--identity",
         "folder",
         type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: home.of_role(role),
-        show_default=f"the {role} of this user",
-        help="Folder of the identity.",
+        help=f"Folder of the identity.  [default: the {role} of this user]",
     )
     return option
+
+
+def folder_of(folder: Path | None, role: str) -> Path:
+    """The folder that was named, or else the role's own. Raises Failure if the user has no home."""
+    return folder or home.of_role(role)
 
 
 def enrol(
     token: str | None,
     token_file: Path | None,
-    folder: Path,
+    folder: Path | None,
     role: str,
     name: str = "",
     complete: Complete | None = None,
@@ -54,7 +57,7 @@ def enrol(
             "give the token, or --token-file, or - to read it from standard input"
         )
     if token_file is not None:
-        text = token_file.read_text()
+        text = token_file.read_text("utf-8", "replace")
     elif token == "-":  # noqa: S105 (not a password)
         text = sys.stdin.readline()
     else:
@@ -65,5 +68,6 @@ def enrol(
     # missing.
     from cloudcard_tools.shared import identity
 
-    enrolled = identity.enrol(text, folder, role, name, complete or identity.nothing_more)
-    click.echo(f"Enrolled as {role} {enrolled.display_name!r} in {folder}.")
+    own = folder_of(folder, role)
+    enrolled = identity.enrol(text, own, role, name, complete or identity.nothing_more)
+    click.echo(f"Enrolled as {role} {enrolled.display_name!r} in {own}.")

@@ -7,13 +7,34 @@ from pathlib import Path
 
 import platformdirs
 
+from cloudcard_tools.shared.failures import Failure
+
+VARIABLE = "CLOUDCARD_HOME"
+
 
 def folder() -> Path:
-    """`CLOUDCARD_HOME`, or the platform's place for an application's data."""
-    chosen = os.environ.get("CLOUDCARD_HOME")
-    return Path(chosen) if chosen else platformdirs.user_data_path("cloudcard")
+    """`CLOUDCARD_HOME`, or the platform's place for an application's data. Raises Failure if this
+    user has no home folder.
+    """
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen) if chosen else of_user(platformdirs.user_data_path("cloudcard"))
+
+
+def cache() -> Path:
+    """The place for what can be made again. Raises Failure if this user has no home folder."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen, "cache") if chosen else of_user(platformdirs.user_cache_path("cloudcard"))
 
 
 def of_role(role: str) -> Path:
     """Where the identity of a role is kept unless the user says otherwise."""
     return folder() / role
+
+
+def of_user(path: Path) -> Path:
+    """The path. Raises Failure if it stays relative, because the user's home folder is unknown."""
+    if not path.is_absolute():
+        raise Failure(
+            f"this user has no home folder: name a folder for cloudcard's files in {VARIABLE}"
+        )
+    return path

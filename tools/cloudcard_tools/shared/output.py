@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-PIPE_WIDTH = 400
+from cloudcard_tools.shared.tables import Column, print_table
+
+SHORTEST_LINE = 40
+HANGING = "    "
+
+SOON = timedelta(days=30)  # what expires sooner is marked
 
 Value: TypeAlias = "str | int | bool | Sequence[Value] | Mapping[str, Value] | None"
 Row: TypeAlias = Mapping[str, Value]
@@ -21,41 +27,73 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 
 def print_json(value: Value) -> None:
-    """Print one JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON document on standard output; where that is not UTF-8, with escapes alone."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    click.echo(json.dumps(value, indent=2, ensure_ascii=encoding != "utf8"))
 
 
 def print_rows(
-    rows: Sequence[Row], columns: Mapping[str, str], nothing: str, *, as_json: bool
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    nothing: str,
+    *,
+    as_json: bool,
+    spare: Sequence[str] = (),
 ) -> None:
-    """Print a list: `columns` maps keys to headings; `nothing` is printed if the list is empty."""
+    """Print a list: `columns` maps keys to headings; `nothing` is printed if the list is empty.
+    Columns of `spare` are left out, the first of them first, if a terminal is too narrow for all.
+    """
     if as_json:
         print_json(list(rows))
         return
     if not rows:
         click.echo(nothing)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in columns.values():
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        table.add_row(*(_text(row[key]) for key in columns))
-    # A pipe gets whole values; a terminal has a width of its own.
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, crop=False)
+    shown = [
+        Column(
+            heading,
+            right=all(_is_number(row[key]) for row in rows),
+            spare=spare.index(key) if key in spare else None,
+        )
+        for key, heading in columns.items()
+    ]
+    print_table(shown, [[_cell(row[key]) for key in columns] for row in rows])
 
 
 def print_facts(facts: Row, labels: Mapping[str, str], *, as_json: bool) -> None:
     """Print one thing: `labels` maps keys to labels for people; keys without one are only in JSON.
 
-    Values are never wrapped, so that a token can be copied from any terminal.
+    A terminal gets long lines folded between words. Words are never broken, so that a token can be
+    copied from any terminal.
     """
     if as_json:
         print_json(facts)
         return
     indent = max(len(label) for label in labels.values()) + 2
     for key, label in labels.items():
-        text = _text(facts[key]).replace("\n", "\n" + " " * indent)
+        text = ("\n" + " " * indent).join(_lines(_text(facts[key]), indent))
         click.echo(click.style(label.ljust(indent), bold=True) + text)
+
+
+class Expiry(str):
+    """When something expires, as a time of ISO 8601. People see a warning beside it."""
+
+    __slots__ = ("warning",)
+
+    warning: str  # empty as long as the time is far
+
+
+def expiry(moment: datetime, now: datetime, soon: timedelta = SOON) -> Expiry:
+    """When something expires, with a warning if less time is left than `soon`."""
+    text = Expiry(iso_time(moment))
+    left = moment - now
+    text.warning = ""
+    if left <= timedelta(0):
+        text.warning = "EXPIRED"
+    elif left < soon:
+        days = left.days
+        text.warning = "in less than a day" if not days else f"in {days} day{'s'[: days > 1]}"
+    return text
 
 
 def iso_time(moment: datetime) -> str:
@@ -63,8 +101,40 @@ def iso_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _lines(text: str, indent: int) -> list[str]:
+    """The lines of a value, which begin at a column of the terminal."""
+    lines = text.split("\n")
+    if not sys.stdout.isatty():
+        return lines
+    room = max(Console().width - indent, SHORTEST_LINE)
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line,
+            room,
+            subsequent_indent=HANGING,
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+        )
+        or [""]
+    ]
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _cell(value: Value) -> str | Text:
+    urgent = isinstance(value, Expiry) and value.warning
+    return Text(_text(value), "yellow") if urgent else _text(value)
+
+
 def _text(value: Value) -> str:
     match value:
+        case Expiry() if value.warning:
+            return f"{value} ({value.warning})"
         case None | "":
             return "-"
         case bool():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -17,7 +17,25 @@ RETRY_SECONDS = 0.02
 
 
 class PcscError(click.ClickException):
-    """PC/SC refused a call. The text is PC/SC's own."""
+    """PC/SC refused a call. The text is PC/SC's own; `remedy` says what to do."""
+
+    remedy = "start or restart pcscd"
+
+
+class PcscRefused(PcscError):
+    """pcscd serves others, but not this user: 8010006A, SCARD_W_SECURITY_VIOLATION."""
+
+    remedy = (
+        "use it as root or from a session at this computer's screen, or allow the user by a polkit "
+        "rule for org.debian.pcsc-lite.access_pcsc and access_card; where polkit cannot run, as in "
+        "containers, start `pcscd --disable-polkit` (docs/reader.md)"
+    )
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"pcscd refuses this user ({text.rstrip('.')}, 8010006A): it asks polkit, which does "
+            "not run or does not allow it"
+        )
 
 
 class Scard(Protocol):
@@ -34,6 +52,7 @@ class Scard(Protocol):
     SCARD_STATE_UNAWARE: int
     SCARD_STATE_PRESENT: int
     SCARD_E_NO_READERS_AVAILABLE: int
+    SCARD_W_SECURITY_VIOLATION: int
 
     def SCardEstablishContext(self, scope: int, /) -> tuple[int, int]: ...
     def SCardReleaseContext(self, context: int, /) -> int: ...
@@ -148,6 +167,8 @@ class Client:
             )
             if result == SUCCESS:
                 break
+            if result == scard.SCARD_W_SECURITY_VIOLATION:
+                _require(scard, result)  # it does not pass
             if time.monotonic() > deadline:
                 raise PcscError(f"{name}: {scard.SCardGetErrorMessage(result)}")
             time.sleep(RETRY_SECONDS)
@@ -186,6 +207,16 @@ def connect(reader: str | int, timeout: float = 5.0) -> Iterator[Card]:
         yield card
 
 
+def require_admission() -> None:
+    """Raise PcscRefused if pcscd does not serve this user, PcscError if it serves nobody. Without
+    pyscard, nobody can tell.
+    """
+    with suppress(ImportError), client():
+        pass
+
+
 def _require(scard: Scard, result: int) -> None:
+    if result == scard.SCARD_W_SECURITY_VIOLATION:
+        raise PcscRefused(scard.SCardGetErrorMessage(result))
     if result != SUCCESS:
         raise PcscError(scard.SCardGetErrorMessage(result))

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools.shared import pcsc
+
 PORTS = (35963, 35964)  # of vpcd's slots, as Debian builds it
 SOCKET = Path("/run/pcscd/pcscd.comm")
 PID_FILE = Path("/run/pcscd/pcscd.pid")
 TCP_TABLE = Path("/proc/net/tcp")
 START_SECONDS = 10.0
+ADMISSION_SECONDS = 5.0
 LOCK = Path("cloudcard-pcscd.lock")  # in the folder of temporary files
 HELD = "CLOUDCARD_PCSCD_LOCK"  # tells the processes started meanwhile that the lock is theirs too
 
@@ -33,8 +36,13 @@ TIED_TO_PIPE = """
 rm -f "$2" "$3"
 exec 3<&0
 ( read -r _ <&3; read -r _ _ _ parent _ </proc/self/stat; [ "$parent" != $$ ] || kill $$ ) &
-exec "$1" --foreground </dev/null 3<&-
+exec "$1" --foreground $4 </dev/null 3<&-
 """
+
+# Since 2.0, pcscd asks polkit who may use it, and refuses everybody if polkit does not run, as in
+# containers. One that runs for the time of one of our commands serves that command.
+WITHOUT_POLKIT = "--disable-polkit"
+HELP_SECONDS = 5.0
 
 TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"  # net/tcp_states.h
 
@@ -54,11 +62,13 @@ def available(log: Path, waiting: Callable[[], None] | None = None) -> Iterator[
     with reserved(waiting):
         if answers():
             _require_ports(_runs_on, "the pcscd that runs already")
+            _require_admission()
             yield False
             return
         process = _start(log)
         try:
             _require_ports(process.poll, f"pcscd (its output is in {log})")
+            _require_admission()
             yield True
         finally:
             _stop(process)
@@ -99,6 +109,28 @@ def program() -> str | None:
     """The path of pcscd. /usr/sbin is searched too, because it is not on every user's PATH."""
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
     return shutil.which("pcscd", path=places)
+
+
+def options(path: str) -> str:
+    """The options with which a pcscd of ours runs, as far as this one knows them."""
+    try:
+        said = subprocess.run(  # noqa: S603 (pcscd's own path)
+            [path, "--help"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=HELP_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return WITHOUT_POLKIT if WITHOUT_POLKIT in said.stdout + said.stderr else ""
+
+
+def by_hand(path: str) -> str:
+    """What a person without systemd types to start it: no polkit runs there either."""
+    return f"sudo pcscd {options(path)}".rstrip()
 
 
 def answers() -> bool:
@@ -176,11 +208,16 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
     as_is = os.geteuid() == 0 or os.access(SOCKET.parent, os.W_OK)  # pcscd needs no more than that
     prefix = [] if as_is else ["sudo", "-n", "--"]
     if prefix and not _may_use_sudo():
-        raise PcscdFailed("pcscd is not running and starting it needs root: run `sudo pcscd` first")
+        raise PcscdFailed(
+            f"pcscd is not running and starting it needs root: run `{by_hand(path)}` first"
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(  # noqa: S603 (fixed text; the paths are pcscd's own)
-            [*prefix, "/bin/sh", "-c", TIED_TO_PIPE, "sh", path, str(SOCKET), str(PID_FILE)],
+            [
+                *(*prefix, "/bin/sh", "-c", TIED_TO_PIPE, "sh"),
+                *(path, str(SOCKET), str(PID_FILE), options(path)),
+            ],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=file,
@@ -209,6 +246,20 @@ def _require_ports(ended: Callable[[], int | None], who: str) -> None:
         f"{who} does not listen on the ports {', '.join(map(str, PORTS))}: "
         "is vsmartcard-vpcd installed, and was pcscd started after it was installed?"
     )
+
+
+def _require_admission() -> None:
+    """Raise PcscdFailed if pcscd refuses this user, or serves nobody after some seconds."""
+    deadline = time.monotonic() + ADMISSION_SECONDS
+    while True:
+        try:
+            pcsc.require_admission()
+        except pcsc.PcscError as error:
+            if isinstance(error, pcsc.PcscRefused) or time.monotonic() > deadline:
+                raise PcscdFailed(f"{error.message}: {error.remedy}") from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, Self, TypeAlias
+from typing import IO, Protocol, Self, TypeAlias
 
 import click
 
@@ -30,6 +30,35 @@ class ProcessFailed(click.ClickException):
     """A child ended, or did not print the expected line in time. The text has its last lines."""
 
 
+class Process(Protocol):
+    """What `Popen` offers of a running program."""
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+
+def launch(command: Sequence[str], errors: IO[bytes], environment: Mapping[str, str]) -> Process:
+    """Start a program with pipes for its input and output. It ends when its parent ends."""
+    return subprocess.Popen(  # noqa: S603 (the programs are the caller's own)
+        [*_tether(), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment,
+        # Ctrl-C then reaches only the parent, which stops all children in order.
+        start_new_session=True,
+    )
+
+
 class Child:
     """One process. Output and errors go to `log`; each output line can be waited for once."""
 
@@ -39,7 +68,7 @@ class Child:
         command: Sequence[str],
         log: Path,
         environment: Mapping[str, str],
-        process: subprocess.Popen[bytes],
+        process: Process,
     ) -> None:
         """`start` makes it."""
         self.name = name
@@ -58,15 +87,7 @@ class Child:
     ) -> Self:
         """Start the process, and a thread that copies its output."""
         with log.open("ab") as errors:
-            process = subprocess.Popen(  # noqa: S603 (the programs are the caller's own)
-                [*_tether(), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, **environment},
-                # Ctrl-C then reaches only the parent, which stops all children in order.
-                start_new_session=True,
-            )
+            process = launch(command, errors, {**os.environ, **environment})
         child = cls(name, command, log, environment, process)
         child._copier.start()
         return child
@@ -136,7 +157,7 @@ class Child:
 
     def stop(self) -> None:
         """Ask the process to end, and kill it if it does not. A second call does nothing."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:

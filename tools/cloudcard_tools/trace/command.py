@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from cloudcard_tools.shared.lazy import LazyGroup, Row
+from cloudcard_tools.shell.lazy import LazyGroup, Row
 
 HERE = "cloudcard_tools.trace"
 COMMANDS: Mapping[str, Row] = {
@@ -23,10 +23,10 @@ COMMANDS: Mapping[str, Row] = {
         "Show a trace in words: commands, keys, objects, status words, data objects, times.",
     ),
     "import": Row(
-        f"{HERE}.formats.command:import_command",
+        f"{HERE}.formats.importing:import_command",
         "Make a trace from what another program has logged.",
     ),
-    "export": Row(f"{HERE}.formats.command:export_command", "Write a trace for other programs."),
+    "export": Row(f"{HERE}.formats.exporting:export_command", "Write a trace for other programs."),
     "minimise": Row(
         f"{HERE}.minimise.command:minimise_command",
         "Shorten a failing trace to the part that still fails in the same way.",
@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Row] = {
     rows=COMMANDS,
     epilog="""\b
 Examples:
-  cloudcard reader --card 1000 --record login.trace
+  cloudcard reader --card 1500000000000017 --record login.trace
   cloudcard trace replay login.trace
   cloudcard trace replay tests/traces --jobs 4 --junit traces.xml
   cloudcard trace record --reader Yubico --script look.txt --output look.trace

@@ -13,7 +13,7 @@ from card_os.commands import Ins
 from card_os.trace.words import TraceError
 from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.pcsc import Card, PcscError, client
+from cloudcard_tools.shared.pcsc import Card, PcscError, PcscRefused, client
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -64,6 +64,8 @@ def connected(reader: str) -> Iterator[tuple[str, Card]]:
                     # gone by now.
                     with suppress(PcscError):
                         card.reset()
+    except PcscRefused as refused:
+        raise Failure(f"{refused.message}: {refused.remedy}") from None
     except PcscError as error:
         raise Failure(f"PC/SC: {error}") from None
     except ImportError:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -72,8 +73,18 @@ def token(token_folder: Path) -> Iterator[TokenKeys]:
 
 
 @pytest.fixture
-def world(token: TokenKeys, tmp_path: Path) -> World:
-    return new_world(tmp_path, {PKCS11: token}, PKCS11)
+def world(token: TokenKeys, tmp_path: Path) -> Iterator[World]:
+    world = new_world(tmp_path, {PKCS11: token}, PKCS11)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty one."""
+    with closing(Database(f"sqlite:///{tmp_path / 'keystore.db'}")) as made:
+        made.migrate()
+        yield made
 
 
 def new_key(token: TokenKeys, world: World, algorithm: Algorithm, number: int = 1) -> HeldKey:
@@ -267,8 +278,17 @@ def test_a_pin_that_turned_wrong_stops_the_pool(world: World, token: TokenKeys) 
 
 
 def test_a_module_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(KeyBackendUnavailable, match="not there"):
-        Pool.start(TokenAddress(str(tmp_path / "none.so"), LABEL, "cloudcard", PIN), 1)
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    for module in (tmp_path / "none.so", text, tmp_path):
+        with pytest.raises(KeyBackendUnavailable, match="--hsm-module"):
+            Pool.start(TokenAddress(str(module), LABEL, "cloudcard", PIN), 1)
+
+
+def test_a_token_of_another_name(token_folder: Path) -> None:
+    assert token_folder.is_dir()
+    with pytest.raises(KeyBackendUnavailable, match="--hsm-token"):
+        Pool.start(TokenAddress(MODULE, "none", "cloudcard", PIN), 1)
 
 
 def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
@@ -324,15 +344,13 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     assert told(world) == [("pkcs11", key.id)]
 
 
-def test_a_sealing_key_in_the_token(token_folder: Path, tmp_path: Path) -> None:
+def test_a_sealing_key_in_the_token(token_folder: Path, tmp_path: Path, database: Database) -> None:
     assert token_folder.is_dir()
     pin_file = tmp_path / "pin"
     pin_file.write_text(f"{PIN}\n")
     pin_file.chmod(0o600)
     address = Token(Path(MODULE), LABEL, pin_file)
     source = Source.parse("pkcs11:sealing", address)
-    database = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
-    database.migrate()
     now = FakeClock()()
     sealed = open_seal(database, [source], now, os.urandom).close(b"value", "context")
     assert open_seal(database, [source], now, os.urandom).open(sealed, "context") == b"value"
@@ -348,20 +366,21 @@ def test_a_sealing_key_in_the_token(token_folder: Path, tmp_path: Path) -> None:
         open_seal(database, [source], now, os.urandom)
 
 
-def test_the_command_sweeps_the_token(token_folder: Path, tmp_path: Path) -> None:
+def test_the_command_sweeps_the_token(
+    token_folder: Path, tmp_path: Path, database: Database
+) -> None:
     assert token_folder.is_dir()
     pin_file, key_file = tmp_path / "pin", tmp_path / "sealing.key"
     pin_file.write_text(PIN)
     pin_file.chmod(0o600)
     make_key_file(key_file, os.urandom)
-    database = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
-    database.migrate()
     source = Source.parse(f"file:{key_file}")
     seal = open_seal(database, [source], FakeClock()(), os.urandom)
     held = TokenKeys(Pool.start(TokenAddress(MODULE, LABEL, realm(seal), PIN), 1), seal)
     held.make(str(UUID(int=1)), Algorithm.ECC_P256)
     token = ["--hsm-module", MODULE, "--hsm-token", LABEL, "--hsm-pin-file", str(pin_file)]
     arguments = ["sweep", "--sealing-key", str(source), *token, "--data", str(tmp_path), "--json"]
+    arguments.append("--yes")
     result = CliRunner().invoke(keys, arguments)
     assert json.loads(result.output) == {"values": 1}
     assert held.handles() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -36,10 +37,10 @@ NAMES = [f"authority {number}" for number in range(7)]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    made = Database(f"sqlite:///{tmp_path / 'keystore.db'}")
-    made.migrate()
-    return made
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(f"sqlite:///{tmp_path / 'keystore.db'}")) as made:
+        made.migrate()
+        yield made
 
 
 def source(folder: Path, name: str) -> Source:
@@ -233,8 +234,9 @@ def test_the_commands_change_the_key(database: Database, tmp_path: Path) -> None
     assert json.loads(rotated.output)["values"] == len(NAMES) + 1
     listed = json.loads(run(tmp_path, "list", "--json").output)
     assert [row["values"] for row in listed] == [0, len(NAMES) + 1]
-    assert run(tmp_path, "retire", listed[1]["id"]).exit_code == 1
-    assert run(tmp_path, "retire", listed[0]["id"]).exit_code == 0
+    assert run(tmp_path, "retire", listed[1]["id"], "--yes").exit_code == 1
+    assert "no sealing key" in run(tmp_path, "retire", listed[0]["id"][:2], "--yes").output
+    assert run(tmp_path, "retire", listed[0]["id"][:8], "--yes").exit_code == 0
     assert json.loads(run(tmp_path, "list", "--json").output)[0]["state"] == "retired"
 
 
@@ -255,7 +257,7 @@ def test_a_service_that_runs_forgets_a_retired_key(tmp_path: Path) -> None:
         keystore.wait_for("Keystore ready", timeout=30)
         assert run(folder, "rotate", *both).exit_code == 0
         listed = json.loads(run(folder, "list", "--json").output)
-        assert run(folder, "retire", listed[0]["id"]).exit_code == 0
+        assert run(folder, "retire", listed[0]["id"], "--yes").exit_code == 0
         deadline = time.monotonic() + 10
         while "a sealing key was retired" not in keystore.tail():
             assert time.monotonic() < deadline

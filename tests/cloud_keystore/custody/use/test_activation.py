@@ -19,8 +19,8 @@ from cloud_keystore.model.errors import (
     KeyBackendUnavailable,
     KeyNotFound,
     KeystoreError,
+    NoResult,
     OperationBusy,
-    OperationClosed,
     SessionClosed,
 )
 from cloud_keystore.model.journal import Kind
@@ -251,8 +251,8 @@ def test_no_signature_leaves_a_use_that_was_given_up(
     world: World, pc: Enrolled, approved: Operation
 ) -> None:
     world.activation = replace(world.activation, custody=slow(world))
-    refused(world, approved, pc, OperationClosed, "given up")
-    refused(world, approved, pc, OperationClosed, "failed")
+    refused(world, approved, pc, NoResult, "given up")
+    refused(world, approved, pc, NoResult, "failed")
 
 
 def test_no_signature_leaves_a_sessions_use_that_was_given_up(
@@ -260,7 +260,7 @@ def test_no_signature_leaves_a_sessions_use_that_was_given_up(
 ) -> None:
     session = world.session(serial, pc, ada[1])
     world.sessions = replace(world.sessions, custody=slow(world))
-    with pytest.raises(OperationClosed, match="given up"):
+    with pytest.raises(NoResult, match="given up"):
         world.use(session, pc)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from card_os.apdu import Command
 from card_os.application import Application
 from card_os.explanation import Meaning, Parts
 from card_os.keys import KeyRequest, PasscodeStatus, Refusal, TriesLeft
+from card_os.piv.names import Ins
 from card_os.status import SW
 from card_os.trace.lines import (
     Abandoned,
@@ -30,12 +31,20 @@ from card_os.trace.lines import (
 )
 from cloudcard_tools.trace.explain import key_words, words
 from cloudcard_tools.trace.explain.data_objects import DataObject, count, octets, row, rows
+from cloudcard_tools.trace.explain.names import GET_DATA_EVEN
 from cloudcard_tools.trace.explain.parts import EVERYWHERE
 
 SECOND = 1_000_000  # microseconds
 MORE = 0x61  # SW1 of a response that goes on
 MOST_JOINED = 200_000  # bytes of joined pieces; more than any APDU or object has
 FINE = frozenset({int(SW.OK), int(SW.ALREADY_CLOSED)})
+# What a program learns so about any card that it does not know: that something is not there.
+PROBES: Mapping[int, frozenset[int]] = {
+    commands.Ins.SELECT: frozenset({SW.NOT_FOUND}),
+    Ins.GET_DATA: frozenset({SW.NOT_FOUND}),
+    GET_DATA_EVEN: frozenset({SW.NOT_FOUND, SW.INS_NOT_SUPPORTED}),
+}
+TRIES_LEFT = 0x63C0  # with a number, which is the answer to a command that asks for it
 POWER = {
     Power.ON: "the card gets power",
     Power.OFF: "the card loses power",
@@ -255,7 +264,7 @@ class _Reading:
         command = words.parsed(apdu)
         if command is None:
             self._forget()
-            return _Words(Kind.COMMAND, words.command(apdu), apdu)
+            return _Words(Kind.COMMAND, words.wrong_lengths(apdu), apdu)
         explanation = self._interpreter.explain(command)
         title = words.title(command, explanation)
         if command.ins == commands.Ins.GET_RESPONSE and not command.data:
@@ -280,7 +289,7 @@ class _Reading:
 
     def _received_words(self, apdu: bytes) -> _Words:
         sw, data = apdu[-2:], apdu[:-2]
-        fine = int.from_bytes(sw) in FINE or sw[0] == MORE
+        fine = int.from_bytes(sw) in FINE or sw[0] == MORE or _is_answer(self._command, sw)
         said = words.status(apdu)
         if data:
             said += f", {count(len(data))}"
@@ -299,6 +308,16 @@ class _Reading:
         self._command, self._request = None, None
         self._received = EVERYWHERE
         self._sent = self._fetched = b""
+
+
+def _is_answer(command: Command | None, sw: bytes) -> bool:
+    """Whether a status word other than 9000 only answers what the command asks."""
+    if command is None:
+        return False
+    status = int.from_bytes(sw)
+    if status & 0xFFF0 == TRIES_LEFT:
+        return command.ins == Ins.VERIFY and not command.data
+    return status in PROBES.get(command.ins, ())
 
 
 def _header(command: Command) -> tuple[int, int, int]:

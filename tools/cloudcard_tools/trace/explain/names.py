@@ -24,9 +24,8 @@ from card_os.piv.names import (
 from card_os.status import SW
 
 GET_DATA_EVEN = 0xCA
-INSTRUCTIONS: Mapping[int, str] = {
+ISO_INSTRUCTIONS: Mapping[int, str] = {
     **{int(each): each.name.replace("_", " ") for each in Ins},
-    **{int(each): each.name.replace("_", " ") for each in Extension},
     **{int(each): each.name.replace("_", " ") for each in commands.Ins},
     GET_DATA_EVEN: "GET DATA (CA)",
     0x22: "MANAGE SECURITY ENVIRONMENT",
@@ -39,6 +38,10 @@ INSTRUCTIONS: Mapping[int, str] = {
     0xB2: "READ RECORD",
     0xD6: "UPDATE BINARY",
     0xF2: "GET STATUS",
+}
+INSTRUCTIONS: Mapping[int, str] = {
+    **ISO_INSTRUCTIONS,
+    **{int(each): each.name.replace("_", " ") for each in Extension},
 }
 
 ALGORITHMS: Mapping[int, str] = {

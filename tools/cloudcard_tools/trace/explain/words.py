@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from card_os import commands
 from card_os.apdu import Command
@@ -25,15 +26,6 @@ def parsed(apdu: bytes) -> Command | None:
         return Command.parse(apdu)
     except CardError:
         return None
-
-
-def command(apdu: bytes) -> str:
-    """A command in one line, with its data."""
-    found = parsed(apdu)
-    if found is None:
-        return f"{instruction(apdu)}, lengths wrong: {octets(apdu)}"
-    data = f" data {octets(found.data)}" if found.data else ""
-    return title(found) + data
 
 
 def title(found: Command, said: Explanation | None = None) -> str:
@@ -75,6 +67,25 @@ class Interpreter:
         self._applications = tuple(applications)
         self._selected: dict[int, Application] = {}
 
+    @property
+    def is_piv(self) -> bool:
+        """Whether every command is explained as PIV's."""
+        return not self._applications
+
+    def command(self, apdu: bytes) -> str:
+        """A command in one line, with its data."""
+        found = parsed(apdu)
+        if found is None:
+            return wrong_lengths(apdu)
+        data = f" data {octets(found.data)}" if found.data else ""
+        return title(found, self.explain(found)) + data
+
+    def received(self, apdu: bytes, data: bytes) -> tuple[DataObject, ...]:
+        """The data objects in the response to a command."""
+        found = parsed(apdu)
+        held = parts.EVERYWHERE if found is None else self.explain(found).received
+        return decoded(data, held)[0]
+
     def reset(self) -> None:
         """Note that the card was reset: its first application is selected."""
         self._selected.clear()
@@ -90,7 +101,8 @@ class Interpreter:
         application = self._selected.get(found.channel, self._applications[0])
         if application.aid == AID:
             return piv(found)
-        return _printable(application.explain(found))
+        said = _printable(application.explain(found))
+        return said if said.name else replace(said, name=_plain(found))
 
     def _select(self, found: Command) -> None:
         begins_so = [each for each in self._applications if each.aid.startswith(found.data)]
@@ -142,9 +154,15 @@ def decoded(data: bytes, held: Parts | Meaning) -> tuple[tuple[DataObject, ...],
     )
 
 
-def received(found: Command | None, data: bytes) -> tuple[tuple[DataObject, ...], str]:
-    """The data of the response to a PIV command."""
-    return decoded(data, parts.EVERYWHERE if found is None else piv(found).received)
+def wrong_lengths(apdu: bytes) -> str:
+    """A command whose lengths are wrong."""
+    return f"{instruction(apdu)}, lengths wrong: {octets(apdu)}"
+
+
+def _plain(found: Command) -> str:
+    """The instruction of a command that its application has no word for: only ISO's have names."""
+    name = "" if found.is_proprietary else names.ISO_INSTRUCTIONS.get(found.ins, "")
+    return name or f"instruction {found.ins:02X}"
 
 
 def _apart(found: Command) -> str:

@@ -22,6 +22,7 @@ MAGICS = {  # of the file: its byte order and the ticks in a second
     b"\xa1\xb2\x3c\x4d": ">",
 }
 MAGIC = 0xA1B2C3D4
+PCAPNG = b"\x0a\x0d\x0d\x0a"  # a newer format, which is recognised to be refused
 RAW_IP, ETHERNET, COOKED, IPV4 = 101, 1, 113, 228
 LINK_BYTES = {RAW_IP: 0, IPV4: 0, ETHERNET: 14, COOKED: 16}  # before the IP packet
 PORT = 4729
@@ -45,7 +46,7 @@ OUTGOING = frozenset({0x12, 0x84, 0xB0, 0xB2, 0xC0, 0xCA, 0xF2})  # P3 is the le
 
 def is_capture(beginning: bytes) -> bool:
     """Whether a file that begins with these bytes is a capture."""
-    return beginning in MAGICS
+    return beginning in MAGICS or beginning == PCAPNG
 
 
 def write(exchanges: Iterable[tuple[int, bytes, bytes]]) -> Iterator[bytes]:

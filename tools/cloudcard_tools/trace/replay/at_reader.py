@@ -33,7 +33,7 @@ from cloudcard_tools.trace.in_reader import (
 from cloudcard_tools.trace.replay import card_keys, cards
 from cloudcard_tools.trace.replay.agreement import Exchange, agrees, is_signature
 from cloudcard_tools.trace.replay.passcodes import OK, TAKES_PASSCODES, Passcodes, is_refused
-from cloudcard_tools.trace.replay.replaying import MOST_DIFFERENCES, Outcome, opened, texts
+from cloudcard_tools.trace.replay.replaying import MOST_DIFFERENCES, NOTHING, Outcome, opened, texts
 
 SELECT_PIV = bytes(Command(0, commands.Ins.SELECT, commands.BY_NAME, 0, RID))
 
@@ -80,6 +80,8 @@ def replay(path: Path, reader: Reader, terms: Terms) -> Outcome:
         problem = str(error)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
+    if not telling.commands and not telling.left_out:
+        problem = problem or NOTHING
     return Outcome(
         path,
         telling.commands,

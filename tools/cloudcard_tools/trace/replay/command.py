@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
+from card_os.application import Application
 from card_os.trace.lines import write
-from card_os.trace.replay import Difference
+from card_os.trace.replay import Difference, SeededRandom
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.application import application_option
+from cloudcard_tools.shared.application import application_option, card_factory
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.in_reader import connected, passcode_options
 from cloudcard_tools.trace.replay.passcodes import Passcodes, read
@@ -104,20 +105,30 @@ def replay_command(
         if blesses or jobs > 1 or application is not None:
             raise click.UsageError("--reader goes with none of --bless, --jobs and --application")
         outcomes = _replay_at(reader, files, cards, pin_file, puk_file, writes, other_card)
+    if blesses:
+        _require_usable(outcomes)
+    applications = _applications(application, outcomes)
     if as_json:
         click.echo(json.dumps([_document(each) for each in outcomes], indent=2))
     else:
         for each in outcomes:
-            click.echo("\n".join(report(each)))
+            click.echo("\n".join(report(each, applications)))
         click.echo(_summary(outcomes))
     if junit_path is not None:
         from cloudcard_tools.trace.replay import junit
 
-        junit.write(outcomes, junit_path)
+        junit.write(outcomes, junit_path, applications)
     if blesses:
         _bless(outcomes, cards, application)
     elif not outcomes or not all(each.passed for each in outcomes):
         context.exit(1)
+
+
+def _applications(name: str | None, outcomes: Sequence[Outcome]) -> Sequence[Application]:
+    """The applications of the user's own card, which words differences; none for a PIV card."""
+    if name is None or all(each.passed for each in outcomes):
+        return ()
+    return card_factory(name)(SeededRandom()).applications
 
 
 def _replay_all(
@@ -172,13 +183,15 @@ def _with_bar(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
         yield from bar
 
 
-def _bless(outcomes: Sequence[Outcome], cards: Path | None, application: str | None) -> None:
-    """Write the card's present answers into the traces that differ. Raises Failure if one cannot be
-    replayed.
-    """
+def _require_usable(outcomes: Sequence[Outcome]) -> None:
+    """Raise Failure if a trace cannot be replayed."""
     unusable = [each for each in outcomes if each.problem]
     if unusable:
         raise Failure(f"nothing was written: {unusable[0].path}: {unusable[0].problem}")
+
+
+def _bless(outcomes: Sequence[Outcome], cards: Path | None, application: str | None) -> None:
+    """Write the card's present answers into the traces that differ."""
     changed = [each for each in outcomes if not each.passed]
     for each in changed:
         bless(each.path, cards, application)

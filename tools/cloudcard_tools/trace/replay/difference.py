@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TypeAlias
 
+from card_os.application import Application
 from card_os.trace.lines import Asked, Line, Received, write
 from card_os.trace.replay import Difference
 from cloudcard_tools.trace.explain import key_words, words
@@ -18,35 +19,43 @@ INDENT = " " * 12
 Row: TypeAlias = "tuple[int, DataObject]"  # depth and object
 
 
-def told(difference: Difference) -> Iterator[str]:
-    """The command, the expected line and the actual line."""
+def told(difference: Difference, applications: Sequence[Application] = ()) -> Iterator[str]:
+    """The command, the expected line and the actual line, in the words of the card's applications;
+    without `applications`, in PIV's.
+    """
+    interpreter = words.Interpreter(applications)
     command = difference.command
-    yield f"  command   {words.command(command)}"
+    yield f"  command   {interpreter.command(command)}"
     match difference.expected, difference.actual:
         case Received(expected), Received(actual):
-            yield from _responses(command, expected, actual)
+            trees = tuple(_tree(interpreter, command, apdu) for apdu in (expected, actual))
+            yield from _responses((trees[0], trees[1]), expected, actual)
         case expected_line, actual_line:
-            yield from _side("expected", expected_line, command)
-            yield from _side("actual", actual_line, command)
+            for name, line in (("expected", expected_line), ("actual", actual_line)):
+                yield from _side(name, line, command, interpreter)
 
 
-def _side(name: str, line: Line | None, command: bytes) -> Iterator[str]:
+def _side(
+    name: str, line: Line | None, command: bytes, interpreter: words.Interpreter
+) -> Iterator[str]:
     match line:
         case None:
             yield f"  {name:9} nothing"
         case Received(apdu):
             yield _headline(name, apdu)
-            yield from _data(_tree(command, apdu), set(), apdu)
+            yield from _data(_tree(interpreter, command, apdu), set(), apdu)
         case Asked(request):
             yield f"  {name:9} {_cut(write(line))}"
-            yield f"{INDENT}asks the key service: {key_words.asked(request)}"
+            if interpreter.is_piv:
+                yield f"{INDENT}asks the key service: {key_words.asked(request)}"
         case _:
             yield f"  {name:9} {_cut(write(line))}"
 
 
-def _responses(command: bytes, expected: bytes, actual: bytes) -> Iterator[str]:
-    """Two responses, with a mark where they differ."""
-    trees = _tree(command, expected), _tree(command, actual)
+def _responses(
+    trees: tuple[Sequence[Row], Sequence[Row]], expected: bytes, actual: bytes
+) -> Iterator[str]:
+    """Two responses and what is in them, with a mark where they differ."""
     here, there = _unlike(*trees)
     yield _headline("expected", expected)
     yield from _data(trees[0], here, expected)
@@ -67,9 +76,8 @@ def _headline(name: str, apdu: bytes) -> str:
     return f"  {name:9} {words.status(apdu)}{data}"
 
 
-def _tree(command: bytes, apdu: bytes) -> Sequence[Row]:
-    objects, _ = words.received(words.parsed(command), apdu[:-2])
-    return list(rows(objects))
+def _tree(interpreter: words.Interpreter, command: bytes, apdu: bytes) -> Sequence[Row]:
+    return list(rows(interpreter.received(command, apdu[:-2])))
 
 
 def _data(tree: Sequence[Row], marked: set[int], apdu: bytes) -> Iterator[str]:

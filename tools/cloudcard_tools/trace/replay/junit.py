@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from card_os.application import Application
 from cloudcard_tools.trace.replay.replaying import Outcome
 from cloudcard_tools.trace.replay.report import report
 
 
-def write(outcomes: Sequence[Outcome], path: Path) -> None:
+def write(
+    outcomes: Sequence[Outcome], path: Path, applications: Sequence[Application] = ()
+) -> None:
     """Write one test case for each file."""
     suite = ElementTree.Element(
         "testsuite",
@@ -30,6 +33,6 @@ def write(outcomes: Sequence[Outcome], path: Path) -> None:
         )
         if not each.passed:
             kind = "failure" if each.differences else "error"
-            lines = list(report(each))
+            lines = list(report(each, applications))
             ElementTree.SubElement(case, kind, message=lines[0]).text = "\n".join(lines)
     ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)

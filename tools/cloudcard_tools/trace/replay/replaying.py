@@ -26,6 +26,7 @@ from cloudcard_tools.shared.application import card_factory
 from cloudcard_tools.trace.replay import cards
 
 SUFFIX = ".trace"  # of a trace's file name
+NOTHING = "it has no commands, so nothing was replayed"
 MOST_DIFFERENCES = 100  # of one file; later ones often follow from the first
 
 
@@ -86,6 +87,8 @@ def replay(path: Path, folder: Path | None = None, application: str | None = Non
         problem = str(error)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
+    if not watched.commands:
+        problem = problem or NOTHING
     seconds = perf_counter() - begun
     return Outcome(path, watched.commands, tuple(differences), seconds, step, problem)
 
@@ -144,11 +147,11 @@ def _until_card(lines: Iterator[tuple[int, Line]]) -> Iterator[Line]:
             return
         if isinstance(line, Sent):
             raise TraceError(
-                f"line {number}: no card is named before this command (@ card …): if "
-                "a card in a reader was recorded, replay it with --reader, and a card of "
-                "your own with --application"
+                f"line {number}: no card is named before this command (@ card …): import a log "
+                "with --card IMAGE, replay what a card in a reader has answered with --reader, "
+                "and a card of your own with --application"
             )
-    raise TraceError("the trace names no card: add a line @ card sha256:…")
+    raise TraceError(NOTHING)
 
 
 def _differences(

@@ -22,44 +22,53 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from cloudcard.registry.v1 import finding_pb2 as cloudcard_dot_registry_dot_v1_dot_finding__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63loudcard/audit/v1/audit.proto\x12\x12\x63loudcard.audit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x05\x45ntry\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x12\n\x05index\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x42\x08\n\x06_index\"\x13\n\x11GetJournalRequest\"L\n\x12GetJournalResponse\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"\xf6\x01\n\x14SearchEntriesRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x16\n\x0eworkstation_id\x18\x03 \x01(\t\x12\x14\n\x0coperation_id\x18\x04 \x01(\t\x12\r\n\x05kinds\x18\x05 \x03(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\\\n\x15SearchEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.cloudcard.audit.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x14\x45xportEntriesRequest\x12\x12\n\nfrom_index\x18\x01 \x01(\x03\x12\x11\n\tend_index\x18\x02 \x01(\x03\"C\n\x15\x45xportEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.cloudcard.audit.v1.Entry\"?\n\x16ListCheckpointsRequest\x12\x12\n\nafter_size\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\".\n\x17ListCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\x0c\"6\n\x15ProveInclusionRequest\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0f\n\x07indices\x18\x02 \x03(\x03\"C\n\x16ProveInclusionResponse\x12)\n\x06proofs\x18\x01 \x03(\x0b\x32\x19.cloudcard.audit.v1.Proof\"9\n\x17ProveConsistencyRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x0c\n\x04size\x18\x02 \x01(\x03\"D\n\x18ProveConsistencyResponse\x12(\n\x05proof\x18\x01 \x01(\x0b\x32\x19.cloudcard.audit.v1.Proof\"\x17\n\x05Proof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x32\xfd\x04\n\x0c\x41uditService\x12[\n\nGetJournal\x12%.cloudcard.audit.v1.GetJournalRequest\x1a&.cloudcard.audit.v1.GetJournalResponse\x12\x64\n\rSearchEntries\x12(.cloudcard.audit.v1.SearchEntriesRequest\x1a).cloudcard.audit.v1.SearchEntriesResponse\x12\x66\n\rExportEntries\x12(.cloudcard.audit.v1.ExportEntriesRequest\x1a).cloudcard.audit.v1.ExportEntriesResponse0\x01\x12j\n\x0fListCheckpoints\x12*.cloudcard.audit.v1.ListCheckpointsRequest\x1a+.cloudcard.audit.v1.ListCheckpointsResponse\x12g\n\x0eProveInclusion\x12).cloudcard.audit.v1.ProveInclusionRequest\x1a*.cloudcard.audit.v1.ProveInclusionResponse\x12m\n\x10ProveConsistency\x12+.cloudcard.audit.v1.ProveConsistencyRequest\x1a,.cloudcard.audit.v1.ProveConsistencyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63loudcard/audit/v1/audit.proto\x12\x12\x63loudcard.audit.v1\x1a#cloudcard/registry/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x05\x45ntry\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x12\n\x05index\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x42\x08\n\x06_index\"\x13\n\x11GetJournalRequest\"L\n\x12GetJournalResponse\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"\xf6\x01\n\x14SearchEntriesRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x16\n\x0eworkstation_id\x18\x03 \x01(\t\x12\x14\n\x0coperation_id\x18\x04 \x01(\t\x12\r\n\x05kinds\x18\x05 \x03(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\xcf\x01\n\x15SearchEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.cloudcard.audit.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x43\n\x05names\x18\x03 \x03(\x0b\x32\x34.cloudcard.audit.v1.SearchEntriesResponse.NamesEntry\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x13\x46indSubjectsRequest\x12)\n\x04sort\x18\x01 \x01(\x0e\x32\x1b.cloudcard.registry.v1.Sort\x12\x0c\n\x04text\x18\x02 \x01(\t\"S\n\x14\x46indSubjectsResponse\x12-\n\x07matches\x18\x01 \x03(\x0b\x32\x1c.cloudcard.registry.v1.Match\x12\x0c\n\x04more\x18\x02 \x01(\r\"=\n\x14\x45xportEntriesRequest\x12\x12\n\nfrom_index\x18\x01 \x01(\x03\x12\x11\n\tend_index\x18\x02 \x01(\x03\"C\n\x15\x45xportEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.cloudcard.audit.v1.Entry\"?\n\x16ListCheckpointsRequest\x12\x12\n\nafter_size\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\".\n\x17ListCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\x0c\"6\n\x15ProveInclusionRequest\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0f\n\x07indices\x18\x02 \x03(\x03\"C\n\x16ProveInclusionResponse\x12)\n\x06proofs\x18\x01 \x03(\x0b\x32\x19.cloudcard.audit.v1.Proof\"9\n\x17ProveConsistencyRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x0c\n\x04size\x18\x02 \x01(\x03\"D\n\x18ProveConsistencyResponse\x12(\n\x05proof\x18\x01 \x01(\x0b\x32\x19.cloudcard.audit.v1.Proof\"\x17\n\x05Proof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x32\xe0\x05\n\x0c\x41uditService\x12[\n\nGetJournal\x12%.cloudcard.audit.v1.GetJournalRequest\x1a&.cloudcard.audit.v1.GetJournalResponse\x12\x64\n\rSearchEntries\x12(.cloudcard.audit.v1.SearchEntriesRequest\x1a).cloudcard.audit.v1.SearchEntriesResponse\x12\x61\n\x0c\x46indSubjects\x12\'.cloudcard.audit.v1.FindSubjectsRequest\x1a(.cloudcard.audit.v1.FindSubjectsResponse\x12\x66\n\rExportEntries\x12(.cloudcard.audit.v1.ExportEntriesRequest\x1a).cloudcard.audit.v1.ExportEntriesResponse0\x01\x12j\n\x0fListCheckpoints\x12*.cloudcard.audit.v1.ListCheckpointsRequest\x1a+.cloudcard.audit.v1.ListCheckpointsResponse\x12g\n\x0eProveInclusion\x12).cloudcard.audit.v1.ProveInclusionRequest\x1a*.cloudcard.audit.v1.ProveInclusionResponse\x12m\n\x10ProveConsistency\x12+.cloudcard.audit.v1.ProveConsistencyRequest\x1a,.cloudcard.audit.v1.ProveConsistencyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.audit.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRY']._serialized_start=87
-  _globals['_ENTRY']._serialized_end=151
-  _globals['_GETJOURNALREQUEST']._serialized_start=153
-  _globals['_GETJOURNALREQUEST']._serialized_end=172
-  _globals['_GETJOURNALRESPONSE']._serialized_start=174
-  _globals['_GETJOURNALRESPONSE']._serialized_end=250
-  _globals['_SEARCHENTRIESREQUEST']._serialized_start=253
-  _globals['_SEARCHENTRIESREQUEST']._serialized_end=499
-  _globals['_SEARCHENTRIESRESPONSE']._serialized_start=501
-  _globals['_SEARCHENTRIESRESPONSE']._serialized_end=593
-  _globals['_EXPORTENTRIESREQUEST']._serialized_start=595
-  _globals['_EXPORTENTRIESREQUEST']._serialized_end=656
-  _globals['_EXPORTENTRIESRESPONSE']._serialized_start=658
-  _globals['_EXPORTENTRIESRESPONSE']._serialized_end=725
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=727
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=790
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=792
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=838
-  _globals['_PROVEINCLUSIONREQUEST']._serialized_start=840
-  _globals['_PROVEINCLUSIONREQUEST']._serialized_end=894
-  _globals['_PROVEINCLUSIONRESPONSE']._serialized_start=896
-  _globals['_PROVEINCLUSIONRESPONSE']._serialized_end=963
-  _globals['_PROVECONSISTENCYREQUEST']._serialized_start=965
-  _globals['_PROVECONSISTENCYREQUEST']._serialized_end=1022
-  _globals['_PROVECONSISTENCYRESPONSE']._serialized_start=1024
-  _globals['_PROVECONSISTENCYRESPONSE']._serialized_end=1092
-  _globals['_PROOF']._serialized_start=1094
-  _globals['_PROOF']._serialized_end=1117
-  _globals['_AUDITSERVICE']._serialized_start=1120
-  _globals['_AUDITSERVICE']._serialized_end=1757
+  _globals['_SEARCHENTRIESRESPONSE_NAMESENTRY']._loaded_options = None
+  _globals['_SEARCHENTRIESRESPONSE_NAMESENTRY']._serialized_options = b'8\001'
+  _globals['_ENTRY']._serialized_start=124
+  _globals['_ENTRY']._serialized_end=188
+  _globals['_GETJOURNALREQUEST']._serialized_start=190
+  _globals['_GETJOURNALREQUEST']._serialized_end=209
+  _globals['_GETJOURNALRESPONSE']._serialized_start=211
+  _globals['_GETJOURNALRESPONSE']._serialized_end=287
+  _globals['_SEARCHENTRIESREQUEST']._serialized_start=290
+  _globals['_SEARCHENTRIESREQUEST']._serialized_end=536
+  _globals['_SEARCHENTRIESRESPONSE']._serialized_start=539
+  _globals['_SEARCHENTRIESRESPONSE']._serialized_end=746
+  _globals['_SEARCHENTRIESRESPONSE_NAMESENTRY']._serialized_start=702
+  _globals['_SEARCHENTRIESRESPONSE_NAMESENTRY']._serialized_end=746
+  _globals['_FINDSUBJECTSREQUEST']._serialized_start=748
+  _globals['_FINDSUBJECTSREQUEST']._serialized_end=826
+  _globals['_FINDSUBJECTSRESPONSE']._serialized_start=828
+  _globals['_FINDSUBJECTSRESPONSE']._serialized_end=911
+  _globals['_EXPORTENTRIESREQUEST']._serialized_start=913
+  _globals['_EXPORTENTRIESREQUEST']._serialized_end=974
+  _globals['_EXPORTENTRIESRESPONSE']._serialized_start=976
+  _globals['_EXPORTENTRIESRESPONSE']._serialized_end=1043
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1045
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1108
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1110
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1156
+  _globals['_PROVEINCLUSIONREQUEST']._serialized_start=1158
+  _globals['_PROVEINCLUSIONREQUEST']._serialized_end=1212
+  _globals['_PROVEINCLUSIONRESPONSE']._serialized_start=1214
+  _globals['_PROVEINCLUSIONRESPONSE']._serialized_end=1281
+  _globals['_PROVECONSISTENCYREQUEST']._serialized_start=1283
+  _globals['_PROVECONSISTENCYREQUEST']._serialized_end=1340
+  _globals['_PROVECONSISTENCYRESPONSE']._serialized_start=1342
+  _globals['_PROVECONSISTENCYRESPONSE']._serialized_end=1410
+  _globals['_PROOF']._serialized_start=1412
+  _globals['_PROOF']._serialized_end=1435
+  _globals['_AUDITSERVICE']._serialized_start=1438
+  _globals['_AUDITSERVICE']._serialized_end=2174
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,11 @@ class AuditServiceStub:
                 request_serializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.SearchEntriesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.SearchEntriesResponse.FromString,
                 _registered_method=True)
+        self.FindSubjects = channel.unary_unary(
+                '/cloudcard.audit.v1.AuditService/FindSubjects',
+                request_serializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.FindSubjectsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.FindSubjectsResponse.FromString,
+                _registered_method=True)
         self.ExportEntries = channel.unary_stream(
                 '/cloudcard.audit.v1.AuditService/ExportEntries',
                 request_serializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.ExportEntriesRequest.SerializeToString,
@@ -80,6 +85,14 @@ class AuditServiceServicer:
 
     def SearchEntries(self, request, context):
         """SearchEntries finds entries, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindSubjects(self, request, context):
+        """FindSubjects finds what entries are about by an identifier, serial number, name or address, or by the beginning of
+        one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +138,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.SearchEntries,
                     request_deserializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.SearchEntriesRequest.FromString,
                     response_serializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.SearchEntriesResponse.SerializeToString,
+            ),
+            'FindSubjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindSubjects,
+                    request_deserializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.FindSubjectsRequest.FromString,
+                    response_serializer=cloudcard_dot_audit_dot_v1_dot_audit__pb2.FindSubjectsResponse.SerializeToString,
             ),
             'ExportEntries': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportEntries,
@@ -202,6 +220,33 @@ class AuditService:
             '/cloudcard.audit.v1.AuditService/SearchEntries',
             cloudcard_dot_audit_dot_v1_dot_audit__pb2.SearchEntriesRequest.SerializeToString,
             cloudcard_dot_audit_dot_v1_dot_audit__pb2.SearchEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindSubjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.audit.v1.AuditService/FindSubjects',
+            cloudcard_dot_audit_dot_v1_dot_audit__pb2.FindSubjectsRequest.SerializeToString,
+            cloudcard_dot_audit_dot_v1_dot_audit__pb2.FindSubjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class AuditServiceStub:
     """GetJournal identifies the journal, the key that signs its checkpoints, and its newest checkpoint."""
     SearchEntries: _grpc.UnaryUnaryMultiCallable[_audit_pb2.SearchEntriesRequest, _audit_pb2.SearchEntriesResponse]
     """SearchEntries finds entries, newest first."""
+    FindSubjects: _grpc.UnaryUnaryMultiCallable[_audit_pb2.FindSubjectsRequest, _audit_pb2.FindSubjectsResponse]
+    """FindSubjects finds what entries are about by an identifier, serial number, name or address, or by the beginning of
+    one.
+    """
     ExportEntries: _grpc.UnaryStreamMultiCallable[_audit_pb2.ExportEntriesRequest, _audit_pb2.ExportEntriesResponse]
     """ExportEntries sends entries by their place in the journal, in order and without gaps."""
     ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]
@@ -55,6 +59,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """GetJournal identifies the journal, the key that signs its checkpoints, and its newest checkpoint."""
     SearchEntries: _aio.UnaryUnaryMultiCallable[_audit_pb2.SearchEntriesRequest, _audit_pb2.SearchEntriesResponse]  # type: ignore[assignment]
     """SearchEntries finds entries, newest first."""
+    FindSubjects: _aio.UnaryUnaryMultiCallable[_audit_pb2.FindSubjectsRequest, _audit_pb2.FindSubjectsResponse]  # type: ignore[assignment]
+    """FindSubjects finds what entries are about by an identifier, serial number, name or address, or by the beginning of
+    one.
+    """
     ExportEntries: _aio.UnaryStreamMultiCallable[_audit_pb2.ExportEntriesRequest, _audit_pb2.ExportEntriesResponse]  # type: ignore[assignment]
     """ExportEntries sends entries by their place in the journal, in order and without gaps."""
     ListCheckpoints: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
@@ -82,6 +90,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.SearchEntriesResponse, _abc.Awaitable[_audit_pb2.SearchEntriesResponse]]:
         """SearchEntries finds entries, newest first."""
+
+    @_abc_1.abstractmethod
+    def FindSubjects(
+        self,
+        request: _audit_pb2.FindSubjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.FindSubjectsResponse, _abc.Awaitable[_audit_pb2.FindSubjectsResponse]]:
+        """FindSubjects finds what entries are about by an identifier, serial number, name or address, or by the beginning of
+        one.
+        """
 
     @_abc_1.abstractmethod
     def ExportEntries(

@@ -26,15 +26,15 @@ from cloudcard.approval.v1 import approval_pb2 as cloudcard_dot_approval_dot_v1_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.cloudcard/authenticator/v1/authenticator.proto\x12\x1a\x63loudcard.authenticator.v1\x1a$cloudcard/approval/v1/approval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x07Request\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x1a\n\x12keystore_signature\x18\x03 \x01(\x0c\"\x16\n\x14WatchRequestsRequest\"\x95\x01\n\x15WatchRequestsResponse\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.RequestH\x00\x12;\n\x06\x63losed\x18\x02 \x01(\x0b\x32).cloudcard.authenticator.v1.ClosedRequestH\x00\x42\x07\n\x05\x65vent\"[\n\rClosedRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\")\n\x11GetRequestRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"J\n\x12GetRequestResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\"%\n\x12\x43laimQrCodeRequest\x12\x0f\n\x07qr_text\x18\x01 \x01(\t\"K\n\x13\x43laimQrCodeResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\"r\n\x10PasskeyAssertion\x12\x15\n\rcredential_id\x18\x01 \x01(\x0c\x12\x1a\n\x12\x61uthenticator_data\x18\x02 \x01(\x0c\x12\x18\n\x10\x63lient_data_json\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\xe0\x01\n\rDecideRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32$.cloudcard.authenticator.v1.Decision\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x1a\n\x10\x64\x65vice_signature\x18\x04 \x01(\x0cH\x00\x12I\n\x11passkey_assertion\x18\x05 \x01(\x0b\x32,.cloudcard.authenticator.v1.PasskeyAssertionH\x00\x42\n\n\x08\x65vidence\"F\n\x0e\x44\x65\x63ideResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\"\x12\n\x10ListCardsRequest\"C\n\nHolderCard\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x16\n\x0epasscode_state\x18\x03 \x01(\t\"J\n\x11ListCardsResponse\x12\x35\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32&.cloudcard.authenticator.v1.HolderCard\";\n\x12SetPasscodeRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x10\n\x08passcode\x18\x02 \x01(\x0c\"\"\n\x13SetPasscodeResponse\x12\x0b\n\x03puk\x18\x01 \x01(\t\"\x15\n\x13ListSessionsRequest\"\xd2\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0f\n\x07key_ref\x18\x03 \x01(\r\x12.\n\x07key_use\x18\x04 \x01(\x0e\x32\x1d.cloudcard.approval.v1.KeyUse\x12\x13\n\x0bworkstation\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x11\n\tuses_left\x18\x07 \x01(\r\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x14ListSessionsResponse\x12\x35\n\x08sessions\x18\x01 \x03(\x0b\x32#.cloudcard.authenticator.v1.Session\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x43ISION_APPROVE\x10\x01\x12\x11\n\rDECISION_DENY\x10\x02\x12\x13\n\x0f\x44\x45\x43ISION_NOT_ME\x10\x03\x32\x86\x07\n\x14\x41uthenticatorService\x12v\n\rWatchRequests\x12\x30.cloudcard.authenticator.v1.WatchRequestsRequest\x1a\x31.cloudcard.authenticator.v1.WatchRequestsResponse0\x01\x12k\n\nGetRequest\x12-.cloudcard.authenticator.v1.GetRequestRequest\x1a..cloudcard.authenticator.v1.GetRequestResponse\x12n\n\x0b\x43laimQrCode\x12..cloudcard.authenticator.v1.ClaimQrCodeRequest\x1a/.cloudcard.authenticator.v1.ClaimQrCodeResponse\x12_\n\x06\x44\x65\x63ide\x12).cloudcard.authenticator.v1.DecideRequest\x1a*.cloudcard.authenticator.v1.DecideResponse\x12h\n\tListCards\x12,.cloudcard.authenticator.v1.ListCardsRequest\x1a-.cloudcard.authenticator.v1.ListCardsResponse\x12q\n\x0cListSessions\x12/.cloudcard.authenticator.v1.ListSessionsRequest\x1a\x30.cloudcard.authenticator.v1.ListSessionsResponse\x12k\n\nEndSession\x12-.cloudcard.authenticator.v1.EndSessionRequest\x1a..cloudcard.authenticator.v1.EndSessionResponse\x12n\n\x0bSetPasscode\x12..cloudcard.authenticator.v1.SetPasscodeRequest\x1a/.cloudcard.authenticator.v1.SetPasscodeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.cloudcard/authenticator/v1/authenticator.proto\x12\x1a\x63loudcard.authenticator.v1\x1a$cloudcard/approval/v1/approval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x07Request\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x1a\n\x12keystore_signature\x18\x03 \x01(\x0c\"\x16\n\x14WatchRequestsRequest\"\x95\x01\n\x15WatchRequestsResponse\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.RequestH\x00\x12;\n\x06\x63losed\x18\x02 \x01(\x0b\x32).cloudcard.authenticator.v1.ClosedRequestH\x00\x42\x07\n\x05\x65vent\"[\n\rClosedRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\")\n\x11GetRequestRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"J\n\x12GetRequestResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\"%\n\x12\x43laimQrCodeRequest\x12\x0f\n\x07qr_text\x18\x01 \x01(\t\"K\n\x13\x43laimQrCodeResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\"r\n\x10PasskeyAssertion\x12\x15\n\rcredential_id\x18\x01 \x01(\x0c\x12\x1a\n\x12\x61uthenticator_data\x18\x02 \x01(\x0c\x12\x18\n\x10\x63lient_data_json\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\xe0\x01\n\rDecideRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32$.cloudcard.authenticator.v1.Decision\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x1a\n\x10\x64\x65vice_signature\x18\x04 \x01(\x0cH\x00\x12I\n\x11passkey_assertion\x18\x05 \x01(\x0b\x32,.cloudcard.authenticator.v1.PasskeyAssertionH\x00\x42\n\n\x08\x65vidence\"F\n\x0e\x44\x65\x63ideResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\"\x12\n\x10ListCardsRequest\"t\n\nHolderCard\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x16\n\x0epasscode_state\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11ListCardsResponse\x12\x35\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32&.cloudcard.authenticator.v1.HolderCard\";\n\x12SetPasscodeRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x10\n\x08passcode\x18\x02 \x01(\x0c\"\"\n\x13SetPasscodeResponse\x12\x0b\n\x03puk\x18\x01 \x01(\t\"\x15\n\x13ListSessionsRequest\"\xd2\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0f\n\x07key_ref\x18\x03 \x01(\r\x12.\n\x07key_use\x18\x04 \x01(\x0e\x32\x1d.cloudcard.approval.v1.KeyUse\x12\x13\n\x0bworkstation\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x11\n\tuses_left\x18\x07 \x01(\r\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x14ListSessionsResponse\x12\x35\n\x08sessions\x18\x01 \x03(\x0b\x32#.cloudcard.authenticator.v1.Session\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x43ISION_APPROVE\x10\x01\x12\x11\n\rDECISION_DENY\x10\x02\x12\x13\n\x0f\x44\x45\x43ISION_NOT_ME\x10\x03\x32\x86\x07\n\x14\x41uthenticatorService\x12v\n\rWatchRequests\x12\x30.cloudcard.authenticator.v1.WatchRequestsRequest\x1a\x31.cloudcard.authenticator.v1.WatchRequestsResponse0\x01\x12k\n\nGetRequest\x12-.cloudcard.authenticator.v1.GetRequestRequest\x1a..cloudcard.authenticator.v1.GetRequestResponse\x12n\n\x0b\x43laimQrCode\x12..cloudcard.authenticator.v1.ClaimQrCodeRequest\x1a/.cloudcard.authenticator.v1.ClaimQrCodeResponse\x12_\n\x06\x44\x65\x63ide\x12).cloudcard.authenticator.v1.DecideRequest\x1a*.cloudcard.authenticator.v1.DecideResponse\x12h\n\tListCards\x12,.cloudcard.authenticator.v1.ListCardsRequest\x1a-.cloudcard.authenticator.v1.ListCardsResponse\x12q\n\x0cListSessions\x12/.cloudcard.authenticator.v1.ListSessionsRequest\x1a\x30.cloudcard.authenticator.v1.ListSessionsResponse\x12k\n\nEndSession\x12-.cloudcard.authenticator.v1.EndSessionRequest\x1a..cloudcard.authenticator.v1.EndSessionResponse\x12n\n\x0bSetPasscode\x12..cloudcard.authenticator.v1.SetPasscodeRequest\x1a/.cloudcard.authenticator.v1.SetPasscodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.authenticator.v1.authenticator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISION']._serialized_start=1786
-  _globals['_DECISION']._serialized_end=1884
+  _globals['_DECISION']._serialized_start=1835
+  _globals['_DECISION']._serialized_end=1933
   _globals['_REQUEST']._serialized_start=149
   _globals['_REQUEST']._serialized_end=225
   _globals['_WATCHREQUESTSREQUEST']._serialized_start=227
@@ -60,23 +60,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCARDSREQUEST']._serialized_start=1146
   _globals['_LISTCARDSREQUEST']._serialized_end=1164
   _globals['_HOLDERCARD']._serialized_start=1166
-  _globals['_HOLDERCARD']._serialized_end=1233
-  _globals['_LISTCARDSRESPONSE']._serialized_start=1235
-  _globals['_LISTCARDSRESPONSE']._serialized_end=1309
-  _globals['_SETPASSCODEREQUEST']._serialized_start=1311
-  _globals['_SETPASSCODEREQUEST']._serialized_end=1370
-  _globals['_SETPASSCODERESPONSE']._serialized_start=1372
-  _globals['_SETPASSCODERESPONSE']._serialized_end=1406
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1408
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1429
-  _globals['_SESSION']._serialized_start=1432
-  _globals['_SESSION']._serialized_end=1642
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1644
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1721
-  _globals['_ENDSESSIONREQUEST']._serialized_start=1723
-  _globals['_ENDSESSIONREQUEST']._serialized_end=1762
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=1764
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=1784
-  _globals['_AUTHENTICATORSERVICE']._serialized_start=1887
-  _globals['_AUTHENTICATORSERVICE']._serialized_end=2789
+  _globals['_HOLDERCARD']._serialized_end=1282
+  _globals['_LISTCARDSRESPONSE']._serialized_start=1284
+  _globals['_LISTCARDSRESPONSE']._serialized_end=1358
+  _globals['_SETPASSCODEREQUEST']._serialized_start=1360
+  _globals['_SETPASSCODEREQUEST']._serialized_end=1419
+  _globals['_SETPASSCODERESPONSE']._serialized_start=1421
+  _globals['_SETPASSCODERESPONSE']._serialized_end=1455
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1457
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1478
+  _globals['_SESSION']._serialized_start=1481
+  _globals['_SESSION']._serialized_end=1691
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1693
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1770
+  _globals['_ENDSESSIONREQUEST']._serialized_start=1772
+  _globals['_ENDSESSIONREQUEST']._serialized_end=1811
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=1813
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=1833
+  _globals['_AUTHENTICATORSERVICE']._serialized_start=1936
+  _globals['_AUTHENTICATORSERVICE']._serialized_end=2838
 # @@protoc_insertion_point(module_scope)

@@ -166,7 +166,7 @@ class GetRequestRequest(_message.Message):
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
-    """Identifier of the operation, a UUID."""
+    """Identifier of the operation, a UUID, or the beginning of one that waits for the holder."""
     def __init__(
         self,
         *,
@@ -374,22 +374,28 @@ class HolderCard(_message.Message):
     SERIAL_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     PASSCODE_STATE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     state: _builtins.str
     """The card's state: "pending", "active", "suspended" or "revoked"."""
     passcode_state: _builtins.str
     """The passcode's state: "unset", "ok" or "locked"."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When its certificates expire."""
+
     def __init__(
         self,
         *,
         serial: _builtins.str = ...,
         state: _builtins.str = ...,
         passcode_state: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["passcode_state", b"passcode_state", "serial", b"serial", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "passcode_state", b"passcode_state", "serial", b"serial", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

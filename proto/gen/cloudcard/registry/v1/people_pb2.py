@@ -26,7 +26,7 @@ from cloudcard.registry.v1 import identities_pb2 as cloudcard_dot_registry_dot_v
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cloudcard/registry/v1/people.proto\x12\x15\x63loudcard.registry.v1\x1a&cloudcard/registry/v1/identities.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65vice_count\x18\x05 \x01(\r\x12\x14\n\x0c\x63\x61rd_serials\x18\x06 \x03(\t\x12\x0b\n\x03upn\x18\x07 \x01(\t\x12\x0b\n\x03sid\x18\x08 \x01(\t\"R\n\x11\x43reateUserRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0b\n\x03upn\x18\x03 \x01(\t\x12\x0b\n\x03sid\x18\x04 \x01(\t\"s\n\x12\x43reateUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x32\n\x0c\x64\x65vice_token\x18\x02 \x01(\x0b\x32\x1c.cloudcard.registry.v1.Token\"\x12\n\x10ListUsersRequest\"?\n\x11ListUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.User2\xd2\x01\n\rPeopleService\x12\x61\n\nCreateUser\x12(.cloudcard.registry.v1.CreateUserRequest\x1a).cloudcard.registry.v1.CreateUserResponse\x12^\n\tListUsers\x12\'.cloudcard.registry.v1.ListUsersRequest\x1a(.cloudcard.registry.v1.ListUsersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cloudcard/registry/v1/people.proto\x12\x15\x63loudcard.registry.v1\x1a&cloudcard/registry/v1/identities.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65vice_count\x18\x05 \x01(\r\x12\x14\n\x0c\x63\x61rd_serials\x18\x06 \x03(\t\x12\x0b\n\x03upn\x18\x07 \x01(\t\x12\x0b\n\x03sid\x18\x08 \x01(\t\"d\n\x11\x43reateUserRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0b\n\x03upn\x18\x03 \x01(\t\x12\x0b\n\x03sid\x18\x04 \x01(\t\x12\x10\n\x08namesake\x18\x05 \x01(\x08\"s\n\x12\x43reateUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x32\n\x0c\x64\x65vice_token\x18\x02 \x01(\x0b\x32\x1c.cloudcard.registry.v1.Token\"\x12\n\x10ListUsersRequest\"?\n\x11ListUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.User2\xd2\x01\n\rPeopleService\x12\x61\n\nCreateUser\x12(.cloudcard.registry.v1.CreateUserRequest\x1a).cloudcard.registry.v1.CreateUserResponse\x12^\n\tListUsers\x12\'.cloudcard.registry.v1.ListUsersRequest\x1a(.cloudcard.registry.v1.ListUsersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USER']._serialized_start=135
   _globals['_USER']._serialized_end=309
   _globals['_CREATEUSERREQUEST']._serialized_start=311
-  _globals['_CREATEUSERREQUEST']._serialized_end=393
-  _globals['_CREATEUSERRESPONSE']._serialized_start=395
-  _globals['_CREATEUSERRESPONSE']._serialized_end=510
-  _globals['_LISTUSERSREQUEST']._serialized_start=512
-  _globals['_LISTUSERSREQUEST']._serialized_end=530
-  _globals['_LISTUSERSRESPONSE']._serialized_start=532
-  _globals['_LISTUSERSRESPONSE']._serialized_end=595
-  _globals['_PEOPLESERVICE']._serialized_start=598
-  _globals['_PEOPLESERVICE']._serialized_end=808
+  _globals['_CREATEUSERREQUEST']._serialized_end=411
+  _globals['_CREATEUSERRESPONSE']._serialized_start=413
+  _globals['_CREATEUSERRESPONSE']._serialized_end=528
+  _globals['_LISTUSERSREQUEST']._serialized_start=530
+  _globals['_LISTUSERSREQUEST']._serialized_end=548
+  _globals['_LISTUSERSRESPONSE']._serialized_start=550
+  _globals['_LISTUSERSRESPONSE']._serialized_end=613
+  _globals['_PEOPLESERVICE']._serialized_start=616
+  _globals['_PEOPLESERVICE']._serialized_end=826
 # @@protoc_insertion_point(module_scope)

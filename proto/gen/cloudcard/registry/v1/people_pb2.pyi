@@ -84,6 +84,7 @@ class CreateUserRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     UPN_FIELD_NUMBER: _builtins.int
     SID_FIELD_NUMBER: _builtins.int
+    NAMESAKE_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """Name, 1 to 256 characters."""
     email: _builtins.str
@@ -92,6 +93,8 @@ class CreateUserRequest(_message.Message):
     """User principal name of the person's account in Windows' directory; may be empty."""
     sid: _builtins.str
     """Security identifier of that account; may be empty. It requires the user principal name."""
+    namesake: _builtins.bool
+    """Set for somebody else than the person with the same name and e-mail address, who is refused otherwise."""
     def __init__(
         self,
         *,
@@ -99,10 +102,11 @@ class CreateUserRequest(_message.Message):
         email: _builtins.str = ...,
         upn: _builtins.str = ...,
         sid: _builtins.str = ...,
+        namesake: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "namesake", b"namesake", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

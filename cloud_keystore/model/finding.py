@@ -1,0 +1,72 @@
+"""Finding things by what people call them. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, unique
+
+from cloud_keystore.model.texts import comparable
+
+SHORTEST_BEGINNING = 3  # a shorter one is too easily another thing's
+LONGEST_TEXT = 256
+
+
+@unique
+class Sort(IntEnum):
+    """A sort of things; the numbers are those of `cloudcard.registry.v1.Sort`."""
+
+    USER = 1
+    CARD = 2
+    DEVICE = 3
+    WORKSTATION = 4
+    OPERATOR = 5
+    AUDITOR = 6
+    ORGANISATION = 7
+    ALERT = 8
+    OPERATION = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Findable:
+    """A thing with what it is found by: `ids` belong to it alone, others can have the same name
+    (`called`). `about` and the rest tell it apart from others.
+    """
+
+    id: str
+    ids: tuple[str, ...]
+    called: tuple[str, ...]
+    name: str
+    about: tuple[str, ...] = ()
+    state: str = ""
+    ended: bool = False
+    create_time: datetime | None = None
+
+
+def find(text: str, things: Iterable[Findable]) -> list[Findable]:
+    """The things that a text names: by an identifier; or else by a name; or else by the beginning
+    of either, where upper and lower case are the same.
+    """
+    wanted = folded(text)
+    if not wanted:
+        return []
+    called: list[Findable] = []
+    begun: list[Findable] = []
+    for thing in things:
+        if wanted in map(folded, thing.ids):
+            return [thing]
+        names = [folded(name) for name in thing.called]
+        if wanted in names:
+            called.append(thing)
+        elif len(wanted) >= SHORTEST_BEGINNING and any(
+            word.startswith(wanted) for word in (*map(folded, thing.ids), *names)
+        ):
+            begun.append(thing)
+    return called or begun
+
+
+def folded(text: str) -> str:
+    """The form in which texts are compared: no matter how they were typed."""
+    return unicodedata.normalize("NFC", comparable(" ".join(text.split())))

@@ -1,0 +1,69 @@
+"""A keystore whose people, computers and organisations have the longest names that are common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.shared import identity
+from support.keystore_process import KeystoreProcess, Workstation
+
+WIDE = "王" * 60
+LATIN = "Wilhelmina Charlotte Theodora von und zu Hohenstaufen-Löwenst"
+EMAIL = "wilhelmina.charlotte.theodora.von.und.zu.hohenstaufen@clinic.example.org"
+
+
+def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
+    """Fill a keystore; return the folder of an identity of each role."""
+    registry = keystore.registry
+    user, phone = keystore.holder(WIDE)
+    registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=LATIN, email=EMAIL))
+    registry.organisations.CreateOrganisation(
+        organisations_pb2.CreateOrganisationRequest(name=LATIN)
+    )
+    terms = approval_pb2.SessionTerms(most_uses=100_000, seconds=43_200)
+    registry.organisations.SetPolicy(
+        organisations_pb2.SetPolicyRequest(
+            profile="p256",
+            policy=organisations_pb2.Policy(
+                largest_batch=250,
+                session=terms,
+                channels=[approval_pb2.CHANNEL_PUSH, approval_pb2.CHANNEL_QR],
+                passkeys=True,
+            ),
+        )
+    )
+    reported, serial = keystore.card(user, phone), keystore.card(user, phone)
+    pc = keystore.workstation("SOUTH-BUILDING-INTENSIVE-CARE-UNIT-COMPUTER-17")
+    auditor = registry.identities.CreateAuditor(
+        identities_pb2.CreateAuditorRequest(display_name=LATIN)
+    )
+    reader = identity.enrol(auditor.token.text, keystore.folder / "auditor", "auditor")
+    with identity.channel(pc) as connection, identity.channel(phone) as other:
+        stub = workstation_pb2_grpc.WorkstationServiceStub(connection)
+        own = Phone(phone, other)
+        own.not_me(own.find(Workstation(stub, reported).create(os.urandom(16)).id))
+        desk = Workstation(stub, serial)
+        request = workstation_pb2.CreateOperationRequest(
+            request_id=os.urandom(16),
+            card_serial=serial,
+            key_ref=0x9A,
+            algorithm=approval_pb2.ALGORITHM_ECC_P256,
+            key_use=approval_pb2.KEY_USE_SIGN,
+            session=terms,
+            passcode_proof=desk.proof(),
+        )
+        operation = stub.CreateOperation(request).operation
+        own.approve(own.find(operation.id), operation.number)
+        stub.PerformOperation(workstation_pb2.PerformOperationRequest(operation_id=operation.id))
+    return {
+        "ra": keystore.operator.folder,
+        "audit": reader.folder,
+        "authenticator": phone.folder,
+        "keys": keystore.folder / "keystore",
+    }

@@ -1,0 +1,1 @@
+"""Completion for shells, manual pages, and the examples in the help."""

@@ -264,13 +264,16 @@ def test_too_large_an_object(reader: Reader) -> None:
         request = WriteObject(proof, ObjectTag.FACIAL_IMAGE, bytes(size))
         assert reader.ask(request) is Refusal.FULL
     reader.change(WriteObject(proof, ObjectTag.FACIAL_IMAGE, bytes(12_710)))
-    assert reader.ask(WriteObject(proof, 0x5FC1FF, b"x")) is Refusal.MALFORMED
+    assert reader.ask(WriteObject(proof, 0x600000, b"x")) is Refusal.MALFORMED
 
 
 def test_another_management_key(reader: Reader) -> None:
     proof = reader.administrator()
+    assert reader.keys.get_card().factory_management_key
     made = reader.change(SetManagementKey(proof, 0x0C, bytes(range(32))))
     assert made.management_algorithm == 0x0C
+    assert not made.factory_management_key
+    assert not reader.keys.get_card().factory_management_key
     assert reader.keys.get_card().features.management_algorithm == 0x0C
     reader.change(WriteObject(proof, 0x5FFF00, b"notes"))
     assert reader.ask(RequestChallenge(AES_192, enciphered=False)) is Refusal.UNKNOWN_KEY

@@ -23,7 +23,8 @@ def lines(job: str) -> list[str]:
 
 def test_every_target_is_one_of_the_makefile() -> None:
     targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
-    run = {line.removeprefix("make ") for job in JOBS for line in lines(job) if "make" in line}
+    made = [line.split() for job in JOBS for line in lines(job) if line.startswith("make ")]
+    run = {target for _, target in made}
     assert {"lint", "test", "docs"} <= run <= targets
 
 

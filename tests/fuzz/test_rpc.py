@@ -30,6 +30,7 @@ def test_every_method_is_called() -> None:
         "AlertService",
         "AuditService",
         "EnrolmentService",
+        "FindingService",
     }
 
 

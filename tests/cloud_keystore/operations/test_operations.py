@@ -126,7 +126,7 @@ def test_a_beginning_names_the_only_request_that_waits(
     with pytest.raises(OperationNotFound):
         named("", phone.identity)
     _, eves_phone = world.user("Eve")
-    with pytest.raises(OperationNotFound, match="no such request"):
+    with pytest.raises(OperationNotFound, match="no such operation"):
         named(asked.id[:8], eves_phone.identity)
     world.ask(world.card(user), pc)
     with pytest.raises(OperationNotFound, match="2 requests that wait for you begin so"):

@@ -64,16 +64,22 @@ def test_kill_9_while_a_card_is_administered(tmp_path: Path) -> None:
     with Nursery(tmp_path / "logs") as nursery:
         keystore = KeystoreProcess(tmp_path, nursery)
         serial = keystore.developer_card(keystore.holder("Ada")[0])
-        pc = identity.channel(keystore.workstation("PC"))
-        keys = RemoteKeys(pc, serial, Nobody())
+        workstation = keystore.workstation("PC")
         for _ in range(ROUNDS):
-            written, cut = administer_until_killed(keystore, pc, keys, delays.uniform(0.02, 0.4))
+            with identity.channel(workstation) as pc:
+                keys = RemoteKeys(pc, serial, Nobody())
+                written, cut = administer_until_killed(
+                    keystore, pc, keys, delays.uniform(0.02, 0.4)
+                )
             database = Database(f"sqlite:///{tmp_path / 'keystore' / 'keystore.db'}")
             seal = Seal((tmp_path / "keystore" / "sealing.key").read_bytes(), os.urandom)
             assert faults(database, seal, serial) == []
             database.close()
             keystore.restart()
-            assert keys.get_card().objects[ObjectTag.PRINTED_INFORMATION] in (written, cut)
+            # The old channel would wait before it connects again.
+            with identity.channel(workstation) as pc:
+                card = RemoteKeys(pc, serial, Nobody()).get_card()
+            assert card.objects[ObjectTag.PRINTED_INFORMATION] in (written, cut)
 
 
 def administer_until_killed(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,12 @@ from support.fakes import DEVELOPER, RSA_KEYS, WITH_GLOBAL_PIN, sample_image
 
 @pytest.mark.parametrize(
     "image",
-    [sample_image(), sample_image(RSA_KEYS, DEVELOPER), sample_image(RSA_KEYS, WITH_GLOBAL_PIN)],
+    [
+        sample_image(),
+        sample_image(RSA_KEYS, DEVELOPER),
+        sample_image(RSA_KEYS, WITH_GLOBAL_PIN),
+        replace(sample_image(features=DEVELOPER), factory_management_key=True),
+    ],
 )
 def test_an_image_comes_back(image: CardImage) -> None:
     encoded = image_file.encode(image)

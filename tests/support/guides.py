@@ -1,0 +1,42 @@
+"""The commands of a guide, and what it says that they show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<why>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of code, its place in the text, and what a comment above it says."""
+
+    at: int
+    language: str
+    text: str
+    why: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines of a shell; a line that goes on is one."""
+        joined = re.sub(r"\\\n\s*", "", self.text)
+        return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def blocks(text: str) -> list[Block]:
+    """All blocks of a page."""
+    return [
+        Block(match.start(), match["language"], match["text"], match["why"] or "")
+        for match in BLOCK.finditer(text)
+    ]
+
+
+def shows(written: str, seen: str) -> bool:
+    """Whether what a guide shows was seen: "…" stands for anything, blanks are alike."""
+    parts = [re.escape(" ".join(part.split())) for part in written.split("…")]
+    return re.search(".*".join(parts), " ".join(seen.split())) is not None

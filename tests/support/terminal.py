@@ -1,0 +1,96 @@
+"""A terminal of 80 columns with a shell, as a reader of a guide has it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROWS, COLUMNS = 24, 80
+PROMPT = "ready>"
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])|\r")
+SECONDS = 40.0
+HESITATION = 0.4
+
+NO_QUESTIONS: Mapping[str, str] = {}
+
+
+class Terminal:
+    """Lines are typed into it, and what it shows is read. It hangs up when its block ends."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        own = {"PS1": PROMPT, "TERM": "xterm", "LINES": str(ROWS), "COLUMNS": str(COLUMNS)}
+        self._shell = subprocess.Popen(
+            ["bash", "--norc", "--noprofile", "--noediting", "-i"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=folder,
+            env={**environment, **own},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self._unread = ""
+        self.expect(PROMPT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._master)
+        self._shell.send_signal(signal.SIGHUP)
+        self._shell.wait(10)
+
+    def answer(self, line: str) -> None:
+        """Type a line a moment after a question: a program that hides it forgets what was typed
+        before.
+        """
+        time.sleep(HESITATION)
+        self.type(line)
+
+    def type(self, line: str) -> None:
+        """Type a line, and Enter."""
+        os.write(self._master, line.encode() + b"\n")
+
+    def run(self, line: str, answers: Mapping[str, str] = NO_QUESTIONS) -> str:
+        """What a command shows until it has ended; questions that match are answered."""
+        self.type(line)
+        self.expect(r"\n")  # the line itself
+        shown = ""
+        while True:
+            found = self.expect("|".join((PROMPT, *answers)))
+            shown += found
+            if found.endswith(PROMPT):
+                return shown.removesuffix(PROMPT)
+            for question, answer in answers.items():
+                if re.search(f"(?:{question})$", found):
+                    self.answer(answer)
+
+    def expect(self, pattern: str, seconds: float = SECONDS) -> str:
+        """What is shown up to the end of a match. Raises AssertionError if it does not come."""
+        deadline = time.monotonic() + seconds
+        while (match := re.search(pattern, self._unread)) is None:
+            ready, _, _ = select.select([self._master], [], [], deadline - time.monotonic())
+            assert ready, f"{pattern!r} is not shown, but:\n{self._unread}"
+            self._unread = ESCAPES.sub("", self._unread + os.read(self._master, 4096).decode())
+        shown, self._unread = self._unread[: match.end()], self._unread[match.end() :]
+        return shown

@@ -1,0 +1,116 @@
+"""Every command of docs/ra.md, played in the order in which a registration authority needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
+from support.guides import DOCS
+from support.keystore_process import KeystoreProcess, Workstation
+
+ROWS = re.findall(r"^\| (?!task|---)(.*) \| (.*) \|$", (DOCS / "ra.md").read_text(), re.MULTILINE)
+COMMANDS = [
+    command.replace("… ", "cloudcard ra ", 1)
+    for _, said in ROWS
+    for command in re.findall(r"`((?:cloudcard ra|…) [^`]+)`", said)
+]
+# What a person would put for the words in capitals.
+WORDS = {
+    "USER": "ada@example.org",
+    "DEVICE": "Ada's phone",
+    "WORKSTATION": "WARD7-PC3",
+    "OPERATOR": "Charles",
+    "AUDITOR": "Charles",
+    "S-1-5-21-…": "S-1-5-21-1-2-3-1001",
+    "FOLDER": "certificates",
+}
+# What the fixture has done.
+BEGUN = ("cloudcard ra enrol TOKEN", 'cloudcard ra user add "Ada Byron" --email ada@example.org')
+IRREVERSIBLE = ("remove", "revoke")
+LAST = ("resume", "suspend", "remove", "revoke")  # Ada's report has suspended her card
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """Where the keystore is, and what the words in capitals mean there."""
+
+    folder: Path
+    meant: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A keystore, its operator, and Ada, whose card is in use and who has reported a request."""
+    folder = tmp_path_factory.mktemp("guide")
+    with Nursery(folder / "logs") as nursery:
+        keystore = KeystoreProcess(folder, nursery)
+        said = play(folder, BEGUN[1])
+        [token] = re.findall(r"cc1\.\S+", said)
+        phone = identity.enrol(token, folder / "phone", "authenticator", "Ada's phone")
+        [serial] = re.findall(
+            r"\d{16}", play(folder, "cloudcard ra card issue ada@example.org --profile p256")
+        )
+        pc = keystore.workstation("PC")
+        with identity.channel(phone) as own, identity.channel(pc) as theirs:
+            holder = Phone(phone, own)
+            holder.set_passcode(serial, "135790")
+            stub = workstation_pb2_grpc.WorkstationServiceStub(theirs)
+            operation = Workstation(stub, serial).create(os.urandom(16))
+            holder.not_me(holder.find(operation.id))
+        [alert] = json.loads(play(folder, "cloudcard ra alerts list --json"))
+        yield Town(folder, {**WORDS, "CARD": serial, "ALERT": alert["id"]})
+
+
+def play(folder: Path, line: str) -> str:
+    """What a command says at 80 columns. It must succeed."""
+    own = {"CLOUDCARD_HOME": str(folder), "COLUMNS": "80"}
+    _, *words = shlex.split(line)
+    done = warm_starts.run(*words, environment=own, folder=folder)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def filled(command: str, meant: Mapping[str, str]) -> str:
+    """A command as a person types it."""
+    for word, value in meant.items():
+        command = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", shlex.quote(value), command)
+    verb = command.split()[3]
+    name = "St Elsewhere" if "--organisation" in command else "Charles"
+    command = re.sub(r"\bNAME\b", shlex.quote(name), command)
+    return f"{command} --yes" if verb in IRREVERSIBLE else command
+
+
+def place(command: str) -> int:
+    """Commands that end something come behind the others."""
+    verb = command.split()[3]
+    return LAST.index(verb) if verb in LAST else -1
+
+
+def test_every_row_has_commands() -> None:
+    assert len(ROWS) > 20
+    assert all("`" in said for _, said in ROWS)
+    assert len(COMMANDS) > len(ROWS)
+
+
+def test_each_command_does_what_the_guide_says(town: Town) -> None:
+    for command in sorted(COMMANDS, key=place):
+        if command not in BEGUN:
+            play(town.folder, filled(command, town.meant))
+    assert list((town.folder / "certificates").iterdir())
+    cards = json.loads(play(town.folder, "cloudcard ra card list --json"))
+    states = {card["serial"]: card["state"] for card in cards}
+    assert states[town.meant["CARD"]] == "revoked"
+    listed = json.loads(play(town.folder, "cloudcard ra workstation list --json"))
+    assert {each["name"]: each["state"] for each in listed}["WARD7-PC3"] == "removed"

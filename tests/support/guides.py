@@ -25,7 +25,11 @@ class Block:
     def commands(self) -> list[str]:
         """The lines of a shell; a line that goes on is one."""
         joined = re.sub(r"\\\n\s*", "", self.text)
-        return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+        return [
+            line
+            for line in joined.splitlines()
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
 
 
 def blocks(text: str) -> list[Block]:

@@ -10,9 +10,17 @@ import pytest
 
 from cloud_keystore.model.limits import RATES
 from cloudcard_tools.__main__ import cloudcard
+from support.guides import blocks
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md"))
+# Pages whose other blocks a test plays.
+PLAYED = {
+    "applications.md": "tests/card_os/test_applications_guide.py",
+    "ci.md": "tests/tools/test_ci_guide.py",
+    "operations.md": "tests/tools/test_operations_guide.py",
+    "start.md": "tests/system/test_start_guide.py",
+}
 # Within `…` a command may go on in the next line; in a block only after a backslash
 CODE = re.compile(r"^```(\w*)\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\S*/)?cloudcard (.+)")
@@ -79,3 +87,19 @@ def test_all_limits_with_their_defaults() -> None:
     text = (DOCS / "operations.md").read_text().split("\n## Limits\n")[1].split("\n## ")[0]
     said = re.findall(r"^\| `(\w+)` \| .* \| ([\d./]+) \|$", text, re.MULTILINE)
     assert dict(said) == {name: f"{rate.per_second}/{rate.burst}" for name, rate in RATES.items()}
+
+
+@pytest.mark.parametrize("page", [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")], ids=str)
+def test_every_block_of_commands_runs_in_a_test_or_says_why_not(page: Path) -> None:
+    shell = [block for block in blocks(page.read_text()) if block.language == "sh"]
+    silent = [block.text for block in shell if not block.why.startswith("not run: ")]
+    tests = PLAYED.get(page.name)
+    assert not silent or tests is not None, silent
+    assert tests is None or (DOCS.parent / tests).exists()
+
+
+def test_reasons_name_tests_that_exist() -> None:
+    reasons = [block.why for page in DOCS.glob("*.md") for block in blocks(page.read_text())]
+    named = re.findall(r"tests/[\w/]+\.py", " ".join(reasons))
+    assert named
+    assert [name for name in named if not (DOCS.parent / name).exists()] == []

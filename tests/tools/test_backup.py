@@ -26,7 +26,7 @@ from cloudcard_tools.shared.identity import Identity, channel
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
 from support.keystore_process import KeystoreProcess, Workstation, code
-from support.postgres import PROGRAMS, Server, server
+from support.postgres import PROGRAMS, Server
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
 
@@ -275,12 +275,6 @@ def test_killed_while_it_restores(backup: Path, tmp_path: Path, delay: float) ->
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         told = "SELECT count(*) FROM journal WHERE kind = 'keystore.restored'"
         assert database.execute(told).fetchone() == (1,)
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[Server]:
-    with server() as running:
-        yield running
 
 
 def test_a_postgresql_database(postgresql: Server, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,15 +14,16 @@ from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
 from support.guides import DOCS, blocks
 from support.keystore_process import KeystoreProcess
+from support.postgres import PROGRAMS, Server
+from support.softhsm import CONFIGURATION
 
 TEXT = (DOCS / "operations.md").read_text()
 
 
-def commands(heading: str) -> Sequence[str]:
-    """The lines of a section's first block."""
+def commands(heading: str, number: int = 0) -> Sequence[str]:
+    """The lines of one of a section's blocks."""
     [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
-    [block, *_] = [each for each in blocks(section) if each.language == "sh"]
-    return block.commands
+    return [each for each in blocks(section) if each.language == "sh"][number].commands
 
 
 def play(line: str, **places: str) -> str:
@@ -28,7 +31,8 @@ def play(line: str, **places: str) -> str:
     for written, here in places.items():
         line = line.replace(PLACES[written], here)
     [_, *words] = shlex.split(line, comments=True)
-    done = warm_starts.run(*words, environment={"COLUMNS": "80"})
+    path = f"{os.environ['PATH']}:{PROGRAMS}"
+    done = warm_starts.run(*words, environment={"COLUMNS": "80", "PATH": path})
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -39,6 +43,8 @@ PLACES = {
     "backups": "/backup",
     "old": "file:OLD",
     "id": " ID ",
+    "database": "postgresql://cloudcard@db.example.org/cloudcard",
+    "empty": "postgresql://cloudcard@db.example.org/empty",
 }
 
 
@@ -85,3 +91,24 @@ def test_a_backup_while_it_runs_and_its_restoring(tmp_path: Path) -> None:
     (new / "sealing.key").chmod(0o600)
     assert "Journal up to" in play(restore, data=str(new), backups=backups)
     assert (new / "keystore.db").exists()
+
+
+def test_a_backup_of_postgresql(postgresql: Server, tmp_path: Path) -> None:
+    backup, restore = commands("Backup and restore", 1)
+    url, empty = postgresql.new_database(), postgresql.new_database()
+    places = {"backups": str(tmp_path), "data": str(tmp_path / "keystore")}
+    with Nursery(tmp_path / "logs") as nursery:
+        KeystoreProcess(tmp_path, nursery, ("--database", url))
+        play(backup, database=url, **places)
+    assert "Journal up to" in play(restore, empty=empty, **places)
+
+
+def test_a_new_token(tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    environment = {**os.environ, CONFIGURATION: str(tmp_path / "softhsm.conf")}
+    for line in commands("Keys in an HSM"):
+        here = line.replace(PLACES["settings"], str(tmp_path))
+        subprocess.run(["bash", "-c", here], check=True, capture_output=True, env=environment)
+    assert (tmp_path / "pin").stat().st_mode & 0o777 == 0o600
+    assert list((tmp_path / "tokens").iterdir())

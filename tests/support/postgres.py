@@ -43,11 +43,19 @@ class Server:
         return self.url(name)
 
     def configure(self, **settings: str) -> None:
-        """Change settings of the running server."""
+        """Change settings of the running server, and wait until it has read them."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             for name, value in settings.items():
                 connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            before = self._configured_at()
             connection.execute("SELECT pg_reload_conf()")
+        while self._configured_at() == before:
+            time.sleep(0.01)
+
+    def _configured_at(self) -> object:
+        """When a new connection's settings were read."""
+        with psycopg.connect(self.url("postgres")) as connection:
+            return connection.execute("SELECT pg_conf_load_time()").fetchone()
 
     def drop(self, url: str) -> None:
         """Remove a database that nobody uses any more."""

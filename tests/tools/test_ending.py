@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import grpc
@@ -27,7 +28,7 @@ from cloud_keystore.rpc.refusals import GRPC_STATUS
 from cloudcard_tools import ending
 from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.demo.timeline import StepFailed
-from cloudcard_tools.shared import identity
+from cloudcard_tools.shared import home, identity
 from cloudcard_tools.shared.calling import explain
 from cloudcard_tools.shared.failures import Failure, IdentityUnusable, OutOfReach, Refused
 from cloudcard_tools.shared.pcsc import PcscError
@@ -329,3 +330,21 @@ def test_odd_surroundings(
     assert b"Exception ignored" not in done.stderr
     if done.stdout:
         assert json.loads(done.stdout.decode())[0] == "Łucja"
+
+
+@pytest.mark.parametrize(
+    "command", ["ra user list", "serve", "authenticator cards", "reader --card 1", "keys list"]
+)
+def test_a_user_whom_the_computer_does_not_know(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container that was started with a number for a user."""
+
+    def unknown(uid: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", home.VARIABLE, "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert ending.run(cloudcard, command.split()) == 1
+    assert "this user has no home folder: name a folder" in capsys.readouterr().err

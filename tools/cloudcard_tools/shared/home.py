@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -17,13 +19,13 @@ def folder() -> Path:
     user has no home folder.
     """
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen) if chosen else of_user(platformdirs.user_data_path("cloudcard"))
+    return Path(chosen) if chosen else of_user(platformdirs.user_data_path)
 
 
 def cache() -> Path:
     """The place for what can be made again. Raises Failure if this user has no home folder."""
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen, "cache") if chosen else of_user(platformdirs.user_cache_path("cloudcard"))
+    return Path(chosen, "cache") if chosen else of_user(platformdirs.user_cache_path)
 
 
 def of_role(role: str) -> Path:
@@ -31,10 +33,14 @@ def of_role(role: str) -> Path:
     return folder() / role
 
 
-def of_user(path: Path) -> Path:
-    """The path. Raises Failure if it stays relative, because the user's home folder is unknown."""
-    if not path.is_absolute():
-        raise Failure(
-            f"this user has no home folder: name a folder for cloudcard's files in {VARIABLE}"
-        )
-    return path
+def of_user(locate: Callable[[str], Path]) -> Path:
+    """The platform's place for our files. Raises Failure if the user's home folder is unknown: then
+    the place stays relative, or cannot be named at all.
+    """
+    with suppress(RuntimeError):
+        place = locate("cloudcard")
+        if place.is_absolute():
+            return place
+    raise Failure(
+        f"this user has no home folder: name a folder for cloudcard's files in {VARIABLE}"
+    )

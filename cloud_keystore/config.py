@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from cloud_keystore.model import hosts
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields import hosts
 from cloud_keystore.model.limits import Limits
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"

@@ -26,8 +26,8 @@ from card_os.keys import (
 )
 from card_os.piv.context import Context
 from card_os.piv.names import KeyRef
-from card_os.piv.passcodes import is_pin
 from card_os.piv.refusals import refused, unexpected
+from card_os.piv.rules import is_pin
 from card_os.piv.security_status import Verification
 from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING
 from card_os.status import SW, CardError, retries_left

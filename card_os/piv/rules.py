@@ -1,5 +1,5 @@
-"""What the standard allows a key to do, and when the key requires the PIN (SP 800-73-5 part 1,
-table 5).
+"""What the standard allows a key to do and when the key requires the PIN (SP 800-73-5 part 1, table
+5), and which passcodes a card takes (part 2, 2.4.3).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from card_os.piv.algorithms import CAN_DO
 from card_os.piv.names import RETIRED, KeyRef
+from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING, SHORTEST_PIN
 from card_os.uses import KeyUse, PinPolicy
 
 SIGNING = (KeyRef.AUTHENTICATION, KeyRef.SIGNATURE, KeyRef.CARD_AUTHENTICATION)
@@ -37,3 +38,22 @@ def uses(key_ref: int, algorithm: int) -> frozenset[KeyUse]:
     if key_ref in ESTABLISHMENT:
         return CAN_DO[algorithm] - {KeyUse.SIGN}
     return CAN_DO[algorithm] & {KeyUse.SIGN}
+
+
+def is_pin(pin: bytes) -> bool:
+    """Whether these bytes, without padding, are a PIN: 6 to 8 ASCII digits."""
+    return SHORTEST_PIN <= len(pin) <= PASSCODE_BYTES and pin.isdigit()
+
+
+def may_be_set(key_ref: int, passcode: bytes, *, extensions: bool) -> bool:
+    """Whether a passcode can replace the one of `key_ref`: a PIN, or eight bytes as a PUK.
+
+    With the `extensions` both are 6 to 8 ASCII characters and the rest is padding, as on YubiKeys
+    of version 5.7 (docs.yubico.com/yesdk, "Change reference data"). A NUL is none: nobody can type
+    it, and programs that keep a PIN as a C string would cut it there.
+    """
+    if extensions:
+        characters = passcode.rstrip(PASSCODE_PADDING)
+        fits = SHORTEST_PIN <= len(characters) <= PASSCODE_BYTES
+        return fits and characters.isascii() and b"\0" not in characters
+    return len(passcode) == PASSCODE_BYTES if key_ref == KeyRef.PUK else is_pin(passcode)

@@ -16,9 +16,9 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     IllegalCardChange,
 )
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, User
-from cloud_keystore.model.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database

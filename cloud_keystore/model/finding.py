@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, unique
 
-from cloud_keystore.model.texts import comparable
+from cloud_keystore.model.fields.texts import comparable
 
 SHORTEST_BEGINNING = 3  # a shorter one is too easily another thing's
 LONGEST_TEXT = 256

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from card_os.piv.names import KeyRef
-from card_os.piv.passcodes import is_pin
+from card_os.piv.rules import is_pin
 from card_os.piv.sizes import (
     FACTORY_PIN,
     FACTORY_PUK,

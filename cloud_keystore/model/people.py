@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum, unique
 
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.texts import text_field
+from cloud_keystore.model.fields.texts import text_field
 
 LONGEST_UPN = 254
 IDENTITY_LIFETIME = timedelta(days=730)  # of an identity's certificate

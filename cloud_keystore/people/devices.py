@@ -11,9 +11,9 @@ from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import DeviceNotFound
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, Role
-from cloud_keystore.model.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database

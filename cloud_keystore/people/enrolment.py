@@ -19,9 +19,9 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
+from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role, User
-from cloud_keystore.model.texts import LONGEST_LABEL, text_field
 from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
 from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from cloud_keystore.model import finding
 from cloud_keystore.model.cards import Card, CardState
+from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, Findable, Sort
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
-from cloud_keystore.model.texts import text_field
 from cloud_keystore.storage import alerts, cards, journal, organisations, people
 from cloud_keystore.storage.engine import Database
 

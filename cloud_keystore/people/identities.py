@@ -14,9 +14,9 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import close_workstation
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role
-from cloud_keystore.model.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database

@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, OrganisationExists, OrganisationNotFound
+from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import Organisation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion, encode
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.model.texts import LONGEST_LABEL, text_field
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.engine import Database
 

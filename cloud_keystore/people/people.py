@@ -10,10 +10,16 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.model import emails
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, UserExists
+from cloud_keystore.model.fields import emails
+from cloud_keystore.model.fields.texts import (
+    LONGEST_DISPLAY_NAME,
+    LONGEST_LABEL,
+    comparable,
+    text_field,
+)
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import (
     Identity,
@@ -22,12 +28,6 @@ from cloud_keystore.model.people import (
     User,
     principal_name,
     security_identifier,
-)
-from cloud_keystore.model.texts import (
-    LONGEST_DISPLAY_NAME,
-    LONGEST_LABEL,
-    comparable,
-    text_field,
 )
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloud_keystore.config import Address
 from cloud_keystore.custody.use.using_sessions import UsingSessions
-from cloud_keystore.model import hosts
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.fields import hosts
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.pki.building import server_certificate

@@ -27,7 +27,7 @@ from cloud_keystore.model.cards import (
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.failures import record
+from cloud_keystore.storage.databases.failures import record
 
 CARD_COLUMNS = tuple(t.card.c[name] for name in Card.__dataclass_fields__)
 KEY_COLUMNS = tuple(t.key.c[name] for name in Key.__dataclass_fields__)

@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.storage import addresses, postgresql, sqlite
-from cloud_keystore.storage.failures import advice, translated
-from cloud_keystore.storage.modes import MODE, Mode
+from cloud_keystore.storage.databases import addresses, postgresql, sqlite
+from cloud_keystore.storage.databases.failures import advice, translated
+from cloud_keystore.storage.databases.modes import MODE, Mode
 
 RESTORING = "restoring"  # a table that exists while a backup is restored into a shared database
 

@@ -30,7 +30,7 @@ from cloud_keystore.model.operations import (
     target,
 )
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.failures import record
+from cloud_keystore.storage.databases.failures import record
 
 o = t.operation.c
 

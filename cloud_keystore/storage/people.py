@@ -11,7 +11,7 @@ from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.failures import record
+from cloud_keystore.storage.databases.failures import record
 
 
 def add_user(connection: Connection, user: User) -> None:

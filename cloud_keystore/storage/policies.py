@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.failures import record
+from cloud_keystore.storage.databases.failures import record
 
 p = t.policy.c
 _MOST_SPECIFIC = (p.organisation_id == "", p.profile == "", p.version.desc())

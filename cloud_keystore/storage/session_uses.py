@@ -28,7 +28,7 @@ from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.sessions import Session, Use
 from cloud_keystore.storage import cards, policies
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.failures import record
+from cloud_keystore.storage.databases.failures import record
 
 u = t.session_use.c
 # The statements are made once: making them for each use takes longer than the database does.

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert,
 from card_os.uses import KeyUse
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.failures import record
+from cloud_keystore.storage.databases.failures import record
 
 s = t.session.c
 

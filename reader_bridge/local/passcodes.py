@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from card_os.keys import Refusal, TriesLeft
 from card_os.piv.names import KeyRef
-from card_os.piv.passcodes import may_be_set
+from card_os.piv.rules import may_be_set
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard, Passcode
 
 Checked: TypeAlias = Generator[LocalCard, None, "LocalCard | TriesLeft | Refusal"]

@@ -17,10 +17,7 @@ IO = frozenset(
 )
 STANDARD = frozenset(
     {"card_os.uses"}
-    | {
-        f"card_os.piv.{name}"
-        for name in ("algorithms", "names", "oids", "passcodes", "rules", "sizes")
-    }
+    | {f"card_os.piv.{name}" for name in ("algorithms", "names", "oids", "rules", "sizes")}
 )
 RULES = (
     Rule("card_os", IO | {"datetime"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
@@ -11,6 +12,7 @@ import pytest
 from architecture.imports import modules
 
 LONGEST, MEDIAN = 400, 180  # lines
+MOST = 20  # modules in a folder
 MODULES = dict(modules())
 
 
@@ -36,6 +38,11 @@ def test_a_module_is_in_shape(name: str) -> None:
 
 def test_most_modules_are_short() -> None:
     assert median(len(path.read_text().splitlines()) for path in MODULES.values()) <= MEDIAN
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    folders = Counter(path.parent for path in MODULES.values() if path.name != "__init__.py")
+    assert {folder: count for folder, count in folders.items() if count > MOST} == {}
 
 
 @pytest.mark.parametrize(

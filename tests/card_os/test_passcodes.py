@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from card_os.piv.passcodes import is_pin, may_be_set
+from card_os.piv.rules import is_pin, may_be_set
 
 PIN, PUK = 0x80, 0x81
 

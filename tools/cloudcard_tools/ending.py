@@ -151,7 +151,7 @@ def _of_packages(error: BaseException) -> Ending | None:
     if "sqlalchemy" in sys.modules:
         from sqlalchemy.exc import DBAPIError
 
-        from cloud_keystore.storage.failures import advice
+        from cloud_keystore.storage.databases.failures import advice
 
         if isinstance(error, DBAPIError):
             said = " ".join(str(error.orig).split())

@@ -10,7 +10,7 @@ import pytest
 
 from cloud_keystore.notify.listening import MOST_QUEUED, MOST_TOPICS, Relay
 from cloud_keystore.notify.wakeups import Subscription, Wakeups
-from cloud_keystore.storage.addresses import parameters
+from cloud_keystore.storage.databases.addresses import parameters
 from support.postgres import Server
 
 SECONDS = 10.0

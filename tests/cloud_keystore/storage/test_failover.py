@@ -19,9 +19,9 @@ from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.run.pages import Pages
-from cloud_keystore.storage.addresses import AddressUnusable, parameters, shown
+from cloud_keystore.storage.databases.addresses import AddressUnusable, parameters, shown
+from cloud_keystore.storage.databases.failures import advice
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.failures import advice
 from support.postgres import Server, server
 
 INSERT = "INSERT INTO changes DEFAULT VALUES"

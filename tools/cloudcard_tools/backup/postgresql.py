@@ -10,7 +10,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.storage.addresses import parameters
+from cloud_keystore.storage.databases.addresses import parameters
 from cloudcard_tools.shared.failures import Failure
 
 MAGIC = b"PGDMP"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.model.emails import email
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.texts import LONGEST_LABEL, text_field
+from cloud_keystore.model.fields.emails import email
+from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 
 PERSIAN = "علی‌رضا"  # Alireza, with a ZWNJ between its letters
 SINHALA = "ශ්‍රී"  # Sri, with a ZWJ

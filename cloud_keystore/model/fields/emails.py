@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from cloud_keystore.model import hosts
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.texts import text_field
+from cloud_keystore.model.fields import hosts
+from cloud_keystore.model.fields.texts import text_field
 
 LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 LONGEST_LOCAL_PART = 64  # bytes (RFC 5321, 4.5.3.1.1)

@@ -20,8 +20,8 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.storage.addresses import DRIVER
-from cloud_keystore.storage.modes import MODE, Mode
+from cloud_keystore.storage.databases.addresses import DRIVER
+from cloud_keystore.storage.databases.modes import MODE, Mode
 
 WRITERS = 0x636C6F7564  # the lock's number, "cloud"; no other program uses it
 POOL = 10  # connections that stay open

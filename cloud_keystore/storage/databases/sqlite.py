@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from cloud_keystore.model.errors import StorageUnavailable
-from cloud_keystore.storage.modes import MODE, Mode
+from cloud_keystore.storage.databases.modes import MODE, Mode
 
 BUSY_MILLISECONDS = 10_000
 

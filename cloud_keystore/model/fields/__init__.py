@@ -1,0 +1,1 @@
+"""What people fill in: texts, e-mail addresses, names of hosts."""

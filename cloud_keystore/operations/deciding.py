@@ -162,19 +162,19 @@ class Deciding:
             card = cards.find(connection, operation.card_id)
             if card is None:
                 raise OperationNotFound(NOT_YOURS)
-            # The same decision can arrive twice at once.
-            found = operations.find(connection, operation_id) or operation
-            if _repeats(approval, found):
-                return _answered(found)
             # This must not depend on the number, so that an error reveals nothing about it.
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 _check_policy(in_force.policy, key)
-            if assertion is not None:
-                _count_use(connection, device, assertion)
             now = self.clock()
             if not operations.decide(connection, operation_id, event, approval, now):
+                found = operations.find(connection, operation_id) or operation
+                # The same decision can arrive twice at once.
+                if _repeats(approval, found):
+                    return _answered(found)
                 raise _too_late(found, now)
+            if assertion is not None:
+                _count_use(connection, device, assertion)
             kind = Kind.OPERATION_APPROVED if agrees else Kind.OPERATION_DENIED
             kind = Kind.OPERATION_REPORTED if decision is Decision.NOT_ME else kind
             journal.append(connection, _decided(kind, operation, device, now, approval, key))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import cast
 
@@ -14,6 +16,7 @@ from sqlalchemy import update
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval import payload, statement
+from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -30,6 +33,7 @@ from cloud_keystore.model.errors import (
     RequestIdReused,
     TooManyRefusals,
 )
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import (
     FINAL,
     QUIET_TIME,
@@ -309,6 +313,28 @@ def test_a_phone_that_lost_its_answer_gets_it_again(
         if attempt is not decision:
             with pytest.raises(OperationClosed, match="the operation is"):
                 world.decide(operation, phone, attempt)
+
+
+def test_a_decision_that_arrives_twice_at_once_is_taken_once(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    both_have_looked = threading.Barrier(2, timeout=10)
+    checked = statement.verify
+
+    def after_both(asked: bytes, approval: Approval, key: ApprovalKey) -> None:
+        checked(asked, approval, key)
+        both_have_looked.wait()
+
+    monkeypatch.setattr(statement, "verify", after_both)
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(lambda _: world.decide(operation, ada[1]), range(2)))
+    assert answers == [State.APPROVED, State.APPROVED]
+    kinds = [entry.kind for entry in world.journal()]
+    assert kinds.count(Kind.OPERATION_APPROVED) == 1
 
 
 def test_another_phone_does_not_repeat_a_decision(

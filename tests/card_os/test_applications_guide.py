@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.guides import run_by
+
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "applications.md").read_text()
 EXAMPLE = ROOT / "examples" / "hello_card.py"
@@ -90,10 +92,9 @@ def test_commands_in_process(folder: Path) -> None:
     trace = (folder / "hello.trace").read_text()
     assert "# GREET has no parameters" in trace
     assert "@ card" not in trace
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    (tests,) = [line for line in lines if line.startswith("pytest")]
+    lines = [line for block in run_by("applications.md", __file__) for line in block.commands]
+    tests, replays, shows = lines
     assert "2 passed" in run(folder, *shlex.split(tests), "-p", "no:xdist")
-    replays, shows = [line for line in lines if line.startswith("cloudcard trace")]
     assert "1 of 1 traces the same, 3 commands" in run(folder, *shlex.split(replays))
     shown = run(folder, *shlex.split(shows))
     assert "GREET P1-P2 0000 (Ada)" in shown

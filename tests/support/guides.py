@@ -11,6 +11,14 @@ BLOCK = re.compile(
     r"(?:^<!-- (?P<why>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
 )
 
+SHELLS = ("sh", "bash", "shell", "console", "zsh")
+# "cloudcard trace 1" is the first line of a trace, and "cloudcard @ git+https…" a requirement.
+TYPED = re.compile(
+    r"(?:\$ |sudo )?"
+    r"(?:cloudcard(?! trace 1$| @ )|make|pytest|pip|python3?|apt-get|systemctl|openssl) ",
+    re.MULTILINE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -38,6 +46,18 @@ def blocks(text: str) -> list[Block]:
         Block(match.start(), match["language"], match["text"], match["why"] or "")
         for match in BLOCK.finditer(text)
     ]
+
+
+def run_by(page: str, test: str) -> list[Block]:
+    """The blocks of a guide that name a test, by its path, as the one that runs them."""
+    own = Path(test).relative_to(DOCS.parent)
+    found = blocks((DOCS / page).read_text())
+    return [block for block in found if block.why == f"run by {own}"]
+
+
+def is_for_a_shell(block: Block) -> bool:
+    """Whether a block is to be typed, whatever language it names."""
+    return block.language in SHELLS or (not block.language and bool(TYPED.match(block.text)))
 
 
 def shows(written: str, seen: str) -> bool:

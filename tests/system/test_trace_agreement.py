@@ -129,7 +129,7 @@ def test_a_card_is_recorded_by_a_script(virtual_readers: pcsc.Client, tmp_path: 
     assert PIN.encode().hex() not in bench.trace.read_text()
     in_process = run("replay", bench.trace)
     assert in_process.exit_code == 1
-    assert "with --reader" in in_process.output
+    assert "replay what a card in a reader has answered with --reader" in in_process.output
     assert run("replay", bench.trace, "--reader", "Nobody's").exit_code == 1
 
 

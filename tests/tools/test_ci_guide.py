@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from support.guides import run_by
+
 ROOT = Path(__file__).parents[2]
 PROBES = ROOT / "tests" / "traces" / "probes"
 GUIDE = (ROOT / "docs" / "ci.md").read_text()
@@ -175,7 +177,8 @@ def test_a_difference_is_shown_as_the_guide_shows_it_and_accepted(repository: Pa
     path = repository / "traces" / "libykpiv.trace"
     before = path.read_text().splitlines()
     [shown] = blocks("text")
-    accept, look = blocks("sh")[0].splitlines()
+    [block] = run_by("ci.md", __file__)
+    accept, look = block.commands
     ran = run(accept, repository)
     assert (ran.returncode, ran.stdout) == (0, shown)
     assert look == "git diff traces"

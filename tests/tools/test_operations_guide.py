@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
-from support.guides import DOCS, blocks
+from support.guides import run_by
 from support.keystore_process import KeystoreProcess
 from support.postgres import PROGRAMS, Server
 from support.softhsm import CONFIGURATION
 
-TEXT = (DOCS / "operations.md").read_text()
-
-
-def commands(heading: str, number: int = 0) -> Sequence[str]:
-    """The lines of one of a section's blocks."""
-    [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
-    return [each for each in blocks(section) if each.language == "sh"][number].commands
+NEW_KEY, NEW_TOKEN, BACKUP, OF_POSTGRESQL = run_by("operations.md", __file__)
 
 
 def play(line: str, **places: str) -> str:
@@ -53,7 +45,7 @@ def test_a_new_sealing_key_without_an_interruption(tmp_path: Path) -> None:
         keystore = KeystoreProcess(tmp_path, nursery)
         data, old = tmp_path / "keystore", f"file:{tmp_path / 'keystore' / 'sealing.key'}"
         places = {"data": str(data), "settings": str(tmp_path), "old": old}
-        add, rotate, list_, retire = commands("Sealing keys")
+        add, rotate, list_, retire = NEW_KEY.commands
         play(add, **places)
         new = f"file:{tmp_path / '2027.key'}"
         for keys in ((old, new), (new, old)):  # the lines between that say so
@@ -79,7 +71,7 @@ def start(keystore: KeystoreProcess, nursery: Nursery) -> None:
 
 
 def test_a_backup_while_it_runs_and_its_restoring(tmp_path: Path) -> None:
-    backup, restore = commands("Backup and restore")
+    backup, restore = BACKUP.commands
     (tmp_path / "backups").mkdir()
     backups = str(tmp_path / "backups")
     with Nursery(tmp_path / "logs") as nursery:
@@ -94,7 +86,7 @@ def test_a_backup_while_it_runs_and_its_restoring(tmp_path: Path) -> None:
 
 
 def test_a_backup_of_postgresql(postgresql: Server, tmp_path: Path) -> None:
-    backup, restore = commands("Backup and restore", 1)
+    backup, restore = OF_POSTGRESQL.commands
     url, empty = postgresql.new_database(), postgresql.new_database()
     places = {"backups": str(tmp_path), "data": str(tmp_path / "keystore")}
     with Nursery(tmp_path / "logs") as nursery:
@@ -107,7 +99,7 @@ def test_a_new_token(tmp_path: Path) -> None:
     (tmp_path / "tokens").mkdir()
     (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
     environment = {**os.environ, CONFIGURATION: str(tmp_path / "softhsm.conf")}
-    for line in commands("Keys in an HSM"):
+    for line in NEW_TOKEN.commands:
         here = line.replace(PLACES["settings"], str(tmp_path))
         subprocess.run(["bash", "-c", here], check=True, capture_output=True, env=environment)
     assert (tmp_path / "pin").stat().st_mode & 0o777 == 0o600

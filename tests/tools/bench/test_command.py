@@ -98,9 +98,9 @@ def test_the_machine_is_one_line() -> None:
     assert "\n" not in timing.machine()
 
 
-def test_the_core_is_measured() -> None:
-    # Other tests run beside this one: a benchmark compares with the goal, not a test.
-    assert 0 < apdu.core(500) < 20 * apdu.CORE_GOAL_US
+def test_the_core_is_far_quicker_than_the_goal() -> None:
+    # Other tests run beside this one and can only make it slower: the quickest try counts.
+    assert 0 < min(apdu.core(100) for _ in range(10)) <= apdu.CORE_GOAL_US
 
 
 def test_another_answer_than_success_is_no_measurement() -> None:

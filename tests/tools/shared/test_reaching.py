@@ -133,7 +133,7 @@ def tls(
 def found(tmp_path: Path, serve: Callable[[socket.socket], object]) -> tuple[str, str]:
     """Reason and message of a call to such a server."""
     with listening(serve) as port:
-        failure = why(identity.load(enrolled(tmp_path / "own", port)).door)
+        failure = why(identity.load(enrolled(tmp_path / "own", port)).way)
     return failure.reason, failure.message
 
 
@@ -196,7 +196,7 @@ def test_what_is_no_keystore(tmp_path: Path) -> None:
 def test_nobody_listens(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    failure = why(identity.load(enrolled(tmp_path, port)).door)
+    failure = why(identity.load(enrolled(tmp_path, port)).way)
     assert failure.reason == "CONNECTION_REFUSED"
     assert "is `cloudcard serve` running there?" in failure.message
 
@@ -218,7 +218,7 @@ def test_a_silent_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaching, "SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         own = enrolled(tmp_path, server.getsockname()[1])
-        assert why(identity.load(own).door).reason == "NO_ANSWER"
+        assert why(identity.load(own).way).reason == "NO_ANSWER"
 
 
 @pytest.mark.parametrize("name", ["key.pem", "certificate.pem", "ca.pem", "identity.json"])

@@ -153,7 +153,7 @@ class Watch:
     def _feed_events(self) -> None:
         lost = False
         while True:
-            diagnose = None if lost else partial(why, self.phone.identity.door)
+            diagnose = None if lost else partial(why, self.phone.identity.way)
             try:
                 if lost:
                     # A stream tells nothing until somebody rings.

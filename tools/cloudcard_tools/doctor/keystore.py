@@ -64,7 +64,7 @@ def reachable() -> Finding:
             cause, _, fix = error.message.partition(": ")
             return failed(cause, fix)
         except grpc.RpcError as error:
-            return failed(f"{address}: no answer", explain(error, partial(why, found.door)).message)
+            return failed(f"{address}: no answer", explain(error, partial(why, found.way)).message)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             return failed(
                 f"{address} runs, but its database does not answer",

@@ -51,7 +51,7 @@ def opened(
     Raises Failure if the keystore has none of them.
     """
     own = identity.load(folder_of(folder, ROLE))
-    diagnose = partial(why, own.door)
+    diagnose = partial(why, own.way)
     with identity.channel(own) as channel:
         prompter = screen.prompter()
         asked = {

@@ -26,7 +26,7 @@ def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> 
     """The stub that `stub` makes of a channel under an identity. Each call has a deadline; a failed
     call raises Failure.
     """
-    with explained(partial(reaching.why, own.door)), identity.channel(own) as channel:
+    with explained(partial(reaching.why, own.way)), identity.channel(own) as channel:
         yield stub(in_time(channel))
 
 

@@ -35,7 +35,7 @@ from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
 from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from cloudcard_tools.shared.calling import explained
 from cloudcard_tools.shared.failures import Failure, IdentityUnusable, OutOfReach
-from cloudcard_tools.shared.reaching import Door, by_proxy, connected, split, unreachable
+from cloudcard_tools.shared.reaching import Way, by_proxy, connected, split, unreachable
 
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"
 TIMEOUT_SECONDS = 10.0
@@ -81,10 +81,10 @@ class Identity:
     request_key: bytes
 
     @property
-    def door(self) -> Door:
+    def way(self) -> Way:
         """Where its keystore is, and the files that let it in."""
         ca, chain, key = (self.folder / name for name in (CA, CERTIFICATE, KEY))
-        return Door(self.address, ca, chain, key)
+        return Way(self.address, ca, chain, key)
 
     def private_key(self) -> ec.EllipticCurvePrivateKey:
         """The identity's key. Raises IdentityUnusable if it cannot be read."""

@@ -31,7 +31,7 @@ CLOCK = "this computer's clock says"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Way:
     """Where a keystore is, and what is needed to be let in."""
 
     address: str
@@ -106,15 +106,15 @@ def connected(host: str, port: int) -> Iterator[socket.socket]:
         yield tunnel
 
 
-def why(door: Door) -> OutOfReach:
+def why(way: Way) -> OutOfReach:
     """Try the way to a keystore step by step, and tell the first that fails, with its remedy."""
     first: OutOfReach | None = None
-    for address in door.address.split(","):
+    for address in way.address.split(","):
         host, port = split(address)
-        name = split(door.address.partition(",")[0])[0]
+        name = split(way.address.partition(",")[0])[0]
         try:
             with connected(host, port) as opened:
-                failure = _enter(opened, address, name, door)
+                failure = _enter(opened, address, name, way)
         except OSError as error:
             failure = unreachable(address, error)
         if failure is None:
@@ -152,11 +152,11 @@ def unreachable(address: str, error: OSError) -> OutOfReach:
     return OutOfReach(text + _about_proxies(), reason)
 
 
-def _enter(opened: socket.socket, address: str, name: str, door: Door) -> OutOfReach | None:
+def _enter(opened: socket.socket, address: str, name: str, way: Way) -> OutOfReach | None:
     """Why the keystore does not let this identity in; None if it does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(door.authority)
-    context.load_cert_chain(door.certificate, door.key)
+    context.load_verify_locations(way.authority)
+    context.load_cert_chain(way.certificate, way.key)
     context.set_alpn_protocols(["h2"])
     try:
         with context.wrap_socket(opened, server_hostname=name) as session:

@@ -35,7 +35,8 @@ class Kind(StrEnum):
     OPERATION_EXPIRED = "operation.expired"
     OPERATION_CANCELLED = "operation.cancelled"
     OPERATION_USED = "operation.used"  # the approval is spent; the key is used after this
-    OPERATION_FAILED = "operation.failed"
+    OPERATION_FAILED = "operation.failed"  # the key was asked, and nobody has a result
+    OPERATION_UNSETTLED = "operation.unsettled"  # nobody knows whether the caller has a result
     SESSION_OPENED = "session.opened"
     SESSION_USED = "session.used"
     SESSION_ENDED = "session.ended"

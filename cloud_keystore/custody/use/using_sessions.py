@@ -134,7 +134,7 @@ class UsingSessions:
         The uses are committed, with their journal entries, before any key is used: a crash in
         between costs the uses. The results are stored for repeated requests a little later, by a
         following transaction or by `write_results`: a crash before that loses the results, and the
-        journal calls the uses failed.
+        journal calls the uses unsettled, because their callers can have been answered.
         """
         try:
             answers = self._take_or_repeat(requests)
@@ -275,7 +275,10 @@ class UsingSessions:
         if use.end_time is None:
             raise OperationBusy("the key is being used: ask again")
         if use.sealed_result is None:
-            raise NoResult("the use has failed, or its result is no longer kept")
+            raise NoResult(
+                "the use is spent, and its result is not kept: its key failed, its process ended "
+                "too early, or it was too long ago"
+            )
         kept = results.open_(self.seal, use.id, use.sealed_result)
         return Used(tuple(kept), session.uses_left, session.workstation_id)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import grpc
 import pytest
 
+from cloud_keystore.model.journal import Kind
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
@@ -113,7 +116,7 @@ def test_kill_9_while_a_session_is_used(place: Place) -> None:
         try:
             assert place.use(session.id, request_id).results == response.results
         except grpc.RpcError as refused:
-            assert code(refused) is grpc.StatusCode.FAILED_PRECONDITION
+            assert "is not kept" in str(refused)
     left = place.use(session.id, os.urandom(16)).uses_left
     taken = TERMS.most_uses - left - 1
     if cut not in made:  # taken or not; if so, its result is there or it failed, and is not made
@@ -126,6 +129,16 @@ def test_kill_9_while_a_session_is_used(place: Place) -> None:
             assert taken in (len(made), len(made) + 1)
     else:
         assert taken == len(made)
+    assert _count(place, Kind.SESSION_USED) >= len(made)
+    assert _count(place, Kind.OPERATION_FAILED) == 0  # nobody knows that of any of them
+
+
+def _count(place: Place, kind: Kind) -> int:
+    """How many entries of a kind the journal has."""
+    with closing(sqlite3.connect(place.keystore.folder / "keystore" / "keystore.db")) as database:
+        query = "select count(*) from journal where kind = ?"
+        (count,) = database.execute(query, (kind.value,)).fetchone()
+    return int(count)
 
 
 def test_ping_needs_a_certificate_alone(place: Place) -> None:

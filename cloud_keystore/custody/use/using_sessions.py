@@ -251,9 +251,9 @@ class UsingSessions:
             if sealed_result is None:
                 with self.database.write(shared=True) as connection:
                     now = self.clock()
-                    session_uses.end(connection, [Ended(use.id, None, now)])
-                    failed = entries.use_failed(use.id, session, now, _actor(session))
-                    journal.append(connection, failed)
+                    if session_uses.end(connection, [Ended(use.id, None, now)]):
+                        failed = entries.use_failed(use.id, session, now, _actor(session))
+                        journal.append(connection, failed)
         ended = Ended(use.id, sealed_result, self.clock())
         if ended.time - use.create_time < SLOW_TIME:
             self._unwritten.add(ended)

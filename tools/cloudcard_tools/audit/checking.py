@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.audit.tree import Frontier
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import Entry, decode
-from cloudcard_tools.audit.evidence import DECISIONS, History, check_decision
+from cloud_keystore.model.journal import decode
+from cloudcard_tools.audit.grounds import Ground
+from cloudcard_tools.audit.history import History
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
+from cloudcard_tools.audit.operations import Counts
 from cloudcard_tools.shared.failures import Failure
-
-CLOCK_TOLERANCE = timedelta(minutes=1)  # between replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,15 @@ class Checked:
     checkpoints: int = 0
     newest: bytes = b""  # the last checkpoint, for the auditor to keep
     findings: list[Finding] = field(default_factory=list)
+    since: datetime | None = None  # of the first entry
+    until: datetime | None = None  # of the last entry
+    counts: Counts = field(default_factory=Counts)
+    unshown: Mapping[str, int] = field(default_factory=dict)  # what it could not show; how often
+
+    def tell(self, history: History) -> None:
+        """Take over what a history has counted."""
+        self.since, self.until = history.since, history.until
+        self.counts, self.unshown = history.counts, history.ground.unshown
 
 
 def check(
@@ -69,6 +78,7 @@ def check(
     if not result.findings or result.findings[-1].wrong not in FINAL:
         result.findings += [Finding(0, wrong) for wrong in state.end()]
     result.entries, result.checkpoints = state.tree.size, state.checkpoints
+    result.tell(state.history)
     result.newest = state.newest if not result.findings else b""
     return result
 
@@ -91,8 +101,7 @@ class _Whole:
         self.newest = b""
         self._kept = kept
         self._covered = 0
-        self._history = History()
-        self._latest: datetime | None = None
+        self.history = History(Ground(whole=True))
         self._ended: End | None = None
 
     def take(self, line: Line) -> str | None:
@@ -132,13 +141,7 @@ class _Whole:
             entry = decode(encoded)
         except InvalidInput:
             return UNREADABLE
-        return self._time(entry) or self._history.check(entry)
-
-    def _time(self, entry: Entry) -> str | None:
-        if self._latest is not None and entry.time < self._latest - CLOCK_TOLERANCE:
-            return f"time goes back here, from {self._latest} to {entry.time}"
-        self._latest = max(entry.time, self._latest or entry.time)
-        return None
+        return self.history.check(entry)
 
     def _note(self, note: bytes) -> str | None:
         try:
@@ -151,62 +154,6 @@ class _Whole:
         self._covered = checkpoint.size
         self.newest = note
         return None
-
-
-def check_pack(
-    lines: Iterable[tuple[int, Line]], public_key: bytes | None, kept: Checkpoint | None
-) -> Checked:
-    """Check the entries of an evidence pack: that each is in the journal of its checkpoint, and
-    that devices signed its decisions. This says nothing about entries that are not in the pack.
-    """
-    result = Checked()
-    header: Header | None = None
-    head: Checkpoint | None = None
-    ended = False
-    for number, line in lines:
-        wrong: str | None = None
-        match line:
-            case Header() if header is None:
-                header = line
-                if public_key is not None and line.public_key != public_key:
-                    wrong = "this is the journal of another key"
-            case Note(note) if header is not None and head is None:
-                try:
-                    head = notes.open_(note, header.public_key)
-                    result.checkpoints, result.newest = 1, note
-                except InvalidInput:
-                    wrong = UNSIGNED
-                if kept is not None and head == kept:
-                    kept = None
-            case EntryLine() if head is not None:
-                wrong = _proved(line, head)
-                result.entries += 1
-            case End(entries, _):
-                ended = entries == result.entries
-            case _:
-                wrong = "this line is out of place"
-        if wrong is not None:
-            result.findings.append(Finding(number, wrong))
-            if head is None:
-                return result
-    if not ended:
-        result.findings.append(Finding(0, "the end is missing: the pack was cut"))
-    if kept is not None:
-        result.findings.append(
-            Finding(0, "the pack is of another checkpoint than the one you kept")
-        )
-    return result
-
-
-def _proved(line: EntryLine, head: Checkpoint) -> str | None:
-    leaf = tree.leaf_hash(line.entry)
-    if not tree.includes(head.root, head.size, line.index, leaf, line.proof or ()):
-        return "this entry is not in the journal of the checkpoint"
-    try:
-        entry = decode(line.entry)
-    except InvalidInput:
-        return UNREADABLE
-    return check_decision(entry) if entry.kind in DECISIONS else None
 
 
 def _begin(line: Line, kept: Checkpoint | None) -> _Whole:

@@ -21,9 +21,12 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit import lines, pack
-from cloudcard_tools.audit.checking import Checked, check, check_pack
+from cloudcard_tools.audit.checking import check
+from cloudcard_tools.audit.collecting import collect
 from cloudcard_tools.audit.filters import Filters, filter_options
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
+from cloudcard_tools.audit.pack_checking import check_pack
+from cloudcard_tools.audit.reporting import report
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
@@ -49,7 +52,6 @@ SUBJECT_WORDS = {
     "operation_id": "operation",
     "key_id": "key",
 }
-WHOLE = 10**9
 
 auditor_options = caller_options(ROLE)
 
@@ -179,14 +181,14 @@ def verify(
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
     if zipfile.is_zipfile(file):
-        with pack.opened(file) as entries:
-            result = check_pack(lines.read(entries), public_key, kept)
+        with pack.opened(file) as found:
+            result = check_pack(found, public_key, kept)
     else:
         with file.open("rb") as entries:
             result = check(lines.read(entries), public_key, kept)
     if keep is not None and result.newest:
         keep.write_bytes(result.newest)
-    _report(result, pinned=public_key is not None, as_json=as_json)
+    report(result, pinned=public_key is not None, as_json=as_json)
     if result.findings:
         raise SystemExit(FOUND_SOMETHING)
 
@@ -196,17 +198,14 @@ def verify(
 @filter_options
 @auditor_options
 def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
-    """Write an evidence pack: the entries that match, with proofs, in one zip file."""
+    """Write an evidence pack: the entries that match and those on which they rest, with proofs, in
+    one zip file.
+    """
     if file.exists():
         raise Failure(f"{file} exists: choose another name")
     with caller.service(Journal) as service:
         head = service.head()
-        found = [
-            each
-            for each in service.search(filters.query(service.find), WHOLE)
-            if each.HasField("index") and each.index < head.checkpoint.size
-        ]
-        found.sort(key=lambda each: each.index)
+        found = collect(service, filters.query(service.find), head.checkpoint.size)
         proofs = service.proofs(head.checkpoint.size, [each.index for each in found])
         entries = [
             EntryLine(each.index, each.entry, proof)
@@ -257,32 +256,6 @@ def _in_words(kept: pb.Entry, names: Mapping[str, str]) -> output.Row:
             for name, value in entry.details.items()
         ],
     }
-
-
-def _report(result: Checked, *, pinned: bool, as_json: bool) -> None:
-    facts: output.Row = {
-        "valid": not result.findings,
-        "entries": result.entries,
-        "checkpoints": result.checkpoints,
-        "key_pinned": pinned,
-        "checkpoint": result.newest.decode(),
-        "findings": [{"line": each.line, "wrong": each.wrong} for each in result.findings],
-    }
-    if as_json:
-        output.print_json(facts)
-        return
-    for each in result.findings:
-        where = f"line {each.line}: " if each.line else ""
-        click.secho(f"{where}{each.wrong}", fg="red")
-    if result.findings:
-        return
-    click.echo(
-        f"{result.entries} entries under {result.checkpoints} checkpoints: nothing is wrong."
-    )
-    if not pinned:
-        click.echo("The key in the file was used. Give --journal-key to check whose journal it is.")
-    click.echo("Keep this checkpoint (or use --keep): the next check proves the history with it.\n")
-    click.echo(result.newest.decode(), nl=False)
 
 
 def _key(text: str) -> bytes:

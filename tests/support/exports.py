@@ -19,6 +19,7 @@ from cloud_keystore.model.journal import Detail, Entry, Kind, decode, encode
 from cloud_keystore.model.operations import Channel, Decision, Operation
 from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.storage import journal as rows
+from cloud_keystore.storage.engine import Database
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
@@ -91,18 +92,34 @@ def approved(world: World, serial: str, pc: Enrolled, phone: Enrolled) -> Operat
 
 def exported(world: World) -> Export:
     """What `cloudcard audit export` writes."""
-    with world.database.read() as connection:
-        entries = rows.between(connection, 0, 10**9)
-        found = rows.list_notes(connection, 0, 100)
     log = world.reading.log
+    return export_of(world.database, log.origin, log.public_key)
+
+
+def export_of(database: Database, origin: str, public_key: bytes) -> Export:
+    """The same of any database."""
+    with database.read() as connection:
+        entries = rows.between(connection, 0, 10**9)
+        found = rows.list_notes(connection, 0, 1000)
     taken = [row for row in entries if row.index is not None]
-    exported: Export = [Header(log.origin, log.public_key, len(taken))]
+    exported: Export = [Header(origin, public_key, len(taken))]
     sizes = {int(note.split(b"\n")[1]): note for note in found}
     for row in taken:
         exported.append(EntryLine(row.index or 0, row.entry))
         if (note := sizes.get((row.index or 0) + 1)) is not None:
             exported.append(Note(note))
     return [*exported, End(len(taken), len(found))]
+
+
+def audited(address: str) -> Checked:
+    """What a check finds in the journal of a keystore that has stopped. Only what the entries say
+    is looked at, because the journal's key is not known here.
+    """
+    database = Database(address)
+    try:
+        return checked(resigned(export_of(database, "journal", bytes(32)), KEY))
+    finally:
+        database.close()
 
 
 def checked(

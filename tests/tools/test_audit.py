@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,7 @@ from support.exports import (
 )
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import World
+from support.witness import SmallWitness
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +198,33 @@ def cloudcard(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return warm_starts.run(*arguments, environment=own)
 
 
+def _have_it_cosigned(folder: Path, key: dict[str, str], identity: tuple[str, str]) -> None:
+    """By two witnesses; then a check demands both."""
+    known = {key["origin"]: base64.b64decode(key["journal_key"])}
+    pinned = ("--journal-key", key["journal_key"])
+    cosigned = str(folder / "cosigned")
+    with ExitStack() as open_:
+        two = [
+            open_.enter_context(SmallWitness(name, known, int(time.time())).serving())
+            for name in ("one.example.org", "two.example.org")
+        ]
+        asked = [
+            text for each in two for text in ("--witness", each.url, each.witness.verifier_key)
+        ]
+        for code in (0, 1):  # what is there is not written again
+            made = cloudcard(folder, "audit", "cosign", cosigned, *asked, *identity)
+            assert made.returncode == code, made.stderr
+    newer = str(folder / "newer.jsonl")
+    assert cloudcard(folder, "audit", "export", newer, *identity).returncode == 0
+    both = [text for each in two for text in ("--witness", each.witness.verifier_key)]
+    since = ("--since-checkpoint", cosigned)
+    good = cloudcard(folder, "audit", "verify", newer, *pinned, *since, *both)
+    assert good.returncode == 0, good.stdout + good.stderr
+    stranger = SmallWitness("three.example.org", known).witness.verifier_key
+    bad = cloudcard(folder, "audit", "verify", newer, *pinned, *since, "--witness", stranger)
+    assert "not cosigned by three.example.org" in bad.stderr
+
+
 def test_an_auditors_day(tmp_path: Path) -> None:
     """From the invitation to a verified pack, by the commands alone."""
     with Nursery(tmp_path / "logs") as nursery:
@@ -263,6 +294,7 @@ def test_an_auditors_day(tmp_path: Path) -> None:
         assert cloudcard(tmp_path, "audit", "export", later, *identity).returncode == 0
         since = ("--since-checkpoint", kept)
         assert cloudcard(tmp_path, "audit", "verify", later, *pinned, *since).returncode == 0
+        _have_it_cosigned(tmp_path, key, identity)
         text = Path(later).read_bytes()
         Path(later).write_bytes(text.replace(b'"index":3,', b'"index":4,', 1))
         bad = cloudcard(tmp_path, "audit", "verify", later, *pinned, "--json")

@@ -10,8 +10,8 @@ from cloud_keystore.audit import notes, tree
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.audit.tree import Frontier
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import decode
-from cloudcard_tools.audit.grounds import Ground
+from cloud_keystore.model.journal import Entry, decode
+from cloudcard_tools.audit.grounds import Ground, is_later
 from cloudcard_tools.audit.history import History
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
 from cloudcard_tools.audit.operations import Counts
@@ -50,9 +50,11 @@ def check(
     public_key: bytes | None = None,
     kept: Checkpoint | None = None,
     done: Callable[[], object] = lambda: None,
+    witnessed: datetime | None = None,
 ) -> Checked:
     """Check a whole journal: its tree, its checkpoints, and what its entries prove. `public_key` is
-    the journal's key from a trusted source; `kept` is a checkpoint that was verified earlier.
+    the journal's key from a trusted source; `kept` is a checkpoint that was verified earlier, and
+    `witnessed` the time when a witness saw it.
 
     The check stops at the first line after which nothing more can be concluded. `done` is called
     for each entry. Raises Failure if the file is not an export.
@@ -61,7 +63,7 @@ def check(
     state: _Whole | None = None
     for number, line in lines:
         if state is None:
-            state = _begin(line, kept)
+            state = _begin(line, kept, witnessed)
             if public_key is not None and state.header.public_key != public_key:
                 result.findings.append(Finding(number, "this is the journal of another key"))
                 return result
@@ -87,6 +89,7 @@ GAP = "an entry is missing, doubled or at another place"
 BROKEN = "the entries before are not those of this checkpoint: one was changed, put in or taken out"
 UNSIGNED = "the checkpoint is not signed by the journal's key"
 REWRITTEN = "the entries are not those of the checkpoint that you kept: history was rewritten"
+FROM_THE_FUTURE = "the entry is dated after the time when the witness saw it"
 UNREADABLE = "this is no entry of a journal"
 FINAL = {GAP, BROKEN, UNSIGNED, REWRITTEN}
 
@@ -94,12 +97,13 @@ FINAL = {GAP, BROKEN, UNSIGNED, REWRITTEN}
 class _Whole:
     """The state of a check, line by line."""
 
-    def __init__(self, header: Header, kept: Checkpoint | None) -> None:
+    def __init__(self, header: Header, kept: Checkpoint | None, witnessed: datetime | None) -> None:
         self.header = header
         self.tree = Frontier()
         self.checkpoints = 0
         self.newest = b""
         self._kept = kept
+        self._witnessed = witnessed
         self._covered = 0
         self.history = History(Ground(whole=True))
         self._ended: End | None = None
@@ -141,7 +145,14 @@ class _Whole:
             entry = decode(encoded)
         except InvalidInput:
             return UNREADABLE
-        return self.history.check(entry)
+        return self.history.check(entry) or self._date(entry)
+
+    def _date(self, entry: Entry) -> str | None:
+        """What is wrong with the date of an entry that a witness has seen."""
+        seen, kept = self._witnessed, self._kept
+        if seen is None or kept is None or self.tree.size > kept.size:
+            return None
+        return FROM_THE_FUTURE if is_later(entry.time, seen) else None
 
     def _note(self, note: bytes) -> str | None:
         try:
@@ -156,9 +167,9 @@ class _Whole:
         return None
 
 
-def _begin(line: Line, kept: Checkpoint | None) -> _Whole:
+def _begin(line: Line, kept: Checkpoint | None, witnessed: datetime | None) -> _Whole:
     if not isinstance(line, Header):
         raise Failure("line 1 is not the header of an exported journal")
     if kept is not None and kept.origin != line.origin:
         raise Failure(f"the kept checkpoint is of {kept.origin}, the export of {line.origin}")
-    return _Whole(line, kept)
+    return _Whole(line, kept, witnessed)

@@ -6,8 +6,9 @@ import base64
 import binascii
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cloud_keystore.audit import notes
+from cloud_keystore.audit.cosignatures import Witness, cosigned
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
@@ -28,6 +30,7 @@ from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.audit.pack_checking import check_pack
 from cloudcard_tools.audit.reporting import report
 from cloudcard_tools.audit.service import Journal
+from cloudcard_tools.audit.witnesses import cosign as cosign_by
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
 from cloudcard_tools.shared.failures import Failure
@@ -67,6 +70,7 @@ Examples:
   cloudcard audit export journal.jsonl
   cloudcard audit verify journal.jsonl --journal-key journal.key \\
       --since-checkpoint october.checkpoint --keep november.checkpoint
+  cloudcard audit cosign november.checkpoint --witness https://witness.example.org KEY
   cloudcard audit pack evidence.zip --card 1500000000000017
 """
 )
@@ -162,6 +166,13 @@ def export(file: Path, caller: Caller) -> None:
     help="A checkpoint that you kept: the history up to it must be the same.",
 )
 @click.option(
+    "--witness",
+    "witness_keys",
+    multiple=True,
+    metavar="KEY",
+    help="A witness that must have cosigned that checkpoint (NAME+ID+KEY); repeatable.",
+)
+@click.option(
     "--keep",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write the newest checkpoint, if nothing is wrong.",
@@ -171,6 +182,7 @@ def verify(
     file: Path,
     journal_key: str | None,
     since_checkpoint: Path | None,
+    witness_keys: tuple[str, ...],
     keep: Path | None,
     as_json: bool,
 ) -> None:
@@ -180,17 +192,56 @@ def verify(
     """
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
+    witnessed = _witnessed(since_checkpoint, [_witness(each) for each in witness_keys])
     if zipfile.is_zipfile(file):
         with pack.opened(file) as found:
             result = check_pack(found, public_key, kept)
     else:
         with file.open("rb") as entries:
-            result = check(lines.read(entries), public_key, kept)
+            result = check(lines.read(entries), public_key, kept, witnessed=witnessed)
     if keep is not None and result.newest:
         keep.write_bytes(result.newest)
     report(result, pinned=public_key is not None, as_json=as_json)
     if result.findings:
         raise SystemExit(FOUND_SOMETHING)
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--witness",
+    "asked",
+    nargs=2,
+    multiple=True,
+    required=True,
+    metavar="URL KEY",
+    help="Where a witness is, and its verifier key (NAME+ID+KEY); repeatable.",
+)
+@auditor_options
+def cosign(file: Path, asked: tuple[tuple[str, str], ...], caller: Caller) -> None:
+    """Have witnesses cosign the newest checkpoint, and write it to FILE.
+
+    Witnesses are others who remember how far the journal had grown. They cosign only what begins
+    with all that they have seen before (C2SP tlog-witness).
+    """
+    witnesses = [(url, _witness(key)) for url, key in asked]
+    if file.exists():
+        raise Failure(f"{file} exists: choose another name")
+    with caller.service(Journal) as service:
+        head = service.head()
+        note = head.note
+        for url, witness in witnesses:
+            prove = service.consistency
+            note += cosign_by(head.note, head.checkpoint, url, witness, prove)
+    with _writing(file) as out:
+        out.write(note.decode())
+    facts: output.Row = {
+        "file": str(file),
+        "entries": head.checkpoint.size,
+        "witnesses": [witness.name for _, witness in witnesses],
+    }
+    labels = {"file": "Written to", "entries": "Entries", "witnesses": "Cosigned by"}
+    caller.print_facts(facts, labels)
 
 
 @audit.command("pack")
@@ -276,6 +327,25 @@ def _kept(path: Path, public_key: bytes | None) -> Checkpoint:
         raise click.UsageError("--since-checkpoint needs --journal-key, the key that signed it")
     try:
         return notes.open_(path.read_bytes(), public_key)
+    except InvalidInput as error:
+        raise Failure(f"{path}: {error}") from None
+
+
+def _witness(verifier_key: str) -> Witness:
+    try:
+        return Witness.parse(verifier_key)
+    except InvalidInput as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _witnessed(path: Path | None, witnesses: Sequence[Witness]) -> datetime | None:
+    """When the first of the witnesses saw the kept checkpoint, which all have cosigned."""
+    if not witnesses:
+        return None
+    if path is None:
+        raise click.UsageError("--witness needs --since-checkpoint, which the witness has cosigned")
+    try:
+        return min(cosigned(path.read_bytes(), each) for each in witnesses)
     except InvalidInput as error:
         raise Failure(f"{path}: {error}") from None
 

@@ -22,6 +22,7 @@ from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.new_files import must_be_new
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
@@ -44,8 +45,7 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
 
     The sealing key is not in the file. Keep it apart: both together give away all software keys.
     """
-    if file.exists():
-        raise Failure(f"{file} exists: choose another name")
+    must_be_new(file)
     draft = file.with_name(file.name + ".part")
     draft.unlink(missing_ok=True)
     os.umask(0o077)

@@ -35,6 +35,12 @@ class IdentityUnusable(Failure):
     reason = "IDENTITY_UNUSABLE"
 
 
+class FileExists(Failure):
+    """The file that a command would write is there already."""
+
+    reason = "EXISTS"
+
+
 class NothingFound(Failure):
     """Nothing is called so."""
 

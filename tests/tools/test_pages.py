@@ -21,6 +21,7 @@ RUNNERS = (
     "tests/system/test_start_guide.py",
     "tests/tools/test_ci_guide.py",
     "tests/tools/test_operations_guide.py",
+    "tests/tools/test_ra_guide.py",
 )
 # Within `…` a command may go on in the next line; in a block only after a backslash
 CODE = re.compile(r"^```(\w*)\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)

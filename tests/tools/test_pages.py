@@ -18,6 +18,7 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 RUNNERS = (
     "tests/card_os/test_applications_guide.py",
     "tests/system/test_applications_guide.py",
+    "tests/system/test_holder_guide.py",
     "tests/system/test_start_guide.py",
     "tests/tools/test_ci_guide.py",
     "tests/tools/test_operations_guide.py",

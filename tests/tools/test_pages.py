@@ -19,6 +19,7 @@ RUNNERS = (
     "tests/card_os/test_applications_guide.py",
     "tests/system/test_applications_guide.py",
     "tests/system/test_holder_guide.py",
+    "tests/system/test_reader_guide.py",
     "tests/system/test_start_guide.py",
     "tests/tools/test_ci_guide.py",
     "tests/tools/test_operations_guide.py",

@@ -24,7 +24,7 @@ TYPED = re.compile(
 VARYING = re.compile(
     r"(?P<id>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
     r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
-    r"|(?P<digest>\b[0-9a-f]{40}\b)"
+    r"|(?P<digest>\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b)"
     r"|(?P<serial>\b[0-9a-f]{16}\b)"
 )
 

@@ -49,21 +49,27 @@ def show(
     streams = (slave, os.dup(slave), os.dup(slave))
     whole = {**os.environ, **environment, **SIZE}
     process = warm_starts.fork(arguments, whole, str(folder), streams)
-    shown, open_questions = "", dict(answers)
-    while more := _read(master):
-        shown = ESCAPES.sub("", shown + more)
-        for question in [each for each in open_questions if re.search(each, shown)]:
-            os.write(master, open_questions.pop(question).encode() + b"\n")
-    os.close(master)
-    process.join(SECONDS)
-    assert process.exitcode is not None, f"{arguments} has not ended:\n{shown}"
+    shown, unanswered = "", dict(answers)
+    try:
+        while more := _read(master):
+            shown = ESCAPES.sub("", shown + more)
+            for question in [each for each in unanswered if re.search(each, shown)]:
+                os.write(master, unanswered.pop(question).encode() + b"\n")
+        process.join(SECONDS)
+        assert process.exitcode is not None, f"{arguments} has not ended:\n{shown}"
+    except TimeoutError:
+        process.kill()
+        raise AssertionError(f"{arguments} waits for something:\n{shown}") from None
+    finally:
+        os.close(master)
     return process.exitcode, shown
 
 
 def _read(master: int) -> str:
-    """What a terminal shows next; nothing when its program has ended."""
+    """What a terminal shows next; nothing when its program has ended. Raises TimeoutError."""
     ready, _, _ = select.select([master], [], [], SECONDS)
-    assert ready, "the program says nothing, and does not end"
+    if not ready:
+        raise TimeoutError
     try:
         return os.read(master, 4096).decode()
     except OSError:  # Linux: nobody has the other end any more

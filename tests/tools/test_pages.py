@@ -22,6 +22,7 @@ RUNNERS = (
     "tests/system/test_reader_guide.py",
     "tests/system/test_start_guide.py",
     "tests/tools/test_ci_guide.py",
+    "tests/tools/test_journal_guide.py",
     "tests/tools/test_operations_guide.py",
     "tests/tools/test_ra_guide.py",
 )

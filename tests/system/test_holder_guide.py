@@ -1,4 +1,6 @@
-"""docs/holder.md, played by a holder at a PC and with a phone, shows what it says."""
+"""docs/holder.md, played by a holder at a PC and with a phone, shows what it says; so does the PC's
+part in docs/reader.md.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from support import pkcs11_signer
 from support.guides import Block, run_by, shows
 from support.terminal import Terminal, show
 
+[READER] = run_by("reader.md", __file__)
 BEGIN, CHANGE, UNBLOCK, SESSIONS = run_by("holder.md", __file__)
 PASSCODE, CHANGED, CHOSEN = "135790", "246801", "975310"
 WRONG = "000000"
@@ -38,7 +41,11 @@ class Holder:
         for word, meant in self.words.items():
             line = re.sub(rf"\b{word}\b", meant, line)
         _, *arguments = shlex.split(line, comments=True)
-        answers = {"6 to 8 digits: ": PASSCODE, "The same again: ": PASSCODE}
+        answers = {
+            "6 to 8 digits: ": PASSCODE,
+            "The same again: ": PASSCODE,
+            "^Token: ": self.words["PC'S TOKEN"],
+        }
         status, seen = show(
             *arguments, folder=self.folder, environment=self.environment, answers=answers
         )
@@ -79,13 +86,19 @@ def test_a_holder_follows_the_guide(
     with Terminal(tmp_path, holder.environment) as phone:
         seen += holder.watch(watch, phone)
         assert shows(BEGIN.shown, seen), seen
-        stage.insert(0, holder.words["SERIAL"], approval="push")
+        *prepare, insert = READER.commands
+        said = "".join(map(holder.type, prepare))
+        words = shlex.split(insert.replace("SERIAL", holder.words["SERIAL"]), comments=True)
+        own = {"CLOUDCARD_HOME": str(stage.ask.home)}
+        reader = nursery.start_python("reader", "-m", "cloudcard_tools", *words[1:], **own)
+        said += reader.wait_for("is in the reader", timeout=20).string
+        assert shows(READER.shown, said), said
         signer = [sys.executable, pkcs11_signer.__file__, PASSCODE, "1"]
         # A card that nobody is connected to loses its power, and so its session.
         with virtual_readers.connect(0), ThreadPoolExecutor(1) as threads:
             running = threads.submit(must, signer)
             phone.expect("there is one guess.*\n.*: ")
-            phone.answer(str(stage.prompt(0)["number"]))
+            phone.answer(reader.wait_for(r"number (\d\d)")[1])
             running.result()
             seen = "".join(map(holder.type, SESSIONS.commands))
             assert shows(SESSIONS.shown, seen), seen
@@ -102,7 +115,6 @@ def with_a_card(stage: Stage) -> Holder:
     stage.start_keystore()
     ada = stage.ask.json("ra", "user", "add", "Ada Byron", "--email", "ada@example.org")
     pc = stage.ask.json("ra", "workstation", "add", "WARD7-PC3", "--site", "Ward 7")
-    stage.ask("reader", "enrol", "-", stdin=pc["token"])
     stage.ask("ra", "policy", "set", "--session-uses", "500", "--session-minutes", "480")
     card = stage.ask.json("ra", "card", "issue", "Ada Byron", "--profile", "p256")
     programs = Path(sys.executable).parent
@@ -111,4 +123,5 @@ def with_a_card(stage: Stage) -> Holder:
         "PATH": f"{programs}:{os.environ['PATH']}",
         "CLOUDCARD_HOME": str(stage.ask.home),
     }
-    return Holder(stage.folder, environment, {"TOKEN": ada["token"], "SERIAL": card["serial"]})
+    words = {"TOKEN": ada["token"], "SERIAL": card["serial"], "PC'S TOKEN": pc["token"]}
+    return Holder(stage.folder, environment, words)

@@ -27,8 +27,7 @@ from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
-from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.new_files import must_be_new
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.shared.output import json_option
 
 ROLE = "auditor"

@@ -21,8 +21,7 @@ from cloud_keystore.run import owning, restoring
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.shared import output
-from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.new_files import must_be_new
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options

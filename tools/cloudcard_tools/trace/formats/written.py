@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.new_files import must_be_new
+from cloudcard_tools.shared.failures import Failure, must_be_new
 
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)

@@ -10,8 +10,7 @@ import click
 
 from card_os.trace.lines import HEADER, write
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.new_files import must_be_new
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.trace.minimise.minimising import Minimised, minimise
 from cloudcard_tools.trace.replay import cards
 

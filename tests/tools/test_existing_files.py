@@ -9,7 +9,7 @@ import pytest
 from cloudcard_tools import ending
 from cloudcard_tools.__main__ import cloudcard
 
-TRACE = str(next((Path(__file__).parents[2] / "traces/opensc").glob("*.trace")))
+TRACE = str(next((Path(__file__).parents[1] / "traces/opensc").glob("*.trace")))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -22,8 +23,10 @@ from cloud_keystore.custody.backends.software import SoftwareKeys, import_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.cards import SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
+from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound, MalformedKeyInput
 from private_keys import keys
+from private_keys.using import OpenKey
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
 DIGEST = sha256(b"document").digest()
@@ -88,9 +91,41 @@ def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
     keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
-    for key in (*held, held[2], held[1], held[0]):
+    for key in (*held, held[2], held[1]):
         sign(keys, key)
+    assert seal.count == 3
+    sign(keys, held[0])  # the one that was opened first, and closed for the third
     assert seal.count == 4
+
+
+def test_only_the_keys_that_were_opened_long_ago_are_closed() -> None:
+    now, seal = [0.0], Opening(b"\x07" * 32, os.urandom)
+    keys = SoftwareKeys(seal, os.urandom, lambda: now[0])
+    old, young = new_key("old"), new_key("young")
+    sign(keys, old)
+    now[0] += software.OPEN_SECONDS / 2
+    sign(keys, young)
+    now[0] += software.OPEN_SECONDS / 2
+    sign(keys, young)
+    assert seal.count == 2
+    sign(keys, old)
+    assert seal.count == 3
+    now[0] += software.OPEN_SECONDS
+    sign(keys, new_key("another"))
+    assert list(keys._open) == ["another"]  # no other waits in memory until it is used again
+
+
+def test_a_key_that_was_sealed_anew_counts_as_opened_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(software, "MOST_OPEN", 2)
+    keys, first, second = SoftwareKeys(SEAL, os.urandom), new_key("first"), new_key("second")
+    for key in (first, second):
+        sign(keys, key)
+    renewed = SEAL.close(SEAL.open(sealed_of(first), key_context("first")), key_context("first"))
+    sign(keys, with_sealed(first, renewed))
+    sign(keys, new_key("third"))
+    assert list(keys._open) == ["first", "third"]
 
 
 def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
@@ -139,6 +174,40 @@ def test_a_batch_keeps_its_order() -> None:
     assert isinstance(public, rsa.RSAPublicKey)
     for digest, signature in zip(digests, signatures, strict=True):
         public.verify(signature, digest, PKCS1v15(), Prehashed(SHA256()))
+
+
+def meeting(monkeypatch: pytest.MonkeyPatch, number: int, seconds: float) -> set[str]:
+    """Let as many uses wait for each other; returns the names of the threads that made them."""
+    barrier, threads = threading.Barrier(number), set[str]()
+
+    def use(_key: OpenKey, _use: KeyUse, data: bytes, **_: Random) -> bytes:
+        threads.add(threading.current_thread().name)
+        barrier.wait(seconds)
+        return data
+
+    monkeypatch.setattr(software, "use_open", use)
+    return threads
+
+
+def test_a_batch_is_shared_among_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    threads = meeting(monkeypatch, 3, 5.0)
+    inputs = [bytes([number]) for number in range(6)]
+    assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, inputs) == inputs
+    assert {name.partition("_")[0] for name in threads} == {"keys"}
+
+
+def test_an_unknown_number_of_processors_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    meeting(monkeypatch, 2, 0.01)
+    with pytest.raises(threading.BrokenBarrierError):
+        SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1", b"2"])
+
+
+def test_a_single_input_waits_for_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = meeting(monkeypatch, 1, 5.0)
+    assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1"]) == [b"1"]
+    assert threads == {threading.current_thread().name}
 
 
 def block(digest: bytes) -> bytes:

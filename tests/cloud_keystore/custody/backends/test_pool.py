@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cloud_keystore.custody.backends import pkcs11
+from cloud_keystore.custody.backends import pkcs11, pkcs11_worker
 from cloud_keystore.custody.backends.pkcs11 import Pool, _Worker, _WorkerDied
 from cloud_keystore.custody.backends.pkcs11_worker import (
     DONE,
@@ -296,15 +296,19 @@ def test_a_process_that_is_stopped_is_waited_for(ends: tuple[Connection, Connect
 def test_a_process_is_spawned_and_gets_the_other_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork would copy locks that another thread holds."""
     made: list[dict[str, object]] = []
+    begun: list[bool] = []
 
     def spawn(**said: object) -> SimpleNamespace:
         made.append(said)
-        return SimpleNamespace(start=lambda: None, pid=1)
+        return SimpleNamespace(start=lambda: begun.append(True), pid=1)
 
     monkeypatch.setattr(pkcs11, "SpawnProcess", spawn)
     worker = _Worker.start(ADDRESS)
     (said,) = made
+    assert said["target"] is pkcs11_worker.work
+    assert said["name"] == "token"
     assert said["daemon"] is True  # ends with the service
+    assert begun == [True]
     theirs, address = said["args"]  # type: ignore[misc]
     assert address == ADDRESS
     assert theirs.closed  # here, so that its end is noticed

@@ -7,13 +7,20 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_public_key,
+)
 
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
@@ -25,7 +32,7 @@ from cloud_keystore.custody.use import padding
 from cloud_keystore.model.cards import SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound, MalformedKeyInput
-from private_keys import keys
+from private_keys import keys, using
 from private_keys.using import OpenKey
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
@@ -223,6 +230,39 @@ def test_both_ways_to_sign_a_block_agree(name: str) -> None:
     padded = b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
     key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
     assert held.use(key, KeyUse.SIGN, [padded]) == held.use(key, KeyUse.DECRYPT, [padded])
+
+
+def test_openssl_signs_the_blocks_that_it_can_pad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is faster, and lets other threads work; any other block is signed all the same."""
+    signed: list[bytes] = []
+
+    def sign_digest(key: rsa.RSAPrivateKey, hash_name: str, digest: bytes) -> bytes:
+        signed.append(digest)
+        return using.sign_digest(key, hash_name, digest)
+
+    monkeypatch.setattr(software, "using", SimpleNamespace(sign_digest=sign_digest, use=using.use))
+    key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
+    held.use(key, KeyUse.SIGN, [block(DIGEST)])
+    assert signed == [DIGEST]
+    (signature,) = held.use(key, KeyUse.SIGN, [b"\0\2" + b"\x55" * 254])
+    held.use(key, KeyUse.DECRYPT, [block(DIGEST)])
+    assert signed == [DIGEST]
+    public = load_der_public_key(key.public_key)
+    assert isinstance(public, rsa.RSAPublicKey)
+    numbers = public.public_numbers()
+    back = pow(int.from_bytes(signature), numbers.e, numbers.n)
+    assert back.to_bytes(256) == b"\0\2" + b"\x55" * 254
+
+
+def test_a_sealed_key_of_a_kind_that_cards_have_not_is_refused() -> None:
+    pkcs8 = Ed448PrivateKey.generate().private_bytes(
+        Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
+    )
+    with pytest.raises(ValueError, match="unknown kind"):
+        software.open_pkcs8(pkcs8)
+    key = with_sealed(new_key("k"), SEAL.close(pkcs8, key_context("k")))
+    with pytest.raises(SealBroken, match="altered"):
+        SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

@@ -73,5 +73,4 @@ def test_each_keystore_has_a_realm_of_its_own() -> None:
     """Two keystores that share a token see only their own keys there."""
     assert realm(SEAL) == realm(Seal(b"\x07" * 32, os.urandom))
     assert realm(SEAL) != realm(Seal(b"\x08" * 32, os.urandom))
-    words, digits = realm(SEAL).split()
-    assert (words, len(bytes.fromhex(digits))) == ("cloudcard", 8)
+    assert realm(SEAL) == "cloudcard 6da030ee0a8d2cc0"  # as tokens have it that were used before

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -252,6 +253,35 @@ def test_openssl_signs_the_blocks_that_it_can_pad(monkeypatch: pytest.MonkeyPatc
     numbers = public.public_numbers()
     back = pow(int.from_bytes(signature), numbers.e, numbers.n)
     assert back.to_bytes(256) == b"\0\2" + b"\x55" * 254
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ECC_P256, Algorithm.ECC_P384, Algorithm.ED25519])
+def test_what_looks_like_a_block_of_rsa_is_signed_by_other_keys_as_it_is(
+    algorithm: Algorithm,
+) -> None:
+    info = padding.DIGEST_INFO["sha1"][0] + bytes(20)
+    data = b"\0\1" + b"\xff" * (64 - 3 - len(info)) + b"\0" + info
+    key, held = new_key("k", algorithm), SoftwareKeys(SEAL, os.urandom)
+    (signature,) = held.use(key, KeyUse.SIGN, [data])
+    public = load_der_public_key(key.public_key)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        field_hash = keys.FIELD_HASH[public.curve.name]
+        fitted = using.fit_digest(data, field_hash.digest_size)
+        public.verify(signature, fitted, ec.ECDSA(Prehashed(field_hash)))
+    else:
+        assert isinstance(public, Ed25519PublicKey)
+        public.verify(signature, data)
+
+
+def test_a_sealed_key_is_not_checked_again() -> None:
+    """Its seal proves that it was checked; another check would make each use much slower."""
+    primes = keys.generate(Algorithm.RSA_2048)
+    assert isinstance(primes, rsa.RSAPrivateKey)
+    numbers = primes.private_numbers()
+    composite = (numbers.p - 2).to_bytes(128) + numbers.q.to_bytes(128)
+    bad = keys.load(Algorithm.RSA_2048, composite)
+    pkcs8 = bad.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert software.open_pkcs8(pkcs8).numbers is not None
 
 
 def test_a_sealed_key_of_a_kind_that_cards_have_not_is_refused() -> None:

@@ -98,3 +98,14 @@ def test_derived_secrets_do_not_depend_on_the_key_encryption_key() -> None:
 
 def test_no_key_in_a_repr() -> None:
     assert "\\x02" not in repr(OLD)
+
+
+def test_what_is_an_envelope() -> None:
+    """A value of before envelopes has a random nonce where an envelope says what it is."""
+    key = KeyEncryptionKey.of(b"\1" * 32)
+    header = key.wrap(bytes(32), b"", os.urandom)
+    assert envelope.key_id(header) == key.id
+    assert envelope.key_id(header + bytes(100)) == key.id
+    assert envelope.key_id(header[:-1]) is None
+    assert envelope.key_id(b"\0" + header[1:] + bytes(100)) is None
+    assert envelope.key_id(b"") is None

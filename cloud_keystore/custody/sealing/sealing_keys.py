@@ -81,7 +81,7 @@ class Opened:
     def row(self, now: datetime, random: Random, **more: bool) -> SealingKey:
         """Make the row that the database keeps about the key."""
         check = envelope.close(CHECK_VALUE, _check_context(self.key.id), self.key, random)
-        parameters = json.dumps({**self.parameters, **more}, sort_keys=True)
+        parameters = json.dumps({**self.parameters, **more})
         return SealingKey(self.key.id, self.source.kind, check, parameters, now)
 
 

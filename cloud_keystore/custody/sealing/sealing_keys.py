@@ -275,7 +275,9 @@ def _ask_token(source: Source, request: str, data: bytes) -> bytes:
         answer = pool.call(request, source.where, data)
     finally:
         pool.close()
-    return answer if isinstance(answer, bytes) else b""
+    if not isinstance(answer, bytes):
+        raise TypeError("the token's process answers with something else")
+    return answer
 
 
 _FINDERS: Mapping[str, Callable[[Source, Sequence[SealingKey]], Opened | None]] = {

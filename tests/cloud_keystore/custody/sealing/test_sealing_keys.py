@@ -397,9 +397,6 @@ def test_a_key_that_is_not_in_the_token(
     with pytest.raises(SealingKeyError, match="not a sealing key of this database"):
         opened(database, in_token("sealing"))
     assert token.closed == len(token.begun) > asked
-    token.name, token.answer = "sealing", []
-    with pytest.raises(SealingKeyError, match="not a sealing key of this database"):
-        opened(database, in_token("sealing"))
 
 
 def test_two_keys_in_the_token(
@@ -407,8 +404,19 @@ def test_two_keys_in_the_token(
 ) -> None:
     opened(database, in_token("sealing"))
     token.name = "second"
-    second = add_key(database, in_token("second"), NOW, os.urandom, DATA_FOLDER)
-    assert add_key(database, in_token("second"), NOW, os.urandom, DATA_FOLDER) == second
+    later = NOW.replace(hour=10)
+    second = add_key(database, in_token("second"), later, os.urandom, DATA_FOLDER)
+    assert add_key(database, in_token("second"), later, os.urandom, DATA_FOLDER) == second
+
+
+def test_a_token_that_answers_with_something_else_begins_no_database(
+    database: Database, token: Token, in_token: Callable[[str], Source]
+) -> None:
+    token.answer = []
+    with pytest.raises(TypeError, match="something else"):
+        opened(database, in_token("sealing"))
+    assert token.closed == 1
+    assert told(database) == []
 
 
 @pytest.mark.parametrize("wrapped", ["no hexadecimal", "00" * 60])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from argon2.low_level import Type
@@ -26,6 +26,7 @@ from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError
 from cloud_keystore.custody.sealing.sealing_keys import Source, add_key, is_sealed, key_text
 from cloud_keystore.model.actors import DATA_FOLDER
+from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.run.opening import open_keystore
@@ -305,12 +306,12 @@ def test_another_replica_made_the_same_rows(
 ) -> None:
     first, tries, real = source(tmp_path, "sealing.key"), list[int](), module._open_seal
 
-    def late(*given: Any) -> Seal:
+    def late(database: Database, sources: Sequence[Source], now: datetime, random: Random) -> Seal:
         tries.append(1)
+        seal = real(database, sources, now, random)
         if len(tries) == 1:
-            real(*given)
             raise IntegrityError("", None, Exception())
-        return real(*given)
+        return seal
 
     monkeypatch.setattr(module, "_open_seal", late)
     seal = opened(database, first)

@@ -290,6 +290,7 @@ def test_a_change_ends_sessions(world: World, ada: tuple[User, Enrolled], pc: En
 
 def test_a_proof_holds_for_a_shift(world: World, serial: str, pc: Enrolled) -> None:
     proof = world.proof(serial, pc)
+    assert len(proof) == 32
     world.clock.forward(hours=12, seconds=-1)
     world.ask(serial, pc, proof=proof)
     world.clock.forward(seconds=1)

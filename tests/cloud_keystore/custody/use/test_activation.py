@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval import statement
 from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.use import padding
+from cloud_keystore.custody.use.using_sessions import SLOW_TIME
 from cloud_keystore.model.cards import SOFTWARE, CardEvent, HeldKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -19,14 +22,17 @@ from cloud_keystore.model.errors import (
     KeyBackendUnavailable,
     KeyNotFound,
     KeystoreError,
+    MalformedKeyInput,
     NoResult,
     OperationBusy,
+    OperationClosed,
     SessionClosed,
 )
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import STALLED_TIME, Decision, Operation, OperationKind, State
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import cards, sessions, tables
+from cloud_keystore.storage.engine import Database
 from support.keystore_world import DIGEST, SESSIONS, TERMS, Enrolled, World
 
 
@@ -135,6 +141,42 @@ def test_a_key_that_was_destroyed_since_the_approval_is_gone(
         connection.execute(update(tables.key).where(row).values(sealed_private=None))
     refused(world, approved, pc, KeyNotFound, "destroyed")
     assert world.state(approved) is State.APPROVED  # not spent
+
+
+def test_a_use_that_has_begun_is_not_begun_again(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    forge(world, approved, use_time=world.clock())
+    refused(world, approved, pc, OperationBusy, "the key is being used: ask again")
+
+
+@pytest.mark.parametrize("said", ["pending", "denied", "cancelled", "expired"])
+def test_an_operation_that_is_not_approved_is_told_its_state(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str, said: str
+) -> None:
+    operation = world.ask(serial, pc)
+    if said == "denied":
+        world.decide(operation, ada[1], Decision.DENY)
+    elif said == "cancelled":
+        world.asking.cancel(operation.id, pc.identity)
+    elif said == "expired":
+        world.decide(operation, ada[1])
+        world.clock.forward(hours=1)
+    refused(world, operation, pc, OperationClosed, f"the operation is {said}")
+
+
+def test_an_input_that_the_key_must_not_get_spends_no_approval(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    """Even if it could be asked for, as with a keystore of before that check."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(padding, "check", lambda *_: None)
+        operation = world.ask(serial, pc, bytes(65))
+    world.decide(operation, ada[1])
+    with pytest.raises(MalformedKeyInput, match="65"):
+        world.perform(operation, pc, bytes(65))
+    assert world.state(operation) is State.APPROVED
+    assert world.journal(Kind.OPERATION_USED) == []
 
 
 OTHER_FACTS = {
@@ -289,6 +331,14 @@ def test_a_session_whose_request_was_not_approved_is_not_used(
         forge(world, asked, state=State.SUCCEEDED)
 
 
+class LateBackend(SlowBackend):
+    """Answers late, but before the use is given up."""
+
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        self.world.clock.forward(seconds=SLOW_TIME.total_seconds())
+        return self.world.custody.use(key, key_use, inputs)
+
+
 class FailingBackend(SlowBackend):
     """Fails whenever a key is used."""
 
@@ -309,3 +359,37 @@ def test_a_use_that_failed_is_told_in_the_journal(
     assert failed.details == {"session": session.id}
     assert (failed.operation_id, failed.key_id) == (used.operation_id, session.key_id)
     assert (str(failed.actor), failed.user_id) == (f"workstation {pc.identity.id}", ada[0].id)
+
+
+def test_uses_of_keys_keep_no_other_use_waiting(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    approved: Operation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their transactions are shared, whatever comes of them."""
+    session = world.session(world.card(ada[0]), pc, ada[1])
+    failing = world.ask(world.card(ada[0]), pc)
+    world.decide(failing, ada[1])
+    made: list[bool] = []
+    write = Database.write
+
+    def watched(self: Database, *, shared: bool = False) -> AbstractContextManager[Connection]:
+        made.append(shared)
+        return write(self, shared=shared)
+
+    monkeypatch.setattr(Database, "write", watched)
+    world.perform(approved, pc)
+    world.use(session, pc)
+    usual = world.sessions
+    world.sessions = replace(usual, custody=Keys({SOFTWARE: LateBackend(world)}))
+    world.use(session, pc)
+    away = Keys({SOFTWARE: FailingBackend(world)})
+    world.activation = replace(world.activation, custody=away)
+    refused(world, failing, pc, KeyBackendUnavailable, "away")
+    world.sessions = replace(usual, custody=away)
+    with pytest.raises(KeyBackendUnavailable):
+        world.use(session, pc)
+    assert set(made) == {True}
+    assert len(made) >= 9

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
+from typing import TypeAlias
 
 import pytest
 
@@ -31,11 +31,14 @@ DIED = _WorkerDied()
 LATE = KeyBackendUnavailable("the token does not answer in time: try again")
 
 
+Answer: TypeAlias = "tuple[str, object] | Exception | Callable[[], tuple[str, object]]"
+
+
 @dataclass(eq=False)
 class Player:
-    """A process that answers from a list; an error in it is raised."""
+    """A process that answers from a list; an error in it is raised, a function called."""
 
-    answers: list[tuple[str, object] | Exception]
+    answers: list[Answer]
     pid: int
     asked: list[Request] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Player:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer() if callable(answer) else answer
 
     def stop(self) -> None:
         self.stopped += 1
@@ -75,7 +78,7 @@ Casting = Callable[..., Cast]
 def cast(monkeypatch: pytest.MonkeyPatch) -> Casting:
     """Let processes be started that give these answers."""
 
-    def choose(*answers: list[tuple[str, object] | Exception]) -> Cast:
+    def choose(*answers: list[Answer]) -> Cast:
         made = Cast([Player(each, pid) for pid, each in enumerate(answers, start=101)])
         monkeypatch.setattr(pkcs11, "_Worker", made)
         return made
@@ -97,21 +100,21 @@ def test_the_first_process_is_started_at_once_and_taken_first(cast: Casting) -> 
 
 def test_as_many_processes_as_the_pool_has(cast: Casting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pkcs11, "QUEUE_SECONDS", 0.001)
-    acting = cast([READY, (DONE, b"1")], [READY, (DONE, b"2")])
+
+    def call_meanwhile() -> tuple[str, object]:
+        return DONE, pool.call("handles")
+
+    def call_once_too_often() -> tuple[str, object]:
+        with pytest.raises(KeyBackendUnavailable, match="the token is busy") as refusal:
+            pool.call("handles")
+        assert refusal.value.__cause__ is None
+        return DONE, b"2"
+
+    acting = cast([READY, call_meanwhile, (DONE, b"1")], [READY, call_once_too_often])
     pool = Pool.start(ADDRESS, 2)
-    with taken(pool), taken(pool), pytest.raises(KeyBackendUnavailable, match="busy") as refusal:
-        pool.call("handles")
-    assert refusal.value.__cause__ is None
-    assert pool.call("handles") == b"1"
-    assert acting.started == 1
-
-
-@contextmanager
-def taken(pool: Pool) -> Iterator[None]:
-    """One process does something else."""
-    worker = pool._free.get_nowait()
-    yield
-    pool._free.put(worker)
+    assert pool.call("handles") == b"2"
+    assert sorted(pool.process_ids) == [101, 102]
+    assert acting.started == 2
 
 
 def test_how_long_it_waits(cast: Casting) -> None:
@@ -230,14 +233,17 @@ def test_a_pin_that_was_refused_is_never_tried_again(cast: Casting) -> None:
 
 
 def test_a_pool_that_is_closed_stops_its_processes_and_starts_none(cast: Casting) -> None:
-    acting = cast([READY, (DONE, b"")], [READY, (DONE, b"")], [READY])
+    def call_and_close() -> tuple[str, object]:
+        assert pool.call("use") == b"2"
+        pool.close()
+        return DONE, b"1"
+
+    acting = cast([READY, call_and_close, DIED], [READY, (DONE, b"2")], [READY])
     pool = Pool.start(ADDRESS, 3)
-    with taken(pool):
-        pool.call("use")
-        pool.close()  # a process is busy
-        assert [player.stopped for player in acting.players] == [0, 1, 0]
+    assert pool.call("use") == b"1"  # it was busy, and is not interrupted
+    assert [player.stopped for player in acting.players] == [0, 1, 0]
     with pytest.raises(KeyBackendUnavailable, match="the keystore is stopping"):
-        Pool._start(pool)
+        pool.call("use")
     assert acting.started == 2
 
 
@@ -300,7 +306,7 @@ def test_a_process_is_spawned_and_gets_the_other_end(monkeypatch: pytest.MonkeyP
 
     def spawn(**said: object) -> SimpleNamespace:
         made.append(said)
-        return SimpleNamespace(start=lambda: begun.append(True), pid=1)
+        return SimpleNamespace(start=lambda: begun.append(True), kill=list, join=list)
 
     monkeypatch.setattr(pkcs11, "SpawnProcess", spawn)
     worker = _Worker.start(ADDRESS)
@@ -312,4 +318,4 @@ def test_a_process_is_spawned_and_gets_the_other_end(monkeypatch: pytest.MonkeyP
     theirs, address = said["args"]  # type: ignore[misc]
     assert address == ADDRESS
     assert theirs.closed  # here, so that its end is noticed
-    worker._pipe.close()
+    worker.stop()

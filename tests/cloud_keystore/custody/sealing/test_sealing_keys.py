@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 from argon2.low_level import Type
 from click.testing import CliRunner, Result
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore import config
@@ -24,9 +23,8 @@ from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing import sealing_keys as module
 from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError
-from cloud_keystore.custody.sealing.sealing_keys import Source, add_key, is_sealed, key_text
+from cloud_keystore.custody.sealing.sealing_keys import Opened, Source, add_key, is_sealed, key_text
 from cloud_keystore.model.actors import DATA_FOLDER
-from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.run.opening import open_keystore
@@ -304,19 +302,19 @@ def test_a_key_is_added_once_and_never_after_it_was_retired(
 def test_another_replica_made_the_same_rows(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, tries, real = source(tmp_path, "sealing.key"), list[int](), module._open_seal
+    first, tries, real = source(tmp_path, "sealing.key"), list[int](), sealing_keys.add
 
-    def late(database: Database, sources: Sequence[Source], now: datetime, random: Random) -> Seal:
+    def late(connection: Connection, row: sealing_keys.SealingKey) -> None:
         tries.append(1)
-        seal = real(database, sources, now, random)
         if len(tries) == 1:
             raise IntegrityError("", None, Exception())
-        return seal
+        real(connection, row)
 
-    monkeypatch.setattr(module, "_open_seal", late)
+    monkeypatch.setattr(sealing_keys, "add", late)
     seal = opened(database, first)
     assert len(tries) == 2
     assert seal.derive("qr", b"x") == opened(database, first).derive("qr", b"x")
+    assert told(database) == [Kind.SEALING_KEY_ADDED]
 
 
 def test_whether_a_database_has_sealed_values(database: Database, tmp_path: Path) -> None:
@@ -440,6 +438,6 @@ def test_a_key_in_a_token_that_is_not_named(database: Database) -> None:
 
 
 def test_no_secret_in_the_repr_of_an_opened_key(tmp_path: Path) -> None:
-    first = source(tmp_path, "sealing.key")
-    found = module._new(first, os.urandom)
-    assert repr(first.path.read_bytes())[2:-1] not in repr(found)
+    secret = b"a secret of thirty-two bytes 123"
+    found = Opened(source(tmp_path, "key"), KeyEncryptionKey.of(secret), {}, secret)
+    assert "a secret" not in repr(found)

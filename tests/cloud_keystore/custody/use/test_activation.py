@@ -269,6 +269,14 @@ def test_an_approved_use_opens_no_session(world: World, pc: Enrolled, approved: 
     assert world.journal(Kind.SESSION_OPENED) == []
 
 
+def test_an_approved_session_is_no_approved_use(
+    world: World, pc: Enrolled, approved_session: Operation
+) -> None:
+    forge(world, approved_session, kind=OperationKind.USES)
+    with pytest.raises(ApprovalRejected, match="another key, card or workstation"):
+        world.activation.perform(approved_session.id, [], pc.identity)
+
+
 @pytest.mark.parametrize("column", ["payload", "device_signature"])
 def test_what_the_device_has_signed_cannot_be_changed(
     world: World, pc: Enrolled, approved: Operation, column: str
@@ -527,7 +535,9 @@ def test_a_session_takes_the_place_of_the_one_before(
     ]
     terms = {"most_uses": TERMS.most_uses, "seconds": int(TERMS.time.total_seconds())}
     assert opened[-1].details.items() >= terms.items()
-    assert opened[-1].evidence
+    assert opened[-1].details["policy"] == second.policy
+    assert opened[-1].device_id == ada[1].identity.id
+    assert {"statement", "payload", "device_signature"} <= opened[-1].evidence.keys()
 
 
 def test_a_policy_that_changed_since_the_approval_counts(

@@ -132,6 +132,8 @@ def _says_nothing(node: ast.AST, parent: ast.AST) -> bool:
             return True
         case ast.Expr(value=ast.Constant()):
             return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id="assert_never"))):
+            return True
         case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
             return True
         case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec"))):

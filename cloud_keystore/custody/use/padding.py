@@ -59,12 +59,13 @@ def is_message(block: bytes) -> bool:
     """Whether the block is padded by EME-PKCS1-v1_5, or by EME-OAEP with MGF1 and no label (RFC
     8017, 7.2.1 and 7.1.1). The two hashes of OAEP can differ, as Java's do.
     """
-    if block.startswith(b"\0\2"):
-        return block.find(b"\0", 2) >= 2 + SHORTEST_PADDING
-    return block.startswith(b"\0") and any(
-        _oaep_label_fits(block[1:], hash_name, mask_hash)
-        for mask_hash in DIGEST_INFO
-        for hash_name in DIGEST_INFO
+    return _is_pkcs1_message(block) or (
+        block.startswith(b"\0")
+        and any(
+            _oaep_label_fits(block[1:], hash_name, mask_hash)
+            for mask_hash in DIGEST_INFO
+            for hash_name in DIGEST_INFO
+        )
     )
 
 
@@ -105,6 +106,10 @@ def _pss_salt_fits(block: bytes, hash_name: str) -> bool:
     unmasked[0] &= 0x7F  # emBits is one less than the modulus's bits
     zeros, one, salt = bytes(unmasked).partition(b"\1")
     return bool(one) and not any(zeros) and len(salt) <= size
+
+
+def _is_pkcs1_message(block: bytes) -> bool:
+    return block.startswith(b"\0\2") and block.find(b"\0", 2) >= 2 + SHORTEST_PADDING
 
 
 def _oaep_label_fits(masked: bytes, hash_name: str, mask_hash: str) -> bool:

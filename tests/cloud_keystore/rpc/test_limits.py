@@ -107,6 +107,57 @@ def test_idle_streams_of_one_identity_are_bounded() -> None:
             stack.enter_context(limiter.stream("Ada"))
 
 
+def refused_by(metrics: Metrics, limit: str) -> float | None:
+    return metrics.registry.get_sample_value("cloudcard_limits_hit_total", {"limit": limit})
+
+
+def test_calls_under_way_are_bounded_and_their_places_come_back() -> None:
+    metrics = Metrics()
+    limiter = Limiter(Limits(under_way=2), lambda: 0.0, metrics)
+    for _ in range(2):
+        with limiter.call(), limiter.call():
+            with pytest.raises(Overloaded) as refused, limiter.call():
+                pass
+            assert refused.value.retry_seconds == limits.STREAM_SECONDS
+    with pytest.raises(KeyError), limiter.call():
+        raise KeyError
+    with limiter.call(), limiter.call():
+        pass
+    assert refused_by(metrics, "under way") == 2
+
+
+def test_refused_and_open_streams_are_counted() -> None:
+    metrics = Metrics()
+    limiter = Limiter(Limits(streams=2, streams_of_one=1), lambda: 0.0, metrics)
+    with limiter.stream("Ada"), limiter.stream("Bob"):
+        assert metrics.registry.get_sample_value("cloudcard_rpc_streams") == 2
+        with pytest.raises(TooManyCalls) as of_one, limiter.stream("Ada"):
+            pass
+        with pytest.raises(Overloaded) as of_all, limiter.stream("Eve"):
+            pass
+    assert of_one.value.retry_seconds == of_all.value.retry_seconds == limits.STREAM_SECONDS
+    assert metrics.registry.get_sample_value("cloudcard_rpc_streams") == 0
+    assert refused_by(metrics, "streams of one") == refused_by(metrics, "streams") == 1
+
+
+def test_a_rate_that_refuses_is_counted() -> None:
+    metrics = Metrics()
+    limiter = Limiter(with_rates(Limits(), ["card=1/1"]), lambda: 0.0, metrics)
+    limiter.admit("card", "1000")
+    assert refused_by(metrics, "card") is None
+    with pytest.raises(TooManyCalls):
+        limiter.admit("card", "1000")
+    assert refused_by(metrics, "card") == 1
+
+
+def test_a_queue_that_has_shut_down_keeps_no_place() -> None:
+    workers = Workers(Limits(threads=1, calls=1))
+    workers.shutdown()
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="shutdown"):
+            workers.submit(bool)
+
+
 def test_guessing_enrolment_tokens_from_one_address() -> None:
     limiter = Limiter(Limits(), lambda: 0.0, Metrics())
     burst = int(Limits().rates["enrolment"].burst)

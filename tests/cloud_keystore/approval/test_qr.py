@@ -23,6 +23,7 @@ def test_a_code_is_small_and_gives_operation_and_secret() -> None:
     [
         "",
         CODE.removeprefix("CLOUDCARD"),
+        CODE.removeprefix(qr.PREFIX),
         "CLOUDCARD:1:",
         CODE.lower(),
         CODE[:-1],
@@ -31,6 +32,7 @@ def test_a_code_is_small_and_gives_operation_and_secret() -> None:
         qr.text(OPERATION, SECRET[:-1]),
         qr.text(OPERATION, SECRET + b"\0"),
         CODE + "=" * 100,
+        CODE + "A" * 1000,
     ],
 )
 def test_another_text_is_refused(text: str) -> None:

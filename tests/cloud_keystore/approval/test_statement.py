@@ -82,6 +82,21 @@ def der(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed448PrivateKe
     return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def test_a_long_key_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def parse(public_key: bytes) -> ec.EllipticCurvePublicKey:
+        parsed.append(public_key)
+        return P256.public_key()
+
+    monkeypatch.setattr(statement, "load_der_public_key", parse)
+    longest = bytes(statement.LARGEST_PUBLIC_KEY)
+    assert statement.native_key(longest, sign(P256, b"signed"), b"signed").public_key == longest
+    with pytest.raises(InvalidInput, match="P-256 or Ed25519"):
+        statement.native_key(longest + b"\0", sign(P256, b"signed"), b"signed")
+    assert parsed == [longest]
+
+
 P384 = ec.generate_private_key(ec.SECP384R1())
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 LONG = spki(P256) + bytes(statement.LARGEST_PUBLIC_KEY)

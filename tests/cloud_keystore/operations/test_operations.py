@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import cast
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import update
 
 from card_os.uses import KeyUse
-from cloud_keystore.approval import payload, statement
+from cloud_keystore.approval import payload, qr, statement
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -33,6 +34,7 @@ from cloud_keystore.model.errors import (
     RequestIdReused,
     TooManyRefusals,
 )
+from cloud_keystore.model.finding import SHORTEST_BEGINNING
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import (
     FINAL,
@@ -48,6 +50,7 @@ from cloud_keystore.model.operations import (
 )
 from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
 from support.keystore_world import DIGEST, OPERATOR, PASSCODE, TERMS, Enrolled, World, verify
@@ -127,6 +130,9 @@ def test_a_beginning_names_the_only_request_that_waits(
     asked = world.ask(world.card(user), pc)
     named = world.deciding.named
     assert named(asked.id[:8], phone.identity).id == asked.id
+    assert named(asked.id[:SHORTEST_BEGINNING], phone.identity).id == asked.id
+    with pytest.raises(OperationNotFound, match="no such operation"):
+        named(asked.id[: SHORTEST_BEGINNING - 1], phone.identity)
     with pytest.raises(OperationNotFound):
         named("", phone.identity)
     _, eves_phone = world.user("Eve")
@@ -542,6 +548,8 @@ class TestQr:
         text = world.asking.qr_text(operation)
         world.deciding.claim(text, phone.identity)
         world.deciding.claim(text, phone.identity)  # its answer was lost
+        (claimed,) = world.journal(Kind.OPERATION_CLAIMED)
+        assert claimed.device_id == phone.identity.id
         with pytest.raises(OperationClosed):
             world.deciding.claim(text, second.identity)
         with pytest.raises(OperationNotFound):
@@ -576,6 +584,16 @@ class TestQr:
     ) -> None:
         operation = world.ask(world.card(ada[0]), pc)
         assert world.asking.qr_text(operation) == ""
+        code = qr.text(operation.id, qr_secret(world.deciding.seal, operation.id))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code, ada[1].identity)
+
+    def test_the_code_of_an_operation_that_is_not_there(
+        self, world: World, ada: tuple[User, Enrolled]
+    ) -> None:
+        code = qr.text(str(UUID(int=7)), qr_secret(world.deciding.seal, str(UUID(int=7))))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code, ada[1].identity)
 
 
 class TestOnce:

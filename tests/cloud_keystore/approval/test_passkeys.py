@@ -242,6 +242,15 @@ def test_a_decision_is_taken_once(world: World, operation: Operation, phone: Enr
         world.decide(operation, phone, Decision.DENY)
 
 
+def test_a_repeated_approval_has_its_answer_although_the_policy_has_changed(
+    world: World, operation: Operation, phone: Enrolled
+) -> None:
+    assert world.decide(operation, phone) is State.APPROVED
+    world.set_policy(Policy(passkeys=False))
+    assert world.decide(operation, phone) is State.APPROVED
+    assert len(world.journal(Kind.OPERATION_APPROVED)) == 1
+
+
 def test_the_approval_of_one_request_is_none_of_another(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled, phone: Enrolled
 ) -> None:

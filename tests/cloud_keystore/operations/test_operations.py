@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product
 from typing import cast
 from uuid import UUID
@@ -163,6 +164,23 @@ def test_no_number_is_a_wrong_number(
     assert world.decide(operation, phone, number="") is State.DENIED
 
 
+@pytest.mark.parametrize("decision", [Decision.DENY, Decision.NOT_ME])
+@pytest.mark.parametrize("channel", [Channel.PUSH, Channel.QR])
+def test_a_refusal_is_one_although_the_holder_has_seen_the_screen(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    decision: Decision,
+    channel: Channel,
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc, channels=(channel,))
+    if channel is Channel.QR:
+        world.deciding.claim(world.asking.qr_text(operation), ada[1].identity)
+    number = "" if channel is Channel.QR else operation.number
+    assert world.decide(operation, ada[1], decision, number) is State.DENIED
+    assert world.state(operation) is State.DENIED
+
+
 @pytest.mark.parametrize("number", ["1", "123", "ab", "٣٤", "-1", " 1"])
 def test_a_number_is_two_digits(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled, number: str
@@ -223,6 +241,18 @@ def test_too_late(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> Non
     assert world.deciding.waiting(phone.identity) == []
     with pytest.raises(OperationClosed, match="expired"):
         world.decide(operation, phone)
+    with pytest.raises(OperationClosed, match="expired"):  # its signature matters no more
+        world.deciding.decide(operation.id, Decision.DENY, "", b"", phone.identity)
+
+
+def test_a_device_without_a_key_decides_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    bare = replace(ada[1].identity, public_key=None)
+    with pytest.raises(ApprovalRejected, match="has no key: enrol it again"):
+        world.deciding.decide(operation.id, Decision.DENY, "", b"", bare)
+    assert world.state(operation) is State.PENDING
 
 
 def test_an_approval_must_be_used_soon(

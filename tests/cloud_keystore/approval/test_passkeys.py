@@ -107,6 +107,9 @@ def test_the_journal_holds_all_that_proves_a_decision(
     world.decide(operation, phone)
     (entry,) = world.journal(Kind.OPERATION_APPROVED)
     assert str(entry.actor) == f"device {phone.identity.id}"
+    assert (entry.details["decision"], entry.details["approval_key"]) == ("approve", "passkey")
+    assert entry.details["rp_id"] == RELYING_PARTY.id
+    assert entry.details["origin"] == RELYING_PARTY.origin
     approval = Approval(
         phone.identity.id,
         Decision.APPROVE,

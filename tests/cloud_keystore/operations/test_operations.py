@@ -255,6 +255,13 @@ def test_a_device_without_a_key_decides_nothing(
     assert world.state(operation) is State.PENDING
 
 
+def test_a_device_of_nobody_has_nothing_that_waits(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    with pytest.raises(OperationNotFound, match="belongs to nobody"):
+        world.deciding.waiting(replace(ada[1].identity, user_id=None))
+
+
 def test_an_approval_must_be_used_soon(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:

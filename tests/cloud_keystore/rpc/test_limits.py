@@ -84,6 +84,7 @@ def test_the_refusal_says_when_to_come_back(limiter: Buckets, clock: FakeClock) 
         limiter.admit("Ada")
     with pytest.raises(TooManyCalls) as refused:
         limiter.admit("Ada")
+    assert refused.value.retry_seconds == 0.5
     clock.forward(seconds=refused.value.retry_seconds)
     limiter.admit("Ada")
 
@@ -140,6 +141,15 @@ def test_refused_and_open_streams_are_counted() -> None:
     assert refused_by(metrics, "streams of one") == refused_by(metrics, "streams") == 1
 
 
+def test_a_stream_that_closes_gives_back_its_own_place_alone() -> None:
+    limiter = Limiter(Limits(streams=10, streams_of_one=2), lambda: 0.0, Metrics())
+    with limiter.stream("Ada"):
+        with limiter.stream("Ada"):
+            pass
+        with limiter.stream("Ada"), pytest.raises(TooManyCalls), limiter.stream("Ada"):
+            pass
+
+
 def test_a_rate_that_refuses_is_counted() -> None:
     metrics = Metrics()
     limiter = Limiter(with_rates(Limits(), ["card=1/1"]), lambda: 0.0, metrics)
@@ -177,6 +187,7 @@ def test_the_queue_of_use_cases_ends() -> None:
         gate.set()
         assert all(future.result() for future in futures)
         assert workers.submit(gate.wait).result()
+        assert workers.submit(dict, [(1, 2)], three=4).result() == {1: 2, "three": 4}
 
 
 @pytest.mark.parametrize("text", ["", "card", "card=1", "nobody=1/1", "card=0/1", "card=1/0"])

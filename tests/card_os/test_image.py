@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os.administration import CardKey, Changed
-from card_os.piv import Features
+from card_os.piv import CardImage, Features, PivApplication
+from card_os.piv.algorithms import INTEROPERABLE
 from card_os.piv.names import CONTAINER_ID, TOOL_OBJECTS, KeyRef, ObjectTag
-from support.fakes import sample_image
+from card_os.piv.security_status import Verification
+from support.fakes import CountedRandom, sample_image
 
 tags = st.sampled_from(list(CONTAINER_ID))
 key_refs = st.sampled_from([0x82, 0x83, 0x95, 0x9A, 0x9C, 0x9D, 0x9E])
@@ -98,6 +100,20 @@ def test_the_global_pin_is_accepted_if_profile_and_discovery_object_say_so(
     assert image.accepts_global_pin is accepted
     assert replace(image, features=Features()).accepts_global_pin is False
     assert replace(image, objects={}).accepts_global_pin is False
+
+
+def test_an_image_has_no_well_known_management_key_unless_it_says_so() -> None:
+    image = CardImage("1000", bytes(16), {}, {})
+    assert (image.factory_management_key, image.verifiable_certificate) == (False, b"")
+    assert image.features == Features(INTEROPERABLE, None, global_pin=False, extensions=False)
+
+
+def test_a_new_selection_rolls_back_to_the_status_it_was_opened_with() -> None:
+    selection = PivApplication(sample_image(), CountedRandom()).open()
+    opened = selection.state.security
+    selection.state.security = opened.with_verified(KeyRef.PIN, Verification(b"proof"))
+    selection.roll_back()
+    assert selection.state.security == opened
 
 
 def test_a_guid_has_16_bytes() -> None:

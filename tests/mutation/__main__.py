@@ -270,9 +270,8 @@ def _mutate(folder: Path, given: argparse.Namespace) -> int:
         killing = Killing(lambda _: in_use, given.workers, scores.note, WARM)
         pytest.main([*OPTIONS, f"--basetemp={folder}/use", *tests], plugins=[killing, Local()])
         imported += killing.put_off
+    check(imported, folder)
     with ThreadPoolExecutor(given.workers) as pool:
-        for trial in {each.file: each for each in imported}.values():
-            check(trial, folder)
         fates = pool.map(lambda trial: attempt(trial, folder), imported)
         for trial, fate in zip(imported, fates, strict=True):
             scores.note(trial, fate)

@@ -93,13 +93,15 @@ def attempt(trial: Trial, folder: Path) -> Fate:
     return Fate.SURVIVED if process.returncode == 0 else Fate.KILLED
 
 
-def check(trial: Trial, folder: Path) -> None:
-    """Raise SystemExit if a trial's tests fail without a change: then no result would count."""
-    fate = attempt(replace(trial, number=UNCHANGED), folder)
-    if fate in (Fate.KILLED, Fate.ENDLESS):
-        raise SystemExit(
-            f"the tests that reach {trial.file} fail without a change in a new process"
-        )
+def check(trials: Sequence[Trial], folder: Path) -> None:
+    """Raise SystemExit if tests of these trials fail without a change: no result would count."""
+    tests = list(dict.fromkeys(test for trial in trials for test in trial.tests))
+    if not tests:
+        return
+    seconds = sum(trial.seconds for trial in trials)
+    unchanged = replace(trials[0], tests=tests, seconds=seconds, number=UNCHANGED)
+    if attempt(unchanged, folder) is not Fate.SURVIVED:
+        raise SystemExit("in a new process, tests fail without a change")
 
 
 def main(file: str, number: str, folder: str) -> int:

@@ -6,18 +6,22 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import cast
 from uuid import UUID
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import update
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval import payload, qr, statement
+from cloud_keystore.custody.use import padding
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -54,7 +58,16 @@ from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
-from support.keystore_world import DIGEST, OPERATOR, PASSCODE, TERMS, Enrolled, World, verify
+from support.keystore_world import (
+    DIGEST,
+    OPERATOR,
+    PASSCODE,
+    SESSIONS,
+    TERMS,
+    Enrolled,
+    World,
+    verify,
+)
 
 
 def test_one_signature(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -507,6 +520,41 @@ def test_the_key_management_key_does_not_sign(
     algorithm = {"p256": 0x11, "rsa2048": 0x07}[profile]
     with pytest.raises(MalformedKeyInput):
         world.ask(serial, pc, key_ref=0x9D, algorithm=algorithm, key_use=KeyUse.SIGN)
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+def test_a_signature_hidden_in_a_cryptogram_is_not_given_out(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, *, in_session: bool
+) -> None:
+    """Malware multiplied a padded digest with the eth power of two, had a decryption approved, and
+    halved the result: a signature by the key management key.
+    """
+    user, phone = ada
+    world.set_policy(SESSIONS)
+    serial = world.card(user, "rsa2048")
+    ask = partial(world.ask, serial, pc, key_ref=0x9D, algorithm=0x07, key_use=KeyUse.DECRYPT)
+
+    def decipher(data: bytes) -> bytes:
+        if in_session:
+            operation = ask(session=TERMS)
+            world.decide(operation, phone)
+            opened = world.activation.perform(operation.id, [], pc.identity).session
+            assert opened is not None
+            return world.use(opened, pc, data)[0]
+        operation = ask(data)
+        world.decide(operation, phone)
+        return world.perform(operation, pc, data)
+
+    (key,) = (each for each in world.cards.keys(serial) if each.key_ref == 0x9D)
+    public = x509.load_der_x509_certificate(key.certificate).public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    modulus, exponent = public.public_numbers().n, public.public_numbers().e
+    prefix, _ = padding.DIGEST_INFO["sha256"]
+    padded = b"\0\1" + b"\xff" * 202 + b"\0" + prefix + DIGEST
+    hidden = int.from_bytes(padded) * pow(2, exponent, modulus) % modulus
+    with pytest.raises(MalformedKeyInput, match="not encrypted for the key"):
+        decipher(hidden.to_bytes(256))
+    assert decipher(public.encrypt(b"secret", PKCS1v15())).endswith(b"\0secret")
 
 
 def test_a_point_off_the_curve_fails_the_operation(

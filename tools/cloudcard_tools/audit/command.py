@@ -276,9 +276,9 @@ def _report(result: Checked, *, pinned: bool, as_json: bool) -> None:
         click.secho(f"{where}{each.wrong}", fg="red")
     if result.findings:
         return
-    click.echo(
-        f"{result.entries} entries under {result.checkpoints} checkpoints: nothing is wrong."
-    )
+    entries = output.counted(result.entries, "entry", "entries")
+    checkpoints = output.counted(result.checkpoints, "checkpoint", "checkpoints")
+    click.echo(f"{entries} under {checkpoints}: nothing is wrong.")
     if not pinned:
         click.echo("The key in the file was used. Give --journal-key to check whose journal it is.")
     click.echo("Keep this checkpoint (or use --keep): the next check proves the history with it.\n")

@@ -179,7 +179,7 @@ def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> ou
         database.close()
     return {
         "database": "PostgreSQL" if place.database else str(place.database_file),
-        "newest_entry": details["newest_entry"],
+        "newest_entry": "" if newest is None else output.iso_time(newest),
         "withdrawn": ended.operations,
         "sessions": ended.sessions,
         "tokens": ended.tokens,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import cast
+from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import update
 
 from card_os.uses import KeyUse
-from cloud_keystore.approval import payload, statement
+from cloud_keystore.approval import payload, qr, statement
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.errors import (
@@ -37,6 +39,7 @@ from cloud_keystore.model.errors import (
     RequestIdReused,
     TooManyRefusals,
 )
+from cloud_keystore.model.finding import SHORTEST_BEGINNING
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import (
     FINAL,
@@ -52,6 +55,7 @@ from cloud_keystore.model.operations import (
 )
 from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
 from support.keystore_world import (
@@ -140,6 +144,9 @@ def test_a_beginning_names_the_only_request_that_waits(
     asked = world.ask(world.card(user), pc)
     named = world.deciding.named
     assert named(asked.id[:8], phone.identity).id == asked.id
+    assert named(asked.id[:SHORTEST_BEGINNING], phone.identity).id == asked.id
+    with pytest.raises(OperationNotFound, match="no such operation"):
+        named(asked.id[: SHORTEST_BEGINNING - 1], phone.identity)
     with pytest.raises(OperationNotFound):
         named("", phone.identity)
     _, eves_phone = world.user("Eve")
@@ -168,6 +175,23 @@ def test_no_number_is_a_wrong_number(
     user, phone = ada
     operation = world.ask(world.card(user), pc, channels=(Channel.PUSH, Channel.QR))
     assert world.decide(operation, phone, number="") is State.DENIED
+
+
+@pytest.mark.parametrize("decision", [Decision.DENY, Decision.NOT_ME])
+@pytest.mark.parametrize("channel", [Channel.PUSH, Channel.QR])
+def test_a_refusal_is_one_although_the_holder_has_seen_the_screen(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    decision: Decision,
+    channel: Channel,
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc, channels=(channel,))
+    if channel is Channel.QR:
+        world.deciding.claim(world.asking.qr_text(operation), ada[1].identity)
+    number = "" if channel is Channel.QR else operation.number
+    assert world.decide(operation, ada[1], decision, number) is State.DENIED
+    assert world.state(operation) is State.DENIED
 
 
 @pytest.mark.parametrize("number", ["1", "123", "ab", "٣٤", "-1", " 1"])
@@ -230,6 +254,25 @@ def test_too_late(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> Non
     assert world.deciding.waiting(phone.identity) == []
     with pytest.raises(OperationClosed, match="expired"):
         world.decide(operation, phone)
+    with pytest.raises(OperationClosed, match="expired"):  # its signature matters no more
+        world.deciding.decide(operation.id, Decision.DENY, "", b"", phone.identity)
+
+
+def test_a_device_without_a_key_decides_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    bare = replace(ada[1].identity, public_key=None)
+    with pytest.raises(ApprovalRejected, match="has no key: enrol it again"):
+        world.deciding.decide(operation.id, Decision.DENY, "", b"", bare)
+    assert world.state(operation) is State.PENDING
+
+
+def test_a_device_of_nobody_has_nothing_that_waits(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    with pytest.raises(OperationNotFound, match="belongs to nobody"):
+        world.deciding.waiting(replace(ada[1].identity, user_id=None))
 
 
 def test_an_approval_must_be_used_soon(
@@ -590,6 +633,8 @@ class TestQr:
         text = world.asking.qr_text(operation)
         world.deciding.claim(text, phone.identity)
         world.deciding.claim(text, phone.identity)  # its answer was lost
+        (claimed,) = world.journal(Kind.OPERATION_CLAIMED)
+        assert claimed.device_id == phone.identity.id
         with pytest.raises(OperationClosed):
             world.deciding.claim(text, second.identity)
         with pytest.raises(OperationNotFound):
@@ -624,6 +669,16 @@ class TestQr:
     ) -> None:
         operation = world.ask(world.card(ada[0]), pc)
         assert world.asking.qr_text(operation) == ""
+        code = qr.text(operation.id, qr_secret(world.deciding.seal, operation.id))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code, ada[1].identity)
+
+    def test_the_code_of_an_operation_that_is_not_there(
+        self, world: World, ada: tuple[User, Enrolled]
+    ) -> None:
+        code = qr.text(str(UUID(int=7)), qr_secret(world.deciding.seal, str(UUID(int=7))))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code, ada[1].identity)
 
 
 class TestOnce:

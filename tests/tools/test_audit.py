@@ -275,7 +275,7 @@ def test_an_auditors_day(tmp_path: Path) -> None:
         good = cloudcard(tmp_path, "audit", "verify", export, *pinned, "--keep", kept)
         assert good.returncode == 0, good.stdout
         assert "nothing is wrong" in good.stdout
-        assert "Decisions: 1 approvals, 0 refusals. Sessions: 0. Uses of keys: 1." in good.stdout
+        assert "Decisions: 1 approval, 0 refusals. Sessions: 0. Uses of keys: 1." in good.stdout
         assert "This does not show" not in good.stdout
         assert (
             cloudcard(tmp_path, "audit", "pack", packed, "--card", serial, *identity).returncode

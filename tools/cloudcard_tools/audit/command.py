@@ -33,7 +33,7 @@ from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.audit.witnesses import cosign as cosign_by
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.shared.output import json_option
 
 ROLE = "auditor"
@@ -122,9 +122,10 @@ def show(filters: Filters, limit: int, caller: Caller) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @auditor_options
 def export(file: Path, caller: Caller) -> None:
-    """Write the whole journal with its checkpoints to FILE, so that it can be verified
+    """Write the whole journal with its checkpoints to the new FILE, so that it can be verified
     elsewhere.
     """
+    must_be_new(file)
     draft = file.with_name(file.name + ".part")
     with (
         caller.service(Journal) as service,
@@ -190,6 +191,8 @@ def verify(
 
     Exit code 0: nothing is wrong; 1: something is; 2: the command was wrong.
     """
+    if keep is not None:
+        must_be_new(keep)
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
     witnessed = _witnessed(since_checkpoint, [_witness(each) for each in witness_keys])
@@ -225,8 +228,7 @@ def cosign(file: Path, asked: tuple[tuple[str, str], ...], caller: Caller) -> No
     with all that they have seen before (C2SP tlog-witness).
     """
     witnesses = [(url, _witness(key)) for url, key in asked]
-    if file.exists():
-        raise Failure(f"{file} exists: choose another name")
+    must_be_new(file)
     with caller.service(Journal) as service:
         head = service.head()
         note = head.note
@@ -252,8 +254,7 @@ def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
     """Write an evidence pack: the entries that match and those on which they rest, with proofs, in
     one zip file.
     """
-    if file.exists():
-        raise Failure(f"{file} exists: choose another name")
+    must_be_new(file)
     with caller.service(Journal) as service:
         head = service.head()
         found = collect(service, filters.query(service.find), head.checkpoint.size)

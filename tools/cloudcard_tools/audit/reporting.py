@@ -17,9 +17,9 @@ def report(result: Checked, *, pinned: bool, as_json: bool) -> None:
         where = f"line {each.line}: " if each.line else ""
         click.secho(f"{where}{each.wrong}", fg="red")
     if not result.findings:
-        click.echo(
-            f"{result.entries} entries under {result.checkpoints} checkpoints: nothing is wrong."
-        )
+        entries = output.counted(result.entries, "entry", "entries")
+        checkpoints = output.counted(result.checkpoints, "checkpoint", "checkpoints")
+        click.echo(f"{entries} under {checkpoints}: nothing is wrong.")
     for line in _counted(result):
         click.echo(line)
     for what, times in result.unshown.items():
@@ -37,7 +37,8 @@ def _counted(result: Checked) -> list[str]:
     """What was checked, in words."""
     counts = result.counts
     lines = [
-        f"Decisions: {counts.approved} approvals, {counts.refused} refusals. "
+        f"Decisions: {output.counted(counts.approved, 'approval', 'approvals')}, "
+        f"{output.counted(counts.refused, 'refusal', 'refusals')}. "
         f"Sessions: {counts.sessions}. Uses of keys: {counts.uses}"
         + (f", of which {counts.failed} failed" if counts.failed else "")
         + (f" and {counts.unsettled} perhaps failed" if counts.unsettled else "")

@@ -4,6 +4,8 @@ that was written anew, with a tree and checkpoints by the journal's own key.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cloud_keystore.approval import statement
 from cloud_keystore.model.actors import DATA_FOLDER, KEYSTORE, Actor, ActorKind
@@ -559,3 +563,29 @@ def test_what_failed_and_what_perhaps_did(export: Export) -> None:
     assert result.findings == []
     counts = result.counts
     assert (counts.uses, counts.failed, counts.unsettled) == (5, 1, 1)
+
+
+JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.lists(st.text())
+ENDS = [253402300799999999, -62135596800000000, 2**70]  # of the calendar, in microseconds
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_an_entry_holds_is_checked(export: Export, data: st.DataObject) -> None:
+    """Somebody who has the journal's key writes what they like, to stop the check."""
+    forged = list(export)
+    at = data.draw(st.sampled_from([i for i, e in enumerate(export) if isinstance(e, EntryLine)]))
+    line = export[at]
+    assert isinstance(line, EntryLine)
+    fields = json.loads(line.entry)
+    group = data.draw(st.sampled_from(["", "details", "evidence"]))
+    within = fields.setdefault(group, {}) if group else fields
+    name = data.draw(st.sampled_from([*within, "role", "number", "session"]))
+    junk = data.draw(JUNK | st.sampled_from(ENDS) | st.binary(max_size=9).map(base64_of))
+    within[name] = junk
+    forged[at] = EntryLine(0, json.dumps(fields).encode())
+    assert all(isinstance(each, str) for each in findings(forged))
+
+
+def base64_of(value: bytes) -> str:
+    return base64.b64encode(value).decode()

@@ -7,6 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -141,7 +142,7 @@ class Enrolments:
                 Encoding.DER, PublicFormat.SubjectPublicKeyInfo
             )
             fits = request.is_signature_valid and asked == own
-        except ValueError:
+        except (ValueError, UnsupportedAlgorithm):
             raise Wrong("the certificate of an enrolment cannot be read") from None
         if not fits or [each.value for each in names] != [entry.actor.id]:
             raise Wrong("the certificate is not the one that the identity has asked for")

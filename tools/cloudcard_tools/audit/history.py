@@ -56,14 +56,20 @@ class History:
 
     def check(self, entry: Entry) -> str | None:
         """What is wrong with an entry, given all entries before it; None if it is right."""
-        if self.until is not None and is_later(self.until, entry.time):
-            return f"time goes back here, from {self.until} to {entry.time}"
-        self.since = self.since or entry.time
-        self.until = max(entry.time, self.until or entry.time)
         try:
+            self._check_time(entry.time)
             if (check := self._checks.get(entry.kind)) is not None:
                 check(entry)
             self._enrolments.check_actor(entry.actor, entry.time)
         except Wrong as wrong:
             return str(wrong)
+        # Nearly at the end of the calendar
+        except OverflowError:
+            return "no entry can be of this time"
         return None
+
+    def _check_time(self, time: datetime) -> None:
+        if self.until is not None and is_later(self.until, time):
+            raise Wrong(f"time goes back here, from {self.until} to {time}")
+        self.since = self.since or time
+        self.until = max(time, self.until or time)

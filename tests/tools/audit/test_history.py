@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -23,18 +24,23 @@ from cloud_keystore.approval import statement
 from cloud_keystore.model.actors import DATA_FOLDER, KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.operations import Decision
+from cloud_keystore.model.policies import Policy
 from cloud_keystore.pki.building import named
 from cloudcard_tools.audit.lines import EntryLine
 from cloudcard_tools.authenticator.approving import sign
+from cloudcard_tools.authenticator.passkey import BACKUP_ELIGIBLE, USER_PRESENT, USER_VERIFIED
 from support.exports import (
     KEY,
     Export,
     Story,
+    approved,
+    audited_world,
     checked,
     detailed,
     edit,
     entry_at,
     evidenced,
+    exported,
     findings,
     first,
     insert,
@@ -218,6 +224,20 @@ class TestDecisions:
         """The payload said that the holder had given the passcode, and no entry told of it."""
         del export[first(export, Kind.PASSCODE_RIGHT)]
         assert "the passcode was not given, or too long before" in findings(export)
+
+
+def test_a_passkey_that_several_devices_keep(tmp_path: Path) -> None:
+    """Its decisions were called wrong, because its enrolment was not looked at."""
+    world = audited_world(tmp_path)
+    world.set_policy(Policy(synced_passkeys=True))
+    user, token = world.people.add_user("Cy", "", actor=world.actor)
+    cy = world.enrol_passkey(
+        token.text, replace(new_passkey(), flags=BACKUP_ELIGIBLE | USER_PRESENT | USER_VERIFIED)
+    )
+    approved(world, world.card(user), world.workstation(), cy)
+    world.take_in()
+    assert findings(exported(world)) == []
+    world.database.close()
 
 
 class TestPeople:

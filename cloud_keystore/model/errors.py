@@ -18,6 +18,10 @@ class MalformedKeyInput(KeystoreError):
     """The bytes to sign, decrypt or agree on do not fit the key's purpose or algorithm."""
 
 
+class ResultWithheld(MalformedKeyInput):
+    """What a key made of the bytes must not leave."""
+
+
 class UserNotFound(KeystoreError):
     """No such person."""
 

@@ -74,13 +74,15 @@ AUTHORITY, KEY = Issuer(), ec.generate_private_key(ec.SECP256R1())
 def enrolled(folder: Path, port: int, certificate: x509.Certificate | None = None) -> Path:
     """An identity that was enrolled at a keystore of the authority."""
     own = certificate or AUTHORITY.issue(KEY.public_key())
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "key.pem").write_bytes(pem(KEY))
     (folder / "certificate.pem").write_bytes(own.public_bytes(Encoding.PEM))
     (folder / "ca.pem").write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
     facts = {"role": "operator", "id": "1", "display_name": "Olga", "request_key": ""}
     address = {"address": f"127.0.0.1:{port}"}
     (folder / "identity.json").write_text(json.dumps(facts | address))
+    for each in folder.iterdir():
+        each.chmod(0o600)
     return folder
 
 
@@ -227,8 +229,9 @@ def test_a_damaged_identity_never_reaches_grpc(
     name: str, content: bytes | None, tmp_path: Path
 ) -> None:
     folder = enrolled(tmp_path, 7443)
-    (folder / name).unlink()
-    if content is not None:
+    if content is None:
+        (folder / name).unlink()
+    else:
         (folder / name).write_bytes(content)
     with pytest.raises(IdentityUnusable) as refused:
         identity.channel(identity.load(folder))

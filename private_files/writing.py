@@ -31,14 +31,19 @@ def write_new(path: Path, content: bytes) -> None:
 
 def replace(path: Path, content: bytes) -> None:
     """Give a file its content as a whole, durably: however the process ends, the file holds the old
-    content or the new one. Beside it there is FILE.new meanwhile. Raises OSError.
+    content or the new one. Meanwhile there is a draft beside it. Raises OSError.
     """
-    draft = path.with_name(path.name + ".new")
+    draft = draft_of(path)
     with suppress(FileNotFoundError):
         os.unlink(draft)  # left by a process that ended while it wrote
     write_new(draft, content)
     os.replace(draft, path)
     sync_folder(path.parent)
+
+
+def draft_of(path: Path) -> Path:
+    """The name of a file or folder until it is complete."""
+    return path.with_name(path.name + ".new")
 
 
 def make_folder(path: Path) -> list[Path]:

@@ -19,12 +19,13 @@ from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.observability.traces import Traces, from_environment
-from cloud_keystore.people.people import People
+from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.run.owning import Hold
 from cloud_keystore.run.timekeeping import check_clock, start_clock
 from cloud_keystore.storage.engine import Database
+from private_files import writing
 
 
 class DatabaseGone(KeystoreError):
@@ -128,10 +129,10 @@ def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
 
 def _invite_operator(settings: Settings, people: People) -> None:
     """Invite the first operator with a token in the data folder: a person who can read the folder
-    may become operator.
+    may become operator. There is no invitation without the file.
     """
-    token = people.add_operator("first operator", actor=KEYSTORE)
-    path = settings.operator_token
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token.text + "\n")
+
+    def keep(token: Token) -> None:
+        writing.replace(settings.operator_token, f"{token.text}\n".encode())
+
+    people.add_operator("first operator", actor=KEYSTORE, keep=keep)

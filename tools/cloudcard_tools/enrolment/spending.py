@@ -71,7 +71,7 @@ def enrol(
     fingerprint, secret, address = parse_token(token_text)
     credentials = grpc.ssl_channel_credentials(pinned_certificate(address, fingerprint))
     options = (("grpc.ssl_target_name_override", ENROLMENT_HOST), *by_proxy(address))
-    draft = folder.with_name(folder.name + ".new")
+    draft = writing.draft_of(folder)
     with explained(), grpc.secure_channel(address, credentials, options=options) as connection:
         stub = EnrolmentServiceStub(connection)
         with _told(folder):

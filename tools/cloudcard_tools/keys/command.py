@@ -19,6 +19,7 @@ from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.finding import Findable
+from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.confirming import irreversible
@@ -213,6 +214,8 @@ def _database(place: Settings) -> Iterator[Database]:
         raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
     database = Database(place.database_url)
     try:
+        if place.data.exists():
+            owning.check_place(place)
         database.migrate()
         yield database
     except KeystoreError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -13,11 +13,12 @@ from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_keys
 from cloud_keystore.custody.sealing import journal_key
+from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.model.actors import KEYSTORE
-from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.clock import Clock, new_id
+from cloud_keystore.model.errors import KeystoreError, StorageUnavailable
 from cloud_keystore.observability.traces import Traces, from_environment
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities
@@ -40,6 +41,7 @@ class Parts:
     clock: Clock
     database: Database
     seal: Seal = field(repr=False)
+    holder: Holder
     token: TokenKeys | None
     custody: Keys
     authorities: Authorities
@@ -66,7 +68,9 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             database.migrate()
         check_clock(database, clock())
         sources = _sealing_keys(settings, database)
-        seal = open_seal(database, sources, clock(), os.urandom)
+        holder = Holder(new_id(clock(), os.urandom), database, clock)
+        opened.callback(_leave, holder)
+        seal = open_seal(database, sources, clock(), os.urandom, holder.id)
         token = token_keys(settings.token, seal)
         if token is not None:
             opened.callback(token.pool.close)
@@ -89,6 +93,7 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             clock=clock,
             database=database,
             seal=seal,
+            holder=holder,
             token=token,
             custody=new_keys(seal, os.urandom, token, settings.key_backend),
             authorities=own,
@@ -97,6 +102,12 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             traces=traces,
             has_operators=has_operators,
         )
+
+
+def _leave(holder: Holder) -> None:
+    """Tell that this process ends. Where that fails, others find out by themselves."""
+    with suppress(StorageUnavailable):
+        holder.leave()
 
 
 def _check_there(settings: Settings) -> None:

@@ -20,7 +20,12 @@ from cloud_keystore.custody.sealing.envelope import (
     WillNotOpen,
 )
 from cloud_keystore.model.clock import Random
-from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError, RecordDamaged
+from cloud_keystore.model.errors import (
+    KeyBackendUnavailable,
+    KeystoreError,
+    RecordDamaged,
+    SealingKeyMissing,
+)
 from private_files import rules, writing
 from private_files.rules import FileRefused
 
@@ -70,9 +75,12 @@ class Seal:
         return envelope.close(value, context, self._current(), self._random)
 
     def open(self, sealed: bytes, context: str) -> bytes:
-        """Return the value; raises SealBroken if key or context is wrong, or a byte was altered."""
+        """Return the value; raises SealBroken if the context is wrong or a byte was altered, and
+        SealingKeyMissing if it is sealed under a key that is not here.
+        """
+        key = self._key(sealed)
         try:
-            if (key := self._key(sealed)) is not None:
+            if key is not None:
                 return envelope.open_(sealed, context, key)
             if self._bare is not None:
                 nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
@@ -80,12 +88,19 @@ class Seal:
         # ValueError: too short to hold a nonce
         except (WillNotOpen, InvalidTag, ValueError):
             pass
+        missing = envelope.key_id(sealed)
+        if key is None and missing is not None:
+            raise SealingKeyMissing(
+                f"a value needs the sealing key {missing.hex()}, which this service was not given: "
+                "restart it with that key (`cloudcard keys list` shows the keys; if it is not "
+                "among them, the database was altered)"
+            )
         raise _broken(context)
 
     def renew(self, sealed: bytes, context: str) -> bytes:
         """Return the value sealed under the current key; unchanged if it already is.
 
-        Raises SealBroken, and KeyBackendUnavailable if all keys are retired.
+        Raises SealBroken, SealingKeyMissing, and KeyBackendUnavailable if all keys are retired.
         """
         key, current = self._key(sealed), self._current()
         if key is current:

@@ -136,7 +136,7 @@ def rotate(
     place: Settings,
     as_json: bool,
 ) -> None:
-    """Seal every value anew under the first key, while services run.
+    """Seal every value anew under the first key, while services run, which must have that key.
 
     You can stop it at any time and start it again.
     """
@@ -144,7 +144,7 @@ def rotate(
         token = token_of(hsm_module, hsm_token, hsm_pin_file)
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
-        done = sum(rotation.rotate(database, seal))
+        done = sum(rotation.rotate(database, seal, utc_now))
     facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}
     output.print_facts(facts, {"id": "Sealed under", "values": "Changed"}, as_json=as_json)
 

@@ -59,22 +59,25 @@ def spend_try(connection: Connection, card_id: str, key_ref: int) -> tuple[str, 
     return None if spent is None else (spent.hash, spent.tries_left)
 
 
-def restore_tries(connection: Connection, card_id: str, key_ref: int) -> None:
-    """Give a passcode all its tries again."""
-    connection.execute(
-        update(t.passcode).where(*_is(card_id, key_ref)).values(tries_left=t.passcode.c.most_tries)
+def restore_tries(connection: Connection, card_id: str, key_ref: int) -> int:
+    """Give a passcode all its tries again; return how many, or 0 if none is set."""
+    restored = connection.execute(
+        update(t.passcode)
+        .where(*_is(card_id, key_ref))
+        .values(tries_left=t.passcode.c.most_tries)
+        .returning(t.passcode.c.tries_left)
     )
+    return restored.scalar() or 0
 
 
 def replace(
     connection: Connection, card_id: str, key_ref: int, hashed: str, *, factory: bool
-) -> None:
-    """Change a passcode, which gets all its tries again."""
+) -> int:
+    """Change a passcode, which gets all its tries again; return how many."""
     connection.execute(
-        update(t.passcode)
-        .where(*_is(card_id, key_ref))
-        .values(hash=hashed, tries_left=t.passcode.c.most_tries, factory=factory)
+        update(t.passcode).where(*_is(card_id, key_ref)).values(hash=hashed, factory=factory)
     )
+    return restore_tries(connection, card_id, key_ref)
 
 
 def drop_proofs_at(connection: Connection, workstation_id: str) -> None:

@@ -38,11 +38,11 @@ class KeystoreProcess:
 
     def __post_init__(self) -> None:
         service, enrolment = free_ports(2)
-        self.address = f"127.0.0.1:{service}"
+        self.address, self.enrolment_address = f"127.0.0.1:{service}", f"127.0.0.1:{enrolment}"
         self.child: Child = self.nursery.start_python(
             "keystore",
             *("-m", "cloudcard_tools", "serve", "--data", str(self.folder / "keystore")),
-            *("--listen", self.address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
+            *("--listen", self.address, "--enrol-listen", self.enrolment_address),
             *self.options,
         )
         self.child.wait_for("Keystore ready", timeout=30)
@@ -60,9 +60,10 @@ class KeystoreProcess:
         self.child = self.nursery.restart("keystore")
         self.child.wait_for("Keystore ready", timeout=30)
 
-    def holder(self, name: str) -> tuple[str, identity.Identity]:
+    def holder(self, name: str, email: str = "") -> tuple[str, identity.Identity]:
         """A person with a phone: user id and the phone's identity."""
-        made = self.registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=name))
+        asked = people_pb2.CreateUserRequest(display_name=name, email=email)
+        made = self.registry.people.CreateUser(asked)
         phone = spending.enrol(made.device_token.text, self.folder / name, "authenticator", "phone")
         return made.user.id, phone
 

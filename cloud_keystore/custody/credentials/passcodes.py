@@ -192,8 +192,8 @@ class Passcodes:
                 "database from a backup"
             ) from None
         with self.database.write() as connection:
-            passcodes.restore_tries(connection, card.id, key_ref)
-            right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation, TRIES)
+            tries = passcodes.restore_tries(connection, card.id, key_ref)
+            right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation, tries)
             journal.append(connection, right)
         return None
 
@@ -209,12 +209,12 @@ class Passcodes:
         hashed = self._hash(card.id, key_ref, new)
         factory = PROFILES[card.profile].factory_passcodes and FACTORY_PASSCODES.get(key_ref) == new
         with self.database.write() as connection:
-            passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
+            tries = passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
             passcodes.drop_proofs(connection, card.id)
             end_sessions(
                 connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
             )
-            told = self._tried(kind, card, key_ref, workstation, TRIES)
+            told = self._tried(kind, card, key_ref, workstation, tries)
             journal.append(connection, told)
 
     def _prove(self, card: Card, workstation: Identity) -> Verified:

@@ -118,6 +118,11 @@ Examples:
     help="Address for /metrics and /health, plain HTTP, such as 127.0.0.1:7445. Default: none.",
 )
 @click.option(
+    "--reflection",
+    is_flag=True,
+    help="Describe the services to programs such as grpcurl, for every caller with a certificate.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
@@ -157,6 +162,7 @@ def serve(  # one argument for each option
     hsm_pin_file: Path | None,
     key_backend: str,
     http_listen: str,
+    reflection: bool,
     workers: int,
     worker: int | None,
     rates: tuple[str, ...],
@@ -185,6 +191,7 @@ def serve(  # one argument for each option
             token=token_of(hsm_module, hsm_token, hsm_pin_file),
             key_backend=key_backend,
             http_listen=Address.parse(http_listen) if http_listen else None,
+            reflection=reflection,
             limits=with_rates(Limits(), rates),
         )
         if worker is not None:

@@ -86,7 +86,7 @@ RULES = (
 )
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
-    ("approval", "config"),
+    ("approval", "config", "hardening"),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),

@@ -19,6 +19,7 @@ import structlog
 from cloud_keystore import config
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
+from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
@@ -177,6 +178,7 @@ def serve(  # one argument for each option
     logs.take_all(log_format)
     # Only the service can read its files, whatever the permissions of the data folder.
     os.umask(0o077)
+    harden()
     try:
         settings = replace(
             place,

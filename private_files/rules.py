@@ -55,7 +55,7 @@ def require_file(path: Path, found: os.stat_result) -> None:
 def require_own(path: Path, found: os.stat_result) -> None:
     """Raise FileRefused unless the file is regular and of this user."""
     if not stat.S_ISREG(found.st_mode):
-        raise FileRefused(f"{path} is not a regular file")
+        raise FileRefused(f"{path} is not a regular file: move it away")
     _require_owner(path, found)
 
 

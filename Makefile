@@ -37,9 +37,13 @@ TRIXIE_TESTS ?= tests/system tests/cloud_keystore/storage tests/cloud_keystore/c
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
+# What make audit looks at.
+LOCKS := requirements.lock requirements-dev.lock requirements-build.lock requirements-audit.lock
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs man proto lock clean
+.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs man proto package sbom audit lock \
+	clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +54,7 @@ setup: debian $(VENV)/.installed ## Install what the product needs to run, from 
 debian:
 	@tools/setup/debian.sh $(DEBIAN_PACKAGES)
 
-$(VENV)/.installed: requirements.lock pyproject.toml tools/setup/python.sh
+$(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml tools/setup/python.sh
 	@tools/setup/python.sh $(VENV) $(PYTHON) requirements.lock
 	@touch $@
 
@@ -58,7 +62,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml tools/setup/python.sh
 .PHONY: workshop
 workshop: debian $(VENV)/.workshop
 
-$(VENV)/.workshop: requirements-dev.lock pyproject.toml tools/setup/python.sh
+$(VENV)/.workshop: requirements-dev.lock requirements-build.lock pyproject.toml tools/setup/python.sh
 	@tools/setup/python.sh $(VENV) $(PYTHON) requirements-dev.lock
 	@touch $(VENV)/.installed $@
 
@@ -120,17 +124,34 @@ proto: workshop ## Generate proto/gen from the schema
 man: setup ## Write the manual pages of the command into build/man
 	@$(BIN)/cloudcard manual build/man
 
+package: workshop ## Build the wheel and the source archive in dist, with locked tools
+	$(BIN)/python -m hatchling build
+
+sbom: setup ## Renew cloudcard.cdx.json and THIRD-PARTY.md, the list of what the product contains
+	$(BIN)/python tools/setup/bill.py
+
+audit: ## Ask whether weaknesses of the locked packages are known
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder" && \
+	"$$folder/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
+	  --require-hashes --requirement requirements-audit.lock && \
+	"$$folder/bin/pip-audit" --disable-pip --require-hashes $(LOCKS:%=--requirement %)
+
 # requirements.lock takes its versions from the other file, so that an environment can be extended
 # from one to the other.
 lock: ## Renew requirements*.lock from pyproject.toml; UPGRADE=1: with the newest versions
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv && \
 	compile() { \
-	  UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile pyproject.toml --quiet \
+	  UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile --quiet \
 	    --generate-hashes --no-emit-index-url --python-version 3.11 --universal "$$@"; \
 	} && \
-	compile --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements-dev.lock && \
-	compile --extra $(RUNNING) --constraint requirements-dev.lock --output-file requirements.lock
+	compile pyproject.toml --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements-dev.lock && \
+	compile pyproject.toml --extra $(RUNNING) --constraint requirements-dev.lock --output-file requirements.lock && \
+	for group in build audit; do \
+	  compile --group $$group --constraint requirements-dev.lock \
+	    --output-file requirements-$$group.lock || exit 1; \
+	done
 
 clean: ## Remove what was made here, but not the packages from Debian
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import structlog
 
 from card_os.card import Card
-from reader_bridge import connection
+from reader_bridge import connection, peer
 from reader_bridge.pcscd import Hold
 from reader_bridge.tasks import CancellableKeys
 
@@ -45,6 +45,7 @@ class SlotState(Enum):
     PORT_BUSY = "port_busy"  # the reader serves another card
     PCSCD_NOT_RUNNING = "pcscd_not_running"  # nobody listens
     HANGS_UP = "hangs_up"  # somebody listens, and ends each connection before a word
+    STRANGER = "stranger"  # the program at the port is another user's, and does not get the card
 
 
 OnChange: TypeAlias = Callable[[SlotState], None]
@@ -127,6 +128,13 @@ class Slot:
             self._refuse(SlotState.PCSCD_NOT_RUNNING)
             return False
         if not self._wait_for_reader(sock):
+            self._refuse(SlotState.HANGS_UP)
+            return False
+        try:
+            if not peer.is_reader(sock):
+                self._say(SlotState.STRANGER)
+                return False
+        except OSError:
             self._refuse(SlotState.HANGS_UP)
             return False
         self._refusals = 0

@@ -68,6 +68,12 @@ class KeyBackendUnavailable(KeystoreError):
     """
 
 
+class SealingKeyMissing(KeyBackendUnavailable):
+    """A value is sealed under a key that this service was not given. As far as can be known without
+    the key, the value itself is well.
+    """
+
+
 class EntryNotFound(KeystoreError):
     """The journal has no such entry, or no checkpoint covers it yet."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
@@ -20,11 +20,12 @@ from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingPart
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
-from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind, decode
 from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role, User
 from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
 from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.storage import approval_keys, people
+from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 
 LARGEST_CSR = 4096
@@ -73,12 +74,15 @@ class Enrolment:
         csr: bytes,
         device_name: str,
         registration: Registration | None = None,
+        role: Role | None = None,
     ) -> tuple[Identity, bytes]:
-        """Spend a token; return the identity and its certificate (DER).
+        """Spend a token; return the identity and its certificate (DER). A token for another role
+        than `role` is refused; None takes the token's.
 
         A device can register an approval key of its own, which must sign this token and this
         request for a certificate, so that neither can be exchanged. A refused request does not
-        spend the token, because both happen in one transaction. Raises InvalidInput, TokenRejected.
+        spend the token, because both happen in one transaction. Who repeats a request, because the
+        answer was lost, gets it again. Raises InvalidInput, TokenRejected.
         """
         public_key = _csr_key(csr)
         public_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -88,9 +92,16 @@ class Enrolment:
         now = self.clock()
         with self.database.write() as connection:
             identity_id = people.spend_token(connection, sha256(secret).digest(), now)
-            invited = None if identity_id is None else people.find_identity(connection, identity_id)
+            if identity_id is None:
+                return _again(connection, secret, csr, now)
+            invited = people.find_identity(connection, identity_id)
             if invited is None or invited.state is not IdentityState.INVITED:
                 raise TokenRejected(UNKNOWN_TOKEN)
+            if role not in (None, invited.role):
+                raise InvalidInput(
+                    f"this token is for the role {_word(invited.role)}, not {_word(role)}: it was "
+                    "not used"
+                )
             subject = named(invited.id)
             certificate = (
                 begin(
@@ -131,6 +142,34 @@ class Enrolment:
                 return passkeys.register(registration, challenge, self.relying_party)
             case _:
                 assert_never(registration)
+
+
+def _again(
+    connection: Connection, secret: bytes, csr: bytes, now: datetime
+) -> tuple[Identity, bytes]:
+    """The answer to a request that was answered before. It helps only whoever has the key of the
+    request. Raises TokenRejected.
+    """
+    used = people.used_token(connection, sha256(secret).digest(), now)
+    identity = None if used is None else people.find_identity(connection, used.identity_id)
+    if used is None or identity is None or identity.state is not IdentityState.ACTIVE:
+        raise TokenRejected(UNKNOWN_TOKEN)
+    enrolled = rows.Query(
+        kinds=(Kind.IDENTITY_ENROLLED,),
+        since=used.use_time,
+        until=used.use_time + timedelta(microseconds=1),
+    )
+    for row in rows.search(connection, enrolled, None, rows.PAGE):
+        evidence = decode(row.entry).evidence
+        certificate = evidence.get("certificate", b"")
+        ours = sha256(certificate).digest() == identity.certificate_sha256
+        if ours and evidence.get("csr") == csr:
+            return identity, certificate
+    raise TokenRejected(UNKNOWN_TOKEN)
+
+
+def _word(role: Role | None) -> str:
+    return "" if role is None else role.name.lower()
 
 
 def _keep(connection: Connection, invited: Identity, key: ApprovalKey) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -126,10 +127,14 @@ class People:
         place = text_field("site", site, LONGEST_LABEL, required=False)
         return self._invite(Role.WORKSTATION, name, place, None, actor)
 
-    def add_operator(self, display_name: str, *, actor: Actor) -> Token:
-        """A token for a new operator; raises InvalidInput."""
+    def add_operator(
+        self, display_name: str, *, actor: Actor, keep: Callable[[Token], None] | None = None
+    ) -> Token:
+        """A token for a new operator; raises InvalidInput. If `keep` fails with it, nobody is
+        invited.
+        """
         name = text_field("name", display_name, LONGEST_LABEL)
-        return self._invite(Role.OPERATOR, name, "", None, actor)[1]
+        return self._invite(Role.OPERATOR, name, "", None, actor, keep)[1]
 
     def add_auditor(self, display_name: str, *, actor: Actor) -> Token:
         """A token for a new auditor; raises InvalidInput."""
@@ -147,7 +152,13 @@ class People:
             return people.is_invited(connection, Role.OPERATOR, self.clock())
 
     def _invite(
-        self, role: Role, display_name: str, site: str, user_id: str | None, actor: Actor
+        self,
+        role: Role,
+        display_name: str,
+        site: str,
+        user_id: str | None,
+        actor: Actor,
+        keep: Callable[[Token], None] | None = None,
     ) -> tuple[Identity, Token]:
         now = self.clock()
         identity = Identity(
@@ -172,6 +183,8 @@ class People:
                 Kind.IDENTITY_INVITED, identity, now, actor, said, evidence
             )
             journal.append(connection, invited)
+            if keep is not None:
+                keep(token)
         return identity, token
 
     def _token_text(self, secret: bytes) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cloud_keystore.approval import passkeys
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.people import Role
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration, Registration
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.limits import Limiter
@@ -33,6 +35,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
                 request.csr,
                 request.device_name,
                 _registration(request),
+                _role(request),
             )
         except Exception as error:
             await refuse(context, error)
@@ -61,6 +64,14 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
             user_handle=UUID(user.id).bytes,
             user_name=user.display_name,
         )
+
+
+def _role(request: pb.EnrolRequest) -> Role:
+    """The role that the caller wants; raises InvalidInput."""
+    try:
+        return Role(request.role)
+    except ValueError:
+        raise InvalidInput("role is missing or unknown: say what the token is for") from None
 
 
 def _registration(request: pb.EnrolRequest) -> Registration | None:

@@ -53,6 +53,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),
     errors.PasscodeAlreadySet: (StatusCode.FAILED_PRECONDITION, "PASSCODE_ALREADY_SET"),
     errors.KeyBackendUnavailable: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),
+    errors.SealingKeyMissing: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),
     errors.OperationBusy: (StatusCode.UNAVAILABLE, "OPERATION_BUSY"),
     errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
     errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),
@@ -93,6 +94,8 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
         _note(code, reason)
         if isinstance(error, errors.StorageUnavailable | errors.StorageDamaged):
             log.error(reason, cause=_cause(error))
+        if isinstance(error, errors.SealingKeyMissing):
+            log.error(reason, cause=str(error))
         await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
     _note(StatusCode.INTERNAL, "INTERNAL")
     log.error("internal error", incident=incident, exc_info=error)

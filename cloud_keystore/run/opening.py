@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -13,18 +13,20 @@ from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_keys
 from cloud_keystore.custody.sealing import journal_key
+from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.model.actors import KEYSTORE
-from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.clock import Clock, new_id
+from cloud_keystore.model.errors import KeystoreError, StorageUnavailable
 from cloud_keystore.observability.traces import Traces, from_environment
-from cloud_keystore.people.people import People
+from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.run.owning import Hold
 from cloud_keystore.run.timekeeping import check_clock, start_clock
 from cloud_keystore.storage.engine import Database
+from private_files import writing
 
 
 class DatabaseGone(KeystoreError):
@@ -39,6 +41,7 @@ class Parts:
     clock: Clock
     database: Database
     seal: Seal = field(repr=False)
+    holder: Holder
     token: TokenKeys | None
     custody: Keys
     authorities: Authorities
@@ -65,7 +68,9 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             database.migrate()
         check_clock(database, clock())
         sources = _sealing_keys(settings, database)
-        seal = open_seal(database, sources, clock(), os.urandom)
+        holder = Holder(new_id(clock(), os.urandom), database, clock)
+        opened.callback(_leave, holder)
+        seal = open_seal(database, sources, clock(), os.urandom, holder.id)
         token = token_keys(settings.token, seal)
         if token is not None:
             opened.callback(token.pool.close)
@@ -88,6 +93,7 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             clock=clock,
             database=database,
             seal=seal,
+            holder=holder,
             token=token,
             custody=new_keys(seal, os.urandom, token, settings.key_backend),
             authorities=own,
@@ -96,6 +102,12 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             traces=traces,
             has_operators=has_operators,
         )
+
+
+def _leave(holder: Holder) -> None:
+    """Tell that this process ends. Where that fails, others find out by themselves."""
+    with suppress(StorageUnavailable):
+        holder.leave()
 
 
 def _check_there(settings: Settings) -> None:
@@ -128,10 +140,10 @@ def _sealing_keys(settings: Settings, database: Database) -> list[Source]:
 
 def _invite_operator(settings: Settings, people: People) -> None:
     """Invite the first operator with a token in the data folder: a person who can read the folder
-    may become operator.
+    may become operator. There is no invitation without the file.
     """
-    token = people.add_operator("first operator", actor=KEYSTORE)
-    path = settings.operator_token
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token.text + "\n")
+
+    def keep(token: Token) -> None:
+        writing.replace(settings.operator_token, f"{token.text}\n".encode())
+
+    people.add_operator("first operator", actor=KEYSTORE, keep=keep)

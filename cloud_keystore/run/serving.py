@@ -109,6 +109,7 @@ def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
         database=parts.database,
         clock=parts.clock,
         seal=parts.seal,
+        holder=parts.holder,
         token=parts.token,
         journal=parts.log,
         sessions=sessions,

@@ -16,6 +16,7 @@ from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.backends.starting import TokenKeys
 from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.actors import KEYSTORE
@@ -39,6 +40,7 @@ class Upkeep:
     database: Database
     clock: Clock
     seal: Seal
+    holder: Holder
     token: TokenKeys | None
     journal: Log
     sessions: UsingSessions
@@ -50,6 +52,7 @@ class Upkeep:
         """
         return (
             self._forget_retired,
+            lambda: self.holder.see(self.seal),
             self._destroy,
             self.sessions.write_results,
             lambda: wake(self.sweep()),

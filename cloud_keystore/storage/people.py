@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
@@ -229,6 +230,25 @@ def spend_token(connection: Connection, secret_sha256: bytes, now: datetime) -> 
     )
     identity_id: str | None = spent.scalar()
     return identity_id
+
+
+@dataclass(frozen=True, slots=True)
+class UsedToken:
+    """The identity that a token became, and when."""
+
+    identity_id: str
+    use_time: datetime
+
+
+def used_token(connection: Connection, secret_sha256: bytes, now: datetime) -> UsedToken | None:
+    """A token that was used and has not expired; None if there is no such token."""
+    query = select(t.token.c.identity_id, t.token.c.use_time).where(
+        t.token.c.secret_sha256 == secret_sha256,
+        t.token.c.use_time.is_not(None),
+        t.token.c.expire_time > now,
+    )
+    row = connection.execute(query).first()
+    return None if row is None else UsedToken(row.identity_id, row.use_time)
 
 
 def _identity(connection: Connection, condition: ColumnElement[bool]) -> Identity | None:

@@ -4,27 +4,15 @@ value or the new one.
 
 from __future__ import annotations
 
-import os
-import shlex
 import sqlite3
-import stat
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-OWNER_ONLY = 0o600
-OTHERS = 0o077
+from private_files import rules, writing
+from private_files.rules import FileRefused
+
 LARGEST = 4 * 1024 * 1024  # bytes; a larger file was not written here
-
-# Flags that only some platforms have
-_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # otherwise a pipe would block
-_BINARY: int = getattr(os, "O_BINARY", 0)
-
-
-class FileRefused(Exception):
-    """The file cannot be used and was not changed; the text says what to do."""
 
 
 class FileStore:
@@ -35,7 +23,6 @@ class FileStore:
 
     def __init__(self, path: Path, lock: sqlite3.Connection) -> None:
         self.path = path
-        self._draft = path.with_name(path.name + ".new")
         self._lock = lock
 
     @classmethod
@@ -62,17 +49,10 @@ class FileStore:
     def load(self) -> bytes | None:
         """The value; None if there is no file yet. Raises FileRefused."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _BINARY)
-        except FileNotFoundError:
-            return None
+            value = rules.read(self.path, LARGEST + 1)
         except OSError as error:
             raise FileRefused(f"{self.path} cannot be opened: {error.strerror}") from error
-        try:
-            _require_private(self.path, os.fstat(descriptor))
-            value = _read(descriptor, LARGEST + 1)
-        finally:
-            os.close(descriptor)
-        if len(value) > LARGEST:
+        if value is not None and len(value) > LARGEST:
             raise FileRefused(f"{self.path} is larger than any file that cloudcard writes")
         return value
 
@@ -81,17 +61,7 @@ class FileStore:
 
         Raises OSError; the file then holds the previous value or the new one.
         """
-        with suppress(FileNotFoundError):
-            os.unlink(self._draft)  # left by a process that ended while it wrote
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
-        descriptor = os.open(self._draft, flags, OWNER_ONLY)
-        try:
-            _write(descriptor, value)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(self._draft, self.path)
-        _sync_folder(self.path.parent)
+        writing.replace(self.path, value)
 
 
 def _take(path: Path) -> sqlite3.Connection:
@@ -127,42 +97,4 @@ def _make_private(path: Path) -> None:
     would release this process's lock on it (POSIX, fcntl).
     """
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
-
-
-def _require_private(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise FileRefused(f"{path} is not a regular file")
-    if sys.platform == "win32":
-        return  # Windows closes a user's folders to others
-    if found.st_uid != os.geteuid():
-        raise FileRefused(f"{path} belongs to another user, who can have changed it: use your own")
-    if found.st_mode & OTHERS:
-        raise FileRefused(
-            f"{path} holds private keys, and others can read or write it: if you still trust it, "
-            f"run `chmod 600 {shlex.quote(str(path))}`"
-        )
-
-
-def _read(descriptor: int, most: int) -> bytes:
-    value = b""
-    while len(value) < most and (part := os.read(descriptor, most - len(value))):
-        value += part
-    return value
-
-
-def _write(descriptor: int, value: bytes) -> None:
-    left = memoryview(value)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make sure that the new name survives a power cut; on Windows it does by itself."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        writing.write_new(path, b"")

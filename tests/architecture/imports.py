@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES: Mapping[str, Path] = {
     "card_os": ROOT / "card_os",
+    "private_files": ROOT / "private_files",
     "private_keys": ROOT / "private_keys",
     "reader_bridge": ROOT / "reader_bridge",
     "cloud_keystore": ROOT / "cloud_keystore",

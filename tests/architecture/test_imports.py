@@ -75,7 +75,13 @@ RULES = (
     ),
     *(
         Rule(package, frozenset({"cloudcard_tools"}))
-        for package in ("card_os", "private_keys", "reader_bridge", "cloud_keystore")
+        for package in (
+            "card_os",
+            "private_files",
+            "private_keys",
+            "reader_bridge",
+            "cloud_keystore",
+        )
     ),
 )
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
@@ -95,6 +101,7 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
 # What these import, besides the standard library.
 BESIDES = {
     "card_os": frozenset({"card_os"}),
+    "private_files": frozenset({"private_files"}),
     "private_keys": STANDARD | {"private_keys", "cryptography", "gmpy2"},
 }
 CIPHERS = {  # card-held symmetric keys; no private key is among them

@@ -62,6 +62,7 @@ def test_a_fault_is_found(source: str, fault: str) -> None:
 def test_the_packages_are_where_they_are_looked_for(tmp_path: Path) -> None:
     assert {name.partition(".")[0] for name in MODULES} == {
         "card_os",
+        "private_files",
         "private_keys",
         "reader_bridge",
         "cloud_keystore",

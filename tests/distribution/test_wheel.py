@@ -87,6 +87,12 @@ def metadata(wheel: Path) -> Message:
         return Parser().parsestr(archive.read(name).decode())
 
 
+def test_it_holds_its_bill_of_materials(wheel: Path) -> None:
+    """PEP 770."""
+    place = f"{NAME}-{PROJECT['version']}.dist-info/sboms/cloudcard.cdx.json"
+    assert ZipFile(wheel).read(place) == (ROOT / "cloudcard.cdx.json").read_bytes()
+
+
 def test_it_holds_the_packages_with_types_and_schema_and_nothing_else(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     packages = {*PACKAGES, NAME}

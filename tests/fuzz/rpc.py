@@ -27,6 +27,7 @@ sys.path[:0] = [str(Path(__file__).parents[1])]
 
 from cloudcard.registry.v1 import identities_pb2  # noqa: E402
 from cloudcard.workstation.v1 import workstation_pb2_grpc  # noqa: E402
+from cloudcard_tools.enrolment import spending, tokens  # noqa: E402
 from cloudcard_tools.shared import identity  # noqa: E402
 from cloudcard_tools.shared.processes import Nursery  # noqa: E402
 from support.keystore_process import KeystoreProcess, Workstation, administrator, code  # noqa: E402
@@ -188,7 +189,7 @@ def target(folder: Path) -> Iterator[Target]:
         serial, developer = keystore.card(user_id, phone), keystore.developer_card(user_id)
         asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
         token = keystore.registry.identities.CreateAuditor(asked).token.text
-        auditor = identity.enrol(token, folder / "auditor", "auditor")
+        auditor = spending.enrol(token, folder / "auditor", "auditor")
         enrolled = {
             "workstation": pc, "device": phone, "operator": keystore.operator, "auditor": auditor,
         }  # fmt: skip
@@ -200,11 +201,9 @@ def target(folder: Path) -> Iterator[Target]:
         )
         proof = workstation.proof()
         operation = workstation.create(os.urandom(16), proof=proof)
-        fingerprint, _, address = identity.parse_token(token)
-        credentials = grpc.ssl_channel_credentials(
-            identity.pinned_certificate(address, fingerprint)
-        )
-        options = (("grpc.ssl_target_name_override", identity.ENROLMENT_HOST),)
+        fingerprint, _, address = tokens.parse_token(token)
+        credentials = grpc.ssl_channel_credentials(tokens.pinned_certificate(address, fingerprint))
+        options = (("grpc.ssl_target_name_override", tokens.ENROLMENT_HOST),)
         enrolment = open_.enter_context(grpc.secure_channel(address, credentials, options=options))
         proofs = [proof, administrator(channels["workstation"], developer)]
         words: list[str | bytes] = [serial, developer, user_id, phone.id, pc.id, operation.id]

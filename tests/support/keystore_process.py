@@ -18,6 +18,7 @@ from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
 from support.registry import Registry
@@ -46,7 +47,7 @@ class KeystoreProcess:
         )
         self.child.wait_for("Keystore ready", timeout=30)
         token = (self.folder / "keystore" / "operator.token").read_text()
-        self.operator = identity.enrol(token, self.folder / "operator", "operator")
+        self.operator = spending.enrol(token, self.folder / "operator", "operator")
         self.registry = Registry(identity.channel(self.operator))
 
     def kill_and_restart(self) -> None:
@@ -63,14 +64,14 @@ class KeystoreProcess:
         """A person with a phone: user id and the phone's identity."""
         asked = people_pb2.CreateUserRequest(display_name=name, email=email)
         made = self.registry.people.CreateUser(asked)
-        phone = identity.enrol(made.device_token.text, self.folder / name, "authenticator", "phone")
+        phone = spending.enrol(made.device_token.text, self.folder / name, "authenticator", "phone")
         return made.user.id, phone
 
     def workstation(self, name: str) -> identity.Identity:
         """An enrolled workstation."""
         request = identities_pb2.CreateWorkstationRequest(display_name=name, site="Ward 7")
         made = self.registry.identities.CreateWorkstation(request)
-        return identity.enrol(made.token.text, self.folder / name, "workstation")
+        return spending.enrol(made.token.text, self.folder / name, "workstation")
 
     def card(self, user_id: str, phone: identity.Identity, profile: str = "p256") -> str:
         """An active card; returns its serial number."""

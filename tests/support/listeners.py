@@ -80,13 +80,15 @@ def enrolled(folder: Path, place: int | str, certificate: x509.Certificate | Non
     """
     address = place if isinstance(place, str) else f"127.0.0.1:{place}"
     own = certificate or AUTHORITY.issue(KEY.public_key())
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "key.pem").write_bytes(pem(KEY))
     (folder / "certificate.pem").write_bytes(own.public_bytes(Encoding.PEM))
     (folder / "ca.pem").write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
     facts = {"role": "operator", "id": "1", "display_name": "Olga", "address": address}
     facts["request_key"] = REQUEST_KEY.hex()
     (folder / "identity.json").write_text(json.dumps(facts))
+    for each in folder.iterdir():
+        each.chmod(0o600)
     return folder
 
 

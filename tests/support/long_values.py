@@ -10,6 +10,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from support.keystore_process import KeystoreProcess, Workstation
 
@@ -43,7 +44,7 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
     auditor = registry.identities.CreateAuditor(
         identities_pb2.CreateAuditorRequest(display_name=LATIN)
     )
-    reader = identity.enrol(auditor.token.text, keystore.folder / "auditor", "auditor")
+    reader = spending.enrol(auditor.token.text, keystore.folder / "auditor", "auditor")
     with identity.channel(pc) as connection, identity.channel(phone) as other:
         stub = workstation_pb2_grpc.WorkstationServiceStub(connection)
         own = Phone(phone, other)

@@ -19,6 +19,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.remote.operation import RemoteOperation
@@ -56,7 +57,7 @@ class Replicas:
             )
             child.wait_for("Keystore ready", timeout=30)
         token = (self.folder / NAMES[0] / "operator.token").read_text()
-        self.operator = identity.enrol(token, self.folder / "operator", "operator")
+        self.operator = spending.enrol(token, self.folder / "operator", "operator")
         self.registry = Registry(identity.channel(self.operator))
 
     def at(self, enrolled: identity.Identity, replica: int) -> identity.Identity:
@@ -74,7 +75,7 @@ class Replicas:
     def meet(self) -> Ward:
         """A holder with a phone and a card, at an enrolled workstation."""
         made = self.registry.people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"))
-        phone = identity.enrol(made.device_token.text, self.folder / "ada", "authenticator", "a")
+        phone = spending.enrol(made.device_token.text, self.folder / "ada", "authenticator", "a")
         issued = self.registry.cards.IssueCard(
             cards_pb2.IssueCardRequest(
                 request_id=os.urandom(16), user_id=made.user.id, profile="p256"
@@ -84,7 +85,7 @@ class Replicas:
             Phone(phone, channel).set_passcode(issued.card.serial, PASSCODE)
         request = identities_pb2.CreateWorkstationRequest(display_name="WARD7-PC3", site="Ward 7")
         token = self.registry.identities.CreateWorkstation(request).token.text
-        pc = identity.enrol(token, self.folder / "pc", "workstation")
+        pc = spending.enrol(token, self.folder / "pc", "workstation")
         return Ward(self, phone, pc, issued.card.serial)
 
     def journal(self, *kinds: Kind) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""A disk that fails: stands for `os` within `local.file_store`, and does real work."""
+"""A disk that fails: stands for `os` within `private_files.writing`, and does real work."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def enrol(role: str, address: str, begin: timedelta, end: timedelta) -> None:
     """Write an identity with a certificate that is valid from `begin` to `end` from now."""
     folder = home.of_role(role)
-    folder.mkdir(parents=True)
+    folder.mkdir(mode=0o700, parents=True)
     facts = {
         "role": role,
         "id": "1",
@@ -67,6 +67,8 @@ def enrol(role: str, address: str, begin: timedelta, end: timedelta) -> None:
     (folder / "ca.pem").write_text(pem)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / "key.pem").write_bytes(private)
+    for each in folder.iterdir():
+        each.chmod(0o600)
 
 
 def test_examining_keeps_order_and_survives_bad_checks(monkeypatch: pytest.MonkeyPatch) -> None:

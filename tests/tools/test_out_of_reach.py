@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -60,14 +61,14 @@ def unreadable(name: str) -> Damage:
     """The file is another user's. The tests' own user may read everything, if it is root."""
 
     def damage(folder: Path, patch: pytest.MonkeyPatch) -> None:
-        opened = Path.open
+        opened = os.open
 
-        def refuse(path: Path, *arguments: object, **more: object) -> object:
+        def refuse(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
             if path == folder / name:
                 raise PermissionError(13, "Permission denied", str(path))
-            return opened(path, *arguments, **more)  # type: ignore[call-overload]
+            return opened(path, flags, mode, **more)
 
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(os, "open", refuse)
 
     return damage
 
@@ -81,7 +82,7 @@ DAMAGES: Mapping[str, tuple[Damage, str]] = {
     **{f"{name} empty": (written(name, b""), "is damaged") for name in FILES[:3]},
     **{f"{name} garbled": (written(name, b"\xff\0junk"), "is damaged") for name in FILES[:3]},
     **{f"{name} missing": (missing(name), f"{name} is missing") for name in FILES[:3]},
-    **{f"{name} a folder": (a_folder(name), "cannot be read (Is a directory)") for name in FILES},
+    **{f"{name} a folder": (a_folder(name), f"{name} is not a regular file") for name in FILES},
     **{
         f"{name} unreadable": (unreadable(name), f"{name} cannot be read (Permission denied)")
         for name in FILES

@@ -27,6 +27,7 @@ from cloudcard.authenticator.v1 import authenticator_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import Identity
+from private_files import writing
 
 KEYSTORE = ec.generate_private_key(ec.SECP256R1())
 OPERATION = "01a20703-afa0-75f0-bfb4-7f5b93cf92d7"
@@ -76,7 +77,7 @@ class Wired:
 def wired(tmp_path: Path) -> Iterator[Wired]:
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "key.pem").write_bytes(pem)
+    writing.write_new(tmp_path / "key.pem", pem)
     pinned = KEYSTORE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     own = Identity(tmp_path, "authenticator", "id", "phone", "address", pinned)
     keystore, server = FakeKeystore(), grpc.server(ThreadPoolExecutor(1))

@@ -16,6 +16,7 @@ import pytest
 
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
@@ -61,7 +62,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         keystore = KeystoreProcess(folder, nursery)
         said = play(folder, BEGUN[1])
         [token] = re.findall(r"cc1\.\S+", said)
-        phone = identity.enrol(token, folder / "phone", "authenticator", "Ada's phone")
+        phone = spending.enrol(token, folder / "phone", "authenticator", "Ada's phone")
         [serial] = re.findall(
             r"\d{16}", play(folder, "cloudcard ra card issue ada@example.org --profile p256")
         )

@@ -17,6 +17,7 @@ DOCUMENTS = {  # path in the repository: path on the site
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "THIRD-PARTY.md": "third-party.md",
     "tests/traces/README.md": "recorded-sessions.md",
 }
 PROGRAMS = ("examples/hello_card.py",)  # which guides link to, as they are

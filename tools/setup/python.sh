@@ -1,7 +1,6 @@
 #!/bin/sh
 # Makes the Python environment in the folder $1 with the interpreter $2, and installs the versions
-# of the
-# lock file $3, checked by hash.
+# of the lock file $3 and of requirements-build.lock, checked by hash.
 set -eu
 folder=$1
 python=$2
@@ -15,7 +14,16 @@ if ! [ -x "$folder/bin/pip" ]; then
     echo "Making a Python environment in $folder"
     "$python" -m venv --clear "$folder"
 fi
+# pyscard's build looks for swig among the programs.
+PATH=$(cd "$folder/bin" && pwd):$PATH
+export PATH
+install() {
+    # What is built is built with the tools of requirements-build.lock: pip would otherwise fetch
+    # others, whose hashes nobody knows.
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-input --no-build-isolation \
+        --no-deps "$@"
+}
 echo "Installing the packages of $lock (a minute the first time)"
-"$folder/bin/pip" install --quiet --disable-pip-version-check --no-input \
-    --require-hashes --requirement "$lock"
-"$folder/bin/pip" install --quiet --disable-pip-version-check --no-input --no-deps --editable .
+install --require-hashes --only-binary :all: --requirement requirements-build.lock
+install --require-hashes --requirement "$lock"
+install --editable .

@@ -16,10 +16,12 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.custody.credentials.management_keys import management_context
 from cloud_keystore.custody.sealing import envelope
+from cloud_keystore.custody.sealing.holder import check_all_have
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError
 from cloud_keystore.custody.sealing.sealing_keys import BARE, key_text, secret_context
 from cloud_keystore.custody.use import results
 from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import sealing_keys
@@ -58,11 +60,15 @@ class KeyInUse:
     values: int
 
 
-def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
+def rotate(database: Database, seal: Seal, clock: Clock, batch: int = BATCH) -> Iterator[int]:
     """Seal every value under the current key, yielding the number of values in each batch.
 
-    Can be stopped at any point and started again. Raises SealBroken if a value does not open.
+    Can be stopped at any point and started again. Raises SealBroken if a value does not open, and
+    SealingKeyError, without changing more, if a service runs that does not have the key: it would
+    find no value any more.
     """
+    with database.read() as connection:
+        check_all_have(connection, seal.key_ids[0], clock())
     for where in SEALED:
         for rows in _pages(database, where, batch):
             renewed = [
@@ -71,6 +77,7 @@ def rotate(database: Database, seal: Seal, batch: int = BATCH) -> Iterator[int]:
             changes = [change for change in renewed if change[1] != change[2]]
             if changes:
                 with database.write() as connection:
+                    check_all_have(connection, seal.key_ids[0], clock())
                     done = sealing_keys.exchange(connection, where, changes)
                 yield done
     _forget_bare(database)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -20,7 +20,16 @@ from cloud_keystore.custody.sealing.envelope import (
     WillNotOpen,
 )
 from cloud_keystore.model.clock import Random
-from cloud_keystore.model.errors import KeyBackendUnavailable, KeystoreError, RecordDamaged
+from cloud_keystore.model.errors import (
+    KeyBackendUnavailable,
+    KeystoreError,
+    RecordDamaged,
+    SealingKeyMissing,
+)
+from private_files import rules, writing
+from private_files.rules import FileRefused
+
+LARGEST_SECRET = 64 * 1024  # bytes
 
 
 class SealBroken(RecordDamaged):
@@ -66,9 +75,12 @@ class Seal:
         return envelope.close(value, context, self._current(), self._random)
 
     def open(self, sealed: bytes, context: str) -> bytes:
-        """Return the value; raises SealBroken if key or context is wrong, or a byte was altered."""
+        """Return the value; raises SealBroken if the context is wrong or a byte was altered, and
+        SealingKeyMissing if it is sealed under a key that is not here.
+        """
+        key = self._key(sealed)
         try:
-            if (key := self._key(sealed)) is not None:
+            if key is not None:
                 return envelope.open_(sealed, context, key)
             if self._bare is not None:
                 nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
@@ -76,12 +88,19 @@ class Seal:
         # ValueError: too short to hold a nonce
         except (WillNotOpen, InvalidTag, ValueError):
             pass
+        missing = envelope.key_id(sealed)
+        if key is None and missing is not None:
+            raise SealingKeyMissing(
+                f"a value needs the sealing key {missing.hex()}, which this service was not given: "
+                "restart it with that key (`cloudcard keys list` shows the keys; if it is not "
+                "among them, the database was altered)"
+            )
         raise _broken(context)
 
     def renew(self, sealed: bytes, context: str) -> bytes:
         """Return the value sealed under the current key; unchanged if it already is.
 
-        Raises SealBroken, and KeyBackendUnavailable if all keys are retired.
+        Raises SealBroken, SealingKeyMissing, and KeyBackendUnavailable if all keys are retired.
         """
         key, current = self._key(sealed), self._current()
         if key is current:
@@ -147,26 +166,22 @@ def load_key(path: Path) -> bytes:
 
 
 def read_secret(path: Path) -> bytes:
-    """Read a secret from its file; raises SealingKeyError if anybody but its owner may read it."""
+    """Read a secret from its file; raises SealingKeyError if anybody but its owner may read it, or
+    if the owner is somebody else. A link stays a link; its target is read.
+    """
     try:
-        with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-                quoted = shlex.quote(str(path))
-                raise SealingKeyError(f"others may read the secret: run chmod 600 {quoted}")
-            return file.read()
+        secret = rules.read(path.resolve(), LARGEST_SECRET)
+    except FileRefused as refused:
+        raise SealingKeyError(str(refused)) from None
     except OSError as error:
         raise SealingKeyError(f"cannot read the secret {path}: {error.strerror}") from None
+    if secret is None:
+        raise SealingKeyError(f"cannot read the secret {path}: {os.strerror(errno.ENOENT)}")
+    return secret
 
 
 def make_key_file(path: Path, random: Random) -> bytes:
     """Make a sealing key and write it to a file, durably; raises OSError."""
     key = random(KEY_BYTES)
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(descriptor)
-    draft.rename(path)
+    writing.replace(path, key)
     return key

@@ -22,7 +22,7 @@ from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.storage import sealing_keys
+from cloud_keystore.storage import key_holders, sealing_keys
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing_keys import SealingKey
 
@@ -91,17 +91,24 @@ def is_sealed(database: Database) -> bool:
         return bool(sealing_keys.list_all(connection) or sealing_keys.any_authority(connection))
 
 
-def open_seal(database: Database, sources: Sequence[Source], now: datetime, random: Random) -> Seal:
+def open_seal(
+    database: Database,
+    sources: Sequence[Source],
+    now: datetime,
+    random: Random,
+    holder: str | None = None,
+) -> Seal:
     """Open the seal of a database; the first source is the current key. A new database gets a root
     secret; in a database from before envelopes, the sealing key becomes the root secret.
 
-    Raises SealingKeyError if a key is missing, wrong, retired or unknown.
+    A service that is to run with the seal is its `holder`; a rotation then knows its keys. Raises
+    SealingKeyError if a key is missing, wrong, retired or unknown.
     """
     try:
-        return _open_seal(database, sources, now, random)
+        return _open_seal(database, sources, now, random, holder)
     # Another replica has just made the same rows: use those.
     except IntegrityError:
-        return _open_seal(database, sources, now, random)
+        return _open_seal(database, sources, now, random, holder)
 
 
 def add_key(
@@ -128,7 +135,11 @@ def key_text(key_id: bytes) -> str:
 
 
 def _open_seal(
-    database: Database, sources: Sequence[Source], now: datetime, random: Random
+    database: Database,
+    sources: Sequence[Source],
+    now: datetime,
+    random: Random,
+    holder: str | None,
 ) -> Seal:
     with database.read() as connection:
         rows = sealing_keys.list_all(connection)
@@ -136,9 +147,26 @@ def _open_seal(
         with database.write() as connection:
             rows = sealing_keys.list_all(connection) or _begin(connection, sources[0], now, random)
     opened = [_known(source, rows) for source in sources]
+    if holder is not None:
+        # Before the root secret is opened: a rotation either sees this service, or has taken the
+        # root secret away from keys that this service does not have.
+        with database.write() as connection:
+            key_holders.see(connection, holder, [each.key.id for each in opened], now)
     root = _root(database, [each.key for each in opened])
     bare = next((each.secret for each in opened if each.parameters.get(BARE)), None)
+    if bare is None:
+        _check_none_bare(rows)
     return Seal(root, random, [each.key for each in opened], bare)
+
+
+def _check_none_bare(rows: Sequence[SealingKey]) -> None:
+    """Raise SealingKeyError if values still need a key from before envelopes."""
+    for row in rows:
+        if row.retire_time is None and _parameters(row).get(BARE):
+            raise SealingKeyError(
+                f"values of the database still need the sealing key {key_text(row.id)}, which was "
+                "not given: give it after the others, until `cloudcard keys rotate` has ended"
+            )
 
 
 def _begin(

@@ -33,6 +33,7 @@ from cloudcard.registry.v1 import (
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.exports import checked, export_of
@@ -338,7 +339,7 @@ def _administer(channel: grpc.Channel, serial: str) -> None:
 def _audit(place: Place) -> audit_pb2.GetJournalResponse:
     asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
     token = place.keystore.registry.identities.CreateAuditor(asked).token.text
-    own = identity.enrol(token, place.keystore.folder / "auditor", "auditor")
+    own = spending.enrol(token, place.keystore.folder / "auditor", "auditor")
     stub = audit_pb2_grpc.AuditServiceStub(place.channel(own))
     while not (journal := stub.GetJournal(audit_pb2.GetJournalRequest())).checkpoint:
         time.sleep(0.1)  # the first comes about a second after the start

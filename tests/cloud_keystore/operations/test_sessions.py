@@ -351,7 +351,9 @@ def test_results_are_kept_through_a_rotation_of_the_sealing_key(
     world.decide(operation, ada[1])
     made = world.perform(operation, pc), world.use(session, pc, request_id=request_id)
     keys = (KeyEncryptionKey.of(b"\x08" * 32), KeyEncryptionKey.of(b"\x07" * 32))
-    renewed = sum(rotation.rotate(world.database, Seal(b"\x07" * 32, os.urandom, keys)))
+    renewed = sum(
+        rotation.rotate(world.database, Seal(b"\x07" * 32, os.urandom, keys), world.clock)
+    )
     assert renewed > 2
     only_new = Seal(b"\x07" * 32, os.urandom, keys[:1])
     world.activation = replace(world.activation, seal=only_new)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import IdentityState, Role
 from cloud_keystore.rpc.peer import identify
 from support.keystore_world import OPERATOR, World, csr, secret_of
@@ -30,10 +31,46 @@ def test_a_token_becomes_an_identity(world: World) -> None:
 
 def test_a_token_is_good_once(world: World) -> None:
     secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
+    world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
+    with pytest.raises(TokenRejected):
+        world.enrolment.enrol(secret, csr(ec.generate_private_key(ec.SECP256R1())), "")
+
+
+def test_who_repeats_a_request_gets_the_same_identity(world: World) -> None:
+    """A lost answer cost the token: the same request again was refused, and nobody had the
+    identity's certificate.
+    """
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
+    other = secret_of(world.people.add_workstation("PC2", "", actor=OPERATOR)[1].text)
     request = csr(ec.generate_private_key(ec.SECP256R1()))
-    world.enrolment.enrol(secret, request, "")
+    first = world.enrolment.enrol(secret, request, "")
+    world.enrolment.enrol(other, csr(ec.generate_private_key(ec.SECP256R1())), "")
+    assert world.enrolment.enrol(secret, request, "") == first
+    assert len(world.journal(Kind.IDENTITY_ENROLLED)) == 2
+    world.identities.remove(Role.WORKSTATION, first[0].id, "lost", world.operator().identity)
     with pytest.raises(TokenRejected):
         world.enrolment.enrol(secret, request, "")
+
+
+def test_a_repeated_request_is_answered_as_long_as_the_token_lives(world: World) -> None:
+    secret = secret_of(world.people.add_workstation("PC1", "", actor=OPERATOR)[1].text)
+    request = csr(ec.generate_private_key(ec.SECP256R1()))
+    world.enrolment.enrol(secret, request, "")
+    world.clock.forward(days=14)
+    with pytest.raises(TokenRejected):
+        world.enrolment.enrol(secret, request, "")
+
+
+def test_a_token_is_not_spent_by_the_wrong_role(world: World) -> None:
+    """`cloudcard reader enrol` with an operator's token spent it, and made an operator whose key
+    nobody kept.
+    """
+    secret = secret_of(world.people.add_operator("Olga", actor=OPERATOR).text)
+    request = csr(ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(InvalidInput, match="for the role operator, not workstation"):
+        world.enrolment.enrol(secret, request, "", role=Role.WORKSTATION)
+    identity, _ = world.enrolment.enrol(secret, request, "", role=Role.OPERATOR)
+    assert identity.role is Role.OPERATOR
 
 
 def test_a_token_lives_two_weeks(world: World) -> None:

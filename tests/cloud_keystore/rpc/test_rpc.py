@@ -34,6 +34,7 @@ from cloudcard.registry.v1 import (
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Nursery
@@ -154,14 +155,14 @@ def test_a_token_for_another_keystore_is_not_spent(town: Town, tmp_path: Path) -
     body, _, address = text.partition("@")
     forged = body[:4] + ("A" if body[4] != "A" else "B") + body[5:] + "@" + address
     with pytest.raises(Failure, match="not the keystore"):
-        identity.enrol(forged, tmp_path / "id", "workstation")
-    identity.enrol(text, tmp_path / "id", "workstation")
+        spending.enrol(forged, tmp_path / "id", "workstation")
+    spending.enrol(text, tmp_path / "id", "workstation")
 
 
 @pytest.mark.parametrize("text", ["", "junk", "cc1.AAAA@127.0.0.1:1", "cc1.@", "cc1." + "A" * 64])
 def test_junk_is_no_token(text: str, tmp_path: Path) -> None:
     with pytest.raises(Failure):
-        identity.enrol(text, tmp_path / "id", "workstation")
+        spending.enrol(text, tmp_path / "id", "workstation")
 
 
 def test_a_stranger_does_not_see_or_decide_adas_requests(town: Town) -> None:

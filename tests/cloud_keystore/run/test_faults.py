@@ -277,9 +277,9 @@ Fault: TypeAlias = "Callable[[Path], AbstractContextManager[None]]"
     [
         (half_gone, "keystore.db", "malformed: restore it from a backup"),
         (gone, "keystore.db", "is missing, although .* belongs to a keystore: restore it"),
-        (a_folder_instead, "keystore.db", "unable to open .*: look whether its folder"),
-        (a_folder_instead, "keystore.db-wal", "unable to open .*: look whether its folder"),
-        (a_folder_instead, "process.lock", "look whether .*process.lock may be written"),
+        (a_folder_instead, "keystore.db", "keystore.db is not a regular file: move it away"),
+        (a_folder_instead, "keystore.db-wal", "keystore.db-wal is not a regular file: move it"),
+        (a_folder_instead, "process.lock", "process.lock is not a regular file: move it away"),
         (gone, "sealing.key", "sealing.key is missing.*: restore it from the backup"),
         (of_the_future, "keystore.db", "newer version of cloudcard: use that version"),
     ],

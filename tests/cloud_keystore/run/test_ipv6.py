@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from cloudcard.registry.v1 import people_pb2
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.registry import Registry
@@ -29,7 +30,7 @@ def test_from_token_to_call(tmp_path: Path) -> None:
         keystore.wait_for("Keystore ready", timeout=60)
         token = (tmp_path / "data" / "operator.token").read_text()
         assert token.strip().endswith(f"@[::1]:{enrolment}")
-        operator = identity.enrol(token, tmp_path / "operator", "operator")
+        operator = spending.enrol(token, tmp_path / "operator", "operator")
         assert operator.address == f"[::1]:{main}"
         with identity.channel(operator) as channel:
             people = Registry(channel).people

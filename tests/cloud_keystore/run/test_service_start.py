@@ -92,6 +92,41 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"cannot listen on {address}: is another keystore running there?" in ended.stderr
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_first_start_that_fails_leaves_nothing(workers: int, tmp_path: Path) -> None:
+    """A port that was taken, and the folder held a keystore that had never served: with other
+    options the next start refused it.
+    """
+    place = tmp_path / "var" / "data"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        options = (
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--enrol-listen",
+            f"127.0.0.1:{free_ports(1)[0]}",
+        )
+        ended = serve(place, *options, "--workers", str(workers))
+    assert ended.returncode == 1
+    assert "is another keystore running" in ended.stderr
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_first_start_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("of an administrator")
+    (tmp_path / "key").write_bytes(b"short")
+    (tmp_path / "key").chmod(0o600)
+    assert serve(tmp_path, "--sealing-key", f"file:{tmp_path}/key").returncode == 1
+    assert {each.name for each in tmp_path.iterdir()} == {"notes", "key"}
+
+
+def test_a_start_that_fails_later_keeps_the_keystore(data: Path) -> None:
+    before = {each.name for each in data.iterdir()} - {"process.lock", "workers.lock"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert serve(data, "--listen", f"127.0.0.1:{taken.getsockname()[1]}").returncode == 1
+    assert before <= {each.name for each in data.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [

@@ -185,7 +185,7 @@ def test_the_journal_verifies_and_goes_on(old: World) -> None:
 
 def test_a_backup_is_restored(tmp_path: Path) -> None:
     folder = tmp_path / "restored"
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     unpack("backup-0005.gz", folder / "backup")
     done = CliRunner().invoke(restore, [str(folder / "backup"), "--data", str(folder), "--json"])
     assert done.exit_code == 0, done.output

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reader_bridge.local.file_store import LARGEST, FileRefused, FileStore
+from private_files.rules import FileRefused
+from reader_bridge.local.file_store import LARGEST, FileStore
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
 HOLD = """

@@ -37,7 +37,8 @@ from card_os.keys import (
     VerifyPasscode,
 )
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
-from reader_bridge.local import file_store, passcodes
+from private_files import writing
+from reader_bridge.local import passcodes
 from reader_bridge.local.card import LocalCard, Passcode
 from reader_bridge.local.encoding import Damaged, decode, encode
 from reader_bridge.local.file_store import FileStore
@@ -98,7 +99,7 @@ class Torn:
 
             self.keys = LocalKeys(self.states[0], self._random, save)
             with monkeypatch.context() as patch:
-                patch.setattr(file_store, "os", disk)
+                patch.setattr(writing, "os", disk)
                 try:
                     return self.keys.perform(request)
                 except PowerCut:
@@ -190,7 +191,7 @@ def test_the_card_goes_on_when_the_disk_does(
     with FileStore.take(tmp_path / "card") as store:
         keys = LocalKeys(start, os.urandom, lambda state: store.save(encode(state)))
         with monkeypatch.context() as patch:
-            patch.setattr(file_store, "os", Disk(3, Fault.ERROR_BEFORE))
+            patch.setattr(writing, "os", Disk(3, Fault.ERROR_BEFORE))
             assert keys.perform(VerifyPasscode(ID, 0x80, WRONG)) is Refusal.UNAVAILABLE
         assert keys.perform(PasscodeStatus(ID, 0x80)) == TriesLeft(2, factory=True)
         assert keys.perform(VerifyPasscode(ID, 0x80, WRONG)) == TriesLeft(1, factory=True)

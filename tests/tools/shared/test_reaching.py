@@ -128,8 +128,9 @@ def test_a_damaged_identity_never_reaches_grpc(
     name: str, content: bytes | None, tmp_path: Path
 ) -> None:
     folder = enrolled(tmp_path, 7443)
-    (folder / name).unlink()
-    if content is not None:
+    if content is None:
+        (folder / name).unlink()
+    else:
         (folder / name).write_bytes(content)
     with pytest.raises(IdentityUnusable) as refused:
         identity.channel(identity.load(folder))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from hashlib import sha256
-from pathlib import Path
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -22,8 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.enrolment.v1 import enrolment_pb2, enrolment_pb2_grpc
 from cloudcard_tools.authenticator import passkey
+from cloudcard_tools.enrolment.spending import TIMEOUT_SECONDS, Files
 from cloudcard_tools.shared.failures import IdentityUnusable
-from cloudcard_tools.shared.identity import READABLE, TIMEOUT_SECONDS, Files, Identity, read
+from cloudcard_tools.shared.identity import READABLE, Identity, read
+from private_files import writing
 
 ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
 NATIVE_FILE = "approval.pem"
@@ -57,7 +57,7 @@ class Approver:
         try:
             answer, used = read(kept, passkey.load).get(sha256(statement).digest())
             # Counted before it is sent, because a counter must never go back.
-            _replace(kept, bytes(used))
+            writing.replace(kept, bytes(used))
         except OSError as error:
             raise IdentityUnusable(
                 f"{kept} cannot be written ({error.strerror}), so nothing was signed: {READABLE}"
@@ -135,14 +135,3 @@ def _register_passkey(
     request.passkey.client_data_json = created.client_data
     request.passkey.transports.append("internal")
     return {PASSKEY_FILE: bytes(made)}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file atomically: it is complete at any time."""
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -21,6 +21,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.demo.stage import PASSCODE, free_ports
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.caller import service
 from cloudcard_tools.shared.processes import Child, Nursery
@@ -53,11 +54,11 @@ class Town:
         for number, address in enumerate(self.addresses):
             self._start(number, address, ports[self.replicas + number])
         token = (self._data(0) / "operator.token").read_text()
-        self._operator = identity.enrol(token, self.folder / "operator", "operator")
+        self._operator = spending.enrol(token, self.folder / "operator", "operator")
         with service(self._operator, PeopleServiceStub) as people:
             user = people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada Byron"))
         self._user_id = user.user.id
-        self.phone = identity.enrol(
+        self.phone = spending.enrol(
             user.device_token.text, self.folder / "phone", "authenticator", "phone"
         )
         policy = organisations_pb2.Policy(session=_terms(), largest_batch=250)
@@ -71,7 +72,7 @@ class Town:
         asked = identities_pb2.CreateWorkstationRequest(display_name=name, site="")
         with service(self._operator, IdentityServiceStub) as identities:
             token = identities.CreateWorkstation(asked).token.text
-        return identity.enrol(token, self.folder / name, "workstation")
+        return spending.enrol(token, self.folder / name, "workstation")
 
     def card(self, profile: str) -> str:
         """Issue a card to the holder and make it active. Returns its serial number."""

@@ -19,6 +19,7 @@ from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.finding import Findable
+from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.confirming import irreversible
@@ -135,7 +136,7 @@ def rotate(
     place: Settings,
     as_json: bool,
 ) -> None:
-    """Seal every value anew under the first key, while services run.
+    """Seal every value anew under the first key, while services run, which must have that key.
 
     You can stop it at any time and start it again.
     """
@@ -143,7 +144,7 @@ def rotate(
         token = token_of(hsm_module, hsm_token, hsm_pin_file)
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
-        done = sum(rotation.rotate(database, seal))
+        done = sum(rotation.rotate(database, seal, utc_now))
     facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}
     output.print_facts(facts, {"id": "Sealed under", "values": "Changed"}, as_json=as_json)
 
@@ -213,6 +214,8 @@ def _database(place: Settings) -> Iterator[Database]:
         raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
     database = Database(place.database_url)
     try:
+        if place.data.exists():
+            owning.check_place(place)
         database.migrate()
         yield database
     except KeystoreError as error:

@@ -15,9 +15,10 @@ import click
 from card_os.piv.names import RETIRED, Algorithm, KeyRef
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
 from cloudcard_tools.shared.failures import Failure
+from private_files.rules import FileRefused
 from reader_bridge.local import encoding
 from reader_bridge.local.card import FACTORY_PASSCODES, LocalCard
-from reader_bridge.local.file_store import FileRefused, FileStore
+from reader_bridge.local.file_store import FileStore
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import MADE_KEYS, new_card
 from reader_bridge.local.profiles import PROFILES

@@ -19,6 +19,9 @@ SAYINGS = {
     "choose another --port.",
     SlotState.HANGS_UP: "The program at port {port} hangs up at once: is it pcscd, with vpcd? "
     "`cloudcard doctor` checks. Trying again with card {card}.",
+    SlotState.STRANGER: "The program at port {port} is not pcscd: it is neither root's nor yours. "
+    "Card {card} is kept from it. Find it with `ss -ltnp 'sport = :{port}'`, end it, and start "
+    "pcscd.",
     SlotState.PCSCD_NOT_RUNNING: "Nobody listens at port {port}: is pcscd running, with vpcd? "
     "`cloudcard doctor` checks. Card {card} is inserted when pcscd is there.",
 }

@@ -26,7 +26,7 @@ from cloud_keystore.model.limits import Limits, with_rates
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
-from cloud_keystore.run.owning import own, share
+from cloud_keystore.run.owning import own, share, whole_or_nothing
 from cloudcard_tools import ending
 from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
@@ -216,8 +216,16 @@ def _fail(why: str, form: logs.Form) -> NoReturn:
 
 
 async def _serve(settings: Settings, form: logs.Form) -> None:
-    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
-        ready = partial(say_ready, settings, form, has_operators=parts.has_operators)
+    with (
+        closing(own(settings)) as hold,
+        whole_or_nothing(settings, hold) as keep,
+        open_keystore(settings, hold) as parts,
+    ):
+
+        def ready() -> None:
+            keep()
+            say_ready(settings, form, has_operators=parts.has_operators)
+
         await serving.serve(parts, ready)
 
 
@@ -259,8 +267,9 @@ def _supervise(settings: Settings, count: int, form: logs.Form) -> None:
         await Supervisor(count, command).run(ready)
 
     with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
-        with open_keystore(settings, hold) as parts:
+        with whole_or_nothing(settings, hold) as keep, open_keystore(settings, hold) as parts:
             serving.make_ready(parts)
+            keep()
         asyncio.run(run(parts.has_operators))
 
 

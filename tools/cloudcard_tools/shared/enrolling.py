@@ -13,7 +13,7 @@ from cloudcard_tools.shared import home
 from cloudcard_tools.shared.failures import Failure
 
 if TYPE_CHECKING:
-    from cloudcard_tools.shared.identity import Complete
+    from cloudcard_tools.enrolment.spending import Complete
 
 FC = TypeVar("FC", bound=Callable[..., None])
 
@@ -68,8 +68,8 @@ def enrol(
         raise Failure("the token is empty")
     # Imported late: the reader has these options even where the packages for a keystore are
     # missing.
-    from cloudcard_tools.shared import identity
+    from cloudcard_tools.enrolment import spending
 
     own = folder_of(folder, role)
-    enrolled = identity.enrol(text, own, role, name, complete or identity.nothing_more)
+    enrolled = spending.enrol(text, own, role, name, complete or spending.nothing_more)
     click.echo(f"Enrolled as {role} {enrolled.display_name!r} in {own}.")

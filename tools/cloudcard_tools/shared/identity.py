@@ -4,25 +4,20 @@ TLS.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
+import errno
 import json
 import os
 import shlex
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import grpc
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -30,21 +25,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from cloudcard.enrolment.v1 import enrolment_pb2
-from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
-from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
-from cloudcard_tools.shared.calling import explained
-from cloudcard_tools.shared.failures import Failure, IdentityUnusable, OutOfReach
-from cloudcard_tools.shared.reaching import Way, by_proxy, connected, split, unreachable
+from cloudcard_tools.shared.failures import IdentityUnusable
+from cloudcard_tools.shared.reaching import Way, by_proxy, split
+from private_files import rules
+from private_files.rules import FileRefused
 
-ENROLMENT_HOST = "enrolment.cloudcard.invalid"
-TIMEOUT_SECONDS = 10.0
-ROLES = {
-    enrolment_pb2.ROLE_WORKSTATION: "workstation",
-    enrolment_pb2.ROLE_DEVICE: "authenticator",
-    enrolment_pb2.ROLE_OPERATOR: "operator",
-    enrolment_pb2.ROLE_AUDITOR: "auditor",
-}
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 1024 * 1024),
     # A keystore that has vanished is noticed during a long wait.
@@ -61,12 +46,11 @@ CHANNEL_OPTIONS = (
 ANY_OF_THEM = json.dumps({"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}]})
 
 
-KEY, CERTIFICATE, CA = "key.pem", "certificate.pem", "ca.pem"
+KEY, CERTIFICATE, CA, FACTS = "key.pem", "certificate.pem", "ca.pem", "identity.json"
+LARGEST_FILE = 1024 * 1024  # bytes
 READABLE = "make its files readable for this user, or be the user who enrolled"
 
 Parsed = TypeVar("Parsed")
-Files: TypeAlias = Mapping[str, bytes]  # of an identity's folder, by name
-Complete: TypeAlias = Callable[[EnrolRequest, EnrolmentServiceStub], Files]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +91,7 @@ class Identity:
 def load(folder: Path) -> Identity:
     """Read an identity. Raises IdentityUnusable, which says what to do, if there is none."""
     try:
-        facts = json.loads((folder / "identity.json").read_text("utf-8"))
+        facts = json.loads(_content(folder / FACTS))
         request_key = bytes.fromhex(facts["request_key"])
         words = {name: _word(facts[name]) for name in ("role", "id", "display_name", "address")}
         for address in words["address"].split(","):
@@ -117,6 +101,8 @@ def load(folder: Path) -> Identity:
         raise IdentityUnusable(
             f"no identity in {folder}: ask your registration authority for a token and enrol"
         ) from None
+    except FileRefused as refused:
+        raise IdentityUnusable(str(refused)) from None
     except OSError as error:
         raise IdentityUnusable(f"{_told(error, folder)}: {READABLE}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -188,7 +174,9 @@ def read(path: Path, parse: Callable[[bytes], Parsed]) -> Parsed:
     file is missing or damaged.
     """
     try:
-        return parse(path.read_bytes())
+        return parse(_content(path))
+    except FileRefused as refused:
+        raise IdentityUnusable(str(refused)) from None
     except FileNotFoundError:
         problem, remedy = f"{path} is missing", enrol_again(path.parent)
     except OSError as error:
@@ -196,6 +184,17 @@ def read(path: Path, parse: Callable[[bytes], Parsed]) -> Parsed:
     except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
         problem, remedy = f"{path} is damaged", enrol_again(path.parent)
     raise IdentityUnusable(f"{problem}: {remedy}")
+
+
+def _content(path: Path) -> bytes:
+    """A file in the folder of an identity, which has to be this user's alone: somebody who could
+    change it would say which keystore is to be trusted. Raises FileRefused and OSError.
+    """
+    rules.require_folder(path.parent)
+    found = rules.read(path, LARGEST_FILE)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return found
 
 
 def _told(error: OSError, path: Path) -> str:
@@ -223,120 +222,3 @@ def target_of(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         ("grpc.ssl_target_name_override", host),
         ("grpc.service_config", ANY_OF_THEM),
     )
-
-
-def nothing_more(_request: EnrolRequest, _stub: EnrolmentServiceStub) -> Files:
-    """Add nothing to a request for enrolment, as most identities do."""
-    return {}
-
-
-def enrol(
-    token_text: str,
-    folder: Path,
-    expected_role: str,
-    device_name: str = "",
-    complete: Complete = nothing_more,
-) -> Identity:
-    """Spend a one-time token for an identity of `expected_role` in `folder`.
-
-    The private key is made here and never leaves the folder. `complete` can add to the request, and
-    returns further files for the folder. Raises Failure if the folder already holds an identity,
-    which is kept, or if the keystore refuses.
-    """
-    if (folder / "identity.json").exists():
-        remove = shlex.join(["rm", "-r", str(folder)])
-        raise Failure(f"{folder} already holds an identity: to replace it, remove it ({remove})")
-    fingerprint, secret, address = parse_token(token_text)
-    private = ec.generate_private_key(ec.SECP256R1())
-    csr = (
-        x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, SHA256())
-    )
-    request = EnrolRequest(
-        token_secret=secret, csr=csr.public_bytes(Encoding.DER), device_name=device_name
-    )
-    credentials = grpc.ssl_channel_credentials(pinned_certificate(address, fingerprint))
-    options = (("grpc.ssl_target_name_override", ENROLMENT_HOST), *by_proxy(address))
-    with explained(), grpc.secure_channel(address, credentials, options=options) as connection:
-        stub = EnrolmentServiceStub(connection)
-        more = complete(request, stub)
-        response = stub.Enrol(request, timeout=TIMEOUT_SECONDS)
-    role = ROLES.get(response.role, "unknown")
-    if role != expected_role:
-        raise Failure(f"this token is for the role {role}, not {expected_role}; it is now used up")
-    identity = Identity(
-        folder, role, response.id, response.display_name, response.address, response.request_key
-    )
-    _store(identity, private, response.certificate, response.ca_certificate, more)
-    return identity
-
-
-def parse_token(text: str) -> tuple[bytes, bytes, str]:
-    """Fingerprint of the enrolment certificate, secret, and address."""
-    prefix, _, rest = text.strip().partition(".")
-    body, _, address = rest.partition("@")
-    try:
-        raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-    except (binascii.Error, ValueError):
-        raw = b""
-    if prefix != "cc1" or len(raw) != 48 or not _is_address(address):
-        raise Failure("this is not an enrolment token: it looks like cc1.…@host:port")
-    return raw[:32], raw[32:], address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        host, port = split(text)
-    except ValueError:
-        return False
-    return bool(host) and 0 < port <= 0xFFFF
-
-
-def pinned_certificate(address: str, fingerprint: bytes) -> bytes:
-    """Fetch the enrolment port's certificate (PEM) and check it against the token's fingerprint."""
-    host, port = split(address)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The fingerprint is checked instead.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    try:
-        with connected(host, port) as opened, context.wrap_socket(opened) as session:
-            der = session.getpeercert(binary_form=True) or b""
-    except ssl.SSLError as error:
-        said = (error.reason or "it hangs up").lower().replace("_", " ")
-        raise OutOfReach(
-            f"what listens at {address} does not speak TLS ({said}): is this the token of a "
-            "keystore, and is its address still right?",
-            "NOT_A_KEYSTORE",
-        ) from None
-    except OSError as error:
-        raise unreachable(address, error) from None
-    if not hmac.compare_digest(sha256(der).digest(), fingerprint):
-        raise Failure(
-            f"{address} is not the keystore that issued this token: do not go on, ask for help"
-        )
-    return ssl.DER_cert_to_PEM_cert(der).encode()
-
-
-def _store(
-    identity: Identity,
-    private: ec.EllipticCurvePrivateKey,
-    certificate: bytes,
-    ca: bytes,
-    more: Files,
-) -> None:
-    facts = asdict(identity) | {"request_key": identity.request_key.hex()}
-    del facts["folder"]
-    identity.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    files = {
-        KEY: key,
-        CERTIFICATE: ssl.DER_cert_to_PEM_cert(certificate).encode(),
-        CA: ssl.DER_cert_to_PEM_cert(ca).encode(),
-        **more,
-        # Written last: without this file the folder holds no identity.
-        "identity.json": json.dumps(facts, indent=2).encode() + b"\n",
-    }
-    for name, content in files.items():
-        descriptor = os.open(identity.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.envelope import HEADER_BYTES, WRAPPED_BYTES, KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
-from cloud_keystore.model.errors import KeyBackendUnavailable
+from cloud_keystore.model.errors import KeyBackendUnavailable, SealingKeyMissing
 
 ROOT = b"\1" * 32
 OLD, NEW = KeyEncryptionKey.of(b"\2" * 32), KeyEncryptionKey.of(b"\3" * 32)
@@ -25,7 +25,7 @@ def test_a_value_renewed_opens_under_the_new_key_alone(value: bytes, context: st
     renewed = Seal(ROOT, os.urandom, [NEW, OLD]).renew(sealed, context)
     assert renewed[BODY:] == sealed[BODY:]
     assert Seal(ROOT, os.urandom, [NEW]).open(renewed, context) == value
-    with pytest.raises(SealBroken):
+    with pytest.raises(SealingKeyMissing, match=NEW.id.hex()):
         Seal(ROOT, os.urandom, [OLD]).open(renewed, context)
 
 
@@ -40,7 +40,7 @@ def test_a_retired_key_seals_and_opens_no_more() -> None:
     under_new = seal.close(b"value", "context")
     assert not seal.forget({b"of another service"})
     assert seal.forget({NEW.id})
-    with pytest.raises(SealBroken):
+    with pytest.raises(SealingKeyMissing):
         seal.open(under_new, "context")
     assert Seal(ROOT, os.urandom, [OLD]).open(seal.close(b"value", "context"), "context")
     assert seal.forget({NEW.id, OLD.id})

@@ -14,7 +14,7 @@ from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError
 from cloud_keystore.custody.sealing.sealing_keys import add_key, key_text
 from cloud_keystore.model.actors import DATA_FOLDER
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import InvalidInput, SealingKeyMissing
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import sealing_keys
@@ -33,14 +33,14 @@ def test_rotation_stopped_at_any_point_goes_on(
     fill(database, before)
     old_id, new_id = before.key_ids[0], add_key(database, new, NOW, os.urandom, DATA_FOLDER)
     both = opened(database, new, old)
-    done = len(list(islice(rotation.rotate(database, both, batch=1), stopped)))
+    done = len(list(islice(rotation.rotate(database, both, lambda: NOW, batch=1), stopped)))
     assert done == min(stopped, len(NAMES) + 1)
     assert values(database, opened(database, old, new)) == [name.encode() for name in NAMES]
     if stopped < len(NAMES) + 1:
         with pytest.raises(SealingKeyError, match="values are sealed under"):
             rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
-    assert sum(rotation.rotate(database, both)) == len(NAMES) + 1 - done
-    assert sum(rotation.rotate(database, both)) == 0
+    assert sum(rotation.rotate(database, both, lambda: NOW)) == len(NAMES) + 1 - done
+    assert sum(rotation.rotate(database, both, lambda: NOW)) == 0
     rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
     rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)  # again: no change
     after = opened(database, new)
@@ -95,12 +95,12 @@ def test_every_sealed_value_of_a_keystore_changes(
     root, new = b"\x07" * 32, KeyEncryptionKey.of(b"\x08" * 32)
     both = Seal(root, os.urandom, [new, KeyEncryptionKey.of(root)])
     count = sum(map(len, before.values()))
-    assert sum(rotation.rotate(world.database, both)) == count
+    assert sum(rotation.rotate(world.database, both, world.clock)) == count
     after = sealed_values(world.database)
     assert {envelope.key_id(each) for some in after.values() for each in some} == {new.id}
     alone = Seal(root, os.urandom, [new])
     assert sum(rotation.check(world.database, alone)) == count
-    with pytest.raises(SealBroken):
+    with pytest.raises(SealingKeyMissing):
         sum(rotation.check(world.database, world.seal))
 
 
@@ -123,7 +123,7 @@ def test_a_value_that_does_not_open_stops_check_and_rotation(
     with pytest.raises(SealBroken, match=NAMES[3]):
         sum(rotation.check(database, seal))
     with pytest.raises(SealBroken, match=NAMES[3]):
-        sum(rotation.rotate(database, seal))
+        sum(rotation.rotate(database, seal, lambda: NOW))
 
 
 def in_use(database: Database) -> list[int]:
@@ -142,7 +142,7 @@ def test_values_of_before_envelopes_are_counted_for_the_key_that_opens_them(
     assert in_use(database) == [2, 0]
     with pytest.raises(SealingKeyError, match="2 values are sealed under"):
         rotation.retire(database, key_text(seal.key_ids[0]), NOW, DATA_FOLDER)
-    assert sum(rotation.rotate(database, opened(database, new, old))) == 2
+    assert sum(rotation.rotate(database, opened(database, new, old), lambda: NOW)) == 2
     assert in_use(database) == [0, 2]
 
 
@@ -153,12 +153,12 @@ def test_a_value_of_before_envelopes_that_came_during_rotation_still_opens(
     first = source(tmp_path, "sealing.key")
     old = first.path.read_bytes()
     bare(database, old)
-    rotating = rotation.rotate(database, opened(database, first))
+    rotating = rotation.rotate(database, opened(database, first), lambda: NOW)
     assert next(rotating) == 1
     bare(database, old, "approval")
     assert list(rotating) == []
     assert values(database, opened(database, first)) == [b"value"] * 2
-    assert sum(rotation.rotate(database, opened(database, first))) == 1
+    assert sum(rotation.rotate(database, opened(database, first), lambda: NOW)) == 1
     bare(database, old, "late")
     with pytest.raises(SealBroken):
         values(database, opened(database, first))
@@ -185,7 +185,7 @@ def test_a_service_forgets_a_key_once(database: Database, tmp_path: Path) -> Non
     new_id = add_key(database, new, NOW, os.urandom, DATA_FOLDER)
     both = opened(database, new, old)
     old_id = both.key_ids[1]
-    sum(rotation.rotate(database, both))
+    sum(rotation.rotate(database, both, lambda: NOW))
     assert not rotation.forget_retired(database, both)
     rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
     assert [rotation.forget_retired(database, both) for _ in range(2)] == [True, False]

@@ -62,12 +62,15 @@ class EnrolRequest(_message.Message):
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
     NATIVE_KEY_FIELD_NUMBER: _builtins.int
     PASSKEY_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
     token_secret: _builtins.bytes
     """Secret part of the one-time token."""
     csr: _builtins.bytes
     """PKCS#10 certificate signing request, DER; its key is a P-256 key, its subject is ignored."""
     device_name: _builtins.str
     """Name of the device, such as "Pixel 9"; may be empty."""
+    role: Global___Role.ValueType
+    """What the caller wants to be. A token for another role is refused, and not spent."""
     @_builtins.property
     def native_key(self) -> Global___NativeKey:
         """A native key."""
@@ -84,10 +87,11 @@ class EnrolRequest(_message.Message):
         device_name: _builtins.str = ...,
         native_key: Global___NativeKey | None = ...,
         passkey: Global___PasskeyRegistration | None = ...,
+        role: Global___Role.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["approval_key", b"approval_key", "native_key", b"native_key", "passkey", b"passkey"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_key", b"approval_key", "csr", b"csr", "device_name", b"device_name", "native_key", b"native_key", "passkey", b"passkey", "token_secret", b"token_secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_key", b"approval_key", "csr", b"csr", "device_name", b"device_name", "native_key", b"native_key", "passkey", b"passkey", "role", b"role", "token_secret", b"token_secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_approval_key: _TypeAlias = _typing.Literal["native_key", "passkey"]  # noqa: Y015
     _WhichOneofArgType_approval_key: _TypeAlias = _typing.Literal["approval_key", b"approval_key"]  # noqa: Y015

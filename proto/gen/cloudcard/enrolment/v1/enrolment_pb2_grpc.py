@@ -52,7 +52,9 @@ class EnrolmentServiceServicer:
     """
 
     def Enrol(self, request, context):
-        """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request.
+        """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request. A request
+        that is repeated with the same token and the same certificate signing request, because its answer was lost or could
+        not be stored, gets the same certificate until the token expires.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,10 @@ class EnrolmentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EnrolmentServiceAsyncStub: ...
     Enrol: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]
-    """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request."""
+    """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request. A request
+    that is repeated with the same token and the same certificate signing request, because its answer was lost or could
+    not be stored, gets the same certificate until the token expires.
+    """
     GetPasskeyTerms: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.GetPasskeyTermsRequest, _enrolment_pb2.GetPasskeyTermsResponse]
     """GetPasskeyTerms returns the parameters for a device's passkey. It does not spend the token."""
 
@@ -44,7 +47,10 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Enrol: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]  # type: ignore[assignment]
-    """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request."""
+    """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request. A request
+    that is repeated with the same token and the same certificate signing request, because its answer was lost or could
+    not be stored, gets the same certificate until the token expires.
+    """
     GetPasskeyTerms: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.GetPasskeyTermsRequest, _enrolment_pb2.GetPasskeyTermsResponse]  # type: ignore[assignment]
     """GetPasskeyTerms returns the parameters for a device's passkey. It does not spend the token."""
 
@@ -57,7 +63,10 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enrolment_pb2.EnrolRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.EnrolResponse, _abc.Awaitable[_enrolment_pb2.EnrolResponse]]:
-        """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request."""
+        """Enrol spends a one-time token and returns a certificate for the key of the certificate signing request. A request
+        that is repeated with the same token and the same certificate signing request, because its answer was lost or could
+        not be stored, gets the same certificate until the token expires.
+        """
 
     @_abc_1.abstractmethod
     def GetPasskeyTerms(

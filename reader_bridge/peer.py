@@ -1,0 +1,59 @@
+"""Who is at the other end of a connection to vpcd's port: pcscd, or a program of another user.
+
+Any user can listen at the port while pcscd does not run, and would be given the card, with uses of
+its keys. On Linux the kernel tells whose socket the other end is. Other systems do not tell it
+without further rights; there nothing is checked.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+# Connections over IPv4 (proc(5)). vpcd has no IPv6, so what listens there is not vpcd.
+TABLE = Path("/proc/net/tcp")
+LOCAL, REMOTE, OWNER, INODE = 1, 2, 7, 9  # columns of the table
+ROOT = 0
+PCSCD = "pcscd"  # the user as whom some systems run pcscd
+NO_INODE = "0"  # of a socket that its program has not accepted yet, or has closed
+
+
+def is_reader(sock: socket.socket, table: Path = TABLE) -> bool:
+    """Whether the other end belongs to root, to pcscd's user or to this process's user.
+
+    It has to have sent something: before that, the kernel does not know who takes the connection.
+    True on systems other than Linux. Raises OSError if the other end has closed the connection, or
+    if the table cannot be read.
+    """
+    if sys.platform != "linux":
+        return True
+    return _owner(sock, table.read_text("ascii")) in _trusted()
+
+
+def _owner(sock: socket.socket, table: str) -> int:
+    """The user who owns the other end of a connection on this computer."""
+    ends = [_place(sock.getpeername()), _place(sock.getsockname())]
+    for line in table.splitlines():
+        columns = line.split()
+        if columns[LOCAL : REMOTE + 1] == ends and columns[INODE] != NO_INODE:
+            return int(columns[OWNER])
+    raise ConnectionResetError("the program at the port has closed the connection")
+
+
+def _place(address: tuple[str, int]) -> str:
+    """An address as the table has it: a number in the processor's order, and the port."""
+    host, port = address
+    return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+
+
+def _trusted() -> set[int]:
+    users = {ROOT, os.geteuid()}
+    if sys.platform == "linux":
+        import pwd  # not on Windows
+
+        with suppress(KeyError):
+            users.add(pwd.getpwnam(PCSCD).pw_uid)
+    return users

@@ -1,0 +1,1 @@
+"""A one-time token becomes an identity on this computer."""

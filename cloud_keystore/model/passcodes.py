@@ -34,7 +34,9 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right. `proof` must accompany this card's operations at this workstation."""
+    """The passcode was right. `proof` must accompany this card's operations at this workstation; it
+    is empty after the PUK, which opens nothing.
+    """
 
     proof: bytes = field(repr=False)
 

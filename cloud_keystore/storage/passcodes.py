@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
 
 from cloud_keystore.model.passcodes import Status
 from cloud_keystore.storage import tables as t
@@ -66,6 +66,18 @@ def restore_tries(connection: Connection, card_id: str, key_ref: int) -> None:
     )
 
 
+def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -> bool:
+    """Give a passcode all its tries again because it was right; False, and nothing is changed, if
+    its hash is no longer the one that was compared.
+    """
+    restored = connection.execute(
+        update(t.passcode)
+        .where(*_is(card_id, key_ref), t.passcode.c.hash == hashed)
+        .values(tries_left=t.passcode.c.most_tries)
+    )
+    return restored.rowcount == 1
+
+
 def replace(
     connection: Connection, card_id: str, key_ref: int, hashed: str, *, factory: bool
 ) -> None:
@@ -88,12 +100,17 @@ def add_proof(
     connection: Connection,
     sha256: bytes,
     card_id: str,
+    key_ref: int,
     workstation_id: str,
     expire_time: datetime,
 ) -> None:
     connection.execute(
         insert(t.passcode_proof).values(
-            sha256=sha256, card_id=card_id, workstation_id=workstation_id, expire_time=expire_time
+            sha256=sha256,
+            card_id=card_id,
+            key_ref=key_ref,
+            workstation_id=workstation_id,
+            expire_time=expire_time,
         )
     )
 
@@ -108,15 +125,11 @@ def use_proof(
     once: bool,
 ) -> bool:
     """Whether the proof holds for this card at this workstation; with `once`, for keys that always
-    ask for the passcode, it holds only the first time.
+    ask for the passcode, it holds only the first time. No proof holds while its passcode is
+    blocked.
     """
     proof = t.passcode_proof.c
-    conditions = [
-        proof.sha256 == sha256,
-        proof.card_id == card_id,
-        proof.workstation_id == workstation_id,
-        proof.expire_time > now,
-    ]
+    conditions = [proof.sha256 == sha256, *_holds(card_id, workstation_id, now)]
     if not once:
         return connection.execute(select(proof.sha256).where(*conditions)).first() is not None
     used = connection.execute(
@@ -127,13 +140,33 @@ def use_proof(
     return used.rowcount == 1
 
 
-def drop_proofs(connection: Connection, card_id: str) -> None:
-    """Forget that a card's passcode was given, at all workstations."""
-    connection.execute(delete(t.passcode_proof).where(t.passcode_proof.c.card_id == card_id))
+def drop_proofs(connection: Connection, card_id: str, key_ref: int | None = None) -> None:
+    """Forget that a card's passcodes were given, or only the one of `key_ref`, at all
+    workstations.
+    """
+    proofs = delete(t.passcode_proof).where(t.passcode_proof.c.card_id == card_id)
+    if key_ref is not None:
+        proofs = proofs.where(t.passcode_proof.c.key_ref == key_ref)
+    connection.execute(proofs)
 
 
 def drop_expired_proofs(connection: Connection, now: datetime) -> None:
     connection.execute(delete(t.passcode_proof).where(t.passcode_proof.c.expire_time <= now))
+
+
+def _holds(card_id: str, workstation_id: str, now: datetime) -> list[ColumnElement[bool]]:
+    proof, passcode = t.passcode_proof.c, t.passcode.c
+    open_ = exists().where(
+        passcode.card_id == proof.card_id,
+        passcode.key_ref == proof.key_ref,
+        passcode.tries_left > 0,
+    )
+    return [
+        proof.card_id == card_id,
+        proof.workstation_id == workstation_id,
+        proof.expire_time > now,
+        open_,
+    ]
 
 
 def _is(card_id: str, key_ref: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

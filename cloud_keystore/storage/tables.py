@@ -212,6 +212,7 @@ passcode_proof = Table(
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("key_ref", Integer, nullable=False, server_default=text("128")),  # of the passcode
     Column("expire_time", Instant, nullable=False),
     # When the one use of the signature key that the proof allows was asked for
     Column("signature_time", Instant),

@@ -17,10 +17,10 @@ def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None
 
 
 def find(connection: Connection, card_id: str, key_ref: int) -> Status | None:
-    """Tries and factory mark of a passcode, or None if none is set."""
-    query = select(t.passcode.c.tries_left, t.passcode.c.most_tries, t.passcode.c.factory)
-    row = connection.execute(query.where(*_is(card_id, key_ref))).first()
-    return None if row is None else Status(row.tries_left, row.most_tries, row.factory)
+    """Tries, failures and factory mark of a passcode, or None if none is set."""
+    query = select(*(t.passcode.c[name] for name in Status.__dataclass_fields__))
+    row = connection.execute(query.where(*_is(card_id, key_ref))).mappings().first()
+    return None if row is None else Status(**row)
 
 
 def put(
@@ -46,34 +46,42 @@ def put(
     )
 
 
-def spend_try(connection: Connection, card_id: str, key_ref: int) -> tuple[str, int] | None:
-    """Take one try away; return the hash to compare with and the tries left, or None if no try is
-    left.
+def spend_try(
+    connection: Connection, card_id: str, key_ref: int, now: datetime
+) -> tuple[str, int] | None:
+    """Take one try away, and count a failure; return the hash to compare with and the tries left,
+    or None if no try is left.
     """
     spent = connection.execute(
         update(t.passcode)
         .where(*_is(card_id, key_ref), t.passcode.c.tries_left > 0)
-        .values(tries_left=t.passcode.c.tries_left - 1)
+        .values(
+            tries_left=t.passcode.c.tries_left - 1,
+            failures=t.passcode.c.failures + 1,
+            fail_time=now,
+        )
         .returning(t.passcode.c.hash, t.passcode.c.tries_left)
     ).first()
     return None if spent is None else (spent.hash, spent.tries_left)
 
 
-def restore_tries(connection: Connection, card_id: str, key_ref: int) -> None:
-    """Give a passcode all its tries again."""
+def unlock(connection: Connection, card_id: str, key_ref: int) -> None:
+    """Give a passcode all its tries again; its failures stay, and the unlock is counted."""
     connection.execute(
-        update(t.passcode).where(*_is(card_id, key_ref)).values(tries_left=t.passcode.c.most_tries)
+        update(t.passcode)
+        .where(*_is(card_id, key_ref))
+        .values(tries_left=t.passcode.c.most_tries, unlocks=t.passcode.c.unlocks + 1)
     )
 
 
 def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -> bool:
-    """Give a passcode all its tries again because it was right; False, and nothing is changed, if
-    its hash is no longer the one that was compared.
+    """Give a passcode all its tries again and forget its failures, because it was right; False, and
+    nothing is changed, if its hash is no longer the one that was compared.
     """
     restored = connection.execute(
         update(t.passcode)
         .where(*_is(card_id, key_ref), t.passcode.c.hash == hashed)
-        .values(tries_left=t.passcode.c.most_tries)
+        .values(tries_left=t.passcode.c.most_tries, failures=0, fail_time=None, unlocks=0)
     )
     return restored.rowcount == 1
 
@@ -81,11 +89,18 @@ def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -
 def replace(
     connection: Connection, card_id: str, key_ref: int, hashed: str, *, factory: bool
 ) -> None:
-    """Change a passcode, which gets all its tries again."""
+    """Change a passcode, which gets all its tries again, and has no failures."""
     connection.execute(
         update(t.passcode)
         .where(*_is(card_id, key_ref))
-        .values(hash=hashed, tries_left=t.passcode.c.most_tries, factory=factory)
+        .values(
+            hash=hashed,
+            tries_left=t.passcode.c.most_tries,
+            factory=factory,
+            failures=0,
+            fail_time=None,
+            unlocks=0,
+        )
     )
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from card_os.piv.names import KeyRef
 from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.custody.credentials import guessing
+from cloud_keystore.custody.credentials.guessing import Guess
 from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions
@@ -30,6 +32,7 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
+    GUESSABLE_RULE,
     PROOF_TIME,
     Mismatch,
     PolicyViolation,
@@ -39,7 +42,7 @@ from cloud_keystore.model.passcodes import (
 )
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.storage import cards, passcodes
+from cloud_keystore.storage import cards, guesses, passcodes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sessions import Which
 
@@ -54,13 +57,12 @@ def new_hasher() -> PasswordHasher:
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """A passcode that somebody gave at a workstation, right or wrong."""
+class Spent:
+    """A try that was spent, and the hash to compare with."""
 
-    card: Card
-    key_ref: int
-    passcode: bytes = field(repr=False)
-    workstation: Identity
+    hashed: str
+    tries_left: int
+    guess_id: int | None  # its count for the workstation
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class Passcodes:
     def verify(self, serial: str, key_ref: int, passcode: bytes, workstation: Identity) -> Outcome:
         """Check a PIN. The right one restores its tries and earns a proof for the workstation.
 
-        Raises KeyNotFound if the card does not have it, and for the PUK, which opens nothing.
+        Raises KeyNotFound if the card does not have it, and for the PUK, which opens nothing; like
+        `change` and `reset` TooManyGuesses, with no try spent, if nobody may guess now.
         """
         card = self._active(serial, key_ref)
         if key_ref == KeyRef.PUK:
@@ -176,23 +179,30 @@ class Passcodes:
                 spent = self._spend(guess)
                 if spent is None:
                     return Mismatch(0)
-                hashed, tries = spent
-                if not self._fits(hashed, guess):
-                    return self._wrong(guess, tries)
+                if not self._fits(spent.hashed, guess):
+                    return self._wrong(guess, spent.tries_left)
                 # Meanwhile the passcode can have been changed: it is then compared with the new
                 # one.
-                if (outcome := self._right(guess, hashed, change)) is not None:
+                if (outcome := self._right(guess, spent, change)) is not None:
                     return outcome
 
-    def _spend(self, guess: Guess) -> tuple[str, int] | None:
-        """Spend a try; return the hash to compare with and the tries left, or None if the passcode
-        is blocked.
+    def _spend(self, guess: Guess) -> Spent | None:
+        """Spend a try; return None if the passcode is blocked. Raises TooManyGuesses, with no try
+        spent, if nobody may guess now.
         """
+        now, which = self.clock(), (guess.card.id, guess.key_ref)
         with self.database.write() as connection:
-            spent = passcodes.spend_try(connection, guess.card.id, guess.key_ref)
-            if spent is None:
+            status = passcodes.find(connection, *which) or Status()
+            if not status.tries_left:
                 journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
-        return spent
+                return None
+            refused = guessing.refusal(connection, guess, status, now, self.random)
+            spent = None if refused else passcodes.spend_try(connection, *which, now)
+            if spent is not None:
+                at = guess.workstation.id
+                guess_id = guesses.begin(connection, at, now) if guess.counts else None
+                return Spent(*spent, guess_id)
+        raise refused or RecordDamaged(f"passcode {guess.key_ref:02X} of card {guess.card.id}")
 
     def _fits(self, hashed: str, guess: Guess) -> bool:
         card, key_ref = guess.card, guess.key_ref
@@ -213,9 +223,10 @@ class Passcodes:
             if not tries:
                 journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
                 self._end(connection, guess.card, guess.key_ref, "passcode blocked")
+            guessing.told(connection, guess, self.clock(), self.random)
         return Mismatch(tries)
 
-    def _right(self, guess: Guess, hashed: str, change: Change | None) -> Outcome | None:
+    def _right(self, guess: Guess, spent: Spent, change: Change | None) -> Outcome | None:
         """Restore the tries, make the change, and give a proof for a PIN, in one transaction.
 
         Return None, with nothing done, if the passcode is another one by now; raises CardNotInUse
@@ -223,12 +234,16 @@ class Passcodes:
         """
         card, key_ref, at = guess.card, guess.key_ref, guess.workstation
         rule = None if change is None else violated_rule(change.key_ref, change.passcode)
+        if rule is GUESSABLE_RULE and PROFILES[card.profile].factory_passcodes:
+            rule = None
         new_hash = None
         if change is not None and rule is None:
             new_hash = self._hash(card.id, change.key_ref, change.passcode)
         with self.database.write() as connection:
-            if not passcodes.was_right(connection, card.id, key_ref, hashed):
+            if not passcodes.was_right(connection, card.id, key_ref, spent.hashed):
                 return None
+            if spent.guess_id is not None:
+                guesses.forgive(connection, spent.guess_id)
             cards.in_use(connection, card.serial)
             journal.append(connection, self._tried(Kind.PASSCODE_RIGHT, guess, TRIES))
             if rule is not None:

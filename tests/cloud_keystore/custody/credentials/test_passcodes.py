@@ -83,7 +83,7 @@ def test_guesses_at_once_get_no_free_try(world: World, serial: str, pc: Enrolled
 def test_the_registration_authority_unlocks(world: World, serial: str, pc: Enrolled) -> None:
     for _ in range(3):
         world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
-    world.cards.unlock(serial, actor=OPERATOR)
+    world.unlock(serial)
     assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
 
 
@@ -132,8 +132,8 @@ def test_a_wrong_passcode_is_told_before_a_bad_new_one(
 @pytest.mark.parametrize(
     ("passcode", "good"),
     [
-        (b"123456", True),
-        (b"12345678", True),
+        (b"135790", True),
+        (b"13579024", True),
         (b"12345", False),
         (b"123456789", False),
         (b"12345a", False),
@@ -297,9 +297,9 @@ def test_a_new_puk_leaves_what_the_pin_has_opened(
     serial = world.issuing.issue(b"\4" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
     puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
     proof = world.proof(serial, pc)
-    world.passcodes.change(serial, KeyRef.PUK, puk, b"31415926", pc.identity)
+    world.passcodes.change(serial, KeyRef.PUK, puk, b"27182819", pc.identity)
     assert world.ask(serial, pc, proof=proof)
-    world.passcodes.reset(serial, b"31415926", b"246802", pc.identity)
+    world.passcodes.reset(serial, b"27182819", b"246802", pc.identity)
     with pytest.raises(PasscodeNeeded):
         world.ask(serial, pc, proof=proof)
 
@@ -329,7 +329,7 @@ def test_no_proof_holds_while_a_crash_hides_that_its_passcode_is_blocked(
     proof = world.proof(serial, pc)
     card = world.cards.find(serial).card
     with world.database.write() as connection:
-        while passcodes.spend_try(connection, card.id, KeyRef.PIN):
+        while passcodes.spend_try(connection, card.id, KeyRef.PIN, world.clock()):
             pass
     with pytest.raises(PasscodeNeeded):
         world.ask(serial, pc, proof=proof)

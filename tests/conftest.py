@@ -12,9 +12,11 @@ import execnet
 import pytest
 from hypothesis import settings
 
+from cloud_keystore.storage.databases import postgresql, sqlite
 from cloudcard_tools.demo import programs
 from cloudcard_tools.shared import processes
 from support import namespaces, warm_starts
+from support.compiled_statements import Statements
 
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
 TESTS = Path(__file__).parent
@@ -28,11 +30,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_configure() -> None:
     """Keep the tests' files in memory if it has room: a commit waits for a disk. Start our programs
-    from a process that has imported them.
+    from a process that has imported them. Compile the statements of SQL once.
     """
     if roomy(MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     processes.launch, programs.run = warm_starts.launch, warm_starts.run_program
+    for module in (sqlite, postgresql):
+        module.new_engine = Statements().shared(module.new_engine)
 
 
 def roomy(place: Path) -> bool:

@@ -38,8 +38,8 @@ def main(folder: Path) -> dict[str, object]:
         else:
             world.ask(serial, pc)
         who = world.administrator(serial, pc)
+        before = snapshot(world, serial)
         for statements in count():
-            before = snapshot(world, serial)
             died = dies_after(statements, lambda who=who, change=change: change(world, who), world)
             after = snapshot(world, serial)
             torn += [f"{name}, {statements}: {each}" for each in faults_of(world, serial)]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -263,14 +261,15 @@ def test_the_sealing_key_is_no_file(kind: str, tmp_path: Path, token: list[str])
 def test_killed_while_it_restores(backup: Path, tmp_path: Path, delay: float) -> None:
     """There is nothing afterwards, or a whole one; the next try goes through."""
     new = tmp_path / "new"
-    command = [sys.executable, "-m", "cloudcard_tools", "restore", str(backup), "--data", str(new)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as restoring:
-        while not (new / "keystore.restored").exists() and restoring.poll() is None:
+    command = ("restore", str(backup), "--data", str(new))
+    with Nursery(tmp_path / "logs") as nursery:
+        restoring = nursery.start("restoring", *command)
+        while not (new / "keystore.restored").exists() and restoring.returncode is None:
             time.sleep(0.005)
         time.sleep(delay)
-        restoring.send_signal(signal.SIGKILL)
+        restoring.kill()
     if not (new / "keystore.db").exists():
-        assert subprocess.run(command, check=True, capture_output=True).returncode == 0
+        assert cloudcard(*command).returncode == 0
     with closing(sqlite3.connect(new / "keystore.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         told = "SELECT count(*) FROM journal WHERE kind = 'keystore.restored'"

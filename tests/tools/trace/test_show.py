@@ -307,7 +307,7 @@ def test_a_file_of_any_length_is_shown_in_little_memory(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
     path = tmp_path / "long.trace"
-    path.write_text(HEADER + "\n" + "> 00a4040000\n~ 10\n< 6a82\n" * 10_000)
+    path.write_text(HEADER + "\n" + "> 00a4040000\n~ 10\n< 6a82\n" * 2000)
     code = (
         "import sys, tracemalloc\n"
         "from cloudcard_tools.trace.command import trace\n"
@@ -318,7 +318,7 @@ def test_a_file_of_any_length_is_shown_in_little_memory(
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert int(done.stderr) < 3_000_000  # bytes; ten thousand entries have more than that
+    assert int(done.stderr) < 400_000  # bytes; the entries together have more than that
 
 
 def test_durations_are_short() -> None:

@@ -21,18 +21,18 @@ from cloud_keystore.storage import alerts
 def raise_alert(
     connection: Connection,
     kind: AlertKind,
-    about: Card | Identity,
+    card: Card | None,
     text: str,
     now: datetime,
     random: Random,
+    workstation: Identity | None = None,
 ) -> Alert:
-    """Add an alert about a card or a workstation for the registration authority."""
+    """Add an alert about a card, a workstation, or both, for the registration authority."""
     alert = Alert(new_id(now, random), kind, None, None, text, now)
-    match about:
-        case Card():
-            alert = replace(alert, card_id=about.id, user_id=about.user_id)
-        case Identity():
-            alert = replace(alert, workstation_id=about.id)
+    if card is not None:
+        alert = replace(alert, card_id=card.id, user_id=card.user_id)
+    if workstation is not None:
+        alert = replace(alert, workstation_id=workstation.id)
     alerts.add(connection, alert)
     raised = entries.about_alert(Kind.ALERT_RAISED, alert, now, KEYSTORE, {"text": text})
     journal.append(connection, raised)
@@ -40,20 +40,21 @@ def raise_alert(
 
 
 def too_many_refusals(
-    connection: Connection, card: Card, now: datetime, random: Random
+    connection: Connection, card: Card, workstation: Identity, now: datetime, random: Random
 ) -> Alert | None:
-    """Add an alert that a card's holder gets no requests for a while. Return None, and add nothing,
-    if such an alert of the card is not acknowledged yet.
+    """Add an alert that a card's holder gets no requests from a workstation for a while. Return
+    None, and add nothing, if such an alert of both is not acknowledged yet.
     """
     kind = AlertKind.TOO_MANY_REFUSALS
-    if alerts.is_open(connection, kind, card.id):
+    if alerts.is_open(connection, kind, card.id, workstation.id):
         return None
     text = (
-        f"Many requests of card {card.serial} were refused, ignored or withdrawn within minutes, "
-        "and its holder gets no requests for a while. Ask the holder who made them; suspend "
-        "the card if nobody knows."
+        f"Many requests of card {card.serial} at workstation {workstation.display_name} were "
+        "refused, ignored or withdrawn, and its holder gets no requests from there for a while. "
+        "Ask the holder who made them; suspend the card, or remove the workstation, if nobody "
+        "knows."
     )
-    return raise_alert(connection, kind, card, text, now, random)
+    return raise_alert(connection, kind, card, text, now, random, workstation)
 
 
 def repeated_unlocks(
@@ -87,4 +88,4 @@ def wrong_passcodes(
         "hour, and it checks none for a while. Find out who is there; remove the workstation if "
         "nobody knows."
     )
-    return raise_alert(connection, kind, workstation, text, now, random)
+    return raise_alert(connection, kind, None, text, now, random, workstation)

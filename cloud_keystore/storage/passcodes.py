@@ -155,6 +155,12 @@ def use_proof(
     return used.rowcount == 1
 
 
+def is_given(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> bool:
+    """Whether some proof of the card holds at the workstation."""
+    query = select(t.passcode_proof.c.sha256).where(*_holds(card_id, workstation_id, now))
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def drop_proofs(connection: Connection, card_id: str, key_ref: int | None = None) -> None:
     """Forget that a card's passcodes were given, or only the one of `key_ref`, at all
     workstations.

@@ -82,18 +82,18 @@ class KeyParts:
             if self._left:
                 self._left -= 1
                 hidden.append(HIDDEN_OCTET[0] if self._secret else octet)
-            else:
+                continue
+            if not self._lost:
                 self._begin(octet)
-                hidden.append(HIDDEN_OCTET[0] if self._lost else octet)
+            hidden.append(HIDDEN_OCTET[0] if self._lost else octet)
         return bytes(hidden)
 
     def _begin(self, octet: int) -> None:
         """Take one more byte of a tag or length."""
         self._header += bytes((octet,))
         tag, lengths = self._header[0], self._header[1:]
-        self._lost = self._lost or tag not in KEY_TAGS.union(POLICY_TAGS) or len(lengths) > 3
-        if self._lost:
-            self._header = self._header[:1]
+        if tag not in KEY_TAGS.union(POLICY_TAGS) or len(lengths) > 3:
+            self._lost = True
             return
         if not lengths or (lengths[0] & 0x80 and len(lengths) <= lengths[0] & 0x7F):
             return
@@ -125,16 +125,17 @@ class Contents:
             return octet
         if self._lengths is None:
             return octet
-        if self._has_lengths():
+        if _is_whole(self._lengths[1:]):
             return HIDDEN_OCTET[0]
         self._lengths += bytes((octet,))
         return octet
 
-    def _has_lengths(self) -> bool:
-        coded = (self._lengths or b"")[1:]
-        if not coded:
-            return False
-        return len(coded) > (coded[0] & 0x7F if coded[0] in (0x81, 0x82) else 0)
+
+def _is_whole(length: bytes) -> bool:
+    """Whether the bytes are a complete length; one of another form counts as one byte."""
+    if not length:
+        return False
+    return len(length) > (length[0] & 0x7F if length[0] in (0x81, 0x82) else 0)
 
 
 def secrets_of(header: Command) -> Secrets:

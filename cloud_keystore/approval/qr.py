@@ -27,7 +27,7 @@ def parse(scanned: str) -> tuple[str, bytes]:
     problem = InvalidInput(
         "this QR code is not from cloudcard: scan the code that the workstation shows now"
     )
-    if not scanned.startswith(PREFIX) or len(scanned) > 100:
+    if not scanned.startswith(PREFIX):
         raise problem
     body = scanned.removeprefix(PREFIX)
     try:

@@ -74,34 +74,30 @@ def unlock(connection: Connection, card_id: str, key_ref: int) -> None:
     )
 
 
-def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -> bool:
-    """Give a passcode all its tries again and forget its failures, because it was right; False, and
-    nothing is changed, if its hash is no longer the one that was compared.
+def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -> int | None:
+    """Give a passcode all its tries again and forget its failures, because it was right; return how
+    many, or None, with nothing changed, if its hash is no longer the one that was compared.
     """
     restored = connection.execute(
         update(t.passcode)
         .where(*_is(card_id, key_ref), t.passcode.c.hash == hashed)
         .values(tries_left=t.passcode.c.most_tries, failures=0, fail_time=None, unlocks=0)
+        .returning(t.passcode.c.tries_left)
     )
-    return restored.rowcount == 1
+    tries: int | None = restored.scalar()
+    return tries
 
 
 def replace(
     connection: Connection, card_id: str, key_ref: int, hashed: str, *, factory: bool
-) -> None:
-    """Change a passcode, which gets all its tries again, and has no failures."""
+) -> int:
+    """Change a passcode, which gets all its tries again, and has no failures; return how many, or 0
+    if none is set.
+    """
     connection.execute(
-        update(t.passcode)
-        .where(*_is(card_id, key_ref))
-        .values(
-            hash=hashed,
-            tries_left=t.passcode.c.most_tries,
-            factory=factory,
-            failures=0,
-            fail_time=None,
-            unlocks=0,
-        )
+        update(t.passcode).where(*_is(card_id, key_ref)).values(hash=hashed, factory=factory)
     )
+    return was_right(connection, card_id, key_ref, hashed) or 0
 
 
 def drop_proofs_at(connection: Connection, workstation_id: str) -> None:

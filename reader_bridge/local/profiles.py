@@ -25,7 +25,7 @@ EVERYTHING = frozenset(int(algorithm) for algorithm in Algorithm)
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("plain", "four keys with certificates, ready for use"),
+        Profile("plain", "keys with certificates"),
         Profile(
             "developer",
             "empty; Yubico's tools administer it (yubico-piv-tool, ykman)",

@@ -104,6 +104,14 @@ def test_opensc_asks_for_random_numbers() -> None:
     assert card.send(PUT) == "9000"
 
 
+def test_a_challenge_that_names_no_algorithm_can_be_answered() -> None:
+    card = new_card(ScriptedKeys(), features=ADMINISTERED)
+    block = bytes.fromhex(card.send("0087009B 04 7C028100 00"))[4:-2]
+    answer = encipher(0x08, MANAGEMENT_KEY, block).hex()
+    assert card.send(f"0087009B 14 7C128210{answer}") == "9000"
+    assert card.send(PUT) == "9000"
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -189,6 +197,21 @@ def test_refused_challenges(refusal: Refusal, expected: str) -> None:
         card = administered(refusal)
         assert card.send(opening) == expected
         assert card.send(answer) == "6A80"
+
+
+def test_a_refused_challenge_voids_the_one_before() -> None:
+    card = administered(bytes.fromhex(BLOCK), Refusal.UNAVAILABLE)
+    card.send(CHALLENGE)
+    assert card.send(WITNESS) == "6400"
+    assert card.send(EXTERNAL) == "6A80"
+
+
+@pytest.mark.parametrize("result", [b"bytes", GRANTED])
+def test_changes_answered_by_another_kind_are_a_bug(result: KeyResult) -> None:
+    card = administered(bytes.fromhex(BLOCK), GRANTED, result)
+    card.send(CHALLENGE)
+    card.send(EXTERNAL)
+    assert card.send(PUT) == "6F00"
 
 
 @pytest.mark.parametrize("result", [b"short", GRANTED, Changed()])

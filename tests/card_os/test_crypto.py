@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from card_os import tlv
@@ -228,7 +228,13 @@ def test_inputs_that_do_not_fit_the_key(algorithm: int, key_ref: int, template: 
     assert sw(card, algorithm, key_ref, template) == "6A80"
 
 
+def test_no_template() -> None:
+    assert new_card().send("0087119E") == "6700"
+
+
 @given(digest=st.binary(min_size=1, max_size=64))
+@example(digest=bytes(1))
+@example(digest=bytes(64))
 def test_digests_of_every_length_are_passed_as_they_are(digest: bytes) -> None:
     keys = CannedKeys(b"signature")
     assert sw(new_card(keys), ECC, 0x9E, challenge(digest)) == "9000"

@@ -24,6 +24,7 @@ from card_os.keys import KeyResult, PasscodeStatus, Refusal, TriesLeft, Verified
 from card_os.piv import CardImage, Features
 from card_os.piv.application import EXTENSIONS
 from card_os.piv.names import Algorithm, Cipher
+from card_os.piv.yubico import attestation
 from card_os.uses import PinPolicy, TouchPolicy
 from support.fakes import (
     ADMIN_PROOF,
@@ -238,6 +239,42 @@ def test_a_key_is_moved_and_erased() -> None:
 def test_moves_that_cannot_be(command: str, expected: str) -> None:
     keys = {key_ref: CardKey(Algorithm.ECC_P256) for key_ref in (0x9A, 0x9D)}
     assert canned(keys=keys).send(command) == expected
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_a_key_of_any_algorithm_is_moved(algorithm: Algorithm) -> None:
+    moved = Changed(keys={0x9A: None, 0x9C: CardKey(algorithm)})
+    card = canned(moved, keys={0x9A: CardKey(algorithm)})
+    assert card.send("00F69C9A") == "9000"
+    assert last_request(card) == MoveKey(ADMIN_PROOF, 0x9A, 0x9C)
+
+
+@pytest.mark.parametrize(
+    ("serial", "integer"),
+    [("cloudcard", "020100"), ("127", "02017F"), ("128", "02020080"), ("9" * 12, "02043B9AC9FF")],
+)
+def test_what_an_attestation_says(serial: str, integer: str) -> None:
+    said = attestation.extensions(serial, 0x9C, PinPolicy.DEFAULT, TouchPolicy.DEFAULT)
+    assert said == {
+        "1.3.6.1.4.1.41482.3.3": bytes((5, 7, 0)),
+        "1.3.6.1.4.1.41482.3.7": bytes.fromhex(integer),
+        "1.3.6.1.4.1.41482.3.8": bytes((PinPolicy.ALWAYS, TouchPolicy.NEVER)),
+        "1.3.6.1.4.1.41482.3.9": b"\0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("own", "touch", "told"),
+    [
+        (PinPolicy.DEFAULT, TouchPolicy.CACHED, (PinPolicy.ONCE, TouchPolicy.CACHED)),
+        (PinPolicy.NEVER, TouchPolicy.ALWAYS, (PinPolicy.NEVER, TouchPolicy.ALWAYS)),
+    ],
+)
+def test_an_attestation_says_which_policies_apply(
+    own: PinPolicy, touch: TouchPolicy, told: tuple[int, int]
+) -> None:
+    said = attestation.extensions("1", 0x9A, own, touch)
+    assert said["1.3.6.1.4.1.41482.3.8"] == bytes(told)
 
 
 def test_attestation() -> None:

@@ -55,6 +55,13 @@ def test_another_file(data: bytes) -> None:
         image_file.decode(data)
 
 
+def test_a_file_of_another_format_is_no_image() -> None:
+    whole = json.loads(image_file.encode(sample_image()))
+    whole["format"] = "cloudcard card image 2"
+    with pytest.raises(TraceError, match="its format is not 'cloudcard card image 1'"):
+        image_file.decode(json.dumps(whole).encode())
+
+
 @pytest.mark.parametrize(
     "name", ["serial", "guid", "objects", "keys", "features", "verifiable_certificate"]
 )

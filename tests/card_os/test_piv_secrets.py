@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from card_os import tlv
@@ -9,8 +11,9 @@ from card_os.administration import Changed
 from card_os.apdu import Command
 from card_os.keys import UseKey
 from card_os.piv.names import Extension, Ins, KeyRef, ObjectTag
-from card_os.piv.secrets import SECRETS
+from card_os.piv.secrets import SECRETS, without_secrets
 from card_os.uses import KeyUse
+from support.fakes import sample_image
 
 IMPORT = Command(0x00, Extension.IMPORT_KEY, 0x11, 0x9A)
 PUT = Command(0x00, Ins.PUT_DATA, 0x3F, 0xFF)
@@ -25,7 +28,7 @@ def hidden(header: Command, data: bytes) -> bytes:
     return hide(data)
 
 
-@pytest.mark.parametrize("size", [32, 127, 128, 255, 256, 1000])
+@pytest.mark.parametrize("size", [1, 32, 127, 128, 255, 256, 1000])
 def test_an_imported_keys_parts_are_hidden_and_its_policies_kept(size: int) -> None:
     data = tlv.encode(0x06, b"\xc1" * size) + POLICIES
     assert hidden(IMPORT, data) == tlv.encode(0x06, b"0" * size) + POLICIES
@@ -36,6 +39,7 @@ def test_an_imported_keys_parts_are_hidden_and_its_policies_kept(size: int) -> N
     [
         (tlv.encode(0xAA, b"\xc1\xc2"), tlv.encode(0xAA, b"00")),  # longer than any policy
         (b"\x06\x84\0\0\0\1\xc1", b"\x06\x84\0\0" + b"000"),  # a length of four bytes
+        (b"\xaa\x84\0\0\0\1\xc1", b"\xaa\x84\0\0" + b"000"),
         (b"\x77\x01\xc1", b"000"),  # no part of a key
         (b"\xaa\x01\x02\x77\x01\xc1", b"\xaa\x01\x02000"),
     ],
@@ -57,6 +61,15 @@ def test_a_management_key_is_hidden_behind_its_algorithm_and_length() -> None:
     assert hidden(header, b"\x0c\x9b\x20" + SECRET) == b"\x0c\x9b\x20" + b"0" * 32
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 16])
+def test_a_management_key_is_hidden_in_each_part_of_a_chain(size: int) -> None:
+    hide = SECRETS.in_command(Command(0x00, Extension.SET_MANAGEMENT_KEY, 0xFF, 0xFF))
+    assert hide is not None
+    data = b"\x0c\x9b\x20" + SECRET
+    parts = [hide(data[start : start + size]) for start in range(0, len(data), size)]
+    assert b"".join(parts) == b"\x0c\x9b\x20" + b"0" * 32
+
+
 def test_results_of_changes_are_without_what_secret_objects_hold() -> None:
     objects = {
         ObjectTag.PRINTED_INFORMATION: b"\xc1\xc2",
@@ -65,6 +78,26 @@ def test_results_of_changes_are_without_what_secret_objects_hold() -> None:
     }
     result = SECRETS.in_result(None, Changed(objects=objects))
     assert result == Changed(objects={**objects, ObjectTag.PRINTED_INFORMATION: b"00"})
+
+
+PRINTED_FIELDS = b"".join(tlv.encode(tag, b"Ada") for tag in (*range(0x01, 0x09), 0xFE))
+
+
+@pytest.mark.parametrize(
+    ("tag", "contents", "shown"),
+    [
+        (ObjectTag.CHUID, b"\xc1\xc2", b"\xc1\xc2"),
+        (ObjectTag.PAIRING_CODE, tlv.encode(0x01, b"12"), b"0" * 4),
+        (ObjectTag.PRINTED_INFORMATION, PRINTED_FIELDS, PRINTED_FIELDS),
+        (ObjectTag.PRINTED_INFORMATION, PRINTED_FIELDS + tlv.encode(0x88, b"key"), b"0" * 50),
+        (ObjectTag.PRINTED_INFORMATION, b"\x01\x05cut", b"0" * 5),  # malformed
+    ],
+)
+def test_an_image_without_secrets_keeps_usual_printed_information(
+    tag: int, contents: bytes, shown: bytes
+) -> None:
+    image = replace(sample_image(), objects={tag: contents})
+    assert without_secrets(image).objects == {tag: shown}
 
 
 @pytest.mark.parametrize(

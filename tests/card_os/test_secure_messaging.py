@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from card_os.administration import CardKey
 from card_os.apdu import Command
-from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey, advance
+from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey, Verified, advance
 from card_os.piv.image import CardImage
 from card_os.piv.names import ObjectTag
 from card_os.secure_messaging import SecureMessaging, SessionKeys
@@ -21,6 +21,7 @@ from card_os.uses import KeyUse
 from support.fakes import (
     GUID,
     RSA_KEYS,
+    CannedKeys,
     DrivenCard,
     RefusingKeys,
     ScriptedKeys,
@@ -92,6 +93,15 @@ def test_keys_are_established_and_confirmed(suite: int) -> None:
     assert isinstance(request, UseKey)
     assert (request.use, request.key_ref, request.algorithm) == (KeyUse.AGREE, 0x04, suite)
     assert request.proof == b""
+
+
+@pytest.mark.parametrize("result", [Verified(b"proof"), bytes(31), bytes(33)])
+def test_shared_secrets_of_another_kind_are_a_bug(result: KeyResult) -> None:
+    keys = CannedKeys(result)
+    card = new_card(keys, secure_image(CS2))
+    with pytest.raises(Broken, match="6f00"):
+        Host(CS2, card.transmit).establish()
+    assert "does not answer the request" in str(card.card.fault)
 
 
 def test_a_host_that_could_remember_is_not_remembered(suite: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest
 from architecture.imports import PACKAGES, ROOT
 from cloudcard_tools.__main__ import COMMANDS
 from distribution.requirements import EXTRAS, NAME, PROJECT, installed_with, required
+from support.guides import run_by
 
 TRACE = ROOT / "tests" / "traces" / "probes" / "opensc.trace"
 SECONDS = 60
@@ -41,18 +43,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+INSTALL, LINK, SAY = run_by("install.md", __file__)[0].commands
+
+
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with the wheel, and what it requires without extras."""
     folder = tmp_path_factory.mktemp("light")
     venv.create(folder, with_pip=False)
     interpreter = folder / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", interpreter, "install", "--quiet"]
-    subprocess.run(
-        [*install, "--no-index", "--no-deps", "--disable-pip-version-check", wheel],
-        check=True,
-        timeout=SECONDS,
-    )
+    # An environment with its own pip takes seconds to make: ours installs into it.
+    line = INSTALL.replace("/tmp/wheel", str(wheel.parent))
+    line = line.replace("/opt/cloudcard/bin/pip", '"$PYTHON" -m pip --python "$INTO"')
+    own = {"PYTHON": sys.executable, "INTO": str(interpreter), "PIP_NO_INDEX": "1"}
+    subprocess.run(["bash", "-c", line], check=True, timeout=SECONDS, env={**os.environ, **own})
     [packages] = folder.glob("lib/python3*/site-packages")
     for name in installed_with(required()):
         found = distribution(name)
@@ -118,6 +122,14 @@ def test_links_of_its_description_work_on_an_index(wheel: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", description)
     assert f"{PROJECT['urls']['Source']}/blob/main/docs/start.md" in links
     assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_the_linked_command_says_its_version(python: Path, tmp_path: Path) -> None:
+    link = LINK.replace("/opt/cloudcard/bin", str(python.parent))
+    lines = "\n".join((link.replace("/usr/local/bin", str(tmp_path)), SAY))
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    said = subprocess.check_output(["bash", "-c", lines], text=True, env=path)
+    assert said == f"cloudcard {PROJECT['version']}\n"
 
 
 def test_help_has_every_command(python: Path) -> None:

@@ -1,4 +1,4 @@
-"""`make mutants`: changes the program in small ways and says which changes no test notices."""
+"""`make mutants`: changes the program in small ways and lists the changes that no test notices."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from mutation.importing import attempt
+from mutation.importing import attempt, check
 from mutation.killing import Fate, Killing, Trial
+from mutation.local import OPTIONS, Local
 from mutation.operators import mutants
 from mutation.reaching import ROOT, Reach, Watching
 from mutation.sabotage import sabotages
@@ -36,17 +37,15 @@ TARGETS = (
     "cloud_keystore/rpc/limits.py",
     "private_keys",
 )
-# In processes of its own, which no change reaches: tests with a token hold it.
+# It runs in processes of its own, where no change is put in place; tests with a token check it.
 AWAY = ("cloud_keystore/custody/backends/pkcs11_worker.py",)
 TESTS = ("tests/card_os", "tests/cloud_keystore", "tests/private_keys")
-# Makes the keystore that the others copy.
+# This test makes the keystore that the others copy.
 WARM = "tests/cloud_keystore/custody/use/test_activation.py"
 WARM += "::test_a_row_that_is_called_approved_has_no_approval"
 GOAL = 92.0  # percent
-EXAMPLES = 25  # of a property
 KNOWN = ROOT / "tests/mutation/known.toml"
 CACHE = ROOT / ".cache/mutation"
-OPTIONS = ("-q", "-p", "no:cacheprovider", "-n0", "-o", "tmp_path_retention_policy=failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Known:
     before: str
     after: str
     reason: str
-    equivalent: bool  # the program does the same: it does not count
+    equivalent: bool  # the program behaves the same, so the mutant does not count
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -66,7 +65,7 @@ class Known:
 
 
 def known() -> dict[tuple[str, str, str, str], Known]:
-    """The list of those that were looked at."""
+    """The survivors that were examined, by file, function, text before and text after."""
     listed = tomllib.loads(KNOWN.read_text())["survivor"]
     each = [Known(**{"function": "", "equivalent": False} | entry) for entry in listed]
     return {one.key: one for one in each}
@@ -74,7 +73,7 @@ def known() -> dict[tuple[str, str, str, str], Known]:
 
 @dataclass
 class Scores:
-    """What came of the trials, by file."""
+    """Counts the outcomes of the trials by file."""
 
     listed: dict[tuple[str, str, str, str], Known]
     total: int
@@ -83,7 +82,7 @@ class Scores:
     done: int = 0
 
     def note(self, trial: Trial, fate: Fate) -> None:
-        """Count one, and say it where it is alive."""
+        """Count one trial, and print it if the mutant survived and is not listed."""
         self.done += 1
         known = self.listed.get((trial.file, trial.function, trial.before, trial.after))
         alive = fate in (Fate.SURVIVED, Fate.UNREACHED)
@@ -98,7 +97,7 @@ class Scores:
             print(f"[{self.done}/{self.total}]", flush=True)
 
     def table(self) -> tuple[str, float]:
-        """A line for each file, and how many percent died."""
+        """The text of a table with a line for each file, and the percentage that was noticed."""
         lines, sums = [], Counter[str]()
         for file in sorted(self.counts):
             sums += self.counts[file]
@@ -123,7 +122,7 @@ def _line(name: str, counts: Counter[str]) -> str:
 
 
 def files(only: Sequence[str]) -> list[str]:
-    """The modules of the targets, or those that begin so."""
+    """The modules of the targets whose path begins with one of `only`; all if there is none."""
     found = []
     for target in TARGETS:
         path = ROOT / target
@@ -134,7 +133,7 @@ def files(only: Sequence[str]) -> list[str]:
 
 
 def trials(chosen: Sequence[str], reach: Reach, every: int, seed: int, most: float) -> list[Trial]:
-    """One for each mutant, or for one in `every` by chance."""
+    """A trial for each mutant, or for one in `every`, chosen at random from the seed."""
     return [
         trial
         for file in chosen
@@ -163,7 +162,7 @@ def _of_file(file: str, reach: Reach, most: float) -> Iterator[Trial]:
 
 
 def _within(tests: Sequence[str], reach: Reach, most: float) -> tuple[list[str], float]:
-    """As many of them as take `most` seconds, and what they take."""
+    """The first tests that together take at most `most` seconds, and the seconds they take."""
     chosen, seconds = [], 0.0
     for test in tests:
         if chosen and seconds + reach.seconds[test] > most:
@@ -173,9 +172,9 @@ def _within(tests: Sequence[str], reach: Reach, most: float) -> tuple[list[str],
     return chosen, seconds
 
 
-def _fingerprint() -> str:
-    """Of everything that decides which test reaches what."""
-    digest = hashlib.sha256()
+def _fingerprint(tests: Sequence[str]) -> str:
+    """A digest of everything that decides which test reaches which line."""
+    digest = hashlib.sha256(repr(list(tests)).encode())
     for folder in (*TESTS, "tests/support", "card_os", "cloud_keystore", "private_keys"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             digest.update(file.read_bytes())
@@ -183,11 +182,12 @@ def _fingerprint() -> str:
 
 
 def _reach(folder: Path, tests: Sequence[str], *, keep: bool) -> Reach:
-    """From a run of all tests, or from the last one where nothing has changed since."""
+    """What these tests reach: from the last run if nothing has changed since, or from a new one."""
     kept, mark = CACHE / "reach.json", CACHE / "reach.sha256"
-    if kept.exists() and (keep or mark.read_text() == _fingerprint()):
+    if kept.exists() and (keep or mark.read_text() == _fingerprint(tests)):
         return Reach.load(kept)
-    process = os.fork()  # so that coverage does not slow what follows
+    # Coverage would slow down what follows in the same process.
+    process = os.fork()
     if process == 0:
         watching = Watching(files(()), kept)
         pytest.main([*OPTIONS, f"--basetemp={folder}/reach", *tests], plugins=[watching, Local()])
@@ -196,51 +196,34 @@ def _reach(folder: Path, tests: Sequence[str], *, keep: bool) -> Reach:
     reach = Reach.load(kept)
     if not reach.seconds:
         raise SystemExit("no test ran: see above")
-    mark.write_text(_fingerprint())
+    mark.write_text(_fingerprint(tests))
     return reach
 
 
-class Local:
-    """Leaves out what only runs beside a server, or in processes of its own; hypothesis tries fewer
-    examples, and the same each time.
-    """
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection(self) -> None:
-        from hypothesis import settings  # not sooner: pytest rewrites it for its plugin
-
-        settings.register_profile(
-            "mutation", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES
-        )
-        settings.load_profile("mutation")
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not _is_away(item)]
-
-
-def _is_away(item: pytest.Item) -> bool:
-    of_module = vars(item.getparent(pytest.Module).obj)  # type: ignore[union-attr]
-    return (
-        "KeystoreProcess" in of_module
-        or "postgresql" in item.name
-        or ("postgresql" in getattr(item, "fixturenames", ()))
-    )
-
-
 def main() -> int:
-    """Run; 0 if as many died as should."""
+    """Run the command line; 0 if enough mutants were noticed."""
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
-    parser.add_argument("only", nargs="*", help="only modules whose path begins so")
-    parser.add_argument("--every", type=int, default=1, help="one mutant in so many, by chance")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of tests, for one mutant")
+    parser.add_argument("only", nargs="*", help="only modules whose path begins with this")
     parser.add_argument(
-        "--keep", action="store_true", help="do not look anew which test reaches what"
+        "--every", type=int, default=1, help="try one mutant in this many, chosen at random"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="another number: other mutants")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="run tests of at most this time for one mutant"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="use the last record of which test reaches which line, although files have changed",
     )
     parser.add_argument("--tests", nargs="*", help="only these tests")
-    parser.add_argument("--moment", choices=["all", "use", "import", "sabotage"], default="all")
+    parser.add_argument(
+        "--moment",
+        choices=["all", "use", "import", "sabotage"],
+        default="all",
+        help="mutants inside functions, mutants of what imports run, both, or the guards",
+    )
     given = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     memory = Path("/dev/shm")
@@ -287,6 +270,7 @@ def _mutate(folder: Path, given: argparse.Namespace) -> int:
         killing = Killing(lambda _: in_use, given.workers, scores.note, WARM)
         pytest.main([*OPTIONS, f"--basetemp={folder}/use", *tests], plugins=[killing, Local()])
         imported += killing.put_off
+    check(imported, folder)
     with ThreadPoolExecutor(given.workers) as pool:
         fates = pool.map(lambda trial: attempt(trial, folder), imported)
         for trial, fate in zip(imported, fates, strict=True):

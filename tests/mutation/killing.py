@@ -1,5 +1,5 @@
-"""Tries one mutant after another on tests that were collected once: each in a process forked for
-it, in which the changed code takes the place of the real one. No file is ever changed.
+"""Tries one mutant after another on tests that were collected once. Each runs in a forked process,
+in which the changed code takes the place of the real one. No file is changed.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ import pytest
 
 Named: TypeAlias = "tuple[str, str]"  # file and name of a function
 
-CO_OPTIMIZED = 1  # of a function's code; a class's body has it not
-SLOWER = 5.0  # than without a change, and a mutant is taken to run for ever
+CO_OPTIMIZED = 1  # a flag of a function's code, which the code of a class does not have
+# A mutant whose tests take this many times as long as without a change is called endless.
+SLOWER = 5.0
 FEWEST_SECONDS = 20.0
 PAUSE = 0.01
-BROKEN = 3  # how a process ends that could not put the change in place
+BROKEN = 3  # the status of a process that could not put the change in place
 
 
 class Fate(Enum):
-    """What became of a mutant."""
+    """The outcome of a trial."""
 
     KILLED = "killed"
-    ENDLESS = "endless"  # it ran on and on: noticed, too
+    ENDLESS = "endless"  # counts as noticed
     SURVIVED = "survived"
-    UNREACHED = "unreached"  # no test comes there
+    UNREACHED = "unreached"  # no test runs the line
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A changed module and the tests to try it on."""
+    """A changed module, and the tests that can notice the change."""
 
     file: str
-    function: str  # the one that is changed; "" where it is not one alone
+    function: str  # the changed function; "" if the change is not inside one
     before: str
     after: str
     line: int
-    code: Callable[[], CodeType]  # compiles the module, changed
+    code: Callable[[], CodeType]  # compiles the changed module
     tests: Sequence[str]
     seconds: float = 0.0  # that the tests take without a change
     number: int = 0  # of the mutant in its file
@@ -54,13 +55,13 @@ class Trial:
 class Killing:
     """Runs the trials in place of the tests that were collected."""
 
-    given: Callable[[Iterable[str]], Iterable[Trial]]  # from the names of the tests there are
+    given: Callable[[Iterable[str]], Iterable[Trial]]  # from the names of all tests
     workers: int
     done: Callable[[Trial, Fate], None]
-    warm: str  # a test that makes what all tests of a session share
+    warm: str  # a test that makes what the tests of a session share
     failed: bool = False
     trials: deque[Trial] = field(default_factory=deque)
-    put_off: list[Trial] = field(default_factory=list)  # which another form of a function needs
+    put_off: list[Trial] = field(default_factory=list)  # needs a new process
     functions: dict[Named, list[FunctionType]] = field(default_factory=dict)
     running: dict[int, tuple[Trial, float]] = field(default_factory=dict)  # by process
 
@@ -104,7 +105,7 @@ class Killing:
         self.running[process] = trial, time.monotonic() + limit
 
     def _end_with(self, trial: Trial, items: Sequence[pytest.Item]) -> NoReturn:
-        """The end of the process that was forked for a trial."""
+        """Run a trial in the process that was forked for it, and end the process."""
         code = BROKEN
         try:
             put(trial, self.functions)
@@ -113,7 +114,8 @@ class Killing:
             self._run_all(items)
             code = 1 if self.failed else 0
         except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
-            code = 1  # the change ends the process
+            # The change itself ends the process.
+            code = 1
         finally:
             os._exit(code)
 
@@ -146,12 +148,12 @@ class Killing:
 
 
 def _run(item: pytest.Item, after: pytest.Item | None) -> None:
-    """Run one test; what the one after it needs, too, stays set up."""
+    """Run one test; fixtures that the next test needs too stay set up."""
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
 
 
 def put(trial: Trial, functions: dict[Named, list[FunctionType]]) -> None:
-    """Let the functions of this process run the changed code."""
+    """Put the changed code into the functions of this process."""
     for code in _functions_in(trial.code()):
         if trial.function in ("", code.co_qualname):
             for function in functions.get(_named(code), ()):
@@ -159,7 +161,7 @@ def put(trial: Trial, functions: dict[Named, list[FunctionType]]) -> None:
 
 
 def _functions_in(code: CodeType) -> Iterator[CodeType]:
-    """The outermost functions of a module, those of its classes among them."""
+    """The outermost functions of a module and of its classes."""
     for each in code.co_consts:
         if isinstance(each, CodeType):
             if each.co_flags & CO_OPTIMIZED:
@@ -173,7 +175,7 @@ def _named(code: CodeType) -> Named:
 
 
 def end_group(process: int) -> None:
-    """End what the process started, and it."""
+    """End a process and everything that it started."""
     try:
         os.killpg(process, signal.SIGKILL)
     except ProcessLookupError:

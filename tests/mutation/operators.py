@@ -1,4 +1,4 @@
-"""Small changes of a module's syntax tree, each of which some test should notice."""
+"""Small changes of a module's syntax tree; a test should notice each of them."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitAnd,
 }
-FEWEST_ELEMENTS = 3  # of a display that loses one: a pair is unpacked rather than looked through
+# A shorter display is usually unpacked, so that leaving out an element proves nothing.
+FEWEST_ELEMENTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node stands: a field of its parent, and in which function."""
+    """The place of a node: a field of its parent, and the function around it."""
 
     parent: ast.AST
     field: str
     index: int | None
-    function: str  # the outermost around it, as `co_qualname` says it; "" where imports run it
+    function: str  # `co_qualname` of the outermost function around it; "" if imports run the node
 
     def put(self, node: ast.AST) -> None:
-        """Put another node there."""
+        """Replace the node at this place."""
         if self.index is None:
             setattr(self.parent, self.field, node)
         else:
@@ -67,16 +68,16 @@ class Mutant:
 
     @property
     def before(self) -> str:
-        """What stands there."""
+        """The text of the node."""
         return _text(self.node)
 
     @property
     def after(self) -> str:
-        """What stands there instead."""
+        """The text of the node that replaces it."""
         return _text(self.changed)
 
     def compiled(self, tree: ast.Module, file: str) -> CodeType:
-        """The whole module, changed; the tree stays as it is."""
+        """The code of the changed module; the tree stays as it is."""
         self.place.put(self.changed)
         try:
             return compile(ast.fix_missing_locations(tree), file, "exec", dont_inherit=True)
@@ -85,7 +86,7 @@ class Mutant:
 
 
 def mutants(tree: ast.Module) -> list[Mutant]:
-    """All changes of a module, in an order that is the same each time."""
+    """All changes of a module, always in the same order."""
     return [
         Mutant(place, node, ast.copy_location(changed, node), _lines(node))
         for node, place in _nodes(tree, "", "")
@@ -108,7 +109,9 @@ def _text(node: ast.AST) -> str:
 
 
 def _nodes(parent: ast.AST, scope: str, function: str) -> Iterator[tuple[ast.AST, Place]]:
-    """Every node that may be changed, with its place; what runs inside a function is its own."""
+    """Every node that can be changed, with its place. Default values run at the import, so they do
+    not belong to the function.
+    """
     inside, scope_inside = function, scope
     if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
         inside = function or scope + parent.name
@@ -126,11 +129,13 @@ def _nodes(parent: ast.AST, scope: str, function: str) -> Iterator[tuple[ast.AST
 
 
 def _says_nothing(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether nobody should test it: imports, docstrings, types, and the text of a refusal."""
+    """Whether no test should check the node: imports, docstrings, types, and texts of errors."""
     match node:
         case ast.Import() | ast.ImportFrom():
             return True
         case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id="assert_never"))):
             return True
         case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
             return True
@@ -232,7 +237,7 @@ def _is_true(node: ast.expr) -> bool:
 
 
 def _is_plain(node: ast.expr) -> bool:
-    """Whether it is None already, or a truth, which is exchanged elsewhere."""
+    """Whether the value is None, or a truth value, which other changes cover."""
     return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
 

@@ -1,4 +1,4 @@
-"""Which tests reach which lines, and how long each takes: a plugin of one whole run."""
+"""Records which test reaches which lines, and how long each takes, as a plugin of one run."""
 
 from __future__ import annotations
 
@@ -17,32 +17,35 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Reach:
-    """What a run of all tests told."""
+    """The record of a run of all tests."""
 
     seconds: dict[str, float] = field(default_factory=dict)  # of each test that passed
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)  # tests, by file and line
 
     def of(self, file: str, lines: range) -> list[str]:
-        """The tests that reach any of these lines, the quick ones first."""
+        """The tests that reach any of these lines, the fast ones first."""
         reached = self.lines.get(file, {})
         return self._sorted({test for line in lines for test in reached.get(line, ())})
 
     def of_file(self, file: str) -> list[str]:
-        """The tests that reach anything in a file, or all of its package if none does."""
+        """The tests that reach anything in a file, then the others of its package: these can use
+        its tables and numbers through another module.
+        """
         found = {test for tests in self.lines.get(file, {}).values() for test in tests}
         package = f"tests/{file.partition('/')[0]}/"
-        return self._sorted(found or {test for test in self.seconds if test.startswith(package)})
+        others = {test for test in self.seconds if test.startswith(package)} - found
+        return [*self._sorted(found), *self._sorted(others)]
 
     def _sorted(self, tests: set[str]) -> list[str]:
         return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
 
     def save(self, file: Path) -> None:
-        """Keep it for a run of mutants."""
+        """Write the record to a file."""
         file.write_text(json.dumps([self.seconds, self.lines]))
 
     @classmethod
     def load(cls, file: Path) -> Reach:
-        """What `save` kept."""
+        """Read a record that `save` has written."""
         seconds, lines = json.loads(file.read_text())
         return cls(
             seconds, {name: {int(n): t for n, t in of.items()} for name, of in lines.items()}
@@ -50,7 +53,7 @@ class Reach:
 
 
 class Watching:
-    """Watches which lines of some files the tests reach, in this process."""
+    """Watches which lines of some files the tests of this process reach."""
 
     def __init__(self, files: list[str], kept: Path) -> None:
         self.reach = Reach()

@@ -1,4 +1,4 @@
-"""Guards of the program taken out by hand, each with the test that must notice."""
+"""Guards of the program that are taken out one by one, each with the test that must notice it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ LIST = Path(__file__).with_name("sabotages.toml")
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """A change of one place of a file."""
+    """A change of one place in a file."""
 
     file: str
     before: str
     after: str
-    test: str  # its file and name, without the class around it
+    test: str  # file and name, without the class
 
     def source(self) -> str:
-        """The changed file; raises ValueError where the place is not there, or not alone."""
+        """The text of the changed file; raises ValueError unless the place is there once."""
         text = (ROOT / self.file).read_text()
         if text.count(self.before) != 1:
             raise ValueError(f"{self.file} has {self.before!r} {text.count(self.before)} times")
         return text.replace(self.before, self.after)
 
     def code(self) -> CodeType:
-        """The changed module."""
+        """The code of the changed module."""
         return compile(self.source(), str(ROOT / self.file), "exec", dont_inherit=True)
 
     def trial(self, tests: Iterable[str]) -> Trial:
-        """Of those of these tests that are meant."""
+        """A trial with those of the given tests that must notice the change."""
         file, _, name = self.test.partition("::")
         meant = [
             each
@@ -46,5 +46,5 @@ class Sabotage:
 
 
 def sabotages() -> list[Sabotage]:
-    """All that are listed."""
+    """All guards of the list."""
     return [Sabotage(**each) for each in tomllib.loads(LIST.read_text())["sabotage"]]

@@ -1,4 +1,4 @@
-"""The survivors that are listed are still mutants of the program."""
+"""The listed survivors are still mutants of the program."""
 
 from __future__ import annotations
 

@@ -101,6 +101,16 @@ def test_the_base_is_blinded() -> None:
     assert asked == [256, 256]
 
 
+@pytest.mark.parametrize("distance", [0, 1, 2, -1, -2, -3, -4])
+def test_any_randomness_blinds_the_base(distance: int) -> None:
+    """Zero, which has no inverse, is never the blinding number."""
+    modulus = rsa_public().public_numbers().n
+    number = distance if distance >= 0 else modulus + distance
+    expected = using.use(RSA, KeyUse.DECRYPT, b"\1" * 256, os.urandom)
+    random = number.to_bytes(256)
+    assert using.use(RSA, KeyUse.DECRYPT, b"\1" * 256, lambda _: random) == expected
+
+
 @pytest.mark.parametrize("name", using.HASHES)
 def test_both_ways_to_sign_a_digest_agree(name: str) -> None:
     digest = os.urandom(using.HASHES[name].digest_size)
@@ -189,8 +199,8 @@ def test_x25519_agrees_with_the_peer() -> None:
     assert secret == peer.exchange(public)
 
 
-@pytest.mark.parametrize("point", [b"\0" * 32, b"\1" + b"\0" * 31])
-def test_x25519_refuses_points_of_small_order(point: bytes) -> None:
+@pytest.mark.parametrize("point", [b"\0" * 32, b"\1" + b"\0" * 31, b"\2" * 31])
+def test_x25519_refuses_points_of_small_order_or_length(point: bytes) -> None:
     key = OpenKey.of(generate(Algorithm.X25519))
     with pytest.raises(BadInput):
         using.use(key, KeyUse.AGREE, point, os.urandom)
@@ -201,6 +211,16 @@ def test_no_secret_in_a_repr() -> None:
     assert str(RSA.numbers and RSA.numbers.p) not in repr(RSA)
 
 
-def test_a_key_is_not_used_for_what_it_cannot_do() -> None:
-    with pytest.raises(BadInput):
-        using.use(EC[Algorithm.ECC_P256], KeyUse.DECRYPT, b"\1" * 32, os.urandom)
+@pytest.mark.parametrize(
+    ("key", "key_use"),
+    [
+        (EC[Algorithm.ECC_P256], KeyUse.DECRYPT),
+        (RSA, KeyUse.AGREE),
+        (OpenKey(RSA.private, None), KeyUse.SIGN),
+        (OpenKey.of(generate(Algorithm.ED25519)), KeyUse.AGREE),
+        (OpenKey.of(generate(Algorithm.X25519)), KeyUse.SIGN),
+    ],
+)
+def test_a_key_is_not_used_for_what_it_cannot_do(key: OpenKey, key_use: KeyUse) -> None:
+    with pytest.raises(BadInput, match="cannot be used so"):
+        using.use(key, key_use, b"\1" * 32, os.urandom)

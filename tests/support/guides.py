@@ -20,14 +20,26 @@ TYPED = re.compile(
 )
 
 
+# What differs each time and has always the same length.
+VARYING = re.compile(
+    r"(?P<id>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
+    r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
+    r"|(?P<digest>\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b)"
+    r"|(?P<serial>\b[0-9a-f]{16}\b)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code, its place in the text, and what a comment above it says."""
+    """A block of code, its place in the text, what a comment above it says, and what the guide
+    shows below it that its commands say.
+    """
 
     at: int
     language: str
     text: str
     why: str
+    shown: str
 
     @property
     def commands(self) -> list[str]:
@@ -42,9 +54,11 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     """All blocks of a page."""
+    found = list(BLOCK.finditer(text))
+    below = [each["text"] if each["language"] == "text" else "" for each in found[1:]]
     return [
-        Block(match.start(), match["language"], match["text"], match["why"] or "")
-        for match in BLOCK.finditer(text)
+        Block(match.start(), match["language"], match["text"], match["why"] or "", shown)
+        for match, shown in zip(found, [*below, ""], strict=False)
     ]
 
 
@@ -61,6 +75,20 @@ def is_for_a_shell(block: Block) -> bool:
 
 
 def shows(written: str, seen: str) -> bool:
-    """Whether what a guide shows was seen: "…" stands for anything, blanks are alike."""
-    parts = [re.escape(" ".join(part.split())) for part in written.split("…")]
-    return re.search(".*".join(parts), " ".join(seen.split())) is not None
+    """Whether the lines that a guide shows were seen, one below the other.
+
+    "…" stands for anything in a line, and alone for any lines. Identifiers, serial numbers, digests
+    and times stand for others.
+    """
+    lines = [_alike(line) for line in written.splitlines()]
+    pattern = "".join(
+        r"(?:.*\n)*?" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+        for line in lines
+    )
+    whole = "".join(f"{_alike(line)}\n" for line in seen.splitlines())
+    return re.search(f"^{pattern}", whole, re.MULTILINE) is not None
+
+
+def _alike(line: str) -> str:
+    """A line without what differs each time."""
+    return VARYING.sub(lambda found: str(found.lastgroup), line.rstrip())

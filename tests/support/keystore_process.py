@@ -59,9 +59,10 @@ class KeystoreProcess:
         self.child = self.nursery.restart("keystore")
         self.child.wait_for("Keystore ready", timeout=30)
 
-    def holder(self, name: str) -> tuple[str, identity.Identity]:
+    def holder(self, name: str, email: str = "") -> tuple[str, identity.Identity]:
         """A person with a phone: user id and the phone's identity."""
-        made = self.registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=name))
+        asked = people_pb2.CreateUserRequest(display_name=name, email=email)
+        made = self.registry.people.CreateUser(asked)
         phone = identity.enrol(made.device_token.text, self.folder / name, "authenticator", "phone")
         return made.user.id, phone
 

@@ -1,4 +1,4 @@
-"""A terminal of 80 columns with a shell, as a reader of a guide has it."""
+"""Terminals of 80 columns, as a reader of a guide has them: with a shell, or for one command."""
 
 from __future__ import annotations
 
@@ -17,29 +17,77 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support import warm_starts
+
 ROWS, COLUMNS = 24, 80
 PROMPT = "ready>"
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])|\r")
 SECONDS = 40.0
 HESITATION = 0.4
 
+SIZE = {"TERM": "xterm", "LINES": str(ROWS), "COLUMNS": str(COLUMNS)}
 NO_QUESTIONS: Mapping[str, str] = {}
+
+
+def opened() -> tuple[int, int]:
+    """Both ends of a new terminal."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    return master, slave
+
+
+def show(
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    answers: Mapping[str, str] = NO_QUESTIONS,
+) -> tuple[int, str]:
+    """Run `cloudcard` in a terminal, without a shell; returns its exit status and what is shown.
+    Questions that match are answered, each once.
+    """
+    master, slave = opened()
+    streams = (slave, os.dup(slave), os.dup(slave))
+    whole = {**os.environ, **environment, **SIZE}
+    process = warm_starts.fork(arguments, whole, str(folder), streams)
+    shown, unanswered = "", dict(answers)
+    try:
+        while more := _read(master):
+            shown = ESCAPES.sub("", shown + more)
+            for question in [each for each in unanswered if re.search(each, shown)]:
+                os.write(master, unanswered.pop(question).encode() + b"\n")
+        process.join(SECONDS)
+        assert process.exitcode is not None, f"{arguments} has not ended:\n{shown}"
+    except TimeoutError:
+        process.kill()
+        raise AssertionError(f"{arguments} waits for something:\n{shown}") from None
+    finally:
+        os.close(master)
+    return process.exitcode, shown
+
+
+def _read(master: int) -> str:
+    """What a terminal shows next; nothing when its program has ended. Raises TimeoutError."""
+    ready, _, _ = select.select([master], [], [], SECONDS)
+    if not ready:
+        raise TimeoutError
+    try:
+        return os.read(master, 4096).decode()
+    except OSError:  # Linux: nobody has the other end any more
+        return ""
 
 
 class Terminal:
     """Lines are typed into it, and what it shows is read. It hangs up when its block ends."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        own = {"PS1": PROMPT, "TERM": "xterm", "LINES": str(ROWS), "COLUMNS": str(COLUMNS)}
+        self._master, slave = opened()
         self._shell = subprocess.Popen(
             ["bash", "--norc", "--noprofile", "--noediting", "-i"],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=folder,
-            env={**environment, **own},
+            env={**environment, **SIZE, "PS1": PROMPT},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )

@@ -10,10 +10,15 @@ import pytest
 from cloudcard_tools.demo.programs import must
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.trace.replay.replaying import replay
-from support.guides import run_by
+from support.guides import DOCS, blocks, run_by
 
 ROOT = Path(__file__).parents[2]
-[INSERTS], [ASKS] = (block.commands for block in run_by("applications.md", __file__))
+[INSERTS], [ASKS], [OWN_KEYS] = (block.commands for block in run_by("applications.md", __file__))
+[VAULT] = [
+    block.text
+    for block in blocks((DOCS / "applications.md").read_text())
+    if "class Vault" in block.text
+]
 
 
 def test_the_example_in_the_reader(
@@ -32,3 +37,18 @@ def test_the_example_in_the_reader(
     nursery.stop("reader")
     assert "GREET has no parameters" in path.read_text()
     assert replay(path, application="hello_card:new_card").passed
+
+
+def test_a_key_service_of_its_own(
+    nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vault_card.py").write_text(VAULT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    _, *words = shlex.split(OWN_KEYS)
+    reader = nursery.start_python("reader", "-m", "cloudcard_tools", *words)
+    reader.wait_for("Card vault_card:new_card is in the reader")
+    said = must(["opensc-tool", "--reader", "0", "--send-apdu", f"0030010006{b'sesame'.hex()}"])
+    assert "forty thieves" in said
+    nursery.stop("reader")
+    assert "? own vault.open 01" in (tmp_path / "vault.trace").read_text()

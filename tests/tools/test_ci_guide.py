@@ -13,7 +13,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cloudcard_tools.shared.processes import Nursery
+from support import warm_starts
 from support.guides import run_by
+from support.keystore_process import KeystoreProcess
 
 ROOT = Path(__file__).parents[2]
 PROBES = ROOT / "tests" / "traces" / "probes"
@@ -177,7 +180,7 @@ def test_a_difference_is_shown_as_the_guide_shows_it_and_accepted(repository: Pa
     path = repository / "traces" / "libykpiv.trace"
     before = path.read_text().splitlines()
     [shown] = blocks("text")
-    [block] = run_by("ci.md", __file__)
+    block, _ = run_by("ci.md", __file__)
     accept, look = block.commands
     ran = run(accept, repository)
     assert (ran.returncode, ran.stdout) == (0, shown)
@@ -188,6 +191,17 @@ def test_a_difference_is_shown_as_the_guide_shows_it_and_accepted(repository: Pa
     assert before[18:] == [line[1:] for line in lines if line[0] in " -"]
     assert path.read_text().splitlines()[18:] == [line[1:] for line in lines if line[0] in " +"]
     assert path.read_text() == (PROBES / path.name).read_text()
+
+
+def test_a_failure_for_programs_is_the_one_of_the_guide(tmp_path: Path) -> None:
+    _, block = run_by("ci.md", __file__)
+    [line] = block.commands
+    with Nursery(tmp_path / "logs") as nursery:
+        port = KeystoreProcess(tmp_path, nursery).address.rpartition(":")[2]
+    _, *words = shlex.split(line)
+    ended = warm_starts.run(*words, environment={"CLOUDCARD_HOME": str(tmp_path)})
+    [shown] = blocks("json")
+    assert (ended.returncode, ended.stdout.replace(port, "7443")) == (1, shown)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from cloudcard_tools.shared.failures import Failure, IdentityUnusable, OutOfReac
 from cloudcard_tools.shared.pcsc import PcscError
 from cloudcard_tools.shared.pcscd import PcscdFailed
 from cloudcard_tools.shared.processes import ProcessFailed
+from support.command_lines import WITH_IDENTITY, online, takes_json, told, words
 from support.commands import LEAVES
 
 OS_ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EMFILE, errno.EIO)
@@ -71,51 +72,12 @@ ERRORS: dict[str, tuple[BaseException, int, str]] = {
 }
 
 
-def words(command: click.Command, folder: Path) -> Iterator[str]:
-    """Arguments with which a command is parsed."""
-    for each in command.params:
-        if isinstance(each, click.Option) and "--yes" in each.opts:
-            yield "--yes"
-        if not each.required:
-            continue
-        if isinstance(each, click.Option):
-            yield each.opts[0]
-        match each.type:
-            case click.Choice():
-                yield str(each.type.choices[0])
-            case click.Path(file_okay=False):
-                yield str(folder)
-            case click.Path(exists=True):
-                yield str(folder / "file")
-            case click.Path():
-                yield str(folder / "new")
-            case click.types.IntParamType():
-                yield "1"
-            case _:
-                yield "some"
-
-
-def takes_json(command: click.Command) -> bool:
-    return any("--json" in each.opts for each in command.params)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "file").write_text("{}")
     monkeypatch.setenv("CLOUDCARD_HOME", str(tmp_path / "home"))
     monkeypatch.delenv(ending.DEBUG, raising=False)
     return tmp_path
-
-
-def told(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> tuple[str, dict[str, object]]:
-    """The message on standard error, and the object on standard output."""
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    assert "unexpected" not in err.lower()
-    assert err.count("Error: ") == 1
-    found = json.loads(out)["error"] if as_json else {}
-    assert as_json or out == ""
-    return err, found
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -152,27 +114,6 @@ def test_every_command_refuses_an_option_that_is_none(
     message, found = told(capsys, as_json=True)
     assert "--nosuch" in message
     assert found["reason"] == "USAGE"
-
-
-WITH_IDENTITY = {
-    path: command
-    for path, command in LEAVES.items()
-    if any("--identity" in each.opts for each in command.params) and path[-1] not in ("enrol",)
-}
-
-
-def online(path: tuple[str, ...], folder: Path) -> list[str]:
-    """The arguments with which a command calls the keystore."""
-    more = {
-        ("reader",): ["--card", "1000"],
-        ("authenticator", "passcode"): ["--passcode-stdin"],
-        ("authenticator", "approve"): ["--number", "11"],
-    }.get(path, list(words(LEAVES[path], folder)))
-    given = list(words(LEAVES[path], folder))
-    if path[:1] == ("authenticator",) and path[-1] in ("passcode", "approve"):
-        more = [given[0] if path[-1] == "passcode" else "some", *more]
-    as_json = ["--json"] if takes_json(LEAVES[path]) else []
-    return [*path, *more, *as_json]
 
 
 @pytest.mark.parametrize("path", WITH_IDENTITY)

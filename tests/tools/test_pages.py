@@ -17,10 +17,15 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 # Tests that compare the blocks which name them with those that they run.
 RUNNERS = (
     "tests/card_os/test_applications_guide.py",
+    "tests/distribution/test_wheel.py",
     "tests/system/test_applications_guide.py",
+    "tests/system/test_holder_guide.py",
+    "tests/system/test_reader_guide.py",
     "tests/system/test_start_guide.py",
     "tests/tools/test_ci_guide.py",
+    "tests/tools/test_journal_guide.py",
     "tests/tools/test_operations_guide.py",
+    "tests/tools/test_ra_guide.py",
 )
 # Within `…` a command may go on in the next line; in a block only after a backslash
 CODE = re.compile(r"^```(\w*)\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)

@@ -135,7 +135,10 @@ def test_organisations_and_policies(operator: Path) -> None:
     assert (second["version"], second["session_uses"], second["session_seconds"]) == (2, 500, 28800)
     assert json.loads(run(operator, "policy", "list", "--json").output) == [second]
     assert json.loads(run(operator, "policy", "list", "--all", "--json").output) == [first, second]
-    assert "28800" in run(operator, "policy", "list").output
+    table = run(operator, "policy", "list").output
+    assert "28800" in table
+    assert "St Elsewhere" in table
+    assert trust not in table
 
     user = str(ask(operator, "user", "add", "Grace")["id"])
     issue = ("card", "issue", user, "--profile", "p256")

@@ -1,4 +1,6 @@
-"""Every command of docs/ra.md, played in the order in which a registration authority needs them."""
+"""Every command of docs/ra.md, played in the order in which a registration authority needs them.
+What the guide shows is compared.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
-from support.guides import DOCS
+from support.guides import DOCS, run_by, shows
 from support.keystore_process import KeystoreProcess, Workstation
+from support.terminal import show
 
 ROWS = re.findall(r"^\| (?!task|---)(.*) \| (.*) \|$", (DOCS / "ra.md").read_text(), re.MULTILINE)
 COMMANDS = [
@@ -102,6 +105,27 @@ def test_every_row_has_commands() -> None:
     assert len(ROWS) > 20
     assert all("`" in said for _, said in ROWS)
     assert len(COMMANDS) > len(ROWS)
+
+
+def test_what_the_guide_shows_in_80_columns(town: Town) -> None:
+    """Before the other test, which ends things."""
+    blocks = run_by("ra.md", __file__)
+    assert len(blocks) == len([block for block in blocks if block.shown]) > 5
+    serial = ""
+    for block in blocks:
+        [command] = block.commands
+        typed = command.replace("SERIAL", serial)
+        _, *words = shlex.split(typed, comments=True)
+        status, seen = show(
+            *words,
+            folder=town.folder,
+            environment={"CLOUDCARD_HOME": str(town.folder)},
+            answers={r"Go on\? \[y/N\]: ": "y"},
+        )
+        assert shows(block.shown, seen), f"{typed}\n{seen}"
+        assert status == ("Error: " in block.shown)
+        if "issue" in words:
+            serial = seen.split()[1]
 
 
 def test_each_command_does_what_the_guide_says(town: Town) -> None:

@@ -14,7 +14,7 @@ from card_os.administration import (
 )
 from card_os.apdu import Command
 from card_os.keys import Exchange, Refusal
-from card_os.piv import access, administrator
+from card_os.piv import administrator
 from card_os.piv.algorithms import MANAGEMENT_KEY_BYTES
 from card_os.piv.context import Context
 from card_os.piv.names import CERTIFICATE_OF_KEY, KeyRef
@@ -103,19 +103,15 @@ class SetKey:
 def move_key(context: Context, command: Move) -> Exchange:
     """Ask for a key to be moved or erased.
 
-    Raises 6982 unless the administrator is authenticated, 6A88 if there is no such key, 6985 if the
-    destination has a key already, and 6A86 if it cannot have a key of this algorithm.
+    Raises 6982 unless the administrator is authenticated, 6A88 if there is no such key, and 6985 if
+    the destination has a key already. Each key reference can have a key of any algorithm.
     """
     proof = administrator.proof(context)
     keys, destination = context.image.keys, command.destination
-    key = keys.get(command.source)
-    if key is None:
+    if command.source not in keys:
         raise CardError(SW.REFERENCE_DATA_NOT_FOUND)
-    if destination is not None:
-        if not access.exists(destination, key.algorithm, extensions=True):
-            raise CardError(SW.INCORRECT_P1P2)
-        if destination in keys:
-            raise CardError(SW.CONDITIONS_NOT_SATISFIED, "there is a key already")
+    if destination in keys:
+        raise CardError(SW.CONDITIONS_NOT_SATISFIED, "there is a key already")
     request = MoveKey(proof, command.source, destination)
     yield from administrator.change(context, request, SW.REFERENCE_DATA_NOT_FOUND)
     return b""

@@ -32,7 +32,7 @@ from cloud_keystore.custody.backends import pkcs11_worker
 from cloud_keystore.custody.backends.keys import MadeKey, key_context, public_der
 from cloud_keystore.custody.backends.pkcs11_worker import CURVES, Request, Result, TokenAddress
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, read_secret
-from cloud_keystore.model.cards import Destroyed, HeldKey, OnToken, Sealed
+from cloud_keystore.model.cards import Destroyed, HeldKey, OnToken
 from cloud_keystore.model.errors import (
     InvalidInput,
     KeyBackendUnavailable,
@@ -80,7 +80,7 @@ class TokenKeys:
             raise InvalidInput(f"the token makes no keys of {algorithm.name}: use RSA or ECC")
         handle = UUID(key_id).bytes
         der = self.pool.call("make", handle, algorithm, again=False)
-        public = load_der_public_key(der if isinstance(der, bytes) else b"")
+        public = load_der_public_key(der) if isinstance(der, bytes) else None
         if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise TypeError("the token made a key of another kind")
         mark = self.seal.close(_mark(handle, public_der(public)), key_context(key_id))
@@ -120,8 +120,6 @@ class TokenKeys:
         match key.private:
             case OnToken(handle) | Destroyed(bytes(handle)):
                 self.destroy_handle(handle)
-            case Sealed() | Destroyed():
-                pass
 
     def handles(self) -> list[bytes]:
         """Return the handles of all keys of this keystore in the token."""

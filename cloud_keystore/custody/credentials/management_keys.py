@@ -78,7 +78,7 @@ class ManagementKeys:
         self, serial: str, algorithm: int, workstation: Identity, response: bytes, own: bytes
     ) -> Granted:
         """Check the answer to a challenge and grant a proof; encipher `own`, the administrator's
-        own challenge, unless it is empty.
+        own challenge, which can be empty.
 
         The challenge is spent in a commit of its own before the comparison. Raises what
         `request_challenge` raises, ChallengeRejected, TooManyGuesses, and InvalidInput if `own` is
@@ -122,7 +122,7 @@ class ManagementKeys:
             )
             kind, actor = Kind.ADMINISTRATOR_RIGHT, workstation.actor
             journal.append(connection, entries.about_card(kind, card, now, actor))
-        return Granted(proof, encipher(cipher, key, own) if own else b"")
+        return Granted(proof, encipher(cipher, key, own))
 
     def check(self, connection: Connection, card: Card, proof: bytes, workstation_id: str) -> None:
         """Raise AdministratorNeeded unless the proof is valid for this card and workstation."""
@@ -178,7 +178,7 @@ def put_key(
 
 
 def encipher(cipher: Cipher, key: bytes, block: bytes) -> bytes:
-    """Encipher one block with a management key (SP 800-73-5 part 2, A.2)."""
+    """Encipher one block, or none, with a management key (SP 800-73-5 part 2, A.2)."""
     algorithm = TripleDES(key) if cipher is Cipher.TDEA else AES(key)
     # The block is random and never repeated, so a mode of operation would add nothing.
     encryptor = ciphers.Cipher(algorithm, ECB()).encryptor()  # noqa: S305

@@ -240,12 +240,13 @@ class Passcodes:
         if change is not None and rule is None:
             new_hash = self._hash(card.id, change.key_ref, change.passcode)
         with self.database.write() as connection:
-            if not passcodes.was_right(connection, card.id, key_ref, spent.hashed):
+            tries = passcodes.was_right(connection, card.id, key_ref, spent.hashed)
+            if tries is None:
                 return None
             if spent.guess_id is not None:
                 guesses.forgive(connection, spent.guess_id)
             cards.in_use(connection, card.serial)
-            journal.append(connection, self._tried(Kind.PASSCODE_RIGHT, guess, TRIES))
+            journal.append(connection, self._tried(Kind.PASSCODE_RIGHT, guess, tries))
             if rule is not None:
                 return PolicyViolation(rule)
             if change is not None and new_hash is not None:
@@ -264,11 +265,11 @@ class Passcodes:
             PROFILES[card.profile].factory_passcodes
             and FACTORY_PASSCODES.get(key_ref) == change.passcode
         )
-        passcodes.replace(connection, card.id, key_ref, new_hash, factory=factory)
+        tries = passcodes.replace(connection, card.id, key_ref, new_hash, factory=factory)
         if key_ref != KeyRef.PUK:
             self._end(connection, card, None, "passcode changed")
         told = Guess(card, key_ref, change.passcode, guess.workstation)
-        journal.append(connection, self._tried(change.kind, told, TRIES))
+        journal.append(connection, self._tried(change.kind, told, tries))
 
     def _end(self, connection: Connection, card: Card, key_ref: int | None, why: str) -> None:
         """End what rests on a passcode that was given: proofs and sessions. Nothing rests on a

@@ -157,7 +157,7 @@ def _forget_bare(database: Database) -> None:
         for row in sealing_keys.list_all(connection):
             if _is_bare(row):
                 kept = {name: value for name, value in _read(row).items() if name != BARE}
-                sealing_keys.set_parameters(connection, row.id, json.dumps(kept, sort_keys=True))
+                sealing_keys.set_parameters(connection, row.id, json.dumps(kept))
 
 
 def _is_bare(row: SealingKey) -> bool:

@@ -81,7 +81,7 @@ class Opened:
     def row(self, now: datetime, random: Random, **more: bool) -> SealingKey:
         """Make the row that the database keeps about the key."""
         check = envelope.close(CHECK_VALUE, _check_context(self.key.id), self.key, random)
-        parameters = json.dumps({**self.parameters, **more}, sort_keys=True)
+        parameters = json.dumps({**self.parameters, **more})
         return SealingKey(self.key.id, self.source.kind, check, parameters, now)
 
 
@@ -275,7 +275,9 @@ def _ask_token(source: Source, request: str, data: bytes) -> bytes:
         answer = pool.call(request, source.where, data)
     finally:
         pool.close()
-    return answer if isinstance(answer, bytes) else b""
+    if not isinstance(answer, bytes):
+        raise TypeError("the token's process answers with something else")
+    return answer
 
 
 _FINDERS: Mapping[str, Callable[[Source, Sequence[SealingKey]], Opened | None]] = {

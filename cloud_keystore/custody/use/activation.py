@@ -14,7 +14,7 @@ from cloud_keystore.approval import payload, statement
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use import padding, results
+from cloud_keystore.custody.use import padding, releasing, results
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.actors import Actor, ActorKind
@@ -163,7 +163,7 @@ class Activation:
     def _use(self, operation: Operation, key: HeldKey, inputs: Sequence[bytes]) -> list[bytes]:
         sealed_result = None
         try:
-            made = self.custody.use(key, operation.key_use, inputs)
+            made = releasing.use(self.custody, key, operation.key_use, inputs)
             sealed_result = results.close(self.seal, operation.id, made)
         finally:
             with self.database.write(shared=True) as connection:

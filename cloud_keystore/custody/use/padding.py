@@ -1,4 +1,4 @@
-"""Which inputs a key accepts, by its use. Pure.
+"""Which inputs a key accepts, and which results it gives out, by its use. Pure.
 
 Cards receive raw RSA blocks. Without these checks the service would be a raw RSA oracle: a
 signature key could decrypt, and a decryption key could sign.
@@ -31,6 +31,7 @@ DIGEST_INFO = {
     "sha512": (bytes.fromhex("3051300d060960864801650304020305000440"), 64),
 }
 PSS_HASHES = ("sha256", "sha384", "sha512", "sha1", "sha224")
+SHORTEST_PADDING = 8  # random bytes of EME-PKCS1-v1_5 (RFC 8017, 7.2.1)
 
 
 def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
@@ -39,6 +40,33 @@ def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
     if fits is None:
         raise MalformedKeyInput(f"a key of {algorithm.name} does not {use.name.lower()}")
     fits(algorithm, data)
+
+
+def check_release(use: KeyUse, algorithm: Algorithm, result: bytes) -> None:
+    """Raise MalformedKeyInput if a result must not leave: the plaintext of an RSA key that is not
+    padded as an encrypted message.
+
+    A caller can hide a padded signature from `check`, by multiplying it with the eth power of a
+    number, and take the number out of the result. Such a result is a random block.
+    """
+    if use is KeyUse.DECRYPT and algorithm in MODULUS_BYTES and not is_message(result):
+        raise MalformedKeyInput(
+            "this was not encrypted for the key by PKCS #1 v1.5, or by OAEP without a label"
+        )
+
+
+def is_message(block: bytes) -> bool:
+    """Whether the block is padded by EME-PKCS1-v1_5, or by EME-OAEP with MGF1 and no label (RFC
+    8017, 7.2.1 and 7.1.1). The two hashes of OAEP can differ, as Java's do.
+    """
+    return _is_pkcs1_message(block) or (
+        block.startswith(b"\0")
+        and any(
+            _oaep_label_fits(block[1:], hash_name, mask_hash)
+            for mask_hash in DIGEST_INFO
+            for hash_name in DIGEST_INFO
+        )
+    )
 
 
 def digest_info(block: bytes) -> bytes | None:
@@ -74,12 +102,29 @@ def is_pss(block: bytes) -> bool:
 def _pss_salt_fits(block: bytes, hash_name: str) -> bool:
     size = new_hash(hash_name).digest_size
     masked, seed = block[: -size - 1], block[-size - 1 : -1]
-    unmasked = bytearray(
-        a ^ b for a, b in zip(masked, _mgf1(seed, len(masked), hash_name), strict=True)
-    )
+    unmasked = bytearray(_xor(masked, _mgf1(seed, len(masked), hash_name)))
     unmasked[0] &= 0x7F  # emBits is one less than the modulus's bits
     zeros, one, salt = bytes(unmasked).partition(b"\1")
     return bool(one) and not any(zeros) and len(salt) <= size
+
+
+def _is_pkcs1_message(block: bytes) -> bool:
+    return block.startswith(b"\0\2") and block.find(b"\0", 2) >= 2 + SHORTEST_PADDING
+
+
+def _oaep_label_fits(masked: bytes, hash_name: str, mask_hash: str) -> bool:
+    label = new_hash(hash_name).digest()
+    size = len(label)
+    masked_seed, masked_data = masked[:size], masked[size:]
+    if len(masked_data) <= size:
+        return False
+    seed = _xor(masked_seed, _mgf1(masked_data, size, mask_hash))
+    data = _xor(masked_data, _mgf1(seed, len(masked_data), mask_hash))
+    return data.startswith(label) and data[size:].lstrip(b"\0").startswith(b"\1")
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))
 
 
 def _mgf1(seed: bytes, length: int, hash_name: str) -> bytes:

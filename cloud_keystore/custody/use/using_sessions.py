@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use import padding, results
+from cloud_keystore.custody.use import padding, releasing, results
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.custody.use.unwritten import Unwritten
@@ -245,7 +245,9 @@ class UsingSessions:
         use, session = taken.use, taken.subject.session
         sealed_result = None
         try:
-            made = self.custody.use(taken.subject.key, session.key_use, taken.request.inputs)
+            made = releasing.use(
+                self.custody, taken.subject.key, session.key_use, taken.request.inputs
+            )
             sealed_result = results.close(self.seal, use.id, made)
         finally:
             if sealed_result is None:

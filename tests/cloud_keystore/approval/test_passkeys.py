@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_keystore.approval import passkeys, statement
-from cloud_keystore.approval.passkeys import Registration
+from cloud_keystore.approval.passkeys import Registration, Usage
 from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey
 from cloud_keystore.model.errors import ApprovalRejected, InvalidInput, OperationClosed
 from cloud_keystore.model.journal import Kind
@@ -34,6 +34,7 @@ from support.keystore_world import OPERATOR, RELYING_PARTY, Enrolled, World, new
 DIGEST = b"\x11" * 32
 CHALLENGE = b"\x22" * 32
 PRESENT_ONLY = USER_PRESENT
+EXTENDED = 0x80  # extension data follows (WebAuthn level 3, 6.1)
 SYNCED = USER_PRESENT | USER_VERIFIED | BACKUP_ELIGIBLE | BACKED_UP
 
 
@@ -106,6 +107,9 @@ def test_the_journal_holds_all_that_proves_a_decision(
     world.decide(operation, phone)
     (entry,) = world.journal(Kind.OPERATION_APPROVED)
     assert str(entry.actor) == f"device {phone.identity.id}"
+    assert (entry.details["decision"], entry.details["approval_key"]) == ("approve", "passkey")
+    assert entry.details["rp_id"] == RELYING_PARTY.id
+    assert entry.details["origin"] == RELYING_PARTY.origin
     approval = Approval(
         phone.identity.id,
         Decision.APPROVE,
@@ -239,6 +243,15 @@ def test_a_decision_is_taken_once(world: World, operation: Operation, phone: Enr
     assert len(world.journal(Kind.OPERATION_APPROVED)) == 1
     with pytest.raises(OperationClosed):
         world.decide(operation, phone, Decision.DENY)
+
+
+def test_a_repeated_approval_has_its_answer_although_the_policy_has_changed(
+    world: World, operation: Operation, phone: Enrolled
+) -> None:
+    assert world.decide(operation, phone) is State.APPROVED
+    world.set_policy(Policy(passkeys=False))
+    assert world.decide(operation, phone) is State.APPROVED
+    assert len(world.journal(Kind.OPERATION_APPROVED)) == 1
 
 
 def test_the_approval_of_one_request_is_none_of_another(
@@ -390,6 +403,117 @@ def test_a_registration_for_somebody_else_is_refused(changes: dict[str, object])
     registration = Registration(created.attestation_object, created.client_data)
     with pytest.raises(InvalidInput):
         passkeys.register(registration, CHALLENGE, RELYING_PARTY)
+
+
+def test_a_registered_passkey_is_what_its_authenticator_says() -> None:
+    made = mutated(new_passkey(), sign_count=5, flags=SYNCED)
+    created = made.create(CHALLENGE)
+    transports = ("internal", "x" * 32, *["usb"] * 6)
+    registration = Registration(created.attestation_object, created.client_data, transports)
+    assert passkeys.register(registration, CHALLENGE, RELYING_PARTY) == Passkey(
+        made.cose_key(), made.credential_id, RELYING_PARTY, 5, True, True, transports
+    )
+    created = mutated(made, flags=USER_PRESENT | USER_VERIFIED).create(CHALLENGE)
+    key = passkeys.register(
+        Registration(created.attestation_object, created.client_data), CHALLENGE, RELYING_PARTY
+    )
+    assert (key.backup_eligible, key.backed_up) == (False, False)
+
+
+def test_a_page_inside_another_one_registers_nothing() -> None:
+    created = new_passkey().create(CHALLENGE)
+    framed = created.client_data.replace(b"false", b"true")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        passkeys.register(
+            Registration(created.attestation_object, framed), CHALLENGE, RELYING_PARTY
+        )
+
+
+def test_a_key_of_an_algorithm_that_no_device_uses_is_refused() -> None:
+    made = new_passkey()
+    created = made.create(CHALLENGE)
+    whole, es512 = cbor2.loads(created.attestation_object), cbor2.loads(made.cose_key()) | {3: -36}
+    whole["authData"] = whole["authData"].removesuffix(made.cose_key()) + cbor2.dumps(es512)
+    registration = Registration(cbor2.dumps(whole), created.client_data)
+    with pytest.raises(InvalidInput, match="nsupported"):
+        passkeys.register(registration, CHALLENGE, RELYING_PARTY)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1023, True), (1024, False)])
+def test_how_long_a_credential_id_can_be(size: int, fits: bool) -> None:
+    created = mutated(new_passkey(), credential_id=bytes(size)).create(CHALLENGE)
+    registration = Registration(created.attestation_object, created.client_data)
+    if fits:
+        assert passkeys.register(registration, CHALLENGE, RELYING_PARTY).credential_id == bytes(
+            size
+        )
+        return
+    with pytest.raises(InvalidInput, match="too long"):
+        passkeys.register(registration, CHALLENGE, RELYING_PARTY)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("large", ["attestation_object", "client_data"])
+def test_how_large_a_registration_can_be(large: str, more: int) -> None:
+    created = new_passkey().create(CHALLENGE)
+    attestation, client_data = created.attestation_object, created.client_data
+    if large == "client_data":
+        client_data = client_data.ljust(passkeys.LARGEST_CLIENT_DATA + more)
+    else:
+        whole = cbor2.loads(attestation) | {"x": bytes(passkeys.LARGEST_ATTESTATION)}
+        over = len(cbor2.dumps(whole)) - passkeys.LARGEST_ATTESTATION - more
+        whole["x"] = bytes(passkeys.LARGEST_ATTESTATION - over)
+        attestation = cbor2.dumps(whole)
+        assert len(attestation) == passkeys.LARGEST_ATTESTATION + more
+    registration = Registration(attestation, client_data)
+    if not more:
+        assert passkeys.register(registration, CHALLENGE, RELYING_PARTY)
+        return
+    with pytest.raises(InvalidInput, match="larger"):
+        passkeys.register(registration, CHALLENGE, RELYING_PARTY)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("large", ["client_data", "authenticator_data", "signature"])
+def test_how_large_an_answer_can_be(large: str, more: int) -> None:
+    answer, _ = PASSKEY.get(CHALLENGE)
+    client_data, data, signature = answer.client_data, answer.authenticator_data, b""
+    if large == "client_data":
+        client_data = client_data.ljust(passkeys.LARGEST_CLIENT_DATA + more)
+    elif large == "authenticator_data":
+        room = passkeys.LARGEST_AUTHENTICATOR_DATA + more - len(data)
+        extension = cbor2.dumps({"x": bytes(room)})
+        extension = cbor2.dumps({"x": bytes(2 * room - len(extension))})
+        data = data[:32] + bytes((data[32] | EXTENDED,)) + data[33:] + extension
+        assert len(data) == passkeys.LARGEST_AUTHENTICATOR_DATA + more
+    else:
+        signature = bytes(passkeys.LARGEST_SIGNATURE + more)
+    signed = data + statement.challenge(client_data)
+    signature = signature or PASSKEY.private.sign(signed, ec.ECDSA(SHA256()))
+    assertion = Assertion(data, client_data)
+    if large != "signature" and not more:
+        passkeys.verify(REGISTERED, CHALLENGE, assertion, signature)
+        return
+    with pytest.raises(ApprovalRejected, match="larger" if more else "refused"):
+        passkeys.verify(REGISTERED, CHALLENGE, assertion, signature)
+
+
+def test_a_use_that_cannot_be_read_is_refused() -> None:
+    answer, _ = mutated(PASSKEY, flags=SYNCED).get(CHALLENGE)
+    assert passkeys.usage(Assertion(answer.authenticator_data, b"")) == Usage(1, True, True)
+    with pytest.raises(ApprovalRejected, match="cannot be read"):
+        passkeys.usage(Assertion(answer.authenticator_data[:36], b""))
+
+
+def test_a_page_inside_another_one_approves_nothing_although_the_passkey_has_signed() -> None:
+    answer, _ = PASSKEY.get(CHALLENGE)
+    framed = answer.client_data.replace(b"false", b"true")
+    signed = answer.authenticator_data + statement.challenge(framed)
+    signature = PASSKEY.private.sign(signed, ec.ECDSA(SHA256()))
+    with pytest.raises(ApprovalRejected, match="cannot be read"):
+        passkeys.verify(
+            REGISTERED, CHALLENGE, Assertion(answer.authenticator_data, framed), signature
+        )
 
 
 @pytest.mark.parametrize(

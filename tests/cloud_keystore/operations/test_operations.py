@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import cast
+from uuid import UUID
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import update
 
 from card_os.uses import KeyUse
-from cloud_keystore.approval import payload, statement
+from cloud_keystore.approval import payload, qr, statement
+from cloud_keystore.custody.use import padding
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -33,6 +39,7 @@ from cloud_keystore.model.errors import (
     RequestIdReused,
     TooManyRefusals,
 )
+from cloud_keystore.model.finding import SHORTEST_BEGINNING
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import (
     FINAL,
@@ -48,9 +55,19 @@ from cloud_keystore.model.operations import (
 )
 from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
-from support.keystore_world import DIGEST, OPERATOR, PASSCODE, TERMS, Enrolled, World, verify
+from support.keystore_world import (
+    DIGEST,
+    OPERATOR,
+    PASSCODE,
+    SESSIONS,
+    TERMS,
+    Enrolled,
+    World,
+    verify,
+)
 
 
 def test_one_signature(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
@@ -127,6 +144,9 @@ def test_a_beginning_names_the_only_request_that_waits(
     asked = world.ask(world.card(user), pc)
     named = world.deciding.named
     assert named(asked.id[:8], phone.identity).id == asked.id
+    assert named(asked.id[:SHORTEST_BEGINNING], phone.identity).id == asked.id
+    with pytest.raises(OperationNotFound, match="no such operation"):
+        named(asked.id[: SHORTEST_BEGINNING - 1], phone.identity)
     with pytest.raises(OperationNotFound):
         named("", phone.identity)
     _, eves_phone = world.user("Eve")
@@ -155,6 +175,23 @@ def test_no_number_is_a_wrong_number(
     user, phone = ada
     operation = world.ask(world.card(user), pc, channels=(Channel.PUSH, Channel.QR))
     assert world.decide(operation, phone, number="") is State.DENIED
+
+
+@pytest.mark.parametrize("decision", [Decision.DENY, Decision.NOT_ME])
+@pytest.mark.parametrize("channel", [Channel.PUSH, Channel.QR])
+def test_a_refusal_is_one_although_the_holder_has_seen_the_screen(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    decision: Decision,
+    channel: Channel,
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc, channels=(channel,))
+    if channel is Channel.QR:
+        world.deciding.claim(world.asking.qr_text(operation), ada[1].identity)
+    number = "" if channel is Channel.QR else operation.number
+    assert world.decide(operation, ada[1], decision, number) is State.DENIED
+    assert world.state(operation) is State.DENIED
 
 
 @pytest.mark.parametrize("number", ["1", "123", "ab", "٣٤", "-1", " 1"])
@@ -217,6 +254,25 @@ def test_too_late(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> Non
     assert world.deciding.waiting(phone.identity) == []
     with pytest.raises(OperationClosed, match="expired"):
         world.decide(operation, phone)
+    with pytest.raises(OperationClosed, match="expired"):  # its signature matters no more
+        world.deciding.decide(operation.id, Decision.DENY, "", b"", phone.identity)
+
+
+def test_a_device_without_a_key_decides_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    bare = replace(ada[1].identity, public_key=None)
+    with pytest.raises(ApprovalRejected, match="has no key: enrol it again"):
+        world.deciding.decide(operation.id, Decision.DENY, "", b"", bare)
+    assert world.state(operation) is State.PENDING
+
+
+def test_a_device_of_nobody_has_nothing_that_waits(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    with pytest.raises(OperationNotFound, match="belongs to nobody"):
+        world.deciding.waiting(replace(ada[1].identity, user_id=None))
 
 
 def test_an_approval_must_be_used_soon(
@@ -466,6 +522,41 @@ def test_the_key_management_key_does_not_sign(
         world.ask(serial, pc, key_ref=0x9D, algorithm=algorithm, key_use=KeyUse.SIGN)
 
 
+@pytest.mark.parametrize("in_session", [False, True])
+def test_a_signature_hidden_in_a_cryptogram_is_not_given_out(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, *, in_session: bool
+) -> None:
+    """Malware multiplied a padded digest with the eth power of two, had a decryption approved, and
+    halved the result: a signature by the key management key.
+    """
+    user, phone = ada
+    world.set_policy(SESSIONS)
+    serial = world.card(user, "rsa2048")
+    ask = partial(world.ask, serial, pc, key_ref=0x9D, algorithm=0x07, key_use=KeyUse.DECRYPT)
+
+    def decipher(data: bytes) -> bytes:
+        if in_session:
+            operation = ask(session=TERMS)
+            world.decide(operation, phone)
+            opened = world.activation.perform(operation.id, [], pc.identity).session
+            assert opened is not None
+            return world.use(opened, pc, data)[0]
+        operation = ask(data)
+        world.decide(operation, phone)
+        return world.perform(operation, pc, data)
+
+    (key,) = (each for each in world.cards.keys(serial) if each.key_ref == 0x9D)
+    public = x509.load_der_x509_certificate(key.certificate).public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    modulus, exponent = public.public_numbers().n, public.public_numbers().e
+    prefix, _ = padding.DIGEST_INFO["sha256"]
+    padded = b"\0\1" + b"\xff" * 202 + b"\0" + prefix + DIGEST
+    hidden = int.from_bytes(padded) * pow(2, exponent, modulus) % modulus
+    with pytest.raises(MalformedKeyInput, match="not encrypted for the key"):
+        decipher(hidden.to_bytes(256))
+    assert decipher(public.encrypt(b"secret", PKCS1v15())).endswith(b"\0secret")
+
+
 def test_a_point_off_the_curve_fails_the_operation(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
@@ -542,6 +633,8 @@ class TestQr:
         text = world.asking.qr_text(operation)
         world.deciding.claim(text, phone.identity)
         world.deciding.claim(text, phone.identity)  # its answer was lost
+        (claimed,) = world.journal(Kind.OPERATION_CLAIMED)
+        assert claimed.device_id == phone.identity.id
         with pytest.raises(OperationClosed):
             world.deciding.claim(text, second.identity)
         with pytest.raises(OperationNotFound):
@@ -576,6 +669,16 @@ class TestQr:
     ) -> None:
         operation = world.ask(world.card(ada[0]), pc)
         assert world.asking.qr_text(operation) == ""
+        code = qr.text(operation.id, qr_secret(world.deciding.seal, operation.id))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code, ada[1].identity)
+
+    def test_the_code_of_an_operation_that_is_not_there(
+        self, world: World, ada: tuple[User, Enrolled]
+    ) -> None:
+        code = qr.text(str(UUID(int=7)), qr_secret(world.deciding.seal, str(UUID(int=7))))
+        with pytest.raises(OperationNotFound, match="not for you"):
+            world.deciding.claim(code, ada[1].identity)
 
 
 class TestOnce:

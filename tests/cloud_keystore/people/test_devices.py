@@ -235,6 +235,28 @@ class TestNotMe:
         with pytest.raises(AlertNotFound):
             world.alerts.acknowledge("none", operator.identity)
 
+    @pytest.mark.parametrize("decision", [Decision.APPROVE, Decision.DENY, Decision.NOT_ME])
+    def test_who_waits_is_woken(
+        self,
+        world: World,
+        ada: tuple[User, Enrolled],
+        serial: str,
+        pc: Enrolled,
+        decision: Decision,
+    ) -> None:
+        """The workstation, the holder's other phones, and all who wait for what was withdrawn."""
+        woken: list[str] = []
+        withdrawn = world.ask(serial, world.workstation("PC4"))
+        operation = world.ask(serial, pc)
+        number = operation.number if decision is Decision.APPROVE else ""
+        signed = statement.statement(operation.payload, decision, number)
+        signature, _ = ada[1].evidence(signed)
+        deciding = replace(world.deciding, wake=woken.extend)
+        deciding.decide(operation.id, decision, number, signature, ada[1].identity)
+        expected = {operation.id, ada[0].id}
+        assert set(woken) >= expected | ({withdrawn.id} if decision is Decision.NOT_ME else set())
+        assert (withdrawn.id in woken) is (decision is Decision.NOT_ME)
+
     def test_it_is_journalled_with_its_evidence(
         self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
     ) -> None:

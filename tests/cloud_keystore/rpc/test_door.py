@@ -21,7 +21,7 @@ from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.door import PASSCODE_METHODS, Door
+from cloud_keystore.rpc.door import PASSCODE_METHODS, Door, patience
 from cloud_keystore.rpc.limits import Limiter
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
@@ -199,6 +199,20 @@ def test_a_stream_has_an_identity_and_a_place(
     twice = come(door, pc, Call(), lambda door, caller: watch(door, caller, watch))
     assert twice == TOO_MANY
     assert come(door, pc, Call(), watch) == OK  # the places are free again
+
+
+def test_a_call_about_no_request_keeps_its_own_trace(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    call = Call(operation_id="none", trace_id="cd" * 16)
+    assert come(new_door(world, Role.DEVICE), ada[1], call, use_case) == OK
+    assert (call.joined, call.trace_id) == (False, "cd" * 16)
+
+
+def test_streams_opened_together_do_not_look_together() -> None:
+    waits = {patience() for _ in range(50)}
+    assert len(waits) > 1
+    assert all(45 <= each <= 75 for each in waits)
 
 
 def test_a_look_waits_for_a_thread(world: World) -> None:

@@ -84,6 +84,7 @@ def test_the_refusal_says_when_to_come_back(limiter: Buckets, clock: FakeClock) 
         limiter.admit("Ada")
     with pytest.raises(TooManyCalls) as refused:
         limiter.admit("Ada")
+    assert refused.value.retry_seconds == 0.5
     clock.forward(seconds=refused.value.retry_seconds)
     limiter.admit("Ada")
 
@@ -107,6 +108,66 @@ def test_idle_streams_of_one_identity_are_bounded() -> None:
             stack.enter_context(limiter.stream("Ada"))
 
 
+def refused_by(metrics: Metrics, limit: str) -> float | None:
+    return metrics.registry.get_sample_value("cloudcard_limits_hit_total", {"limit": limit})
+
+
+def test_calls_under_way_are_bounded_and_their_places_come_back() -> None:
+    metrics = Metrics()
+    limiter = Limiter(Limits(under_way=2), lambda: 0.0, metrics)
+    for _ in range(2):
+        with limiter.call(), limiter.call():
+            with pytest.raises(Overloaded) as refused, limiter.call():
+                pass
+            assert refused.value.retry_seconds == limits.STREAM_SECONDS
+    with pytest.raises(KeyError), limiter.call():
+        raise KeyError
+    with limiter.call(), limiter.call():
+        pass
+    assert refused_by(metrics, "under way") == 2
+
+
+def test_refused_and_open_streams_are_counted() -> None:
+    metrics = Metrics()
+    limiter = Limiter(Limits(streams=2, streams_of_one=1), lambda: 0.0, metrics)
+    with limiter.stream("Ada"), limiter.stream("Bob"):
+        assert metrics.registry.get_sample_value("cloudcard_rpc_streams") == 2
+        with pytest.raises(TooManyCalls) as of_one, limiter.stream("Ada"):
+            pass
+        with pytest.raises(Overloaded) as of_all, limiter.stream("Eve"):
+            pass
+    assert of_one.value.retry_seconds == of_all.value.retry_seconds == limits.STREAM_SECONDS
+    assert metrics.registry.get_sample_value("cloudcard_rpc_streams") == 0
+    assert refused_by(metrics, "streams of one") == refused_by(metrics, "streams") == 1
+
+
+def test_a_stream_that_closes_gives_back_its_own_place_alone() -> None:
+    limiter = Limiter(Limits(streams=10, streams_of_one=2), lambda: 0.0, Metrics())
+    with limiter.stream("Ada"):
+        with limiter.stream("Ada"):
+            pass
+        with limiter.stream("Ada"), pytest.raises(TooManyCalls), limiter.stream("Ada"):
+            pass
+
+
+def test_a_rate_that_refuses_is_counted() -> None:
+    metrics = Metrics()
+    limiter = Limiter(with_rates(Limits(), ["card=1/1"]), lambda: 0.0, metrics)
+    limiter.admit("card", "1000")
+    assert refused_by(metrics, "card") is None
+    with pytest.raises(TooManyCalls):
+        limiter.admit("card", "1000")
+    assert refused_by(metrics, "card") == 1
+
+
+def test_a_queue_that_has_shut_down_keeps_no_place() -> None:
+    workers = Workers(Limits(threads=1, calls=1))
+    workers.shutdown()
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="shutdown"):
+            workers.submit(bool)
+
+
 def test_guessing_enrolment_tokens_from_one_address() -> None:
     limiter = Limiter(Limits(), lambda: 0.0, Metrics())
     burst = int(Limits().rates["enrolment"].burst)
@@ -126,6 +187,7 @@ def test_the_queue_of_use_cases_ends() -> None:
         gate.set()
         assert all(future.result() for future in futures)
         assert workers.submit(gate.wait).result()
+        assert workers.submit(dict, [(1, 2)], three=4).result() == {1: 2, "three": 4}
 
 
 @pytest.mark.parametrize("text", ["", "card", "card=1", "nobody=1/1", "card=0/1", "card=1/0"])

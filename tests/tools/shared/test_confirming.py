@@ -47,7 +47,7 @@ def test_with_yes_nothing_is_asked() -> None:
 @pytest.mark.usefixtures("terminal")
 def test_the_person_decides() -> None:
     agreed = CliRunner().invoke(remove, ["ada"], input="y\n")
-    assert "ada is gone for ever. Go on?" in agreed.output
+    assert "ada is gone for ever.\nGo on?" in agreed.output
     assert "removed ada" in agreed.output
     kept = CliRunner().invoke(remove, ["ada"], input="n\n")
     assert kept.exit_code == 1

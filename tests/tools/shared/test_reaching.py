@@ -5,132 +5,33 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from cloudcard_tools.shared import identity, reaching
 from cloudcard_tools.shared.failures import IdentityUnusable
 from cloudcard_tools.shared.reaching import PROXY, by_proxy, proxy, why
-
-DAY = timedelta(days=1)
-NOW = datetime.now(UTC)
-
-
-class Issuer:
-    """An authority, and the certificates by it."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
-        self.certificate = self.issue(self.key.public_key(), authority=True)
-
-    def issue(
-        self,
-        public: ec.EllipticCurvePublicKey,
-        begin: datetime = NOW - DAY,
-        end: datetime = NOW + DAY,
-        host: str = "127.0.0.1",
-        *,
-        authority: bool = False,
-    ) -> x509.Certificate:
-        subject = self.name if authority else x509.Name([])
-        return (
-            x509.CertificateBuilder()
-            .issuer_name(self.name)
-            .subject_name(subject)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(end)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False
-            )
-            .sign(self.key, SHA256())
-        )
+from support.listeners import (
+    AUTHORITY,
+    DAY,
+    KEY,
+    NOW,
+    Issuer,
+    Serve,
+    enrolled,
+    listening,
+    pem,
+    tls,
+)
 
 
-def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-AUTHORITY, KEY = Issuer(), ec.generate_private_key(ec.SECP256R1())
-
-
-def enrolled(folder: Path, port: int, certificate: x509.Certificate | None = None) -> Path:
-    """An identity that was enrolled at a keystore of the authority."""
-    own = certificate or AUTHORITY.issue(KEY.public_key())
-    folder.mkdir(exist_ok=True)
-    (folder / "key.pem").write_bytes(pem(KEY))
-    (folder / "certificate.pem").write_bytes(own.public_bytes(Encoding.PEM))
-    (folder / "ca.pem").write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
-    facts = {"role": "operator", "id": "1", "display_name": "Olga", "request_key": ""}
-    address = {"address": f"127.0.0.1:{port}"}
-    (folder / "identity.json").write_text(json.dumps(facts | address))
-    return folder
-
-
-@contextmanager
-def listening(serve: Callable[[socket.socket], object]) -> Iterator[int]:
-    """A server that treats each connection in this way."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def run() -> None:
-            with suppress(OSError):
-                while True:
-                    accepted, _ = server.accept()
-                    with accepted, suppress(OSError):
-                        serve(accepted)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-    thread.join()
-
-
-def tls(
-    folder: Path,
-    certificate: x509.Certificate,
-    *,
-    protocol: str = "h2",
-    clients: Issuer = AUTHORITY,
-) -> Callable[[socket.socket], object]:
-    """How a keystore with this certificate treats a connection."""
-    folder.mkdir(exist_ok=True)
-    (folder / "server.pem").write_bytes(certificate.public_bytes(Encoding.PEM) + pem(KEY))
-    (folder / "clients.pem").write_bytes(clients.certificate.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    context.load_verify_locations(folder / "clients.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.set_alpn_protocols([protocol])
-
-    def serve(accepted: socket.socket) -> None:
-        with context.wrap_socket(accepted, server_side=True) as session:
-            session.send(b"settings")
-            session.recv(1)
-
-    return serve
-
-
-def found(tmp_path: Path, serve: Callable[[socket.socket], object]) -> tuple[str, str]:
+def found(tmp_path: Path, serve: Serve) -> tuple[str, str]:
     """Reason and message of a call to such a server."""
     with listening(serve) as port:
         failure = why(identity.load(enrolled(tmp_path / "own", port)).way)

@@ -179,5 +179,5 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     for command in (("export", "--to", "hex"), ("import", "--from", "hex")):
         result = run(*command, LOGIN, "-o", copy)
         assert result.exit_code == 1
-        assert "is there already" in result.output
+        assert "exists: name another file" in result.output
     assert copy.read_text().startswith(HEADER)

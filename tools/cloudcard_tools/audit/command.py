@@ -27,7 +27,7 @@ from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.shared.output import json_option
 
 ROLE = "auditor"
@@ -116,9 +116,10 @@ def show(filters: Filters, limit: int, caller: Caller) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @auditor_options
 def export(file: Path, caller: Caller) -> None:
-    """Write the whole journal with its checkpoints to FILE, so that it can be verified
+    """Write the whole journal with its checkpoints to the new FILE, so that it can be verified
     elsewhere.
     """
+    must_be_new(file)
     draft = file.with_name(file.name + ".part")
     with (
         caller.service(Journal) as service,
@@ -176,6 +177,8 @@ def verify(
 
     Exit code 0: nothing is wrong; 1: something is; 2: the command was wrong.
     """
+    if keep is not None:
+        must_be_new(keep)
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
     if zipfile.is_zipfile(file):
@@ -197,8 +200,7 @@ def verify(
 @auditor_options
 def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
     """Write an evidence pack: the entries that match, with proofs, in one zip file."""
-    if file.exists():
-        raise Failure(f"{file} exists: choose another name")
+    must_be_new(file)
     with caller.service(Journal) as service:
         head = service.head()
         found = [
@@ -276,9 +278,9 @@ def _report(result: Checked, *, pinned: bool, as_json: bool) -> None:
         click.secho(f"{where}{each.wrong}", fg="red")
     if result.findings:
         return
-    click.echo(
-        f"{result.entries} entries under {result.checkpoints} checkpoints: nothing is wrong."
-    )
+    entries = output.counted(result.entries, "entry", "entries")
+    checkpoints = output.counted(result.checkpoints, "checkpoint", "checkpoints")
+    click.echo(f"{entries} under {checkpoints}: nothing is wrong.")
     if not pinned:
         click.echo("The key in the file was used. Give --journal-key to check whose journal it is.")
     click.echo("Keep this checkpoint (or use --keep): the next check proves the history with it.\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -69,6 +68,7 @@ class Watch:
     )  # a reconnected stream repeats what waits: ring once
     lost: bool = False
     happenings: queue.Queue[Happening] = field(default_factory=queue.Queue)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def run(self, stdin: TextIO) -> None:
         """Watch until standard input ends or Ctrl-C is pressed."""
@@ -79,6 +79,7 @@ class Watch:
         with suppress(KeyboardInterrupt):
             while not isinstance(happening := self.happenings.get(), Finished):
                 self._handle(happening)
+        self.ended.set()
 
     def _handle(self, happening: Happening) -> None:
         match happening:
@@ -155,7 +156,7 @@ class Watch:
 
     def _feed_events(self) -> None:
         lost = False
-        while True:
+        while not self.ended.is_set():
             diagnose = None if lost else partial(why, self.phone.identity.way)
             try:
                 if lost:
@@ -176,7 +177,9 @@ class Watch:
                 lost = True
             except Failure as failure:
                 self.happenings.put(failure)
-            time.sleep(RETRY_SECONDS)
+            except ValueError:
+                return  # the command has ended, and its channel is closed
+            self.ended.wait(RETRY_SECONDS)
 
     def _feed_lines(self, stdin: TextIO) -> None:
         for line in stdin:

@@ -21,7 +21,7 @@ from cloud_keystore.run import owning, restoring
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.shared import output
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
@@ -44,8 +44,7 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
 
     The sealing key is not in the file. Keep it apart: both together give away all software keys.
     """
-    if file.exists():
-        raise Failure(f"{file} exists: choose another name")
+    must_be_new(file)
     draft = file.with_name(file.name + ".part")
     draft.unlink(missing_ok=True)
     os.umask(0o077)
@@ -179,7 +178,7 @@ def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> ou
         database.close()
     return {
         "database": "PostgreSQL" if place.database else str(place.database_file),
-        "newest_entry": details["newest_entry"],
+        "newest_entry": "" if newest is None else output.iso_time(newest),
         "withdrawn": ended.operations,
         "sessions": ended.sessions,
         "tokens": ended.tokens,

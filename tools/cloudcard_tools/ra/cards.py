@@ -21,7 +21,7 @@ from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
-from cloudcard_tools.shared.output import Row, Value
+from cloudcard_tools.shared.output import Row, Value, counted
 
 CARD_STATE = {
     pb.CARD_STATE_PENDING: "pending",
@@ -193,7 +193,7 @@ def _card(message: pb.Card) -> dict[str, Value]:
     passcode = (
         "not set yet"
         if unset
-        else f"{message.tries_left} tries left"
+        else counted(message.tries_left, "try left", "tries left")
         if message.tries_left
         else "locked"
     )

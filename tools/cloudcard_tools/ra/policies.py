@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from cloud_keystore.model.finding import Sort
@@ -16,7 +18,7 @@ CHANNELS = {"push": approval_pb2.CHANNEL_PUSH, "qr": approval_pb2.CHANNEL_QR}
 CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
 ORGANISATION_LABELS = {"id": "Organisation", "name": "Name"}
 POLICY_LABELS = {
-    "organisation": "Organisation",
+    "organisation_name": "Organisation",
     "profile": "Profile",
     "version": "Version",
     "passwordless": "Without passcode",
@@ -153,7 +155,8 @@ def policy_set(
     )
     with caller.service(OrganisationServiceStub) as stub:
         made = stub.SetPolicy(request).policy
-    caller.print_facts(_policy(made), POLICY_LABELS)
+        names = _names(stub)
+    caller.print_facts(_policy(made, names), POLICY_LABELS)
 
 
 @policy.command("list")
@@ -164,18 +167,26 @@ def policy_list(earlier: bool, caller: Caller) -> None:
     with caller.service(OrganisationServiceStub) as stub:
         request = pb.ListPoliciesRequest(include_earlier=earlier)
         found = stub.ListPolicies(request).policies
-    caller.print_rows([_policy(each) for each in found], POLICY_LABELS, NOTHING_SET)
+        names = _names(stub)
+    caller.print_rows([_policy(each, names) for each in found], POLICY_LABELS, NOTHING_SET)
 
 
 def _organisation(message: pb.Organisation) -> Row:
     return {"id": message.id, "name": message.name}
 
 
-def _policy(message: pb.PolicyVersion) -> Row:
+def _names(stub: OrganisationServiceStub) -> Mapping[str, str]:
+    """The names of all organisations, by identifier; policies for all have an asterisk."""
+    found = stub.ListOrganisations(pb.ListOrganisationsRequest()).organisations
+    return {"": "*"} | {each.id: each.name for each in found}
+
+
+def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
     policy = message.policy
     has_session = policy.HasField("session")
     return {
         "organisation": message.organisation_id or "*",
+        "organisation_name": names[message.organisation_id],
         "profile": message.profile or "*",
         "version": message.version,
         "passwordless": policy.passwordless,

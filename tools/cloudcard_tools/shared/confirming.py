@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -48,7 +49,8 @@ def confirm(consequence: str, *, yes: bool = False) -> None:
         raise click.UsageError(
             f"{consequence} Nobody is here to confirm it: say --yes to do it without asking"
         )
-    if not click.confirm(f"{consequence} Go on?", err=True):
+    click.echo(click.wrap_text(consequence, shutil.get_terminal_size().columns), err=True)
+    if not click.confirm("Go on?", err=True):
         raise Failure("nothing was changed")
 
 

@@ -59,6 +59,8 @@ def enrol(
     if token_file is not None:
         text = token_file.read_text("utf-8", "replace")
     elif token == "-":  # noqa: S105 (not a password)
+        if sys.stdin.isatty():
+            click.echo("Token: ", nl=False, err=True)
         text = sys.stdin.readline()
     else:
         text = token or ""

@@ -96,6 +96,11 @@ def expiry(moment: datetime, now: datetime, soon: timedelta = SOON) -> Expiry:
     return text
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its noun: 1 entry, 2 entries."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def iso_time(moment: datetime) -> str:
     """A time as ISO 8601 in UTC, to the second."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

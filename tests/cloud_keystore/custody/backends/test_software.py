@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_public_key,
+)
 
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
@@ -22,8 +31,10 @@ from cloud_keystore.custody.backends.software import SoftwareKeys, import_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.cards import SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
+from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound, MalformedKeyInput
-from private_keys import keys
+from private_keys import keys, using
+from private_keys.using import OpenKey
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
 DIGEST = sha256(b"document").digest()
@@ -88,9 +99,40 @@ def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
     keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
-    for key in (*held, held[2], held[1], held[0]):
+    for key in (*held, held[2], held[1]):
+        sign(keys, key)
+    assert seal.count == 3
+    sign(keys, held[0])  # the one that was opened first, and closed for the third
+    assert seal.count == 4
+
+
+def test_only_the_keys_that_were_opened_long_ago_are_closed() -> None:
+    now, seal = [0.0], Opening(b"\x07" * 32, os.urandom)
+    keys = SoftwareKeys(seal, os.urandom, lambda: now[0])
+    old, young = new_key("old"), new_key("young")
+    sign(keys, old)
+    now[0] += software.OPEN_SECONDS / 2
+    sign(keys, young)
+    now[0] += software.OPEN_SECONDS / 2
+    sign(keys, young)
+    assert seal.count == 2
+    sign(keys, old)
+    assert seal.count == 3
+
+
+def test_a_key_that_was_sealed_anew_counts_as_opened_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(software, "MOST_OPEN", 2)
+    seal = Opening(b"\x07" * 32, os.urandom)
+    keys, first, second = SoftwareKeys(seal, os.urandom), new_key("first"), new_key("second")
+    pkcs8 = SEAL.open(sealed_of(first), key_context("first"))
+    renewed = with_sealed(first, SEAL.close(pkcs8, key_context("first")))
+    for key in (first, second, renewed, new_key("third"), renewed):
         sign(keys, key)
     assert seal.count == 4
+    sign(keys, second)
+    assert seal.count == 5
 
 
 def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
@@ -141,6 +183,40 @@ def test_a_batch_keeps_its_order() -> None:
         public.verify(signature, digest, PKCS1v15(), Prehashed(SHA256()))
 
 
+def meeting(monkeypatch: pytest.MonkeyPatch, number: int, seconds: float) -> set[str]:
+    """Let as many uses wait for each other; returns the names of the threads that made them."""
+    barrier, threads = threading.Barrier(number), set[str]()
+
+    def use(_key: OpenKey, _use: KeyUse, data: bytes, **_: Random) -> bytes:
+        threads.add(threading.current_thread().name)
+        barrier.wait(seconds)
+        return data
+
+    monkeypatch.setattr(software, "use_open", use)
+    return threads
+
+
+def test_a_batch_is_shared_among_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    threads = meeting(monkeypatch, 3, 5.0)
+    inputs = [bytes([number]) for number in range(6)]
+    assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, inputs) == inputs
+    assert {name.partition("_")[0] for name in threads} == {"keys"}
+
+
+def test_an_unknown_number_of_processors_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    meeting(monkeypatch, 2, 0.01)
+    with pytest.raises(threading.BrokenBarrierError):
+        SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1", b"2"])
+
+
+def test_a_single_input_waits_for_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = meeting(monkeypatch, 1, 5.0)
+    assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1"]) == [b"1"]
+    assert threads == {threading.current_thread().name}
+
+
 def block(digest: bytes) -> bytes:
     """EMSA-PKCS1-v1_5 for RSA-2048."""
     info = padding.DIGEST_INFO["sha256"][0] + digest
@@ -154,6 +230,68 @@ def test_both_ways_to_sign_a_block_agree(name: str) -> None:
     padded = b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
     key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
     assert held.use(key, KeyUse.SIGN, [padded]) == held.use(key, KeyUse.DECRYPT, [padded])
+
+
+def test_openssl_signs_the_blocks_that_it_can_pad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is faster, and lets other threads work; any other block is signed all the same."""
+    signed: list[bytes] = []
+
+    def sign_digest(key: rsa.RSAPrivateKey, hash_name: str, digest: bytes) -> bytes:
+        signed.append(digest)
+        return using.sign_digest(key, hash_name, digest)
+
+    monkeypatch.setattr(software, "using", SimpleNamespace(sign_digest=sign_digest, use=using.use))
+    key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
+    held.use(key, KeyUse.SIGN, [block(DIGEST)])
+    assert signed == [DIGEST]
+    (signature,) = held.use(key, KeyUse.SIGN, [b"\0\2" + b"\x55" * 254])
+    held.use(key, KeyUse.DECRYPT, [block(DIGEST)])
+    assert signed == [DIGEST]
+    public = load_der_public_key(key.public_key)
+    assert isinstance(public, rsa.RSAPublicKey)
+    numbers = public.public_numbers()
+    back = pow(int.from_bytes(signature), numbers.e, numbers.n)
+    assert back.to_bytes(256) == b"\0\2" + b"\x55" * 254
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ECC_P256, Algorithm.ECC_P384, Algorithm.ED25519])
+def test_what_looks_like_a_block_of_rsa_is_signed_by_other_keys_as_it_is(
+    algorithm: Algorithm,
+) -> None:
+    info = padding.DIGEST_INFO["sha1"][0] + bytes(20)
+    data = b"\0\1" + b"\xff" * (64 - 3 - len(info)) + b"\0" + info
+    key, held = new_key("k", algorithm), SoftwareKeys(SEAL, os.urandom)
+    (signature,) = held.use(key, KeyUse.SIGN, [data])
+    public = load_der_public_key(key.public_key)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        field_hash = keys.FIELD_HASH[public.curve.name]
+        fitted = using.fit_digest(data, field_hash.digest_size)
+        public.verify(signature, fitted, ec.ECDSA(Prehashed(field_hash)))
+    else:
+        assert isinstance(public, Ed25519PublicKey)
+        public.verify(signature, data)
+
+
+def test_a_sealed_key_is_not_checked_again() -> None:
+    """Its seal proves that it was checked; another check would make each use much slower."""
+    primes = keys.generate(Algorithm.RSA_2048)
+    assert isinstance(primes, rsa.RSAPrivateKey)
+    numbers = primes.private_numbers()
+    composite = (numbers.p - 2).to_bytes(128) + numbers.q.to_bytes(128)
+    bad = keys.load(Algorithm.RSA_2048, composite)
+    pkcs8 = bad.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert software.open_pkcs8(pkcs8).numbers is not None
+
+
+def test_a_sealed_key_of_a_kind_that_cards_have_not_is_refused() -> None:
+    pkcs8 = Ed448PrivateKey.generate().private_bytes(
+        Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
+    )
+    with pytest.raises(ValueError, match="unknown kind"):
+        software.open_pkcs8(pkcs8)
+    key = with_sealed(new_key("k"), SEAL.close(pkcs8, key_context("k")))
+    with pytest.raises(SealBroken, match="altered"):
+        SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 
 import pytest
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.custody.credentials.hashing import Hashing
+from cloud_keystore.custody.credentials import hashing as module
+from cloud_keystore.custody.credentials.hashing import Hashing, half_the_cores
 from cloud_keystore.model.errors import Overloaded
 from cloud_keystore.model.passcodes import Verified
 from support.keystore_world import PASSCODE, World
@@ -55,3 +57,22 @@ def test_no_more_than_allowed_at_once() -> None:
     for thread in threads:
         thread.join()
     assert (most, refused) == (2, 15)
+
+
+@pytest.mark.parametrize(("cores", "half"), [(8, 4), (3, 1), (1, 1), (None, 1)])
+def test_half_the_cores_hash(monkeypatch: pytest.MonkeyPatch, cores: int | None, half: int) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert half_the_cores() == half
+
+
+def test_who_waited_in_vain_leaves_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.001)
+    hashing, done = Hashing(at_once=1, waiting=1), list[str]()
+    with hashing.turn():
+        for _ in range(3):
+            with pytest.raises(Overloaded, match="log in"), hashing.turn():
+                done.append("without a turn")
+    for _ in range(3):
+        with hashing.turn():
+            done.append("turn")
+    assert done == ["turn"] * 3

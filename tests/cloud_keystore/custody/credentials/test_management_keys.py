@@ -80,7 +80,12 @@ def test_the_factory_key_is_the_well_known_one() -> None:
 
 
 def test_external_authentication(world: World, serial: str, pc: Enrolled) -> None:
-    assert holds(world, serial, pc, answer(world, serial, pc, aes(challenge(world, serial, pc))))
+    response = aes(challenge(world, serial, pc))
+    granted = world.management_keys.answer_challenge(serial, AES_192, pc.identity, response, b"")
+    assert holds(world, serial, pc, granted.proof)
+    assert (len(granted.proof), granted.cryptogram) == (32, b"")
+    (told,) = world.journal(Kind.ADMINISTRATOR_RIGHT)
+    assert (told.actor, told.card_id) == (pc.identity.actor, world.cards.find(serial).card.id)
 
 
 def test_mutual_authentication(world: World, serial: str, pc: Enrolled) -> None:
@@ -192,7 +197,7 @@ class TestAttacks:
             with pytest.raises(ChallengeRejected):
                 answer(world, serial, asking, WRONG)
         right = aes(challenge(world, serial, pc))
-        with pytest.raises(TooManyGuesses):
+        with pytest.raises(TooManyGuesses, match="10 wrong answers within 10 minutes"):
             answer(world, serial, pc, right)
         assert refused(world) == ["too many wrong answers"]
         world.clock.forward(minutes=10)
@@ -242,6 +247,8 @@ def test_a_card_in_production_has_no_management_key(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
     serial = world.card(ada[0], "v2")
+    with world.database.read() as connection:
+        assert not world.management_keys.is_factory(connection, world.cards.find(serial).card)
     for cipher in Cipher:
         with pytest.raises(KeyNotFound):
             world.management_keys.request_challenge(serial, cipher, pc.identity, enciphered=False)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
-from sqlalchemy import func, select, update
+from argon2.low_level import Type
+from sqlalchemy import select, update
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.custody.credentials.hashing import Hashing
-from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.credentials.passcodes import new_hasher
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -22,14 +21,23 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     PasscodeAlreadySet,
     PasscodeNeeded,
-    SessionClosed,
+    RecordDamaged,
 )
-from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified, violated_rule
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.passcodes import (
+    Mismatch,
+    PolicyViolation,
+    Status,
+    Verified,
+    violated_rule,
+)
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import passcodes, tables
 from support.keystore_world import OPERATOR, PASSCODE, SESSIONS, Enrolled, World
 
 WRONG = b"000000"
+BEGUN = (Kind.PASSCODE_SET, Kind.CARD_ACTIVATED)
+RIGHT = (Kind.PASSCODE_RIGHT, Kind.PASSCODE_SET, Kind.PASSCODE_UNBLOCKED)
 
 
 def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
@@ -208,139 +216,137 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
         assert world.passcodes.verify(at, to, passcode, pc.identity) == Mismatch(2)
 
 
-class Interrupted:
-    """A hasher that lets something else happen between the comparison and what follows it."""
-
-    def __init__(self, hasher: PasswordHasher, meanwhile: Callable[[], object]) -> None:
-        self._hasher, self._meanwhile = hasher, [meanwhile]
-
-    def verify(self, hashed: str, passcode: bytes) -> bool:
-        try:
-            return self._hasher.verify(hashed, passcode)
-        finally:
-            while self._meanwhile:
-                self._meanwhile.pop()()
-
-    def hash(self, passcode: bytes) -> str:
-        return self._hasher.hash(passcode)
-
-
-def interrupted(world: World, meanwhile: Callable[[], object]) -> Passcodes:
-    hasher = Interrupted(world.passcodes.hasher, meanwhile)
-    return replace(world.passcodes, hasher=hasher, hashing=Hashing())  # type: ignore[arg-type]
-
-
-def proofs(world: World) -> int:
-    with world.database.read() as connection:
-        return connection.execute(
-            select(func.count()).select_from(tables.passcode_proof)
-        ).scalar_one()
-
-
-def test_a_passcode_changed_during_its_check_is_wrong(
-    world: World, serial: str, pc: Enrolled
-) -> None:
-    """The attack: who knows an old passcode verifies it while its holder changes it. The change
-    dropped all proofs, and then the check of the old passcode added one, good for 12 hours: 44 of
-    44 times.
-    """
-
-    def change() -> None:
-        world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
-
-    elsewhere = world.workstation("WARD8-PC1")
-    racing = interrupted(world, change)
-    assert racing.verify(serial, KeyRef.PIN, PASSCODE, elsewhere.identity) == Mismatch(2)
-    assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 2
-    assert proofs(world) == 1  # of the workstation where it was changed
-
-
-def test_two_changes_at_once_are_one_after_the_other(
-    world: World, serial: str, pc: Enrolled
-) -> None:
-    def change() -> None:
-        world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
-
-    racing = interrupted(world, change)
-    assert racing.change(serial, KeyRef.PIN, PASSCODE, b"135792", pc.identity) == Mismatch(2)
-    assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, b"246802", pc.identity), Verified)
-
-
-def test_a_card_suspended_during_a_check_gets_no_proof(
-    world: World, serial: str, pc: Enrolled
-) -> None:
-    """The attack: a check that began before a suspension added a proof after it, which was good
-    again when the card was resumed.
-    """
-    racing = interrupted(world, lambda: world.cards.suspend(serial, actor=OPERATOR))
-    with pytest.raises(CardNotInUse):
-        racing.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
-    assert not proofs(world)
-
-
-def test_the_puk_earns_no_proof(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
-    """The attack: who knows the PUK changes it to itself, which leaves no trace on the card, and
-    got a proof of the PIN.
-    """
-    serial = world.issuing.issue(b"\4" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
-    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
-    assert world.passcodes.change(serial, KeyRef.PUK, puk, puk, pc.identity) == Verified(b"")
-    assert world.passcodes.reset(serial, puk, b"246802", pc.identity) == Verified(b"")
-    assert not proofs(world)
-    with pytest.raises(PasscodeNeeded):
-        world.ask(serial, pc, proof=b"")
-
-
-def test_a_new_puk_leaves_what_the_pin_has_opened(
-    world: World, ada: tuple[User, Enrolled], pc: Enrolled
-) -> None:
-    serial = world.issuing.issue(b"\4" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
-    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
-    proof = world.proof(serial, pc)
-    world.passcodes.change(serial, KeyRef.PUK, puk, b"27182819", pc.identity)
-    assert world.ask(serial, pc, proof=proof)
-    world.passcodes.reset(serial, b"27182819", b"246802", pc.identity)
-    with pytest.raises(PasscodeNeeded):
-        world.ask(serial, pc, proof=proof)
-
-
-def test_a_blocked_passcode_ends_its_proofs_and_sessions(
-    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
-) -> None:
-    """The attack: a proof taken from a workstation was good for 12 hours, although the passcode
-    was blocked meanwhile; and again after it was unblocked.
-    """
-    world.set_policy(SESSIONS)
-    session = world.session(serial, pc, ada[1])
-    proof = world.proof(serial, pc)
-    for _ in range(3):
-        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
-    with pytest.raises(PasscodeNeeded):
-        world.ask(serial, pc, proof=proof)
-    with pytest.raises(SessionClosed):
-        world.use(session, pc)
-    assert not proofs(world)
-
-
-def test_no_proof_holds_while_a_crash_hides_that_its_passcode_is_blocked(
-    world: World, serial: str, pc: Enrolled
-) -> None:
-    """The last try is spent, and the process dies before the comparison has ended."""
-    proof = world.proof(serial, pc)
-    card = world.cards.find(serial).card
+def test_a_damaged_hash_is_no_wrong_passcode(world: World, serial: str, pc: Enrolled) -> None:
     with world.database.write() as connection:
-        while passcodes.spend_try(connection, card.id, KeyRef.PIN, world.clock()):
-            pass
+        connection.execute(update(tables.passcode).values(hash="junk"))
+    with pytest.raises(RecordDamaged, match=r"passcode 80 .*\(InvalidHashError\)") as refusal:
+        world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
+    assert refusal.value.__cause__ is None
+    assert world.journal(Kind.PASSCODE_WRONG, Kind.PASSCODE_RIGHT) == []
+
+
+def test_a_passcode_is_the_known_one_when_it_is_set_to_it(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial = world.card(ada[0], "developer")
+    for old, new, known in (
+        (b"123456", PASSCODE, False),
+        (PASSCODE, b"12345678", False),  # known as a PUK
+        (b"12345678", b"123456", True),
+    ):
+        changed = world.passcodes.change(serial, KeyRef.PIN, old, new, pc.identity)
+        assert isinstance(changed, Verified)
+        assert world.passcodes.status(serial, KeyRef.PIN).factory is known
+
+
+def test_a_card_in_production_has_no_known_passcode(
+    world: World, serial: str, pc: Enrolled
+) -> None:
+    changed = world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"123456", pc.identity)
+    assert isinstance(changed, PolicyViolation)
+    assert not world.passcodes.status(serial, KeyRef.PIN).factory
+
+
+def test_the_journal_tells_the_cards_own_number_of_tries(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    serial, at = world.card(ada[0], "developer"), pc.identity
+    proof = world.proof(serial, pc)
+    world.administration.set_tries(world.administrator(serial, pc), proof, 5, 7)
+    world.passcodes.verify(serial, KeyRef.PIN, WRONG, at)
+    world.passcodes.change(serial, KeyRef.PIN, b"123456", PASSCODE, at)
+    world.passcodes.reset(serial, b"12345678", PASSCODE, at)
+    told = [
+        (entry.kind, entry.details["key_ref"], entry.details["tries_left"])
+        for entry in world.journal(Kind.PASSCODE_WRONG, *RIGHT)[-5:]
+    ]
+    assert told == [
+        (Kind.PASSCODE_WRONG, "80", 4),
+        (Kind.PASSCODE_RIGHT, "80", 5),
+        (Kind.PASSCODE_SET, "80", 5),
+        (Kind.PASSCODE_RIGHT, "81", 7),
+        (Kind.PASSCODE_UNBLOCKED, "80", 5),
+    ]
+
+
+def test_a_new_passcode_has_all_its_tries(world: World, serial: str, pc: Enrolled) -> None:
+    for _ in range(2):
+        world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
+    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
+    assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
+
+
+def test_a_change_ends_sessions(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
+    world.set_policy(SESSIONS)
+    serial = world.card(ada[0])
+    other = world.session(world.card(ada[0]), pc, ada[1])
+    session = world.session(serial, pc, ada[1])
+    world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
+    (ended,) = world.journal(Kind.SESSION_ENDED)
+    assert (ended.operation_id, ended.details["why"]) == (session.id, "passcode changed")
+    assert ended.actor == KEYSTORE
+    assert len(world.use(other, pc)) == 1
+
+
+def test_a_proof_holds_for_a_shift(world: World, serial: str, pc: Enrolled) -> None:
+    proof = world.proof(serial, pc)
+    assert len(proof) == 32
+    world.clock.forward(hours=12, seconds=-1)
+    world.ask(serial, pc, proof=proof)
+    world.clock.forward(seconds=1)
     with pytest.raises(PasscodeNeeded):
         world.ask(serial, pc, proof=proof)
 
 
-def test_a_blocked_pin_leaves_the_global_pin(
-    world: World, ada: tuple[User, Enrolled], pc: Enrolled
-) -> None:
-    serial = world.card(ada[0], "global-pin")
-    proof = world.passcodes.verify(serial, KeyRef.GLOBAL_PIN, PASSCODE, pc.identity)
-    assert isinstance(proof, Verified)
-    for _ in range(3):
+def test_a_blocked_passcode_is_told_each_time(world: World, serial: str, pc: Enrolled) -> None:
+    for _ in range(4):
         world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
-    assert world.ask(serial, pc, proof=proof.proof)
+    told = world.journal(Kind.PASSCODE_WRONG, Kind.PASSCODE_BLOCKED)
+    assert [(entry.kind, entry.details["tries_left"]) for entry in told] == [
+        (Kind.PASSCODE_WRONG, 2),
+        (Kind.PASSCODE_WRONG, 1),
+        (Kind.PASSCODE_WRONG, 0),
+        (Kind.PASSCODE_BLOCKED, 0),
+        (Kind.PASSCODE_BLOCKED, 0),
+    ]
+    assert {entry.workstation_id for entry in told} == {pc.identity.id}
+
+
+def test_the_puk_has_eight_digits(world: World, ada: tuple[User, Enrolled]) -> None:
+    small = replace(world.passcodes, random=lambda size: bytes(size - 1) + b"\7")
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    assert small.set_first(serial, PASSCODE, ada[1].identity) == "00000007"
+    large = replace(world.passcodes, random=lambda size: b"\xff" * size)
+    serial = world.issuing.issue(b"\2" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    assert large.set_first(serial, PASSCODE, ada[1].identity) == str(2**64 - 1)[-8:]
+
+
+def test_passcodes_are_hashed_as_slowly_as_recommended() -> None:
+    """OWASP's password storage cheat sheet: argon2id with 19 MiB, two passes and one thread."""
+    hasher = new_hasher()
+    assert (hasher.type, hasher.memory_cost) == (Type.ID, 19 * 1024)
+    assert (hasher.time_cost, hasher.parallelism) == (2, 1)
+
+
+def test_the_journal_tells_which_passcodes_a_card_begins_with(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    for profile, set_first in (("p256", ["80", "81"]), ("global-pin", ["80", "81", "00"])):
+        card = world.cards.find(world.card(ada[0], profile)).card
+        told = [entry for entry in world.journal(*BEGUN) if entry.card_id == card.id]
+        assert [entry.details.get("key_ref") for entry in told] == [*set_first, None]
+        assert {str(entry.actor) for entry in told} == {f"user {ada[0].id}"}
+        assert told[-1].kind is Kind.CARD_ACTIVATED
+        for key_ref in (KeyRef.PIN, KeyRef.PUK, KeyRef.GLOBAL_PIN):
+            if f"{key_ref:02X}" in set_first:
+                assert world.passcodes.status(card.serial, key_ref) == Status(3, 3)
+            else:
+                with pytest.raises(KeyNotFound, match="has no passcode 00"):
+                    world.passcodes.status(card.serial, key_ref)
+
+
+def test_a_passcode_that_is_not_set_has_no_tries(world: World, serial: str, pc: Enrolled) -> None:
+    with world.database.write() as connection:
+        connection.execute(tables.passcode.delete())
+    assert world.passcodes.status(serial, KeyRef.PIN) == Status(0)
+    assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity) == Mismatch(0)

@@ -98,3 +98,28 @@ def test_derived_secrets_do_not_depend_on_the_key_encryption_key() -> None:
 
 def test_no_key_in_a_repr() -> None:
     assert "\\x02" not in repr(OLD)
+
+
+def test_what_is_an_envelope() -> None:
+    """A value of before envelopes has a random nonce where an envelope says what it is."""
+    key = KeyEncryptionKey.of(b"\1" * 32)
+    header = key.wrap(bytes(32), b"", os.urandom)
+    assert envelope.key_id(header) == key.id
+    assert envelope.key_id(header + bytes(100)) == key.id
+    assert envelope.key_id(header[:-1]) is None
+    assert envelope.key_id(b"\0" + header[1:] + bytes(100)) is None
+    assert envelope.key_id(b"") is None
+
+
+def test_values_of_before_envelopes_open_until_their_key_is_retired() -> None:
+    old, nonce = b"\5" * 32, bytes(12)
+    bare = nonce + AESGCM(old).encrypt(nonce, b"value", b"context")
+    seal = Seal(ROOT, os.urandom, [NEW, OLD, KeyEncryptionKey.of(old)], old)
+    assert seal.forget({OLD.id})
+    assert seal.open(bare, "context") == b"value"
+    for broken in (b"", b"short", bare[:-1], bare + b"\0"):
+        with pytest.raises(SealBroken, match="sealed value of context does not open"):
+            seal.open(broken, "context")
+    assert seal.forget({KeyEncryptionKey.of(old).id})
+    with pytest.raises(SealBroken):
+        seal.open(bare, "context")

@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, load_or_make_key
+from cloud_keystore.custody.sealing import seal
+from cloud_keystore.custody.sealing.seal import (
+    Seal,
+    SealBroken,
+    SealingKeyError,
+    load_key,
+    load_or_make_key,
+    make_key_file,
+)
 
 SEAL = Seal(b"\1" * 32, os.urandom)
 
@@ -63,3 +72,33 @@ def test_a_cut_key_file_is_refused(tmp_path: Path) -> None:
 
 def test_no_key_in_a_repr() -> None:
     assert "\\x01" not in repr(SEAL)
+
+
+def test_a_key_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SealingKeyError, match=r"cannot read .*none: No such file") as refusal:
+        load_key(tmp_path / "none")
+    assert refusal.value.__cause__ is None
+
+
+def test_where_files_have_no_modes_none_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sealing.key"
+    key = make_key_file(path, os.urandom)
+    path.chmod(0o644)
+    monkeypatch.setattr(seal, "os", SimpleNamespace(name="nt", fstat=os.fstat))
+    assert load_key(path) == key
+
+
+def test_a_key_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, stored = tmp_path / "sealing.key", list[tuple[int, bool]]()
+    path.with_suffix(".new").write_bytes(b"left by a crash")
+    monkeypatch.setattr(
+        os, "fsync", lambda file: stored.append((os.fstat(file).st_size, path.exists()))
+    )
+    assert make_key_file(path, os.urandom) == path.read_bytes()
+    assert stored == [(32, False)]
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from argon2.low_level import Type
 from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, update
+from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore import config
 from cloud_keystore.config import Settings
+from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
 from cloud_keystore.custody.sealing import rotation
-from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
-from cloud_keystore.custody.sealing.sealing_keys import Source, add_key, key_text, open_seal
+from cloud_keystore.custody.sealing import sealing_keys as module
+from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
+from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError
+from cloud_keystore.custody.sealing.sealing_keys import Opened, Source, add_key, is_sealed, key_text
 from cloud_keystore.model.actors import DATA_FOLDER
-from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
+from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
 from cloud_keystore.storage import sealing_keys
@@ -31,47 +35,7 @@ from cloud_keystore.storage.engine import Database
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.keys.command import keys
 from cloudcard_tools.shared.processes import Nursery
-
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-NAMES = [f"authority {number}" for number in range(7)]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with closing(Database(f"sqlite:///{tmp_path / 'keystore.db'}")) as made:
-        made.migrate()
-        yield made
-
-
-def source(folder: Path, name: str) -> Source:
-    """A key file, made where there is none."""
-    path = folder / name
-    if not path.exists():
-        make_key_file(path, os.urandom)
-    return Source("file", str(path))
-
-
-def opened(database: Database, *sources: Source) -> Seal:
-    return open_seal(database, sources, NOW, os.urandom)
-
-
-def fill(database: Database, seal: Seal) -> None:
-    with database.write() as connection:
-        for name in NAMES:
-            values = {"name": name, "certificate": b"", "sealed_private": b""}
-            values["sealed_private"] = seal.close(name.encode(), f"authority {name}")
-            connection.execute(insert(t.authority).values(values))
-
-
-def values(database: Database, seal: Seal) -> list[bytes]:
-    with database.read() as connection:
-        rows = connection.execute(select(t.authority).order_by(t.authority.c.name)).all()
-    return [seal.open(row.sealed_private, f"authority {row.name}") for row in rows]
-
-
-def told(database: Database) -> list[str]:
-    with database.read() as connection:
-        return list(connection.execute(select(t.journal.c.kind).order_by(t.journal.c.id)).scalars())
+from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values
 
 
 def test_a_new_database_has_a_root_secret_that_is_not_its_sealing_key(
@@ -133,58 +97,7 @@ def test_a_wrong_key_for_a_database_of_before_envelopes(database: Database, tmp_
     assert told(database) == []
 
 
-def bare(database: Database, key: bytes) -> None:
-    """A value as it was sealed before envelopes."""
-    nonce = os.urandom(12)
-    sealed = nonce + AESGCM(key).encrypt(nonce, b"value", b"authority transport")
-    with database.write() as connection:
-        row = {"name": "transport", "certificate": b"", "sealed_private": sealed}
-        connection.execute(insert(t.authority).values(row))
-
-
-@pytest.mark.parametrize("stopped", range(9))
-def test_rotation_stopped_at_any_point_goes_on(
-    database: Database, tmp_path: Path, stopped: int
-) -> None:
-    old, new = source(tmp_path, "old"), source(tmp_path, "new")
-    before = opened(database, old)
-    fill(database, before)
-    old_id, new_id = before.key_ids[0], add_key(database, new, NOW, os.urandom, DATA_FOLDER)
-    both = opened(database, new, old)
-    done = len(list(islice(rotation.rotate(database, both, batch=1), stopped)))
-    assert done == min(stopped, len(NAMES) + 1)
-    assert values(database, opened(database, old, new)) == [name.encode() for name in NAMES]
-    if stopped < len(NAMES) + 1:
-        with pytest.raises(SealingKeyError, match="values are sealed under"):
-            rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
-    assert sum(rotation.rotate(database, both)) == len(NAMES) + 1 - done
-    assert sum(rotation.rotate(database, both)) == 0
-    rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)
-    rotation.retire(database, key_text(old_id), NOW, DATA_FOLDER)  # again: no change
-    after = opened(database, new)
-    assert values(database, after) == [name.encode() for name in NAMES]
-    assert after.key_ids == (new_id,)
-    assert after.derive("qr", b"x") == before.derive("qr", b"x")
-    with pytest.raises(SealingKeyError, match="retired"):
-        opened(database, new, old)
-    assert told(database) == [
-        Kind.SEALING_KEY_ADDED,
-        Kind.SEALING_KEY_ADDED,
-        Kind.SEALING_KEY_RETIRED,
-    ]
-
-
-def test_a_value_that_changes_during_rotation_is_left_alone(
-    database: Database, tmp_path: Path
-) -> None:
-    seal = opened(database, source(tmp_path, "old"))
-    fill(database, seal)
-    with database.write() as connection:
-        changes = [(NAMES[0], b"what it was when it was read", b"")]
-        assert sealing_keys.exchange(connection, rotation.SEALED[1], changes) == 0
-    assert values(database, seal)[0] == NAMES[0].encode()
-
-
+@pytest.mark.usefixtures("quick")
 def test_a_passphrase(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "passphrase"
     path.write_text("correct horse battery staple\n")
@@ -268,3 +181,263 @@ def test_a_folder_without_a_keystore(tmp_path: Path) -> None:
     result = run(tmp_path, "list")
     assert result.exit_code == 1
     assert "no keystore" in result.output
+
+
+def row_of(database: Database) -> sealing_keys.SealingKey:
+    """The one that the database has of its only key."""
+    with database.read() as connection:
+        (row,) = sealing_keys.list_all(connection)
+    return row
+
+
+def forge(database: Database, **parameters: str | int) -> None:
+    """Change the parameters of all keys, as somebody with the database might."""
+    with database.write() as connection:
+        for row in sealing_keys.list_all(connection):
+            altered = json.dumps(json.loads(row.parameters) | parameters)
+            sealing_keys.set_parameters(connection, row.id, altered)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Source:
+    """A passphrase of the fewest characters."""
+    path = tmp_path / "passphrase"
+    path.write_text("123456789abc\r\n")
+    path.chmod(0o600)
+    return Source("passphrase", str(path))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let passphrases be stretched in a millisecond."""
+    monkeypatch.setattr(module, "ARGON2", {"time_cost": 1, "memory_cost": 1024, "parallelism": 4})
+
+
+def test_a_passphrase_is_stretched_as_recommended(
+    database: Database, words: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9106, 4: argon2id with 64 MiB, three passes and four lanes."""
+    stretched: list[tuple[bytes, ...]] = []
+    asked: list[dict[str, object]] = []
+
+    def stretch(*secrets: bytes, **parameters: object) -> bytes:
+        stretched.append(secrets)
+        asked.append(parameters)
+        return b"\5" * 32
+
+    monkeypatch.setattr(module, "hash_secret_raw", stretch)
+    opened(database, words)
+    costs = {"time_cost": 3, "memory_cost": 65536, "parallelism": 4}
+    parameters = json.loads(row_of(database).parameters)
+    salt = bytes.fromhex(parameters.pop("salt"))
+    assert (parameters, len(salt)) == (costs, 16)
+    assert stretched == [(b"123456789abc", salt)] * 2  # to make it, and to open it
+    assert asked == [{"hash_len": 32, "type": Type.ID, **costs}] * 2
+    assert row_of(database).id == KeyEncryptionKey.of(b"\5" * 32).id
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"salt": "no hexadecimal"}, "record of a passphrase was altered"),
+        ({"time_cost": "many"}, "record of a passphrase was altered"),
+        ({"parallelism": 65}, "asks for too much memory"),
+        ({"parallelism": 64}, "not a sealing key of this database"),
+    ],
+)
+def test_a_passphrase_with_other_parameters(
+    database: Database, words: Source, parameters: dict[str, str | int], said: str
+) -> None:
+    opened(database, words)
+    forge(database, **parameters)
+    with pytest.raises(SealingKeyError, match=said) as refusal:
+        opened(database, words)
+    assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize("parameters", ["[]", "3", "null", '{"salt"'])
+def test_parameters_that_are_none(database: Database, tmp_path: Path, parameters: str) -> None:
+    first = source(tmp_path, "sealing.key")
+    opened(database, first)
+    with database.write() as connection:
+        sealing_keys.set_parameters(connection, row_of(database).id, parameters)
+    with pytest.raises(SealingKeyError, match="record of a sealing key was altered"):
+        opened(database, first)
+
+
+def test_a_root_secret_that_is_lost_or_altered(database: Database, tmp_path: Path) -> None:
+    first = source(tmp_path, "sealing.key")
+    opened(database, first)
+    with database.write() as connection:
+        sealed = connection.execute(t.secret.select()).one().sealed
+        connection.execute(update(t.secret).values(sealed=sealed[:-1] + bytes([sealed[-1] ^ 1])))
+    with pytest.raises(SealingKeyError, match="root secret was altered") as refusal:
+        opened(database, first)
+    assert refusal.value.__cause__ is None
+    with database.write() as connection:
+        connection.execute(t.secret.delete())
+    with pytest.raises(SealingKeyError, match="lost its root secret"):
+        opened(database, first)
+
+
+def test_a_key_is_added_once_and_never_after_it_was_retired(
+    database: Database, tmp_path: Path
+) -> None:
+    first, second = source(tmp_path, "first"), source(tmp_path, "second")
+    opened(database, first)
+    added = {add_key(database, second, NOW, os.urandom, DATA_FOLDER) for _ in range(2)}
+    assert len(added) == 1
+    assert told(database) == [Kind.SEALING_KEY_ADDED] * 2
+    with database.read() as connection:
+        entry = decode(connection.execute(t.journal.select()).all()[-1].entry)
+    (key_id,) = added
+    assert entry.details == {"sealing_key": key_text(key_id), "source": "file"}
+    assert (entry.actor, entry.time) == (DATA_FOLDER, NOW)
+    rotation.retire(database, key_text(key_id), NOW, DATA_FOLDER)
+    with pytest.raises(SealingKeyError, match=f"{second} is retired"):
+        add_key(database, second, NOW, os.urandom, DATA_FOLDER)
+
+
+def test_another_replica_made_the_same_rows(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, tries, real = source(tmp_path, "sealing.key"), list[int](), sealing_keys.add
+
+    def late(connection: Connection, row: sealing_keys.SealingKey) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise IntegrityError("", None, Exception())
+        real(connection, row)
+
+    monkeypatch.setattr(sealing_keys, "add", late)
+    seal = opened(database, first)
+    assert len(tries) == 2
+    assert seal.derive("qr", b"x") == opened(database, first).derive("qr", b"x")
+    assert told(database) == [Kind.SEALING_KEY_ADDED]
+
+
+def test_whether_a_database_has_sealed_values(database: Database, tmp_path: Path) -> None:
+    assert not is_sealed(database)
+    bare(database, b"\5" * 32)
+    assert is_sealed(database)
+    with database.write() as connection:
+        connection.execute(t.authority.delete())
+    opened(database, source(tmp_path, "sealing.key"))
+    assert is_sealed(database)
+
+
+@dataclass
+class Token:
+    """Wraps secrets under its one key, in place of a pool's processes."""
+
+    name: str = "sealing"
+    begun: list[tuple[TokenAddress, int]] = field(default_factory=list)
+    closed: int = 0
+    answer: list[bytes] | None = None
+
+    def start(self, address: TokenAddress, workers: int) -> Token:
+        self.begun.append((address, workers))
+        return self
+
+    def call(self, name: str, key: str, data: bytes) -> bytes | list[bytes]:
+        if self.answer is not None:
+            return self.answer
+        if name == "unwrap" and key != self.name:
+            raise KeyNotFound("the token does not have the key")
+        if name == "unwrap" and not data.startswith(b"wrapped"):
+            raise MalformedKeyInput("the token refuses the input")
+        return b"wrapped" + data[::-1] if name == "wrap" else data.removeprefix(b"wrapped")[::-1]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> Token:
+    token = Token()
+    monkeypatch.setattr(module, "Pool", token)
+    return token
+
+
+@pytest.fixture
+def in_token(tmp_path: Path) -> Callable[[str], Source]:
+    """A sealing key in the token, by its name."""
+    pin_file = tmp_path / "pin"
+    pin_file.write_text("648219")
+    pin_file.chmod(0o600)
+    address = config.Token(Path("/lib/token.so"), "cards", pin_file, workers=5)
+    return lambda name: Source.parse(f"pkcs11:{name}", address)
+
+
+def test_a_key_in_the_token_is_asked_for_at_the_start_alone(
+    database: Database, token: Token, in_token: Callable[[str], Source]
+) -> None:
+    sealing = in_token("sealing")
+    sealed = opened(database, sealing).close(b"value", "context")
+    assert row_of(database).kind == "pkcs11"
+    assert set(json.loads(row_of(database).parameters)) == {"name", "wrapped"}
+    assert opened(database, sealing).open(sealed, "context") == b"value"
+    assert set(map(str, token.begun)) == {
+        str((TokenAddress("/lib/token.so", "cards", "", "648219"), 1))
+    }
+    assert token.closed == len(token.begun)
+
+
+def test_a_key_that_is_not_in_the_token(
+    database: Database, token: Token, in_token: Callable[[str], Source]
+) -> None:
+    opened(database, in_token("sealing"))
+    asked = len(token.begun)
+    with pytest.raises(SealingKeyError, match="pkcs11:other is not a sealing key"):
+        opened(database, in_token("other"))
+    assert len(token.begun) == asked  # the database says what it is called
+    token.name = "another token's"
+    with pytest.raises(SealingKeyError, match="not a sealing key of this database"):
+        opened(database, in_token("sealing"))
+    assert token.closed == len(token.begun) > asked
+
+
+def test_two_keys_in_the_token(
+    database: Database, token: Token, in_token: Callable[[str], Source]
+) -> None:
+    opened(database, in_token("sealing"))
+    token.name = "second"
+    later = NOW.replace(hour=10)
+    second = add_key(database, in_token("second"), later, os.urandom, DATA_FOLDER)
+    assert add_key(database, in_token("second"), later, os.urandom, DATA_FOLDER) == second
+
+
+def test_a_token_that_answers_with_something_else_begins_no_database(
+    database: Database, token: Token, in_token: Callable[[str], Source]
+) -> None:
+    token.answer = []
+    with pytest.raises(TypeError, match="something else"):
+        opened(database, in_token("sealing"))
+    assert token.closed == 1
+    assert told(database) == []
+
+
+@pytest.mark.parametrize("wrapped", ["no hexadecimal", "00" * 60])
+def test_a_wrapped_key_that_was_altered(
+    database: Database, token: Token, in_token: Callable[[str], Source], wrapped: str
+) -> None:
+    opened(database, in_token("sealing"))
+    forge(database, wrapped=wrapped)
+    with pytest.raises(SealingKeyError, match="record of a token's key was altered") as refusal:
+        opened(database, in_token("sealing"))
+    assert refusal.value.__cause__ is None
+    assert token.closed == len(token.begun)
+
+
+def test_a_key_in_a_token_that_is_not_named(database: Database) -> None:
+    with pytest.raises(InvalidInput, match="name the token with its options"):
+        Source.parse("pkcs11:sealing")
+    with pytest.raises(InvalidInput, match="name the token with its options"):
+        opened(database, Source("pkcs11", "sealing"))
+
+
+def test_no_secret_in_the_repr_of_an_opened_key(tmp_path: Path) -> None:
+    secret = b"a secret of thirty-two bytes 123"
+    found = Opened(source(tmp_path, "key"), KeyEncryptionKey.of(secret), {}, secret)
+    assert "a secret" not in repr(found)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
+from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
 from cloud_keystore.approval import statement
 from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.use import padding
+from cloud_keystore.custody.use.using_sessions import SLOW_TIME
 from cloud_keystore.model.cards import SOFTWARE, CardEvent, HeldKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -19,14 +23,19 @@ from cloud_keystore.model.errors import (
     KeyBackendUnavailable,
     KeyNotFound,
     KeystoreError,
+    MalformedKeyInput,
     NoResult,
     OperationBusy,
+    OperationClosed,
     SessionClosed,
+    SessionRefused,
 )
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import STALLED_TIME, Decision, Operation, OperationKind, State
 from cloud_keystore.model.people import User
-from cloud_keystore.storage import cards, sessions, tables
+from cloud_keystore.model.policies import Policy
+from cloud_keystore.storage import cards, people, sessions, tables
+from cloud_keystore.storage.engine import Database
 from support.keystore_world import DIGEST, SESSIONS, TERMS, Enrolled, World
 
 
@@ -110,6 +119,22 @@ def test_another_holders_device_approves_nothing(world: World, pc: Enrolled, ser
     refused(world, operation, pc, ApprovalRejected, "is not the holder's")
 
 
+def test_a_device_that_is_not_there_approves_nothing(
+    world: World, pc: Enrolled, approved: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "find_identity", lambda *_: None)
+    refused(world, approved, pc, ApprovalRejected, "is not the holder's")
+
+
+def test_a_device_without_a_key_for_approvals_approves_nothing(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, approved: Operation
+) -> None:
+    with world.database.write() as connection:
+        row = tables.identity.c.id == ada[1].identity.id
+        connection.execute(update(tables.identity).where(row).values(public_key=None))
+    refused(world, approved, pc, ApprovalRejected, "is not the holder's")
+
+
 def test_a_card_that_was_suspended_since_the_approval_is_not_used(
     world: World, pc: Enrolled, approved: Operation
 ) -> None:
@@ -137,6 +162,42 @@ def test_a_key_that_was_destroyed_since_the_approval_is_gone(
     assert world.state(approved) is State.APPROVED  # not spent
 
 
+def test_a_use_that_has_begun_is_not_begun_again(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    forge(world, approved, use_time=world.clock())
+    refused(world, approved, pc, OperationBusy, "the key is being used: ask again")
+
+
+@pytest.mark.parametrize("said", ["pending", "denied", "cancelled", "expired"])
+def test_an_operation_that_is_not_approved_is_told_its_state(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str, said: str
+) -> None:
+    operation = world.ask(serial, pc)
+    if said == "denied":
+        world.decide(operation, ada[1], Decision.DENY)
+    elif said == "cancelled":
+        world.asking.cancel(operation.id, pc.identity)
+    elif said == "expired":
+        world.decide(operation, ada[1])
+        world.clock.forward(hours=1)
+    refused(world, operation, pc, OperationClosed, f"the operation is {said}")
+
+
+def test_an_input_that_the_key_must_not_get_spends_no_approval(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    """Even if it could be asked for, as with a keystore of before that check."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(padding, "check", lambda *_: None)
+        operation = world.ask(serial, pc, bytes(65))
+    world.decide(operation, ada[1])
+    with pytest.raises(MalformedKeyInput, match="65"):
+        world.perform(operation, pc, bytes(65))
+    assert world.state(operation) is State.APPROVED
+    assert world.journal(Kind.OPERATION_USED) == []
+
+
 OTHER_FACTS = {
     "use of the key": {"key_use": KeyUse.AGREE},
     "policy": {"policy": "*/*/99"},
@@ -156,6 +217,7 @@ def test_an_approval_holds_for_the_facts_that_were_shown(
     [
         {"key_ref": 0x9D},
         {"certificate": b"another"},
+        {"algorithm": Algorithm.ECC_P384},
     ],
     ids=lambda each: next(iter(each)),
 )
@@ -168,6 +230,80 @@ def test_an_approval_holds_for_the_key_that_was_shown(
         row = tables.key.c.id == approved.key_id
         connection.execute(update(tables.key).where(row).values(changed))
     refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
+
+
+def test_an_approval_holds_for_its_own_operation(
+    world: World, pc: Enrolled, approved: Operation, serial: str
+) -> None:
+    """The same request, made again, with everything that the holder has signed for the first."""
+    again = world.ask(serial, pc)
+    signed = ("payload", "device_id", "decision", "decision_number", "device_signature")
+    with world.database.read() as connection:
+        row = tables.operation.c.id == approved.id
+        first = connection.execute(tables.operation.select().where(row)).mappings().one()
+    forge(world, again, state=State.APPROVED, **{name: first[name] for name in signed})
+    refused(world, again, pc, ApprovalRejected, "another key, card or workstation")
+
+
+def test_an_approval_holds_for_the_key_and_no_other_in_its_place(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    c = tables.key.c
+    with world.database.write() as connection:
+        of_card = select(c.id, c.certificate, c.key_ref).where(c.card_id == approved.card_id)
+        keys = {row.key_ref: row for row in connection.execute(of_card)}
+        mine, other = keys[0x9A], keys[0x9D]
+        for key, values in (
+            (mine, {"key_ref": 0x95}),
+            (other, {"key_ref": 0x9A, "certificate": mine.certificate}),
+        ):
+            connection.execute(update(tables.key).where(c.id == key.id).values(values))
+    forge(world, approved, key_id=other.id)
+    refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
+
+
+def test_an_approved_use_opens_no_session(world: World, pc: Enrolled, approved: Operation) -> None:
+    forge(world, approved, kind=OperationKind.SESSION)
+    with pytest.raises(ApprovalRejected):
+        world.activation.perform(approved.id, [], pc.identity)
+    assert world.journal(Kind.SESSION_OPENED) == []
+
+
+def test_an_approved_session_is_no_approved_use(
+    world: World, pc: Enrolled, approved_session: Operation
+) -> None:
+    forge(world, approved_session, kind=OperationKind.USES)
+    with pytest.raises(ApprovalRejected, match="another key, card or workstation"):
+        world.activation.perform(approved_session.id, [], pc.identity)
+
+
+@pytest.mark.parametrize("column", ["payload", "device_signature"])
+def test_what_the_device_has_signed_cannot_be_changed(
+    world: World, pc: Enrolled, approved: Operation, column: str
+) -> None:
+    with world.database.read() as connection:
+        row = tables.operation.c.id == approved.id
+        was = connection.execute(tables.operation.select().where(row)).mappings().one()[column]
+    # an unknown field at the end, so that the payload says the same
+    forge(world, approved, **{column: was + b"\xf8\x7f\x01"})
+    refused(world, approved, pc, ApprovalRejected, "signature")
+
+
+@pytest.mark.parametrize(
+    ("missing", "error", "said"),
+    [("find", CardNotInUse, "no longer in use"), ("find_key", KeyNotFound, "destroyed")],
+)
+def test_a_card_or_key_that_is_not_there(
+    world: World,
+    pc: Enrolled,
+    approved: Operation,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    error: type[KeystoreError],
+    said: str,
+) -> None:
+    monkeypatch.setattr(cards, missing, lambda *_: None)
+    refused(world, approved, pc, error, said)
 
 
 @pytest.mark.parametrize("fact", ["serial", "user_id"])
@@ -289,6 +425,14 @@ def test_a_session_whose_request_was_not_approved_is_not_used(
         forge(world, asked, state=State.SUCCEEDED)
 
 
+class LateBackend(SlowBackend):
+    """Answers late, but before the use is given up."""
+
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        self.world.clock.forward(seconds=SLOW_TIME.total_seconds())
+        return self.world.custody.use(key, key_use, inputs)
+
+
 class FailingBackend(SlowBackend):
     """Fails whenever a key is used."""
 
@@ -309,3 +453,97 @@ def test_a_use_that_failed_is_told_in_the_journal(
     assert failed.details == {"session": session.id}
     assert (failed.operation_id, failed.key_id) == (used.operation_id, session.key_id)
     assert (str(failed.actor), failed.user_id) == (f"workstation {pc.identity.id}", ada[0].id)
+
+
+def test_uses_of_keys_keep_no_other_use_waiting(
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    approved: Operation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their transactions are shared, whatever comes of them."""
+    session = world.session(world.card(ada[0]), pc, ada[1])
+    failing = world.ask(world.card(ada[0]), pc)
+    world.decide(failing, ada[1])
+    made: list[bool] = []
+    write = Database.write
+
+    def watched(self: Database, *, shared: bool = False) -> AbstractContextManager[Connection]:
+        made.append(shared)
+        return write(self, shared=shared)
+
+    monkeypatch.setattr(Database, "write", watched)
+    world.perform(approved, pc)
+    world.use(session, pc)
+    usual = world.sessions
+    world.sessions = replace(usual, custody=Keys({SOFTWARE: LateBackend(world)}))
+    world.use(session, pc)
+    away = Keys({SOFTWARE: FailingBackend(world)})
+    world.activation = replace(world.activation, custody=away)
+    refused(world, failing, pc, KeyBackendUnavailable, "away")
+    world.sessions = replace(usual, custody=away)
+    with pytest.raises(KeyBackendUnavailable):
+        world.use(session, pc)
+    assert set(made) == {True}
+    assert len(made) >= 9
+
+
+def test_an_approval_holds_for_the_inputs_that_were_shown(
+    world: World, pc: Enrolled, approved: Operation
+) -> None:
+    for inputs in ([b"\x22" * 32], [DIGEST, DIGEST], []):
+        with pytest.raises(ApprovalRejected, match="input is not the one"):
+            world.activation.perform(approved.id, inputs, pc.identity)
+    assert world.state(approved) is State.APPROVED
+
+
+def test_only_an_operation_that_failed_is_told_as_failed(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, approved: Operation
+) -> None:
+    world.perform(approved, pc)
+    assert world.journal(Kind.OPERATION_FAILED) == []
+    failing = world.ask(world.card(ada[0]), pc)
+    world.decide(failing, ada[1])
+    world.activation = replace(world.activation, custody=Keys({SOFTWARE: FailingBackend(world)}))
+    refused(world, failing, pc, KeyBackendUnavailable, "away")
+    (failed,) = world.journal(Kind.OPERATION_FAILED)
+    assert (failed.operation_id, str(failed.actor)) == (
+        failing.id,
+        f"workstation {pc.identity.id}",
+    )
+    assert world.state(failing) is State.FAILED
+
+
+def test_a_session_takes_the_place_of_the_one_before(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    first = world.session(serial, pc, ada[1])
+    others = [
+        world.session(serial, world.workstation("PC2"), ada[1]),
+        world.session(world.card(ada[0]), pc, ada[1]),
+    ]
+    second = world.session(serial, pc, ada[1])
+    (ended,) = world.journal(Kind.SESSION_ENDED)
+    assert (ended.operation_id, ended.details["why"]) == (first.id, "replaced")
+    assert ended.actor == pc.identity.actor
+    opened = world.journal(Kind.SESSION_OPENED)
+    assert [entry.operation_id for entry in opened] == [
+        first.id,
+        *(other.id for other in others),
+        second.id,
+    ]
+    terms = {"most_uses": TERMS.most_uses, "seconds": int(TERMS.time.total_seconds())}
+    assert opened[-1].details.items() >= terms.items()
+    assert opened[-1].details["policy"] == second.policy
+    assert opened[-1].device_id == ada[1].identity.id
+    assert {"statement", "payload", "device_signature"} <= opened[-1].evidence.keys()
+
+
+def test_a_policy_that_changed_since_the_approval_counts(
+    world: World, pc: Enrolled, approved_session: Operation
+) -> None:
+    world.set_policy(Policy())
+    refused(world, approved_session, pc, SessionRefused, "no longer allows such a session")
+    assert world.journal(Kind.SESSION_OPENED) == []
+    assert world.state(approved_session) is State.APPROVED

@@ -83,6 +83,120 @@ def test_cryptograms_are_decrypted_and_not_signed(
         sign(cryptogram, size)
 
 
+def deciphered(size: Algorithm, cryptogram: bytes) -> bytes:
+    """What a card's raw RSA makes of a cryptogram."""
+    private = KEYS[size].private_numbers()
+    plain = pow(int.from_bytes(cryptogram), private.d, private.public_numbers.n)
+    return plain.to_bytes(MODULUS_BYTES[size])
+
+
+def released(
+    block: bytes, size: Algorithm = Algorithm.RSA_2048, use: KeyUse = KeyUse.DECRYPT
+) -> bool:
+    try:
+        padding.check_release(use, size, block)
+    except MalformedKeyInput:
+        return False
+    return True
+
+
+MESSAGES: list[rsa_padding.AsymmetricPadding] = [
+    rsa_padding.PKCS1v15(),
+    *(
+        rsa_padding.OAEP(rsa_padding.MGF1(mask), algorithm, None)
+        for mask in HASHES
+        for algorithm in HASHES
+    ),
+]
+
+
+@pytest.mark.parametrize("message", [b"", b"secret", b"\0" * 32, b"\1\0\1"])
+def test_what_was_encrypted_is_released(message: bytes) -> None:
+    for scheme in MESSAGES:
+        cryptogram = KEYS[Algorithm.RSA_2048].public_key().encrypt(message, scheme)
+        assert released(deciphered(Algorithm.RSA_2048, cryptogram))
+
+
+@every_size
+def test_messages_of_each_size_are_released(size: Algorithm) -> None:
+    for scheme in MESSAGES[:2]:
+        cryptogram = KEYS[size].public_key().encrypt(b"secret", scheme)
+        assert released(deciphered(size, cryptogram), size)
+
+
+@every_size
+def test_a_hidden_signature_is_not_released(size: Algorithm) -> None:
+    """The attacker multiplied a padded digest with the eth power of two, and would have halved the
+    result.
+    """
+    public = KEYS[size].public_key().public_numbers()
+    block = block_of(padding.DIGEST_INFO["sha256"][0] + b"\x11" * 32, size=MODULUS_BYTES[size])
+    hidden = int.from_bytes(block) * pow(2, public.e, public.n) % public.n
+    cryptogram = hidden.to_bytes(MODULUS_BYTES[size])
+    decrypt(cryptogram, size)  # nobody can see it there
+    result = deciphered(size, cryptogram)
+    signature = int.from_bytes(result) * pow(2, -1, public.n) % public.n
+    assert pow(signature, public.e, public.n) == int.from_bytes(block)
+    assert not released(result, size)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\0\2" + b"\x55" * 7 + b"\0" + b"m" * 246,  # one byte of padding is missing
+        b"\0\2" + b"\x55" * 254,  # its padding never ends
+        b"\0\1" + b"\xff" * 253 + b"\0",
+        b"\0" * 256,
+        b"\0" + b"\x55" * 255,
+        b"\1" + b"\2" + b"\x55" * 250 + b"\0abc",
+    ],
+)
+def test_blocks_that_are_no_message_are_kept(block: bytes) -> None:
+    assert len(block) == 256
+    assert not released(block)
+
+
+def test_a_message_with_a_label_is_kept() -> None:
+    """A label is not in the block, so nothing shows that the block is a message."""
+    scheme = rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA256()), hashes.SHA256(), b"label")
+    cryptogram = KEYS[Algorithm.RSA_2048].public_key().encrypt(b"secret", scheme)
+    assert not released(deciphered(Algorithm.RSA_2048, cryptogram))
+
+
+def mask(seed: bytes, length: int) -> bytes:
+    """MGF1 with SHA-256."""
+    made = (sha256(seed + count.to_bytes(4)).digest() for count in range(-(-length // 32)))
+    return b"".join(made)[:length]
+
+
+def oaep(seed: bytes) -> bytes:
+    """A message of 256 bytes, padded by OAEP with SHA-256 and this seed."""
+    data = sha256().digest() + bytes(184) + b"\1secret"
+    masked = bytes(a ^ b for a, b in zip(data, mask(seed, len(data)), strict=True))
+    return b"\0" + bytes(a ^ b for a, b in zip(seed, mask(masked, 32), strict=True)) + masked
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(2, 255), st.integers(1, 255))
+def test_one_changed_byte_spoils_a_message(seed: bytes, at: int, change: int) -> None:
+    block = bytearray(oaep(seed))
+    assert released(bytes(block))
+    block[at] ^= change
+    assert not released(bytes(block)) or block.startswith(b"\0\2")
+
+
+def test_a_message_that_begins_like_one_of_the_other_padding_is_released() -> None:
+    """One in 256 messages padded by OAEP has a two in its second byte."""
+    seeds = (count.to_bytes(32) for count in range(10_000))
+    alike = [block for block in map(oaep, seeds) if block[1] == 2 and 0 not in block[2:]]
+    assert alike
+    assert all(released(block) for block in alike)
+
+
+def test_only_plaintexts_are_looked_at() -> None:
+    assert released(b"\x55" * 256, Algorithm.RSA_2048, KeyUse.SIGN)
+    assert released(b"\x55" * 32, Algorithm.ECC_P256, KeyUse.AGREE)
+
+
 @every_size
 def test_a_block_of_another_size_is_refused(size: Algorithm) -> None:
     for other in set(KEYS) - {size}:
@@ -94,8 +208,8 @@ def test_a_block_of_another_size_is_refused(size: Algorithm) -> None:
                 use(block, size)
 
 
-def block_of(info: bytes, kind: int = 1, filler: int = 0xFF) -> bytes:
-    return bytes((0, kind)) + bytes((filler,)) * (253 - len(info)) + b"\0" + info
+def block_of(info: bytes, kind: int = 1, filler: int = 0xFF, size: int = 256) -> bytes:
+    return bytes((0, kind)) + bytes((filler,)) * (size - 3 - len(info)) + b"\0" + info
 
 
 def pss(salt: bytes, first: int = 0) -> bytes:

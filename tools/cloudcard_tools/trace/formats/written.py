@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, must_be_new
 
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -21,8 +21,7 @@ def kept(output: Path) -> Iterator[TextIOWrapper]:
     """Open a new file, which is complete or does not exist afterwards. Raises Failure if it exists,
     or for a TraceError in the block.
     """
-    if output.exists():
-        raise Failure(f"{output} is there already: name another file, or remove it")
+    must_be_new(output)
     draft = output.with_name(output.name + ".new")
     try:
         with draft.open("wb") as raw:

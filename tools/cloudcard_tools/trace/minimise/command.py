@@ -10,7 +10,7 @@ import click
 
 from card_os.trace.lines import HEADER, write
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.trace.minimise.minimising import Minimised, minimise
 from cloudcard_tools.trace.replay import cards
 
@@ -50,8 +50,7 @@ def minimise_command(
     requests. Exit status: 0 written, 1 nothing differs or the trace cannot be read, 2 wrong usage.
     """
     end = monotonic() + seconds
-    if output.exists():
-        raise Failure(f"{output} is there already: choose another name")
+    must_be_new(output)
     try:
         made = minimise(path, folder, lambda: monotonic() >= end)
         _save(made, output)

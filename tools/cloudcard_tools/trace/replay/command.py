@@ -16,6 +16,7 @@ from card_os.trace.replay import Difference, SeededRandom
 from card_os.trace.words import TraceError
 from cloudcard_tools.shared.application import application_option, card_factory
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import counted
 from cloudcard_tools.trace.in_reader import connected, passcode_options
 from cloudcard_tools.trace.replay.passcodes import Passcodes, read
 from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, replay
@@ -216,7 +217,8 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     more = f" {left_out} that a card in a reader is not told were left out." if left_out else ""
     if unverified:
         more += f" {unverified} signatures without a known public key were not verified."
-    return f"{same} of {len(outcomes)} traces the same, {commands} commands.{more}"
+    told = counted(commands, "command", "commands")
+    return f"{same} of {len(outcomes)} traces the same, {told}.{more}"
 
 
 def _document(outcome: Outcome) -> dict[str, object]:

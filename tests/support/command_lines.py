@@ -1,0 +1,70 @@
+"""Command lines for every command, made from what it takes; and what a failed one has told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from support.commands import LEAVES
+
+WITH_IDENTITY = {
+    path: command
+    for path, command in LEAVES.items()
+    if any("--identity" in each.opts for each in command.params) and path[-1] != "enrol"
+}
+# What cannot be guessed from the parameters.
+GIVEN = {
+    ("reader",): ("--card", "1000"),
+    ("authenticator", "passcode"): ("some", "--passcode-stdin"),
+    ("authenticator", "approve"): ("some", "--number", "11"),
+}
+
+
+def words(command: click.Command, folder: Path) -> Iterator[str]:
+    """Arguments with which a command is parsed."""
+    for each in command.params:
+        if isinstance(each, click.Option) and "--yes" in each.opts:
+            yield "--yes"
+        if not each.required:
+            continue
+        if isinstance(each, click.Option):
+            yield each.opts[0]
+        match each.type:
+            case click.Choice():
+                yield str(each.type.choices[0])
+            case click.Path(file_okay=False):
+                yield str(folder)
+            case click.Path(exists=True):
+                yield str(folder / "file")
+            case click.Path():
+                yield str(folder / "new")
+            case click.types.IntParamType():
+                yield "1"
+            case _:
+                yield "some"
+
+
+def takes_json(command: click.Command) -> bool:
+    """Whether a command can print JSON."""
+    return any("--json" in each.opts for each in command.params)
+
+
+def online(path: tuple[str, ...], folder: Path) -> list[str]:
+    """The arguments with which a command calls the keystore."""
+    given = GIVEN.get(path, tuple(words(LEAVES[path], folder)))
+    return [*path, *given, *(["--json"] if takes_json(LEAVES[path]) else [])]
+
+
+def told(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> tuple[str, dict[str, object]]:
+    """The message on standard error, and the object on standard output."""
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    assert "unexpected" not in err.lower()
+    assert err.count("Error: ") == 1
+    found = json.loads(out)["error"] if as_json else {}
+    assert as_json or out == ""
+    return err, found

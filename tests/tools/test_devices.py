@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.command import authenticator
-from cloudcard_tools.authenticator.phone import Phone, Ringing, Warned
+from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.screen import REPORTED
 from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import identity
@@ -175,9 +175,14 @@ def test_operator_and_holder_unlock_a_card_and_both_are_told_when_it_is_repeated
         assert json.loads(done.output)["passcode_state"] == "ok"
     (alert,) = json.loads(town.ra("alerts", "list").output)
     assert (alert["kind"], alert["card"]) == ("repeated-unlocks", pc.serial)
-    phone = Phone(town.ada, identity.channel(town.ada))
-    warned = next(event for event in phone.watch() if isinstance(event, Warned))
-    assert (warned.alert_id, warned.card_serial) == (alert["id"], pc.serial)
+    child = town.keystore.nursery.start_python(
+        "warned",
+        *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
+        *("--identity", str(town.ada.folder)),
+    )
+    warned = child.wait_for_json(event="alert", timeout=20)
+    assert (warned["alert"], warned["card"]) == (alert["id"], pc.serial)
+    assert warned["text"] == alert["text"]
     town.ra("alerts", "acknowledge", alert["id"])
 
 

@@ -93,7 +93,8 @@ class Watch:
                     )
             case Warned(alert_id, card, text) if alert_id not in self.seen:
                 self.seen.add(alert_id)
-                self._say("alert", f"\a{text}", alert=alert_id, card=card)
+                bell = "" if self.as_json else "\a\n"
+                self._say("alert", f"{bell}{text}", alert=alert_id, card=card)
             case Typed(line):
                 self._answer(line.strip())
             case Lost(text):

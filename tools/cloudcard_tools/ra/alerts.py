@@ -49,8 +49,8 @@ def alerts_list(everything: bool, caller: Caller) -> None:
 @click.argument("alert")
 @operator_options
 def alerts_acknowledge(alert: str, caller: Caller) -> None:
-    """Record that you have dealt with ALERT, an identifier or a card's serial number. Your name
-    goes into the journal.
+    """Record that you have dealt with ALERT, an identifier, a card's serial number or a
+    workstation's name. Your name goes into the journal.
     """
     alert_id = find(caller, Sort.ALERT, alert, in_use=True)
     request = pb.AcknowledgeAlertRequest(alert_id=alert_id)

@@ -23,7 +23,7 @@ POLICY_LABELS = {
     "version": "Version",
     "passwordless": "Without passcode",
     "largest_batch": "Largest batch",
-    "largest_commitment_batch": "Of signatures of content",
+    "largest_commitment_batch": "Commitment batch",
     "session_uses": "Uses in a session",
     "session_seconds": "Seconds of a session",
     "channels": "Ways to the holder",

@@ -9,6 +9,7 @@ import pytest
 from card_os.piv.names import KeyRef
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.errors import TooManyGuesses
+from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
     MOST_GUESSES,
@@ -18,6 +19,7 @@ from cloud_keystore.model.passcodes import (
     Verified,
 )
 from cloud_keystore.model.people import User
+from cloud_keystore.people.finding import Finding
 from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 WRONG = b"000000"
@@ -109,6 +111,8 @@ def test_a_workstation_locks_few_cards_and_is_told_of(
     (told,) = world.alerts.list_all(include_acknowledged=False)
     assert told.alert.kind is AlertKind.WRONG_PASSCODES
     assert told.workstation_display_name == pc.identity.display_name
+    (found,) = Finding(world.database).find(Sort.ALERT, pc.identity.display_name)
+    assert found.id == told.alert.id
     elsewhere = world.workstation("WARD8-PC1").identity
     right = world.passcodes.verify(cards[-1], KeyRef.PIN, PASSCODE, elsewhere)
     assert isinstance(right, Verified)

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from cloud_keystore.config import Settings
+from cloud_keystore.hardening import harden
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
 from cloud_keystore.run.serving import serve
@@ -20,4 +21,5 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    harden()
     asyncio.run(main(Settings(Path(sys.argv[1]))))

@@ -99,6 +99,7 @@ class Settings:
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
 
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
+    reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

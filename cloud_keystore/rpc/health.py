@@ -8,6 +8,7 @@ the service stops.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,6 +25,7 @@ WHOLE_SERVER = ""  # the name of the whole server in the protocol
 CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 3.0  # a database that takes longer does not answer
 MOST_WATCHES = 100  # at once
+MOST_WATCHES_OF_ONE = 4
 
 SERVING = pb.HealthCheckResponse.SERVING
 NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
@@ -44,7 +46,7 @@ class Health:
         self._serving = False
         self._stopped = False
         self._changed = asyncio.Event()  # a new one after each change
-        self._watches = 0
+        self._watches: Counter[bytes] = Counter()  # by the caller's certificate
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve on a server that has not been started."""
@@ -90,9 +92,10 @@ class Health:
     async def Watch(
         self, request: pb.HealthCheckRequest, context: Context
     ) -> AsyncIterator[pb.HealthCheckResponse]:
-        if self._watches >= MOST_WATCHES:
+        caller = b"".join((context.auth_context() or {}).get("x509_pem_cert", ()))
+        if self._watches.total() >= MOST_WATCHES or self._watches[caller] >= MOST_WATCHES_OF_ONE:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
-        self._watches += 1
+        self._watches[caller] += 1
         try:
             known = request.service in self._names
             said = None
@@ -106,7 +109,8 @@ class Health:
                     break
                 await changed.wait()
         finally:
-            self._watches -= 1
+            self._watches[caller] -= 1
+            self._watches = +self._watches  # forgets callers that watch no longer
         await context.abort(grpc.StatusCode.UNAVAILABLE, "this process stops: call again")
 
     @property

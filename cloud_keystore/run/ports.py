@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -37,7 +38,11 @@ SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Anybody can connect and then be silent, and each connection takes a descriptor.
+    ("grpc.server_handshake_timeout_ms", 5_000),
 )
+# A stranger gets through the handshake of enrolment, and could hold connections without a call.
+ENROLMENT_OPTIONS = (("grpc.max_connection_idle_ms", 5_000), ("grpc.max_connection_age_ms", 60_000))
 
 CAUSES = {
     errno.EADDRINUSE: "is another keystore running there?",
@@ -73,27 +78,28 @@ class Ports:
             root_certificates=_pem(transport),
             require_client_auth=True,
         )
-        server = self._server(LARGEST_MESSAGE)
+        server = self._server(LARGEST_MESSAGE, SERVER_OPTIONS)
         add_services(server, self.parts, self.limiter, sessions, wakeups)
         health.add_to(server)
-        add_reflection(server)
+        if settings.reflection:
+            add_reflection(server)
         _listen(server, settings.listen, credentials)
         return server
 
     def enrolment(self) -> grpc.aio.Server:
         """The server for callers that have a token and no certificate yet."""
         own = self.parts.authorities.enrolment
-        server = self._server(LARGEST_ENROLMENT)
+        server = self._server(LARGEST_ENROLMENT, SERVER_OPTIONS + ENROLMENT_OPTIONS)
         add_enrolment(server, self.parts, self.limiter)
         credentials = grpc.ssl_server_credentials([(_pem_key(own), _pem(own))])
         _listen(server, self.parts.settings.enrol_listen, credentials)
         return server
 
-    def _server(self, largest: int) -> grpc.aio.Server:
+    def _server(self, largest: int, options: Sequence[tuple[str, int]]) -> grpc.aio.Server:
         return grpc.aio.server(
             interceptors=(Watch(self.metrics, self.parts.traces, self.limiter, largest),),
             options=(
-                *SERVER_OPTIONS,
+                *options,
                 ("grpc.max_receive_message_length", RECEIVED * largest),
                 # Only workers share a port: a second keystore on it must be an error, and not get
                 # a part of the calls.

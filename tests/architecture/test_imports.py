@@ -80,7 +80,7 @@ RULES = (
 )
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
-    ("approval", "config"),
+    ("approval", "config", "hardening"),
     ("storage", "notify", "observability"),
     ("audit",),
     ("custody",),

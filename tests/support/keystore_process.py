@@ -37,11 +37,11 @@ class KeystoreProcess:
 
     def __post_init__(self) -> None:
         service, enrolment = free_ports(2)
-        self.address = f"127.0.0.1:{service}"
+        self.address, self.enrolment_address = f"127.0.0.1:{service}", f"127.0.0.1:{enrolment}"
         self.child: Child = self.nursery.start_python(
             "keystore",
             *("-m", "cloudcard_tools", "serve", "--data", str(self.folder / "keystore")),
-            *("--listen", self.address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
+            *("--listen", self.address, "--enrol-listen", self.enrolment_address),
             *self.options,
         )
         self.child.wait_for("Keystore ready", timeout=30)

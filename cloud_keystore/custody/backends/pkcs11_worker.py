@@ -24,6 +24,7 @@ from pkcs11.util.rsa import encode_rsa_public_key
 from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
+from cloud_keystore.hardening import harden
 from private_keys import keys
 from private_keys.using import fit_digest
 
@@ -100,6 +101,7 @@ def work(connection: Connection, address: TokenAddress) -> None:
     """Answer requests until the pipe is closed."""
     # Ctrl-C goes to the whole process group, but the service decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    harden()
     try:
         session = _log_in(address)
     except PIN_ERRORS as error:

@@ -6,12 +6,13 @@ import asyncio
 import signal
 import socket
 import sqlite3
+import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from pathlib import Path
 
@@ -40,7 +41,7 @@ NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
 def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
     folder = tmp_path_factory.mktemp("keystore")
     with Nursery(folder / "logs") as nursery:
-        yield KeystoreProcess(folder, nursery)
+        yield KeystoreProcess(folder, nursery, ("--reflection",))
 
 
 def test_health_is_told_to_any_role_of_each_service(keystore: KeystoreProcess) -> None:
@@ -87,6 +88,56 @@ def test_reflection_names_every_service_and_describes_it(keystore: KeystoreProce
                 for each in file.service
             }
             assert service in described
+
+
+def test_reflection_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
+    """A device opened 22,000 streams of reflection, and the service stopped."""
+    with Nursery(tmp_path / "logs") as nursery:
+        keystore = KeystoreProcess(tmp_path, nursery)
+        with identity.channel(keystore.operator) as channel:
+            stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+            asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+            with pytest.raises(grpc.RpcError) as refused:
+                next(stub.ServerReflectionInfo(asked, timeout=5))
+            assert code(refused.value) is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_one_caller_does_not_take_the_watches_of_others(keystore: KeystoreProcess) -> None:
+    """One phone opened a hundred watches, and no balancer could watch."""
+    _, phone = keystore.holder("bo")
+    with identity.channel(phone) as greedy, identity.channel(keystore.operator) as other:
+        stub = health_pb2_grpc.HealthStub(greedy)
+        held = [stub.Watch(pb.HealthCheckRequest()) for _ in range(health.MOST_WATCHES_OF_ONE)]
+        for each in held:
+            assert next(each).status == SERVING
+        with pytest.raises(grpc.RpcError) as refused:
+            next(stub.Watch(pb.HealthCheckRequest(), timeout=5))
+        assert code(refused.value) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        mine = health_pb2_grpc.HealthStub(other).Watch(pb.HealthCheckRequest(), timeout=5)
+        assert next(mine).status == SERVING
+
+
+def test_silent_connections_are_closed(keystore: KeystoreProcess) -> None:
+    """A stranger opened 1,224 connections that said nothing, and the service had no descriptor
+    left. At the enrolment port a stranger can also be silent after the handshake.
+    """
+    host, _, port = keystore.address.partition(":")
+    _, _, enrolment = keystore.enrolment_address.partition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((host, int(port)), 5) as bare,
+        socket.create_connection((host, int(enrolment)), 5) as bare_too,
+        context.wrap_socket(socket.create_connection((host, int(enrolment)), 5)) as silent,
+    ):
+        begun = time.monotonic()
+        for each in (bare, bare_too, silent):
+            each.settimeout(15)
+            with suppress(ConnectionResetError):
+                while each.recv(4096):  # the server's settings, and that it goes away
+                    pass
+        assert time.monotonic() - begun < 12
 
 
 def test_no_service_of_the_protocol_is_left_out() -> None:

@@ -19,6 +19,7 @@ import structlog
 from cloud_keystore import config
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
+from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Limits, with_rates
@@ -118,6 +119,11 @@ Examples:
     help="Address for /metrics and /health, plain HTTP, such as 127.0.0.1:7445. Default: none.",
 )
 @click.option(
+    "--reflection",
+    is_flag=True,
+    help="Describe the services to programs such as grpcurl, for every caller with a certificate.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
@@ -157,6 +163,7 @@ def serve(  # one argument for each option
     hsm_pin_file: Path | None,
     key_backend: str,
     http_listen: str,
+    reflection: bool,
     workers: int,
     worker: int | None,
     rates: tuple[str, ...],
@@ -171,6 +178,7 @@ def serve(  # one argument for each option
     logs.take_all(log_format)
     # Only the service can read its files, whatever the permissions of the data folder.
     os.umask(0o077)
+    harden()
     try:
         settings = replace(
             place,
@@ -185,6 +193,7 @@ def serve(  # one argument for each option
             token=token_of(hsm_module, hsm_token, hsm_pin_file),
             key_backend=key_backend,
             http_listen=Address.parse(http_listen) if http_listen else None,
+            reflection=reflection,
             limits=with_rates(Limits(), rates),
         )
         if worker is not None:

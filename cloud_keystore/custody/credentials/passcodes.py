@@ -193,16 +193,21 @@ class Passcodes:
         now, which = self.clock(), (guess.card.id, guess.key_ref)
         with self.database.write() as connection:
             status = passcodes.find(connection, *which) or Status()
-            if not status.tries_left:
-                journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
-                return None
-            refused = guessing.refusal(connection, guess, status, now, self.random)
-            spent = None if refused else passcodes.spend_try(connection, *which, now)
-            if spent is not None:
+            refused = (
+                guessing.refusal(connection, guess, status, now, self.random)
+                if status.tries_left
+                else None
+            )
+            if refused is None:
+                spent = passcodes.spend_try(connection, *which, now)
+                if spent is None:
+                    journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
+                    return None
                 at = guess.workstation.id
                 guess_id = guesses.begin(connection, at, now) if guess.counts else None
                 return Spent(*spent, guess_id)
-        raise refused or RecordDamaged(f"passcode {guess.key_ref:02X} of card {guess.card.id}")
+        # The alert is written first.
+        raise refused
 
     def _fits(self, hashed: str, guess: Guess) -> bool:
         card, key_ref = guess.card, guess.key_ref

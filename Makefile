@@ -11,7 +11,8 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
-	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 systemd tshark
+	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
+	systemd python3-seccomp tshark
 
 # The extra of pyproject.toml that brings everything for running the product.
 RUNNING := all

@@ -141,7 +141,7 @@ class ChallengeRejected(KeystoreError):
 
 
 class TooManyGuesses(KeystoreError):
-    """The card has recently received too many wrong answers made with a management key."""
+    """A passcode or a management key was given wrongly too often: wait. Nothing was compared."""
 
 
 class AdministratorNeeded(KeystoreError):

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.storage import key_holders
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sealing import key_holders
 
 SEEN_EVERY = timedelta(seconds=15)
 # A process that was killed counts as running for so long.

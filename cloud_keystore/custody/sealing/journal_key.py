@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.sealing.sealing_keys import secret_context
-from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sealing import sealing_keys
 
 NAME = "journal key"
 

@@ -24,10 +24,10 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.sealing_keys import SealedColumn, SealingKey
+from cloud_keystore.storage.sealing import sealing_keys
+from cloud_keystore.storage.sealing.sealing_keys import SealedColumn, SealingKey
 
 BATCH = 100  # values in one transaction, for which other writers have to wait
 

@@ -22,9 +22,9 @@ from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.storage import key_holders, sealing_keys
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.sealing_keys import SealingKey
+from cloud_keystore.storage.sealing import key_holders, sealing_keys
+from cloud_keystore.storage.sealing.sealing_keys import SealingKey
 
 FILE, PASSPHRASE, TOKEN = "file", "passphrase", "pkcs11"
 KINDS = (FILE, PASSPHRASE, TOKEN)

@@ -17,9 +17,9 @@ from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.errors import InvalidInput, SealingKeyMissing
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
-from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sealing import sealing_keys
 from support.keystore_world import SESSIONS, Enrolled, World
 from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values
 

@@ -29,9 +29,9 @@ from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyI
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
-from cloud_keystore.storage import sealing_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sealing import sealing_keys
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.keys.command import keys
 from cloudcard_tools.shared.processes import Nursery

@@ -1,0 +1,1 @@
+"""Rows about sealing keys: which ones there are, and which processes have them."""

@@ -37,6 +37,7 @@ class Asked:
     create_time: datetime
     expire_time: datetime
     nonce: bytes
+    number_commitment: bytes
 
 
 def encode(asked: Asked) -> bytes:
@@ -65,6 +66,7 @@ def encode(asked: Asked) -> bytes:
         factors=asked.factors,
         session=None if asked.session is None else terms(asked.session),
         organisation=asked.organisation,
+        number_commitment=asked.number_commitment,
     )
     payload.create_time.FromDatetime(asked.create_time)
     payload.expire_time.FromDatetime(asked.expire_time)

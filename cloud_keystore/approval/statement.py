@@ -40,7 +40,12 @@ def enrolment(token_secret: bytes, csr: bytes) -> bytes:
     """Return the bytes that a device's native key signs at enrolment: domain, and SHA-256 of the
     enrolment token's secret and of the certificate request, 32 bytes each.
     """
-    return ENROLMENT_DOMAIN + sha256(token_secret).digest() + sha256(csr).digest()
+    return enrolment_by(sha256(token_secret).digest(), csr)
+
+
+def enrolment_by(token_sha256: bytes, csr: bytes) -> bytes:
+    """Return the same bytes for whoever knows only the hash of the token's secret."""
+    return ENROLMENT_DOMAIN + token_sha256 + sha256(csr).digest()
 
 
 def challenge(signed: bytes) -> bytes:

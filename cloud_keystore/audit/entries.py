@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
-from cloud_keystore.model.actors import Actor, ActorKind
+from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.alerts import Alert
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.journal import Detail, Entry, Kind
@@ -154,8 +154,15 @@ def about_use(
 
 
 def use_failed(use_id: str, session: Asked, now: datetime, actor: Actor) -> Entry:
-    """The entry about a use of a session that ended without a result."""
+    """The entry about a use of a session whose key gave no result."""
     return about_use(Kind.OPERATION_FAILED, use_id, session, now, actor)
+
+
+def use_unsettled(use_id: str, session: Asked, now: datetime) -> Entry:
+    """The entry about a use of a session whose process ended before it wrote down the outcome.
+    The workstation can have the results, so that whoever counts uses counts this one too.
+    """
+    return about_use(Kind.OPERATION_UNSETTLED, use_id, session, now, KEYSTORE)
 
 
 def about_user(kind: Kind, user: User, now: datetime, actor: Actor) -> Entry:

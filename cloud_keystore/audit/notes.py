@@ -24,7 +24,7 @@ from cloud_keystore.model.errors import InvalidInput
 
 ED25519 = b"\x01"  # algorithm of a signed note's key
 KEY_ID_BYTES = 4
-LONGEST_NOTE = 4096
+LONGEST_NOTE = 16384  # with cosignatures of witnesses, also by ML-DSA
 ORIGIN = re.compile(r"[!-*,-~]{1,128}")  # no blanks, and no plus, which separates parts of a key
 NOTE = re.compile(
     rf"(?P<origin>{ORIGIN.pattern})\n(?P<size>0|[1-9][0-9]{{0,17}})\n(?P<root>[A-Za-z0-9+/]{{43}}=)\n"
@@ -67,11 +67,11 @@ def close(checkpoint: Checkpoint, public_key: bytes, sign: Callable[[bytes], byt
 
 def open_(note: bytes, public_key: bytes) -> Checkpoint:
     """The checkpoint of a note that this key has signed; raises InvalidInput for other notes."""
-    checkpoint, blobs = _parse(note)
+    checkpoint, signed = _parse(note)
     wanted = key_id(checkpoint.origin, public_key)
     key = Ed25519PublicKey.from_public_bytes(public_key)
-    for blob in blobs:
-        if blob[:KEY_ID_BYTES] == wanted:
+    for name, blob in signed:
+        if name == checkpoint.origin and blob[:KEY_ID_BYTES] == wanted:
             try:
                 key.verify(blob[KEY_ID_BYTES:], checkpoint.text.encode())
             except InvalidSignature:
@@ -80,8 +80,14 @@ def open_(note: bytes, public_key: bytes) -> Checkpoint:
     raise InvalidInput("the checkpoint is not signed by the journal's key")
 
 
-def _parse(note: bytes) -> tuple[Checkpoint, list[bytes]]:
-    """A checkpoint and the log's own signatures; those of witnesses are left out."""
+def signatures(note: bytes) -> list[tuple[str, bytes]]:
+    """Who has signed a note, the log itself and witnesses, each with key id and signature. Nothing
+    is verified. Raises InvalidInput for what is no note.
+    """
+    return _parse(note)[1]
+
+
+def _parse(note: bytes) -> tuple[Checkpoint, list[tuple[str, bytes]]]:
     found = NOTE.fullmatch(note.decode(errors="replace")) if len(note) <= LONGEST_NOTE else None
     if found is None:
         raise InvalidInput("this is no signed checkpoint of a journal")
@@ -90,8 +96,7 @@ def _parse(note: bytes) -> tuple[Checkpoint, list[bytes]]:
     if not note.startswith(checkpoint.text.encode()):
         raise InvalidInput("this is no signed checkpoint of a journal")
     lines = (line.split(" ") for line in found["signatures"].splitlines())
-    own = [_decode(blob) for _, name, blob in lines if name == checkpoint.origin]
-    return checkpoint, own
+    return checkpoint, [(name, _decode(blob)) for _, name, blob in lines]
 
 
 def _decode(blob: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,11 +21,11 @@ from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.cards import Card, CardState, HeldKey
+from cloud_keystore.model.cards import Card, CardState, HeldKey, Key
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, RequestIdReused
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import DEFAULT_ORGANISATION
@@ -108,11 +109,7 @@ class Issuing:
                 if profile.management is not None:
                     key = factory_key(profile.management)
                     put_key(connection, card, profile.management, key, self.seal)
-                details = {"profile": profile.name, "organisation": organisation_id}
-                journal.append(
-                    connection,
-                    entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details),
-                )
+                journal.append(connection, _issued(card, keys, actor))
                 made = card
             _check_same(made, user.id, profile.name, organisation_id)
             return listing_of(connection, made)
@@ -162,6 +159,18 @@ def _check_same(made: Card, user_id: str, profile: str, organisation_id: str) ->
     asked = (user_id, profile, organisation_id)
     if (made.user_id, made.profile, made.organisation_id) != asked:
         raise RequestIdReused(REUSED)
+
+
+def _issued(card: Card, keys: Sequence[Key], actor: Actor) -> Entry:
+    """Make the entry from which an auditor knows the card of a key."""
+    details: dict[str, Detail] = {
+        "profile": card.profile,
+        "organisation": card.organisation_id,
+        "serial": card.serial,
+        "state": card.state.value,
+        **{f"key_{key.key_ref:02X}": key.id for key in keys},
+    }
+    return entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details)
 
 
 def _key(

@@ -35,7 +35,8 @@ class Kind(StrEnum):
     OPERATION_EXPIRED = "operation.expired"
     OPERATION_CANCELLED = "operation.cancelled"
     OPERATION_USED = "operation.used"  # the approval is spent; the key is used after this
-    OPERATION_FAILED = "operation.failed"
+    OPERATION_FAILED = "operation.failed"  # the key was asked, and nobody has a result
+    OPERATION_UNSETTLED = "operation.unsettled"  # nobody knows whether the caller has a result
     SESSION_OPENED = "session.opened"
     SESSION_USED = "session.used"
     SESSION_ENDED = "session.ended"
@@ -128,18 +129,35 @@ def decode(line: bytes) -> Entry:
     """Decode a line; raises InvalidInput if it is not an entry."""
     try:
         kept = json.loads(line)
-        subjects = {name: kept.get(name) for name in SUBJECTS}
+        subjects = {name: _text(kept.get(name)) for name in SUBJECTS}
         return Entry(
             kind=Kind(kept["kind"]),
             time=EPOCH + kept["time"] * MICROSECOND,
             actor=Actor.parse(kept["actor"]),
-            trace_id=kept.get("trace_id", ""),
-            details=kept.get("details", {}),
+            trace_id=_text(kept.get("trace_id")) or "",
+            details={name: _detail(value) for name, value in kept.get("details", {}).items()},
             evidence={
                 name: base64.b64decode(value, validate=True)
                 for name, value in kept.get("evidence", {}).items()
             },
             **subjects,
         )
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, binascii.Error):
+    except (
+        *(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError),
+        binascii.Error,
+    ):
         raise InvalidInput("this is no entry of a journal") from None
+
+
+def _text(value: object) -> str | None:
+    """A text, or None; raises TypeError for anything else."""
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _detail(value: object) -> Detail:
+    """A word, number or flag; raises TypeError for anything else."""
+    if isinstance(value, str | int):
+        return value
+    raise TypeError

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
 from card_os.uses import KeyUse, PinPolicy
-from cloud_keystore.approval import payload, qr
+from cloud_keystore.approval import numbers, payload, qr
 from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding
@@ -120,8 +120,10 @@ class Asking:
             factors = self._factors(connection, ask, key, workstation, in_force.policy)
             replaced = operations.open_at(connection, card.id, workstation.id, now)
             withdraw(connection, replaced, now, workstation.actor, "replaced")
+            operation_id = new_id(now, self.random)
+            number = f"{int.from_bytes(self.random(8)) % numbers.NUMBERS:02}"
             asked = payload.Asked(
-                operation_id=new_id(now, self.random),
+                operation_id=operation_id,
                 key_use=ask.key_use,
                 key=key,
                 card=card,
@@ -136,8 +138,9 @@ class Asking:
                 create_time=now,
                 expire_time=now + DECISION_TIME,
                 nonce=self.random(NONCE_BYTES),
+                number_commitment=numbers.commitment(number_salt(self.seal, operation_id), number),
             )
-            operation = self._operation(ask, asked, channels)
+            operation = _operation(ask, asked, channels, number)
             operations.add(connection, operation)
             journal.append(connection, _asked(operation, ask, in_force, workstation.actor))
         self.wake([user.id, operation.id, *replaced])
@@ -150,26 +153,6 @@ class Asking:
             card = cards.find_by_serial(connection, serial)
             if card is not None:
                 alerts.too_many_refusals(connection, card, now, self.random)
-
-    def _operation(self, ask: Ask, asked: payload.Asked, channels: frozenset[Channel]) -> Operation:
-        return Operation(
-            id=asked.operation_id,
-            request_id=ask.request_id,
-            workstation_id=asked.workstation.id,
-            card_id=asked.card.id,
-            key_id=asked.key.id,
-            user_id=asked.user.id,
-            key_use=ask.key_use,
-            state=State.PENDING,
-            payload=payload.encode(asked),
-            number=f"{int.from_bytes(self.random(8)) % 100:02}",
-            channels=channels,
-            create_time=asked.create_time,
-            expire_time=asked.expire_time,
-            qr_expire_time=asked.create_time + QR_TIME,
-            kind=OperationKind.USES if ask.session is None else OperationKind.SESSION,
-            policy=asked.policy,
-        )
 
     def find(self, operation_id: str, workstation: Identity) -> Operation:
         """Return an operation of this workstation; raises OperationNotFound."""
@@ -231,6 +214,29 @@ class Asking:
         if policy.passwordless and not commits(key):
             return ()
         raise PasscodeNeeded("give the passcode again")
+
+
+def _operation(
+    ask: Ask, asked: payload.Asked, channels: frozenset[Channel], number: str
+) -> Operation:
+    return Operation(
+        id=asked.operation_id,
+        request_id=ask.request_id,
+        workstation_id=asked.workstation.id,
+        card_id=asked.card.id,
+        key_id=asked.key.id,
+        user_id=asked.user.id,
+        key_use=ask.key_use,
+        state=State.PENDING,
+        payload=payload.encode(asked),
+        number=number,
+        channels=channels,
+        create_time=asked.create_time,
+        expire_time=asked.expire_time,
+        qr_expire_time=asked.create_time + QR_TIME,
+        kind=OperationKind.USES if ask.session is None else OperationKind.SESSION,
+        policy=asked.policy,
+    )
 
 
 def _check_same(ask: Ask, application: str, made: Operation) -> None:
@@ -323,3 +329,8 @@ def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: Actor
 def qr_secret(seal: Seal, operation_id: str) -> bytes:
     """Derive the secret of an operation's code, so that the database does not hold it."""
     return seal.derive("qr", operation_id.encode())[: qr.SECRET_BYTES]
+
+
+def number_salt(seal: Seal, operation_id: str) -> bytes:
+    """Derive the secret of an operation's number, which the journal tells after the decision."""
+    return seal.derive("number", operation_id.encode())

@@ -38,7 +38,7 @@ from cloud_keystore.model.operations import (
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.operations.asking import qr_secret
+from cloud_keystore.operations.asking import number_salt, qr_secret
 from cloud_keystore.storage import approval_keys, cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
 
@@ -177,7 +177,9 @@ class Deciding:
                 _count_use(connection, device, assertion)
             kind = Kind.OPERATION_APPROVED if agrees else Kind.OPERATION_DENIED
             kind = Kind.OPERATION_REPORTED if decision is Decision.NOT_ME else kind
-            journal.append(connection, _decided(kind, operation, device, now, approval, key))
+            salt = number_salt(self.seal, operation_id)
+            decided = _decided(kind, operation, device, now, approval, key, salt)
+            journal.append(connection, decided)
             withdrawn = (
                 self._suspend(connection, operation, card, device, now)
                 if decision is Decision.NOT_ME
@@ -300,6 +302,7 @@ def _decided(
     now: datetime,
     approval: Approval,
     key: ApprovalKey,
+    salt: bytes,
 ) -> Entry:
     """Make an entry with the evidence to check the decision again without the keystore."""
     details: dict[str, Detail] = {
@@ -309,6 +312,7 @@ def _decided(
     }
     evidence = {
         "approval_key": key.public_key,
+        "number_salt": salt,
         **entries.approval_evidence(operation.payload, approval),
     }
     if isinstance(key, Passkey):

@@ -35,7 +35,7 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     swept = operations.sweep(connection, now, stalled_time)
     told = [_of_operation(each, now) for each in swept]
     stalled = session_uses.sweep(connection, now, stalled_time)
-    told += [entries.use_failed(each.id, each.session, now, KEYSTORE) for each in stalled]
+    told += [entries.use_unsettled(each.id, each.session, now) for each in stalled]
     told += [_of_session(each, now) for each in sessions.sweep(connection, now)]
     if told:
         journal.append(connection, *told)

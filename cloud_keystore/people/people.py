@@ -178,7 +178,10 @@ class People:
             people.add_identity(connection, identity)
             people.add_token(connection, sha256(secret).digest(), identity.id, token.expire_time)
             said = {"identity": identity.id, "role": role.name.lower()}
-            invited = entries.about_identity(Kind.IDENTITY_INVITED, identity, now, actor, said)
+            evidence = {"token_sha256": sha256(secret).digest()}
+            invited = entries.about_identity(
+                Kind.IDENTITY_INVITED, identity, now, actor, said, evidence
+            )
             journal.append(connection, invited)
             if keep is not None:
                 keep(token)

@@ -47,6 +47,12 @@ def test_there_are_no_others() -> None:
     assert list(WRITTEN) == list(vectors())
 
 
+def test_number() -> None:
+    said = octets("Number", "commitment to 42")
+    assert sha256(b"cloudcard number v1\0" + octets("Number", "salt") + b"42").digest() == said
+    assert said in PAYLOAD
+
+
 def test_request_signature() -> None:
     signed = b"cloudcard request v1\0" + PAYLOAD
     assert octets("Request signature", "signed") == signed

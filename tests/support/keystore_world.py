@@ -156,6 +156,7 @@ class World:
     custody: Keys
     reading: Reading
     woken: list[str] = field(default_factory=list)
+    actor: Actor = OPERATOR  # who invites and issues
 
     def enrol(self, token_text: str) -> Enrolled:
         private = ec.generate_private_key(ec.SECP256R1())
@@ -183,7 +184,7 @@ class World:
 
     def operator(self) -> Enrolled:
         """An operator of the registration authority."""
-        return self.enrol(self.people.add_operator("Olga", actor=OPERATOR).text)
+        return self.enrol(self.people.add_operator("Olga", actor=self.actor).text)
 
     def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds, or all."""
@@ -194,18 +195,18 @@ class World:
 
     def auditor(self) -> Identity:
         """Somebody who reads the journal."""
-        return self.enrol(self.people.add_auditor("Aude", actor=OPERATOR).text).identity
+        return self.enrol(self.people.add_auditor("Aude", actor=self.actor).text).identity
 
     def take_in(self) -> int:
         """Take the journal's entries into its tree, as the service does every second."""
         return sequencing.take_in_all(self.database, self.reading.log, self.clock())
 
     def workstation(self, name: str = "WARD7-PC3") -> Enrolled:
-        return self.enrol(self.people.add_workstation(name, "Ward 7", actor=OPERATOR)[1].text)
+        return self.enrol(self.people.add_workstation(name, "Ward 7", actor=self.actor)[1].text)
 
     def user(self, name: str = "Ada Byron", upn: str = "", sid: str = "") -> tuple[User, Enrolled]:
         """A person with a phone."""
-        user, token = self.people.add_user(name, "", upn, sid, actor=OPERATOR)
+        user, token = self.people.add_user(name, "", upn, sid, actor=self.actor)
         return user, self.enrol(token.text)
 
     def phone_of(self, user: User) -> Identity:
@@ -215,7 +216,7 @@ class World:
 
     def card(self, user: User, profile: str = "p256") -> str:
         """An active card; returns its serial."""
-        made = self.issuing.issue(os.urandom(16), user.id, profile, actor=OPERATOR).card
+        made = self.issuing.issue(os.urandom(16), user.id, profile, actor=self.actor).card
         if made.state is CardState.PENDING:
             self.passcodes.set_first(made.serial, PASSCODE, self.phone_of(user))
         return made.serial
@@ -286,7 +287,7 @@ class World:
 
     def set_policy(self, policy: Policy, organisation_id: str = "", profile: str = "") -> str:
         """Put a policy in force; returns its name."""
-        operator = self.enrol(self.people.add_operator("Operator", actor=OPERATOR).text).identity
+        operator = self.enrol(self.people.add_operator("Operator", actor=self.actor).text).identity
         return self.organisations.set_policy(organisation_id, profile, policy, operator).name
 
     def session(

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloud_keystore.approval import qr, statement
+from cloud_keystore.approval import numbers, qr, statement
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.model.operations import Decision
 from cloudcard.approval.v1 import approval_pb2
@@ -42,6 +42,10 @@ def vectors() -> Vectors:
     enrolling = statement.enrolment(secret, csr)
     return {
         "Payload": {"operation_id": OPERATION, "payload": signed.hex()},
+        "Number": {
+            "salt": seed("number").hex(),
+            "commitment to 42": numbers.commitment(seed("number"), "42").hex(),
+        },
         "Request signature": {
             "request key, private scalar": scalar("request key").to_bytes(32, "big").hex(),
             "request key, SubjectPublicKeyInfo": spki(request_key),
@@ -98,6 +102,7 @@ def payload() -> bytes:
         policy="default/v2/3",
         factors=["passcode"],
         organisation="default",
+        number_commitment=numbers.commitment(seed("number"), "42"),
     )
     message.create_time.FromDatetime(made)
     message.expire_time.FromDatetime(made.replace(minute=2))

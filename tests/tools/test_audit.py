@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import os
 import subprocess
+import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,113 +18,46 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_keystore.audit import notes, proofs, tree
+from cloud_keystore.audit import notes, tree
 from cloud_keystore.audit.notes import Checkpoint
-from cloud_keystore.model.journal import Kind, decode
-from cloud_keystore.model.operations import Decision
-from cloud_keystore.model.policies import SessionTerms
-from cloud_keystore.storage import journal as rows
+from cloud_keystore.model.journal import Kind
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.audit import lines, pack
-from cloudcard_tools.audit.checking import Checked, check, check_pack
-from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
-from cloudcard_tools.audit.service import Head
+from cloudcard_tools.audit.checking import BROKEN, check
+from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import channel
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
+from support.exports import (
+    Export,
+    changed,
+    checked,
+    exported,
+    first,
+    place,
+    resigned,
+    story,
+    wrong,
+)
 from support.keystore_process import KeystoreProcess, Workstation
-from support.keystore_world import OPERATOR, SESSIONS, TERMS, World, new_world
-
-Export = list[Line]
+from support.keystore_world import World
+from support.witness import SmallWitness
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A keystore where one has signed, denied, used a session and a passkey."""
-    world = new_world(tmp_path_factory.mktemp("world"))
-    (ada, phone), pc = world.user(), world.workstation()
-    serial = world.card(ada)
-    world.perform(approved(world, serial, pc, phone), pc)
-    world.take_in()
-    world.clock.forward(minutes=1)
-    world.decide(world.ask(serial, pc), phone, Decision.DENY)
-    world.clock.forward(minutes=1)
-    world.set_policy(SESSIONS)
-    session = world.session(serial, pc, phone, SessionTerms(3, TERMS.time))
-    world.use(session, pc)
-    world.use(session, pc)
-    world.take_in()
-    user, token = world.people.add_user("Bo", "", actor=OPERATOR)
-    bo = world.enrol_passkey(token.text)
-    world.decide(world.ask(world.card(user), pc), bo)
-    world.take_in()
+    """A keystore with a past."""
+    world = story(tmp_path_factory.mktemp("world")).world
     yield world
     world.database.close()
 
 
-def approved(world: World, serial: str, pc: object, phone: object) -> object:
-    operation = world.ask(serial, pc)  # type: ignore[arg-type]
-    world.decide(operation, phone)  # type: ignore[arg-type]
-    return operation
-
-
 @pytest.fixture
 def export(world: World) -> Export:
-    with world.database.read() as connection:
-        entries = rows.between(connection, 0, 10**9)
-        found = rows.list_notes(connection, 0, 100)
-    log = world.reading.log
-    taken = [row for row in entries if row.index is not None]
-    exported: Export = [Header(log.origin, log.public_key, len(taken))]
-    sizes = {int(note.split(b"\n")[1]): note for note in found}
-    for row in taken:
-        exported.append(EntryLine(row.index or 0, row.entry))
-        if (note := sizes.get((row.index or 0) + 1)) is not None:
-            exported.append(Note(note))
-    return [*exported, End(len(taken), len(found))]
-
-
-def checked(
-    export: Export, public_key: bytes | None = None, kept: Checkpoint | None = None
-) -> Checked:
-    text = "".join(lines.write(line) for line in export).encode()
-    return check(lines.read(io.BytesIO(text)), public_key, kept)
-
-
-def wrong(export: Export) -> tuple[int, str]:
-    """The first thing that a check finds, with its line."""
-    first = checked(export).findings[0]
-    return first.line, first.wrong
-
-
-def place(export: Export, *kinds: Kind) -> int:
-    """Where the last entry of one of these kinds is."""
-    return max(
-        at
-        for at, line in enumerate(export)
-        if isinstance(line, EntryLine) and decode(line.entry).kind in kinds
-    )
-
-
-def resigned(export: Export, private: Ed25519PrivateKey, origin: str = "") -> Export:
-    """The same entries with a tree and checkpoints of their own, by another key."""
-    public = private.public_key().public_bytes_raw()
-    header = export[0]
-    assert isinstance(header, Header)
-    grown = tree.Frontier()
-    made: Export = []
-    for line in export[1:]:
-        if isinstance(line, EntryLine):
-            made.append(EntryLine(grown.size, line.entry))
-            grown = grown.append(tree.leaf_hash(line.entry))
-        elif isinstance(line, Note):
-            head = Checkpoint(origin or header.origin, grown.size, grown.root)
-            made.append(Note(notes.close(head, public, private.sign)))
-    count = sum(isinstance(line, Note) for line in made)
-    return [Header(origin or header.origin, public, grown.size), *made, End(grown.size, count)]
+    return exported(world)
 
 
 def test_a_true_journal(world: World, export: Export) -> None:
@@ -133,23 +67,10 @@ def test_a_true_journal(world: World, export: Export) -> None:
     assert notes.open_(result.newest, world.reading.log.public_key).size == result.entries
 
 
-def changed(line: Line, old: bytes, new: bytes) -> EntryLine:
-    assert isinstance(line, EntryLine)
-    assert old in line.entry
-    return EntryLine(line.index, line.entry.replace(old, new, 1))
-
-
 class TestTampering:
     def test_a_changed_byte(self, export: Export) -> None:
-        at = place(export, Kind.OPERATION_DENIED)
-        export[at] = (
-            changed(export[at], b'"trace_id"', b'"trace_iD"')
-            if b"trace_id"
-            in (
-                export[at].entry  # type: ignore[union-attr]
-            )
-            else changed(export[at], b"device ", b"auditor ")
-        )
+        at = place(export, Kind.JOURNAL_READ, Kind.POLICY_SET)
+        export[at] = changed(export[at], b"PUSH", b"PUSJ")
         line, what = wrong(export)
         assert line > at
         assert "not those of this checkpoint" in what
@@ -166,14 +87,14 @@ class TestTampering:
             if isinstance(line, EntryLine):
                 export[at] = EntryLine(count, line.entry)
                 count += 1
-        assert "not those of this checkpoint" in wrong(export)[1]
+        assert BROKEN in {each.wrong for each in checked(export).findings}
 
     def test_entries_exchanged(self, export: Export) -> None:
         one, other = export[2], export[3]
         assert isinstance(one, EntryLine)
         assert isinstance(other, EntryLine)
         export[2], export[3] = EntryLine(one.index, other.entry), EntryLine(other.index, one.entry)
-        assert "not those of this checkpoint" in wrong(export)[1]
+        assert BROKEN in {each.wrong for each in checked(export).findings}
 
     def test_a_file_that_was_cut(self, export: Export) -> None:
         for left in range(1, len(export)):
@@ -204,7 +125,7 @@ class TestTampering:
         note = next(line for line in before if isinstance(line, Note))
         kept = notes.open_(note.note, public)
         assert checked(before, public, kept).findings == []
-        del export[1]  # the first entry, which no other one rests on
+        del export[first(export, Kind.PASSCODE_SET)]  # which no other entry rests on
         after = resigned(export, private)
         assert checked(after, public).findings == []
         assert "history was rewritten" in checked(after, public, kept).findings[0].wrong
@@ -217,90 +138,6 @@ class TestTampering:
         first = next(at for at, line in enumerate(export) if isinstance(line, Note))
         short = resigned(export[: first + 1], private)
         assert "shorter than the checkpoint" in checked(short, public, kept).findings[0].wrong
-
-
-class TestEvidence:
-    """What a keystore cannot put into its own journal, though it signs it."""
-
-    def forged(self, export: Export, at: int, old: bytes, new: bytes) -> list[str]:
-        export[at] = changed(export[at], old, new)
-        return [each.wrong for each in checked(resigned(export, KEY)).findings]
-
-    def test_a_denial_made_an_approval(self, export: Export) -> None:
-        at = place(export, Kind.OPERATION_DENIED)
-        found = self.forged(export, at, b'"operation.denied"', b'"operation.approved"')
-        assert found[0] == "the device signed another decision"
-
-    def test_a_signature_for_another_operation(self, export: Export) -> None:
-        first, second = (
-            at
-            for at, line in enumerate(export)
-            if isinstance(line, EntryLine)
-            and decode(line.entry).kind is Kind.OPERATION_APPROVED
-            and decode(line.entry).details["approval_key"] == "native"
-        )
-        one, other = export[first], export[second]
-        assert isinstance(one, EntryLine)
-        assert isinstance(other, EntryLine)
-        theirs = json.loads(other.entry)["evidence"]
-        export[first] = EntryLine(
-            one.index, json.dumps({**json.loads(one.entry), "evidence": theirs}).encode()
-        )
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert "over this decision" in found[0] or "another operation" in found[0]
-
-    def test_a_use_without_approval(self, export: Export) -> None:
-        at = min(
-            at
-            for at, line in enumerate(export)
-            if isinstance(line, EntryLine) and decode(line.entry).kind is Kind.OPERATION_APPROVED
-        )
-        del export[at]
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert "a key was used without an approval, or twice for one" in found
-
-    def test_an_approval_used_twice(self, export: Export) -> None:
-        at = place(export, Kind.OPERATION_USED)
-        export.insert(at, export[at])
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert found == ["a key was used without an approval, or twice for one"]
-
-    def test_more_uses_of_a_session_than_approved(self, export: Export) -> None:
-        at = place(export, Kind.SESSION_USED)
-        export[at:at] = [export[at]] * 2
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert found == ["a session was used more often than approved"]
-
-    @pytest.mark.parametrize("name", ["device_signature", "payload", "client_data"])
-    def test_other_evidence(self, export: Export, name: str) -> None:
-        at = place(export, Kind.OPERATION_APPROVED)  # by a passkey
-        entry = export[at]
-        assert isinstance(entry, EntryLine)
-        fields = json.loads(entry.entry)
-        raw = bytearray(base64.b64decode(fields["evidence"][name]))
-        raw[-1] ^= 1
-        fields["evidence"][name] = base64.b64encode(raw).decode()
-        export[at] = EntryLine(entry.index, json.dumps(fields).encode())
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert found == ["the device's signature is not over this decision"]
-
-    def test_a_key_that_the_device_never_had(self, export: Export) -> None:
-        del export[
-            min(
-                at
-                for at, line in enumerate(export)
-                if isinstance(line, EntryLine)
-                and decode(line.entry).kind is Kind.IDENTITY_ENROLLED
-                and decode(line.entry).device_id
-            )
-        ]
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert found[0] == "the key that signed it is not the one its device was enrolled with"
-
-    def test_time_that_goes_back(self, export: Export) -> None:
-        export.insert(len(export) - 2, export[1])
-        found = [each.wrong for each in checked(resigned(export, KEY)).findings]
-        assert any("time goes back" in each for each in found)
 
 
 KEY = Ed25519PrivateKey.generate()
@@ -356,84 +193,36 @@ def test_a_line_without_end(tmp_path: Path) -> None:
         check(lines.read(file))
 
 
-@pytest.fixture
-def packed(tmp_path: Path, world: World, export: Export) -> Path:
-    """A pack of some entries."""
-    log = world.reading.log
-    entries = [line for line in export if isinstance(line, EntryLine)]
-    leaves = [tree.leaf_hash(entry.entry) for entry in entries]
-    newest = [line.note for line in export if isinstance(line, Note)][-1]
-    some = [entries[1], *entries[-4:]]
-    proved = []
-    for entry in some:
-        ranges = proofs.inclusion_ranges(entry.index, len(leaves))
-        found = proofs.range_roots(leaves, ranges)
-        proved.append(EntryLine(entry.index, entry.entry, tuple(found[each] for each in ranges)))
-    head = Head(log.origin, log.public_key, newest, notes.open_(newest, log.public_key))
-    path = tmp_path / "pack.zip"
-    pack.pack(path, head, proved)
-    again = tmp_path / "again.zip"
-    pack.pack(again, head, proved)
-    assert path.read_bytes() == again.read_bytes()
-    return path
-
-
-def test_a_true_pack(world: World, packed: Path) -> None:
-    with pack.opened(packed) as file:
-        result = check_pack(lines.read(file), world.reading.log.public_key, None)
-    assert result.findings == []
-    assert result.entries == 5
-
-
-def repacked(packed: Path, change: Callable[[str, bytes], bytes]) -> Path:
-    """The pack with other contents; the manifest is made anew."""
-    with zipfile.ZipFile(packed) as archive:
-        files = {name: change(name, archive.read(name)) for name in archive.namelist()}
-    other = packed.with_name("other.zip")
-    with zipfile.ZipFile(other, "w") as archive:
-        for name, value in files.items():
-            archive.writestr(name, value)
-    return other
-
-
-def test_a_pack_whose_files_were_changed(packed: Path) -> None:
-    other = repacked(packed, lambda name, value: value + (b" " if name == pack.TABLE else b""))
-    with pytest.raises(Failure, match=r"entries\.csv"), pack.opened(other):
-        pass
-
-
-def test_a_pack_with_further_files(packed: Path) -> None:
-    with zipfile.ZipFile(packed, "a") as archive:
-        archive.writestr("../../etc/passwd", b"")
-    with pytest.raises(Failure, match="other files"), pack.opened(packed):
-        pass
-
-
-def test_an_entry_of_another_journal_in_a_pack(packed: Path) -> None:
-    with pack.opened(packed) as file:
-        read = [line for _, line in lines.read(file)]
-    first = read[2]
-    assert isinstance(first, EntryLine)
-    read[2] = EntryLine(first.index, first.entry.replace(b"keystore", b"somebody"), first.proof)
-    if read[2] == first:
-        read[2] = EntryLine(first.index + 1, first.entry, first.proof)
-    result = check_pack(list(enumerate(read, 1)), None, None)
-    assert result.findings[0].wrong == "this entry is not in the journal of the checkpoint"
-
-
-def test_no_cell_of_a_pack_is_a_formula(packed: Path) -> None:
-    with zipfile.ZipFile(packed) as archive:
-        cells = [
-            cell
-            for row in csv.reader(io.StringIO(archive.read(pack.TABLE).decode()))
-            for cell in row
-        ]
-    assert not any(cell.startswith(pack.FORMULA) for cell in cells)
-
-
 def cloudcard(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     own = {"CLOUDCARD_HOME": str(home), "XDG_DATA_HOME": str(home)}
     return warm_starts.run(*arguments, environment=own)
+
+
+def _have_it_cosigned(folder: Path, key: dict[str, str], identity: tuple[str, str]) -> None:
+    """By two witnesses; then a check demands both."""
+    known = {key["origin"]: base64.b64decode(key["journal_key"])}
+    pinned = ("--journal-key", key["journal_key"])
+    cosigned = str(folder / "cosigned")
+    with ExitStack() as open_:
+        two = [
+            open_.enter_context(SmallWitness(name, known, int(time.time())).serving())
+            for name in ("one.example.org", "two.example.org")
+        ]
+        asked = [
+            text for each in two for text in ("--witness", each.url, each.witness.verifier_key)
+        ]
+        for code in (0, 1):  # what is there is not written again
+            made = cloudcard(folder, "audit", "cosign", cosigned, *asked, *identity)
+            assert made.returncode == code, made.stderr
+    newer = str(folder / "newer.jsonl")
+    assert cloudcard(folder, "audit", "export", newer, *identity).returncode == 0
+    both = [text for each in two for text in ("--witness", each.witness.verifier_key)]
+    since = ("--since-checkpoint", cosigned)
+    good = cloudcard(folder, "audit", "verify", newer, *pinned, *since, *both)
+    assert good.returncode == 0, good.stdout + good.stderr
+    stranger = SmallWitness("three.example.org", known).witness.verifier_key
+    bad = cloudcard(folder, "audit", "verify", newer, *pinned, *since, "--witness", stranger)
+    assert "not cosigned by three.example.org" in bad.stderr
 
 
 def test_an_auditors_day(tmp_path: Path) -> None:
@@ -486,19 +275,26 @@ def test_an_auditors_day(tmp_path: Path) -> None:
         good = cloudcard(tmp_path, "audit", "verify", export, *pinned, "--keep", kept)
         assert good.returncode == 0, good.stdout
         assert "nothing is wrong" in good.stdout
+        assert "Decisions: 1 approval, 0 refusals. Sessions: 0. Uses of keys: 1." in good.stdout
+        assert "This does not show" not in good.stdout
         assert (
             cloudcard(tmp_path, "audit", "pack", packed, "--card", serial, *identity).returncode
             == 0
         )
-        assert cloudcard(tmp_path, "audit", "verify", packed, *pinned).returncode == 0
+        proved = cloudcard(tmp_path, "audit", "verify", packed, *pinned, "--json")
+        assert proved.returncode == 0, proved.stdout
+        told = json.loads(proved.stdout)
+        assert (told["approvals"], told["uses"]) == (1, 1)
+        assert [each["times"] for each in told["not_shown"]] == [1]  # the names
         with zipfile.ZipFile(packed) as archive:
-            assert f"{user_id}=Ada" in archive.read(pack.TABLE).decode()
+            assert f"{user_id},Ada" in archive.read(pack.NAMES).decode()
         keystore.child.stop()
         keystore.restart()
         later = str(tmp_path / "later.jsonl")
         assert cloudcard(tmp_path, "audit", "export", later, *identity).returncode == 0
         since = ("--since-checkpoint", kept)
         assert cloudcard(tmp_path, "audit", "verify", later, *pinned, *since).returncode == 0
+        _have_it_cosigned(tmp_path, key, identity)
         text = Path(later).read_bytes()
         Path(later).write_bytes(text.replace(b'"index":3,', b'"index":4,', 1))
         bad = cloudcard(tmp_path, "audit", "verify", later, *pinned, "--json")

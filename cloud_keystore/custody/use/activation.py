@@ -169,7 +169,7 @@ class Activation:
             with self.database.write(shared=True) as connection:
                 now = self.clock()
                 kept = operations.end_use(connection, operation.id, sealed_result, now)
-                if sealed_result is None:
+                if kept and sealed_result is None:
                     journal.append(connection, _entry(Kind.OPERATION_FAILED, operation, None, now))
         if not kept:
             raise NoResult("the operation was given up before its key had answered")

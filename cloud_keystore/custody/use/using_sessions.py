@@ -134,7 +134,7 @@ class UsingSessions:
         The uses are committed, with their journal entries, before any key is used: a crash in
         between costs the uses. The results are stored for repeated requests a little later, by a
         following transaction or by `write_results`: a crash before that loses the results, and the
-        journal calls the uses failed.
+        journal calls the uses unsettled, because their callers can have been answered.
         """
         try:
             answers = self._take_or_repeat(requests)
@@ -253,9 +253,9 @@ class UsingSessions:
             if sealed_result is None:
                 with self.database.write(shared=True) as connection:
                     now = self.clock()
-                    session_uses.end(connection, [Ended(use.id, None, now)])
-                    failed = entries.use_failed(use.id, session, now, _actor(session))
-                    journal.append(connection, failed)
+                    if session_uses.end(connection, [Ended(use.id, None, now)]):
+                        failed = entries.use_failed(use.id, session, now, _actor(session))
+                        journal.append(connection, failed)
         ended = Ended(use.id, sealed_result, self.clock())
         if ended.time - use.create_time < SLOW_TIME:
             self._unwritten.add(ended)
@@ -277,7 +277,10 @@ class UsingSessions:
         if use.end_time is None:
             raise OperationBusy("the key is being used: ask again")
         if use.sealed_result is None:
-            raise NoResult("the use has failed, or its result is no longer kept")
+            raise NoResult(
+                "the use is spent, and its result is not kept: its key failed, its process ended "
+                "too early, or it was too long ago"
+            )
         kept = results.open_(self.seal, use.id, use.sealed_result)
         return Used(tuple(kept), session.uses_left, session.workstation_id)
 

@@ -39,6 +39,7 @@ ASKED = Asked(
     create_time=NOW,
     expire_time=NOW + timedelta(minutes=2),
     nonce=b"nonce",
+    number_commitment=b"commitment",
 )
 
 
@@ -62,7 +63,7 @@ def test_each_field_says_what_the_keystore_knows() -> None:
     assert (said.policy, list(said.factors)) == ("default/3", ["passcode"])
     assert said.create_time.ToDatetime(UTC) == NOW
     assert said.expire_time.ToDatetime(UTC) == NOW + timedelta(minutes=2)
-    assert said.nonce == b"nonce"
+    assert (said.nonce, said.number_commitment) == (b"nonce", b"commitment")
     assert payload.session_terms(said.session) == TERMS
 
 

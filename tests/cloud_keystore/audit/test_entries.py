@@ -134,6 +134,10 @@ MADE: dict[bytes, Entry] = {
     + OF_OPERATION % (b"operation.failed", b"use1", TIME): entries.use_failed(
         "use1", SESSION, NOW, KEYSTORE
     ),
+    b'{"actor":"keystore",' + ABOUT + b',"details":{"session":"s1"},'
+    + OF_OPERATION % (b"operation.unsettled", b"use1", TIME): entries.use_unsettled(
+        "use1", SESSION, NOW
+    ),
     b'{"actor":"operator o1","kind":"user.added",' + TIME + b',"user_id":"u1"}': entries.about_user(
         Kind.USER_ADDED, USER, NOW, OLGA
     ),

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
@@ -35,6 +36,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
+from support.exports import checked, export_of
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
 from support.registry import Registry
 from support.schema import METHODS
@@ -221,7 +223,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     )
     _use_keys(Workstation(pc, serial), phone, device)
     _administer(pc_channel, keystore.developer_card(user_id))
-    _audit(place)
+    journal = _audit(place)
     phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
     _operate(registry, user_id, serial)
     gone = identities_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
@@ -234,6 +236,11 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     }
     assert not missing
     assert not {name: place.journal.found[name] for name in UNTOLD if place.journal.found[name]}
+    keystore.child.stop()  # all entries get their places
+    with closing(Database(f"sqlite:///{place.journal.database}")) as database:
+        result = checked(export_of(database, journal.origin, journal.public_key))
+    assert result.findings == []
+    assert result.unshown == {}
 
 
 def _issued(place: Place, user_id: str, phone: Phone, profile: str) -> tuple[str, bytes]:
@@ -329,12 +336,12 @@ def _administer(channel: grpc.Channel, serial: str) -> None:
     stub.ResetCard(pb.ResetCardRequest(card_serial=serial))
 
 
-def _audit(place: Place) -> None:
+def _audit(place: Place) -> audit_pb2.GetJournalResponse:
     asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
     token = place.keystore.registry.identities.CreateAuditor(asked).token.text
     own = spending.enrol(token, place.keystore.folder / "auditor", "auditor")
     stub = audit_pb2_grpc.AuditServiceStub(place.channel(own))
-    while not stub.GetJournal(audit_pb2.GetJournalRequest()).checkpoint:
+    while not (journal := stub.GetJournal(audit_pb2.GetJournalRequest())).checkpoint:
         time.sleep(0.1)  # the first comes about a second after the start
     stub.SearchEntries(audit_pb2.SearchEntriesRequest())
     stub.FindSubjects(audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"))
@@ -345,6 +352,7 @@ def _audit(place: Place) -> None:
     place.keystore.registry.identities.RemoveAuditor(
         identities_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done")
     )
+    return journal
 
 
 def _operate(registry: Registry, user_id: str, serial: str) -> None:

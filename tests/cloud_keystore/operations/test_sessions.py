@@ -17,7 +17,8 @@ from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.unwritten import LONGEST
-from cloud_keystore.custody.use.using_sessions import UseRequest, UsingSessions
+from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -409,10 +410,37 @@ def test_a_use_whose_process_died_is_spent(
         world.use(session, pc, request_id=request_id)
     world.clock.forward(seconds=STALLED_TIME.total_seconds())
     world.sweep()
-    with pytest.raises(NoResult, match="failed"):
+    with pytest.raises(NoResult, match="spent"):
         world.use(session, pc, request_id=request_id)
+    assert not world.journal(Kind.OPERATION_FAILED)
     used = world.sessions.use(session.id, os.urandom(16), [DIGEST], pc.identity)
     assert used.uses_left == TERMS.most_uses - 2
+
+
+def test_a_use_that_was_answered_is_never_called_failed(
+    world: World, pc: Enrolled, session: Session
+) -> None:
+    """A kill between the answer and the writing of the result had the journal say `failed` of 169
+    of 33,000 uses whose signatures their callers held: who subtracts failures counts too few.
+    """
+    request = UseRequest(
+        session.id, os.urandom(16), (DIGEST,), pc.identity.certificate_sha256, "trace"
+    )
+    answered: list[object] = []
+    world.sessions.use_all([request], lambda _, outcome: answered.append(outcome))
+    assert isinstance(answered[0], Used)
+    old = world.sessions  # its process is killed, with the result that it has not written
+    world.sessions = UsingSessions(old.database, old.seal, old.clock, old.random, old.custody)
+    world.clock.forward(seconds=STALLED_TIME.total_seconds())
+    world.sweep()
+    assert not world.journal(Kind.OPERATION_FAILED)
+    (used,), (unsettled,) = (
+        world.journal(kind) for kind in (Kind.SESSION_USED, Kind.OPERATION_UNSETTLED)
+    )
+    assert unsettled.operation_id == used.operation_id
+    assert (unsettled.actor, unsettled.details) == (KEYSTORE, {"session": session.id})
+    with pytest.raises(NoResult, match="process ended"):
+        world.use(session, pc, request_id=request.request_id)
 
 
 def test_racers_take_no_more_than_there_is(

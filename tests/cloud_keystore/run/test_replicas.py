@@ -14,6 +14,7 @@ import pytest
 from card_os.keys import Refusal
 from cloud_keystore.model.journal import Kind
 from cloudcard_tools.shared.processes import Nursery
+from support.exports import audited
 from support.postgres import Server
 from support.replicas import Replicas, Ward
 
@@ -116,6 +117,11 @@ def test_replicas_come_and_go_while_people_sign(replicas: Replicas, ward: Ward) 
         signed += isinstance(ward.sign(decide), bytes)
     assert signed == 8
     assert uses(replicas) == 8
+    for name in ("first", "second"):  # all entries get their places
+        replicas.nursery[name].stop()
+    result = audited(replicas.url)
+    assert result.findings == []
+    assert (result.counts.uses, result.counts.failed) == (8, 0)
 
 
 def ignore(_: object) -> None:

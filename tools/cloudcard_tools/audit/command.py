@@ -6,8 +6,9 @@ import base64
 import binascii
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -16,15 +17,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cloud_keystore.audit import notes
+from cloud_keystore.audit.cosignatures import Witness, cosigned
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit import lines, pack
-from cloudcard_tools.audit.checking import Checked, check, check_pack
+from cloudcard_tools.audit.checking import check
+from cloudcard_tools.audit.collecting import collect
 from cloudcard_tools.audit.filters import Filters, filter_options
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Note
+from cloudcard_tools.audit.pack_checking import check_pack
+from cloudcard_tools.audit.reporting import report
 from cloudcard_tools.audit.service import Journal
+from cloudcard_tools.audit.witnesses import cosign as cosign_by
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
 from cloudcard_tools.shared.failures import Failure, must_be_new
@@ -49,7 +55,6 @@ SUBJECT_WORDS = {
     "operation_id": "operation",
     "key_id": "key",
 }
-WHOLE = 10**9
 
 auditor_options = caller_options(ROLE)
 
@@ -65,6 +70,7 @@ Examples:
   cloudcard audit export journal.jsonl
   cloudcard audit verify journal.jsonl --journal-key journal.key \\
       --since-checkpoint october.checkpoint --keep november.checkpoint
+  cloudcard audit cosign november.checkpoint --witness https://witness.example.org KEY
   cloudcard audit pack evidence.zip --card 1500000000000017
 """
 )
@@ -161,6 +167,13 @@ def export(file: Path, caller: Caller) -> None:
     help="A checkpoint that you kept: the history up to it must be the same.",
 )
 @click.option(
+    "--witness",
+    "witness_keys",
+    multiple=True,
+    metavar="KEY",
+    help="A witness that must have cosigned that checkpoint (NAME+ID+KEY); repeatable.",
+)
+@click.option(
     "--keep",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write the newest checkpoint, if nothing is wrong.",
@@ -170,6 +183,7 @@ def verify(
     file: Path,
     journal_key: str | None,
     since_checkpoint: Path | None,
+    witness_keys: tuple[str, ...],
     keep: Path | None,
     as_json: bool,
 ) -> None:
@@ -181,17 +195,55 @@ def verify(
         must_be_new(keep)
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
+    witnessed = _witnessed(since_checkpoint, [_witness(each) for each in witness_keys])
     if zipfile.is_zipfile(file):
-        with pack.opened(file) as entries:
-            result = check_pack(lines.read(entries), public_key, kept)
+        with pack.opened(file) as found:
+            result = check_pack(found, public_key, kept)
     else:
         with file.open("rb") as entries:
-            result = check(lines.read(entries), public_key, kept)
+            result = check(lines.read(entries), public_key, kept, witnessed=witnessed)
     if keep is not None and result.newest:
         keep.write_bytes(result.newest)
-    _report(result, pinned=public_key is not None, as_json=as_json)
+    report(result, pinned=public_key is not None, as_json=as_json)
     if result.findings:
         raise SystemExit(FOUND_SOMETHING)
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--witness",
+    "asked",
+    nargs=2,
+    multiple=True,
+    required=True,
+    metavar="URL KEY",
+    help="Where a witness is, and its verifier key (NAME+ID+KEY); repeatable.",
+)
+@auditor_options
+def cosign(file: Path, asked: tuple[tuple[str, str], ...], caller: Caller) -> None:
+    """Have witnesses cosign the newest checkpoint, and write it to FILE.
+
+    Witnesses are others who remember how far the journal had grown. They cosign only what begins
+    with all that they have seen before (C2SP tlog-witness).
+    """
+    witnesses = [(url, _witness(key)) for url, key in asked]
+    must_be_new(file)
+    with caller.service(Journal) as service:
+        head = service.head()
+        note = head.note
+        for url, witness in witnesses:
+            prove = service.consistency
+            note += cosign_by(head.note, head.checkpoint, url, witness, prove)
+    with _writing(file) as out:
+        out.write(note.decode())
+    facts: output.Row = {
+        "file": str(file),
+        "entries": head.checkpoint.size,
+        "witnesses": [witness.name for _, witness in witnesses],
+    }
+    labels = {"file": "Written to", "entries": "Entries", "witnesses": "Cosigned by"}
+    caller.print_facts(facts, labels)
 
 
 @audit.command("pack")
@@ -199,16 +251,13 @@ def verify(
 @filter_options
 @auditor_options
 def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
-    """Write an evidence pack: the entries that match, with proofs, in one zip file."""
+    """Write an evidence pack: the entries that match and those on which they rest, with proofs, in
+    one zip file.
+    """
     must_be_new(file)
     with caller.service(Journal) as service:
         head = service.head()
-        found = [
-            each
-            for each in service.search(filters.query(service.find), WHOLE)
-            if each.HasField("index") and each.index < head.checkpoint.size
-        ]
-        found.sort(key=lambda each: each.index)
+        found = collect(service, filters.query(service.find), head.checkpoint.size)
         proofs = service.proofs(head.checkpoint.size, [each.index for each in found])
         entries = [
             EntryLine(each.index, each.entry, proof)
@@ -261,32 +310,6 @@ def _in_words(kept: pb.Entry, names: Mapping[str, str]) -> output.Row:
     }
 
 
-def _report(result: Checked, *, pinned: bool, as_json: bool) -> None:
-    facts: output.Row = {
-        "valid": not result.findings,
-        "entries": result.entries,
-        "checkpoints": result.checkpoints,
-        "key_pinned": pinned,
-        "checkpoint": result.newest.decode(),
-        "findings": [{"line": each.line, "wrong": each.wrong} for each in result.findings],
-    }
-    if as_json:
-        output.print_json(facts)
-        return
-    for each in result.findings:
-        where = f"line {each.line}: " if each.line else ""
-        click.secho(f"{where}{each.wrong}", fg="red")
-    if result.findings:
-        return
-    entries = output.counted(result.entries, "entry", "entries")
-    checkpoints = output.counted(result.checkpoints, "checkpoint", "checkpoints")
-    click.echo(f"{entries} under {checkpoints}: nothing is wrong.")
-    if not pinned:
-        click.echo("The key in the file was used. Give --journal-key to check whose journal it is.")
-    click.echo("Keep this checkpoint (or use --keep): the next check proves the history with it.\n")
-    click.echo(result.newest.decode(), nl=False)
-
-
 def _key(text: str) -> bytes:
     """A public key from the command line or a file."""
     with suppress(OSError):
@@ -305,6 +328,25 @@ def _kept(path: Path, public_key: bytes | None) -> Checkpoint:
         raise click.UsageError("--since-checkpoint needs --journal-key, the key that signed it")
     try:
         return notes.open_(path.read_bytes(), public_key)
+    except InvalidInput as error:
+        raise Failure(f"{path}: {error}") from None
+
+
+def _witness(verifier_key: str) -> Witness:
+    try:
+        return Witness.parse(verifier_key)
+    except InvalidInput as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _witnessed(path: Path | None, witnesses: Sequence[Witness]) -> datetime | None:
+    """When the first of the witnesses saw the kept checkpoint, which all have cosigned."""
+    if not witnesses:
+        return None
+    if path is None:
+        raise click.UsageError("--witness needs --since-checkpoint, which the witness has cosigned")
+    try:
+        return min(cosigned(path.read_bytes(), each) for each in witnesses)
     except InvalidInput as error:
         raise Failure(f"{path}: {error}") from None
 

@@ -90,6 +90,11 @@ class Journal:
             if not page:
                 return
 
+    def consistency(self, old_size: int, size: int) -> tuple[bytes, ...]:
+        """A proof that the journal of one size begins with that of a smaller one."""
+        asked = pb.ProveConsistencyRequest(old_size=old_size, size=size)
+        return tuple(self._stub.ProveConsistency(asked, timeout=PROOF_SECONDS).proof.hashes)
+
     def proofs(self, size: int, indices: list[int]) -> Iterator[tuple[bytes, ...]]:
         """For each entry, a proof that it is in the journal of a checkpoint."""
         for start in range(0, len(indices), MOST_PROOFS):

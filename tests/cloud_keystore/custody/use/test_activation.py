@@ -16,6 +16,7 @@ from cloud_keystore.approval import statement
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.use import padding
 from cloud_keystore.custody.use.using_sessions import SLOW_TIME
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import SOFTWARE, CardEvent, HeldKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
@@ -453,6 +454,34 @@ def test_a_use_that_failed_is_told_in_the_journal(
     assert failed.details == {"session": session.id}
     assert (failed.operation_id, failed.key_id) == (used.operation_id, session.key_id)
     assert (str(failed.actor), failed.user_id) == (f"workstation {pc.identity.id}", ada[0].id)
+
+
+class BelatedBackend(SlowBackend):
+    """Fails after its use has been given up."""
+
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        super().use(key, key_use, inputs)
+        raise KeyBackendUnavailable("away")
+
+
+def test_the_end_of_a_use_is_told_once(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str, approved: Operation
+) -> None:
+    """A use that failed after it was given up stood twice in the journal as failed, so that who
+    subtracts failures counted too few.
+    """
+    world.activation = replace(world.activation, custody=Keys({SOFTWARE: BelatedBackend(world)}))
+    with pytest.raises(KeyBackendUnavailable):
+        world.perform(approved, pc)
+    session = world.session(serial, pc, ada[1])
+    world.sessions = replace(world.sessions, custody=Keys({SOFTWARE: BelatedBackend(world)}))
+    with pytest.raises(KeyBackendUnavailable):
+        world.use(session, pc)
+    told = world.journal(Kind.OPERATION_FAILED, Kind.OPERATION_UNSETTLED)
+    assert [(each.kind, each.actor) for each in told] == [
+        (Kind.OPERATION_FAILED, KEYSTORE),
+        (Kind.OPERATION_UNSETTLED, KEYSTORE),
+    ]
 
 
 def test_uses_of_keys_keep_no_other_use_waiting(

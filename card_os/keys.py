@@ -91,7 +91,11 @@ class ApplicationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right. Each later `UseKey` must carry `proof`, until a reset."""
+    """The passcode was right. Each later `UseKey` must carry `proof`, until a reset.
+
+    After a command with the PUK it can be empty; earlier proofs then hold or end as the key service
+    decides.
+    """
 
     proof: bytes = field(repr=False)
 

@@ -48,7 +48,9 @@ class SecurityStatus:
 
     def with_proof(self, proof: bytes) -> SecurityStatus:
         """A copy with a new proof for every verified PIN, because a change of a passcode ends all
-        previous proofs.
+        previous proofs. Without a new proof nothing changes.
         """
+        if not proof:
+            return self
         renewed = {key_ref: replace(each, proof=proof) for key_ref, each in self.verified.items()}
         return replace(self, verified=MappingProxyType(renewed))

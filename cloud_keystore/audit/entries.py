@@ -198,13 +198,14 @@ def about_alert(
     actor: Actor,
     details: Mapping[str, Detail] = NO_DETAILS,
 ) -> Entry:
-    """An entry about an alert, and therefore about its card and holder."""
+    """An entry about an alert, and therefore about its card and holder, or its workstation."""
     return Entry(
         kind,
         now,
         actor,
         card_id=alert.card_id,
         user_id=alert.user_id,
+        workstation_id=alert.workstation_id,
         details={"alert_id": alert.id, "alert": alert.kind.value, **details},
     )
 

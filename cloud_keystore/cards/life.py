@@ -1,4 +1,4 @@
-"""The life of an issued card: it is listed, unlocked, suspended, resumed, revoked."""
+"""The life of an issued card: it is listed, suspended, resumed, revoked."""
 
 from __future__ import annotations
 
@@ -72,25 +72,6 @@ class Life:
         """A card's keys, without their private parts; raises CardNotFound."""
         with self.database.read() as connection:
             return tuple(cards.keys(connection, cards.named(connection, serial).id))
-
-    def unlock(self, serial: str, *, actor: Actor) -> CardListing:
-        """Restore the tries of PIN, PUK and global PIN; the passcodes do not change.
-
-        Raises CardNotFound, and IllegalCardChange if no passcode is set yet.
-        """
-        with self.database.write() as connection:
-            card = cards.named(connection, serial)
-            if passcodes.tries_left(connection, card.id, KeyRef.PIN) is None:
-                raise IllegalCardChange(
-                    f"card {serial} has no passcode yet: its holder sets it on the device"
-                )
-            for key_ref in (KeyRef.PIN, KeyRef.PUK, KeyRef.GLOBAL_PIN):
-                passcodes.restore_tries(connection, card.id, key_ref)
-            now = self.clock()
-            journal.append(
-                connection, entries.about_card(Kind.PASSCODE_UNBLOCKED, card, now, actor)
-            )
-            return listing_of(connection, card)
 
     def suspend(self, serial: str, *, actor: Actor) -> CardListing:
         """Take a card out of use; its open operations are withdrawn and its sessions end."""

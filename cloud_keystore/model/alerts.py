@@ -13,6 +13,11 @@ class AlertKind(StrEnum):
 
     NOT_ME = "not-me"
     TOO_MANY_REFUSALS = "too-many-refusals"
+    REPEATED_UNLOCKS = "repeated-unlocks"
+    WRONG_PASSCODES = "wrong-passcodes"  # at one workstation
+
+
+TOLD_TO_HOLDERS = frozenset({AlertKind.REPEATED_UNLOCKS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,4 @@ class Alert:
     create_time: datetime
     acknowledge_time: datetime | None = None
     acknowledged_by: str | None = None  # an operator
+    workstation_id: str | None = None

@@ -18,6 +18,10 @@ class MalformedKeyInput(KeystoreError):
     """The bytes to sign, decrypt or agree on do not fit the key's purpose or algorithm."""
 
 
+class ResultWithheld(MalformedKeyInput):
+    """What a key made of the bytes must not leave."""
+
+
 class UserNotFound(KeystoreError):
     """No such person."""
 
@@ -137,7 +141,7 @@ class ChallengeRejected(KeystoreError):
 
 
 class TooManyGuesses(KeystoreError):
-    """The card has recently received too many wrong answers made with a management key."""
+    """A passcode or a management key was given wrongly too often: wait. Nothing was compared."""
 
 
 class AdministratorNeeded(KeystoreError):

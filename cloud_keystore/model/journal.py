@@ -45,6 +45,7 @@ class Kind(StrEnum):
     PASSCODE_BLOCKED = "passcode.blocked"
     PASSCODE_SET = "passcode.set"
     PASSCODE_UNBLOCKED = "passcode.unblocked"
+    UNLOCK_ASKED = "unlock.asked"  # somebody else has to agree
     CARD_ISSUED = "card.issued"
     CARD_ACTIVATED = "card.activated"
     CARD_SUSPENDED = "card.suspended"

@@ -22,8 +22,12 @@ RESULT_TIME = timedelta(minutes=10)  # for which a result is kept, in case its a
 # phone.
 QUIET_TIME = timedelta(seconds=5)
 
-REFUSAL_WINDOW = timedelta(minutes=10)
-REFUSAL_LIMIT = 5  # refused or ignored requests in the window; after that the phone is not asked
+# Requests of a card at a workstation that came to nothing since its holder last approved one there:
+# after so many the phone is not asked for a while, which doubles with each further one.
+REFUSAL_WINDOW = timedelta(hours=24)
+REFUSAL_LIMIT = 5
+FIRST_BACK_OFF = timedelta(minutes=10)
+LONGEST_BACK_OFF = timedelta(hours=12)
 
 
 @unique
@@ -72,6 +76,14 @@ def target(event: Event) -> State:
     """Return the state that `event` leads to; it is the same from every source."""
     (state,) = {to for (_, what), to in TRANSITIONS.items() if what is event}
     return state
+
+
+def back_off(refusals: int) -> timedelta:
+    """How long after the last of so many refusals the phone is not asked."""
+    over = refusals - REFUSAL_LIMIT
+    if over < 0:
+        return timedelta()
+    return min(FIRST_BACK_OFF * (1 << min(over, 16)), LONGEST_BACK_OFF)
 
 
 @unique

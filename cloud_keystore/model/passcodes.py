@@ -1,10 +1,10 @@
-"""Passcodes: which are accepted, and how many tries there are."""
+"""Passcodes: which are accepted, how many tries there are, and how guessing is slowed down."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from card_os.piv.names import KeyRef
 from card_os.piv.rules import is_pin
@@ -19,8 +19,35 @@ from card_os.piv.sizes import (
 PROOF_TIME = timedelta(hours=12)  # a working shift
 PASSCODE_RULE = "6 to 8 digits"
 PUK_RULE = "8 digits"
+GUESSABLE_RULE = (
+    "harder to guess: at least three different digits, no sequence, no repetition, and none that "
+    "many people choose"
+)
+FEWEST_DIFFERENT = 3  # digits
+SEQUENCES = ("01234567890123456789", "98765432109876543210")
+# Those that are not repetitions or sequences, from published counts of chosen PINs and from the
+# rows and columns of a keypad
+POPULAR = frozenset(
+    b"102030 112233 112358 121314 123321 123654 124578 142536 147258 147852 159357 159753 "
+    b"246810 258369 258456 314159 321456 321654 332211 357159 369258 456123 654123 741852 "
+    b"753159 789456 852456 951753 963852 987456 11223344 12344321 13572468 14725836 31415926 "
+    b"74108520".split()
+)
 FACTORY_PASSCODES: Mapping[int, bytes] = {KeyRef.PIN: FACTORY_PIN, KeyRef.PUK: FACTORY_PUK}
 ALLOWED_TRIES = range(1, MOST_TRIES + 1)  # what an administrator may set
+
+# Tries come back when a card is unlocked; what was failed since the passcode was last right does
+# not, and makes each further guess wait longer.
+FIRST_DELAY = timedelta(minutes=1)
+LONGEST_DELAY = timedelta(hours=24)
+
+# Of an unlock, which gives a locked passcode its tries again: one operator asks for it, and the
+# holder or a second operator agrees.
+UNLOCK_TIME = timedelta(hours=12)  # for somebody to agree
+UNLOCKS_TOLD = 2  # in a row, without the right passcode in between, that raise an alert
+
+GUESS_TIME = timedelta(hours=1)
+MOST_GUESSES = 20  # wrong passcodes at one workstation within that time, of all cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +57,24 @@ class Status:
     tries_left: int = 0
     most_tries: int = TRIES
     factory: bool = False  # whether it is the publicly known one
+    failures: int = 0  # since it was last right, or set
+    fail_time: datetime | None = None  # of the last of them
+    unlocks: int = 0  # since it was last right, or set
+
+    @property
+    def retry_time(self) -> datetime | None:
+        """The time before which no further guess is compared; None if there is none."""
+        over = self.failures - self.most_tries
+        if self.fail_time is None or over <= 0:
+            return None
+        return self.fail_time + min(FIRST_DELAY * (1 << min(over - 1, 16)), LONGEST_DELAY)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right. `proof` must accompany this card's operations at this workstation."""
+    """The passcode was right. `proof` must accompany this card's operations at this workstation; it
+    is empty after the PUK, which opens nothing.
+    """
 
     proof: bytes = field(repr=False)
 
@@ -53,12 +93,41 @@ class PolicyViolation:
     rule: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """An unlock that waits for somebody to agree."""
+
+    card_id: str
+    asked_by: str  # an operator
+    expire_time: datetime
+
+
 def violated_rule(key_ref: int, passcode: bytes) -> str | None:
     """Return the rule that `passcode` breaks as a new passcode, or None (SP 800-73-5 part 2,
     2.4.3).
     """
     if key_ref in (KeyRef.PIN, KeyRef.GLOBAL_PIN):
-        return None if is_pin(passcode) else PASSCODE_RULE
-    if key_ref == KeyRef.PUK:
-        return None if is_pin(passcode) and len(passcode) == PASSCODE_BYTES else PUK_RULE
-    return "key reference 80, 81 or 00"
+        fits, rule = is_pin(passcode), PASSCODE_RULE
+    elif key_ref == KeyRef.PUK:
+        fits, rule = is_pin(passcode) and len(passcode) == PASSCODE_BYTES, PUK_RULE
+    else:
+        return "key reference 80, 81 or 00"
+    if not fits:
+        return rule
+    return GUESSABLE_RULE if is_guessable(passcode) else None
+
+
+def is_guessable(passcode: bytes) -> bool:
+    """Whether a guesser would try these digits first: few different ones, a sequence up or down, a
+    group that is repeated, or a popular choice.
+    """
+    digits = passcode.decode("ascii")
+    return (
+        len(set(digits)) < FEWEST_DIFFERENT
+        or any(digits in sequence for sequence in SEQUENCES)
+        or any(
+            digits == (digits[:period] * len(digits))[: len(digits)]
+            for period in range(1, len(digits) // 2 + 1)
+        )
+        or passcode in POPULAR
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ LONGEST_SESSION = timedelta(hours=12)
 SHORTEST_SESSION = timedelta(seconds=1)
 MOST_SESSION_USES = 100_000
 DEFAULT_ORGANISATION = "default"
+COMMITMENT = "largest_commitment_batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,17 @@ class Policy:
     """A policy; the default values hold where no policy was set."""
 
     passwordless: bool = False
-    largest_batch: int = MOST_INPUTS
+    largest_batch: int = 1
+    largest_commitment_batch: int = 1  # of keys for content commitment
     session: SessionTerms | None = None
     channels: frozenset[Channel] = frozenset(Channel)
     passkeys: bool = True
     synced_passkeys: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.largest_batch <= MOST_INPUTS:
-            raise InvalidInput(f"one approval covers 1 to {MOST_INPUTS} inputs")
+        for largest in (self.largest_batch, self.largest_commitment_batch):
+            if not 1 <= largest <= MOST_INPUTS:
+                raise InvalidInput(f"one approval covers 1 to {MOST_INPUTS} inputs")
         if not self.channels:
             raise InvalidInput("a policy allows at least one way to the holder")
 
@@ -71,6 +75,7 @@ def encode(policy: Policy) -> str:
     document = {
         "passwordless": policy.passwordless,
         "largest_batch": policy.largest_batch,
+        COMMITMENT: policy.largest_commitment_batch,
         "session": None
         if session is None
         else {"most_uses": session.most_uses, "seconds": session.time // SHORTEST_SESSION},
@@ -78,19 +83,21 @@ def encode(policy: Policy) -> str:
         "passkeys": policy.passkeys,
         "synced_passkeys": policy.synced_passkeys,
     }
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return _written(document)
 
 
 def decode(document: str) -> Policy:
     """Decode a document. The meaning of a policy is never guessed: raises InvalidInput for a
-    document that `encode` would not have written.
+    document that `encode` would not have written, now or when all keys had the same largest batch.
     """
     try:
         kept = json.loads(document)
+        batch = kept["largest_batch"]
         session = kept["session"]
         policy = Policy(
             passwordless=_flag(kept["passwordless"]),
-            largest_batch=_number(kept["largest_batch"]),
+            largest_batch=_number(batch),
+            largest_commitment_batch=_number(kept.get(COMMITMENT, batch)),
             session=None
             if session is None
             else SessionTerms(
@@ -100,12 +107,18 @@ def decode(document: str) -> Policy:
             passkeys=_flag(kept["passkeys"]),
             synced_passkeys=_flag(kept["synced_passkeys"]),
         )
-        strict = encode(policy) == document
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        again = json.loads(encode(policy))
+        strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document
+        strict = strict and again.keys() - kept.keys() <= {COMMITMENT}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         strict = False
     if not strict:
         raise InvalidInput("this is no policy of this version of the keystore")
     return policy
+
+
+def _written(document: Mapping[str, object]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
 def _flag(value: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding
 from cloud_keystore.custody.use.closing import withdraw
-from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.custody.use.commitment import asks_for_pin, commits
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.clock import Clock, Random, new_id
@@ -35,12 +35,11 @@ from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
     DECISION_TIME,
     QR_TIME,
-    REFUSAL_LIMIT,
-    REFUSAL_WINDOW,
     Channel,
     Operation,
     OperationKind,
     State,
+    back_off,
 )
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
@@ -55,10 +54,13 @@ from cloud_keystore.storage import (
     passcodes,
     people,
     policies,
+    refused,
+    sessions,
 )
 from cloud_keystore.storage.engine import Database
 
 NONCE_BYTES = 32
+NO_TIME, MINUTE = timedelta(), timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Asking:
             return self._create(ask, workstation)
         # Its transaction was rolled back, so the alert is written in another one.
         except TooManyRefusals:
-            self._tell(ask.card_serial)
+            self._tell(ask.card_serial, workstation)
             raise
 
     def _create(self, ask: Ask, workstation: Identity) -> Operation:
@@ -146,13 +148,13 @@ class Asking:
         self.wake([user.id, operation.id, *replaced])
         return operation
 
-    def _tell(self, serial: str) -> None:
+    def _tell(self, serial: str, workstation: Identity) -> None:
         """Raise an alert, once, that the phone is no longer asked because of many refusals."""
         now = self.clock()
         with self.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
             if card is not None:
-                alerts.too_many_refusals(connection, card, now, self.random)
+                alerts.too_many_refusals(connection, card, workstation, now, self.random)
 
     def find(self, operation_id: str, workstation: Identity) -> Operation:
         """Return an operation of this workstation; raises OperationNotFound."""
@@ -196,18 +198,23 @@ class Asking:
     ) -> tuple[str, ...]:
         """Return the factors that the holder has given besides the approval.
 
-        A key for content commitment needs its passcode, whatever the policy says. Raises
-        PasscodeNeeded.
+        A key for content commitment needs its passcode, whatever the policy says. A key that never
+        asks for it rings only where the holder has given it before, or has a session, or if the
+        policy does without. Raises PasscodeNeeded.
         """
-        if key.asks_for_pin is PinPolicy.NEVER:
-            return ()
+        asked, now = asks_for_pin(key), self.clock()
+        if asked is PinPolicy.NEVER:
+            at = (connection, key.card_id, workstation.id, now)
+            if policy.passwordless or passcodes.is_given(*at) or sessions.is_open(*at):
+                return ()
+            raise PasscodeNeeded("give the card's passcode at this workstation first")
         proven = passcodes.use_proof(
             connection,
             sha256(ask.passcode_proof).digest(),
             key.card_id,
             workstation.id,
-            self.clock(),
-            once=key.asks_for_pin is PinPolicy.ALWAYS,
+            now,
+            once=asked is PinPolicy.ALWAYS,
         )
         if proven:
             return ("passcode",)
@@ -261,10 +268,11 @@ def _check_terms(ask: Ask, key: Key, policy: Policy) -> None:
     request.
     """
     if ask.session is None:
-        if not 1 <= len(ask.inputs) <= policy.largest_batch:
+        largest = policy.largest_commitment_batch if commits(key) else policy.largest_batch
+        if not 1 <= len(ask.inputs) <= largest:
+            allowed = "1" if largest == 1 else f"1 to {largest}"
             raise InvalidInput(
-                f"{len(ask.inputs)} inputs under one approval: the policy allows 1 to "
-                f"{policy.largest_batch}"
+                f"{len(ask.inputs)} inputs under one approval: the policy allows {allowed}"
             )
         for each in ask.inputs:
             padding.check(ask.key_use, key.algorithm, each)
@@ -298,14 +306,14 @@ def _wanted(ask: Ask) -> frozenset[Channel]:
 
 def _check_patience(connection: Connection, key: Key, workstation: Identity, now: datetime) -> None:
     """Raise JustRefused or TooManyRefusals if the phone must not be asked now."""
-    if operations.just_refused(connection, key.id, workstation.id, now):
+    if refused.just_refused(connection, key.id, workstation.id, now):
         raise JustRefused("the holder has just refused: ask again in a few seconds")
-    refused = operations.count_refused(connection, key.card_id, now)
-    if refused >= REFUSAL_LIMIT:
-        minutes = int(REFUSAL_WINDOW.total_seconds() // 60)
+    times = refused.in_a_row(connection, key.card_id, workstation.id, now)
+    if times and (wait := times[0] + back_off(len(times)) - now) > NO_TIME:
         raise TooManyRefusals(
-            f"{refused} operations of this card came to nothing within {minutes} minutes: "
-            "wait, and if you did not ask for them, tell your registration authority"
+            f"{len(times)} operations of this card at this workstation came to nothing: wait "
+            f"{-(-wait // MINUTE)} min, and if you did not ask for them, tell your registration "
+            "authority"
         )
 
 

@@ -215,6 +215,7 @@ class Deciding:
             "holder, and have the passcode changed before the card is resumed.",
             now,
             self.random,
+            asked_at,
         )
         return withdrawn
 

@@ -18,11 +18,14 @@ from cloud_keystore.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class AlertListing:
-    """An alert as lists show it, with the names of its card and holder; empty if it has none."""
+    """An alert as lists show it, with the names of its card, holder and workstation; those that it
+    does not have are empty.
+    """
 
     alert: Alert
     card_serial: str
     user_display_name: str
+    workstation_display_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,12 @@ class Alerts:
         """The alerts that nobody has acknowledged, or all alerts, oldest first."""
         with self.database.read() as connection:
             found = alerts.list_all(connection, include_acknowledged=include_acknowledged)
+            return [_listing(connection, alert) for alert in found]
+
+    def told_to(self, device: Identity) -> list[AlertListing]:
+        """The alerts that a device's holder sees, which nobody has acknowledged, oldest first."""
+        with self.database.read() as connection:
+            found = alerts.told_to(connection, device.user_id or "")
             return [_listing(connection, alert) for alert in found]
 
     def acknowledge(self, alert_id: str, operator: Identity) -> AlertListing:
@@ -58,6 +67,14 @@ class Alerts:
 def _listing(connection: Connection, alert: Alert) -> AlertListing:
     card = None if alert.card_id is None else cards.find(connection, alert.card_id)
     user = None if alert.user_id is None else people.find_user(connection, alert.user_id)
+    at = (
+        None
+        if alert.workstation_id is None
+        else people.find_identity(connection, alert.workstation_id)
+    )
     return AlertListing(
-        alert, "" if card is None else card.serial, "" if user is None else user.display_name
+        alert,
+        "" if card is None else card.serial,
+        "" if user is None else user.display_name,
+        "" if at is None else at.display_name,
     )

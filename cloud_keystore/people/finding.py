@@ -88,16 +88,21 @@ def _organisations(connection: Connection, _text: str) -> Iterable[Findable]:
 def _alerts(connection: Connection, _text: str) -> Iterable[Findable]:
     holders = _holders(connection)
     known = {card.id: card for card in cards.list_all(connection)}
+    workstations = {
+        each.id: each.display_name for each in people.list_identities(connection, Role.WORKSTATION)
+    }
     for alert in alerts.list_all(connection, include_acknowledged=True):
         card: Card | None = known.get(alert.card_id or "")
         serials = () if card is None else (card.serial,)
+        at = workstations.get(alert.workstation_id or "")
+        places = () if at is None else (at,)
         done = alert.acknowledge_time is not None
         yield Findable(
             alert.id,
             (alert.id,),
-            serials,
+            (*serials, *places),
             _name(holders.get(alert.user_id or "")),
-            (alert.kind.value, *(f"card {serial}" for serial in serials)),
+            (alert.kind.value, *(f"card {serial}" for serial in serials), *places),
             "acknowledged" if done else "open",
             done,
             alert.create_time,

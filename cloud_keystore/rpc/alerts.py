@@ -44,6 +44,7 @@ def _alert(entry: AlertListing) -> pb.Alert:
         card_serial=entry.card_serial,
         user_display_name=entry.user_display_name,
         text=alert.text,
+        workstation_display_name=entry.workstation_display_name,
     )
     message.create_time.FromDatetime(alert.create_time)
     if alert.acknowledge_time is not None:

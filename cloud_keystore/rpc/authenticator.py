@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -14,6 +15,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import OpenSession, Sessions
+from cloud_keystore.people.alerts import AlertListing, Alerts
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
@@ -28,6 +30,8 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
 
     door: Door
     cards: Life
+    unlocking: Unlocking
+    alerts: Alerts
     passcodes: Passcodes
     deciding: Deciding
     sessions: Sessions
@@ -39,16 +43,22 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         self, request: pb.WatchRequestsRequest, context: Context
     ) -> AsyncIterator[pb.WatchRequestsResponse]:
         async with self.door.stream(context) as device:
-            ringing: set[str] = set()
+            ringing, told = set[str](), set[str]()
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
-                    found = await self.door.look(lambda: self.deciding.waiting(device))
+                    found, alerts = await self.door.look(
+                        lambda: (self.deciding.waiting(device), self.alerts.told_to(device))
+                    )
                     waiting = {each.id: each for each in found}
                     for gone in sorted(ringing - waiting.keys()):
                         yield pb.WatchRequestsResponse(closed=await self._closed(gone, device))
                     for new in sorted(waiting.keys() - ringing):
                         yield pb.WatchRequestsResponse(request=self._request(waiting[new]))
                     ringing = set(waiting)
+                    for each in alerts:
+                        if each.alert.id not in told:
+                            yield pb.WatchRequestsResponse(alert=_alert(each))
+                    told = {each.alert.id for each in alerts}
                     await subscription.wait(patience())
 
     async def GetRequest(
@@ -108,6 +118,14 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
         return pb.SetPasscodeResponse(puk=puk)
 
+    async def AgreeToUnlock(
+        self, request: pb.AgreeToUnlockRequest, context: Context
+    ) -> pb.AgreeToUnlockResponse:
+        unlocked = await self.door.call(
+            context, lambda device: self.unlocking.agree(request.card_serial, device)
+        )
+        return pb.AgreeToUnlockResponse(card=_holder_card(unlocked))
+
     def _request(self, operation: Operation) -> pb.Request:
         return pb.Request(
             operation_id=operation.id,
@@ -130,6 +148,13 @@ def _holder_card(entry: CardListing) -> pb.HolderCard:
         passcode_state=entry.passcode_state,
     )
     message.expire_time.FromDatetime(entry.card.expire_time)
+    return message
+
+
+def _alert(entry: AlertListing) -> pb.HolderAlert:
+    alert = entry.alert
+    message = pb.HolderAlert(id=alert.id, card_serial=entry.card_serial, text=alert.text)
+    message.create_time.FromDatetime(alert.create_time)
     return message
 
 

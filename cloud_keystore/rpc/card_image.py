@@ -9,7 +9,7 @@ from card_os.uses import PinPolicy
 from cloud_keystore.approval.payload import terms
 from cloud_keystore.cards.images import CardImage
 from cloud_keystore.cards.renewal import Changes
-from cloud_keystore.custody.use.commitment import commits
+from cloud_keystore.custody.use.commitment import asks_for_pin, commits
 from cloud_keystore.model.cards import Key
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.profiles import CardProfile
@@ -66,11 +66,13 @@ def features(profile: CardProfile) -> pb.Features:
 
 def _under(policy: Policy, key: Key) -> pb.CardKey:
     """A key under the policy: if that is passwordless, only a key that commits its holder asks for
-    a passcode.
+    a passcode, which it always does.
     """
     message = _key(key)
     if policy.passwordless and not commits(key):
         message.pin_policy = PinPolicy.NEVER
+    elif key.pin_policy is PinPolicy.NEVER:
+        message.pin_policy = asks_for_pin(key)
     return message
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from card_os.piv.names import KeyRef
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
@@ -34,6 +35,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     door: Door
     issuing: Issuing
     cards: Life
+    unlocking: Unlocking
 
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, context: Context
@@ -69,10 +71,14 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     async def UnlockCard(
         self, request: pb.UnlockCardRequest, context: Context
     ) -> pb.UnlockCardResponse:
-        card = await self._change(
-            context, lambda who: self.cards.unlock(request.card_serial, actor=who)
+        asked = await self.door.call(
+            context,
+            lambda operator: self.unlocking.ask(request.card_serial, actor=operator.actor),
         )
-        return pb.UnlockCardResponse(card=card)
+        response = pb.UnlockCardResponse(card=_card(asked.listing))
+        if asked.expire_time is not None:
+            response.expire_time.FromDatetime(asked.expire_time)
+        return response
 
     async def SuspendCard(
         self, request: pb.SuspendCardRequest, context: Context

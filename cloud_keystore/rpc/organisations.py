@@ -70,6 +70,7 @@ def _policy(message: pb.Policy) -> Policy:
     return Policy(
         passwordless=message.passwordless,
         largest_batch=message.largest_batch,
+        largest_commitment_batch=message.largest_commitment_batch or 1,
         session=session,
         channels=channels or frozenset(Channel),
         passkeys=message.passkeys,
@@ -86,6 +87,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
         policy=pb.Policy(
             passwordless=policy.passwordless,
             largest_batch=policy.largest_batch,
+            largest_commitment_batch=policy.largest_commitment_batch,
             session=None if policy.session is None else terms(policy.session),
             channels=[approval_pb2.Channel.ValueType(each) for each in sorted(policy.channels)],
             passkeys=policy.passkeys,

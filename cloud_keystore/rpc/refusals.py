@@ -29,6 +29,7 @@ LONGEST_TEXT = 1000
 GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.InvalidInput: (StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
     errors.MalformedKeyInput: (StatusCode.INVALID_ARGUMENT, "MALFORMED_KEY_INPUT"),
+    errors.ResultWithheld: (StatusCode.INVALID_ARGUMENT, "RESULT_WITHHELD"),
     errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
     errors.UserExists: (StatusCode.ALREADY_EXISTS, "USER_EXISTS"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),

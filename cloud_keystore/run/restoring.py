@@ -46,9 +46,10 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     entries.
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
-    Sessions end, proofs and challenges are dropped. Unused tokens expire, because they can have
-    been used after the backup. Each passcode keeps at most one try, because it is not known how
-    many were spent after the backup; a correct passcode restores all tries.
+    Sessions end; proofs, challenges and unlocks that somebody asked for are dropped. Unused tokens
+    expire, because they can have been used after the backup. Each passcode keeps at most one try,
+    because it is not known how many were spent after the backup; a correct passcode restores all
+    tries.
     """
     with database.write() as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
@@ -62,7 +63,12 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
                 connection, now, DATA_FOLDER, WHY, Which(user_id=user_id)
             )
         ]
-        for table in (t.passcode_proof, t.management_challenge, t.administrator_proof):
+        for table in (
+            t.passcode_proof,
+            t.unlock,
+            t.management_challenge,
+            t.administrator_proof,
+        ):
             connection.execute(delete(table))
         tokens = connection.execute(
             update(t.token)

@@ -27,7 +27,7 @@ from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
-from cloud_keystore.storage import management_keys, passcodes
+from cloud_keystore.storage import guesses, management_keys, passcodes
 from cloud_keystore.storage.engine import Database
 
 log = structlog.get_logger()
@@ -79,6 +79,7 @@ class Upkeep:
         with self.database.write() as connection:
             changed = sweeping.sweep(connection, now, stalled_time)
             passcodes.drop_expired_proofs(connection, now)
+            guesses.drop_old(connection, now)
             management_keys.drop_expired(connection, now)
         return changed
 

@@ -14,6 +14,7 @@ from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
@@ -95,6 +96,8 @@ def add_services(
         database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
     )
     cards = Life(database=database, clock=clock, wake=wake)
+    unlocking = Unlocking(database=database, clock=clock, random=os.urandom, wake=wake)
+    alerts = Alerts(database=database, clock=clock)
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
 
     def door(role: Role) -> Door:
@@ -142,6 +145,8 @@ def add_services(
         AuthenticatorServicer(
             door=door(Role.DEVICE),
             cards=cards,
+            unlocking=unlocking,
+            alerts=alerts,
             passcodes=passcodes,
             deciding=Deciding(
                 database=database, seal=seal, clock=clock, wake=wake, random=os.urandom
@@ -171,6 +176,7 @@ def add_services(
                 published=parts.settings.published,
             ),
             cards=cards,
+            unlocking=unlocking,
         ),
         server,
     )
@@ -191,7 +197,7 @@ def add_services(
         server,
     )
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(
-        AlertServicer(door=operators, alerts=Alerts(database=database, clock=clock)), server
+        AlertServicer(door=operators, alerts=alerts), server
     )
     finding = Finding(database)
     finding_pb2_grpc.add_FindingServiceServicer_to_server(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from cloud_keystore.model.alerts import Alert, AlertKind
+from cloud_keystore.model.alerts import TOLD_TO_HOLDERS, Alert, AlertKind
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.databases.failures import record
 
@@ -22,6 +22,7 @@ def add(connection: Connection, alert: Alert) -> None:
             user_id=alert.user_id,
             text=alert.text,
             create_time=alert.create_time,
+            workstation_id=alert.workstation_id,
         )
     )
 
@@ -39,10 +40,30 @@ def list_all(connection: Connection, *, include_acknowledged: bool) -> list[Aler
     return [_to_alert(row) for row in connection.execute(query).mappings()]
 
 
-def is_open(connection: Connection, kind: AlertKind, card_id: str) -> bool:
-    """Whether the card has an alert of this kind that nobody has acknowledged."""
+def told_to(connection: Connection, user_id: str) -> list[Alert]:
+    """The alerts that a holder sees, which nobody has acknowledged, oldest first."""
+    query = select(t.alert).where(
+        a.user_id == user_id,
+        a.kind.in_([kind.value for kind in TOLD_TO_HOLDERS]),
+        a.acknowledge_time.is_(None),
+    )
+    return [_to_alert(row) for row in connection.execute(query.order_by(a.id)).mappings()]
+
+
+def is_open(
+    connection: Connection,
+    kind: AlertKind,
+    card_id: str | None = None,
+    workstation_id: str | None = None,
+) -> bool:
+    """Whether a card, a workstation or both together have an alert of this kind that nobody has
+    acknowledged.
+    """
     query = select(a.id).where(
-        a.kind == kind.value, a.card_id == card_id, a.acknowledge_time.is_(None)
+        a.kind == kind.value,
+        a.card_id == card_id,
+        a.workstation_id == workstation_id,
+        a.acknowledge_time.is_(None),
     )
     return connection.execute(query.limit(1)).first() is not None
 

@@ -14,8 +14,6 @@ from card_os.uses import KeyUse
 from cloud_keystore.model.errors import OperationNotFound
 from cloud_keystore.model.operations import (
     FINAL,
-    QUIET_TIME,
-    REFUSAL_WINDOW,
     RESULT_TIME,
     USE_TIME,
     Approval,
@@ -138,17 +136,6 @@ def open_at(connection: Connection, card_id: str, workstation_id: str, now: date
     return list(connection.execute(query).scalars())
 
 
-def just_refused(connection: Connection, key_id: str, workstation_id: str, now: datetime) -> bool:
-    """Whether a use of the key at the workstation was refused or expired a moment ago."""
-    since = now - QUIET_TIME
-    refused = o.state.in_((State.DENIED, State.EXPIRED)) & (o.end_time > since)
-    unswept = (o.state == State.PENDING) & (o.expire_time > since) & (o.expire_time <= now)
-    query = select(o.id).where(
-        o.key_id == key_id, o.workstation_id == workstation_id, or_(refused, unswept)
-    )
-    return connection.execute(query.limit(1)).first() is not None
-
-
 def open_of(connection: Connection, card_id: str) -> list[str]:
     """Operations of a card that have not ended and whose key is not in use."""
     query = select(o.id).where(
@@ -175,16 +162,6 @@ def open_from(connection: Connection, workstation_id: str) -> dict[str, str]:
         o.use_time.is_(None),
     )
     return {row.id: row.user_id for row in connection.execute(query)}
-
-
-def count_refused(connection: Connection, card_id: str, now: datetime) -> int:
-    """How many requests of a card were lately denied, left to expire or cancelled."""
-    query = select(func.count()).where(
-        o.card_id == card_id,
-        o.create_time > now - REFUSAL_WINDOW,
-        o.state.in_((State.DENIED, State.EXPIRED, State.CANCELLED)),
-    )
-    return connection.execute(query).scalar_one()
 
 
 def held_by(connection: Connection, device_id: str) -> list[str]:

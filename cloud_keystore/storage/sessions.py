@@ -80,6 +80,18 @@ def list_open(connection: Connection, user_id: str, now: datetime) -> list[Sessi
     return [_to_session(row) for row in connection.execute(query).mappings()]
 
 
+def is_open(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> bool:
+    """Whether a card has an open session at a workstation."""
+    query = select(s.id).where(
+        s.card_id == card_id,
+        s.workstation_id == workstation_id,
+        s.end_time.is_(None),
+        s.expire_time > now,
+        s.uses_left > 0,
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def take(connection: Connection, session_id: str, uses: int, now: datetime) -> int | None:
     """Take uses from an open session; return how many are left, or None if it does not have that
     many or has ended.

@@ -1,16 +1,11 @@
-"""The tables. Times are whole microseconds of UTC, so that order and comparison are exact
-everywhere.
-"""
+"""The tables."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -18,36 +13,15 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
 
-from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.tracing import TRACE_ID
+from cloud_keystore.storage.instants import Instant
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 TO_SWEEP = "end_time IS NULL OR sealed_result IS NOT NULL"  # of a use in a session
-
-
-class Instant(TypeDecorator[datetime]):
-    """A point in time, stored as microseconds since 1970."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else (value - EPOCH) // MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        try:
-            return None if value is None else EPOCH + value * MICROSECOND
-        # SQLite can hold text in a column of numbers.
-        except (TypeError, OverflowError):
-            raise RecordDamaged("a point in time: restore the database from a backup") from None
-
 
 metadata = MetaData()
 
@@ -154,6 +128,7 @@ alert = Table(
     Column("create_time", Instant, nullable=False),
     Column("acknowledge_time", Instant),
     Column("acknowledged_by", ForeignKey("identity.id")),
+    Column("workstation_id", String),
 )
 
 card_object = Table(
@@ -204,6 +179,27 @@ passcode = Table(
     Column("most_tries", Integer, nullable=False, server_default=text("3")),
     # Whether it is the factory passcode, which everybody knows
     Column("factory", Boolean, nullable=False, server_default=false()),
+    # Since it was last right, or set. Unlocking clears neither.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("fail_time", Instant),
+    Column("unlocks", Integer, nullable=False, server_default=text("0")),
+)
+
+guess = Table(  # passcodes that are being compared, or were wrong, and count for their workstation
+    "guess",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Index("guess_by_workstation", "workstation_id", "create_time"),
+)
+
+unlock = Table(  # one operator has asked for it; somebody else has to agree
+    "unlock",
+    metadata,
+    Column("card_id", ForeignKey("card.id"), primary_key=True),
+    Column("asked_by", String, nullable=False),
+    Column("expire_time", Instant, nullable=False),
 )
 
 passcode_proof = Table(
@@ -212,6 +208,7 @@ passcode_proof = Table(
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("key_ref", Integer, nullable=False, server_default=text("128")),  # of the passcode
     Column("expire_time", Instant, nullable=False),
     # When the one use of the signature key that the proof allows was asked for
     Column("signature_time", Instant),

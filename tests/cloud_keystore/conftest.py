@@ -16,6 +16,8 @@ ON_BOTH_DATABASES = {
     "test_batches",
     "test_policies",
     "test_passcodes",
+    "test_proofs",
+    "test_guessing",
     "test_cards",
     "test_devices",
     "test_identities",

@@ -30,6 +30,7 @@ from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
@@ -81,6 +82,7 @@ RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.o
 TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
 OPERATOR = Actor(ActorKind.OPERATOR, "0192")
+SECOND = Actor(ActorKind.OPERATOR, "0193")
 NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
 
 
@@ -140,6 +142,7 @@ class World:
     enrolment: Enrolment
     issuing: Issuing
     cards: Life
+    unlocking: Unlocking
     organisations: Organisations
     passcodes: Passcodes
     asking: Asking
@@ -220,6 +223,11 @@ class World:
         if made.state is CardState.PENDING:
             self.passcodes.set_first(made.serial, PASSCODE, self.phone_of(user))
         return made.serial
+
+    def unlock(self, serial: str) -> None:
+        """Unlock a card by two operators."""
+        for operator in (OPERATOR, SECOND):
+            self.unlocking.ask(serial, actor=operator)
 
     def image(self, serial: str) -> CardImage:
         """What a reader is told of a card."""
@@ -367,6 +375,7 @@ def new_world(
         enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
         issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
         cards=Life(database, clock, woken.extend),
+        unlocking=Unlocking(database, clock, os.urandom, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloudcard.registry.v1 import identities_pb2
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.command import authenticator
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.screen import REPORTED
@@ -154,6 +154,36 @@ def test_what_was_not_the_holder_suspends_the_card_and_tells(town: Town) -> None
     assert json.loads(town.ra("alerts", "list").output) == []
     assert json.loads(town.ra("alerts", "list", "--all").output) == [seen]
     assert town.ra("alerts", "acknowledge", "none").exit_code == 1
+
+
+def test_operator_and_holder_unlock_a_card_and_both_are_told_when_it_is_repeated(
+    town: Town,
+) -> None:
+    pc = town.workstation()
+    own = ("--identity", str(town.ada.folder), "--json")
+    agree = ["unlock", pc.serial, *own]
+    wrong = workstation_pb2.VerifyPasscodeRequest(
+        card_serial=pc.serial, key_ref=0x80, passcode=b"999999"
+    )
+    for _ in range(3):
+        pc.stub.VerifyPasscode(wrong)
+    assert CliRunner().invoke(authenticator, agree).exit_code == 1  # nobody has asked
+    for before in ("locked", "3 tries left"):
+        asked = json.loads(town.ra("card", "unlock", pc.serial).output)
+        assert (asked["passcode"], bool(asked["agree_until"])) == (before, True)
+        done = CliRunner().invoke(authenticator, agree)
+        assert json.loads(done.output)["passcode_state"] == "ok"
+    (alert,) = json.loads(town.ra("alerts", "list").output)
+    assert (alert["kind"], alert["card"]) == ("repeated-unlocks", pc.serial)
+    child = town.keystore.nursery.start_python(
+        "warned",
+        *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
+        *("--identity", str(town.ada.folder)),
+    )
+    warned = child.wait_for_json(event="alert", timeout=20)
+    assert (warned["alert"], warned["card"]) == (alert["id"], pc.serial)
+    assert warned["text"] == alert["text"]
+    town.ra("alerts", "acknowledge", alert["id"])
 
 
 def test_the_screen_takes_a_third_answer(town: Town) -> None:

@@ -9,10 +9,13 @@ from typing import TypeAlias
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
 from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.custody.credentials import guessing
+from cloud_keystore.custody.credentials.guessing import Guess
 from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions
@@ -29,6 +32,7 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
+    GUESSABLE_RULE,
     PROOF_TIME,
     Mismatch,
     PolicyViolation,
@@ -38,7 +42,7 @@ from cloud_keystore.model.passcodes import (
 )
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.storage import cards, passcodes
+from cloud_keystore.storage import cards, guesses, passcodes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sessions import Which
 
@@ -50,6 +54,24 @@ Outcome: TypeAlias = Verified | Mismatch | PolicyViolation
 def new_hasher() -> PasswordHasher:
     """Make a hasher: argon2id with 19 MiB and two passes, as OWASP recommends; about 25 ms."""
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A try that was spent, and the hash to compare with."""
+
+    hashed: str
+    tries_left: int
+    guess_id: int | None  # its count for the workstation
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new passcode that somebody gave with the right one."""
+
+    key_ref: int
+    passcode: bytes = field(repr=False)
+    kind: Kind  # of its entry in the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +96,33 @@ class Passcodes:
     def verify(self, serial: str, key_ref: int, passcode: bytes, workstation: Identity) -> Outcome:
         """Check a PIN. The right one restores its tries and earns a proof for the workstation.
 
-        Raises KeyNotFound if the card does not have it, and for the PUK, which opens nothing.
+        Raises KeyNotFound if the card does not have it, and for the PUK, which opens nothing; like
+        `change` and `reset` TooManyGuesses, with no try spent, if nobody may guess now.
         """
         card = self._active(serial, key_ref)
         if key_ref == KeyRef.PUK:
             raise KeyNotFound("the PUK is not verified on its own")
-        wrong = self._check(card, key_ref, passcode, workstation)
-        return wrong or self._prove(card, workstation)
+        return self._check(Guess(card, key_ref, passcode, workstation))
 
     def change(
         self, serial: str, key_ref: int, old: bytes, new: bytes, workstation: Identity
     ) -> Outcome:
         """Replace a passcode if the old one is right; raises KeyNotFound if the card does not have
-        it.
+        it. A changed PIN earns a proof, a changed PUK none.
         """
         card = self._active(serial, key_ref)
-        if wrong := self._check(card, key_ref, old, workstation):
-            return wrong
-        if rule := violated_rule(key_ref, new):
-            return PolicyViolation(rule)
-        self._replace(card, key_ref, new, Kind.PASSCODE_SET, workstation)
-        return self._prove(card, workstation)
+        change = Change(key_ref, new, Kind.PASSCODE_SET)
+        return self._check(Guess(card, key_ref, old, workstation), change)
 
     def reset(self, serial: str, puk: bytes, new: bytes, workstation: Identity) -> Outcome:
-        """Set a new PIN and restore its tries, if the PUK is right.
+        """Set a new PIN and restore its tries, if the PUK is right, which earns no proof.
 
         A wrong PUK is reported before a bad new PIN, because ykman sends both at once to block a
         PUK.
         """
         card = self._active(serial, KeyRef.PUK)
-        if wrong := self._check(card, KeyRef.PUK, puk, workstation):
-            return wrong
-        if rule := violated_rule(KeyRef.PIN, new):
-            return PolicyViolation(rule)
-        self._replace(card, KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED, workstation)
-        return self._prove(card, workstation)
+        change = Change(KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED)
+        return self._check(Guess(card, KeyRef.PUK, puk, workstation), change)
 
     def set_first(self, serial: str, passcode: bytes, device: Identity) -> str:
         """Set the first PIN of the holder's own card, make its PUK, and activate the card; return
@@ -158,83 +172,133 @@ class Passcodes:
             raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card
 
-    def _check(
-        self, card: Card, key_ref: int, passcode: bytes, workstation: Identity
-    ) -> Mismatch | None:
+    def _check(self, guess: Guess, change: Change | None = None) -> Outcome:
         """Wait for a turn, then compare. A caller that gets no turn has spent no try."""
         with self.hashing.turn():
-            return self._compare(card, key_ref, passcode, workstation)
+            while True:
+                spent = self._spend(guess)
+                if spent is None:
+                    return Mismatch(0)
+                if not self._fits(spent.hashed, guess):
+                    return self._wrong(guess, spent.tries_left)
+                # Meanwhile the passcode can have been changed: it is then compared with the new
+                # one.
+                if (outcome := self._right(guess, spent, change)) is not None:
+                    return outcome
 
-    def _compare(
-        self, card: Card, key_ref: int, passcode: bytes, workstation: Identity
-    ) -> Mismatch | None:
-        """Spend a try, then compare. If the passcode is right, restore its tries; return None."""
+    def _spend(self, guess: Guess) -> Spent | None:
+        """Spend a try; return None if the passcode is blocked. Raises TooManyGuesses, with no try
+        spent, if nobody may guess now.
+        """
+        now, which = self.clock(), (guess.card.id, guess.key_ref)
         with self.database.write() as connection:
-            spent = passcodes.spend_try(connection, card.id, key_ref)
-        if spent is None:
-            with self.database.write() as connection:
-                blocked = self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation)
-                journal.append(connection, blocked)
-            return Mismatch(0)
-        hashed, tries = spent
+            status = passcodes.find(connection, *which) or Status()
+            refused = (
+                guessing.refusal(connection, guess, status, now, self.random)
+                if status.tries_left
+                else None
+            )
+            if refused is None:
+                spent = passcodes.spend_try(connection, *which, now)
+                if spent is None:
+                    journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
+                    return None
+                at = guess.workstation.id
+                guess_id = guesses.begin(connection, at, now) if guess.counts else None
+                return Spent(*spent, guess_id)
+        # The alert is written first.
+        raise refused
+
+    def _fits(self, hashed: str, guess: Guess) -> bool:
+        card, key_ref = guess.card, guess.key_ref
         try:
-            self.hasher.verify(hashed, self._pepper(card.id, key_ref, passcode))
+            return self.hasher.verify(hashed, self._pepper(card.id, key_ref, guess.passcode))
         except VerifyMismatchError:
-            wrong = [self._tried(Kind.PASSCODE_WRONG, card, key_ref, workstation, tries)]
-            if not tries:
-                wrong.append(self._tried(Kind.PASSCODE_BLOCKED, card, key_ref, workstation))
-            with self.database.write() as connection:
-                journal.append(connection, *wrong)
-            return Mismatch(tries)
+            return False
         except (InvalidHashError, VerificationError) as error:
             raise RecordDamaged(
                 f"passcode {key_ref:02X} of card {card.id} ({type(error).__name__}): restore the "
                 "database from a backup"
             ) from None
-        with self.database.write() as connection:
-            tries = passcodes.restore_tries(connection, card.id, key_ref)
-            right = self._tried(Kind.PASSCODE_RIGHT, card, key_ref, workstation, tries)
-            journal.append(connection, right)
-        return None
 
-    def _tried(
-        self, kind: Kind, card: Card, key_ref: int, workstation: Identity, tries_left: int = 0
-    ) -> Entry:
-        said: dict[str, Detail] = {"key_ref": f"{key_ref:02X}", "tries_left": tries_left}
-        return entries.about_card(kind, card, self.clock(), workstation.actor, said)
-
-    def _replace(
-        self, card: Card, key_ref: int, new: bytes, kind: Kind, workstation: Identity
-    ) -> None:
-        hashed = self._hash(card.id, key_ref, new)
-        factory = PROFILES[card.profile].factory_passcodes and FACTORY_PASSCODES.get(key_ref) == new
+    def _wrong(self, guess: Guess, tries: int) -> Mismatch:
+        """Write down a wrong passcode. With its last try, everything that rests on it ends."""
         with self.database.write() as connection:
-            tries = passcodes.replace(connection, card.id, key_ref, hashed, factory=factory)
-            passcodes.drop_proofs(connection, card.id)
-            end_sessions(
-                connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
-            )
-            told = self._tried(kind, card, key_ref, workstation, tries)
-            journal.append(connection, told)
+            journal.append(connection, self._tried(Kind.PASSCODE_WRONG, guess, tries))
+            if not tries:
+                journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
+                self._end(connection, guess.card, guess.key_ref, "passcode blocked")
+            guessing.told(connection, guess, self.clock(), self.random)
+        return Mismatch(tries)
 
-    def _prove(self, card: Card, workstation: Identity) -> Verified:
-        proof = self.random(PROOF_BYTES)
-        expire_time = self.clock() + PROOF_TIME
+    def _right(self, guess: Guess, spent: Spent, change: Change | None) -> Outcome | None:
+        """Restore the tries, make the change, and give a proof for a PIN, in one transaction.
+
+        Return None, with nothing done, if the passcode is another one by now; raises CardNotInUse
+        if the card is out of use by now.
+        """
+        card, key_ref, at = guess.card, guess.key_ref, guess.workstation
+        rule = None if change is None else violated_rule(change.key_ref, change.passcode)
+        if rule is GUESSABLE_RULE and PROFILES[card.profile].factory_passcodes:
+            rule = None
+        new_hash = None
+        if change is not None and rule is None:
+            new_hash = self._hash(card.id, change.key_ref, change.passcode)
         with self.database.write() as connection:
+            tries = passcodes.was_right(connection, card.id, key_ref, spent.hashed)
+            if tries is None:
+                return None
+            if spent.guess_id is not None:
+                guesses.forgive(connection, spent.guess_id)
+            cards.in_use(connection, card.serial)
+            journal.append(connection, self._tried(Kind.PASSCODE_RIGHT, guess, tries))
+            if rule is not None:
+                return PolicyViolation(rule)
+            if change is not None and new_hash is not None:
+                self._replace(connection, guess, change, new_hash)
+            if key_ref == KeyRef.PUK:
+                return Verified(b"")
+            proof, expire_time = self.random(PROOF_BYTES), self.clock() + PROOF_TIME
             passcodes.add_proof(
-                connection, sha256(proof).digest(), card.id, workstation.id, expire_time
+                connection, sha256(proof).digest(), card.id, key_ref, at.id, expire_time
             )
         return Verified(proof)
 
+    def _replace(self, connection: Connection, guess: Guess, change: Change, new_hash: str) -> None:
+        card, key_ref = guess.card, change.key_ref
+        factory = (
+            PROFILES[card.profile].factory_passcodes
+            and FACTORY_PASSCODES.get(key_ref) == change.passcode
+        )
+        tries = passcodes.replace(connection, card.id, key_ref, new_hash, factory=factory)
+        if key_ref != KeyRef.PUK:
+            self._end(connection, card, None, "passcode changed")
+        told = Guess(card, key_ref, change.passcode, guess.workstation)
+        journal.append(connection, self._tried(change.kind, told, tries))
+
+    def _end(self, connection: Connection, card: Card, key_ref: int | None, why: str) -> None:
+        """End what rests on a passcode that was given: proofs and sessions. Nothing rests on a
+        PUK.
+        """
+        if key_ref == KeyRef.PUK:
+            return
+        passcodes.drop_proofs(connection, card.id, key_ref)
+        end_sessions(connection, self.clock(), KEYSTORE, why, Which(card_id=card.id))
+
+    def _tried(self, kind: Kind, guess: Guess, tries_left: int = 0) -> Entry:
+        said: dict[str, Detail] = {"key_ref": f"{guess.key_ref:02X}", "tries_left": tries_left}
+        actor = guess.workstation.actor
+        return entries.about_card(kind, guess.card, self.clock(), actor, said)
+
     def _hashes(self, card_id: str, passcodes: Mapping[int, bytes]) -> Mapping[int, str]:
-        return {
-            key_ref: self._hash(card_id, key_ref, passcode)
-            for key_ref, passcode in passcodes.items()
-        }
+        with self.hashing.turn():
+            return {
+                key_ref: self._hash(card_id, key_ref, passcode)
+                for key_ref, passcode in passcodes.items()
+            }
 
     def _hash(self, card_id: str, key_ref: int, passcode: bytes) -> str:
-        with self.hashing.turn():
-            return self.hasher.hash(self._pepper(card_id, key_ref, passcode))
+        return self.hasher.hash(self._pepper(card_id, key_ref, passcode))
 
     def _pepper(self, card_id: str, key_ref: int, passcode: bytes) -> bytes:
         # All values of six digits can be tried quickly. The pepper prevents this for a stolen

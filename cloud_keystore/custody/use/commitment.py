@@ -7,6 +7,7 @@ from functools import lru_cache
 from cryptography import x509
 
 from card_os.piv.names import KeyRef
+from card_os.uses import PinPolicy
 from cloud_keystore.model.cards import Key
 
 
@@ -15,6 +16,14 @@ def commits(key: Key) -> bool:
     certificate has content commitment, also called non-repudiation (RFC 5280, 4.2.1.3).
     """
     return key.key_ref == KeyRef.SIGNATURE or (bool(key.certificate) and _says_so(key.certificate))
+
+
+def asks_for_pin(key: Key) -> PinPolicy:
+    """When the key asks for the PIN: a key that commits its holder does so, even if its own policy
+    is never to ask.
+    """
+    asked = key.asks_for_pin
+    return PinPolicy.ALWAYS if asked is PinPolicy.NEVER and commits(key) else asked
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ from card_os.piv.algorithms import (
 )
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
-from cloud_keystore.model.errors import MalformedKeyInput
+from cloud_keystore.model.errors import MalformedKeyInput, ResultWithheld
 
 LONGEST_MESSAGE = 16 * 1024  # the most that a card accepts in one command
 
@@ -43,14 +43,14 @@ def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
 
 
 def check_release(use: KeyUse, algorithm: Algorithm, result: bytes) -> None:
-    """Raise MalformedKeyInput if a result must not leave: the plaintext of an RSA key that is not
+    """Raise ResultWithheld if a result must not leave: the plaintext of an RSA key that is not
     padded as an encrypted message.
 
     A caller can hide a padded signature from `check`, by multiplying it with the eth power of a
     number, and take the number out of the result. Such a result is a random block.
     """
     if use is KeyUse.DECRYPT and algorithm in MODULUS_BYTES and not is_message(result):
-        raise MalformedKeyInput(
+        raise ResultWithheld(
             "this was not encrypted for the key by PKCS #1 v1.5, or by OAEP without a label"
         )
 

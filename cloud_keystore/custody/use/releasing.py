@@ -13,7 +13,7 @@ from cloud_keystore.model.cards import HeldKey
 def use(custody: Keys, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
     """Use a key once on each input, which `padding.check` has accepted.
 
-    Raises MalformedKeyInput if one of the results must not leave, and what `Keys.use` raises.
+    Raises ResultWithheld if one of the results must not leave, and what `Keys.use` raises.
     """
     made = custody.use(key, key_use, inputs)
     for each in made:

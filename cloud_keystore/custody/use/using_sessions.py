@@ -36,6 +36,7 @@ from cloud_keystore.model.errors import (
     OperationBusy,
     RecordDamaged,
     RequestIdReused,
+    ResultWithheld,
     SessionClosed,
     SessionNotFound,
 )
@@ -249,6 +250,13 @@ class UsingSessions:
                 self.custody, taken.subject.key, session.key_use, taken.request.inputs
             )
             sealed_result = results.close(self.seal, use.id, made)
+        except ResultWithheld:
+            # One blinded block in some ten thousand looks like a message, so a session that went on
+            # would be a signature.
+            with self.database.write() as connection:
+                now, which = self.clock(), Which(session_id=session.id)
+                end_sessions(connection, now, _actor(session), "withheld", which)
+            raise
         finally:
             if sealed_result is None:
                 with self.database.write(shared=True) as connection:

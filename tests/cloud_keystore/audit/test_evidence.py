@@ -62,6 +62,7 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.Decide": Kind.OPERATION_APPROVED,
     "AuthenticatorService.EndSession": Kind.SESSION_ENDED,
     "AuthenticatorService.SetPasscode": Kind.CARD_ACTIVATED,
+    "AuthenticatorService.AgreeToUnlock": Kind.PASSCODE_UNBLOCKED,
     "AdministrationService.AnswerChallenge": Kind.ADMINISTRATOR_RIGHT,
     "AdministrationService.WriteObject": Kind.CARD_WRITTEN,
     "AdministrationService.GenerateKey": Kind.KEY_MADE,
@@ -81,7 +82,7 @@ TOLD: dict[str, Kind] = {
     "IdentityService.CreateAuditor": Kind.IDENTITY_INVITED,
     "IdentityService.RemoveAuditor": Kind.IDENTITY_REMOVED,
     "CardService.IssueCard": Kind.CARD_ISSUED,
-    "CardService.UnlockCard": Kind.PASSCODE_UNBLOCKED,
+    "CardService.UnlockCard": Kind.UNLOCK_ASKED,
     "CardService.SuspendCard": Kind.CARD_SUSPENDED,
     "CardService.ResumeCard": Kind.CARD_RESUMED,
     "CardService.RevokeCard": Kind.CARD_REVOKED,
@@ -225,7 +226,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     _administer(pc_channel, keystore.developer_card(user_id))
     journal = _audit(place)
     phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
-    _operate(registry, user_id, serial)
+    _operate(registry, phone, user_id, serial)
     gone = identities_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
     registry.identities.RemoveDevice(gone)
     gone_too = identities_pb2.RemoveWorkstationRequest(workstation_id=own_pc.id, reason="stolen")
@@ -355,7 +356,7 @@ def _audit(place: Place) -> audit_pb2.GetJournalResponse:
     return journal
 
 
-def _operate(registry: Registry, user_id: str, serial: str) -> None:
+def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:
     identities, cards, alerts = registry.identities, registry.cards, registry.alerts
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
     invited = identities.ListOperators(identities_pb2.ListOperatorsRequest()).operators[-1]
@@ -363,6 +364,7 @@ def _operate(registry: Registry, user_id: str, serial: str) -> None:
         identities_pb2.RemoveOperatorRequest(operator_id=invited.id, reason="left")
     )
     cards.UnlockCard(cards_pb2.UnlockCardRequest(card_serial=serial))
+    phone.unlock(serial)
     (alert,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest()).alerts  # has suspended the card
     alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(alert_id=alert.id))
     cards.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=serial))

@@ -29,7 +29,7 @@ SCALAR = bytes(range(1, 33))
 MOVES: dict[Kind, Callable[[World, str], object]] = {
     Kind.CARD_SUSPENDED: lambda world, serial: world.cards.suspend(serial, actor=OPERATOR),
     Kind.CARD_RESUMED: lambda world, serial: world.cards.resume(serial, actor=OPERATOR),
-    Kind.PASSCODE_UNBLOCKED: lambda world, serial: world.cards.unlock(serial, actor=OPERATOR),
+    Kind.UNLOCK_ASKED: lambda world, serial: world.unlocking.ask(serial, actor=OPERATOR),
     Kind.CARD_REVOKED: lambda world, serial: world.cards.revoke(serial, "lost", actor=OPERATOR),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -14,7 +13,7 @@ from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
-from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 ACTIONS = {
     CardEvent.SUSPEND: lambda world, serial: world.cards.suspend(serial, actor=OPERATOR),
@@ -51,14 +50,6 @@ def test_a_revoked_card_has_no_keys(
     world.database.close()  # checkpoints: what was erased is gone from the files too
     files = b"".join(each.read_bytes() for each in tmp_path.iterdir())
     assert not any(each in files for each in sealed)
-
-
-def test_unlocking_needs_a_passcode(world: World, ada: tuple[User, Enrolled]) -> None:
-    serial = world.issuing.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR).card.serial
-    with pytest.raises(IllegalCardChange, match="no passcode yet"):
-        world.cards.unlock(serial, actor=OPERATOR)
-    world.passcodes.set_first(serial, PASSCODE, ada[1].identity)
-    world.cards.unlock(serial, actor=OPERATOR)
 
 
 def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(

@@ -160,7 +160,7 @@ def test_a_global_pin_begins_as_the_pin(
     for _ in range(3):
         world.passcodes.verify(serial, 0x00, b"999999", pc.identity)
     assert world.passcodes.status(serial, 0x00).tries_left == 0
-    world.cards.unlock(serial, actor=OPERATOR)
+    world.unlock(serial)
     assert world.passcodes.status(serial, 0x00).tries_left == 3
     with pytest.raises(KeyNotFound):
         world.passcodes.verify(other, 0x00, PASSCODE, pc.identity)

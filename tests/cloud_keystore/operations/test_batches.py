@@ -22,9 +22,17 @@ from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import MOST_INPUTS, Policy
 from cloud_keystore.storage import operations
-from support.keystore_world import Enrolled, World, verify
+from support.keystore_world import DIGEST, Enrolled, World, verify
 
 DIGESTS = tuple(bytes([n]) * 32 for n in range(1, 5))
+LARGE = Policy(largest_batch=MOST_INPUTS, largest_commitment_batch=MOST_INPUTS)
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A keystore whose policy allows batches."""
+    world.set_policy(LARGE)
+    return world
 
 
 @given(st.lists(st.binary(max_size=600), max_size=20))
@@ -83,16 +91,28 @@ def test_each_input_is_checked(world: World, ada: tuple[User, Enrolled], pc: Enr
 
 
 @pytest.mark.parametrize(
-    ("policy", "most"), [(Policy(), MOST_INPUTS), (Policy(largest_batch=2), 2)]
+    ("policy", "key_ref", "most"),
+    [
+        (Policy(), 0x9A, 1),
+        (Policy(), 0x9C, 1),
+        (Policy(largest_batch=MOST_INPUTS), 0x9A, MOST_INPUTS),
+        (Policy(largest_batch=MOST_INPUTS), 0x9C, 1),
+        (Policy(largest_commitment_batch=2), 0x9A, 1),
+        (Policy(largest_commitment_batch=2), 0x9C, 2),
+    ],
 )
-def test_a_batch_is_bounded_by_the_policy(
-    world: World, ada: tuple[User, Enrolled], pc: Enrolled, policy: Policy, most: int
+def test_a_policy_bounds_a_batch(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, policy: Policy, key_ref: int, most: int
 ) -> None:
+    """The attack: malware put 249 signatures of its own under the approval of one, because without
+    a policy an approval covered 250.
+    """
     world.set_policy(policy)
     serial = world.card(ada[0])
-    assert world.ask(serial, pc, *[b"\x11" * 32] * most).state is State.PENDING
-    with pytest.raises(InvalidInput, match=f"1 to {most}"):
-        world.ask(serial, pc, *[b"\x11" * 32] * (most + 1))
+    assert world.ask(serial, pc, *[DIGEST] * most, key_ref=key_ref).state is State.PENDING
+    allowed = "1" if most == 1 else f"1 to {most}"
+    with pytest.raises(InvalidInput, match=f"allows {allowed}$"):
+        world.ask(serial, pc, *[DIGEST] * (most + 1), key_ref=key_ref)
 
 
 def test_a_batch_that_fails_half_way_gives_nothing_and_is_spent(

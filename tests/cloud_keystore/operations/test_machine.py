@@ -108,7 +108,7 @@ class Keystore(RuleBasedStateMachine):
         self.mallory = self.world.user("Mallory")[1]
         self.pc, self.other_pc = self.world.workstation(), self.world.workstation("PC2")
         self.serial = self.world.card(user)
-        self.world.set_policy(SESSIONS)
+        self.world.set_policy(replace(SESSIONS, largest_batch=3))
 
     @rule(
         target=asked,

@@ -555,6 +555,8 @@ def test_a_signature_hidden_in_a_cryptogram_is_not_given_out(
     with pytest.raises(MalformedKeyInput, match="not encrypted for the key"):
         decipher(hidden.to_bytes(256))
     assert decipher(public.encrypt(b"secret", PKCS1v15())).endswith(b"\0secret")
+    if in_session:  # which ended with the first try
+        assert [each.kind for each in world.journal(Kind.SESSION_ENDED)] == [Kind.SESSION_ENDED]
 
 
 def test_a_point_off_the_curve_fails_the_operation(

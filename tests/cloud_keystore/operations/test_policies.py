@@ -34,6 +34,7 @@ POLICIES = st.builds(
     Policy,
     passwordless=st.booleans(),
     largest_batch=st.integers(1, model.MOST_INPUTS),
+    largest_commitment_batch=st.integers(1, model.MOST_INPUTS),
     session=st.none() | TERMS,
     channels=st.sets(st.sampled_from(Channel), min_size=1).map(frozenset),
     passkeys=st.booleans(),
@@ -58,8 +59,9 @@ def test_any_text_is_a_policy_or_none(document: str) -> None:
     [
         DOCUMENT + " ",
         DOCUMENT.replace(":false", ":0"),
-        DOCUMENT.replace('"largest_batch":250', '"largest_batch":251'),
-        DOCUMENT.replace('"largest_batch":250', '"largest_batch":250.0'),
+        DOCUMENT.replace('"largest_batch":1', '"largest_batch":251'),
+        DOCUMENT.replace('"largest_batch":1', '"largest_batch":1.0'),
+        DOCUMENT.replace('"largest_commitment_batch":1', '"largest_commitment_batch":0'),
         DOCUMENT.replace('"most_uses":5', '"most_uses":0'),
         DOCUMENT.replace('"seconds":60', '"seconds":43201'),
         DOCUMENT.replace('"PUSH"', '"SMS"'),
@@ -71,6 +73,15 @@ def test_what_a_policy_says_is_never_guessed(document: str) -> None:
     assert document != DOCUMENT
     with pytest.raises(InvalidInput):
         model.decode(document)
+
+
+def test_a_policy_of_before_has_one_largest_batch_for_all_keys() -> None:
+    before = DOCUMENT.replace('"largest_batch":1', '"largest_batch":250')
+    before = before.replace('"largest_commitment_batch":1,', "")
+    policy = model.decode(before)
+    assert (policy.largest_batch, policy.largest_commitment_batch) == (250, 250)
+    with pytest.raises(InvalidInput):
+        model.decode(before.replace(",", ", ", 1))
 
 
 def test_the_most_specific_one_holds(world: World) -> None:

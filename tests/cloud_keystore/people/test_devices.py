@@ -300,14 +300,15 @@ class TestNotMe:
 
 
 def test_an_alert_is_raised_once_until_somebody_has_seen_to_it(
-    world: World, serial: str, operator: Enrolled
+    world: World, serial: str, pc: Enrolled, operator: Enrolled
 ) -> None:
     def raise_it() -> bool:
         with world.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
             assert card is not None
             now, random = world.clock(), world.deciding.random
-            return alerts.too_many_refusals(connection, card, now, random) is not None
+            at = pc.identity
+            return alerts.too_many_refusals(connection, card, at, now, random) is not None
 
     assert [raise_it(), raise_it()] == [True, False]
     (entry,) = world.alerts.list_all(include_acknowledged=False)

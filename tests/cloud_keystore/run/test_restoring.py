@@ -6,6 +6,7 @@ import pytest
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.model.errors import (
+    IllegalCardChange,
     OperationClosed,
     PasscodeNeeded,
     SessionClosed,
@@ -25,6 +26,7 @@ def test_all_that_was_open_ends(world: World, ada: tuple[User, Enrolled], pc: En
     approved = world.ask(serial, pc)
     world.decide(approved, ada[1])
     token = world.people.add_workstation("PC2", "", actor=OPERATOR)[1]
+    world.unlocking.ask(serial, actor=OPERATOR)
     before = newest_entry(world.database)
     assert before == world.clock()
     world.clock.forward(seconds=1)
@@ -42,6 +44,8 @@ def test_all_that_was_open_ends(world: World, ada: tuple[User, Enrolled], pc: En
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 1
     world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     assert world.passcodes.status(serial, KeyRef.PIN).tries_left == 3
+    with pytest.raises(IllegalCardChange, match="nobody has asked"):
+        world.unlocking.agree(serial, ada[1].identity)
     (entry,) = world.journal(Kind.KEYSTORE_RESTORED)
     assert entry.details == {"backup": "of today"}
     again = end_the_past(world.database, world.clock(), {})

@@ -24,7 +24,8 @@ from cloud_keystore.model.cards import Sealed
 from cloud_keystore.model.sessions import Use
 from cloud_keystore.storage import cards, people, session_uses
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
-from cloud_keystore.storage.tables import EPOCH, metadata
+from cloud_keystore.storage.instants import EPOCH
+from cloud_keystore.storage.tables import metadata
 from support.crashing import Crash, crashing
 
 

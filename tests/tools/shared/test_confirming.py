@@ -72,7 +72,7 @@ def test_a_passcode_is_asked_for_again_in_place() -> None:
 
     typed = "123\nabcdef\n123456789\n135790\n135791\n135790\n135790\n"
     done = CliRunner().invoke(choose, input=typed)
-    assert done.output.count("A passcode has 6 to 8 digits: choose another one.") == 3
+    assert done.output.count("A passcode must be 6 to 8 digits: choose another one.") == 3
     assert done.output.count("The two differ") == 1
     assert done.output.endswith("135790\n")
     assert done.exit_code == 0

@@ -52,6 +52,7 @@ Examples:
   cloudcard authenticator enrol TOKEN --approval-key passkey
   cloudcard authenticator passcode 1500000000000017
   cloudcard authenticator cards
+  cloudcard authenticator unlock 1500000000000017
   cloudcard authenticator watch
   cloudcard authenticator scan screenshot.png
   cloudcard authenticator approve 0192f3a1 --number 42
@@ -88,15 +89,7 @@ def cards(caller: Caller) -> None:
     """List your cards."""
     with phone(caller) as own:
         found = own.cards()
-    rows: list[Row] = [
-        {
-            "serial": each.serial,
-            "state": each.state,
-            "passcode_state": each.passcode_state,
-            "expires": expiry(each.expire_time.ToDatetime(UTC), datetime.now(UTC)),
-        }
-        for each in found
-    ]
+    rows = [_card(each) for each in found]
     caller.print_rows(rows, CARD_COLUMNS, "No cards yet: ask your registration authority.")
 
 
@@ -116,6 +109,20 @@ def passcode(card: str, passcode_stdin: bool, caller: Caller) -> None:
         print_json({"serial": serial, "puk": puk})
     else:
         click.echo(f"Passcode set. Keep the PUK safe: {puk}")
+
+
+@authenticator.command()
+@click.argument("card")
+@caller_options(ROLE)
+def unlock(card: str, caller: Caller) -> None:
+    """Agree that the registration authority unlocks CARD, a serial number or its beginning.
+
+    Do it only if you have asked for it: it gives three more tries at the passcode.
+    """
+    with phone(caller) as own:
+        serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
+        unlocked = own.unlock(serial)
+    caller.print_facts(_card(unlocked), CARD_COLUMNS)
 
 
 @authenticator.command()
@@ -184,6 +191,15 @@ def scan(source: str, yes: bool, caller: Caller) -> None:
 
 
 authenticator.add_command(sessions)
+
+
+def _card(message: HolderCard) -> Row:
+    return {
+        "serial": message.serial,
+        "state": message.state,
+        "passcode_state": message.passcode_state,
+        "expires": expiry(message.expire_time.ToDatetime(UTC), datetime.now(UTC)),
+    }
 
 
 def _own(cards: Sequence[HolderCard], _sort: Sort, text: str) -> Answer:

@@ -45,7 +45,16 @@ class Closed:
     state: str  # "approved", "denied", "expired" …
 
 
-Event: TypeAlias = Ringing | Closed
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """An alert about a card of the holder's."""
+
+    alert_id: str
+    card_serial: str
+    text: str
+
+
+Event: TypeAlias = Ringing | Closed | Warned
 
 
 class Phone:
@@ -70,10 +79,14 @@ class Phone:
     def watch(self) -> Iterator[Event]:
         """Yield what waits now, and every change from now on. Ends by raising grpc.RpcError."""
         for response in self._stub.WatchRequests(pb.WatchRequestsRequest()):
-            if response.WhichOneof("event") == "request":
-                yield self._checked(response.request)
-            else:
-                yield Closed(response.closed.operation_id, state_name(response.closed.state))
+            match response.WhichOneof("event"):
+                case "request":
+                    yield self._checked(response.request)
+                case "closed":
+                    yield Closed(response.closed.operation_id, state_name(response.closed.state))
+                case "alert":
+                    alert = response.alert
+                    yield Warned(alert.id, alert.card_serial, alert.text)
 
     def find(self, operation_id: str) -> Ringing:
         """One request that waits, by its operation or the beginning of its identifier. Raises
@@ -116,6 +129,11 @@ class Phone:
         response = self._stub.SetPasscode(request, timeout=TIMEOUT_SECONDS)
         puk: str = response.puk
         return puk
+
+    def unlock(self, serial: str) -> pb.HolderCard:
+        """Agree to the unlock of a card. Returns the card."""
+        request = pb.AgreeToUnlockRequest(card_serial=serial)
+        return self._stub.AgreeToUnlock(request, timeout=TIMEOUT_SECONDS).card
 
     def _decide(self, ringing: Ringing, decision: pb.Decision.ValueType, number: str) -> str:
         digits = number.encode("ascii")

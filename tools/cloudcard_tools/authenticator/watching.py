@@ -13,7 +13,7 @@ from typing import TextIO, TypeAlias
 import click
 import grpc
 
-from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing
+from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing, Warned
 from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
 from cloudcard_tools.shared.calling import explain, explained
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
@@ -53,7 +53,7 @@ class Finished:
     """No more input will come, or no more requests."""
 
 
-Happening: TypeAlias = "Ringing | Closed | Typed | Lost | Found | Failure | Finished"
+Happening: TypeAlias = "Ringing | Closed | Warned | Typed | Lost | Found | Failure | Finished"
 
 
 @dataclass(slots=True)
@@ -91,6 +91,10 @@ class Watch:
                     self._say(
                         "closed", f"Request closed: {state}.", operation=operation_id, state=state
                     )
+            case Warned(alert_id, card, text) if alert_id not in self.seen:
+                self.seen.add(alert_id)
+                bell = "" if self.as_json else "\a\n"
+                self._say("alert", f"{bell}{text}", alert=alert_id, card=card)
             case Typed(line):
                 self._answer(line.strip())
             case Lost(text):

@@ -40,7 +40,7 @@ class Scenes:
             self._agree()
         with self.timeline.step("a denied request: a clean error, and the phone rang once"):
             self._denied()
-        with self.timeline.step("three wrong passcodes lock the card; the RA unlocks it"):
+        with self.timeline.step("three wrong passcodes lock the card; RA and holder unlock it"):
             self._lock_and_unlock()
 
     def _list(self) -> None:
@@ -154,6 +154,7 @@ class Scenes:
         ended = right.attempt(*login, PASSCODE, "--list-objects")
         require(ended.code != 0, "a locked card accepted the right passcode")
         self.stage.ask("ra", "card", "unlock", self.rsa_card)
+        self.stage.ask("authenticator", "unlock", self.rsa_card)
         right(*login, PASSCODE, "--list-objects")
 
     def _path(self, name: str) -> Path:

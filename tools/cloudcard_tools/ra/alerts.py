@@ -16,6 +16,7 @@ ALERT_LABELS = {
     "kind": "Kind",
     "card": "Card",
     "holder": "Holder",
+    "workstation": "Workstation",
     "raised": "Raised",
     "acknowledged": "Seen to",
     "text": "What to do",
@@ -48,8 +49,8 @@ def alerts_list(everything: bool, caller: Caller) -> None:
 @click.argument("alert")
 @operator_options
 def alerts_acknowledge(alert: str, caller: Caller) -> None:
-    """Record that you have dealt with ALERT, an identifier or a card's serial number. Your name
-    goes into the journal.
+    """Record that you have dealt with ALERT, an identifier, a card's serial number or a
+    workstation's name. Your name goes into the journal.
     """
     alert_id = find(caller, Sort.ALERT, alert, in_use=True)
     request = pb.AcknowledgeAlertRequest(alert_id=alert_id)
@@ -65,6 +66,7 @@ def _alert(message: pb.Alert) -> Row:
         "kind": message.kind,
         "card": message.card_serial,
         "holder": message.user_display_name,
+        "workstation": message.workstation_display_name,
         "raised": when(message.create_time),
         "acknowledged": when(message.acknowledge_time) if seen else None,
         "text": message.text,

@@ -41,6 +41,11 @@ CARD_LABELS = {
 }
 CARD_COLUMNS = {key: CARD_LABELS[key] for key in CARD_LABELS if key != "issued"}
 
+AGREE = (
+    "The holder agrees on the phone (cloudcard authenticator unlock), or a second operator gives "
+    "this command too."
+)
+
 card_argument = click.argument("card")
 
 
@@ -125,9 +130,19 @@ def card_show(card: str, export: Path | None, caller: Caller) -> None:
 @card_argument
 @operator_options
 def card_unlock(card: str, caller: Caller) -> None:
-    """Restore the tries of a locked passcode of CARD. The passcode stays the same."""
+    """Restore the tries of a locked passcode of CARD. The passcode stays the same.
+
+    Somebody else has to agree: the holder with `cloudcard authenticator unlock`, or a second
+    operator with this command.
+    """
     serial = find(caller, Sort.CARD, card, in_use=True)
-    _change(caller, lambda stub: stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial)).card)
+    with caller.service(CardServiceStub) as stub:
+        asked = stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial))
+    waits = when(asked.expire_time) if asked.HasField("expire_time") else None
+    labels = CARD_LABELS | ({"agree_until": "Agree until"} if waits else {})
+    caller.print_facts(_card(asked.card) | {"agree_until": waits}, labels)
+    if waits and not caller.as_json:
+        click.echo(f"Not unlocked yet. {AGREE}", err=True)
 
 
 @card.command("suspend")

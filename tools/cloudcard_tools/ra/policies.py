@@ -23,6 +23,7 @@ POLICY_LABELS = {
     "version": "Version",
     "passwordless": "Without passcode",
     "largest_batch": "Largest batch",
+    "largest_commitment_batch": "Commitment batch",
     "session_uses": "Uses in a session",
     "session_seconds": "Seconds of a session",
     "channels": "Ways to the holder",
@@ -94,9 +95,16 @@ def policy() -> None:
 @click.option(
     "--largest-batch",
     type=click.IntRange(1, 250),
-    default=250,
+    default=1,
     show_default=True,
     help="How many inputs one approval may cover.",
+)
+@click.option(
+    "--largest-commitment-batch",
+    type=click.IntRange(1, 250),
+    default=1,
+    show_default=True,
+    help="The same for keys for content commitment, such as 9C.",
 )
 @click.option("--session-uses", type=click.IntRange(1, 100_000), help="Most uses in a session.")
 @click.option("--session-minutes", type=click.IntRange(1, 720), help="How long a session lasts.")
@@ -115,6 +123,7 @@ def policy_set(
     profile: str,
     passwordless: bool,
     largest_batch: int,
+    largest_commitment_batch: int,
     session_uses: int | None,
     session_minutes: int | None,
     channels: tuple[str, ...],
@@ -137,6 +146,7 @@ def policy_set(
         policy=pb.Policy(
             passwordless=passwordless,
             largest_batch=largest_batch,
+            largest_commitment_batch=largest_commitment_batch,
             session=session,
             channels=[CHANNELS[each] for each in channels],
             passkeys=passkeys,
@@ -181,6 +191,7 @@ def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "version": message.version,
         "passwordless": policy.passwordless,
         "largest_batch": policy.largest_batch,
+        "largest_commitment_batch": policy.largest_commitment_batch,
         "session_uses": policy.session.most_uses if has_session else None,
         "session_seconds": policy.session.seconds if has_session else None,
         "channels": " ".join(CHANNEL_NAMES.get(each, "unknown") for each in policy.channels),

@@ -60,8 +60,8 @@ def new_passcode() -> str:
         raise click.UsageError("nobody is here to type a passcode: use --passcode-stdin")
     while True:
         chosen: str = click.prompt(f"New passcode, {PASSCODE_RULE}", hide_input=True, err=True)
-        if violated_rule(KeyRef.PIN, chosen.encode()) is not None:
-            click.echo(f"A passcode has {PASSCODE_RULE}: choose another one.", err=True)
+        if rule := violated_rule(KeyRef.PIN, chosen.encode()):
+            click.echo(f"A passcode must be {rule}: choose another one.", err=True)
         elif chosen != click.prompt("The same again", hide_input=True, err=True):
             click.echo("The two differ: type it twice again.", err=True)
         else:
@@ -70,6 +70,6 @@ def new_passcode() -> str:
 
 def checked_passcode(chosen: str) -> str:
     """A passcode that a program gives. Raises Failure if no card takes it."""
-    if violated_rule(KeyRef.PIN, chosen.encode()) is not None:
-        raise Failure(f"a passcode has {PASSCODE_RULE}: nothing was changed")
+    if rule := violated_rule(KeyRef.PIN, chosen.encode()):
+        raise Failure(f"a passcode must be {rule}: nothing was changed")
     return chosen

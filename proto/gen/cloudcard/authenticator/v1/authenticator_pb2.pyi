@@ -108,6 +108,7 @@ class WatchRequestsResponse(_message.Message):
 
     REQUEST_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
+    ALERT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___Request:
         """A request waits for the holder: ring."""
@@ -116,21 +117,62 @@ class WatchRequestsResponse(_message.Message):
     def closed(self) -> Global___ClosedRequest:
         """An earlier request is closed: stop ringing."""
 
+    @_builtins.property
+    def alert(self) -> Global___HolderAlert:
+        """Somebody may be attacking a card of the holder."""
+
     def __init__(
         self,
         *,
         request: Global___Request | None = ...,
         closed: Global___ClosedRequest | None = ...,
+        alert: Global___HolderAlert | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "event", b"event", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "event", b"event", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["request", "closed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["request", "closed", "alert"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchRequestsResponse: _TypeAlias = WatchRequestsResponse  # noqa: Y015
+
+@_typing.final
+class HolderAlert(_message.Message):
+    """HolderAlert is an alert as the holder sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier, a UUID."""
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    text: _builtins.str
+    """What happened and what to do, in words."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        card_serial: _builtins.str = ...,
+        text: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "create_time", b"create_time", "id", b"id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HolderAlert: _TypeAlias = HolderAlert  # noqa: Y015
 
 @_typing.final
 class ClosedRequest(_message.Message):
@@ -472,6 +514,52 @@ class SetPasscodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPasscodeResponse: _TypeAlias = SetPasscodeResponse  # noqa: Y015
+
+@_typing.final
+class AgreeToUnlockRequest(_message.Message):
+    """AgreeToUnlockRequest names a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreeToUnlockRequest: _TypeAlias = AgreeToUnlockRequest  # noqa: Y015
+
+@_typing.final
+class AgreeToUnlockResponse(_message.Message):
+    """AgreeToUnlockResponse holds the card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___HolderCard:
+        """The card, unlocked."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___HolderCard | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreeToUnlockResponse: _TypeAlias = AgreeToUnlockResponse  # noqa: Y015
 
 @_typing.final
 class ListSessionsRequest(_message.Message):

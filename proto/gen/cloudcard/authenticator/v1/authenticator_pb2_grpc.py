@@ -75,6 +75,11 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeResponse.FromString,
                 _registered_method=True)
+        self.AgreeToUnlock = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/AgreeToUnlock',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockResponse.FromString,
+                _registered_method=True)
 
 
 class AuthenticatorServiceServicer:
@@ -82,7 +87,8 @@ class AuthenticatorServiceServicer:
     """
 
     def WatchRequests(self, request, context):
-        """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed.
+        """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed. It sends
+        each alert that the holder should see once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +143,13 @@ class AuthenticatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AgreeToUnlock(self, request, context):
+        """AgreeToUnlock agrees to the unlock of a card for which an operator has asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthenticatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +192,11 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.SetPasscode,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeResponse.SerializeToString,
+            ),
+            'AgreeToUnlock': grpc.unary_unary_rpc_method_handler(
+                    servicer.AgreeToUnlock,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +416,33 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/SetPasscode',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AgreeToUnlock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/AgreeToUnlock',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,9 @@ class AuthenticatorServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthenticatorServiceAsyncStub: ...
     WatchRequests: _grpc.UnaryStreamMultiCallable[_authenticator_pb2.WatchRequestsRequest, _authenticator_pb2.WatchRequestsResponse]
-    """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed."""
+    """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed. It sends
+    each alert that the holder should see once.
+    """
     GetRequest: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.GetRequestRequest, _authenticator_pb2.GetRequestResponse]
     """GetRequest returns one of the requests that wait for the holder."""
     ClaimQrCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ClaimQrCodeRequest, _authenticator_pb2.ClaimQrCodeResponse]
@@ -49,6 +51,8 @@ class AuthenticatorServiceStub:
     """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended."""
     SetPasscode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
+    AgreeToUnlock: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]
+    """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
 @_typing.type_check_only
 class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
@@ -56,7 +60,9 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WatchRequests: _aio.UnaryStreamMultiCallable[_authenticator_pb2.WatchRequestsRequest, _authenticator_pb2.WatchRequestsResponse]  # type: ignore[assignment]
-    """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed."""
+    """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed. It sends
+    each alert that the holder should see once.
+    """
     GetRequest: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.GetRequestRequest, _authenticator_pb2.GetRequestResponse]  # type: ignore[assignment]
     """GetRequest returns one of the requests that wait for the holder."""
     ClaimQrCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ClaimQrCodeRequest, _authenticator_pb2.ClaimQrCodeResponse]  # type: ignore[assignment]
@@ -71,6 +77,8 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended."""
     SetPasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]  # type: ignore[assignment]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
+    AgreeToUnlock: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]  # type: ignore[assignment]
+    """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
 class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
     """AuthenticatorService serves enrolled devices; each call is made with the device's TLS certificate."""
@@ -81,7 +89,9 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authenticator_pb2.WatchRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_authenticator_pb2.WatchRequestsResponse], _abc.AsyncIterator[_authenticator_pb2.WatchRequestsResponse]]:
-        """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed."""
+        """WatchRequests sends every request that waits for the holder, now and later, and says when one is closed. It sends
+        each alert that the holder should see once.
+        """
 
     @_abc_1.abstractmethod
     def GetRequest(
@@ -138,5 +148,13 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.SetPasscodeResponse, _abc.Awaitable[_authenticator_pb2.SetPasscodeResponse]]:
         """SetPasscode sets the first passcode of a card and makes its PUK."""
+
+    @_abc_1.abstractmethod
+    def AgreeToUnlock(
+        self,
+        request: _authenticator_pb2.AgreeToUnlockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.AgreeToUnlockResponse, _abc.Awaitable[_authenticator_pb2.AgreeToUnlockResponse]]:
+        """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
 def add_AuthenticatorServiceServicer_to_server(servicer: AuthenticatorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,6 +32,7 @@ class Alert(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_TIME_FIELD_NUMBER: _builtins.int
+    WORKSTATION_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     kind: _builtins.str
@@ -42,6 +43,8 @@ class Alert(_message.Message):
     """Name of the holder; may be empty."""
     text: _builtins.str
     """What happened and what to do, in words."""
+    workstation_display_name: _builtins.str
+    """Name of the workstation; may be empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -60,10 +63,11 @@ class Alert(_message.Message):
         text: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         acknowledge_time: _timestamp_pb2.Timestamp | None = ...,
+        workstation_display_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "card_serial", b"card_serial", "create_time", b"create_time", "id", b"id", "kind", b"kind", "text", b"text", "user_display_name", b"user_display_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "card_serial", b"card_serial", "create_time", b"create_time", "id", b"id", "kind", b"kind", "text", b"text", "user_display_name", b"user_display_name", "workstation_display_name", b"workstation_display_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,7 +110,8 @@ class CardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UnlockCard(self, request, context):
-        """UnlockCard restores the tries of a locked passcode. The passcode itself stays the same.
+        """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
+        The card is unlocked when the holder's device agrees, or a second operator calls the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

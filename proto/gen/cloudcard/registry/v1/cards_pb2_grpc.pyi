@@ -42,7 +42,9 @@ class CardServiceStub:
     GetCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]
     """GetCard returns one card."""
     UnlockCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]
-    """UnlockCard restores the tries of a locked passcode. The passcode itself stays the same."""
+    """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
+    The card is unlocked when the holder's device agrees, or a second operator calls the same.
+    """
     SuspendCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.SuspendCardRequest, _cards_pb2.SuspendCardResponse]
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]
@@ -64,7 +66,9 @@ class CardServiceAsyncStub(CardServiceStub):
     GetCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]  # type: ignore[assignment]
     """GetCard returns one card."""
     UnlockCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]  # type: ignore[assignment]
-    """UnlockCard restores the tries of a locked passcode. The passcode itself stays the same."""
+    """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
+    The card is unlocked when the holder's device agrees, or a second operator calls the same.
+    """
     SuspendCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.SuspendCardRequest, _cards_pb2.SuspendCardResponse]  # type: ignore[assignment]
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]  # type: ignore[assignment]
@@ -113,7 +117,9 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cards_pb2.UnlockCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cards_pb2.UnlockCardResponse, _abc.Awaitable[_cards_pb2.UnlockCardResponse]]:
-        """UnlockCard restores the tries of a locked passcode. The passcode itself stays the same."""
+        """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
+        The card is unlocked when the holder's device agrees, or a second operator calls the same.
+        """
 
     @_abc_1.abstractmethod
     def SuspendCard(

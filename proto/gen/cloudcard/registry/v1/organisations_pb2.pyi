@@ -58,6 +58,7 @@ class Policy(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     PASSKEYS_FIELD_NUMBER: _builtins.int
     SYNCED_PASSKEYS_FIELD_NUMBER: _builtins.int
+    LARGEST_COMMITMENT_BATCH_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -66,6 +67,8 @@ class Policy(_message.Message):
     """Whether passkeys are accepted."""
     synced_passkeys: _builtins.bool
     """Whether passkeys that are synced between devices are accepted too."""
+    largest_commitment_batch: _builtins.int
+    """How many inputs one approval can cover of a key for content commitment: 1 to 250; 0 means 1."""
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -83,10 +86,11 @@ class Policy(_message.Message):
         channels: _abc.Iterable[_approval_pb2.Channel.ValueType] | None = ...,
         passkeys: _builtins.bool = ...,
         synced_passkeys: _builtins.bool = ...,
+        largest_commitment_batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

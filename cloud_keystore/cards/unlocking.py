@@ -1,0 +1,103 @@
+"""Unlocking a card: an operator asks for it, and the holder's device or a second operator agrees.
+So no single person can guess a passcode by unlocking it again and again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from card_os.piv.names import KeyRef
+from cloud_keystore.audit import alerts, entries, journal
+from cloud_keystore.cards.life import CardListing, listing_of
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.cards import Card
+from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.errors import CardNotFound, IllegalCardChange
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.passcodes import UNLOCK_TIME, UNLOCKS_TOLD, Status, Unlock
+from cloud_keystore.model.people import Identity
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.storage import cards, passcodes, unlocks
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of an operator's wish to unlock a card."""
+
+    listing: CardListing
+    expire_time: datetime | None  # until when somebody can agree; None: the card is unlocked
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocking:
+    """Restores the tries of PIN, PUK and global PIN; the passcodes do not change, and their
+    failures still count.
+    """
+
+    database: Database
+    clock: Clock
+    random: Random
+    wake: Wake
+
+    def ask(self, serial: str, *, actor: Actor) -> Asked:
+        """Ask for an unlock, or agree to the one for which another operator has asked.
+
+        Raises CardNotFound, and IllegalCardChange if no passcode is set yet.
+        """
+        with self.database.write() as connection:
+            card = cards.named(connection, serial)
+            if passcodes.find(connection, card.id, KeyRef.PIN) is None:
+                raise IllegalCardChange(
+                    f"card {serial} has no passcode yet: its holder sets it on the device"
+                )
+            now = self.clock()
+            waiting = unlocks.find(connection, card.id, now)
+            if waiting is None:
+                waiting = Unlock(card.id, actor.id, now + UNLOCK_TIME)
+                unlocks.put(connection, waiting)
+                asked = entries.about_card(Kind.UNLOCK_ASKED, card, now, actor)
+                journal.append(connection, asked)
+            agrees = waiting.asked_by != actor.id
+            if agrees:
+                self._unlock(connection, card, waiting, now, actor)
+            listing = listing_of(connection, card)
+        self.wake([card.user_id])
+        return Asked(listing, None if agrees else waiting.expire_time)
+
+    def agree(self, serial: str, device: Identity) -> CardListing:
+        """Agree, as the card's holder, to the unlock for which an operator has asked.
+
+        Raises CardNotFound, and IllegalCardChange if no operator has asked lately.
+        """
+        with self.database.write() as connection:
+            card = cards.find_by_serial(connection, serial)
+            if card is None or card.user_id != device.user_id:
+                raise CardNotFound(f"you have no card {serial}")
+            now = self.clock()
+            waiting = unlocks.find(connection, card.id, now)
+            if waiting is None:
+                raise IllegalCardChange(
+                    f"nobody has asked to unlock card {serial}: ask your registration authority"
+                )
+            self._unlock(connection, card, waiting, now, device.actor)
+            listing = listing_of(connection, card)
+        self.wake([card.user_id])
+        return listing
+
+    def _unlock(
+        self, connection: Connection, card: Card, waiting: Unlock, now: datetime, actor: Actor
+    ) -> None:
+        for key_ref in (KeyRef.PIN, KeyRef.PUK, KeyRef.GLOBAL_PIN):
+            passcodes.unlock(connection, card.id, key_ref)
+        passcodes.drop_proofs(connection, card.id)
+        unlocks.drop(connection, card.id)
+        said = {"asked_by": waiting.asked_by}
+        unlocked = entries.about_card(Kind.PASSCODE_UNBLOCKED, card, now, actor, said)
+        journal.append(connection, unlocked)
+        status = passcodes.find(connection, card.id, KeyRef.PIN) or Status()
+        if status.unlocks >= UNLOCKS_TOLD:
+            alerts.repeated_unlocks(connection, card, status.unlocks, now, self.random)

@@ -1,0 +1,120 @@
+"""Two agree to an unlock: an operator, and the holder's device or another operator."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from card_os.piv.names import KeyRef
+from cloud_keystore.model.alerts import AlertKind
+from cloud_keystore.model.errors import CardNotFound, IllegalCardChange
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.passcodes import Mismatch
+from cloud_keystore.model.people import User
+from support.keystore_world import OPERATOR, PASSCODE, SECOND, Enrolled, World
+
+WRONG = b"999999"
+
+
+def lock(world: World, serial: str, pc: Enrolled) -> None:
+    while world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity) != Mismatch(0):
+        world.clock.forward(days=1)
+
+
+def tries(world: World, serial: str) -> int:
+    return world.passcodes.status(serial, KeyRef.PIN).tries_left
+
+
+def test_one_operator_unlocks_nothing(world: World, serial: str, pc: Enrolled) -> None:
+    """The attack: one operator gave a card three more tries as often as they liked."""
+    lock(world, serial, pc)
+    waits = [world.unlocking.ask(serial, actor=OPERATOR).expire_time for _ in range(3)]
+    assert waits[0] is not None
+    assert len(set(waits)) == 1
+    assert tries(world, serial) == 0
+    assert len(world.journal(Kind.UNLOCK_ASKED)) == 1
+
+
+def test_a_second_operator_agrees(world: World, serial: str, pc: Enrolled) -> None:
+    lock(world, serial, pc)
+    world.unlocking.ask(serial, actor=OPERATOR)
+    assert world.unlocking.ask(serial, actor=SECOND).expire_time is None
+    assert tries(world, serial) == 3
+    (told,) = world.journal(Kind.PASSCODE_UNBLOCKED)
+    assert (told.actor, told.details) == (SECOND, {"asked_by": OPERATOR.id})
+
+
+def test_the_holder_agrees_once(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    lock(world, serial, pc)
+    world.unlocking.ask(serial, actor=OPERATOR)
+    assert world.unlocking.agree(serial, ada[1].identity).passcode_state == "ok"
+    (told,) = world.journal(Kind.PASSCODE_UNBLOCKED)
+    assert told.actor == ada[1].identity.actor
+    with pytest.raises(IllegalCardChange, match="nobody has asked"):
+        world.unlocking.agree(serial, ada[1].identity)
+
+
+def test_a_device_alone_unlocks_nothing(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    lock(world, serial, pc)
+    with pytest.raises(IllegalCardChange, match="ask your registration authority"):
+        world.unlocking.agree(serial, ada[1].identity)
+    world.unlocking.ask(serial, actor=OPERATOR)
+    _, stranger = world.user("Mallory")
+    with pytest.raises(CardNotFound):
+        world.unlocking.agree(serial, stranger.identity)
+    assert tries(world, serial) == 0
+
+
+def test_nobody_agrees_to_what_was_asked_long_ago(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    lock(world, serial, pc)
+    world.unlocking.ask(serial, actor=OPERATOR)
+    world.clock.forward(hours=12)
+    with pytest.raises(IllegalCardChange):
+        world.unlocking.agree(serial, ada[1].identity)
+    assert world.unlocking.ask(serial, actor=SECOND).expire_time is not None  # asked anew
+    assert tries(world, serial) == 0
+
+
+def test_unlocking_needs_a_passcode(world: World, ada: tuple[User, Enrolled]) -> None:
+    serial = world.issuing.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR).card.serial
+    with pytest.raises(IllegalCardChange, match="no passcode yet"):
+        world.unlocking.ask(serial, actor=OPERATOR)
+    world.passcodes.set_first(serial, PASSCODE, ada[1].identity)
+    world.unlock(serial)
+
+
+def test_repeated_unlocks_are_told_to_registration_authority_and_holder(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    """The attack: a card was unlocked fifty times in a row, and nobody was told."""
+    lock(world, serial, pc)
+    world.unlock(serial)
+    assert world.alerts.told_to(ada[1].identity) == []
+    lock(world, serial, pc)
+    world.unlock(serial)
+    (told,) = world.alerts.told_to(ada[1].identity)
+    assert told.alert.kind is AlertKind.REPEATED_UNLOCKS
+    assert [told] == world.alerts.list_all(include_acknowledged=False)
+    assert ada[0].id in world.woken
+    _, stranger = world.user("Mallory")
+    assert world.alerts.told_to(stranger.identity) == []
+    world.alerts.acknowledge(told.alert.id, world.operator().identity)
+    assert world.alerts.told_to(ada[1].identity) == []
+
+
+def test_unlocks_with_the_right_passcode_in_between_are_not_told(
+    world: World, serial: str, pc: Enrolled
+) -> None:
+    for _ in range(3):
+        lock(world, serial, pc)
+        world.unlock(serial)
+        world.clock.forward(days=1)
+        world.proof(serial, pc)
+    assert world.alerts.list_all(include_acknowledged=True) == []

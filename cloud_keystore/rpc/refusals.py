@@ -53,7 +53,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),
     errors.PasscodeAlreadySet: (StatusCode.FAILED_PRECONDITION, "PASSCODE_ALREADY_SET"),
     errors.KeyBackendUnavailable: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),
-    errors.SealingKeyMissing: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),
+    errors.SealingKeyMissing: (StatusCode.UNAVAILABLE, "SEALING_KEY_MISSING"),
     errors.OperationBusy: (StatusCode.UNAVAILABLE, "OPERATION_BUSY"),
     errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
     errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),

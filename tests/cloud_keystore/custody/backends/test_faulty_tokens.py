@@ -126,7 +126,9 @@ OTHER_KIND = ed448.Ed448PrivateKey.generate().public_key()
 
 
 @pytest.mark.parametrize(
-    "made", [[], OTHER_KIND.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)]
+    "made",
+    [[], OTHER_KIND.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)],
+    ids=["no key", "Ed448"],
 )
 def test_a_made_key_of_another_kind_is_a_bug(made: list[bytes] | bytes) -> None:
     pool = Pool(ECC)

@@ -81,8 +81,8 @@ def open_(note: bytes, public_key: bytes) -> Checkpoint:
 
 
 def signatures(note: bytes) -> list[tuple[str, bytes]]:
-    """Who has signed a note, the log itself and witnesses, each with key hash and signature. Nothing
-    is verified. Raises InvalidInput for what is no note.
+    """Who has signed a note, the log itself and witnesses, each with key hash and signature.
+    Nothing is verified. Raises InvalidInput for what is no note.
     """
     return _parse(note)[1]
 

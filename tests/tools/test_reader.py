@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from card_os.piv import CardImage
+from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader import command, of_keystore
 from cloudcard_tools.reader.ready import Ready as ReadyCard
@@ -94,23 +95,33 @@ def test_words_for_people(bench: Bench) -> None:
 def test_a_keystore_that_goes_and_comes(bench: Bench) -> None:
     keystore = KeystoreProcess(bench.folder, bench.nursery)
     user, phone = keystore.holder("Ada")
-    folder = keystore.workstation("ward").folder
+    ward = keystore.workstation("ward")
     serial = keystore.card(user, phone)
-    identity = ("--identity", str(folder), "--no-hold-pcscd", "--json")
+    options = ("--identity", str(ward.folder), "--no-hold-pcscd", "--json")
 
-    unknown = bench.start("--card", "4711", *identity)
+    unknown = bench.start("--card", "4711", *options)
     assert unknown.wait(SECONDS) == 1
     assert "4711" in unknown.tail()
     bench.nursery.stop("reader")
 
     keystore.child.kill()
-    child = bench.start("--card", serial, *identity)
+    child = bench.start("--card", serial, *options)
     child.wait_for_json(event="waiting", timeout=SECONDS)
     keystore.restart()
     vpcd = bench.accept()
     vpcd.ask(GET_ATR)
     assert child.wait_for_json(event="inserted", timeout=SECONDS)["card"] == serial
     assert vpcd.ask(bytes.fromhex("0020008008") + PASSCODE.encode() + b"\xff\xff") == OK
+
+    keystore.child.kill()
+    child.wait_for_json(event="keystore_lost", timeout=SECONDS)
+    keystore.restart()
+    child.wait_for_json(event="keystore_back", timeout=SECONDS)
+    removal = identities_pb2.RemoveWorkstationRequest(workstation_id=ward.id, reason="lost")
+    keystore.registry.identities.RemoveWorkstation(removal)
+    keystore.kill_and_restart()  # a removal alone would be noticed within a minute
+    told = child.wait_for_json(event="rejected", timeout=SECONDS)
+    assert "removed" in str(told)
     vpcd.hang_up()
 
 

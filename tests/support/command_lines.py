@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from cloud_keystore.audit.cosignatures import Witness
 from support.commands import LEAVES
 
 WITH_IDENTITY = {
@@ -16,9 +17,11 @@ WITH_IDENTITY = {
     for path, command in LEAVES.items()
     if any("--identity" in each.opts for each in command.params) and path[-1] != "enrol"
 }
+WITNESS = Witness("witness.example.org", bytes(32))
 # What cannot be guessed from the parameters.
 GIVEN = {
     ("reader",): ("--card", "1000"),
+    ("audit", "cosign"): ("new", "--witness", "http://127.0.0.1:1", WITNESS.verifier_key),
     ("authenticator", "passcode"): ("some", "--passcode-stdin"),
     ("authenticator", "approve"): ("some", "--number", "11"),
 }

@@ -214,9 +214,10 @@ def decide(
     return _advance(connection, operation_id, event, now, [o.expire_time > now], decided)
 
 
-def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
+def start_use(connection: Connection, operation_id: str, now: datetime, room: int = 0) -> bool:
     """Spend the approval: of all callers that try, exactly one gets True, and only before the
-    approval expires.
+    approval expires. The result can have `room` bytes, which are taken from the disk at once: if it
+    is full, the approval is kept.
     """
     started = connection.execute(
         update(t.operation)
@@ -226,7 +227,7 @@ def start_use(connection: Connection, operation_id: str, now: datetime) -> bool:
             o.use_time.is_(None),
             o.expire_time > now,
         )
-        .values(use_time=now)
+        .values(use_time=now, room=bytes(room))
     )
     return started.rowcount == 1
 
@@ -315,7 +316,7 @@ def _change(
     event: Event, now: datetime, conditions: Iterable[ColumnElement[bool]], values: Values
 ) -> Update:
     state = target(event)
-    ends: Values = {"end_time": now} if state in FINAL else {}
+    ends: Values = {"end_time": now, "room": None} if state in FINAL else {}
     return (
         update(t.operation)
         .where(o.state.in_(sources(event)), *conditions)

@@ -268,6 +268,7 @@ operation = Table(
     Column("decide_time", Instant),
     Column("use_time", Instant),
     Column("sealed_result", LargeBinary),
+    Column("room", LargeBinary),  # while the key is in use: as many bytes as the result will take
     Column("end_time", Instant),
     Column("kind", Integer, nullable=False, server_default=text("1")),  # 1 uses, 2 a session
     Column("policy", String, nullable=False, server_default=""),  # in force, as in the payload

@@ -98,8 +98,9 @@ class Activation:
         for each in inputs:
             padding.check(operation.key_use, approved.key.algorithm, each)
         now = self.clock()
+        room = results.room(self.seal, operation.id, approved.key.algorithm, len(inputs))
         with self.database.write(shared=True) as connection:
-            if not operations.start_use(connection, operation.id, now):
+            if not operations.start_use(connection, operation.id, now, room):
                 raise OperationBusy("another call has just spent the approval: ask again")
             used = _entry(Kind.OPERATION_USED, operation, approved, now, {"inputs": len(inputs)})
             journal.append(connection, used)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from card_os.piv.algorithms import FIELD_BYTES, MODULUS_BYTES
+from card_os.piv.names import Algorithm
 from cloud_keystore.custody.sealing.seal import Seal
 
 LENGTH_BYTES = 4
+LONGEST_ECC = 8 + 2 * max(FIELD_BYTES.values())  # a signature of ECDSA, DER
 
 
 def close(seal: Seal, operation_id: str, results: Sequence[bytes]) -> bytes:
@@ -17,6 +20,12 @@ def close(seal: Seal, operation_id: str, results: Sequence[bytes]) -> bytes:
 def open_(seal: Seal, operation_id: str, sealed: bytes) -> list[bytes]:
     """Open the results of an operation; raises SealBroken if they do not open."""
     return decode(seal.open(sealed, context(operation_id)))
+
+
+def room(seal: Seal, operation_id: str, algorithm: Algorithm, count: int) -> int:
+    """The most bytes that so many results of a key take when they are sealed."""
+    longest = bytes(MODULUS_BYTES.get(algorithm, LONGEST_ECC))
+    return len(close(seal, operation_id, [longest] * count))
 
 
 def encode(results: Sequence[bytes]) -> bytes:

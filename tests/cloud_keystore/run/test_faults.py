@@ -322,6 +322,9 @@ def clear(ended: subprocess.CompletedProcess[str], said: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_after_all_that_every_card_is_there(keystore: KeystoreProcess, ward: Ward) -> None:
+def test_after_all_that_every_card_is_there(
+    keystore: KeystoreProcess, request: pytest.FixtureRequest
+) -> None:
     keystore.restart()
+    ward: Ward = request.getfixturevalue("ward")  # which needs a keystore that runs
     assert repeatedly(ward.sign)

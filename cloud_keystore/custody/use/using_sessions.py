@@ -251,8 +251,8 @@ class UsingSessions:
             )
             sealed_result = results.close(self.seal, use.id, made)
         except ResultWithheld:
-            # One blinded block in some ten thousand looks like a message, so a session that went on
-            # would be a signature.
+            # One blinded block in 65,000 looks like a message, and a session can allow as many
+            # tries, so the first block that is none ends it.
             with self.database.write() as connection:
                 now, which = self.clock(), Which(session_id=session.id)
                 end_sessions(connection, now, _actor(session), "withheld", which)

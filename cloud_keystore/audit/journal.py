@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from cloud_keystore.model.journal import Entry, encode
 from cloud_keystore.model.tracing import TRACE_ID
-from cloud_keystore.storage import tables as t
-
-_ADD = insert(t.journal)
+from cloud_keystore.storage import journal
 
 
 def append(connection: Connection, *entries: Entry) -> None:
     """Add entries; they become durable together with the transaction, or not at all."""
-    connection.execute(
-        _ADD,
-        [
+    journal.add(
+        connection,
+        *(
             {
                 "time": entry.time,
                 "kind": entry.kind.value,
@@ -30,5 +28,5 @@ def append(connection: Connection, *entries: Entry) -> None:
                 ),
             }
             for entry in entries
-        ],
+        ),
     )

@@ -188,6 +188,12 @@ class RecordDamaged(KeystoreError):
     """One record is invalid; the others are not affected. The text names it, only for the log."""
 
 
+class RowNotAuthentic(RecordDamaged):
+    """A record was written by somebody without the root secret, or an earlier version was put back
+    in its place. The text names it, only for the log.
+    """
+
+
 class ComeBack(KeystoreError):
     """Refused for now, and nothing was done: the call can be repeated after `retry_seconds`."""
 

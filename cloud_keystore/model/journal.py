@@ -76,6 +76,7 @@ class Kind(StrEnum):
     SEALING_KEY_RETIRED = "sealing-key.retired"
     KEYSTORE_STARTED = "keystore.started"
     KEYSTORE_RESTORED = "keystore.restored"
+    RECORDS_AUTHENTICATED = "records.authenticated"  # those from before there were codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_keys
-from cloud_keystore.custody.sealing import journal_key
+from cloud_keystore.custody.sealing import authenticating, journal_key
 from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
@@ -71,6 +71,11 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         holder = Holder(new_id(clock(), os.urandom), database, clock)
         opened.callback(_leave, holder)
         seal = open_seal(database, sources, clock(), os.urandom, holder.id)
+        if authenticating.is_due(database):
+            raise authenticating.NotBelieved(
+                "this database is from before its records had authentication codes: look at what "
+                f"`cloudcard keys authenticate --data {settings.data}` tells, and confirm it"
+            )
         token = token_keys(settings.token, seal)
         if token is not None:
             opened.callback(token.pool.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, MetaData, Table, delete, func, inspect, select, update
+from sqlalchemy import Connection, MetaData, Table, delete, func, inspect, select
 from sqlalchemy.schema import CreateTable, DropTable
 
 from cloud_keystore.audit import entries, journal
@@ -13,7 +13,7 @@ from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Event, sources
-from cloud_keystore.storage import operations
+from cloud_keystore.storage import operations, passcodes, people
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.sessions import Which
@@ -70,14 +70,8 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             t.administrator_proof,
         ):
             connection.execute(delete(table))
-        tokens = connection.execute(
-            update(t.token)
-            .where(t.token.c.use_time.is_(None), t.token.c.expire_time > now)
-            .values(expire_time=now)
-        ).rowcount
-        connection.execute(
-            update(t.passcode).where(t.passcode.c.tries_left > 1).values(tries_left=1)
-        )
+        tokens = people.void_tokens(connection, now)
+        passcodes.leave_one_try(connection)
         connection.execute(DropTable(_MARK, if_exists=True))
         restored = entries.about_keystore(Kind.KEYSTORE_RESTORED, now, DATA_FOLDER, details)
         journal.append(connection, restored)

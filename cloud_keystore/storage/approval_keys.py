@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, or_, select
 
 from cloud_keystore.model.approval_keys import (
     ApprovalKey,
@@ -13,13 +13,15 @@ from cloud_keystore.model.approval_keys import (
 )
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Value, Values
 
 k = t.approval_key.c
 
 
 def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
     """Give a device an approval key of its own."""
-    row: dict[str, str | int | bytes | bool] = {
+    row: dict[str, Value] = {
         "identity_id": identity_id,
         "kind": ApprovalKeyKind.NATIVE,
         "public_key": key.public_key,
@@ -35,13 +37,12 @@ def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
             "rp_id": key.relying_party.id,
             "origin": key.relying_party.origin,
         }
-    connection.execute(insert(t.approval_key).values(row))
+    rows.add(connection, t.approval_key, row)
 
 
 def find(connection: Connection, device: Identity) -> ApprovalKey | None:
     """The key with which a device approves; None if it has no key at all."""
-    query = select(t.approval_key).where(k.identity_id == device.id)
-    row = connection.execute(query).mappings().first()
+    row = rows.find(connection, t.approval_key, k.identity_id == device.id)
     if row is None:
         return None if device.public_key is None else NativeKey(device.public_key)
     if row["kind"] == ApprovalKeyKind.NATIVE:
@@ -70,9 +71,6 @@ def count_use(
     means that there is a copy of the passkey. Authenticators without a counter always send 0.
     """
     grown = or_(k.sign_count < sign_count, (k.sign_count == 0) & (sign_count == 0))
-    counted = connection.execute(
-        update(t.approval_key)
-        .where(k.identity_id == identity_id, grown)
-        .values(sign_count=sign_count, backed_up=backed_up)
-    )
-    return counted.rowcount == 1
+    counted: Values = {"sign_count": sign_count, "backed_up": backed_up}
+    where = [k.identity_id == identity_id, grown]
+    return bool(rows.change(connection, t.approval_key, where, counted))

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection
 
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
 
 
 def add(connection: Connection, name: str, certificate: bytes, sealed_private: bytes) -> None:
-    connection.execute(
-        insert(t.authority).values(
-            name=name, certificate=certificate, sealed_private=sealed_private
-        )
-    )
+    authority: Values = {"name": name, "certificate": certificate, "sealed_private": sealed_private}
+    rows.add(connection, t.authority, authority)
 
 
 def find(connection: Connection, name: str) -> tuple[bytes, bytes] | None:
     """Certificate (DER) and sealed private key of an authority."""
-    row = connection.execute(
-        select(t.authority.c.certificate, t.authority.c.sealed_private).where(
-            t.authority.c.name == name
-        )
-    ).first()
-    return None if row is None else (row.certificate, row.sealed_private)
+    row = rows.find(connection, t.authority, t.authority.c.name == name)
+    return None if row is None else (row["certificate"], row["sealed_private"])

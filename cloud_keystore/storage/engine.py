@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.storage.authentic.rows import Rows
 from cloud_keystore.storage.databases import addresses, postgresql, sqlite
 from cloud_keystore.storage.databases.failures import advice, translated
 from cloud_keystore.storage.databases.modes import MODE, Mode
@@ -48,6 +49,11 @@ class Database:
             self._name = addresses.shown(self.parameters)
         else:
             self._engine, self._name = _sqlite(url)
+        self._rows = Rows()
+
+    def authenticate(self, key: bytes) -> None:
+        """Give the key that authenticates rows, which is derived from the root secret."""
+        self._rows.codes.use(key)
 
     @property
     def is_shared(self) -> bool:
@@ -89,7 +95,7 @@ class Database:
         with translated(), turn, self._engine.connect() as connection:
             connection.info[MODE] = mode
             try:
-                with connection.begin():
+                with self._rows.turn(connection), connection.begin():
                     yield connection
             finally:
                 if not connection.invalidated:

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from sqlalchemy import Connection, bindparam, func, insert, literal, select, tuple_, update
 
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
 
 j = t.journal.c
 PAGE = 1000
@@ -80,9 +82,12 @@ def operations_beginning(connection: Connection, beginning: str, most: int) -> l
 
 
 def to_take_in(connection: Connection, most: int) -> list[Row]:
-    """Entries that have no place in the tree yet, oldest first."""
-    query = select(j.id, j.entry, j.time).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)
-    return [Row(row.id, None, row.entry, row.time) for row in connection.execute(query)]
+    """Entries that have no place in the tree yet, oldest first. Raises RowNotAuthentic if somebody
+    else than a keystore has written one.
+    """
+    query = select(t.journal).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)
+    found = rows.read(connection, t.journal, query)
+    return [Row(row["id"], None, row["entry"], row["time"]) for row in found]
 
 
 def has_to_take_in(connection: Connection) -> bool:
@@ -91,14 +96,19 @@ def has_to_take_in(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
-def take_in(connection: Connection, first: int, rows: Sequence[Row]) -> None:
+def add(connection: Connection, *entries: Values) -> None:
+    """Add entries, with the columns by which they are found."""
+    rows.add(connection, t.journal, *entries)
+
+
+def take_in(connection: Connection, first: int, found: Sequence[Row]) -> None:
     """Give entries their places, from `first` on."""
     statement = (
         update(t.journal)
         .where(j.id == bindparam("of"), j.leaf_index.is_(None))
         .values(leaf_index=bindparam("place"))
     )
-    places = [{"of": row.id, "place": first + number} for number, row in enumerate(rows)]
+    places = [{"of": row.id, "place": first + number} for number, row in enumerate(found)]
     connection.execute(statement, places)
 
 
@@ -186,7 +196,7 @@ def newest_time(connection: Connection) -> datetime | None:
 def entries(connection: Connection, size: int) -> Iterator[bytes]:
     """The first `size` entries, in order, read page by page."""
     first = 0
-    while rows := between(connection, first, size):
-        for row in rows:
+    while found := between(connection, first, size):
+        for row in found:
             yield row.entry
-        first += len(rows)
+        first += len(found)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select
 
 from card_os.piv.names import Cipher
 from cloud_keystore.model.management_keys import GUESS_WINDOW
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
 
 c = t.management_challenge.c
 p = t.administrator_proof.c
@@ -16,17 +18,16 @@ p = t.administrator_proof.c
 
 def set_key(connection: Connection, card_id: str, cipher: Cipher, sealed: bytes) -> None:
     """Give a card a management key, in place of the one before."""
-    connection.execute(delete(t.management_key).where(t.management_key.c.card_id == card_id))
-    connection.execute(
-        insert(t.management_key).values(card_id=card_id, algorithm=cipher, sealed=sealed)
-    )
+    values: Values = {"algorithm": cipher, "sealed": sealed}
+    this = [t.management_key.c.card_id == card_id]
+    if not rows.change(connection, t.management_key, this, values):
+        rows.add(connection, t.management_key, {"card_id": card_id, **values})
 
 
 def find_key(connection: Connection, card_id: str) -> tuple[Cipher, bytes] | None:
     """Algorithm and sealed value of a card's management key."""
-    query = select(t.management_key).where(t.management_key.c.card_id == card_id)
-    row = connection.execute(query).first()
-    return None if row is None else (Cipher(row.algorithm), row.sealed)
+    row = rows.find(connection, t.management_key, t.management_key.c.card_id == card_id)
+    return None if row is None else (Cipher(row["algorithm"]), row["sealed"])
 
 
 def add_challenge(
@@ -44,14 +45,13 @@ def add_challenge(
             c.card_id == card_id, c.workstation_id == workstation_id, c.spend_time.is_(None)
         )
     )
-    connection.execute(
-        insert(t.management_challenge).values(
-            card_id=card_id,
-            workstation_id=workstation_id,
-            response_sha256=response_sha256,
-            expire_time=expire_time,
-        )
-    )
+    challenge: Values = {
+        "card_id": card_id,
+        "workstation_id": workstation_id,
+        "response_sha256": response_sha256,
+        "expire_time": expire_time,
+    }
+    rows.add(connection, t.management_challenge, challenge)
 
 
 def spend_challenge(
@@ -60,18 +60,14 @@ def spend_challenge(
     """Spend the challenge: of several answers at the same time, exactly one gets its id and the
     hash of the expected response; the others get None.
     """
-    spent = connection.execute(
-        update(t.management_challenge)
-        .where(
-            c.card_id == card_id,
-            c.workstation_id == workstation_id,
-            c.spend_time.is_(None),
-            c.expire_time > now,
-        )
-        .values(spend_time=now)
-        .returning(c.id, c.response_sha256)
-    ).first()
-    return None if spent is None else (spent.id, spent.response_sha256)
+    open_ = [
+        c.card_id == card_id,
+        c.workstation_id == workstation_id,
+        c.spend_time.is_(None),
+        c.expire_time > now,
+    ]
+    spent = rows.change(connection, t.management_challenge, open_, {"spend_time": now})
+    return (spent[0]["id"], spent[0]["response_sha256"]) if spent else None
 
 
 def forgive(connection: Connection, challenge_id: int) -> None:
@@ -88,33 +84,35 @@ def count_guesses(connection: Connection, card_id: str, now: datetime) -> int:
 def add_proof(
     connection: Connection, sha256: bytes, card_id: str, workstation_id: str, expire_time: datetime
 ) -> None:
-    connection.execute(
-        insert(t.administrator_proof).values(
-            sha256=sha256, card_id=card_id, workstation_id=workstation_id, expire_time=expire_time
-        )
-    )
+    proof: Values = {
+        "sha256": sha256,
+        "card_id": card_id,
+        "workstation_id": workstation_id,
+        "expire_time": expire_time,
+    }
+    rows.add(connection, t.administrator_proof, proof)
 
 
 def has_proof(
     connection: Connection, sha256: bytes, card_id: str, workstation_id: str, now: datetime
 ) -> bool:
     """Whether the proof holds for this card at this workstation."""
-    query = select(p.sha256).where(
+    found = rows.find(
+        connection,
+        t.administrator_proof,
         p.sha256 == sha256,
         p.card_id == card_id,
         p.workstation_id == workstation_id,
         p.expire_time > now,
     )
-    return connection.execute(query).first() is not None
+    return found is not None
 
 
 def drop_proofs(connection: Connection, card_id: str, kept_sha256: bytes = b"") -> None:
     """Drop all proofs for a card but the one that is kept, and its open challenges, so that every
     other administrator has to prove the key again. Guesses still count.
     """
-    connection.execute(
-        delete(t.administrator_proof).where(p.card_id == card_id, p.sha256 != kept_sha256)
-    )
+    rows.drop(connection, t.administrator_proof, p.card_id == card_id, p.sha256 != kept_sha256)
     connection.execute(
         delete(t.management_challenge).where(c.card_id == card_id, c.spend_time.is_(None))
     )
@@ -124,7 +122,7 @@ def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
     """Drop the proofs and open challenges of a workstation, so that nobody administers a card from
     it any more. Guesses still count.
     """
-    connection.execute(delete(t.administrator_proof).where(p.workstation_id == workstation_id))
+    rows.drop(connection, t.administrator_proof, p.workstation_id == workstation_id)
     connection.execute(
         delete(t.management_challenge).where(
             c.workstation_id == workstation_id, c.spend_time.is_(None)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
-from sqlalchemy.sql.dml import Update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
 
 from card_os.uses import KeyUse
 from cloud_keystore.model.errors import OperationNotFound
@@ -28,11 +26,13 @@ from cloud_keystore.model.operations import (
     target,
 )
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Value, Values
 from cloud_keystore.storage.databases.failures import record
 
 o = t.operation.c
 
-Values: TypeAlias = dict[str, "int | str | bytes | datetime | None"]
+SUBJECTS = ("id", "card_id", "user_id", "workstation_id", "key_id")  # of what was swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +48,26 @@ class Swept:
 
 
 def add(connection: Connection, operation: Operation) -> None:
-    connection.execute(
-        insert(t.operation).values(
-            id=operation.id,
-            request_id=operation.request_id,
-            workstation_id=operation.workstation_id,
-            card_id=operation.card_id,
-            key_id=operation.key_id,
-            user_id=operation.user_id,
-            key_use=operation.key_use,
-            state=operation.state,
-            payload=operation.payload,
-            number=operation.number,
-            channels=_channel_bits(operation.channels),
-            create_time=operation.create_time,
-            expire_time=operation.expire_time,
-            qr_expire_time=operation.qr_expire_time,
-            use_time=operation.use_time,
-            kind=operation.kind,
-            policy=operation.policy,
-        )
-    )
+    values: Values = {
+        "id": operation.id,
+        "request_id": operation.request_id,
+        "workstation_id": operation.workstation_id,
+        "card_id": operation.card_id,
+        "key_id": operation.key_id,
+        "user_id": operation.user_id,
+        "key_use": operation.key_use,
+        "state": operation.state,
+        "payload": operation.payload,
+        "number": operation.number,
+        "channels": _channel_bits(operation.channels),
+        "create_time": operation.create_time,
+        "expire_time": operation.expire_time,
+        "qr_expire_time": operation.qr_expire_time,
+        "use_time": operation.use_time,
+        "kind": operation.kind,
+        "policy": operation.policy,
+    }
+    rows.add(connection, t.operation, values)
 
 
 def count_waiting(connection: Connection) -> int:
@@ -92,7 +91,7 @@ def trace_id(connection: Connection, operation_id: str) -> str:
 
 
 def find(connection: Connection, operation_id: str) -> Operation | None:
-    row = connection.execute(select(t.operation).where(o.id == operation_id)).mappings().first()
+    row = rows.find(connection, t.operation, o.id == operation_id)
     return None if row is None else _to_operation(row)
 
 
@@ -107,10 +106,8 @@ def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> 
 def find_by_request(
     connection: Connection, workstation_id: str, request_id: bytes
 ) -> Operation | None:
-    query = select(t.operation).where(
-        o.workstation_id == workstation_id, o.request_id == request_id
-    )
-    row = connection.execute(query).mappings().first()
+    this = (o.workstation_id == workstation_id, o.request_id == request_id)
+    row = rows.find(connection, t.operation, *this)
     return None if row is None else _to_operation(row)
 
 
@@ -121,7 +118,7 @@ def list_waiting(connection: Connection, user_id: str, now: datetime) -> list[Op
         .where(o.user_id == user_id, o.state == State.PENDING, o.expire_time > now)
         .order_by(o.id)
     )
-    return [_to_operation(row) for row in connection.execute(query).mappings()]
+    return [_to_operation(row) for row in rows.read(connection, t.operation, query)]
 
 
 def open_at(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> list[str]:
@@ -181,18 +178,14 @@ def claim(connection: Connection, operation_id: str, device_id: str, now: dateti
     """Bind a waiting operation to the device that scanned its code; False if it waits no longer, or
     another device was first. The same device can repeat the call.
     """
-    claimed = connection.execute(
-        update(t.operation)
-        .where(
-            o.id == operation_id,
-            o.state == State.PENDING,
-            o.expire_time > now,
-            o.qr_expire_time > now,
-            or_(o.claimed_by.is_(None), o.claimed_by == device_id),
-        )
-        .values(claimed_by=device_id)
-    )
-    return claimed.rowcount == 1
+    claimable = [
+        o.id == operation_id,
+        o.state == State.PENDING,
+        o.expire_time > now,
+        o.qr_expire_time > now,
+        or_(o.claimed_by.is_(None), o.claimed_by == device_id),
+    ]
+    return bool(rows.change(connection, t.operation, claimable, {"claimed_by": device_id}))
 
 
 def decide(
@@ -200,7 +193,7 @@ def decide(
 ) -> bool:
     """Write down the holder's decision; False if the operation no longer waits for it."""
     assertion = approval.assertion
-    decided: Values = {
+    decided: dict[str, Value] = {
         "device_id": approval.device_id,
         "decision": approval.decision,
         "decision_number": approval.number,
@@ -219,17 +212,15 @@ def start_use(connection: Connection, operation_id: str, now: datetime, room: in
     approval expires. The result can have `room` bytes, which are taken from the disk at once: if it
     is full, the approval is kept.
     """
-    started = connection.execute(
-        update(t.operation)
-        .where(
-            o.id == operation_id,
-            o.state == State.APPROVED,
-            o.use_time.is_(None),
-            o.expire_time > now,
-        )
-        .values(use_time=now, room=bytes(room))
+    unspent = [
+        o.id == operation_id,
+        o.state == State.APPROVED,
+        o.use_time.is_(None),
+        o.expire_time > now,
+    ]
+    return bool(
+        rows.change(connection, t.operation, unspent, {"use_time": now, "room": bytes(room)})
     )
-    return started.rowcount == 1
 
 
 def open_session(connection: Connection, operation_id: str, now: datetime) -> bool:
@@ -269,13 +260,9 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     expired = [o.expire_time <= now, o.use_time.is_(None)]
     stalled = [_stalled(now, stalled_time)]
     changed = [
-        Swept(event, *row)
+        Swept(event, *(row[name] for name in SUBJECTS))
         for event, conditions in ((Event.EXPIRE, expired), (Event.FAIL, stalled))
-        for row in connection.execute(
-            _change(event, now, conditions, {}).returning(
-                o.id, o.card_id, o.user_id, o.workstation_id, o.key_id
-            )
-        )
+        for row in rows.sweep(connection, t.operation, _from(event, conditions), _to(event, now))
     ]
     connection.execute(
         update(t.operation)
@@ -308,20 +295,18 @@ def _advance(
     conditions: Iterable[ColumnElement[bool]],
     values: Values,
 ) -> bool:
-    change = _change(event, now, [o.id == operation_id, *conditions], values)
-    return connection.execute(change).rowcount == 1
+    this = _from(event, [o.id == operation_id, *conditions])
+    return bool(rows.change(connection, t.operation, this, {**_to(event, now), **values}))
 
 
-def _change(
-    event: Event, now: datetime, conditions: Iterable[ColumnElement[bool]], values: Values
-) -> Update:
+def _from(event: Event, conditions: Iterable[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+    return [o.state.in_(sources(event)), *conditions]
+
+
+def _to(event: Event, now: datetime) -> Values:
     state = target(event)
     ends: Values = {"end_time": now, "room": None} if state in FINAL else {}
-    return (
-        update(t.operation)
-        .where(o.state.in_(sources(event)), *conditions)
-        .values({"state": state, **ends, **values})
-    )
+    return {"state": state, **ends}
 
 
 def _channel_bits(channels: frozenset[Channel]) -> int:

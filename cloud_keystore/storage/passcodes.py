@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
+from types import MappingProxyType
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select
 
 from cloud_keystore.model.passcodes import Status
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
+
+CLEARED: Values = MappingProxyType({"failures": 0, "fail_time": None, "unlocks": 0})
 
 
 def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None:
@@ -18,9 +24,9 @@ def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None
 
 def find(connection: Connection, card_id: str, key_ref: int) -> Status | None:
     """Tries, failures and factory mark of a passcode, or None if none is set."""
-    query = select(*(t.passcode.c[name] for name in Status.__dataclass_fields__))
-    row = connection.execute(query.where(*_is(card_id, key_ref))).mappings().first()
-    return None if row is None else Status(**row)
+    row = rows.find(connection, t.passcode, *_is(card_id, key_ref))
+    known = Status.__dataclass_fields__
+    return None if row is None else Status(**{name: row[name] for name in known})
 
 
 def put(
@@ -33,17 +39,15 @@ def put(
     factory: bool = False,
 ) -> None:
     """Give a card a passcode with this number of tries, in place of the one before."""
-    connection.execute(delete(t.passcode).where(*_is(card_id, key_ref)))
-    connection.execute(
-        insert(t.passcode).values(
-            card_id=card_id,
-            key_ref=key_ref,
-            hash=hashed,
-            tries_left=tries,
-            most_tries=tries,
-            factory=factory,
-        )
-    )
+    values: Values = {
+        "hash": hashed,
+        "tries_left": tries,
+        "most_tries": tries,
+        "factory": factory,
+        **CLEARED,
+    }
+    if not rows.change(connection, t.passcode, _is(card_id, key_ref), values):
+        rows.add(connection, t.passcode, {"card_id": card_id, "key_ref": key_ref, **values})
 
 
 def spend_try(
@@ -52,40 +56,44 @@ def spend_try(
     """Take one try away, and count a failure; return the hash to compare with and the tries left,
     or None if no try is left.
     """
-    spent = connection.execute(
-        update(t.passcode)
-        .where(*_is(card_id, key_ref), t.passcode.c.tries_left > 0)
-        .values(
-            tries_left=t.passcode.c.tries_left - 1,
-            failures=t.passcode.c.failures + 1,
-            fail_time=now,
-        )
-        .returning(t.passcode.c.hash, t.passcode.c.tries_left)
-    ).first()
-    return None if spent is None else (spent.hash, spent.tries_left)
+
+    def one_less(row: RowMapping) -> Values:
+        return {
+            "tries_left": row["tries_left"] - 1,
+            "failures": row["failures"] + 1,
+            "fail_time": now,
+        }
+
+    open_ = [*_is(card_id, key_ref), t.passcode.c.tries_left > 0]
+    spent = rows.change(connection, t.passcode, open_, one_less)
+    return (spent[0]["hash"], spent[0]["tries_left"] - 1) if spent else None
 
 
 def unlock(connection: Connection, card_id: str, key_ref: int) -> None:
     """Give a passcode all its tries again; its failures stay, and the unlock is counted."""
-    connection.execute(
-        update(t.passcode)
-        .where(*_is(card_id, key_ref))
-        .values(tries_left=t.passcode.c.most_tries, unlocks=t.passcode.c.unlocks + 1)
-    )
+
+    def unlocked(row: RowMapping) -> Values:
+        return {"tries_left": row["most_tries"], "unlocks": row["unlocks"] + 1}
+
+    rows.change(connection, t.passcode, _is(card_id, key_ref), unlocked)
+
+
+def leave_one_try(connection: Connection) -> None:
+    """Leave at most one try to each passcode."""
+    rows.change(connection, t.passcode, [t.passcode.c.tries_left > 1], {"tries_left": 1})
 
 
 def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -> int | None:
     """Give a passcode all its tries again and forget its failures, because it was right; return how
     many, or None, with nothing changed, if its hash is no longer the one that was compared.
     """
-    restored = connection.execute(
-        update(t.passcode)
-        .where(*_is(card_id, key_ref), t.passcode.c.hash == hashed)
-        .values(tries_left=t.passcode.c.most_tries, failures=0, fail_time=None, unlocks=0)
-        .returning(t.passcode.c.tries_left)
-    )
-    tries: int | None = restored.scalar()
-    return tries
+
+    def restored(row: RowMapping) -> Values:
+        return {"tries_left": row["most_tries"], **CLEARED}
+
+    same = [*_is(card_id, key_ref), t.passcode.c.hash == hashed]
+    found = rows.change(connection, t.passcode, same, restored)
+    return int(found[0]["most_tries"]) if found else None
 
 
 def replace(
@@ -94,41 +102,40 @@ def replace(
     """Change a passcode, which gets all its tries again, and has no failures; return how many, or 0
     if none is set.
     """
-    connection.execute(
-        update(t.passcode).where(*_is(card_id, key_ref)).values(hash=hashed, factory=factory)
-    )
+    changed: Values = {"hash": hashed, "factory": factory}
+    rows.change(connection, t.passcode, _is(card_id, key_ref), changed)
     return was_right(connection, card_id, key_ref, hashed) or 0
 
 
 def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
     """Forget all passcodes that were given at a workstation."""
-    connection.execute(
-        delete(t.passcode_proof).where(t.passcode_proof.c.workstation_id == workstation_id)
-    )
+    rows.drop(connection, t.passcode_proof, t.passcode_proof.c.workstation_id == workstation_id)
 
 
 def add_proof(
     connection: Connection,
-    sha256: bytes,
+    proof_sha256: bytes,
     card_id: str,
     key_ref: int,
     workstation_id: str,
     expire_time: datetime,
 ) -> None:
-    connection.execute(
-        insert(t.passcode_proof).values(
-            sha256=sha256,
-            card_id=card_id,
-            key_ref=key_ref,
-            workstation_id=workstation_id,
-            expire_time=expire_time,
-        )
-    )
+    """Write down that a passcode was given. The proof ends with the passcode."""
+    passcode = rows.find(connection, t.passcode, *_is(card_id, key_ref))
+    proof: Values = {
+        "sha256": proof_sha256,
+        "card_id": card_id,
+        "key_ref": key_ref,
+        "hash_sha256": None if passcode is None else _ground(passcode),
+        "workstation_id": workstation_id,
+        "expire_time": expire_time,
+    }
+    rows.add(connection, t.passcode_proof, proof)
 
 
 def use_proof(
     connection: Connection,
-    sha256: bytes,
+    proof_sha256: bytes,
     card_id: str,
     workstation_id: str,
     now: datetime,
@@ -140,50 +147,57 @@ def use_proof(
     blocked.
     """
     proof = t.passcode_proof.c
-    conditions = [proof.sha256 == sha256, *_holds(card_id, workstation_id, now)]
-    if not once:
-        return connection.execute(select(proof.sha256).where(*conditions)).first() is not None
-    used = connection.execute(
-        update(t.passcode_proof)
-        .where(*conditions, proof.signature_time.is_(None))
-        .values(signature_time=now)
+    this = [proof.sha256 == proof_sha256, *_at(card_id, workstation_id, now)]
+    found = rows.find(connection, t.passcode_proof, *this)
+    if found is None or not _holds(connection, found):
+        return False
+    unused = [*this, proof.signature_time.is_(None)]
+    return not once or bool(
+        rows.change(connection, t.passcode_proof, unused, {"signature_time": now})
     )
-    return used.rowcount == 1
 
 
 def is_given(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> bool:
     """Whether some proof of the card holds at the workstation."""
-    query = select(t.passcode_proof.c.sha256).where(*_holds(card_id, workstation_id, now))
-    return connection.execute(query.limit(1)).first() is not None
+    query = select(t.passcode_proof).where(*_at(card_id, workstation_id, now))
+    return any(_holds(connection, row) for row in rows.read(connection, t.passcode_proof, query))
 
 
 def drop_proofs(connection: Connection, card_id: str, key_ref: int | None = None) -> None:
     """Forget that a card's passcodes were given, or only the one of `key_ref`, at all
     workstations.
     """
-    proofs = delete(t.passcode_proof).where(t.passcode_proof.c.card_id == card_id)
+    which = [t.passcode_proof.c.card_id == card_id]
     if key_ref is not None:
-        proofs = proofs.where(t.passcode_proof.c.key_ref == key_ref)
-    connection.execute(proofs)
+        which.append(t.passcode_proof.c.key_ref == key_ref)
+    rows.drop(connection, t.passcode_proof, *which)
 
 
 def drop_expired_proofs(connection: Connection, now: datetime) -> None:
     connection.execute(delete(t.passcode_proof).where(t.passcode_proof.c.expire_time <= now))
 
 
-def _holds(card_id: str, workstation_id: str, now: datetime) -> list[ColumnElement[bool]]:
-    proof, passcode = t.passcode_proof.c, t.passcode.c
-    open_ = exists().where(
-        passcode.card_id == proof.card_id,
-        passcode.key_ref == proof.key_ref,
-        passcode.tries_left > 0,
-    )
+def _at(card_id: str, workstation_id: str, now: datetime) -> list[ColumnElement[bool]]:
+    proof = t.passcode_proof.c
     return [
         proof.card_id == card_id,
         proof.workstation_id == workstation_id,
         proof.expire_time > now,
-        open_,
     ]
+
+
+def _holds(connection: Connection, proof: RowMapping) -> bool:
+    """Whether the passcode of a proof is still the same, and not blocked."""
+    passcode = rows.find(connection, t.passcode, *_is(proof["card_id"], proof["key_ref"]))
+    return (
+        passcode is not None
+        and passcode["tries_left"] > 0
+        and proof["hash_sha256"] == _ground(passcode)
+    )
+
+
+def _ground(passcode: RowMapping) -> bytes:
+    return sha256(passcode["hash"].encode()).digest()
 
 
 def _is(card_id: str, key_ref: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
 
 
 def add_user(connection: Connection, user: User) -> None:
-    connection.execute(
-        insert(t.user).values(
-            id=user.id,
-            display_name=user.display_name,
-            email=user.email,
-            create_time=user.create_time,
-            upn=user.upn,
-            sid=user.sid,
-        )
-    )
+    rows.add(connection, t.user, asdict(user))
 
 
 def like(connection: Connection, user: User) -> list[User]:
@@ -37,12 +30,12 @@ def like(connection: Connection, user: User) -> list[User]:
         if value
     ]
     query = select(t.user).where(or_(*same)).order_by(u.id)
-    return [User(**row) for row in connection.execute(query).mappings()]
+    return [_to_user(row) for row in rows.read(connection, t.user, query)]
 
 
 def find_user(connection: Connection, user_id: str) -> User | None:
-    row = connection.execute(select(t.user).where(t.user.c.id == user_id)).mappings().first()
-    return None if row is None else User(**row)
+    row = rows.find(connection, t.user, t.user.c.id == user_id)
+    return None if row is None else _to_user(row)
 
 
 def user(connection: Connection, user_id: str) -> User:
@@ -63,9 +56,8 @@ def holder(connection: Connection, card: Card) -> User:
 
 def list_users(connection: Connection) -> list[User]:
     """All users, oldest first."""
-    return [
-        User(**row) for row in connection.execute(select(t.user).order_by(t.user.c.id)).mappings()
-    ]
+    query = select(t.user).order_by(t.user.c.id)
+    return [_to_user(row) for row in rows.read(connection, t.user, query)]
 
 
 def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
@@ -88,19 +80,7 @@ def count_devices(connection: Connection) -> Mapping[str, int]:
 
 
 def add_identity(connection: Connection, identity: Identity) -> None:
-    connection.execute(
-        insert(t.identity).values(
-            id=identity.id,
-            role=identity.role,
-            state=identity.state,
-            display_name=identity.display_name,
-            site=identity.site,
-            user_id=identity.user_id,
-            certificate_sha256=identity.certificate_sha256,
-            public_key=identity.public_key,
-            create_time=identity.create_time,
-        )
-    )
+    rows.add(connection, t.identity, asdict(identity))
 
 
 def find_identity(connection: Connection, identity_id: str) -> Identity | None:
@@ -115,8 +95,8 @@ def find_identity_by_certificate(
 
 def is_active(connection: Connection, identity_id: str) -> bool:
     """Whether an identity is active in this transaction; it can be removed after it has called."""
-    state = select(t.identity.c.state).where(t.identity.c.id == identity_id)
-    return connection.execute(state).scalar() == IdentityState.ACTIVE
+    found = find_identity(connection, identity_id)
+    return found is not None and found.state is IdentityState.ACTIVE
 
 
 def count_active(connection: Connection, role: Role) -> int:
@@ -146,7 +126,7 @@ def is_invited(connection: Connection, role: Role, now: datetime) -> bool:
 def list_identities(connection: Connection, role: Role) -> list[Identity]:
     """All identities of a role, oldest first."""
     query = select(t.identity).where(t.identity.c.role == role).order_by(t.identity.c.id)
-    return [_to_identity(row) for row in connection.execute(query).mappings()]
+    return [_to_identity(row) for row in rows.read(connection, t.identity, query)]
 
 
 def activate_identity(
@@ -157,79 +137,65 @@ def activate_identity(
     display_name: str,
 ) -> None:
     """Give an invited identity its certificate and key."""
-    connection.execute(
-        update(t.identity)
-        .where(t.identity.c.id == identity_id, t.identity.c.state == IdentityState.INVITED)
-        .values(
-            state=IdentityState.ACTIVE,
-            certificate_sha256=certificate_sha256,
-            public_key=public_key,
-            display_name=display_name,
-        )
-    )
+    invited = [t.identity.c.id == identity_id, t.identity.c.state == IdentityState.INVITED]
+    active: Values = {
+        "state": IdentityState.ACTIVE,
+        "certificate_sha256": certificate_sha256,
+        "public_key": public_key,
+        "display_name": display_name,
+    }
+    rows.change(connection, t.identity, invited, active)
 
 
 def list_devices(connection: Connection, user_id: str) -> list[Identity]:
     """A user's devices, oldest first, removed ones included."""
     i = t.identity.c
     query = select(t.identity).where(i.role == Role.DEVICE, i.user_id == user_id).order_by(i.id)
-    return [_to_identity(row) for row in connection.execute(query).mappings()]
+    return [_to_identity(row) for row in rows.read(connection, t.identity, query)]
 
 
 def remove_identity(connection: Connection, identity_id: str) -> bool:
     """Take an identity out of use for ever; False if it was removed before."""
-    removed = connection.execute(
-        update(t.identity)
-        .where(t.identity.c.id == identity_id, t.identity.c.state != IdentityState.REMOVED)
-        .values(state=IdentityState.REMOVED)
-    )
-    return removed.rowcount == 1
+    there = [t.identity.c.id == identity_id, t.identity.c.state != IdentityState.REMOVED]
+    return bool(rows.change(connection, t.identity, there, {"state": IdentityState.REMOVED}))
 
 
 def add_token(
     connection: Connection, secret_sha256: bytes, identity_id: str, expire_time: datetime
 ) -> None:
-    connection.execute(
-        insert(t.token).values(
-            secret_sha256=secret_sha256, identity_id=identity_id, expire_time=expire_time
-        )
-    )
+    token: Values = {
+        "secret_sha256": secret_sha256,
+        "identity_id": identity_id,
+        "expire_time": expire_time,
+    }
+    rows.add(connection, t.token, token)
 
 
 def tokens(
     connection: Connection, ids: Collection[str]
 ) -> Mapping[str, tuple[datetime, datetime | None]]:
     """When the enrolment tokens of some identities expire, and when they were used, by identity."""
-    k = t.token.c
-    query = select(k.identity_id, k.expire_time, k.use_time).where(k.identity_id.in_(ids))
-    return {row.identity_id: (row.expire_time, row.use_time) for row in connection.execute(query)}
+    query = select(t.token).where(t.token.c.identity_id.in_(ids))
+    found = rows.read(connection, t.token, query)
+    return {row["identity_id"]: (row["expire_time"], row["use_time"]) for row in found}
 
 
 def invited_by(connection: Connection, secret_sha256: bytes, now: datetime) -> Identity | None:
     """The identity that a token is for, or None if it is unknown, used or expired."""
-    query = select(t.token.c.identity_id).where(
-        t.token.c.secret_sha256 == secret_sha256,
-        t.token.c.use_time.is_(None),
-        t.token.c.expire_time > now,
-    )
-    identity_id = connection.execute(query).scalar()
-    return None if identity_id is None else find_identity(connection, identity_id)
+    token = rows.find(connection, t.token, *_unused(secret_sha256, now))
+    return None if token is None else find_identity(connection, token["identity_id"])
 
 
 def spend_token(connection: Connection, secret_sha256: bytes, now: datetime) -> str | None:
     """Mark a token used and return its identity, or None if it is unknown, used or expired."""
-    spent = connection.execute(
-        update(t.token)
-        .where(
-            t.token.c.secret_sha256 == secret_sha256,
-            t.token.c.use_time.is_(None),
-            t.token.c.expire_time > now,
-        )
-        .values(use_time=now)
-        .returning(t.token.c.identity_id)
-    )
-    identity_id: str | None = spent.scalar()
-    return identity_id
+    spent = rows.change(connection, t.token, _unused(secret_sha256, now), {"use_time": now})
+    return str(spent[0]["identity_id"]) if spent else None
+
+
+def void_tokens(connection: Connection, now: datetime) -> int:
+    """Let all tokens expire that were not used; return how many."""
+    unused = [t.token.c.use_time.is_(None), t.token.c.expire_time > now]
+    return len(rows.change(connection, t.token, unused, {"expire_time": now}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,20 +208,32 @@ class UsedToken:
 
 def used_token(connection: Connection, secret_sha256: bytes, now: datetime) -> UsedToken | None:
     """A token that was used and has not expired; None if there is no such token."""
-    query = select(t.token.c.identity_id, t.token.c.use_time).where(
+    row = rows.find(
+        connection,
+        t.token,
         t.token.c.secret_sha256 == secret_sha256,
         t.token.c.use_time.is_not(None),
         t.token.c.expire_time > now,
     )
-    row = connection.execute(query).first()
-    return None if row is None else UsedToken(row.identity_id, row.use_time)
+    return None if row is None else UsedToken(row["identity_id"], row["use_time"])
+
+
+def _unused(secret_sha256: bytes, now: datetime) -> list[ColumnElement[bool]]:
+    k = t.token.c
+    return [k.secret_sha256 == secret_sha256, k.use_time.is_(None), k.expire_time > now]
 
 
 def _identity(connection: Connection, condition: ColumnElement[bool]) -> Identity | None:
-    row = connection.execute(select(t.identity).where(condition)).mappings().first()
+    row = rows.find(connection, t.identity, condition)
     return None if row is None else _to_identity(row)
+
+
+def _to_user(row: RowMapping) -> User:
+    return User(**{name: row[name] for name in User.__dataclass_fields__})
 
 
 @record("identity")
 def _to_identity(row: RowMapping) -> Identity:
-    return Identity(**{**row, "role": Role(row["role"]), "state": IdentityState(row["state"])})
+    known = {name: row[name] for name in Identity.__dataclass_fields__}
+    known |= {"role": Role(row["role"]), "state": IdentityState(row["state"])}
+    return Identity(**known)

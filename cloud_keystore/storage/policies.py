@@ -11,13 +11,14 @@ from sqlalchemy import (
     RowMapping,
     ScalarSelect,
     func,
-    insert,
     or_,
     select,
 )
 
 from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
 
 p = t.policy.c
@@ -27,16 +28,15 @@ UNSET = PolicyVersion("", "", 0, Policy())
 
 def add(connection: Connection, version: PolicyVersion, operator_id: str) -> None:
     """Put a version in force."""
-    connection.execute(
-        insert(t.policy).values(
-            organisation_id=version.organisation_id,
-            profile=version.profile,
-            version=version.version,
-            document=encode(version.policy),
-            operator_id=operator_id,
-            create_time=version.create_time,
-        )
-    )
+    policy: Values = {
+        "organisation_id": version.organisation_id,
+        "profile": version.profile,
+        "version": version.version,
+        "document": encode(version.policy),
+        "operator_id": operator_id,
+        "create_time": version.create_time,
+    }
+    rows.add(connection, t.policy, policy)
 
 
 def latest(connection: Connection, organisation_id: str, profile: str) -> int:
@@ -53,22 +53,14 @@ def in_force(connection: Connection, organisation_id: str, profile: str) -> Poli
     version 0.
     """
     query = select(t.policy).where(_holds(organisation_id, profile))
-    row = connection.execute(query.order_by(*_MOST_SPECIFIC).limit(1)).mappings().first()
-    return UNSET if row is None else _to_version(row)
+    found = rows.read(connection, t.policy, query.order_by(*_MOST_SPECIFIC).limit(1))
+    return _to_version(found[0]) if found else UNSET
 
 
-def document_in_force(organisation_id: Column[str], profile: Column[str]) -> ScalarSelect[str]:
-    """The document of the policy in force, as part of a query about cards; NULL means the
-    default.
-    """
-    query = select(p.document).where(_holds(organisation_id, profile))
+def code_in_force(organisation_id: Column[str], profile: Column[str]) -> ScalarSelect[bytes]:
+    """The code of the policy in force, as part of a query about cards; NULL means the default."""
+    query = select(p.mac).where(_holds(organisation_id, profile))
     return query.order_by(*_MOST_SPECIFIC).limit(1).scalar_subquery()
-
-
-@lru_cache(maxsize=256)
-def of_document(document: str | None) -> Policy:
-    """The policy of a document; raises InvalidInput for a document that is never written."""
-    return UNSET.policy if document is None else decode(document)
 
 
 def _holds(organisation_id: str | Column[str], profile: str | Column[str]) -> ColumnElement[bool]:
@@ -79,13 +71,19 @@ def _holds(organisation_id: str | Column[str], profile: str | Column[str]) -> Co
 
 def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:
     """The last version of each policy, or all of them, by organisation, profile and version."""
-    rows = connection.execute(
-        select(t.policy).order_by(p.organisation_id, p.profile, p.version)
-    ).mappings()
-    versions = [_to_version(row) for row in rows]
+    query = select(t.policy).order_by(p.organisation_id, p.profile, p.version)
+    versions = [_to_version(row) for row in rows.read(connection, t.policy, query)]
     if earlier:
         return versions
     return list({(each.organisation_id, each.profile): each for each in versions}.values())
+
+
+def to_policy(row: RowMapping) -> Policy:
+    """A row as the policy that it says."""
+    return _decoded(row["document"])
+
+
+_decoded = lru_cache(maxsize=256)(decode)
 
 
 @record("policy")

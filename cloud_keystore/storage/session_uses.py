@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Table,
     and_,
     bindparam,
     insert,
@@ -19,35 +20,41 @@ from sqlalchemy import (
     update,
 )
 
-from card_os.uses import KeyUse
 from cloud_keystore.model.cards import CardState, HeldKey
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.operations import RESULT_TIME, Decision, State
 from cloud_keystore.model.people import IdentityState
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.sessions import Session, Use
-from cloud_keystore.storage import cards, policies
+from cloud_keystore.storage import cards, policies, sessions
 from cloud_keystore.storage import tables as t
-from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import not_authentic
 
 u = t.session_use.c
 # The statements are made once: making them for each use takes longer than the database does.
+_DEVICE = t.identity.alias("device")
+# Of the records on which a session rests, only the codes are read: what they stand for is known.
 _SUBJECTS = (
     select(
-        *(column.label(f"session_{column.name}") for column in t.session.c),
-        t.card.c.state.label("card_state"),
-        t.identity.c.state.label("identity_state"),
-        t.identity.c.certificate_sha256.label("identity_certificate"),
-        t.operation.c.state.label("operation_state"),
-        t.operation.c.decision.label("operation_decision"),
-        *(column.label(f"key_{column.name}") for column in cards.HELD_KEY_COLUMNS),
-        policies.document_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy"),
+        t.session,
+        t.card.c.mac.label("card_code"),
+        t.key.c.mac.label("key_code"),
+        t.key.c.sealed_private,
+        t.identity.c.mac.label("workstation_code"),
+        t.operation.c.mac.label("operation_code"),
+        _DEVICE.c.mac.label("device_code"),
+        policies.code_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy_code"),
     )
     .join(t.card, t.card.c.id == t.session.c.card_id)
     .join(t.key, t.key.c.id == t.session.c.key_id)
     .join(t.identity, t.identity.c.id == t.session.c.workstation_id)
     .join(t.operation, t.operation.c.id == t.session.c.id)
+    .outerjoin(_DEVICE, _DEVICE.c.id == t.operation.c.device_id)
     .where(t.session.c.id.in_(bindparam("ids", expanding=True)))
+    # All transactions lock sessions in the same order, so that they cannot deadlock.
+    .order_by(t.session.c.id)
+    .with_for_update(of=t.session)
 )
 _SEEN = select(u.session_id, u.request_id).where(
     tuple_(u.session_id, u.request_id).in_(bindparam("requests", expanding=True))
@@ -67,13 +74,14 @@ _TO_SWEEP = or_(u.end_time.is_(None), u.sealed_result.is_not(None))
 class Subject:
     """A session, and the records on which its uses depend."""
 
+    row: RowMapping  # of the session
     session: Session
     key: HeldKey
     card_state: CardState
     policy: Policy  # in force
     workstation_state: IdentityState
     certificate_sha256: bytes | None  # of the workstation
-    approved: bool  # whether the session was asked for, approved and opened
+    approved: bool  # whether it was asked for, approved by a device that still counts, and opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +104,12 @@ class Stalled:
 def find(
     connection: Connection, session_ids: Collection[str]
 ) -> Mapping[str, Subject | RecordDamaged]:
-    """Sessions with their cards, keys, workstations and policies; unknown sessions are left out."""
+    """Sessions with their cards, keys, workstations and policies; unknown sessions are left out.
+    Other writers wait to use these sessions until the transaction has ended.
+    """
     try:
-        rows = connection.execute(_SUBJECTS, {"ids": list(session_ids)}).mappings()
-        return {row["session_id"]: _to_subject(row) for row in rows}
+        found = rows.fetch(connection, _SUBJECTS, {"ids": list(session_ids)})
+        return {row["id"]: _to_subject(connection, row) for row in found}
     except RecordDamaged as damaged:
         # Each session is read alone, which shows the damaged one.
         if len(session_ids) == 1:
@@ -108,19 +118,40 @@ def find(
         return {name: subject for each in alone for name, subject in each.items()}
 
 
-@record("session", "session_id")
-def _to_subject(row: RowMapping) -> Subject:
-    """A row as a Subject; RecordDamaged names the session, also if the card, key or workstation is
-    damaged.
-    """
+def leave(connection: Connection, subject: Subject, uses: int) -> None:
+    """Leave so many uses to a session, which this transaction has found."""
+    rows.rewrite(connection, t.session, subject.row, {"uses_left": uses})
+
+
+def _to_subject(connection: Connection, row: RowMapping) -> Subject:
+    """A row as a Subject; raises RecordDamaged if a record is damaged or not authentic."""
+    session = sessions.to_session(rows.checked(connection, t.session, row))
+
+    def rests_on(table: Table, code: bytes | None, *where: ColumnElement[bool]) -> RowMapping:
+        found = None if code is None else rows.known(connection, table, code, *where)
+        if found is None:
+            raise not_authentic(f"session {session.id}", f"the code of its {table.name}")
+        return found
+
+    key = rests_on(t.key, row["key_code"], t.key.c.id == session.key_id)
+    card = rests_on(t.card, row["card_code"], t.card.c.id == session.card_id)
+    at = rests_on(t.identity, row["workstation_code"], t.identity.c.id == session.workstation_id)
+    asked = rests_on(t.operation, row["operation_code"], t.operation.c.id == session.id)
+    approved = (asked["state"], asked["decision"]) == _APPROVED
+    if approved:
+        device = rests_on(t.identity, row["device_code"], t.identity.c.id == asked["device_id"])
+        approved = device["state"] == IdentityState.ACTIVE
+    code = row["policy_code"]
+    policy = policies.UNSET.policy if code is None else policies.to_policy(rests_on(t.policy, code))
     return Subject(
-        session=_to_session(row),
-        key=cards.read_held_key(row, "key_"),
-        card_state=CardState(row["card_state"]),
-        policy=policies.of_document(row["policy"]),
-        workstation_state=IdentityState(row["identity_state"]),
-        certificate_sha256=row["identity_certificate"],
-        approved=(row["operation_state"], row["operation_decision"]) == _APPROVED,
+        row=row,
+        session=session,
+        key=cards.to_held_key(key, row["sealed_private"]),
+        card_state=CardState(card["state"]),
+        policy=policy,
+        workstation_state=IdentityState(at["state"]),
+        certificate_sha256=at["certificate_sha256"],
+        approved=approved,
     )
 
 
@@ -168,16 +199,12 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     return them; erase old results.
     """
     query = (
-        select(
-            u.id.label("use_id"),
-            *(column.label(f"session_{column.name}") for column in t.session.c),
-        )
+        select(t.session, u.id.label("use_id"))
         .join(t.session, t.session.c.id == u.session_id)
         .where(_stalled(now, stalled_time))
     )
-    stalled = [
-        Stalled(row["use_id"], _to_session(row)) for row in connection.execute(query).mappings()
-    ]
+    found = rows.authentic(connection, t.session, query)
+    stalled = [Stalled(row["use_id"], sessions.to_session(row)) for row in found]
     if stalled:
         end(connection, [Ended(each.id, None, now) for each in stalled])
     connection.execute(update(t.session_use).where(_old(now)).values(sealed_result=None))
@@ -198,12 +225,3 @@ def _stalled(now: datetime, stalled_time: timedelta | None) -> ColumnElement[boo
 
 def _old(now: datetime) -> ColumnElement[bool]:
     return and_(_TO_SWEEP, u.sealed_result.is_not(None), u.create_time <= now - RESULT_TIME)
-
-
-def _to_session(row: RowMapping) -> Session:
-    return Session(
-        **{
-            **{name: row[f"session_{name}"] for name in Session.__dataclass_fields__},
-            "key_use": KeyUse(row["session_key_use"]),
-        }
-    )

@@ -1,15 +1,16 @@
-"""Rows of sessions. Uses are taken from a session by one conditional UPDATE."""
+"""Rows of sessions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, or_, select
 
 from card_os.uses import KeyUse
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.databases.failures import record
 
 s = t.session.c
@@ -29,20 +30,8 @@ class Swept:
     uses_left: int
 
 
-# The statements are made once: making them for each use takes longer than the database does.
+# Made once: making it for each use takes longer than the database does.
 _FIND = select(t.session).where(s.id == bindparam("session_id"))
-_TAKE = (
-    update(t.session)
-    .where(
-        s.id == bindparam("session_id"),
-        s.uses_left >= bindparam("uses"),
-        s.end_time.is_(None),
-        s.create_time <= bindparam("now"),
-        s.expire_time > bindparam("now"),
-    )
-    .values(uses_left=s.uses_left - bindparam("uses"))
-    .returning(s.uses_left)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +47,12 @@ class Which:
 
 
 def add(connection: Connection, session: Session) -> None:
-    connection.execute(
-        insert(t.session).values(
-            {name: getattr(session, name) for name in Session.__dataclass_fields__}
-        )
-    )
+    rows.add(connection, t.session, asdict(session))
 
 
 def find(connection: Connection, session_id: str) -> Session | None:
-    row = connection.execute(_FIND, {"session_id": session_id}).mappings().first()
-    return None if row is None else _to_session(row)
+    found = rows.read(connection, t.session, _FIND, {"session_id": session_id})
+    return to_session(found[0]) if found else None
 
 
 def list_open(connection: Connection, user_id: str, now: datetime) -> list[Session]:
@@ -77,28 +62,21 @@ def list_open(connection: Connection, user_id: str, now: datetime) -> list[Sessi
         .where(s.user_id == user_id, s.end_time.is_(None), s.uses_left > 0, s.expire_time > now)
         .order_by(s.id)
     )
-    return [_to_session(row) for row in connection.execute(query).mappings()]
+    return [to_session(row) for row in rows.read(connection, t.session, query)]
 
 
 def is_open(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> bool:
     """Whether a card has an open session at a workstation."""
-    query = select(s.id).where(
+    found = rows.find(
+        connection,
+        t.session,
         s.card_id == card_id,
         s.workstation_id == workstation_id,
         s.end_time.is_(None),
         s.expire_time > now,
         s.uses_left > 0,
     )
-    return connection.execute(query.limit(1)).first() is not None
-
-
-def take(connection: Connection, session_id: str, uses: int, now: datetime) -> int | None:
-    """Take uses from an open session; return how many are left, or None if it does not have that
-    many or has ended.
-    """
-    taken = connection.execute(_TAKE, {"session_id": session_id, "uses": uses, "now": now})
-    left: int | None = taken.scalar()
-    return left
+    return found is not None
 
 
 def end(
@@ -124,26 +102,17 @@ def end(
         conditions.append(s.id.in_(approved))
     if not conditions:
         raise ValueError("not all sessions of everybody")
-    ended = connection.execute(
-        update(t.session)
-        .where(s.end_time.is_(None), s.expire_time > now, s.uses_left > 0, *conditions)
-        .values(end_time=now)
-        .returning(*t.session.c)
-    )
-    return [_to_session(row) for row in ended.mappings()]
+    open_ = [s.end_time.is_(None), s.expire_time > now, s.uses_left > 0, *conditions]
+    ended = rows.change(connection, t.session, open_, {"end_time": now})
+    return [replace(to_session(row), end_time=now) for row in ended]
 
 
 def sweep(connection: Connection, now: datetime) -> list[Swept]:
     """Write down which sessions have run out of time or uses, so that a clock that is set back does
     not open them again; return them.
     """
-    ended = connection.execute(
-        update(t.session)
-        .where(_run_out(now))
-        .values(end_time=now)
-        .returning(*(t.session.c[name] for name in Swept.__dataclass_fields__))
-    )
-    return [Swept(**row) for row in ended.mappings()]
+    ended = rows.sweep(connection, t.session, [_run_out(now)], {"end_time": now})
+    return [Swept(**{name: row[name] for name in Swept.__dataclass_fields__}) for row in ended]
 
 
 def needs_sweep(connection: Connection, now: datetime) -> bool:
@@ -156,5 +125,7 @@ def _run_out(now: datetime) -> ColumnElement[bool]:
 
 
 @record("session")
-def _to_session(row: RowMapping) -> Session:
-    return Session(**{**row, "key_use": KeyUse(row["key_use"])})
+def to_session(row: RowMapping) -> Session:
+    """A row as a session."""
+    known = {name: row[name] for name in Session.__dataclass_fields__}
+    return Session(**{**known, "key_use": KeyUse(row["key_use"])})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -17,25 +19,37 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.sql.schema import SchemaItem
 
 from cloud_keystore.model.tracing import TRACE_ID
+from cloud_keystore.storage.authentic.codes import MAC, UNCOVERED
 from cloud_keystore.storage.instants import Instant
 
 TO_SWEEP = "end_time IS NULL OR sealed_result IS NOT NULL"  # of a use in a session
+IN_ENTRIES = (  # the columns of the journal besides the entry, which holds them too or needs none
+    "id", "leaf_index", "time", "kind", "card_id", "user_id", "workstation_id", "operation_id",
+)  # fmt: skip
 
 metadata = MetaData()
 
-authority = Table(
+
+def _authentic(name: str, *items: SchemaItem, uncovered: Sequence[str] = ()) -> Table:
+    """A table whose rows have authentication codes, over all columns but those that are sealed, or
+    do not count. Rows from before there were codes have none.
+    """
+    return Table(name, metadata, *items, Column(MAC, LargeBinary), info={UNCOVERED: uncovered})
+
+
+authority = _authentic(
     "authority",
-    metadata,
     Column("name", String, primary_key=True),
     Column("certificate", LargeBinary, nullable=False),
     Column("sealed_private", LargeBinary, nullable=False),
+    uncovered=("sealed_private",),
 )
 
-user = Table(
+user = _authentic(
     "user",
-    metadata,
     Column("id", String, primary_key=True),
     Column("display_name", String, nullable=False),
     Column("email", String, nullable=False),
@@ -44,9 +58,8 @@ user = Table(
     Column("sid", String, nullable=False, server_default=""),
 )
 
-identity = Table(
+identity = _authentic(
     "identity",
-    metadata,
     Column("id", String, primary_key=True),
     Column("role", Integer, nullable=False),
     Column("state", String, nullable=False),
@@ -58,18 +71,16 @@ identity = Table(
     Column("create_time", Instant, nullable=False),
 )
 
-token = Table(
+token = _authentic(
     "token",
-    metadata,
     Column("secret_sha256", LargeBinary, primary_key=True),
     Column("identity_id", ForeignKey("identity.id"), nullable=False),
     Column("expire_time", Instant, nullable=False),
     Column("use_time", Instant),
 )
 
-card = Table(
+card = _authentic(
     "card",
-    metadata,
     Column("id", String, primary_key=True),
     Column("serial", String, nullable=False, unique=True),
     Column("guid", LargeBinary, nullable=False, unique=True),
@@ -91,9 +102,8 @@ organisation = Table(
     Column("create_time", Instant, nullable=False),
 )
 
-policy = Table(  # each version is a row, which never changes
+policy = _authentic(  # each version is a row, which never changes
     "policy",
-    metadata,
     Column("organisation_id", String, primary_key=True),  # empty: all organisations
     Column("profile", String, primary_key=True),  # empty: all profiles
     Column("version", Integer, primary_key=True),
@@ -102,9 +112,8 @@ policy = Table(  # each version is a row, which never changes
     Column("create_time", Instant, nullable=False),
 )
 
-approval_key = Table(  # of devices; a device without a row approves with its identity's key
+approval_key = _authentic(  # of devices; a device without a row approves with its identity's key
     "approval_key",
-    metadata,
     Column("identity_id", ForeignKey("identity.id"), primary_key=True),
     Column("kind", Integer, nullable=False),
     Column("public_key", LargeBinary, nullable=False),  # SubjectPublicKeyInfo, or COSE
@@ -131,9 +140,8 @@ alert = Table(
     Column("workstation_id", String),
 )
 
-card_object = Table(
+card_object = _authentic(
     "card_object",
-    metadata,
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("tag", Integer, primary_key=True),
     Column("value", LargeBinary, nullable=False),
@@ -141,9 +149,8 @@ card_object = Table(
     Column("written", Boolean, nullable=False, server_default=false()),
 )
 
-key = Table(
+key = _authentic(
     "key",
-    metadata,
     Column("id", String, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False),
     Column("key_ref", Integer, nullable=False),
@@ -167,11 +174,11 @@ key = Table(
         sqlite_where=text("remove_time IS NULL"),
         postgresql_where=text("remove_time IS NULL"),
     ),
+    uncovered=("sealed_private",),
 )
 
-passcode = Table(
+passcode = _authentic(
     "passcode",
-    metadata,
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("key_ref", Integer, primary_key=True),
     Column("hash", String, nullable=False),
@@ -194,37 +201,35 @@ guess = Table(  # passcodes that are being compared, or were wrong, and count fo
     Index("guess_by_workstation", "workstation_id", "create_time"),
 )
 
-unlock = Table(  # one operator has asked for it; somebody else has to agree
+unlock = _authentic(  # one operator has asked for it; somebody else has to agree
     "unlock",
-    metadata,
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("asked_by", String, nullable=False),
     Column("expire_time", Instant, nullable=False),
 )
 
-passcode_proof = Table(
+passcode_proof = _authentic(
     "passcode_proof",
-    metadata,
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
     Column("key_ref", Integer, nullable=False, server_default=text("128")),  # of the passcode
+    Column("hash_sha256", LargeBinary),  # of the passcode's hash, with which the proof ends
     Column("expire_time", Instant, nullable=False),
     # When the one use of the signature key that the proof allows was asked for
     Column("signature_time", Instant),
 )
 
-management_key = Table(
+management_key = _authentic(
     "management_key",
-    metadata,
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("algorithm", Integer, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    uncovered=("sealed",),
 )
 
-management_challenge = Table(
+management_challenge = _authentic(
     "management_challenge",
-    metadata,
     Column("id", Integer, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
@@ -232,20 +237,19 @@ management_challenge = Table(
     Column("expire_time", Instant, nullable=False),
     Column("spend_time", Instant),  # when it was answered; a right answer's row is deleted
     Index("challenge_by_card", "card_id", "spend_time"),
+    uncovered=("id",),
 )
 
-administrator_proof = Table(
+administrator_proof = _authentic(
     "administrator_proof",
-    metadata,
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
     Column("expire_time", Instant, nullable=False),
 )
 
-operation = Table(
+operation = _authentic(
     "operation",
-    metadata,
     Column("id", String, primary_key=True),
     Column("request_id", LargeBinary, nullable=False),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
@@ -281,11 +285,15 @@ operation = Table(
     Index("operation_by_user", "user_id", "state"),
     Index("operation_by_card", "card_id", "create_time"),
     Index("operation_by_expiry", "state", "expire_time"),
+    uncovered=(
+        "sealed_result",
+        "room",
+        "trace_id",
+    ),
 )
 
-session = Table(
+session = _authentic(
     "session",
-    metadata,
     Column("id", String, primary_key=True),  # the id of the operation that asked for it
     Column("card_id", ForeignKey("card.id"), nullable=False),
     Column("key_id", ForeignKey("key.id"), nullable=False),
@@ -322,9 +330,8 @@ session_use = Table(  # for repeated requests, and to find uses that have lost t
     sqlite_with_rowid=False,
 )
 
-journal = Table(  # append-only: a row is inserted, gets its place in the tree once, and stays
+journal = _authentic(  # append-only: a row is inserted, gets its place in the tree once, and stays
     "journal",
-    metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("leaf_index", BigInteger, unique=True),  # None until the tree has taken it in
     Column("time", Instant, nullable=False),
@@ -345,6 +352,7 @@ journal = Table(  # append-only: a row is inserted, gets its place in the tree o
         sqlite_where=text("leaf_index IS NULL"),
         postgresql_where=text("leaf_index IS NULL"),
     ),
+    uncovered=IN_ENTRIES,
 )
 
 checkpoint = Table(  # signed heads of the tree

@@ -360,6 +360,7 @@ def new_world(
     seal = seal or Seal(b"\x07" * 32, os.urandom)
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
+    database.authenticate(seal.row_key)
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
     authority = authorities.load_or_make(database, seal, clock())
     enrolment_sha256 = sha256(authority.enrolment.der).digest()

@@ -36,8 +36,8 @@ def fill(database: Database, seal: Seal, names: Sequence[str] = NAMES) -> None:
     """Add values under these names."""
     with database.write() as connection:
         for name in names:
-            values = {"name": name, "certificate": b"", "sealed_private": b""}
-            values["sealed_private"] = seal.close(name.encode(), f"authority {name}")
+            sealed = seal.close(name.encode(), f"authority {name}")
+            values = {"name": name, "certificate": b"", "sealed_private": sealed}
             connection.execute(insert(t.authority).values(values))
 
 

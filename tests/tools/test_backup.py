@@ -163,6 +163,11 @@ def backup(kept: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(kept / "backup", tmp_path / "backup"))
 
 
+def key_of(folder: Path) -> tuple[str, str]:
+    """The option that names a keystore's sealing key."""
+    return "--sealing-key", f"file:{folder / 'keystore' / 'sealing.key'}"
+
+
 def test_nothing_is_written_over(kept: Path, backup: Path) -> None:
     data = kept / "keystore"
     before = backup.read_bytes(), (data / "keystore.db").read_bytes()
@@ -201,10 +206,10 @@ def test_a_damaged_backup_is_refused(backup: Path, tmp_path: Path, damage: str) 
     assert not (tmp_path / "new" / "keystore.db").exists()
 
 
-def test_a_backup_of_a_newer_version(backup: Path, tmp_path: Path) -> None:
+def test_a_backup_of_a_newer_version(backup: Path, tmp_path: Path, kept: Path) -> None:
     with closing(sqlite3.connect(backup)) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"))
+    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"), *key_of(kept))
     assert ended.returncode == 1
     assert "newer version" in ended.stderr
     assert not (tmp_path / "new" / "keystore.db").exists()
@@ -225,12 +230,26 @@ def test_a_value_that_does_not_open(backup: Path, tmp_path: Path, kept: Path) ->
     with closing(sqlite3.connect(backup)) as damaged:
         damaged.execute("update authority set sealed_private = substr(sealed_private, 1, 90)")
         damaged.commit()
-    ended = cloudcard(
-        *("restore", str(backup), "--data", str(tmp_path / "new")),
-        *("--sealing-key", f"file:{kept / 'keystore' / 'sealing.key'}"),
-    )
+    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"), *key_of(kept))
     assert ended.returncode == 1
     assert "does not open" in ended.stderr
+    assert not (tmp_path / "new" / "keystore.db").exists()
+
+
+def test_a_record_that_no_keystore_wrote(backup: Path, tmp_path: Path, kept: Path) -> None:
+    with closing(sqlite3.connect(backup)) as forged:
+        forged.execute("UPDATE identity SET role = 4")
+        forged.commit()
+    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"), *key_of(kept))
+    assert ended.returncode == 1
+    assert "not written by its keystore: identity " in ended.stderr
+    assert not (tmp_path / "new" / "keystore.db").exists()
+
+
+def test_without_a_sealing_key(backup: Path, tmp_path: Path) -> None:
+    ended = cloudcard("restore", str(backup), "--data", str(tmp_path / "new"))
+    assert ended.returncode == 1
+    assert "name the sealing key in use with --sealing-key" in ended.stderr
     assert not (tmp_path / "new" / "keystore.db").exists()
 
 
@@ -258,10 +277,10 @@ def test_the_sealing_key_is_no_file(kind: str, tmp_path: Path, token: list[str])
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.3])
-def test_killed_while_it_restores(backup: Path, tmp_path: Path, delay: float) -> None:
+def test_killed_while_it_restores(backup: Path, tmp_path: Path, kept: Path, delay: float) -> None:
     """There is nothing afterwards, or a whole one; the next try goes through."""
     new = tmp_path / "new"
-    command = ("restore", str(backup), "--data", str(new))
+    command = ("restore", str(backup), "--data", str(new), *key_of(kept))
     with Nursery(tmp_path / "logs") as nursery:
         restoring = nursery.start("restoring", *command)
         while not (new / "keystore.restored").exists() and restoring.returncode is None:
@@ -288,10 +307,11 @@ def test_a_postgresql_database(postgresql: Server, tmp_path: Path) -> None:
         ended = cloudcard("backup", made, "--database", url, *at)
         assert ended.returncode == 0, ended.stderr
         place.keystore.child.stop()
-        back = cloudcard("restore", made, "--database", empty, *at, "--json")
+        key = key_of(tmp_path)
+        back = cloudcard("restore", made, "--database", empty, *at, *key, "--json")
         assert back.returncode == 0, back.stderr
         assert json.loads(back.stdout)["withdrawn"] == 1
-        onto = cloudcard("restore", made, "--database", empty, *at)
+        onto = cloudcard("restore", made, "--database", empty, *at, *key)
         assert onto.returncode == 1
         assert "not empty" in onto.stderr
         with psycopg.connect(empty) as database:

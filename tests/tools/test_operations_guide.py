@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -22,7 +23,10 @@ from support.postgres import PROGRAMS, Server
 from support.softhsm import CONFIGURATION, MODULE
 from support.terminal import show
 
-NEW_KEY, REPLICA, NEW_TOKEN, IN_TOKEN, BACKUP, OF_POSTGRESQL = run_by("operations.md", __file__)
+NEW_KEY, REPLICA, NEW_TOKEN, IN_TOKEN, AUTHENTICATE, BACKUP, OF_POSTGRESQL = run_by(
+    "operations.md", __file__
+)
+SAMPLE = Path(__file__).parents[1] / "samples" / "databases" / "keystore-0005.db.gz"
 
 
 def play(line: str, **places: str) -> str:
@@ -83,6 +87,18 @@ def start(keystore: KeystoreProcess, nursery: Nursery) -> None:
     ports = keystore.child.command[keystore.child.command.index("--listen") :][:4]
     keystore.child = nursery.start_python("keystore", *command, *ports, *keystore.options)
     keystore.child.wait_for("Keystore ready", timeout=30)
+
+
+def test_the_records_of_an_earlier_version(tmp_path: Path) -> None:
+    data = tmp_path / "keystore"
+    data.mkdir(mode=0o700)
+    (data / "keystore.db").write_bytes(gzip.decompress(SAMPLE.read_bytes()))
+    (data / "sealing.key").touch(0o600)
+    (data / "sealing.key").write_bytes(b"\x07" * 32)
+    [line] = AUTHENTICATE.commands
+    seen = play(f"{line.partition('#')[0]} --yes", data=str(data))
+    assert shows(AUTHENTICATE.shown, seen), seen
+    assert "Authentic" in play(line, data=str(data))
 
 
 def test_a_backup_while_it_runs_and_its_restoring(tmp_path: Path) -> None:

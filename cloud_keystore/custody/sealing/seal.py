@@ -120,6 +120,11 @@ class Seal:
         mac.update(label.encode() + b"\0" + data)
         return mac.finalize()
 
+    @property
+    def row_key(self) -> bytes:
+        """The key that authenticates the rows of the database."""
+        return self.derive("rows 1", b"")
+
     def forget(self, retired: Collection[bytes]) -> bool:
         """Stop using the keys with these identifiers; the next one left becomes the current key.
         Returns whether there was one of them.

@@ -17,7 +17,12 @@ from cloud_keystore.config import Token
 from cloud_keystore.custody.backends.pkcs11 import Pool, token_address
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.envelope import KEY_BYTES, KeyEncryptionKey, WillNotOpen
-from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_key, read_secret
+from cloud_keystore.custody.sealing.seal import (
+    Seal,
+    SealingKeyError,
+    load_key,
+    read_secret,
+)
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput, KeyNotFound, MalformedKeyInput
@@ -98,8 +103,9 @@ def open_seal(
     random: Random,
     holder: str | None = None,
 ) -> Seal:
-    """Open the seal of a database; the first source is the current key. A new database gets a root
-    secret; in a database from before envelopes, the sealing key becomes the root secret.
+    """Open the seal of a database, which can then read and write records; the first source is the
+    current key. A new database gets a root secret; in a database from before envelopes, the sealing
+    key becomes the root secret.
 
     A service that is to run with the seal is its `holder`; a rotation then knows its keys. Raises
     SealingKeyError if a key is missing, wrong, retired or unknown.
@@ -145,7 +151,9 @@ def _open_seal(
         rows = sealing_keys.list_all(connection)
     if not rows:
         with database.write() as connection:
-            rows = sealing_keys.list_all(connection) or _begin(connection, sources[0], now, random)
+            rows = sealing_keys.list_all(connection) or _begin(
+                database, connection, sources[0], now, random
+            )
     opened = [_known(source, rows) for source in sources]
     if holder is not None:
         # Before the root secret is opened: a rotation either sees this service, or has taken the
@@ -153,6 +161,7 @@ def _open_seal(
         with database.write() as connection:
             key_holders.see(connection, holder, [each.key.id for each in opened], now)
     root = _root(database, [each.key for each in opened])
+    database.authenticate(Seal(root, random).row_key)
     bare = next((each.secret for each in opened if each.parameters.get(BARE)), None)
     if bare is None:
         _check_none_bare(rows)
@@ -170,7 +179,7 @@ def _check_none_bare(rows: Sequence[SealingKey]) -> None:
 
 
 def _begin(
-    connection: Connection, source: Source, now: datetime, random: Random
+    database: Database, connection: Connection, source: Source, now: datetime, random: Random
 ) -> list[SealingKey]:
     """Add the first key of a database, and its root secret."""
     opened = _new(source, random)
@@ -181,6 +190,7 @@ def _begin(
         name, sealed = old
         root = opened.secret
         Seal(root, random, bare=root).open(sealed, f"authority {name}")
+    database.authenticate(Seal(root, random).row_key)
     first = opened.row(now, random, **({BARE: True} if old else {}))
     _add(connection, first, now, KEYSTORE)
     sealing_keys.add_secret(

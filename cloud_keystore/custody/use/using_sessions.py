@@ -6,7 +6,6 @@ the keys are used.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -196,7 +195,8 @@ class UsingSessions:
                 asked = {(each.session_id, each.request_id) for each in requests}
                 seen = session_uses.seen(connection, asked)
                 answers = self._judge(requests, subjects, seen, now)
-            return answers | _write(connection, answers, now)
+            _write(connection, answers)
+            return answers
 
     def _judge(
         self,
@@ -335,27 +335,16 @@ def _check_open(subject: Subject, now: datetime) -> None:
         raise SessionClosed("the policy in force allows no such session: ask for each use")
 
 
-def _write(connection: Connection, answers: Answers, now: datetime) -> Answers:
-    """Record the uses that are taken; returns the answers that change."""
-    of_session: defaultdict[str, dict[int, _Taken]] = defaultdict(dict)
-    for place, answer in answers.items():
-        if isinstance(answer, _Taken):
-            of_session[answer.use.session_id][place] = answer
-    raced: Answers = {}
-    written: list[_Taken] = []
-    # All transactions take sessions in the same order, so that they cannot deadlock.
-    for name in sorted(of_session):
-        taken = of_session[name]
-        count = sum(len(each.request.inputs) for each in taken.values())
-        if sessions.take(connection, name, count, now) is None:
-            refused = SessionClosed("another replica has just used what was left: ask again")
-            raced |= dict.fromkeys(taken, refused)
-        else:
-            written += taken.values()
-    if written:
-        session_uses.add(connection, [each.use for each in written])
-        journal.append(connection, *map(_used, written))
-    return raced
+def _write(connection: Connection, answers: Answers) -> None:
+    """Record the uses that are taken."""
+    taken = [answer for answer in answers.values() if isinstance(answer, _Taken)]
+    # What is left after the last use of a session is what is left of the session.
+    last = {each.use.session_id: each for each in taken}
+    for each in last.values():
+        session_uses.leave(connection, each.subject, each.uses_left)
+    if taken:
+        session_uses.add(connection, [each.use for each in taken])
+        journal.append(connection, *map(_used, taken))
 
 
 def _used(taken: _Taken) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -19,6 +19,7 @@ from cloud_keystore.model.errors import (
 )
 
 Read = TypeVar("Read")
+More = ParamSpec("More")
 
 # What to do, by words of the driver's message
 ADVICE: Mapping[str, str] = {
@@ -74,19 +75,23 @@ def advice(said: str) -> str:
 
 
 def record(
-    kind: str, id_column: str = "id"
-) -> Callable[[Callable[[RowMapping], Read]], Callable[[RowMapping], Read]]:
+    kind: str,
+) -> Callable[
+    [Callable[Concatenate[RowMapping, More], Read]], Callable[Concatenate[RowMapping, More], Read]
+]:
     """Make a reader of rows raise RecordDamaged, with the record's name, for a row that holds what
     the keystore never writes. The message does not quote the row, which can hold anything.
     """
 
-    def reading(read: Callable[[RowMapping], Read]) -> Callable[[RowMapping], Read]:
+    def reading(
+        read: Callable[Concatenate[RowMapping, More], Read],
+    ) -> Callable[Concatenate[RowMapping, More], Read]:
         @wraps(read)
-        def reader(row: RowMapping) -> Read:
+        def reader(row: RowMapping, /, *args: More.args, **named: More.kwargs) -> Read:
             try:
-                return read(row)
+                return read(row, *args, **named)
             except (ValueError, TypeError, KeyError, InvalidInput) as error:
-                name = str(row.get(id_column, ""))
+                name = str(row.get("id", ""))
                 raise RecordDamaged(
                     f"{kind} {name} ({type(error).__name__}): restore the database from a backup"
                 ) from None

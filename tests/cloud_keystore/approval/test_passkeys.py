@@ -20,7 +20,8 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import Approval, Assertion, Decision, Operation, State
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy
-from cloud_keystore.storage import approval_keys, operations
+from cloud_keystore.storage import approval_keys, operations, tables
+from cloud_keystore.storage.authentic import rows
 from cloudcard_tools.authenticator.approving import sign
 from cloudcard_tools.authenticator.passkey import (
     BACKED_UP,
@@ -73,7 +74,7 @@ def test_a_passkey_approves_and_the_evidence_is_checked_again_at_use(
         assert found is not None
         assert found.approval is not None
         assert found.approval.assertion is not None
-        connection.exec_driver_sql("UPDATE operation SET client_data = X'7b7d'")
+        rows.change(connection, tables.operation, [], {"client_data": b"{}"})
     with pytest.raises(ApprovalRejected):
         world.activation.perform(operation.id, [DIGEST], pc.identity)
 

@@ -46,7 +46,8 @@ from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Mismatch, Status, Verified
 from cloud_keystore.model.people import User
-from cloud_keystore.storage import cards
+from cloud_keystore.storage import cards, tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, PASSCODE, PC, Enrolled, World
 from support.whole_cards import faults
 
@@ -323,9 +324,7 @@ class TestKeys:
             key = cards.find_key(connection, operation.key_id)
         assert key is not None
         with world.database.write() as connection:
-            connection.execute(
-                text("UPDATE key SET certificate = X'' WHERE id = :id"), {"id": key.id}
-            )
+            rows.change(connection, tables.key, [tables.key.c.id == key.id], {"certificate": b""})
         with pytest.raises(ApprovalRejected):
             world.perform(operation, pc, b"\x11" * 32)
 

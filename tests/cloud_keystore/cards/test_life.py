@@ -13,6 +13,8 @@ from cloud_keystore.model.cards import CARD_TRANSITIONS, CardEvent, CardState
 from cloud_keystore.model.errors import IllegalCardChange
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
+from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, Enrolled, World
 
 ACTIONS = {
@@ -28,7 +30,7 @@ def test_every_state_and_event_follows_the_table(
 ) -> None:
     serial = world.card(ada[0])
     with world.database.write() as connection:
-        connection.execute(text("UPDATE card SET state = :state"), {"state": state.value})
+        rows.change(connection, tables.card, [], {"state": state})
     expected = CARD_TRANSITIONS.get((state, event))
     if expected is None:
         with pytest.raises(IllegalCardChange):

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from card_os.administration import CardKey
@@ -24,6 +23,8 @@ from cloud_keystore.model.passcodes import Mismatch, Verified
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES
 from cloud_keystore.pki import public_keys
+from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 SIGNATURE_PREFIX = "150"
@@ -192,11 +193,9 @@ def test_serial_numbers_are_unique_in_the_database(
     world: World, ada: tuple[User, Enrolled]
 ) -> None:
     serials = [world.card(ada[0]) for _ in range(2)]
+    second = tables.card.c.serial == serials[1]
     with pytest.raises(IntegrityError), world.database.write() as connection:
-        connection.execute(
-            text("UPDATE card SET serial = :first WHERE serial = :second"),
-            {"first": serials[0], "second": serials[1]},
-        )
+        rows.change(connection, tables.card, [second], {"serial": serials[0]})
 
 
 @pytest.mark.parametrize(
@@ -222,7 +221,7 @@ def test_when_a_key_asks_for_the_passcode(
 ) -> None:
     serial = world.card(ada[0])
     with world.database.write() as connection:
-        connection.execute(text("UPDATE key SET pin_policy = :policy"), {"policy": int(policy)})
+        rows.change(connection, tables.key, [], {"pin_policy": policy})
     proof = world.proof(serial, pc)
     if never:
         world.ask(serial, pc, key_ref=key_ref, proof=b"")

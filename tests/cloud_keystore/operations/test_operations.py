@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import update
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval import payload, qr, statement
@@ -58,6 +57,7 @@ from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import (
     DIGEST,
     OPERATOR,
@@ -593,11 +593,8 @@ def test_the_approval_of_a_phone_removed_since_is_not_used(
     operation = world.ask(world.card(user), pc)
     world.decide(operation, phone)
     with world.database.write() as connection:
-        connection.execute(
-            update(tables.identity)
-            .where(tables.identity.c.id == phone.identity.id)
-            .values(state=IdentityState.REMOVED)
-        )
+        of_phone = tables.identity.c.id == phone.identity.id
+        rows.change(connection, tables.identity, [of_phone], {"state": IdentityState.REMOVED})
     with pytest.raises(ApprovalRejected, match="removed"):
         world.perform(operation, pc, DIGEST)
     fingerprint = phone.identity.certificate_sha256
@@ -756,11 +753,8 @@ def test_every_state_and_event_follows_the_table(
 
 def bring_to(world: World, operation_id: str, state: State) -> None:
     with world.database.write() as connection:
-        connection.execute(
-            update(tables.operation)
-            .where(tables.operation.c.id == operation_id)
-            .values(state=state)
-        )
+        this = tables.operation.c.id == operation_id
+        rows.change(connection, tables.operation, [this], {"state": state})
 
 
 def apply(world: World, operation_id: str, event: Event, phone: Enrolled) -> bool:

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
@@ -41,6 +41,7 @@ from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.sessions import Session, inputs_sha256
 from cloud_keystore.storage import session_uses, tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import (
     DIGEST,
     OPERATOR,
@@ -218,9 +219,9 @@ def test_a_key_that_has_become_one_that_signs_content_is_not_used(
 ) -> None:
     with world.database.write() as connection:  # as no use case does it
         of_9c = tables.key.c.key_ref == 0x9C
-        connection.execute(update(tables.key).where(of_9c).values(key_ref=0x95))
+        rows.change(connection, tables.key, [of_9c], {"key_ref": 0x95})
         of_session = tables.key.c.id == session.key_id
-        connection.execute(update(tables.key).where(of_session).values(key_ref=0x9C))
+        rows.change(connection, tables.key, [of_session], {"key_ref": 0x9C})
     with pytest.raises(SessionClosed):
         world.use(session, pc)
 
@@ -291,8 +292,7 @@ def test_the_approval_of_a_session_signs_nothing_and_that_of_a_use_opens_none(
     with pytest.raises(ApprovalRejected):
         world.activation.perform(asked.id, [DIGEST], pc.identity)
     with world.database.write() as connection:  # whoever turns the row cannot turn the payload
-        turned = update(tables.operation).where(tables.operation.c.id == asked.id)
-        connection.execute(turned.values(kind=1))
+        rows.change(connection, tables.operation, [tables.operation.c.id == asked.id], {"kind": 1})
     with pytest.raises(ApprovalRejected):
         world.activation.perform(asked.id, [], pc.identity)
 

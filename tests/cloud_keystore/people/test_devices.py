@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from cloud_keystore.approval import qr, statement
@@ -32,6 +31,7 @@ from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import cards, sessions, tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
 
 DIGEST = b"\x11" * 32
@@ -108,11 +108,8 @@ class TestRemoved:
         operation = world.ask(serial, pc)
         world.decide(operation, ada[1])
         with world.database.write() as connection:
-            connection.execute(
-                update(tables.identity)
-                .where(tables.identity.c.id == ada[1].identity.id)
-                .values(state=IdentityState.REMOVED)
-            )
+            hers = tables.identity.c.id == ada[1].identity.id
+            rows.change(connection, tables.identity, [hers], {"state": IdentityState.REMOVED})
         with pytest.raises(ApprovalRejected, match="removed"):
             world.activation.perform(operation.id, [DIGEST], pc.identity)
 

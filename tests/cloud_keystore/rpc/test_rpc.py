@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -20,6 +20,11 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
@@ -294,10 +299,13 @@ class TestKill:
         phone.approve(phone.find(operation.id), operation.number)
         town.keystore.child.kill()
         # What a kill between the commit that spends the approval and the key's answer leaves behind
-        with sqlite3.connect(town.keystore.folder / "keystore" / "keystore.db") as database:
-            database.execute(
-                "UPDATE operation SET use_time = expire_time WHERE id = ?", (operation.id,)
-            )
+        data = town.keystore.folder / "keystore"
+        database = Database(f"sqlite:///{data / 'keystore.db'}")
+        key = Source(FILE, str(data / "sealing.key"))
+        open_seal(database, [key], datetime.now(UTC), os.urandom)
+        with database.write() as connection:
+            used: Values = {"use_time": datetime.now(UTC)}
+            rows.change(connection, tables.operation, [tables.operation.c.id == operation.id], used)
         database.close()
         town.keystore.restart()
         with pytest.raises(grpc.RpcError) as refused:

@@ -145,6 +145,10 @@ def test_a_damaged_session_keeps_no_other_open(
         assert isinstance(outcomes[1], Used)
         world.clock.forward(hours=2)
         world.sweep()
+        with world.database.read() as connection:
+            still_open = connection.execute(text("SELECT id FROM session WHERE end_time IS NULL"))
+            assert still_open.scalars().all() == [first.id]  # which nobody can use
+    world.sweep()
     with world.database.read() as connection:
         still_open = connection.execute(text("SELECT id FROM session WHERE end_time IS NULL"))
         assert still_open.all() == []

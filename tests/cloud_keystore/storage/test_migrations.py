@@ -20,7 +20,10 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
+from cloud_keystore.custody.sealing import authenticating
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.cards import Sealed
+from cloud_keystore.model.errors import RowNotAuthentic
 from cloud_keystore.model.sessions import Use
 from cloud_keystore.storage import cards, people, session_uses
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
@@ -45,7 +48,7 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     database = open_database(tmp_path / "keystore.db")
     database.migrate()
     with database.write() as connection:
-        connection.execute(text("INSERT INTO user VALUES ('1', 'Ada', '', 0, '', '')"))
+        connection.execute(text("INSERT INTO user VALUES ('1', 'Ada', '', 0, '', '', NULL)"))
     database.migrate()
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM user")).scalar() == 1
@@ -77,7 +80,8 @@ def insert_twice(database: Database) -> None:
     with database.write() as connection:
         for name in ("Ada", "Bo"):
             values = {"name": name}
-            connection.execute(text("INSERT INTO user VALUES ('1', :name, '', 0, '', '')"), values)
+            user = "INSERT INTO user VALUES ('1', :name, '', 0, '', '', NULL)"
+            connection.execute(text(user), values)
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -218,6 +222,10 @@ def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
     first_schema(tmp_path / "keystore.db", self_signed(private))
     database = open_database(tmp_path / "keystore.db")
     database.migrate()
+    database.authenticate(bytes(32))
+    with database.read() as connection, pytest.raises(RowNotAuthentic, match="no code"):
+        cards.doomed(connection, "c")
+    authenticating.authenticate(database, EPOCH, DATA_FOLDER)
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1

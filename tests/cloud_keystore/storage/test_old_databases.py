@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,8 +20,10 @@ from card_os.piv.image import CardImage
 from card_os.piv.names import CipherSuite
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.config import Settings
-from cloud_keystore.custody.sealing import rotation
+from cloud_keystore.custody.sealing import authenticating, rotation
+from cloud_keystore.custody.sealing.authenticating import NotBelieved
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.cards import CardState, Destroyed
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import Role
@@ -30,6 +33,7 @@ from cloud_keystore.storage import cards, journal, operations, people, sessions
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.backup.command import restore
+from cloudcard_tools.keys.command import keys
 from support.keystore_world import (
     DATABASE,
     DIGEST,
@@ -56,10 +60,12 @@ def unpack(name: str, path: Path) -> None:
 
 
 def open_world(folder: Path) -> World:
-    """Today's use cases with the database of a data folder."""
+    """Today's use cases with the database of a data folder, whose records are believed."""
     database = Database(f"sqlite:///{folder / DATABASE}")
     database.migrate()
     seal = open_seal(database, [Source(FILE, str(folder / "sealing.key"))], NOW, os.urandom)
+    if authenticating.is_due(database):
+        authenticating.authenticate(database, NOW, DATA_FOLDER)
     database.close()
     return new_world(folder, clock=FakeClock(NOW), seal=seal)
 
@@ -92,8 +98,35 @@ def sealed_values(world: World) -> int:
 def test_the_service_opens_it(tmp_path: Path) -> None:
     unpack("keystore-0005.db.gz", tmp_path / DATABASE)
     settings = Settings(tmp_path)
-    with closing(own(settings)) as hold, open_keystore(settings, hold, lambda: NOW) as parts:
+    with (
+        closing(own(settings)) as hold,
+        pytest.raises(NotBelieved, match=r"cloudcard keys authenticate"),
+        open_keystore(settings, hold, lambda: NOW),
+    ):
+        pass
+    shown = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path)])
+    assert shown.exit_code == 2
+    assert "say --yes" in shown.output
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["operator", "Olga", "active"] in lines
+    assert ["identity", "7"] in lines
+    done = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--yes"])
+    assert "Authenticated" in done.output
+    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
         assert parts.has_operators
+    again = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--json"])
+    assert json.loads(again.stdout)["records"] > 100
+
+
+def test_a_record_that_was_put_there_after_the_others_got_their_codes(tmp_path: Path) -> None:
+    unpack("keystore-0005.db.gz", tmp_path / DATABASE)
+    open_world(tmp_path).database.close()
+    with sqlite3.connect(tmp_path / DATABASE) as database:
+        database.execute("UPDATE identity SET mac = NULL WHERE role = 3")
+    database.close()
+    done = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--yes"])
+    assert done.exit_code == 1
+    assert "2 records were not written by the keystore: identity " in done.output
 
 
 def test_every_sealed_value_opens(old: World) -> None:
@@ -113,8 +146,8 @@ def test_cards_are_whole_and_readable(old: World) -> None:
     for serial in (plain, developer, secure):
         assert faults(old.database, old.seal, serial) == []
         image = old.image(serial)
-        keys = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
-        assert CardImage(serial, image.card.guid, image.objects, keys).objects == image.objects
+        held = {key.key_ref: CardKey(key.algorithm) for key in image.keys}
+        assert CardImage(serial, image.card.guid, image.objects, held).objects == image.objects
     assert old.image(secure).cipher_suite is CipherSuite.CS2
     held = {key.key_ref: key for key in old.image(developer).keys}
     assert set(held) == {0x82, 0x9C, 0x9D, 0x9E}
@@ -171,13 +204,13 @@ def test_the_journal_verifies_and_goes_on(old: World) -> None:
     with old.database.read() as connection:
         before = journal.head(connection)
     assert before is not None
-    assert old.take_in() == 1
+    assert old.take_in() == 2
     with old.database.read() as connection:
         after = journal.head(connection)
         rows = journal.between(connection, 0, 10**9)
     assert after is not None
     leaves = [tree.leaf_hash(row.entry) for row in rows]
-    assert len(leaves) == before.size + 1 == after.size
+    assert len(leaves) == before.size + 2 == after.size
     for head in (before, after):
         checkpoint = notes.open_(head.note, old.reading.log.public_key)
         assert checkpoint.root == tree.root_of(leaves[: checkpoint.size])

@@ -17,7 +17,8 @@ import pytest
 from card_os.administration import Changed, GenerateKey, WriteObject
 from card_os.keys import Refusal
 from card_os.piv.names import Algorithm, ObjectTag
-from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.model.clock import utc_now
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
@@ -72,7 +73,8 @@ def test_kill_9_while_a_card_is_administered(tmp_path: Path) -> None:
                     keystore, pc, keys, delays.uniform(0.02, 0.4)
                 )
             database = Database(f"sqlite:///{tmp_path / 'keystore' / 'keystore.db'}")
-            seal = Seal((tmp_path / "keystore" / "sealing.key").read_bytes(), os.urandom)
+            key = Source(FILE, str(tmp_path / "keystore" / "sealing.key"))
+            seal = open_seal(database, [key], utc_now(), os.urandom)
             assert faults(database, seal, serial) == []
             database.close()
             keystore.restart()

@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from cloud_keystore.config import Settings, Token
-from cloud_keystore.custody.sealing import rotation
-from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
+from cloud_keystore.config import Settings
+from cloud_keystore.custody.sealing import authenticating, rotation
+from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.run import owning, restoring
@@ -24,7 +25,7 @@ from cloudcard_tools.shared import output
 from cloudcard_tools.shared.failures import Failure, must_be_new
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.token_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import sealing_sources, token_of, token_options
 
 EXAMPLES = """\b
 Examples:
@@ -79,7 +80,7 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
     multiple=True,
     metavar="SOURCE",
     help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key, repeatable. Every sealed "
-    "value has to open. Default: sealing.key in the data folder, if it is there.",
+    "value has to open. Default: sealing.key in the data folder.",
 )
 @token_options
 @place_options
@@ -97,10 +98,11 @@ def restore(
 
     Requests, approvals, sessions and tokens that were open at the time of the backup end. Each
     passcode has one try until it is given correctly. Cards, people and devices that are newer than
-    the backup are missing.
+    the backup are missing. Every record of the backup must have been written by its keystore; a
+    backup from before records had authentication codes is believed as it is.
     """
     magic = _magic(file)
-    keys = _sealing_keys(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
+    keys = sealing_sources(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
     with _owned(place):
         if place.database:
             if not magic.startswith(postgresql.MAGIC):
@@ -117,18 +119,9 @@ def restore(
         "sessions": "Sessions ended",
         "tokens": "Tokens void",
         "sealing_key": "Sealing key",
+        "records": "Records",
     }
     output.print_facts(facts, labels, as_json=as_json)
-
-
-def _sealing_keys(sources: tuple[str, ...], place: Settings, token: Token | None) -> list[Source]:
-    """The sealing keys that were named, else the one in the data folder if it is there."""
-    try:
-        named = [Source.parse(each, token) for each in sources]
-    except KeystoreError as error:
-        raise Failure(str(error)) from None
-    usual = [Source(FILE, str(place.sealing_key))] if place.sealing_key.exists() else []
-    return named or usual
 
 
 def _restore_sqlite(
@@ -161,12 +154,15 @@ def _keep_others_out(url: str) -> None:
 
 
 def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> output.Row:
-    """End what was open in a restored database. Raises Failure if given keys do not open it."""
+    """End what was open in a restored database. Raises Failure if the keys do not open it, or if it
+    was altered.
+    """
     database = Database(url)
     try:
         database.migrate(restored=True)
         newest = restoring.newest_entry(database)
-        opened = _open_all(database, keys) if keys else None
+        opened = _open_all(database, keys)
+        records = _believe(database)
         details = {
             "file_sha256": _sha256(file),
             "newest_entry": "" if newest is None else newest.isoformat(),
@@ -182,9 +178,8 @@ def _finish(url: str, file: Path, place: Settings, keys: Sequence[Source]) -> ou
         "withdrawn": ended.operations,
         "sessions": ended.sessions,
         "tokens": ended.tokens,
-        "sealing_key": "not checked: name it with --sealing-key"
-        if opened is None
-        else f"opens all {opened} sealed values",
+        "sealing_key": f"opens all {opened} sealed values",
+        "records": records,
     }
 
 
@@ -200,6 +195,20 @@ def _open_all(database: Database, keys: Sequence[Source]) -> int:
             opened += count
             progress.update(task, advance=count)
     return opened
+
+
+def _believe(database: Database) -> str:
+    """Check that its keystore wrote all records, and tell so. Raises Failure if not."""
+    if authenticating.is_due(database):
+        number = authenticating.authenticate(database, utc_now(), DATA_FOLDER)
+        return f"{number} from before there were authentication codes: believed as they are"
+    found = authenticating.examine(database)
+    if found.wrong:
+        raise Failure(
+            f"{output.counted(found.wrong, 'record', 'records')} of the backup were not written by "
+            f"its keystore: {', '.join(found.named)}. Restore another backup"
+        )
+    return f"all {found.authentic} written by the keystore"
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def measure(folder: Path, count: int, done: Callable[[int], None]) -> Result:
     chance = random.Random(SEED)  # noqa: S311 (no secret)
     database = Database(f"sqlite:///{folder / 'journal.db'}")
     database.migrate()
+    database.authenticate(os.urandom(32))
     try:
         began = time.perf_counter()
         for start in range(0, count, BATCH):

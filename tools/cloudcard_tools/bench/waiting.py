@@ -14,11 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from card_os.uses import REQUEST_ID_BYTES
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.model.clock import new_id, utc_now
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.bench import waiter
 from cloudcard_tools.bench.timing import machine
@@ -110,6 +112,7 @@ def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[st
     database = Database(f"sqlite:///{path}")
     now = utc_now()
     try:
+        open_seal(database, [Source(FILE, str(path.with_name("sealing.key")))], now, os.urandom)
         with database.write() as connection:
             query = select(t.operation).where(t.operation.c.id == template)
             row = dict(connection.execute(query).mappings().one())
@@ -119,7 +122,7 @@ def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[st
                 row | {"id": each, "request_id": os.urandom(REQUEST_ID_BYTES)} for each in ids
             ]
             for start in range(0, count, BATCH):
-                connection.execute(insert(t.operation), copies[start : start + BATCH])
+                rows.add(connection, t.operation, *copies[start : start + BATCH])
     finally:
         database.close()
     return ids

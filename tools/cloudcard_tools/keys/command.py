@@ -11,7 +11,7 @@ import click
 
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.backends import destroying, starting
-from cloud_keystore.custody.sealing import rotation, sealing_keys
+from cloud_keystore.custody.sealing import authenticating, rotation, sealing_keys
 from cloud_keystore.custody.sealing.seal import make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model import finding
@@ -22,12 +22,12 @@ from cloud_keystore.model.finding import Findable
 from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import output
-from cloudcard_tools.shared.confirming import irreversible
+from cloudcard_tools.shared.confirming import confirm, irreversible, yes_option
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.token_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import sealing_sources, token_of, token_options
 
 sources_option = click.option(
     "--sealing-key",
@@ -37,7 +37,16 @@ sources_option = click.option(
     metavar="SOURCE",
     help="First the key that is to seal, then the keys that are in use.",
 )
+key_in_use_option = click.option(
+    "--sealing-key",
+    "sources",
+    multiple=True,
+    metavar="SOURCE",
+    help="A sealing key that is in use, repeatable. Default: sealing.key in the data folder.",
+)
 WORDS = Words("sealing key", "sealing keys", "cloudcard keys list")
+PEOPLE = {"role": "ROLE", "name": "NAME", "state": "STATE"}
+RECORDS = {"records": "RECORDS", "number": "NUMBER"}
 COLUMNS = {
     "id": "ID",
     "kind": "KIND",
@@ -57,7 +66,7 @@ Examples:
    then each with both the other way round: the first is the one that seals)
   cloudcard keys rotate --sealing-key file:/etc/cloudcard/2027.key --sealing-key file:OLD
   cloudcard keys list
-  cloudcard keys retire ID
+  cloudcard keys retire ID --sealing-key file:/etc/cloudcard/2027.key
   cloudcard keys sweep --sealing-key pkcs11:cloudcard --hsm-token cloudcard \\
       --hsm-module /usr/lib/softhsm/libsofthsm2.so --hsm-pin-file /etc/cloudcard/pin
 
@@ -66,7 +75,7 @@ Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key
 """
 )
 def keys() -> None:
-    """Sealing keys: list, add, rotate and retire them."""
+    """Sealing keys: list, add, rotate and retire them; and what the keystore believes by them."""
 
 
 @keys.command("list")
@@ -95,12 +104,14 @@ def list_(place: Settings, as_json: bool) -> None:
 @keys.command()
 @click.argument("source", metavar="SOURCE")
 @click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
+@key_in_use_option
 @token_options
 @place_options
 @json_option
 def add(
     source: str,
     make: bool,
+    sources: tuple[str, ...],
     hsm_module: Path | None,
     hsm_token: str,
     hsm_pin_file: Path | None,
@@ -111,7 +122,10 @@ def add(
     sealed under it yet.
     """
     with _database(place) as database:
-        parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
+        token = token_of(hsm_module, hsm_token, hsm_pin_file)
+        in_use = sealing_sources(sources, place, token)
+        sealing_keys.open_seal(database, in_use, utc_now(), os.urandom)
+        parsed = Source.parse(source, token)
         if make:
             if parsed.kind != FILE:
                 raise click.UsageError("--make works only with file:PATH")
@@ -155,13 +169,25 @@ def rotate(
     "The sealing key {key_id} is retired for ever: backups from before the rotation need it, and "
     "no keystore accepts it on this database again."
 )
+@key_in_use_option
+@token_options
 @place_options
 @json_option
-def retire(key_id: str, place: Settings, as_json: bool) -> None:
+def retire(
+    key_id: str,
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    place: Settings,
+    as_json: bool,
+) -> None:
     """Retire the key ID, or the one that begins so, if no value needs it any more. From then on it
     is refused.
     """
     with _database(place) as database:
+        in_use = sealing_sources(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
+        sealing_keys.open_seal(database, in_use, utc_now(), os.urandom)
         texts = [sealing_keys.key_text(each.key.id) for each in rotation.list_keys(database)]
         known = [Findable(text, (text,), (), "") for text in texts]
         key_id = choose(WORDS, key_id, of_own(finding.find(key_id, known)))
@@ -206,6 +232,65 @@ def sweep(
         finally:
             held.pool.close()
     output.print_facts({"values": done}, {"values": "Keys destroyed"}, as_json=as_json)
+
+
+@keys.command()
+@yes_option
+@key_in_use_option
+@token_options
+@place_options
+@json_option
+def authenticate(
+    yes: bool,
+    sources: tuple[str, ...],
+    hsm_module: Path | None,
+    hsm_token: str,
+    hsm_pin_file: Path | None,
+    place: Settings,
+    as_json: bool,
+) -> None:
+    """Check that the keystore wrote each record; believe those of an older version, once.
+
+    Every record has an authentication code, without which the keystore does not believe it. A
+    database of an older version has none: you are shown what it holds, and are asked whether it is
+    as you know it. Run this while no keystore runs.
+    """
+    with _database(place) as database:
+        in_use = sealing_sources(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
+        sealing_keys.open_seal(database, in_use, utc_now(), os.urandom)
+        if authenticating.is_due(database):
+            _believe(database, yes=yes, as_json=as_json)
+            return
+        found = authenticating.examine(database)
+    if found.wrong:
+        raise Failure(
+            f"{output.counted(found.wrong, 'record was', 'records were')} not written by the "
+            f"keystore: {', '.join(found.named)}. Keep the database as evidence, and restore a "
+            "backup"
+        )
+    output.print_facts({"records": found.authentic}, {"records": "Authentic"}, as_json=as_json)
+
+
+def _believe(database: Database, *, yes: bool, as_json: bool) -> None:
+    """Show what a database of an older version holds, ask, and give its records their codes."""
+    report = authenticating.report(database)
+    if not as_json:
+        rows: list[output.Row] = [
+            {"role": role, "name": name, "state": state} for role, name, state in report.powerful
+        ]
+        output.print_rows(rows, PEOPLE, "No operators and no auditors.", as_json=False)
+        counts: list[output.Row] = [
+            {"records": name.replace("_", " "), "number": number}
+            for name, number in report.records.items()
+        ]
+        output.print_rows(counts, RECORDS, "No records.", as_json=False)
+    confirm(
+        "The keystore believes all these records from now on. Whoever could write this database "
+        "can have put operators, devices or cards among them: compare them with what you know.",
+        yes=yes,
+    )
+    number = authenticating.authenticate(database, utc_now(), DATA_FOLDER)
+    output.print_facts({"records": number}, {"records": "Authenticated"}, as_json=as_json)
 
 
 @contextmanager

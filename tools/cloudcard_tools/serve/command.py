@@ -32,7 +32,7 @@ from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.token_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import token_of, token_options
 
 log = structlog.get_logger()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import pytest
-from sqlalchemy import update
 
 from cloud_keystore.custody.backends.destroying import destroy_keys, remove_key, sweep
 from cloud_keystore.model.actors import KEYSTORE
@@ -14,6 +13,7 @@ from cloud_keystore.model.cards import PKCS11, SOFTWARE, HeldKey, Key
 from cloud_keystore.model.errors import KeyBackendUnavailable
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, World
 
 
@@ -37,9 +37,8 @@ def key_of(world: World, serial: str, key_ref: int = 0x9A) -> Key:
 def put_on_token(world: World, *key_ids: str) -> None:
     """Let the rows be of keys in a token."""
     with world.database.write() as connection:
-        rows = update(t.key).where(t.key.c.id.in_(key_ids))
         there = {"backend": PKCS11, "handle": b"handle", "sealed_private": b"mark"}
-        connection.execute(rows.values(there))
+        rows.change(connection, t.key, [t.key.c.id.in_(key_ids)], there)
 
 
 def test_a_software_key_that_is_removed_is_destroyed_at_once(world: World, serial: str) -> None:

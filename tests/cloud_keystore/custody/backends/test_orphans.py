@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import update
-
 from cloud_keystore.custody.backends.destroying import ORPHAN_AGE, sweep_orphans
 from cloud_keystore.model.cards import PKCS11
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import Enrolled, World
 
 
@@ -46,7 +45,7 @@ def test_only_old_keys_that_no_row_knows_are_destroyed(
     with world.database.write() as connection:
         of_9a = tables.key.c.key_ref == 0x9A
         there = {"backend": PKCS11, "handle": known, "sealed_private": b""}
-        connection.execute(update(tables.key).where(of_9a).values(there))
+        rows.change(connection, tables.key, [of_9a], there)
     shelf = Shelf([known, orphan, young, foreign])
     assert sweep_orphans(world.database, shelf, now) == 1
     assert shelf.held == [known, young, foreign]

@@ -46,6 +46,7 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.storage import cards
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.keys.command import keys
 from support.keystore_world import OPERATOR, FakeClock, World, new_world
@@ -331,7 +332,7 @@ def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: Toke
     with world.database.write() as connection:
         held = cards.find_key(connection, key.id)
         assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock(), KEYSTORE)
-        connection.execute(update(t.card).values(reason="as a crash leaves it"))
+        rows.change(connection, t.card, [], {"reason": "as a crash leaves it"})
     assert held is not None
     handle = place(held.private).handle
     assert handle in token.handles()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from argon2.low_level import Type
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.custody.credentials.passcodes import new_hasher
@@ -33,6 +33,7 @@ from cloud_keystore.model.passcodes import (
 )
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import passcodes, tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, PASSCODE, SESSIONS, Enrolled, World
 
 WRONG = b"000000"
@@ -212,13 +213,13 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
         copied = (columns.card_id == card_id) & (columns.key_ref == key_ref)
         with world.database.write() as connection:
             known = connection.execute(select(columns.hash).where(copied)).scalar_one()
-            connection.execute(update(tables.passcode).where(row).values(hash=known))
+            rows.change(connection, tables.passcode, [row], {"hash": known})
         assert world.passcodes.verify(at, to, passcode, pc.identity) == Mismatch(2)
 
 
 def test_a_damaged_hash_is_no_wrong_passcode(world: World, serial: str, pc: Enrolled) -> None:
     with world.database.write() as connection:
-        connection.execute(update(tables.passcode).values(hash="junk"))
+        rows.change(connection, tables.passcode, [], {"hash": "junk"})
     with pytest.raises(RecordDamaged, match=r"passcode 80 .*\(InvalidHashError\)") as refusal:
         world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     assert refusal.value.__cause__ is None

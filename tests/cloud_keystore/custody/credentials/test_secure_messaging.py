@@ -11,7 +11,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import update
 
 from card_os import tlv
 from card_os.piv.names import ObjectTag
@@ -24,6 +23,7 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, PC, Enrolled, World
 
 CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")
@@ -160,7 +160,7 @@ def test_only_what_the_key_is_used_for_is_in_the_journal(
         world.secure_messaging.agree(serial, 0x27, good[:-1], PC)
     with world.database.write() as connection:
         row = tables.key.c.key_ref == 0x04
-        connection.execute(update(tables.key).where(row).values(sealed_private=None))
+        rows.change(connection, tables.key, [row], {"sealed_private": None})
     with pytest.raises(KeyNotFound, match="no cipher suite 27"):
         world.secure_messaging.agree(serial, 0x27, good, PC)
     assert world.journal(Kind.SECURE_MESSAGING_AGREED) == []

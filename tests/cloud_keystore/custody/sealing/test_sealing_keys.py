@@ -140,16 +140,18 @@ def run(folder: Path, *arguments: str) -> Result:
 def test_the_commands_change_the_key(database: Database, tmp_path: Path) -> None:
     old = source(tmp_path, "old")
     fill(database, opened(database, old))
-    new = f"file:{tmp_path / 'new'}"
-    assert run(tmp_path, "add", new, "--make").exit_code == 0
-    assert "exists" in run(tmp_path, "add", new, "--make").output
+    new, by_old = f"file:{tmp_path / 'new'}", ("--sealing-key", str(old))
+    by_new = ("--sealing-key", new)
+    assert "name the sealing key in use" in run(tmp_path, "add", new, "--make").output
+    assert run(tmp_path, "add", new, "--make", *by_old).exit_code == 0
+    assert "exists" in run(tmp_path, "add", new, "--make", *by_old).output
     rotated = run(tmp_path, "rotate", "--sealing-key", new, "--sealing-key", str(old), "--json")
     assert json.loads(rotated.output)["values"] == len(NAMES) + 1
     listed = json.loads(run(tmp_path, "list", "--json").output)
     assert [row["values"] for row in listed] == [0, len(NAMES) + 1]
-    assert run(tmp_path, "retire", listed[1]["id"], "--yes").exit_code == 1
-    assert "no sealing key" in run(tmp_path, "retire", listed[0]["id"][:2], "--yes").output
-    assert run(tmp_path, "retire", listed[0]["id"][:8], "--yes").exit_code == 0
+    assert run(tmp_path, "retire", listed[1]["id"], "--yes", *by_new).exit_code == 1
+    assert "no sealing key" in run(tmp_path, "retire", listed[0]["id"][:2], "--yes", *by_new).output
+    assert run(tmp_path, "retire", listed[0]["id"][:8], "--yes", *by_new).exit_code == 0
     assert json.loads(run(tmp_path, "list", "--json").output)[0]["state"] == "retired"
 
 
@@ -170,7 +172,8 @@ def test_a_service_that_runs_forgets_a_retired_key(tmp_path: Path) -> None:
         keystore.wait_for("Keystore ready", timeout=30)
         assert run(folder, "rotate", *both).exit_code == 0
         listed = json.loads(run(folder, "list", "--json").output)
-        assert run(folder, "retire", listed[0]["id"], "--yes").exit_code == 0
+        by_new = ("--sealing-key", f"file:{new}")
+        assert run(folder, "retire", listed[0]["id"], "--yes", *by_new).exit_code == 0
         deadline = time.monotonic() + 10
         while "a sealing key was retired" not in keystore.tail():
             assert time.monotonic() < deadline

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
@@ -36,6 +36,7 @@ from cloud_keystore.model.operations import STALLED_TIME, Decision, Operation, O
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.storage import cards, people, sessions, tables
+from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.engine import Database
 from support.keystore_world import DIGEST, SESSIONS, TERMS, Enrolled, World
 
@@ -69,7 +70,7 @@ def forge(world: World, operation: Operation, **values: object) -> None:
     """Change a row, as somebody with the database might."""
     with world.database.write() as connection:
         row = tables.operation.c.id == operation.id
-        connection.execute(update(tables.operation).where(row).values(values))
+        rows.change(connection, tables.operation, [row], values)
 
 
 def forge_decision(
@@ -132,7 +133,7 @@ def test_a_device_without_a_key_for_approvals_approves_nothing(
 ) -> None:
     with world.database.write() as connection:
         row = tables.identity.c.id == ada[1].identity.id
-        connection.execute(update(tables.identity).where(row).values(public_key=None))
+        rows.change(connection, tables.identity, [row], {"public_key": None})
     refused(world, approved, pc, ApprovalRejected, "is not the holder's")
 
 
@@ -149,7 +150,7 @@ def test_a_device_that_was_removed_since_the_approval_counts_no_more(
 ) -> None:
     with world.database.write() as connection:
         row = tables.identity.c.id == ada[1].identity.id
-        connection.execute(update(tables.identity).where(row).values(state="removed"))
+        rows.change(connection, tables.identity, [row], {"state": "removed"})
     refused(world, approved, pc, ApprovalRejected, "has been removed")
 
 
@@ -158,7 +159,7 @@ def test_a_key_that_was_destroyed_since_the_approval_is_gone(
 ) -> None:
     with world.database.write() as connection:
         row = tables.key.c.id == approved.key_id
-        connection.execute(update(tables.key).where(row).values(sealed_private=None))
+        rows.change(connection, tables.key, [row], {"sealed_private": None})
     refused(world, approved, pc, KeyNotFound, "destroyed")
     assert world.state(approved) is State.APPROVED  # not spent
 
@@ -227,9 +228,9 @@ def test_an_approval_holds_for_the_key_that_was_shown(
 ) -> None:
     with world.database.write() as connection:
         of_9d = (tables.key.c.card_id == approved.card_id) & (tables.key.c.key_ref == 0x9D)
-        connection.execute(update(tables.key).where(of_9d).values(key_ref=0x95))
+        rows.change(connection, tables.key, [of_9d], {"key_ref": 0x95})
         row = tables.key.c.id == approved.key_id
-        connection.execute(update(tables.key).where(row).values(changed))
+        rows.change(connection, tables.key, [row], changed)
     refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
 
 
@@ -258,7 +259,7 @@ def test_an_approval_holds_for_the_key_and_no_other_in_its_place(
             (mine, {"key_ref": 0x95}),
             (other, {"key_ref": 0x9A, "certificate": mine.certificate}),
         ):
-            connection.execute(update(tables.key).where(c.id == key.id).values(values))
+            rows.change(connection, tables.key, [c.id == key.id], values)
     forge(world, approved, key_id=other.id)
     refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
 
@@ -314,7 +315,7 @@ def test_an_approval_holds_for_the_card_and_holder_that_were_shown(
     changed = {"serial": "999999", "user_id": world.user("Mallory")[0].id}[fact]
     with world.database.write() as connection:
         row = tables.card.c.id == approved.card_id
-        connection.execute(update(tables.card).where(row).values({fact: changed}))
+        rows.change(connection, tables.card, [row], {fact: changed})
     refused(world, approved, pc, ApprovalRejected, "another key, card or workstation")
 
 

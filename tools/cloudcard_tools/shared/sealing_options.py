@@ -1,13 +1,16 @@
-"""The options that name a PKCS #11 token, the same for all commands."""
+"""The options that name sealing keys and a PKCS #11 token, the same for all commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
-from cloud_keystore.config import Token
+from cloud_keystore.config import Settings, Token
+from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
+from cloud_keystore.model.errors import KeystoreError
+from cloudcard_tools.shared.failures import Failure
 
 Command = Callable[..., None]
 
@@ -40,3 +43,18 @@ def token_of(module: Path | None, label: str, pin_file: Path | None) -> Token | 
     if module is None or not label or pin_file is None:
         raise click.UsageError("--hsm-module, --hsm-token and --hsm-pin-file go together")
     return Token(module, label, pin_file)
+
+
+def sealing_sources(named: Sequence[str], place: Settings, token: Token | None) -> list[Source]:
+    """The sealing keys that were named, else the one in the data folder. Raises Failure if there is
+    none.
+    """
+    try:
+        sources = [Source.parse(each, token) for each in named]
+    except KeystoreError as error:
+        raise Failure(str(error)) from None
+    if not sources and not place.sealing_key.exists():
+        raise Failure(
+            f"{place.sealing_key} is missing: name the sealing key in use with --sealing-key"
+        )
+    return sources or [Source(FILE, str(place.sealing_key))]

@@ -1,0 +1,1 @@
+"""Rows that only a keystore with the root secret can have written."""

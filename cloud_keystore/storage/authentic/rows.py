@@ -1,0 +1,257 @@
+"""Reads and writes rows with their authentication codes, in the transactions of `Database`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import TypeAlias
+
+import structlog
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Insert,
+    RowMapping,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from cloud_keystore.model.errors import RowNotAuthentic
+from cloud_keystore.storage.authentic.codes import (
+    MAC,
+    UNCOVERED,
+    Codes,
+    Value,
+    Values,
+    changes_of,
+    named,
+    not_authentic,
+)
+from cloud_keystore.storage.authentic.newest import GONE, Name, Newest
+
+TURN = "turn"  # the name under which a connection keeps what its transaction has seen
+NOTHING: Mapping[str, Value | list[str]] = MappingProxyType({})
+MOST_BELIEVED = 1 << 14  # rows that a process keeps
+MOST_SWEPT = 2000  # rows in one transaction, for which other writers wait
+PUT_BACK = "an earlier version was put back"
+
+Given: TypeAlias = "Mapping[str, Value | list[str]]"
+Changes: TypeAlias = "Values | Callable[[RowMapping], Values]"
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Turn:
+    """One transaction: which codes it checks, when it began, and which rows it has seen."""
+
+    codes: Codes
+    newest: Newest
+    believed: dict[bytes, RowMapping]
+    began: int
+    seen: dict[Name, int] = field(default_factory=dict)
+
+
+class Rows:
+    """What a process knows of a database's rows."""
+
+    def __init__(self) -> None:
+        self.codes = Codes()
+        self._newest = Newest()
+        self._believed: dict[bytes, RowMapping] = {}  # by code
+
+    @contextmanager
+    def turn(self, connection: Connection) -> Iterator[None]:
+        """Let a transaction, which the block begins and ends, use authenticated rows. What it has
+        seen counts only if the block ends without an exception.
+        """
+        this = Turn(self.codes, self._newest, self._believed, self._newest.now)
+        connection.info[TURN] = this
+        yield
+        self._newest.learn(this.seen)
+
+
+def add(connection: Connection, table: Table, *rows: Values) -> None:
+    """Add rows, each with its code. Raises IntegrityError for one that exists."""
+    connection.execute(_adding(table), [{**row, MAC: code(connection, table, row)} for row in rows])
+
+
+def find(
+    connection: Connection, table: Table, *conditions: ColumnElement[bool]
+) -> RowMapping | None:
+    """The row that matches, or any of several; None if there is none. Raises RowNotAuthentic."""
+    found = read(connection, table, select(table).where(*conditions).limit(1))
+    return found[0] if found else None
+
+
+def read(
+    connection: Connection, table: Table, query: Executable, given: Given = NOTHING
+) -> list[RowMapping]:
+    """The rows of a query for all columns of a table. Raises RowNotAuthentic if one of them was not
+    written by a keystore, or was put back.
+    """
+    return [checked(connection, table, row) for row in fetch(connection, query, given)]
+
+
+def authentic(connection: Connection, table: Table, query: Executable) -> list[RowMapping]:
+    """The rows of a query for all columns of a table, without those that are not authentic: nobody
+    can use them, and they must not keep others waiting.
+    """
+    found = []
+    for row in fetch(connection, query):
+        try:
+            found.append(checked(connection, table, row))
+        except RowNotAuthentic as refused:
+            log.critical("a record is passed over", record=str(refused))
+    return found
+
+
+def fetch(
+    connection: Connection, query: Executable, given: Given = NOTHING
+) -> Sequence[RowMapping]:
+    """The rows of a query, before their codes are checked. Raises RowNotAuthentic for a value that
+    does not belong into its column, which SQLite takes.
+    """
+    try:
+        return connection.execute(query, {**given}).mappings().all()
+    except (TypeError, ValueError) as error:
+        why = f"a value of another kind ({type(error).__name__})"
+        raise not_authentic("a record", why) from None
+
+
+def checked(connection: Connection, table: Table, row: RowMapping) -> RowMapping:
+    """The same row, after its code was checked; raises RowNotAuthentic."""
+    check(connection, table, {**row})
+    return row
+
+
+def check(connection: Connection, table: Table, row: Values) -> None:
+    """Check the code of a row; raises RowNotAuthentic."""
+    this = _turn(connection)
+    _check_newest(this, table, row, this.codes.check(table, row))
+
+
+def code(connection: Connection, table: Table, row: Values) -> bytes:
+    """The code of a row that was not changed since it was added."""
+    return _turn(connection).codes.make(table, row, 0)
+
+
+def known(
+    connection: Connection, table: Table, code: bytes, *where: ColumnElement[bool]
+) -> RowMapping | None:
+    """The row with a code, which is somewhere `where`. It is read only once, because a code stands
+    for one version of a row. Raises RowNotAuthentic; None if there is no such row.
+    """
+    this = _turn(connection)
+    row = this.believed.get(code)
+    if row is not None:
+        _check_newest(this, table, {**row}, changes_of(code))
+        return row
+    row = find(connection, table, *where, table.c[MAC] == code)
+    if row is not None:
+        if len(this.believed) >= MOST_BELIEVED:
+            this.believed.clear()
+        this.believed[code] = row
+    return row
+
+
+def change(
+    connection: Connection, table: Table, where: Sequence[ColumnElement[bool]], changes: Changes
+) -> list[RowMapping]:
+    """Change the rows that match, and return them as they were. Other writers wait meanwhile, and
+    then see whether the rows still match. Raises RowNotAuthentic.
+    """
+    found = read(connection, table, _to_change(table, where))
+    for row in found:
+        rewrite(connection, table, row, changes(row) if callable(changes) else changes)
+    return found
+
+
+def sweep(
+    connection: Connection,
+    table: Table,
+    where: Sequence[ColumnElement[bool]],
+    changes: Values,
+    most: int = MOST_SWEPT,
+) -> list[RowMapping]:
+    """Change at most so many of the rows that match, but pass over those that are not authentic."""
+    found = authentic(connection, table, _to_change(table, where).limit(most))
+    for row in found:
+        rewrite(connection, table, row, changes)
+    return found
+
+
+def rewrite(connection: Connection, table: Table, row: RowMapping, changes: Values) -> None:
+    """Change a row that this transaction has checked and locked."""
+    this = _turn(connection)
+    values = {**row, **changes}
+    count = changes_of(values[MAC]) + 1
+    code = this.codes.make(table, values, count)
+    given = {f"of_{column.name}": row[column.name] for column in table.primary_key}
+    given |= {f"to_{name}": value for name, value in changes.items()} | {f"to_{MAC}": code}
+    connection.execute(_changing(table, tuple(changes)), given)
+    if (name := _name(table, values)) is not None:
+        this.seen[name] = count
+
+
+def drop(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> None:
+    """Delete the rows that match, whose primary keys are never used again."""
+    statement = delete(table).where(*conditions).returning(*table.primary_key)
+    for row in connection.execute(statement).mappings():
+        if (name := _name(table, {**row})) is not None:
+            _turn(connection).seen[name] = GONE
+
+
+def _check_newest(this: Turn, table: Table, row: Values, changes: int) -> None:
+    name = _name(table, row)
+    if name is None:
+        return
+    if this.newest.is_older(name, changes, this.began):
+        raise not_authentic(named(table, row), PUT_BACK)
+    if changes:
+        this.seen[name] = changes
+
+
+def _turn(connection: Connection) -> Turn:
+    found = connection.info[TURN]
+    if not isinstance(found, Turn):
+        raise TypeError("this is no transaction of a database")
+    return found
+
+
+def _name(table: Table, row: Values) -> Name | None:
+    """What a row is called for ever; None for one with a number, which another row gets later."""
+    key = [column.name for column in table.primary_key]
+    if any(name in table.info[UNCOVERED] for name in key):
+        return None
+    return (table.name, *(row[name] for name in key))
+
+
+def _to_change(table: Table, where: Sequence[ColumnElement[bool]]) -> Select[tuple[Value, ...]]:
+    return select(table).where(*where).order_by(*table.primary_key.columns).with_for_update()
+
+
+# The statements are made once: making them for each row takes longer than the database does.
+@cache
+def _adding(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
+def _changing(table: Table, names: tuple[str, ...]) -> Update:
+    columns = (*names, MAC)
+    return (
+        update(table)
+        .where(*(column == bindparam(f"of_{column.name}") for column in table.primary_key))
+        .values({name: bindparam(f"to_{name}") for name in columns})
+    )

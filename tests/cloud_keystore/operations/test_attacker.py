@@ -1,0 +1,347 @@
+"""Somebody who can read and write the database, and knows how it is used, but has no sealing key:
+between any two steps of others this attacker changes, copies, deletes or puts back any record. No
+key is used without an approval that its holder's device gave, and none more often than that says.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from sqlalchemy.exc import IntegrityError
+
+from card_os.piv.names import KeyRef
+from card_os.uses import KeyUse
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.model.cards import HeldKey
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.operations import Decision, Operation, OperationKind, State
+from cloud_keystore.model.passcodes import Verified
+from cloud_keystore.model.people import IdentityState
+from cloud_keystore.model.policies import SessionTerms
+from cloud_keystore.model.sessions import Session
+from cloud_keystore.storage import people
+from cloud_keystore.storage.authentic.upgrading import authentic_tables
+from support.keystore_world import (
+    DATABASE,
+    DIGEST,
+    OPERATOR,
+    PASSCODE,
+    SESSIONS,
+    Enrolled,
+    World,
+    new_world,
+)
+
+WHICH = st.integers(0, 5)
+SELDOM = st.sampled_from([False, False, False, True])
+TERMS = SessionTerms(3, timedelta(hours=1))
+TABLES = [table.name for table in authentic_tables()]
+# Of the rows that lead to a use, more often
+FAVOURITES = ["operation", "session", "identity", "approval_key", "card", "key", "passcode_proof"]
+TARGETS = st.sampled_from(TABLES + FAVOURITES * 3)
+JUNK = st.sampled_from([None, 0, 1, 2, 3, 1 << 40, "active", "", b"", b"\x01", 1.5])
+Cell = int | str | bytes | float | None
+Record = dict[str, Cell]
+
+
+class Attacker:
+    """Writes the database's file directly, without its rules, and remembers what was there."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.seen: dict[str, list[Record]] = {name: [] for name in TABLES}
+
+    @contextmanager
+    def open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.file)) as database:
+            database.row_factory = sqlite3.Row
+            yield database
+            database.commit()
+
+    def look(self) -> None:
+        """Remember all records as they are."""
+        with self.open() as database:
+            for name, seen in self.seen.items():
+                for row in map(dict, database.execute(f'SELECT * FROM "{name}"')):
+                    if row not in seen:
+                        seen.append(row)
+
+    def put(self, table: str, record: Record) -> None:
+        """Write a record, in place of one that has the same key."""
+        names = ", ".join(f'"{name}"' for name in record)
+        places = ", ".join("?" * len(record))
+        said = f'INSERT OR REPLACE INTO "{table}" ({names}) VALUES ({places})'
+        # There are records that the database itself does not take.
+        with suppress(sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
+            self.execute(said, *record.values())
+
+    def delete(self, table: str, record: Record) -> None:
+        """Delete a record as it is now."""
+        where = " AND ".join(f'"{name}" IS ?' for name in record)
+        self.execute(f'DELETE FROM "{table}" WHERE {where}', *record.values())
+
+    def execute(self, statement: str, *values: Cell) -> None:
+        """Run a statement in a transaction of its own."""
+        with self.open() as database:
+            database.execute(statement, values)
+
+
+@cache
+def prepared() -> Path:
+    """The database of a keystore that has just been made; every run begins with a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="cloudcard-attacker-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    new_world(folder).database.close()
+    return folder / DATABASE
+
+
+class Counted(Keys):
+    """Counts the uses of keys before they happen."""
+
+    uses = 0
+
+    def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+        Counted.uses += len(inputs)
+        return super().use(key, key_use, inputs)
+
+
+def counted(world: World) -> World:
+    """The same keystore, whose uses of private keys are counted."""
+    custody = Counted(world.custody.backends, world.custody.new)
+    world.activation = replace(world.activation, custody=custody)
+    world.sessions = replace(world.sessions, custody=custody)
+    return world
+
+
+class Attacked(RuleBasedStateMachine):
+    """Against a model: what was approved by whom, where it was asked for, and how often a key was
+    used for it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="cloudcard-attacked-"))
+        shutil.copy(prepared(), self.folder)
+        self.worlds = self.open_worlds()
+        self.attacker = Attacker(self.folder / DATABASE)
+        self.asked: list[tuple[Operation, Enrolled]] = []
+        self.sessions: list[tuple[Session, Enrolled]] = []
+        self.approved: set[str] = set()
+        self.uses: Counter[str] = Counter()
+        self.suspended: set[str] = set()  # cards
+
+    def open_worlds(self) -> list[World]:
+        """The keystore's processes, which do not share their memory."""
+        return [counted(new_world(self.folder))]
+
+    @initialize()
+    def people(self) -> None:
+        world = self.worlds[0]
+        user, self.phone = world.user()
+        other, self.mallory = world.user("Mallory")
+        self.places = [world.workstation(), world.workstation("PC2")]
+        self.serials = [world.card(user), world.card(other)]
+        world.set_policy(replace(SESSIONS, largest_batch=1))
+        self.attacker.look()
+
+    @rule(by=WHICH, card=WHICH, at=WHICH, session=st.booleans())
+    def ask(self, by: int, card: int, at: int, session: bool) -> None:
+        world, pc = self.worlds[by % len(self.worlds)], self.places[at % 2]
+        with refusals():
+            serial, caller = self.serials[card % 2], self.caller(world, pc)
+            given = world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, caller.identity)
+            if isinstance(given, Verified):
+                terms = TERMS if session else None
+                made = world.ask(serial, caller, session=terms, proof=given.proof)
+                self.asked.append((made, pc))
+
+    @rule(by=WHICH, card=WHICH, at=WHICH, session=st.booleans())
+    def ask_and_approve(self, by: int, card: int, at: int, session: bool) -> None:
+        """The usual way, which luck alone rarely takes."""
+        before = len(self.asked)
+        self.ask(by, card, at, session)
+        if len(self.asked) > before:
+            self.decide(by, 0, by_holder=True, decision=Decision.APPROVE)
+
+    @rule(by=WHICH, card=WHICH, at=WHICH)
+    def open_session(self, by: int, card: int, at: int) -> None:
+        self.ask_and_approve(by, card, at, session=True)
+        self.perform(by, 0, elsewhere=False)
+
+    @rule(
+        by=WHICH,
+        which=WHICH,
+        by_holder=SELDOM.map(lambda seldom: not seldom),
+        decision=st.sampled_from([Decision.APPROVE, Decision.APPROVE, Decision.DENY]),
+    )
+    def decide(self, by: int, which: int, by_holder: bool, decision: Decision) -> None:
+        if not self.asked:
+            return
+        world = self.worlds[by % len(self.worlds)]
+        operation, _ = self.asked[-1 - which % len(self.asked)]
+        hers = operation.user_id == self.phone.identity.user_id
+        device = self.phone if hers == by_holder else self.mallory
+        with refusals():
+            caller = self.caller(world, device)
+            # What the holder was shown and has signed counts, even if the keystore refuses it.
+            if decision is Decision.APPROVE and by_holder:
+                self.approved.add(operation.id)
+            world.decide(operation, caller, decision)
+
+    @rule(by=WHICH, which=WHICH, elsewhere=SELDOM)
+    def perform(self, by: int, which: int, elsewhere: bool) -> None:
+        if not self.asked:
+            return
+        world = self.worlds[by % len(self.worlds)]
+        operation, pc = self.asked[-1 - which % len(self.asked)]
+        caller = self.elsewhere(pc) if elsewhere else pc
+        inputs = [] if operation.kind is OperationKind.SESSION else [DIGEST]
+        with self.uses_of(operation.id, operation.card_id, 1, elsewhere=elsewhere), refusals():
+            identity = self.caller(world, caller).identity
+            made = world.activation.perform(operation.id, inputs, identity)
+            if made.session is not None:
+                assert operation.id in self.approved, "a session without an approval"
+                self.sessions.append((made.session, pc))
+
+    @rule(by=WHICH, which=WHICH, elsewhere=SELDOM)
+    def use(self, by: int, which: int, elsewhere: bool) -> None:
+        if not self.sessions:
+            return
+        world = self.worlds[by % len(self.worlds)]
+        session, pc = self.sessions[-1 - which % len(self.sessions)]
+        caller = self.elsewhere(pc) if elsewhere else pc
+        most = TERMS.most_uses
+        with self.uses_of(session.id, session.card_id, most, elsewhere=elsewhere), refusals():
+            world.use(session, self.caller(world, caller))
+
+    @rule(card=WHICH, resume=st.booleans())
+    def suspend_or_resume(self, card: int, resume: bool) -> None:
+        world, serial = self.worlds[0], self.serials[card % 2]
+        with refusals():
+            card_id = world.cards.find(serial).card.id
+            if resume:
+                world.cards.resume(serial, actor=OPERATOR)
+                self.suspended.discard(card_id)
+            else:
+                world.cards.suspend(serial, actor=OPERATOR)
+                self.suspended.add(card_id)
+
+    @rule(seconds=st.sampled_from([1, 20, 70, 4000]))
+    def wait(self, seconds: int) -> None:
+        for world in self.worlds:
+            world.clock.forward(seconds=seconds)
+            with refusals():
+                world.sweep()
+
+    @rule(table=TARGETS, data=st.data())
+    def edit(self, table: str, data: st.DataObject) -> None:
+        """Change one value of a record: to junk, or to the value of another record."""
+        if record := self.some(table, data):
+            name = data.draw(st.sampled_from(sorted(record)))
+            others = [each[name] for each in self.attacker.seen[table]]
+            record[name] = data.draw(st.sampled_from(others) | JUNK)
+            self.attacker.put(table, record)
+
+    @rule(table=TARGETS, data=st.data())
+    def copy(self, table: str, data: st.DataObject) -> None:
+        """Add a record that is made of others."""
+        if record := self.some(table, data):
+            for name in data.draw(st.sets(st.sampled_from(sorted(record)), min_size=1, max_size=4)):
+                others = [each[name] for each in self.attacker.seen[table]]
+                record[name] = data.draw(st.sampled_from(others))
+            self.attacker.put(table, record)
+
+    @rule(table=TARGETS, data=st.data())
+    def put_back(self, table: str, data: st.DataObject) -> None:
+        """Put a record back as it once was."""
+        if record := self.some(table, data):
+            self.attacker.put(table, record)
+
+    @rule(table=TARGETS, data=st.data())
+    def delete(self, table: str, data: st.DataObject) -> None:
+        if record := self.some(table, data):
+            self.attacker.delete(table, record)
+
+    @rule(which=WHICH)
+    def call_approved(self, which: int) -> None:
+        """Give an operation the state of one that was approved and is not used."""
+        if self.asked:
+            operation, _ = self.asked[-1 - which % len(self.asked)]
+            self.attacker.execute(
+                "UPDATE operation SET state = ?, decision = 1, use_time = NULL WHERE id = ?",
+                int(State.APPROVED),
+                operation.id,
+            )
+
+    @rule()
+    def refund(self) -> None:
+        """Give all sessions their uses back."""
+        self.attacker.execute("UPDATE session SET uses_left = 3, end_time = NULL")
+
+    def some(self, table: str, data: st.DataObject) -> Record | None:
+        """Any record that ever was in a table."""
+        self.attacker.look()
+        seen = self.attacker.seen[table]
+        return dict(seen[data.draw(st.integers(0, len(seen) - 1))]) if seen else None
+
+    def elsewhere(self, pc: Enrolled) -> Enrolled:
+        return self.places[1] if pc is self.places[0] else self.places[0]
+
+    def caller(self, world: World, enrolled: Enrolled) -> Enrolled:
+        """The caller as the keystore knows it, by the certificate of its connection."""
+        fingerprint = enrolled.identity.certificate_sha256
+        assert fingerprint is not None
+        with world.database.read() as connection:
+            found = people.find_identity_by_certificate(connection, fingerprint)
+        if found is None or found.state is not IdentityState.ACTIVE:
+            raise KeystoreError("nobody whom the keystore knows")
+        return replace(enrolled, identity=found)
+
+    @contextmanager
+    def uses_of(self, approval: str, card_id: str, most: int, *, elsewhere: bool) -> Iterator[None]:
+        """Hold the uses of keys in the block against what was approved."""
+        before = Counted.uses
+        yield
+        if used := Counted.uses - before:
+            self.uses[approval] += used
+            assert approval in self.approved, "a use without an approval"
+            assert not elsewhere, "a use at another workstation"
+            assert card_id not in self.suspended, "a use of a suspended card"
+            assert self.uses[approval] <= self.most(most), "more uses than were approved"
+
+    def most(self, approved: int) -> int:
+        return approved
+
+    def teardown(self) -> None:
+        for world in self.worlds:
+            world.database.close()
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Refusals are what is wanted; anything else is a fault."""
+    with suppress(KeystoreError, IntegrityError):
+        yield
+
+
+TestAttacked = Attacked.TestCase
+TestAttacked.settings = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes, by the disk
+)

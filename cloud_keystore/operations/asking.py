@@ -141,6 +141,7 @@ class Asking:
                 expire_time=now + DECISION_TIME,
                 nonce=self.random(NONCE_BYTES),
                 number_commitment=numbers.commitment(number_salt(self.seal, operation_id), number),
+                request_id=ask.request_id,
             )
             operation = _operation(ask, asked, channels, number)
             operations.add(connection, operation)

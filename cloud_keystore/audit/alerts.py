@@ -14,8 +14,8 @@ from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random, new_id
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.passcodes import MOST_GUESSES
-from cloud_keystore.model.people import Identity
-from cloud_keystore.storage import alerts
+from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.storage import alerts, people
 
 
 def raise_alert(
@@ -26,9 +26,10 @@ def raise_alert(
     now: datetime,
     random: Random,
     workstation: Identity | None = None,
+    user_id: str | None = None,
 ) -> Alert:
-    """Add an alert about a card, a workstation, or both, for the registration authority."""
-    alert = Alert(new_id(now, random), kind, None, None, text, now)
+    """Add an alert about a card, a workstation, both, or a holder alone."""
+    alert = Alert(new_id(now, random), kind, None, user_id, text, now)
     if card is not None:
         alert = replace(alert, card_id=card.id, user_id=card.user_id)
     if workstation is not None:
@@ -89,3 +90,23 @@ def wrong_passcodes(
         "nobody knows."
     )
     return raise_alert(connection, kind, None, text, now, random, workstation)
+
+
+def new_device(
+    connection: Connection, device: Identity, now: datetime, random: Random
+) -> Alert | None:
+    """Add a notice, for the holder alone, that a device was enrolled. Return None, and add nothing,
+    if the holder has no other device.
+    """
+    known = people.list_devices(connection, device.user_id or "")
+    others = [each for each in known if each.id != device.id]
+    if not any(each.state is IdentityState.ACTIVE for each in others):
+        return None
+    text = (
+        f'Another phone, "{device.display_name}", was enrolled for you at '
+        f"{now:%Y-%m-%d %H:%M} UTC, and can approve in your name. If it is not yours, tell your "
+        "registration authority at once, so that they remove it."
+    )
+    return raise_alert(
+        connection, AlertKind.NEW_DEVICE, None, text, now, random, user_id=device.user_id
+    )

@@ -15,9 +15,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind, decode
@@ -51,6 +51,7 @@ class Enrolment:
     clock: Clock
     transport: Authority
     relying_party: RelyingParty
+    random: Random
 
     def passkey_terms(self, secret: bytes) -> User:
         """The holder for whom a token's passkey is to be made; the token is not spent.
@@ -80,9 +81,10 @@ class Enrolment:
         than `role` is refused; None takes the token's.
 
         A device can register an approval key of its own, which must sign this token and this
-        request for a certificate, so that neither can be exchanged. A refused request does not
-        spend the token, because both happen in one transaction. Who repeats a request, because the
-        answer was lost, gets it again. Raises InvalidInput, TokenRejected.
+        request for a certificate, so that neither can be exchanged. The holder's other devices are
+        told. A refused request does not spend the token, because both happen in one transaction.
+        Who repeats a request, because the answer was lost, gets it again. Raises InvalidInput,
+        TokenRejected.
         """
         public_key = _csr_key(csr)
         public_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -131,6 +133,8 @@ class Enrolment:
             journal.append(
                 connection, _enrolled(identity, approval_key, registration, evidence, now)
             )
+            if identity.role is Role.DEVICE:
+                alerts.new_device(connection, identity, now, self.random)
         return identity, certificate
 
     def _approval_key(self, registration: Registration, signed: bytes) -> ApprovalKey:

@@ -228,6 +228,7 @@ def add_enrolment(server: grpc.aio.Server, parts: Parts, limiter: Limiter) -> No
                 clock=parts.clock,
                 transport=parts.authorities.transport,
                 relying_party=settings.relying_party,
+                random=os.urandom,
             ),
             authorities=parts.authorities,
             limiter=limiter,

@@ -372,7 +372,7 @@ def new_world(
         clock=clock,
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
-        enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
+        enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY, os.urandom),
         issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
         cards=Life(database, clock, woken.extend),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),

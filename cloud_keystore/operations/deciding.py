@@ -262,6 +262,12 @@ def _check_policy(policy: Policy, key: ApprovalKey) -> None:
     """Raise ApprovalRejected unless the policy accepts approvals by such a key. Refusals are
     accepted by any key.
     """
+    model = key.attested_model if isinstance(key, Passkey) else ""
+    if policy.passkey_models and model not in policy.passkey_models:
+        raise ApprovalRejected(
+            "this card is used only by passkeys of certain models, which their makers attest: "
+            "approve on another device"
+        )
     if not isinstance(key, Passkey):
         return
     if not policy.passkeys:

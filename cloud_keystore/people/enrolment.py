@@ -52,6 +52,7 @@ class Enrolment:
     transport: Authority
     relying_party: RelyingParty
     random: Random
+    attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
 
     def passkey_terms(self, secret: bytes) -> User:
         """The holder for whom a token's passkey is to be made; the token is not spent.
@@ -143,7 +144,9 @@ class Enrolment:
                 return statement.native_key(public_key, signature, signed)
             case passkeys.Registration():
                 challenge = statement.challenge(signed)
-                return passkeys.register(registration, challenge, self.relying_party)
+                return passkeys.register(
+                    registration, challenge, self.relying_party, self.attestation_roots
+                )
             case _:
                 assert_never(registration)
 
@@ -210,6 +213,7 @@ def _enrolled(
             "origin": key.relying_party.origin,
             "backup_eligible": key.backup_eligible,
             "backed_up": key.backed_up,
+            **({"model": key.attested_model} if key.attested_model else {}),
         }
         evidence["approval_key"] = key.public_key
     return entries.about_identity(

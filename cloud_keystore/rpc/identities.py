@@ -176,6 +176,7 @@ def _device(entry: DeviceListing, expiry: datetime | None = None) -> pb.Device:
         kind=kind,
         state=IdentityState(device.state).value,
         backed_up=isinstance(key, Passkey) and key.backed_up,
+        attested_model=key.attested_model if isinstance(key, Passkey) else "",
     )
     message.create_time.FromDatetime(device.create_time)
     _set_expiry(message, expiry)

@@ -229,6 +229,7 @@ def add_enrolment(server: grpc.aio.Server, parts: Parts, limiter: Limiter) -> No
                 transport=parts.authorities.transport,
                 relying_party=settings.relying_party,
                 random=os.urandom,
+                attestation_roots=settings.attestation_roots,
             ),
             authorities=parts.authorities,
             limiter=limiter,

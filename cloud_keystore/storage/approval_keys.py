@@ -34,6 +34,7 @@ def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
             "transports": " ".join(key.transports),
             "rp_id": key.relying_party.id,
             "origin": key.relying_party.origin,
+            "attested_model": key.attested_model,
         }
     connection.execute(insert(t.approval_key).values(row))
 
@@ -54,6 +55,7 @@ def find(connection: Connection, device: Identity) -> ApprovalKey | None:
         backup_eligible=row["backup_eligible"],
         backed_up=row["backed_up"],
         transports=tuple(row["transports"].split()),
+        attested_model=row["attested_model"],
     )
 
 

@@ -115,6 +115,7 @@ approval_key = Table(  # of devices; a device without a row approves with its id
     Column("transports", String, nullable=False, server_default=""),
     Column("rp_id", String, nullable=False, server_default=""),  # for which the passkey was made
     Column("origin", String, nullable=False, server_default=""),
+    Column("attested_model", String, nullable=False, server_default=""),
 )
 
 alert = Table(

@@ -33,7 +33,7 @@ def enrolled(role: str) -> Finding:
         return warning("not enrolled on this computer", ENROL[role])
     try:
         found = identity.load(folder)
-        certificate = found.certificate()
+        _, certificate = found.pair()
         identity.channel(found).close()
     except IdentityUnusable as error:
         cause, _, fix = error.message.partition(": ")

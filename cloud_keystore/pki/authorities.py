@@ -4,7 +4,7 @@ database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from sqlalchemy import Connection
 
 from card_os.piv.algorithms import PUBLIC_EXPONENT
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.pki.building import ca, content_signer, self_signed
-from cloud_keystore.pki.issuers import SUCCESSIONS, Authorities, Authority, Generations, Own
+from cloud_keystore.pki.issuers import NOTICE, SUCCESSIONS, Authorities, Authority, Generations, Own
 from cloud_keystore.storage import authorities
 from cloud_keystore.storage.engine import Database
 
@@ -51,7 +51,7 @@ def load_or_make(database: Database, seal: Seal, clock: Clock) -> Authorities:
     """
     now = clock()
     with database.write() as connection:
-        found = {name: _load(connection, seal, name) for name in Own}
+        found = {name: _load(connection, seal, name, ()) for name in Own}
         for name, called in CA_NAMES.items():
             if not found[name]:
                 found[name] = (_add(connection, seal, name, 1, _ca(name, called, now)),)
@@ -70,7 +70,9 @@ def load_or_make(database: Database, seal: Seal, clock: Clock) -> Authorities:
     return Authorities(found, clock)
 
 
-def succeed(database: Database, seal: Seal, own: Authorities, now: datetime) -> list[Own]:
+def succeed(
+    database: Database, seal: Seal, own: Authorities, now: datetime, random: Random
+) -> list[Own]:
     """Make the successors that are due, and take over those that other processes have made; returns
     those that this one has made.
     """
@@ -81,7 +83,7 @@ def succeed(database: Database, seal: Seal, own: Authorities, now: datetime) -> 
         return []
     made: list[Own] = []
     with database.write() as connection:
-        found = {name: _load(connection, seal, name) for name in Own}
+        found = {name: _load(connection, seal, name, own.generations[name]) for name in Own}
         for name in _due(found, now):
             made.append(name)
             number = len(found[name]) + 1
@@ -92,6 +94,7 @@ def succeed(database: Database, seal: Seal, own: Authorities, now: datetime) -> 
                 for signer, curve in CONTENT.items():
                     certified = content_signer(fresh, curve, now)
                     found[signer] += (_add(connection, seal, signer, number, certified),)
+                alerts.card_authority(connection, called, now + NOTICE, now, random)
             said = {"authority": called, "ends": fresh.end.date().isoformat()}
             journal.append(
                 connection,
@@ -120,9 +123,11 @@ def _ca(name: Own, called: str, now: datetime) -> Authority:
     return ca(called, make(), now)
 
 
-def _load(connection: Connection, seal: Seal, own: Own) -> tuple[Authority, ...]:
-    """The generations of a key, the oldest first."""
-    found: list[Authority] = []
+def _load(
+    connection: Connection, seal: Seal, own: Own, known: Iterable[Authority]
+) -> tuple[Authority, ...]:
+    """The generations of a key, the oldest first; `known` are those that were read before."""
+    found = list(known)
     while (row := authorities.find(connection, _name(own, len(found) + 1))) is not None:
         certificate, sealed = row
         name = _name(own, len(found) + 1)

@@ -15,6 +15,9 @@ class AlertKind(StrEnum):
     TOO_MANY_REFUSALS = "too-many-refusals"
     REPEATED_UNLOCKS = "repeated-unlocks"
     WRONG_PASSCODES = "wrong-passcodes"  # at one workstation
+    IDENTITY_ENDS = "identity-ends"  # and was not renewed
+    CARD_AUTHORITY = "card-authority"  # the authority of cards has a successor
+    LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
     NEW_DEVICE = "new-device"
 
 

@@ -108,7 +108,7 @@ class Asking:
         application = text_field("application", ask.application, LONGEST_LABEL, required=False)
         now = self.clock()
         with self.database.write() as connection:
-            if not people.is_active(connection, workstation.id):
+            if not people.is_active(connection, workstation.id, now):
                 raise IdentityRejected("this workstation was removed: enrol it again")
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:

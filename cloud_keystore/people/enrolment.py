@@ -7,11 +7,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
@@ -21,14 +17,13 @@ from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind, decode
-from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role, User
-from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
-from cloud_keystore.pki.issuers import Authority
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.pki import identities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 
-LARGEST_CSR = 4096
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
 
 
@@ -49,7 +44,7 @@ class Enrolment:
 
     database: Database
     clock: Clock
-    transport: Authority
+    authorities: Authorities
     relying_party: RelyingParty
     random: Random
     attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
@@ -87,8 +82,7 @@ class Enrolment:
         Who repeats a request, because the answer was lost, gets it again. Raises InvalidInput,
         TokenRejected.
         """
-        public_key = _csr_key(csr)
-        public_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        public_key = identities.requested_key(csr)
         name = text_field("device_name", device_name, LONGEST_LABEL, required=False)
         signed = statement.enrolment(secret, csr)
         approval_key = None if registration is None else self._approval_key(registration, signed)
@@ -105,25 +99,16 @@ class Enrolment:
                     f"this token is for the role {_word(invited.role)}, not {_word(role)}: it was "
                     "not used"
                 )
-            subject = named(invited.id)
-            certificate = (
-                begin(
-                    subject,
-                    public_key,
-                    self.transport,
-                    now,
-                    IDENTITY_LIFETIME,
-                    not_before=now - TRANSPORT_TOLERANCE,
-                )
-                .add_extension(
-                    x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-                )
-                .sign(self.transport.private, SHA256())
-                .public_bytes(Encoding.DER)
-            )
+            issued = identities.certify(invited.id, public_key, self.authorities.transport, now)
+            certificate = issued.public_bytes(Encoding.DER)
             own_name = name if invited.role is Role.DEVICE and name else invited.display_name
             people.activate_identity(
-                connection, invited.id, sha256(certificate).digest(), public_der, own_name
+                connection,
+                invited.id,
+                sha256(certificate).digest(),
+                identities.public_der(public_key),
+                own_name,
+                issued.not_valid_after_utc,
             )
             if approval_key is not None:
                 _keep(connection, invited, approval_key)
@@ -219,19 +204,3 @@ def _enrolled(
     return entries.about_identity(
         Kind.IDENTITY_ENROLLED, identity, now, identity.actor, details, evidence
     )
-
-
-def _csr_key(csr: bytes) -> ec.EllipticCurvePublicKey:
-    if len(csr) > LARGEST_CSR:
-        raise InvalidInput(f"csr has {len(csr)} bytes: at most {LARGEST_CSR} are taken")
-    try:
-        request = x509.load_der_x509_csr(csr)
-        key = request.public_key()
-        valid = request.is_signature_valid
-    except ValueError:
-        raise InvalidInput("csr is not a PKCS#10 request in DER") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise InvalidInput("csr has a key that is not of P-256")
-    if not valid:
-        raise InvalidInput("csr is not signed by its own key")
-    return key

@@ -39,6 +39,13 @@ def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
     connection.execute(insert(t.approval_key).values(row))
 
 
+def keep(connection: Connection, identity_id: str, public_key: bytes) -> None:
+    """Make the key of a device's identity its approval key for good, unless it has one."""
+    query = select(k.identity_id).where(k.identity_id == identity_id)
+    if connection.execute(query).first() is None:
+        add(connection, identity_id, NativeKey(public_key))
+
+
 def find(connection: Connection, device: Identity) -> ApprovalKey | None:
     """The key with which a device approves; None if it has no key at all."""
     query = select(t.approval_key).where(k.identity_id == device.id)

@@ -6,7 +6,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
@@ -77,11 +87,11 @@ def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
     return {row.id: row.display_name for query in queries for row in connection.execute(query)}
 
 
-def count_devices(connection: Connection) -> Mapping[str, int]:
+def count_devices(connection: Connection, now: datetime) -> Mapping[str, int]:
     """Number of active devices by user; users without one are left out."""
     query = (
         select(t.identity.c.user_id, func.count().label("devices"))
-        .where(t.identity.c.role == Role.DEVICE, t.identity.c.state == IdentityState.ACTIVE)
+        .where(t.identity.c.role == Role.DEVICE, *_active(now))
         .group_by(t.identity.c.user_id)
     )
     return {row.user_id: row.devices for row in connection.execute(query)}
@@ -99,6 +109,7 @@ def add_identity(connection: Connection, identity: Identity) -> None:
             certificate_sha256=identity.certificate_sha256,
             public_key=identity.public_key,
             create_time=identity.create_time,
+            expire_time=identity.expire_time,
         )
     )
 
@@ -113,18 +124,50 @@ def find_identity_by_certificate(
     return _identity(connection, t.identity.c.certificate_sha256 == certificate_sha256)
 
 
-def is_active(connection: Connection, identity_id: str) -> bool:
+def find_renewed(connection: Connection, certificate_sha256: bytes) -> Identity | None:
+    """The identity that has this certificate as its next one."""
+    return _identity(connection, t.identity.c.next_certificate_sha256 == certificate_sha256)
+
+
+def find_by_former(
+    connection: Connection, certificate_sha256: bytes, now: datetime
+) -> Identity | None:
+    """The identity that is still known by this former certificate."""
+    former = t.identity.c.former_certificate_sha256 == certificate_sha256
+    return _identity(connection, and_(former, t.identity.c.former_end_time > now))
+
+
+def is_active(connection: Connection, identity_id: str, now: datetime) -> bool:
     """Whether an identity is active in this transaction; it can be removed after it has called."""
-    state = select(t.identity.c.state).where(t.identity.c.id == identity_id)
-    return connection.execute(state).scalar() == IdentityState.ACTIVE
+    found = find_identity(connection, identity_id)
+    return found is not None and found.is_active(now)
 
 
-def count_active(connection: Connection, role: Role) -> int:
+def count_active(connection: Connection, role: Role, now: datetime) -> int:
     """How many identities of a role are active."""
-    query = select(func.count()).where(
-        t.identity.c.role == role, t.identity.c.state == IdentityState.ACTIVE
-    )
+    query = select(func.count()).where(t.identity.c.role == role, *_active(now))
     return connection.execute(query).scalar_one()
+
+
+def ending(connection: Connection, now: datetime, before: datetime) -> list[Identity]:
+    """Identities that are active and end before a time, the first to end first."""
+    i = t.identity.c
+    query = select(t.identity).where(*_active(now), i.expire_time < before)
+    rows = connection.execute(query.order_by(i.expire_time, i.id)).mappings()
+    return [_to_identity(row) for row in rows]
+
+
+def warned(connection: Connection, identity_id: str, now: datetime) -> bool:
+    """Write down that people were warned of an identity's end; False if they were before."""
+    i = t.identity.c
+    first = connection.execute(
+        update(t.identity).where(i.id == identity_id, i.warn_time.is_(None)).values(warn_time=now)
+    )
+    return first.rowcount == 1
+
+
+def _active(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return t.identity.c.state == IdentityState.ACTIVE, t.identity.c.expire_time > now
 
 
 def is_invited(connection: Connection, role: Role, now: datetime) -> bool:
@@ -155,6 +198,7 @@ def activate_identity(
     certificate_sha256: bytes,
     public_key: bytes,
     display_name: str,
+    expire_time: datetime,
 ) -> None:
     """Give an invited identity its certificate and key."""
     connection.execute(
@@ -165,8 +209,63 @@ def activate_identity(
             certificate_sha256=certificate_sha256,
             public_key=public_key,
             display_name=display_name,
+            expire_time=expire_time,
         )
     )
+
+
+def add_next(
+    connection: Connection,
+    identity: Identity,
+    certificate_sha256: bytes,
+    public_key: bytes,
+    expire_time: datetime,
+) -> bool:
+    """Give an active identity its next certificate and key, in place of those that were not used;
+    False if it is not the same any more.
+    """
+    i = t.identity.c
+    given = connection.execute(
+        update(t.identity)
+        .where(
+            i.id == identity.id,
+            i.state == IdentityState.ACTIVE,
+            i.certificate_sha256 == identity.certificate_sha256,
+        )
+        .values(
+            next_certificate_sha256=certificate_sha256,
+            next_public_key=public_key,
+            next_expire_time=expire_time,
+        )
+    )
+    return given.rowcount == 1
+
+
+def take_next(connection: Connection, renewed: Identity, former_end_time: datetime) -> bool:
+    """Make the next certificate of an active identity its certificate; False if somebody has done
+    so, or it was removed.
+    """
+    i = t.identity.c
+    taken = connection.execute(
+        update(t.identity)
+        .where(
+            i.id == renewed.id,
+            i.state == IdentityState.ACTIVE,
+            i.next_certificate_sha256 == renewed.next_certificate_sha256,
+        )
+        .values(
+            certificate_sha256=renewed.next_certificate_sha256,
+            public_key=renewed.next_public_key,
+            expire_time=renewed.next_expire_time,
+            next_certificate_sha256=None,
+            next_public_key=None,
+            next_expire_time=None,
+            former_certificate_sha256=renewed.certificate_sha256,
+            former_end_time=former_end_time,
+            warn_time=None,
+        )
+    )
+    return taken.rowcount == 1
 
 
 def list_devices(connection: Connection, user_id: str) -> list[Identity]:

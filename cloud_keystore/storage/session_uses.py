@@ -38,6 +38,9 @@ _SUBJECTS = (
         t.card.c.state.label("card_state"),
         t.identity.c.state.label("identity_state"),
         t.identity.c.certificate_sha256.label("identity_certificate"),
+        t.identity.c.expire_time.label("identity_expire_time"),
+        t.identity.c.former_certificate_sha256.label("identity_former"),
+        t.identity.c.former_end_time.label("identity_former_end_time"),
         t.operation.c.state.label("operation_state"),
         t.operation.c.decision.label("operation_decision"),
         *(column.label(f"key_{column.name}") for column in cards.HELD_KEY_COLUMNS),
@@ -72,7 +75,7 @@ class Subject:
     card_state: CardState
     policy: Policy  # in force
     workstation_state: IdentityState
-    certificate_sha256: bytes | None  # of the workstation
+    certificates: Mapping[bytes, datetime]  # of the workstation, SHA-256, until when each is known
     approved: bool  # whether the session was asked for, approved and opened
 
 
@@ -119,7 +122,14 @@ def _to_subject(row: RowMapping) -> Subject:
         card_state=CardState(row["card_state"]),
         policy=policies.of_document(row["policy"]),
         workstation_state=IdentityState(row["identity_state"]),
-        certificate_sha256=row["identity_certificate"],
+        certificates={
+            sha256: end
+            for sha256, end in (
+                (row["identity_certificate"], row["identity_expire_time"]),
+                (row["identity_former"], row["identity_former_end_time"]),
+            )
+            if sha256 is not None and end is not None
+        },
         approved=(row["operation_state"], row["operation_decision"]) == _APPROVED,
     )
 

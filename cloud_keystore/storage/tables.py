@@ -56,6 +56,15 @@ identity = Table(
     Column("certificate_sha256", LargeBinary, unique=True),
     Column("public_key", LargeBinary),
     Column("create_time", Instant, nullable=False),
+    Column("expire_time", Instant),  # of the certificate
+    Column("next_certificate_sha256", LargeBinary),  # renewed, and not yet used
+    Column("next_public_key", LargeBinary),
+    Column("next_expire_time", Instant),
+    Column("former_certificate_sha256", LargeBinary),
+    Column("former_end_time", Instant),  # until when the former certificate is still known
+    Column("warn_time", Instant),  # when people were warned that the identity ends
+    Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
+    Index("identity_by_former_certificate", "former_certificate_sha256"),
 )
 
 token = Table(

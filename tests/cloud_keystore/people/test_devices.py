@@ -76,7 +76,7 @@ class TestRemoved:
         fingerprint = phone.identity.certificate_sha256
         assert fingerprint is not None
         with pytest.raises(IdentityRejected):
-            identify(world.database, fingerprint, Role.DEVICE)
+            identify(world.database, fingerprint, Role.DEVICE, world.clock)
         # nor does a call that had come in before
         with pytest.raises(IdentityRejected):
             world.deciding.waiting(phone.identity)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,10 +15,10 @@ from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model import finding
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
-from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.finding import Findable
-from cloud_keystore.run import owning
-from cloud_keystore.storage.engine import Database
+from cloudcard_tools.keys.authorities import authorities
+from cloudcard_tools.keys.opening import opened, sources_option
+from cloudcard_tools.keys.operators import operator
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.failures import Failure
@@ -29,14 +27,6 @@ from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.token_options import token_of, token_options
 
-sources_option = click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    required=True,
-    metavar="SOURCE",
-    help="First the key that is to seal, then the keys that are in use.",
-)
 WORDS = Words("sealing key", "sealing keys", "cloudcard keys list")
 COLUMNS = {
     "id": "ID",
@@ -62,11 +52,16 @@ Examples:
       --hsm-module /usr/lib/softhsm/libsofthsm2.so --hsm-pin-file /etc/cloudcard/pin
 
 \b
+Others:
+  cloudcard keys operator "Olga Hopper" --sealing-key file:/var/lib/cloudcard/sealing.key
+  cloudcard keys authorities --export /root/authorities
+
+\b
 Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key in a token.
 """
 )
 def keys() -> None:
-    """Sealing keys: list, add, rotate and retire them."""
+    """The keystore's own keys, and who has lost theirs: for its computer, with no operator."""
 
 
 @keys.command("list")
@@ -74,7 +69,7 @@ def keys() -> None:
 @json_option
 def list_(place: Settings, as_json: bool) -> None:
     """List the keys that the database knows, and how many values need each."""
-    with _database(place) as database:
+    with opened(place) as database:
         found = rotation.list_keys(database)
     rows: list[output.Row] = [
         {
@@ -110,7 +105,7 @@ def add(
     """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database. Nothing is
     sealed under it yet.
     """
-    with _database(place) as database:
+    with opened(place) as database:
         parsed = Source.parse(source, token_of(hsm_module, hsm_token, hsm_pin_file))
         if make:
             if parsed.kind != FILE:
@@ -140,7 +135,7 @@ def rotate(
 
     You can stop it at any time and start it again.
     """
-    with _database(place) as database:
+    with opened(place) as database:
         token = token_of(hsm_module, hsm_token, hsm_pin_file)
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
@@ -161,7 +156,7 @@ def retire(key_id: str, place: Settings, as_json: bool) -> None:
     """Retire the key ID, or the one that begins so, if no value needs it any more. From then on it
     is refused.
     """
-    with _database(place) as database:
+    with opened(place) as database:
         texts = [sealing_keys.key_text(each.key.id) for each in rotation.list_keys(database)]
         known = [Findable(text, (text,), (), "") for text in texts]
         key_id = choose(WORDS, key_id, of_own(finding.find(key_id, known)))
@@ -194,7 +189,7 @@ def sweep(
     token = token_of(hsm_module, hsm_token, hsm_pin_file)
     if token is None:
         raise click.UsageError("name the token: --hsm-module, --hsm-token and --hsm-pin-file")
-    with _database(place) as database:
+    with opened(place) as database:
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
         held = starting.token_keys(token, seal)
@@ -208,19 +203,5 @@ def sweep(
     output.print_facts({"values": done}, {"values": "Keys destroyed"}, as_json=as_json)
 
 
-@contextmanager
-def _database(place: Settings) -> Iterator[Database]:
-    if not place.database and not place.database_file.exists():
-        raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
-    database = Database(place.database_url)
-    try:
-        if place.data.exists():
-            owning.check_place(place)
-        database.migrate()
-        yield database
-    except KeystoreError as error:
-        raise Failure(str(error)) from None
-    except OSError as error:
-        raise Failure(f"{error.filename}: {error.strerror}") from None
-    finally:
-        database.close()
+keys.add_command(operator)
+keys.add_command(authorities)

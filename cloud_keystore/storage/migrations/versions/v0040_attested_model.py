@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0040"
-down_revision = "0008"
+down_revision = "0020"
 
 
 def upgrade() -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE
 from cloud_keystore.model.certificates import NOWHERE, Published
@@ -97,6 +100,7 @@ class Settings:
     published: Published = NOWHERE  # what the certificates of new cards name
     webauthn_rp_id: str = ""  # domain for which passkeys are made; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
+    attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
 
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
@@ -193,3 +197,16 @@ def _check(relying_party: RelyingParty) -> None:
             f"{relying_party.origin!r} is not an origin of {relying_party.id}: give one such as "
             f"https://{relying_party.id}, without a path"
         )
+
+
+def attestation_roots(path: Path) -> tuple[bytes, ...]:
+    """Read the root certificates of makers of authenticators, PEM, each for itself; raises
+    InvalidInput.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"cannot read the attestation roots {path}: {error.strerror}") from None
+    except ValueError:
+        raise InvalidInput(f"{path} has no certificates: give root certificates, PEM") from None
+    return tuple(each.public_bytes(Encoding.PEM) for each in found)

@@ -32,6 +32,7 @@ class Prompt:
     number: str  # two digits to type on the phone; empty if the holder must scan the code
     qr_text: str  # empty if the holder must type the number
     expire_time: datetime  # of the operation; the QR code can expire sooner
+    check_code: str  # the phone shows the same one if it was asked for the same data
 
 
 class Prompter(Protocol):
@@ -58,6 +59,7 @@ class JsonPrompter:
             number=prompt.number,
             qr=prompt.qr_text,
             expire_time=prompt.expire_time.astimezone(UTC).isoformat(timespec="seconds"),
+            check_code=prompt.check_code,
         )
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
@@ -103,7 +105,7 @@ class TerminalPrompter:
         self._blocks = _can_write(out, BLOCK)
 
     def show(self, prompt: Prompt) -> None:
-        """Print the number, the code, and when they expire."""
+        """Print the number, the code, when they expire, and the check code."""
         local = prompt.expire_time.astimezone()
         with self._lock:
             print(f"\nCard {prompt.card_serial}: your approval is asked for", file=self._out)
@@ -118,7 +120,12 @@ class TerminalPrompter:
                 print(f"\nType the number {prompt.number} on your phone:\n", file=self._out)
                 print(large(prompt.number, BLOCK if self._blocks else "#"), file=self._out)
                 print(file=self._out)
-            print(f"It expires at {local:%H:%M:%S}.", file=self._out, flush=True)
+            print(
+                f"It expires at {local:%H:%M:%S}. Check code, the same on your phone: "
+                f"{prompt.check_code}",
+                file=self._out,
+                flush=True,
+            )
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
         """Print how the operation has ended."""

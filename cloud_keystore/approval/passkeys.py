@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,6 +23,7 @@ from webauthn.helpers.structs import (
     RegistrationCredential,
 )
 
+from cloud_keystore.approval.attestation import attested_model
 from cloud_keystore.model.approval_keys import Passkey, RelyingParty
 from cloud_keystore.model.errors import ApprovalRejected, InvalidInput
 from cloud_keystore.model.operations import Assertion
@@ -65,10 +67,16 @@ class Usage:
     backed_up: bool
 
 
-def register(registration: Registration, challenge: bytes, relying_party: RelyingParty) -> Passkey:
+def register(
+    registration: Registration,
+    challenge: bytes,
+    relying_party: RelyingParty,
+    roots: Sequence[bytes] = (),
+) -> Passkey:
     """Check a registration that answers this challenge, and return its passkey (7.1).
 
-    An attestation is not required, but is checked if there is one. Raises InvalidInput.
+    An attestation is not required, but is checked if there is one; the passkey says what it
+    attests under one of the roots (PEM). Raises InvalidInput.
     """
     if (
         len(registration.attestation_object) > LARGEST_ATTESTATION
@@ -98,6 +106,7 @@ def register(registration: Registration, challenge: bytes, relying_party: Relyin
             require_user_verification=True,
             supported_pub_key_algs=ALGORITHMS,
         )
+        model = attested_model(registration.attestation_object, roots)
     except MALFORMED as error:
         raise InvalidInput(f"passkey is refused: {_reason(error)}") from None
     if len(verified.credential_id) > LARGEST_CREDENTIAL_ID:
@@ -110,6 +119,7 @@ def register(registration: Registration, challenge: bytes, relying_party: Relyin
         backup_eligible=verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
         backed_up=verified.credential_backed_up,
         transports=transports,
+        attested_model=model,
     )
 
 

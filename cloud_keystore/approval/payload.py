@@ -38,6 +38,7 @@ class Asked:
     expire_time: datetime
     nonce: bytes
     number_commitment: bytes
+    request_id: bytes
 
 
 def encode(asked: Asked) -> bytes:
@@ -67,6 +68,7 @@ def encode(asked: Asked) -> bytes:
         session=None if asked.session is None else terms(asked.session),
         organisation=asked.organisation,
         number_commitment=asked.number_commitment,
+        request_id=asked.request_id,
     )
     payload.create_time.FromDatetime(asked.create_time)
     payload.expire_time.FromDatetime(asked.expire_time)

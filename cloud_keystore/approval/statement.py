@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cloud_keystore.approval import passkeys
 from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey
-from cloud_keystore.model.errors import ApprovalRejected, InvalidInput
+from cloud_keystore.model.errors import ApprovalRejected, InvalidInput, RenewalRejected
 from cloud_keystore.model.operations import Approval, Decision
 
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
 ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
+RENEWAL_DOMAIN = b"cloudcard renewal v1\0"
 LARGEST_PUBLIC_KEY = 256  # of a native key, DER
 
 
@@ -46,6 +47,25 @@ def enrolment(token_secret: bytes, csr: bytes) -> bytes:
 def enrolment_by(token_sha256: bytes, csr: bytes) -> bytes:
     """Return the same bytes for whoever knows only the hash of the token's secret."""
     return ENROLMENT_DOMAIN + token_sha256 + sha256(csr).digest()
+
+
+def renewal(certificate_sha256: bytes, csr: bytes) -> bytes:
+    """Return the bytes that an identity's present key signs to be renewed: domain, and SHA-256 of
+    the present certificate and of the certificate request, 32 bytes each.
+    """
+    return RENEWAL_DOMAIN + certificate_sha256 + sha256(csr).digest()
+
+
+def check_renewal(
+    public_key: bytes, certificate_sha256: bytes, csr: bytes, signature: bytes
+) -> None:
+    """Raise RenewalRejected unless an identity's present key has signed its renewal."""
+    try:
+        _verify_native(NativeKey(public_key), renewal(certificate_sha256, csr), signature)
+    except ApprovalRejected:
+        raise RenewalRejected(
+            "the new key is not signed by this identity's present key: it was not renewed"
+        ) from None
 
 
 def challenge(signed: bytes) -> bytes:

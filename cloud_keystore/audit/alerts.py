@@ -14,8 +14,8 @@ from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random, new_id
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.passcodes import MOST_GUESSES
-from cloud_keystore.model.people import Identity
-from cloud_keystore.storage import alerts
+from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.storage import alerts, people
 
 
 def raise_alert(
@@ -25,14 +25,16 @@ def raise_alert(
     text: str,
     now: datetime,
     random: Random,
-    workstation: Identity | None = None,
+    identity: Identity | None = None,
 ) -> Alert:
-    """Add an alert about a card, a workstation, or both, for the registration authority."""
+    """Add an alert about a card, an identity, or both."""
     alert = Alert(new_id(now, random), kind, None, None, text, now)
+    if identity is not None and identity.role is Role.WORKSTATION:
+        alert = replace(alert, workstation_id=identity.id)
+    elif identity is not None:
+        alert = replace(alert, user_id=identity.user_id)
     if card is not None:
         alert = replace(alert, card_id=card.id, user_id=card.user_id)
-    if workstation is not None:
-        alert = replace(alert, workstation_id=workstation.id)
     alerts.add(connection, alert)
     raised = entries.about_alert(Kind.ALERT_RAISED, alert, now, KEYSTORE, {"text": text})
     journal.append(connection, raised)
@@ -89,3 +91,55 @@ def wrong_passcodes(
         "nobody knows."
     )
     return raise_alert(connection, kind, None, text, now, random, workstation)
+
+
+def new_device(
+    connection: Connection, device: Identity, now: datetime, random: Random
+) -> Alert | None:
+    """Add a notice, for the holder alone, that a device was enrolled. Return None, and add nothing,
+    if the holder has no other device.
+    """
+    known = people.list_devices(connection, device.user_id or "")
+    others = [each for each in known if each.id != device.id]
+    if not any(each.is_active(now) for each in others):
+        return None
+    text = (
+        f'Another phone, "{device.display_name}", was enrolled for you at '
+        f"{now:%Y-%m-%d %H:%M} UTC, and can approve in your name. If it is not yours, tell your "
+        "registration authority at once, so that they remove it."
+    )
+    return raise_alert(connection, AlertKind.NEW_DEVICE, None, text, now, random, device)
+
+
+def identity_ends(
+    connection: Connection, identity: Identity, end: datetime, now: datetime, random: Random
+) -> Alert:
+    """Add an alert that an identity ends, because nobody has used it where it renews itself."""
+    role = identity.role.name.lower()
+    text = (
+        f"The {role} {identity.display_name} ends at {end:%Y-%m-%d}. It renews itself where it is "
+        "used, and was not used for months: use it before that, or remove it. Afterwards it has to "
+        "be invited anew."
+    )
+    return raise_alert(connection, AlertKind.IDENTITY_ENDS, None, text, now, random, identity)
+
+
+def card_authority(
+    connection: Connection, name: str, since: datetime, now: datetime, random: Random
+) -> Alert:
+    """Add an alert that the authority of cards has a successor, which others have to trust."""
+    text = (
+        f"From {since:%Y-%m-%d} on, new cards are certified by the {name}. Install its certificate "
+        "before that wherever cards are checked; `cloudcard keys authorities --export FOLDER` "
+        "writes it on the keystore's computer."
+    )
+    return raise_alert(connection, AlertKind.CARD_AUTHORITY, None, text, now, random)
+
+
+def local_operator(connection: Connection, name: str, now: datetime, random: Random) -> Alert:
+    """Add an alert that an operator was invited without another operator."""
+    text = (
+        f"The operator {name} was invited on the keystore's computer, by somebody who has its "
+        "sealing key. Remove the operator if nobody knows of it."
+    )
+    return raise_alert(connection, AlertKind.LOCAL_OPERATOR, None, text, now, random)

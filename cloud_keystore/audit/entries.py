@@ -45,10 +45,14 @@ class AskedSession(Asked, Protocol):
 
 
 def about_keystore(
-    kind: Kind, now: datetime, actor: Actor, details: Mapping[str, Detail] = NO_DETAILS
+    kind: Kind,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
 ) -> Entry:
-    """An entry about the keystore as a whole: its policies, sealing keys, journal."""
-    return Entry(kind, now, actor, details=details)
+    """An entry about the keystore as a whole: its policies, sealing keys, authorities, journal."""
+    return Entry(kind, now, actor, details=details, evidence=evidence)
 
 
 def about_card(

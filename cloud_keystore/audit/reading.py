@@ -85,7 +85,7 @@ class Reading:
         Raises IdentityRejected if the auditor has been removed since.
         """
         with self.database.read() as connection:
-            if not people.is_active(connection, auditor.id):
+            if not people.is_active(connection, auditor.id, self.clock()):
                 raise IdentityRejected("this auditor was removed: enrol again")
             return rows.between(connection, first, end)
 

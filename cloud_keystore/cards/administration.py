@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
-from card_os.piv.names import Algorithm, KeyRef
+from card_os.piv.names import ATTESTATION_CERTIFICATE, Algorithm, KeyRef
 from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import allowed
@@ -242,7 +242,10 @@ class Administration:
             said = {"key_ref": f"{key_ref:02X}", "key": key.id}
             attested = entries.about_card(Kind.KEY_ATTESTED, card, now, workstation.actor, said)
             journal.append(connection, attested)
-        return attestation.attest(card, key, self.renewal.authorities.attestation, now)
+            kept = cards.objects(connection, card.id).get(ATTESTATION_CERTIFICATE, b"")
+        # The card shows the certificate of the authority that was the present one for it.
+        issuer = self.renewal.authorities.attestation_of(kept)
+        return attestation.attest(card, key, issuer, now)
 
     def _change(
         self,

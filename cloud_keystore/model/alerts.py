@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
 
@@ -15,9 +15,16 @@ class AlertKind(StrEnum):
     TOO_MANY_REFUSALS = "too-many-refusals"
     REPEATED_UNLOCKS = "repeated-unlocks"
     WRONG_PASSCODES = "wrong-passcodes"  # at one workstation
+    IDENTITY_ENDS = "identity-ends"  # and was not renewed
+    CARD_AUTHORITY = "card-authority"  # the authority of cards has a successor
+    LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
+    NEW_DEVICE = "new-device"
 
 
 TOLD_TO_HOLDERS = frozenset({AlertKind.REPEATED_UNLOCKS})
+# Told to the holder alone, for a time that no operator can shorten.
+NOTICES = frozenset({AlertKind.NEW_DEVICE})
+NOTICE_TIME = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Passkey:
     backup_eligible: bool = False  # whether it can be copied to other devices ("synced")
     backed_up: bool = False
     transports: tuple[str, ...] = field(default=())
+    attested_model: str = ""  # AAGUID; empty unless its maker attests it, under a configured root
 
 
 ApprovalKey: TypeAlias = NativeKey | Passkey

@@ -220,3 +220,7 @@ class TokenRejected(KeystoreError):
 
 class IdentityRejected(KeystoreError):
     """The TLS certificate does not belong to an active identity with the right role."""
+
+
+class RenewalRejected(KeystoreError):
+    """The identity's present key has not signed its renewal."""

@@ -66,6 +66,8 @@ class Kind(StrEnum):
     USER_ADDED = "user.added"
     IDENTITY_INVITED = "identity.invited"
     IDENTITY_ENROLLED = "identity.enrolled"
+    IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet
+    IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
     ORGANISATION_ADDED = "organisation.added"
     POLICY_SET = "policy.set"
@@ -74,6 +76,7 @@ class Kind(StrEnum):
     JOURNAL_READ = "journal.read"
     SEALING_KEY_ADDED = "sealing-key.added"
     SEALING_KEY_RETIRED = "sealing-key.retired"
+    AUTHORITY_MADE = "authority.made"  # the successor of one that ends
     KEYSTORE_STARTED = "keystore.started"
     KEYSTORE_RESTORED = "keystore.restored"
     RECORDS_AUTHENTICATED = "records.authenticated"  # those from before there were codes

@@ -28,6 +28,7 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "card": Rate(50, 500),  # calls that name the card
         "passcode": Rate(5, 50),  # passcodes tried on one card, before any is compared
         "enrolment": Rate(1, 30),  # tokens tried, per address
+        "renewal": Rate(0.01, 10),  # new certificates for an identity
     }
 )
 _FORM = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)

@@ -13,6 +13,10 @@ from cloud_keystore.model.fields.texts import text_field
 
 LONGEST_UPN = 254
 IDENTITY_LIFETIME = timedelta(days=730)  # of an identity's certificate
+# For which a renewed identity is still known by its former certificate, so that its other programs
+# can find the new one.
+OVERLAP = timedelta(days=1)
+WARNING_TIME = timedelta(days=60)  # before an identity ends, for people to notice
 
 # MS-DTYP 2.4.2.1: revision, authority, and 1 to 15 sub-authorities of 32 bits
 SID = re.compile(r"S-1-\d{1,15}((?:-\d{1,10}){1,15})", re.ASCII)
@@ -37,6 +41,9 @@ class IdentityState(StrEnum):
     REMOVED = "removed"
 
 
+EXPIRED = "expired"  # the state, in lists, of an active identity whose certificate has ended
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A person who holds cards."""
@@ -51,7 +58,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A workstation, device, operator or auditor, known by its TLS certificate."""
+    """A workstation, device, operator or auditor, known by its TLS certificate.
+
+    A renewed identity has a next certificate until that is used for the first time; then it is the
+    certificate, and the one before is the former.
+    """
 
     id: str
     role: Role
@@ -62,6 +73,28 @@ class Identity:
     certificate_sha256: bytes | None
     public_key: bytes | None  # SubjectPublicKeyInfo, DER
     create_time: datetime
+    expire_time: datetime | None = None  # of the certificate
+    next_certificate_sha256: bytes | None = None
+    next_public_key: bytes | None = None
+    next_expire_time: datetime | None = None
+    former_certificate_sha256: bytes | None = None
+    former_end_time: datetime | None = None  # until when the former certificate is still known
+    warn_time: datetime | None = None  # when people were warned that the identity ends
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether it is enrolled, not removed, and its certificate has not ended."""
+        return (
+            self.state is IdentityState.ACTIVE
+            and self.expire_time is not None
+            and now < self.expire_time
+        )
+
+    def state_at(self, now: datetime) -> str:
+        """Its state as lists show it: that of an active one whose certificate has ended is
+        "expired".
+        """
+        ended = self.state is IdentityState.ACTIVE and not self.is_active(now)
+        return EXPIRED if ended else self.state.value
 
     @property
     def actor(self) -> Actor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,10 @@ SHORTEST_SESSION = timedelta(seconds=1)
 MOST_SESSION_USES = 100_000
 DEFAULT_ORGANISATION = "default"
 COMMITMENT = "largest_commitment_batch"
+MODELS = "passkey_models"
+MOST_MODELS = 100
+AAGUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+UNKNOWN_MODEL = "00000000-0000-0000-0000-000000000000"  # of authenticators that tell no model
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Policy:
     channels: frozenset[Channel] = frozenset(Channel)
     passkeys: bool = True
     synced_passkeys: bool = False
+    # AAGUIDs: if there are any, only passkeys approve whose maker attests one of them.
+    passkey_models: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for largest in (self.largest_batch, self.largest_commitment_batch):
@@ -51,6 +58,16 @@ class Policy:
                 raise InvalidInput(f"one approval covers 1 to {MOST_INPUTS} inputs")
         if not self.channels:
             raise InvalidInput("a policy allows at least one way to the holder")
+        if self.passkey_models and not self.passkeys:
+            raise InvalidInput("a policy without passkeys names no models of them")
+        if len(self.passkey_models) > MOST_MODELS:
+            raise InvalidInput(f"a policy names at most {MOST_MODELS} models of passkeys")
+        for model in self.passkey_models:
+            if not AAGUID.fullmatch(model) or model == UNKNOWN_MODEL:
+                raise InvalidInput(
+                    f"{model!r} is no model of a passkey: give its AAGUID, such as "
+                    "2fc0579f-8113-47ea-b116-bb5a8db9202a"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +99,14 @@ def encode(policy: Policy) -> str:
         "channels": sorted(channel.name for channel in policy.channels),
         "passkeys": policy.passkeys,
         "synced_passkeys": policy.synced_passkeys,
+        MODELS: sorted(policy.passkey_models),
     }
     return _written(document)
 
 
 def decode(document: str) -> Policy:
     """Decode a document. The meaning of a policy is never guessed: raises InvalidInput for a
-    document that `encode` would not have written, now or when all keys had the same largest batch.
+    document that `encode` would not have written, now or when it knew fewer of its terms.
     """
     try:
         kept = json.loads(document)
@@ -106,10 +124,11 @@ def decode(document: str) -> Policy:
             channels=frozenset(Channel[name] for name in kept["channels"]),
             passkeys=_flag(kept["passkeys"]),
             synced_passkeys=_flag(kept["synced_passkeys"]),
+            passkey_models=frozenset(_text(each) for each in kept.get(MODELS, ())),
         )
         again = json.loads(encode(policy))
         strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document
-        strict = strict and again.keys() - kept.keys() <= {COMMITMENT}
+        strict = strict and again.keys() - kept.keys() <= {COMMITMENT, MODELS}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         strict = False
     if not strict:
@@ -123,6 +142,12 @@ def _written(document: Mapping[str, object]) -> str:
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
         raise TypeError
     return value
 

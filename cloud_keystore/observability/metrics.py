@@ -46,6 +46,19 @@ class Metrics:
             "cloudcard_operations_waiting", "Operations that wait for a holder", registry=at
         )
 
+        self.identities_ending = Gauge(
+            "cloudcard_identities_ending",
+            "Identities that end within 60 days and were not renewed",
+            ("role",),
+            registry=at,
+        )
+        self.authority_seconds = Gauge(
+            "cloudcard_authority_seconds",
+            "Time until the newest authority of its kind ends",
+            ("authority",),
+            registry=at,
+        )
+
     def limited(self, limit: str) -> None:
         """Count a call that a limit has refused."""
         self.limits.labels(limit).inc()

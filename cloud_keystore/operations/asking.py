@@ -108,7 +108,7 @@ class Asking:
         application = text_field("application", ask.application, LONGEST_LABEL, required=False)
         now = self.clock()
         with self.database.write() as connection:
-            if not people.is_active(connection, workstation.id):
+            if not people.is_active(connection, workstation.id, now):
                 raise IdentityRejected("this workstation was removed: enrol it again")
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:
@@ -141,6 +141,7 @@ class Asking:
                 expire_time=now + DECISION_TIME,
                 nonce=self.random(NONCE_BYTES),
                 number_commitment=numbers.commitment(number_salt(self.seal, operation_id), number),
+                request_id=ask.request_id,
             )
             operation = _operation(ask, asked, channels, number)
             operations.add(connection, operation)

@@ -35,7 +35,7 @@ from cloud_keystore.model.operations import (
     Operation,
     State,
 )
-from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import number_salt, qr_secret
@@ -61,8 +61,9 @@ class Deciding:
         Raises IdentityRejected if the device was removed.
         """
         with self.database.read() as connection:
-            _check_active(connection, device)
-            waiting = operations.list_waiting(connection, _holder(device), self.clock())
+            now = self.clock()
+            _check_active(connection, device, now)
+            waiting = operations.list_waiting(connection, _holder(device), now)
         return [each for each in waiting if _may_see(each, device)]
 
     def find(self, operation_id: str, device: Identity) -> Operation:
@@ -110,8 +111,8 @@ class Deciding:
                 "this code is not for you: scan the one on your own workstation"
             )
         with self.database.write() as connection:
-            _check_active(connection, device)
             now = self.clock()
+            _check_active(connection, device, now)
             if not operations.claim(connection, operation_id, device.id, now):
                 raise OperationClosed(
                     "this code has been used or has expired: start again at the workstation"
@@ -158,7 +159,7 @@ class Deciding:
         agrees = decision is Decision.APPROVE and _at_the_workstation(operation, number, device)
         event = Event.APPROVE if agrees else Event.DENY
         with self.database.write() as connection:
-            _check_active(connection, device)
+            _check_active(connection, device, now)
             card = cards.find(connection, operation.card_id)
             if card is None:
                 raise OperationNotFound(NOT_YOURS)
@@ -220,10 +221,10 @@ class Deciding:
         return withdrawn
 
 
-def _check_active(connection: Connection, device: Identity) -> None:
+def _check_active(connection: Connection, device: Identity, now: datetime) -> None:
     """Raise IdentityRejected if the device was removed after its call was admitted."""
     found = people.find_identity(connection, device.id)
-    if found is None or found.state is not IdentityState.ACTIVE:
+    if found is None or not found.is_active(now):
         raise IdentityRejected("this device was removed: enrol again")
 
 
@@ -262,6 +263,12 @@ def _check_policy(policy: Policy, key: ApprovalKey) -> None:
     """Raise ApprovalRejected unless the policy accepts approvals by such a key. Refusals are
     accepted by any key.
     """
+    model = key.attested_model if isinstance(key, Passkey) else ""
+    if policy.passkey_models and model not in policy.passkey_models:
+        raise ApprovalRejected(
+            "this card is used only by passkeys of certain models, which their makers attest: "
+            "approve on another device"
+        )
     if not isinstance(key, Passkey):
         return
     if not policy.passkeys:

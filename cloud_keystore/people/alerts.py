@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.model.alerts import Alert
+from cloud_keystore.model.alerts import NOTICE_TIME, Alert
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import AlertNotFound
 from cloud_keystore.model.journal import Kind
@@ -42,9 +42,12 @@ class Alerts:
             return [_listing(connection, alert) for alert in found]
 
     def told_to(self, device: Identity) -> list[AlertListing]:
-        """The alerts that a device's holder sees, which nobody has acknowledged, oldest first."""
+        """The alerts that a device's holder sees, oldest first: those that nobody has acknowledged,
+        and notices of the last 30 days.
+        """
+        since = self.clock() - NOTICE_TIME
         with self.database.read() as connection:
-            found = alerts.told_to(connection, device.user_id or "")
+            found = alerts.told_to(connection, device.user_id or "", since)
             return [_listing(connection, alert) for alert in found]
 
     def acknowledge(self, alert_id: str, operator: Identity) -> AlertListing:

@@ -7,28 +7,23 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind, decode
-from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role, User
-from cloud_keystore.pki.building import TRANSPORT_TOLERANCE, begin, named
-from cloud_keystore.pki.issuers import Authority
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.pki import identities
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 
-LARGEST_CSR = 4096
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
 
 
@@ -49,8 +44,10 @@ class Enrolment:
 
     database: Database
     clock: Clock
-    transport: Authority
+    authorities: Authorities
     relying_party: RelyingParty
+    random: Random
+    attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
 
     def passkey_terms(self, secret: bytes) -> User:
         """The holder for whom a token's passkey is to be made; the token is not spent.
@@ -80,12 +77,12 @@ class Enrolment:
         than `role` is refused; None takes the token's.
 
         A device can register an approval key of its own, which must sign this token and this
-        request for a certificate, so that neither can be exchanged. A refused request does not
-        spend the token, because both happen in one transaction. Who repeats a request, because the
-        answer was lost, gets it again. Raises InvalidInput, TokenRejected.
+        request for a certificate, so that neither can be exchanged. The holder's other devices are
+        told. A refused request does not spend the token, because both happen in one transaction.
+        Who repeats a request, because the answer was lost, gets it again. Raises InvalidInput,
+        TokenRejected.
         """
-        public_key = _csr_key(csr)
-        public_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        public_key = identities.requested_key(csr)
         name = text_field("device_name", device_name, LONGEST_LABEL, required=False)
         signed = statement.enrolment(secret, csr)
         approval_key = None if registration is None else self._approval_key(registration, signed)
@@ -102,25 +99,16 @@ class Enrolment:
                     f"this token is for the role {_word(invited.role)}, not {_word(role)}: it was "
                     "not used"
                 )
-            subject = named(invited.id)
-            certificate = (
-                begin(
-                    subject,
-                    public_key,
-                    self.transport,
-                    now,
-                    IDENTITY_LIFETIME,
-                    not_before=now - TRANSPORT_TOLERANCE,
-                )
-                .add_extension(
-                    x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-                )
-                .sign(self.transport.private, SHA256())
-                .public_bytes(Encoding.DER)
-            )
+            issued = identities.certify(invited.id, public_key, self.authorities.transport, now)
+            certificate = issued.public_bytes(Encoding.DER)
             own_name = name if invited.role is Role.DEVICE and name else invited.display_name
             people.activate_identity(
-                connection, invited.id, sha256(certificate).digest(), public_der, own_name
+                connection,
+                invited.id,
+                sha256(certificate).digest(),
+                identities.public_der(public_key),
+                own_name,
+                issued.not_valid_after_utc,
             )
             if approval_key is not None:
                 _keep(connection, invited, approval_key)
@@ -131,6 +119,8 @@ class Enrolment:
             journal.append(
                 connection, _enrolled(identity, approval_key, registration, evidence, now)
             )
+            if identity.role is Role.DEVICE:
+                alerts.new_device(connection, identity, now, self.random)
         return identity, certificate
 
     def _approval_key(self, registration: Registration, signed: bytes) -> ApprovalKey:
@@ -139,7 +129,9 @@ class Enrolment:
                 return statement.native_key(public_key, signature, signed)
             case passkeys.Registration():
                 challenge = statement.challenge(signed)
-                return passkeys.register(registration, challenge, self.relying_party)
+                return passkeys.register(
+                    registration, challenge, self.relying_party, self.attestation_roots
+                )
             case _:
                 assert_never(registration)
 
@@ -206,24 +198,9 @@ def _enrolled(
             "origin": key.relying_party.origin,
             "backup_eligible": key.backup_eligible,
             "backed_up": key.backed_up,
+            **({"model": key.attested_model} if key.attested_model else {}),
         }
         evidence["approval_key"] = key.public_key
     return entries.about_identity(
         Kind.IDENTITY_ENROLLED, identity, now, identity.actor, details, evidence
     )
-
-
-def _csr_key(csr: bytes) -> ec.EllipticCurvePublicKey:
-    if len(csr) > LARGEST_CSR:
-        raise InvalidInput(f"csr has {len(csr)} bytes: at most {LARGEST_CSR} are taken")
-    try:
-        request = x509.load_der_x509_csr(csr)
-        key = request.public_key()
-        valid = request.is_signature_valid
-    except ValueError:
-        raise InvalidInput("csr is not a PKCS#10 request in DER") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise InvalidInput("csr has a key that is not of P-256")
-    if not valid:
-        raise InvalidInput("csr is not signed by its own key")
-    return key

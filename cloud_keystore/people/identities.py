@@ -16,7 +16,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, IdentityState, Role
+from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
@@ -39,13 +39,15 @@ class Identities:
         """When the certificates of identities expire, or the invitations of those that are not
         enrolled yet, by identifier. Removed ones are left out.
         """
-        valid = [each.id for each in found if each.state is not IdentityState.REMOVED]
+        invited = [each.id for each in found if each.state is IdentityState.INVITED]
         with self.database.read() as connection:
-            tokens = people.tokens(connection, valid)
-        return {
-            identity: expire_time if use_time is None else use_time + IDENTITY_LIFETIME
-            for identity, (expire_time, use_time) in tokens.items()
+            tokens = people.tokens(connection, invited)
+        ends = {
+            each.id: each.expire_time
+            for each in found
+            if each.state is IdentityState.ACTIVE and each.expire_time is not None
         }
+        return ends | {identity: expire_time for identity, (expire_time, _) in tokens.items()}
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
         """Take an identity out of use for ever; does nothing if it is removed already. An identity
@@ -60,13 +62,13 @@ class Identities:
         now = self.clock()
         topics: set[str] = set()
         with self.database.write() as connection:
-            if not people.is_active(connection, operator.id):
+            if not people.is_active(connection, operator.id, now):
                 raise IdentityRejected("this operator was removed: ask another one")
             found = people.find_identity(connection, identity_id)
             if found is None or found.role is not role:
                 word = role.name.lower()
                 raise IdentityNotFound(f"there is no such {word}: cloudcard ra {word} list")
-            _check_not_last(connection, found)
+            _check_not_last(connection, found, now)
             if people.remove_identity(connection, found.id):
                 actor = operator.actor
                 said = {
@@ -86,13 +88,13 @@ class Identities:
         return removed
 
 
-def _check_not_last(connection: Connection, found: Identity) -> None:
+def _check_not_last(connection: Connection, found: Identity, now: datetime) -> None:
     """Raise LastOperator for the only active operator, which can only be the caller, because the
     caller is active.
     """
-    if found.role is not Role.OPERATOR or found.state is not IdentityState.ACTIVE:
+    if found.role is not Role.OPERATOR or not found.is_active(now):
         return
-    if people.count_active(connection, Role.OPERATOR) == 1:
+    if people.count_active(connection, Role.OPERATOR, now) == 1:
         raise LastOperator(
             "you are the only operator, and nobody could invite another: cloudcard ra operator "
             "invite NAME, and remove yourself when that operator has enrolled"

@@ -103,7 +103,7 @@ class People:
         """All users, oldest first."""
         with self.database.read() as connection:
             users = people.list_users(connection)
-            devices = people.count_devices(connection)
+            devices = people.count_devices(connection, self.clock())
             all_cards = cards.list_all(connection)
         serials: dict[str, list[str]] = {}
         for card in all_cards:
@@ -144,7 +144,7 @@ class People:
     def has_operators(self) -> bool:
         """Whether there is an active operator."""
         with self.database.read() as connection:
-            return people.count_active(connection, Role.OPERATOR) > 0
+            return people.count_active(connection, Role.OPERATOR, self.clock()) > 0
 
     def awaits_operator(self) -> bool:
         """Whether there is an operator's enrolment token that can still be used."""

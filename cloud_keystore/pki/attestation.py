@@ -27,7 +27,7 @@ def attest(card: Card, key: Key, issuer: Authority, now: datetime) -> bytes:
         public_keys.load(key.public_key),
         issuer,
         start,
-        issuer.certificate.not_valid_after_utc - start,
+        issuer.end - start,
     )
     said = extensions(card.serial, key.key_ref, key.pin_policy, key.touch_policy)
     for oid, value in said.items():

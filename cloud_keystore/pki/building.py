@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,14 +13,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from card_os.piv import oids
 from cloud_keystore.custody.backends.keys import PublicKey
-from cloud_keystore.pki.issuers import Authority, PrivateKey
+from cloud_keystore.pki.issuers import TRANSPORT_TOLERANCE, Authority, PrivateKey
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
 CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are slow
-# Transport is checked by the clocks of many computers, and the keystore's own can have been ahead
-# when it made a certificate.
-TRANSPORT_TOLERANCE = timedelta(days=1)
+NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # ends (RFC 5280, 4.1.2.5)
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # the same everywhere: the certificate is pinned
 
 
@@ -33,10 +31,13 @@ def begin(
     *,
     not_before: datetime | None = None,
 ) -> x509.CertificateBuilder:
-    """Begin an end entity's certificate: names, times, key identifiers, and no right to issue."""
+    """Begin an end entity's certificate: names, times, key identifiers, and no right to issue. It
+    does not outlive its issuer.
+    """
     since = now - CLOCK_TOLERANCE if not_before is None else not_before
+    until = min(now + lifetime, issuer.end)
     return (
-        _builder(subject, issuer.certificate.subject, public_key, since, now + lifetime)
+        _builder(subject, issuer.certificate.subject, public_key, since, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
@@ -63,9 +64,8 @@ def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> 
     """A signer of cards' data objects, valid as long as the authority of cards."""
     private = ec.generate_private_key(curve)
     subject = named("cloudcard content signer")
-    lifetime = cards.certificate.not_valid_after_utc - now
     certificate = (
-        begin(subject, private.public_key(), cards, now, lifetime)
+        begin(subject, private.public_key(), cards, now, cards.end - now)
         .add_extension(key_usage({"digital_signature"}), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)]), critical=True
@@ -76,10 +76,12 @@ def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> 
 
 
 def self_signed(common_name: str, now: datetime) -> Authority:
-    """A key with a self-signed certificate, for a certificate or public key that others pin."""
+    """A key with a self-signed certificate, for a certificate or public key that others pin. What
+    is pinned has no end of its own.
+    """
     name, private = named(common_name), ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _builder(name, name, private.public_key(), now - TRANSPORT_TOLERANCE, now + CA_LIFETIME)
+        _builder(name, name, private.public_key(), now - TRANSPORT_TOLERANCE, NEVER)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(ENROLMENT_HOST)]), critical=False)
         .sign(private, SHA256())
     )
@@ -88,8 +90,8 @@ def self_signed(common_name: str, now: datetime) -> Authority:
 
 def server_certificate(transport: Authority, names: frozenset[str], now: datetime) -> Authority:
     """The service's TLS key and certificate for host names and addresses; they are not kept, but
-    made at each start. It is valid from the beginning of its authority, so that clients accept it
-    also after a start with a clock that was ahead.
+    made at each start, and while it runs. It is valid from the beginning of its authority, so that
+    clients accept it also after a start with a clock that was ahead.
     """
     private = ec.generate_private_key(ec.SECP256R1())
     subject = named("cloudcard keystore")

@@ -42,7 +42,7 @@ def issue(
     now: datetime,
     published: Published,
 ) -> bytes:
-    """Certify a card's key until the card expires; returns DER.
+    """Certify a card's key until the card expires, or its issuer does; returns DER.
 
     If the profile is for Windows logon and the holder has no account there, the profile for clients
     is used instead. A name that is too long for a certificate is cut.
@@ -50,11 +50,11 @@ def issue(
     if profile.names_account and not subject.user.upn:
         profile = CLIENT
     # Times in certificates have no fractions of a second.
-    start, end = now.replace(microsecond=0), subject.card.expire_time
+    start, end = now.replace(microsecond=0), min(subject.card.expire_time, issuer.end)
     builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
         key_usage(profile.key_usage), critical=True
     )
-    for extension, critical in _extensions(profile, subject, start, published):
+    for extension, critical in _extensions(profile, subject, (start, end), published):
         builder = builder.add_extension(extension, critical)
     return builder.sign(issuer.private, SHA256()).public_bytes(Encoding.DER)
 
@@ -82,7 +82,10 @@ def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
 
 
 def _extensions(
-    profile: CertificateProfile, subject: Subject, start: datetime, published: Published
+    profile: CertificateProfile,
+    subject: Subject,
+    validity: tuple[datetime, datetime],
+    published: Published,
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     if profile.extended_key_usage:
         usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usage]
@@ -91,8 +94,8 @@ def _extensions(
         policy = x509.PolicyInformation(x509.ObjectIdentifier(profile.policy), None)
         yield x509.CertificatePolicies([policy]), profile.critical_policy
     if profile.signs_until < 1:
-        lifetime = subject.card.expire_time - start
-        last = (start + lifetime * profile.signs_until).replace(microsecond=0)
+        start, end = validity
+        last = (start + (end - start) * profile.signs_until).replace(microsecond=0)
         yield x509.PrivateKeyUsagePeriod(start, last), False
     if names := list(_alternative_names(profile, subject)):
         yield x509.SubjectAlternativeName(names), False

@@ -1,8 +1,13 @@
-"""The authorities of the service, its own keys with which it issues and signs, as values."""
+"""The authorities of the service, its own keys with which it issues and signs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -10,8 +15,35 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud_keystore.approval import statement
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.people import IDENTITY_LIFETIME
+from cloud_keystore.model.profiles import PROFILES
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+LONGEST_CARD = timedelta(days=max(each.validity_days for each in PROFILES.values()))
+# Before an authority ends, what it has issued has ended for that long.
+SPARE = timedelta(days=180)
+# Transport is checked by the clocks of many computers, and the keystore's own can have been ahead
+# when it made a certificate.
+TRANSPORT_TOLERANCE = timedelta(days=1)
+# Those that rely on cards need time to install a new authority of cards.
+NOTICE = timedelta(days=90)
+# Other processes of the keystore know a new authority before its certificates are shown to them.
+SPREADING = timedelta(days=1)
+
+
+@unique
+class Own(StrEnum):
+    """The keys of the service; the first of each has this name in the database."""
+
+    TRANSPORT = "transport"
+    CARDS = "cards"
+    CONTENT = "content"
+    CONTENT_P384 = "content P-384"
+    ATTESTATION = "attestation"
+    REQUEST = "request"
+    ENROLMENT = "enrolment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +58,32 @@ class Authority:
         """The certificate, DER."""
         return self.certificate.public_bytes(Encoding.DER)
 
+    @property
+    def end(self) -> datetime:
+        """When the certificate ends."""
+        return self.certificate.not_valid_after_utc
+
 
 @dataclass(frozen=True, slots=True)
+class Succession:
+    """When an authority gets a successor, and after how long that one issues in its place."""
+
+    before: timedelta  # the end of the one before
+    ready: timedelta
+
+
+SUCCESSIONS: Mapping[Own, Succession] = MappingProxyType(
+    {
+        Own.TRANSPORT: Succession(IDENTITY_LIFETIME + SPARE, SPREADING),
+        Own.CARDS: Succession(LONGEST_CARD + SPARE, NOTICE),
+        Own.ATTESTATION: Succession(LONGEST_CARD + SPARE, SPREADING),
+    }
+)
+Generations: TypeAlias = Mapping[Own, tuple[Authority, ...]]  # the oldest first
+
+
 class Authorities:
-    """All keys that are the service's own.
+    """All keys that are the service's own, each in generations, of which one issues now.
 
     There are two CAs, so that a card's certificate is never taken for an identity: `transport`
     certifies the service, workstations, devices, operators and auditors; `cards` certifies the keys
@@ -39,13 +93,65 @@ class Authorities:
     enrolment port, which tokens pin.
     """
 
-    transport: Authority
-    cards: Authority
-    content: Authority
-    content_p384: Authority
-    attestation: Authority
-    request: Authority
-    enrolment: Authority
+    def __init__(self, generations: Generations, clock: Clock) -> None:
+        self.generations = generations  # replaced as a whole by the upkeep
+        self._clock = clock
+
+    @property
+    def transport(self) -> Authority:
+        """The one that certifies clients."""
+        return self._issuing(Own.TRANSPORT)
+
+    @property
+    def transports(self) -> list[Authority]:
+        """Those that are trusted, first the one that certifies the service.
+
+        A client knows all that there are when it is enrolled or renewed. Therefore, until SPARE
+        before its end, the service is certified by the oldest: by then, whoever knows no other has
+        ended.
+        """
+        now = self._clock()
+        valid = [each for each in self.generations[Own.TRANSPORT] if now < each.end]
+        newest = self.generations[Own.TRANSPORT][-1]
+        server = next((each for each in valid if now < each.end - SPARE), newest)
+        return [server, *(each for each in valid if each is not server)]
+
+    @property
+    def cards(self) -> Authority:
+        return self._issuing(Own.CARDS)
+
+    @property
+    def content(self) -> Authority:
+        return self.generations[Own.CONTENT][self._place(Own.CARDS)]
+
+    @property
+    def content_p384(self) -> Authority:
+        return self.generations[Own.CONTENT_P384][self._place(Own.CARDS)]
+
+    @property
+    def attestation(self) -> Authority:
+        return self._issuing(Own.ATTESTATION)
+
+    @property
+    def request(self) -> Authority:
+        return self.generations[Own.REQUEST][-1]
+
+    @property
+    def enrolment(self) -> Authority:
+        return self.generations[Own.ENROLMENT][-1]
+
+    def issuer(self, name: Own, certificate: bytes) -> Authority:
+        """The authority that has issued a certificate, DER; the present one if none has."""
+        found = x509.load_der_x509_certificate(certificate)
+        for each in self.generations[name]:
+            if each.certificate.subject == found.issuer:
+                return each
+        return self._issuing(name)
+
+    def attestation_of(self, attestation_object: bytes) -> Authority:
+        """The authority of attestations whose certificate is in a card's object."""
+        known = self.generations[Own.ATTESTATION]
+        return next((each for each in known if each.der in attestation_object), self.attestation)
 
     def request_public_key(self) -> bytes:
         """The public request key, which devices pin; SubjectPublicKeyInfo, DER."""
@@ -56,6 +162,19 @@ class Authorities:
     def sign_request(self, payload: bytes) -> bytes:
         """Sign a payload, so that the device knows which keystore asks."""
         return sign(self.request.private, statement.request(payload))
+
+    def _issuing(self, name: Own) -> Authority:
+        return self.generations[name][self._place(name)]
+
+    def _place(self, name: Own) -> int:
+        """The place of the generation that issues now: the newest that is ready."""
+        now, ready = self._clock(), SUCCESSIONS[name].ready
+        known = self.generations[name]
+        for place in range(len(known) - 1, 0, -1):
+            made = known[place].certificate.not_valid_before_utc + TRANSPORT_TOLERANCE
+            if made + ready <= now or known[place - 1].end <= now:
+                return place
+        return 0
 
 
 def sign(private: PrivateKey, data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from card_os.piv.names import KeyRef
@@ -13,6 +13,7 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
+from cloud_keystore.pki.issuers import Own
 from cloud_keystore.rpc.card_image import features
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -109,8 +110,11 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
 
     def _whole_card(self, serial: str) -> pb.Card:
         card = _card(self.cards.find(serial))
-        card.keys.extend(_key(key) for key in self.cards.keys(serial))
-        card.issuer_certificate = self.issuing.authorities.cards.der
+        keys = self.cards.keys(serial)
+        card.keys.extend(_key(key) for key in keys)
+        own, certified = self.issuing.authorities, _certified(keys)
+        issuer = own.cards if certified is None else own.issuer(Own.CARDS, certified)
+        card.issuer_certificate = issuer.der
         return card
 
 
@@ -136,6 +140,11 @@ def _key(key: Key) -> pb.Key:
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
         certificate=b"" if key.key_ref == KeyRef.SECURE_MESSAGING else key.certificate,
     )
+
+
+def _certified(keys: Collection[Key]) -> bytes | None:
+    """The certificate of any key that has one of X.509."""
+    return next((key.certificate for key in keys if key.key_ref != KeyRef.SECURE_MESSAGING), None)
 
 
 def _profile(profile: CardProfile) -> pb.Profile:

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import Overloaded, SessionNotFound
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces
+from cloud_keystore.people.renewing import take_next
 from cloud_keystore.rpc import calls
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.peer import certificate_sha256, identify
@@ -40,11 +42,14 @@ def patience() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Lets in the callers of one role, and turns exceptions of use cases into the call's status."""
+    """Lets in the callers of one role, or of all, and turns exceptions of use cases into the call's
+    status.
+    """
 
     database: Database
     limiter: Limiter
-    role: Role
+    clock: Clock
+    role: Role | None
     traces: Traces = field(default_factory=Traces)
 
     async def call(self, context: Context, use_case: Callable[[Identity], R]) -> R:
@@ -67,6 +72,9 @@ class Door:
             try:
                 return await use_case(fingerprint)
             except SessionNotFound:
+                # A session does not know a certificate before its first use.
+                if await asyncio.to_thread(take_next, self.database, fingerprint, self.clock):
+                    return await use_case(fingerprint)
                 await asyncio.to_thread(self._identify, fingerprint)
                 raise
         except Exception as error:
@@ -104,7 +112,7 @@ class Door:
 
     def _admit(self, context: Context) -> bytes:
         fingerprint = certificate_sha256(context)
-        self.limiter.admit(self.role.name.lower(), fingerprint)
+        self.limiter.admit("renewal" if self.role is None else self.role.name.lower(), fingerprint)
         if card := calls.current().card_serial:
             self.limiter.admit("card", card)
             if calls.current().method in PASSCODE_METHODS:
@@ -130,7 +138,7 @@ class Door:
             TRACE_ID.set(asked)
 
     def _identify(self, fingerprint: bytes) -> Identity:
-        identity = identify(self.database, fingerprint, self.role)
+        identity = identify(self.database, fingerprint, self.role, self.clock)
         call = calls.current()
-        call.role, call.identity_id = self.role.name.lower(), identity.id
+        call.role, call.identity_id = identity.role.name.lower(), identity.id
         return identity

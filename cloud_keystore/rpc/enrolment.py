@@ -1,4 +1,6 @@
-"""`EnrolmentService`, on a port of its own: for callers with a token, but no certificate yet."""
+"""`EnrolmentService`, on a port of its own, for callers with a token, but no certificate yet; and
+`RenewalService`, on the main port, for the next certificate of whoever calls.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,13 @@ from cloud_keystore.approval import passkeys
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Role
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration, Registration
+from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 from cloudcard.enrolment.v1 import enrolment_pb2 as pb
-from cloudcard.enrolment.v1 import enrolment_pb2_grpc
+from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_grpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,16 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
             )
         except Exception as error:
             await refuse(context, error)
+        issuer, *further = self.authorities.transports
         return pb.EnrolResponse(
             role=pb.Role.ValueType(identity.role),
             id=identity.id,
             certificate=certificate,
-            ca_certificate=self.authorities.transport.der,
+            ca_certificate=issuer.der,
             request_key=self.authorities.request_public_key(),
             address=self.address,
             display_name=identity.display_name,
+            further_ca_certificates=[each.der for each in further],
         )
 
     async def GetPasskeyTerms(
@@ -63,6 +69,25 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
             origin=relying_party.origin,
             user_handle=UUID(user.id).bytes,
             user_name=user.display_name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalServicer(renewal_pb2_grpc.RenewalServiceServicer):
+    """Translates between messages and the use case."""
+
+    door: Door
+    renewing: Renewing
+
+    async def Renew(
+        self, request: renewal_pb2.RenewRequest, context: Context
+    ) -> renewal_pb2.RenewResponse:
+        certificate = await self.door.call(
+            context, lambda caller: self.renewing.renew(caller, request.csr, request.signature)
+        )
+        trusted = self.renewing.authorities.transports
+        return renewal_pb2.RenewResponse(
+            certificate=certificate, ca_certificates=[each.der for each in trusted]
         )
 
 

@@ -26,6 +26,10 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     devices: Devices
     identities: Identities
 
+    @property
+    def _now(self) -> datetime:
+        return self.identities.clock()
+
     async def CreateWorkstation(
         self, request: pb.CreateWorkstationRequest, context: Context
     ) -> pb.CreateWorkstationResponse:
@@ -36,7 +40,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             ),
         )
         return pb.CreateWorkstationResponse(
-            workstation=_workstation(made), token=token_message(token)
+            workstation=_workstation(made, self._now), token=token_message(token)
         )
 
     async def ListWorkstations(
@@ -44,14 +48,14 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.ListWorkstationsResponse:
         found = await self._list(context, Role.WORKSTATION)
         return pb.ListWorkstationsResponse(
-            workstations=[_workstation(each, expiry) for each, expiry in found]
+            workstations=[_workstation(each, self._now, expiry) for each, expiry in found]
         )
 
     async def RemoveWorkstation(
         self, request: pb.RemoveWorkstationRequest, context: Context
     ) -> pb.RemoveWorkstationResponse:
         gone = await self._remove(context, Role.WORKSTATION, request.workstation_id, request.reason)
-        return pb.RemoveWorkstationResponse(workstation=_workstation(gone))
+        return pb.RemoveWorkstationResponse(workstation=_workstation(gone, self._now))
 
     async def CreateDeviceToken(
         self, request: pb.CreateDeviceTokenRequest, context: Context
@@ -70,7 +74,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
         found, expiries = await self.door.call(context, listed)
         return pb.ListDevicesResponse(
-            devices=[_device(each, expiries.get(each.device.id)) for each in found]
+            devices=[_device(each, self._now, expiries.get(each.device.id)) for each in found]
         )
 
     async def RemoveDevice(
@@ -80,7 +84,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             context,
             lambda operator: self.devices.remove(request.device_id, request.reason, operator),
         )
-        return pb.RemoveDeviceResponse(device=_device(entry))
+        return pb.RemoveDeviceResponse(device=_device(entry, self._now))
 
     async def CreateOperator(
         self, request: pb.CreateOperatorRequest, context: Context
@@ -96,14 +100,14 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.ListOperatorsResponse:
         found = await self._list(context, Role.OPERATOR)
         return pb.ListOperatorsResponse(
-            operators=[_operator(each, expiry) for each, expiry in found]
+            operators=[_operator(each, self._now, expiry) for each, expiry in found]
         )
 
     async def RemoveOperator(
         self, request: pb.RemoveOperatorRequest, context: Context
     ) -> pb.RemoveOperatorResponse:
         gone = await self._remove(context, Role.OPERATOR, request.operator_id, request.reason)
-        return pb.RemoveOperatorResponse(operator=_operator(gone))
+        return pb.RemoveOperatorResponse(operator=_operator(gone, self._now))
 
     async def CreateAuditor(
         self, request: pb.CreateAuditorRequest, context: Context
@@ -118,13 +122,15 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         self, request: pb.ListAuditorsRequest, context: Context
     ) -> pb.ListAuditorsResponse:
         found = await self._list(context, Role.AUDITOR)
-        return pb.ListAuditorsResponse(auditors=[_auditor(each, expiry) for each, expiry in found])
+        return pb.ListAuditorsResponse(
+            auditors=[_auditor(each, self._now, expiry) for each, expiry in found]
+        )
 
     async def RemoveAuditor(
         self, request: pb.RemoveAuditorRequest, context: Context
     ) -> pb.RemoveAuditorResponse:
         gone = await self._remove(context, Role.AUDITOR, request.auditor_id, request.reason)
-        return pb.RemoveAuditorResponse(auditor=_auditor(gone))
+        return pb.RemoveAuditorResponse(auditor=_auditor(gone, self._now))
 
     async def _list(self, context: Context, role: Role) -> list[tuple[Identity, datetime | None]]:
         def listed(_: Identity) -> list[tuple[Identity, datetime | None]]:
@@ -149,20 +155,22 @@ def token_message(token: Token) -> pb.Token:
     return message
 
 
-def _workstation(identity: Identity, expiry: datetime | None = None) -> pb.Workstation:
+def _workstation(
+    identity: Identity, now: datetime, expiry: datetime | None = None
+) -> pb.Workstation:
     message = pb.Workstation(
         id=identity.id,
         display_name=identity.display_name,
         site=identity.site,
         enrolled=identity.state is IdentityState.ACTIVE,
-        state=identity.state.value,
+        state=identity.state_at(now),
     )
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)
     return message
 
 
-def _device(entry: DeviceListing, expiry: datetime | None = None) -> pb.Device:
+def _device(entry: DeviceListing, now: datetime, expiry: datetime | None = None) -> pb.Device:
     device, key = entry.device, entry.key
     kind = pb.DEVICE_KIND_UNSPECIFIED
     if key is not None:
@@ -174,26 +182,27 @@ def _device(entry: DeviceListing, expiry: datetime | None = None) -> pb.Device:
         id=device.id,
         display_name=device.display_name,
         kind=kind,
-        state=IdentityState(device.state).value,
+        state=device.state_at(now),
         backed_up=isinstance(key, Passkey) and key.backed_up,
+        attested_model=key.attested_model if isinstance(key, Passkey) else "",
     )
     message.create_time.FromDatetime(device.create_time)
     _set_expiry(message, expiry)
     return message
 
 
-def _operator(identity: Identity, expiry: datetime | None = None) -> pb.Operator:
+def _operator(identity: Identity, now: datetime, expiry: datetime | None = None) -> pb.Operator:
     message = pb.Operator(
-        id=identity.id, display_name=identity.display_name, state=identity.state.value
+        id=identity.id, display_name=identity.display_name, state=identity.state_at(now)
     )
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)
     return message
 
 
-def _auditor(identity: Identity, expiry: datetime | None = None) -> pb.Auditor:
+def _auditor(identity: Identity, now: datetime, expiry: datetime | None = None) -> pb.Auditor:
     message = pb.Auditor(
-        id=identity.id, display_name=identity.display_name, state=identity.state.value
+        id=identity.id, display_name=identity.display_name, state=identity.state_at(now)
     )
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)

@@ -75,6 +75,7 @@ def _policy(message: pb.Policy) -> Policy:
         channels=channels or frozenset(Channel),
         passkeys=message.passkeys,
         synced_passkeys=message.synced_passkeys,
+        passkey_models=frozenset(message.passkey_models),
     )
 
 
@@ -92,6 +93,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             channels=[approval_pb2.Channel.ValueType(each) for each in sorted(policy.channels)],
             passkeys=policy.passkeys,
             synced_passkeys=policy.synced_passkeys,
+            passkey_models=sorted(policy.passkey_models),
         ),
     )
     if version.create_time is not None:

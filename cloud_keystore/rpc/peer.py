@@ -8,8 +8,10 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.people import Identity, IdentityState, Role
+from cloud_keystore.people.renewing import take_next
 from cloud_keystore.rpc.refusals import Context
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
@@ -30,15 +32,26 @@ def _fingerprint(pem: bytes) -> bytes:
     return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest()
 
 
-def identify(database: Database, fingerprint: bytes, role: Role) -> Identity:
-    """The active identity of a certificate; raises IdentityRejected if there is none, if it was
-    removed or if it has another role.
+def identify(database: Database, fingerprint: bytes, role: Role | None, clock: Clock) -> Identity:
+    """The active identity of a certificate, of any role if `role` is None. A next certificate
+    becomes the certificate by this, its first use.
+
+    Raises IdentityRejected if there is no such identity, if it was removed, if its certificate has
+    ended, or if it has another role.
     """
+    now = clock()
     with database.read() as connection:
         identity = people.find_identity_by_certificate(connection, fingerprint)
+    if identity is None:
+        identity = take_next(database, fingerprint, clock)
+    if identity is None:
+        with database.read() as connection:
+            identity = people.find_by_former(connection, fingerprint, now)
     if identity is None or identity.state is not IdentityState.ACTIVE:
         raise IdentityRejected("this identity is unknown or was removed: enrol again")
-    if identity.role is not role:
+    if not identity.is_active(now):
+        raise IdentityRejected("the certificate of this identity has ended: enrol again")
+    if role is not None and identity.role is not role:
         raise IdentityRejected(
             f"this service is for a {role.name.lower()}, not a {identity.role.name.lower()}"
         )

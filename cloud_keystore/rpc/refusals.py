@@ -57,6 +57,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.OperationBusy: (StatusCode.UNAVAILABLE, "OPERATION_BUSY"),
     errors.ApprovalRejected: (StatusCode.PERMISSION_DENIED, "APPROVAL_REJECTED"),
     errors.IdentityRejected: (StatusCode.PERMISSION_DENIED, "IDENTITY_REJECTED"),
+    errors.RenewalRejected: (StatusCode.PERMISSION_DENIED, "RENEWAL_REJECTED"),
     errors.TokenRejected: (StatusCode.PERMISSION_DENIED, "TOKEN_REJECTED"),
     errors.AdministrationRefused: (StatusCode.PERMISSION_DENIED, "ADMINISTRATION_REFUSED"),
     errors.ChallengeRejected: (StatusCode.PERMISSION_DENIED, "CHALLENGE_REJECTED"),

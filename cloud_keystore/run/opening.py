@@ -79,7 +79,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         token = token_keys(settings.token, seal)
         if token is not None:
             opened.callback(token.pool.close)
-        own = authorities.load_or_make(database, seal, clock())
+        own = authorities.load_or_make(database, seal, clock)
+        authorities.succeed(database, seal, own, clock(), os.urandom)
         log = journal_key.load_or_make(database, seal)
         traces = from_environment(os.environ)
         opened.callback(traces.close)

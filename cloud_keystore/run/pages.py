@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -24,6 +24,7 @@ class Pages:
 
     database: Database
     metrics: Metrics
+    measures: Collection[Callable[[Metrics], object]] = ()  # what to look up for the metrics
     serving: threading.Event = field(default_factory=threading.Event)  # set while calls are served
 
     def by_path(self) -> Mapping[str, Page]:
@@ -55,10 +56,14 @@ class Pages:
         return HTTPStatus.OK, b"ready\n"
 
     def _metrics(self) -> tuple[HTTPStatus, bytes]:
-        try:
-            with self.database.read() as connection:
-                self.metrics.waiting.set(operations.count_waiting(connection))
-        # The other metrics are still useful.
-        except Exception as error:
-            log.warning("waiting operations not counted", error=type(error).__name__)
+        for measure in (self._count_waiting, *self.measures):
+            try:
+                measure(self.metrics)
+            # The other metrics are still useful.
+            except Exception as error:
+                log.warning("a metric was not looked up", error=type(error).__name__)
         return HTTPStatus.OK, self.metrics.text()
+
+    def _count_waiting(self, metrics: Metrics) -> None:
+        with self.database.read() as connection:
+            metrics.waiting.set(operations.count_waiting(connection))

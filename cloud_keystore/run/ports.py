@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud_keystore.config import Address
 from cloud_keystore.custody.use.using_sessions import UsingSessions
@@ -16,11 +15,10 @@ from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.fields import hosts
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
-from cloud_keystore.pki.building import server_certificate
-from cloud_keystore.pki.issuers import Authority
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.watch import Watch
+from cloud_keystore.run.certifying import Certifying, pem, pem_key
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_services
 
@@ -66,24 +64,19 @@ class Ports:
 
     def main(self, sessions: UsingSessions, wakeups: Wakeups, health: Health) -> grpc.aio.Server:
         """The server for enrolled clients, with mutual TLS."""
-        settings, transport = self.parts.settings, self.parts.authorities.transport
+        settings = self.parts.settings
         names = frozenset(
             {"localhost", "127.0.0.1", "::1", settings.public_host}
             | {each.host for each in settings.service_addresses}
             | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
         )
-        certified = server_certificate(transport, names, self.parts.clock())
-        credentials = grpc.ssl_server_credentials(
-            [(_pem_key(certified), _pem(certified))],
-            root_certificates=_pem(transport),
-            require_client_auth=True,
-        )
+        certifying = Certifying(self.parts.authorities, names, self.parts.clock)
         server = self._server(LARGEST_MESSAGE, SERVER_OPTIONS)
         add_services(server, self.parts, self.limiter, sessions, wakeups)
         health.add_to(server)
         if settings.reflection:
             add_reflection(server)
-        _listen(server, settings.listen, credentials)
+        _listen(server, settings.listen, certifying.credentials())
         return server
 
     def enrolment(self) -> grpc.aio.Server:
@@ -91,7 +84,7 @@ class Ports:
         own = self.parts.authorities.enrolment
         server = self._server(LARGEST_ENROLMENT, SERVER_OPTIONS + ENROLMENT_OPTIONS)
         add_enrolment(server, self.parts, self.limiter)
-        credentials = grpc.ssl_server_credentials([(_pem_key(own), _pem(own))])
+        credentials = grpc.ssl_server_credentials([(pem_key(own), pem(own))])
         _listen(server, self.parts.settings.enrol_listen, credentials)
         return server
 
@@ -130,11 +123,3 @@ def cause(address: Address) -> str:
     except OSError as error:
         return CAUSES.get(error.errno or 0, f"{error.strerror}: look at the address")
     return CAUSES[errno.EADDRINUSE]
-
-
-def _pem(own: Authority) -> bytes:
-    return own.certificate.public_bytes(Encoding.PEM)
-
-
-def _pem_key(own: Authority) -> bytes:
-    return own.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -19,6 +19,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.operations.watching import Watching
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter, Workers
+from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
@@ -44,7 +45,8 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
     settings, loop, stop = parts.settings, asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
     wakeups, sessions, metrics = Wakeups(loop), _sessions(parts), Metrics()
-    upkeep, pages = _upkeep(parts, sessions), Pages(parts.database, metrics)
+    upkeep = _upkeep(parts, sessions)
+    pages = Pages(parts.database, metrics, (upkeep.ends.measure,))
     if siblings is None:
         upkeep.sweep_at_start()
     else:
@@ -114,6 +116,13 @@ def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
         journal=parts.log,
         sessions=sessions,
         watching=Watching(parts.database, time.monotonic),
+        ends=Ends(
+            database=parts.database,
+            seal=parts.seal,
+            clock=parts.clock,
+            authorities=parts.authorities,
+            monotonic=time.monotonic,
+        ),
     )
 
 

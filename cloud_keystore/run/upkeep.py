@@ -27,6 +27,7 @@ from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
+from cloud_keystore.run.ends import Ends
 from cloud_keystore.storage import guesses, management_keys, passcodes
 from cloud_keystore.storage.engine import Database
 
@@ -45,6 +46,7 @@ class Upkeep:
     journal: Log
     sessions: UsingSessions
     watching: Watching
+    ends: Ends
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """The tasks of every second, independent of each other: if one fails, the others still
@@ -58,6 +60,7 @@ class Upkeep:
             lambda: wake(self.sweep()),
             lambda: wake_here(self.watching.topics()),
             self.take_in,
+            self.ends.look,
         )
 
     def sweep_at_start(self) -> None:

@@ -31,13 +31,14 @@ from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.rpc.administration import AdministrationServicer
 from cloud_keystore.rpc.alerts import AlertServicer
 from cloud_keystore.rpc.audit import AuditServicer
 from cloud_keystore.rpc.authenticator import AuthenticatorServicer
 from cloud_keystore.rpc.cards import CardServicer
 from cloud_keystore.rpc.door import Door
-from cloud_keystore.rpc.enrolment import EnrolmentServicer
+from cloud_keystore.rpc.enrolment import EnrolmentServicer, RenewalServicer
 from cloud_keystore.rpc.finding import FindingServicer
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.identities import IdentityServicer
@@ -49,7 +50,7 @@ from cloud_keystore.run.opening import Parts
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
-from cloudcard.enrolment.v1 import enrolment_pb2_grpc
+from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
     alerts_pb2,
     alerts_pb2_grpc,
@@ -77,6 +78,7 @@ FILES = (
     alerts_pb2,
     finding_pb2,
     audit_pb2,
+    renewal_pb2,
 )
 SERVICES = tuple(  # full names of the services on the main port
     service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
@@ -100,8 +102,8 @@ def add_services(
     alerts = Alerts(database=database, clock=clock)
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
 
-    def door(role: Role) -> Door:
-        return Door(database=database, limiter=limiter, role=role, traces=parts.traces)
+    def door(role: Role | None) -> Door:
+        return Door(database=database, limiter=limiter, clock=clock, role=role, traces=parts.traces)
 
     workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
         WorkstationServicer(
@@ -199,6 +201,13 @@ def add_services(
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(
         AlertServicer(door=operators, alerts=alerts), server
     )
+    renewal_pb2_grpc.add_RenewalServiceServicer_to_server(
+        RenewalServicer(
+            door=door(None),
+            renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
+        ),
+        server,
+    )
     finding = Finding(database)
     finding_pb2_grpc.add_FindingServiceServicer_to_server(
         FindingServicer(door=operators, finding=finding), server
@@ -226,8 +235,10 @@ def add_enrolment(server: grpc.aio.Server, parts: Parts, limiter: Limiter) -> No
             enrolment=Enrolment(
                 database=parts.database,
                 clock=parts.clock,
-                transport=parts.authorities.transport,
+                authorities=parts.authorities,
                 relying_party=settings.relying_party,
+                random=os.urandom,
+                attestation_roots=settings.attestation_roots,
             ),
             authorities=parts.authorities,
             limiter=limiter,

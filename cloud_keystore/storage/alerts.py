@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
-from cloud_keystore.model.alerts import TOLD_TO_HOLDERS, Alert, AlertKind
+from cloud_keystore.model.alerts import NOTICES, TOLD_TO_HOLDERS, Alert, AlertKind
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.databases.failures import record
 
@@ -33,20 +34,20 @@ def find(connection: Connection, alert_id: str) -> Alert | None:
 
 
 def list_all(connection: Connection, *, include_acknowledged: bool) -> list[Alert]:
-    """The alerts that nobody has acknowledged, or all alerts, oldest first."""
+    """The alerts that nobody has acknowledged, or all alerts and notices, oldest first."""
     query = select(t.alert).order_by(a.id)
     if not include_acknowledged:
-        query = query.where(a.acknowledge_time.is_(None))
+        query = query.where(a.acknowledge_time.is_(None), a.kind.not_in(_names(NOTICES)))
     return [_to_alert(row) for row in connection.execute(query).mappings()]
 
 
-def told_to(connection: Connection, user_id: str) -> list[Alert]:
-    """The alerts that a holder sees, which nobody has acknowledged, oldest first."""
-    query = select(t.alert).where(
-        a.user_id == user_id,
-        a.kind.in_([kind.value for kind in TOLD_TO_HOLDERS]),
-        a.acknowledge_time.is_(None),
-    )
+def told_to(connection: Connection, user_id: str, since: datetime) -> list[Alert]:
+    """The alerts that a holder sees, oldest first: those that nobody has acknowledged, and notices
+    since then.
+    """
+    waits = a.kind.in_(_names(TOLD_TO_HOLDERS)) & a.acknowledge_time.is_(None)
+    recent = a.kind.in_(_names(NOTICES)) & (a.create_time > since)
+    query = select(t.alert).where(a.user_id == user_id, or_(waits, recent))
     return [_to_alert(row) for row in connection.execute(query.order_by(a.id)).mappings()]
 
 
@@ -78,6 +79,10 @@ def acknowledge(connection: Connection, alert_id: str, operator_id: str, now: da
         .values(acknowledge_time=now, acknowledged_by=operator_id)
     )
     return acknowledged.rowcount == 1
+
+
+def _names(kinds: Iterable[AlertKind]) -> list[str]:
+    return [kind.value for kind in kinds]
 
 
 @record("alert")

@@ -36,8 +36,16 @@ def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
             "transports": " ".join(key.transports),
             "rp_id": key.relying_party.id,
             "origin": key.relying_party.origin,
+            "attested_model": key.attested_model,
         }
     rows.add(connection, t.approval_key, row)
+
+
+def keep(connection: Connection, identity_id: str, public_key: bytes) -> None:
+    """Make the key of a device's identity its approval key for good, unless it has one."""
+    query = select(k.identity_id).where(k.identity_id == identity_id)
+    if connection.execute(query).first() is None:
+        add(connection, identity_id, NativeKey(public_key))
 
 
 def find(connection: Connection, device: Identity) -> ApprovalKey | None:
@@ -55,6 +63,7 @@ def find(connection: Connection, device: Identity) -> ApprovalKey | None:
         backup_eligible=row["backup_eligible"],
         backed_up=row["backed_up"],
         transports=tuple(row["transports"].split()),
+        attested_model=row["attested_model"],
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
@@ -69,11 +69,11 @@ def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
     return {row.id: row.display_name for query in queries for row in connection.execute(query)}
 
 
-def count_devices(connection: Connection) -> Mapping[str, int]:
+def count_devices(connection: Connection, now: datetime) -> Mapping[str, int]:
     """Number of active devices by user; users without one are left out."""
     query = (
         select(t.identity.c.user_id, func.count().label("devices"))
-        .where(t.identity.c.role == Role.DEVICE, t.identity.c.state == IdentityState.ACTIVE)
+        .where(t.identity.c.role == Role.DEVICE, *_active(now))
         .group_by(t.identity.c.user_id)
     )
     return {row.user_id: row.devices for row in connection.execute(query)}
@@ -93,18 +93,48 @@ def find_identity_by_certificate(
     return _identity(connection, t.identity.c.certificate_sha256 == certificate_sha256)
 
 
-def is_active(connection: Connection, identity_id: str) -> bool:
+def find_renewed(connection: Connection, certificate_sha256: bytes) -> Identity | None:
+    """The identity that has this certificate as its next one."""
+    return _identity(connection, t.identity.c.next_certificate_sha256 == certificate_sha256)
+
+
+def find_by_former(
+    connection: Connection, certificate_sha256: bytes, now: datetime
+) -> Identity | None:
+    """The identity that is still known by this former certificate."""
+    former = t.identity.c.former_certificate_sha256 == certificate_sha256
+    return _identity(connection, and_(former, t.identity.c.former_end_time > now))
+
+
+def is_active(connection: Connection, identity_id: str, now: datetime) -> bool:
     """Whether an identity is active in this transaction; it can be removed after it has called."""
     found = find_identity(connection, identity_id)
-    return found is not None and found.state is IdentityState.ACTIVE
+    return found is not None and found.is_active(now)
 
 
-def count_active(connection: Connection, role: Role) -> int:
+def count_active(connection: Connection, role: Role, now: datetime) -> int:
     """How many identities of a role are active."""
-    query = select(func.count()).where(
-        t.identity.c.role == role, t.identity.c.state == IdentityState.ACTIVE
-    )
+    query = select(func.count()).where(t.identity.c.role == role, *_active(now))
     return connection.execute(query).scalar_one()
+
+
+def ending(connection: Connection, now: datetime, before: datetime) -> list[Identity]:
+    """Identities that are active and end before a time, the first to end first."""
+    i = t.identity.c
+    query = select(t.identity).where(*_active(now), i.expire_time < before)
+    found = rows.read(connection, t.identity, query.order_by(i.expire_time, i.id))
+    return [_to_identity(row) for row in found]
+
+
+def warned(connection: Connection, identity_id: str, now: datetime) -> bool:
+    """Write down that people were warned of an identity's end; False if they were before."""
+    i = t.identity.c
+    unwarned = [i.id == identity_id, i.warn_time.is_(None)]
+    return bool(rows.change(connection, t.identity, unwarned, {"warn_time": now}))
+
+
+def _active(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return t.identity.c.state == IdentityState.ACTIVE, t.identity.c.expire_time > now
 
 
 def is_invited(connection: Connection, role: Role, now: datetime) -> bool:
@@ -135,6 +165,7 @@ def activate_identity(
     certificate_sha256: bytes,
     public_key: bytes,
     display_name: str,
+    expire_time: datetime,
 ) -> None:
     """Give an invited identity its certificate and key."""
     invited = [t.identity.c.id == identity_id, t.identity.c.state == IdentityState.INVITED]
@@ -143,8 +174,57 @@ def activate_identity(
         "certificate_sha256": certificate_sha256,
         "public_key": public_key,
         "display_name": display_name,
+        "expire_time": expire_time,
     }
     rows.change(connection, t.identity, invited, active)
+
+
+def add_next(
+    connection: Connection,
+    identity: Identity,
+    certificate_sha256: bytes,
+    public_key: bytes,
+    expire_time: datetime,
+) -> bool:
+    """Give an active identity its next certificate and key, in place of those that were not used;
+    False if it is not the same any more.
+    """
+    i = t.identity.c
+    same = [
+        i.id == identity.id,
+        i.state == IdentityState.ACTIVE,
+        i.certificate_sha256 == identity.certificate_sha256,
+    ]
+    following: Values = {
+        "next_certificate_sha256": certificate_sha256,
+        "next_public_key": public_key,
+        "next_expire_time": expire_time,
+    }
+    return bool(rows.change(connection, t.identity, same, following))
+
+
+def take_next(connection: Connection, renewed: Identity, former_end_time: datetime) -> bool:
+    """Make the next certificate of an active identity its certificate; False if somebody has done
+    so, or it was removed.
+    """
+    i = t.identity.c
+    same = [
+        i.id == renewed.id,
+        i.state == IdentityState.ACTIVE,
+        i.next_certificate_sha256 == renewed.next_certificate_sha256,
+    ]
+    taken: Values = {
+        "certificate_sha256": renewed.next_certificate_sha256,
+        "public_key": renewed.next_public_key,
+        "expire_time": renewed.next_expire_time,
+        "next_certificate_sha256": None,
+        "next_public_key": None,
+        "next_expire_time": None,
+        "former_certificate_sha256": renewed.certificate_sha256,
+        "former_end_time": former_end_time,
+        "warn_time": None,
+    }
+    return bool(rows.change(connection, t.identity, same, taken))
 
 
 def list_devices(connection: Connection, user_id: str) -> list[Identity]:

@@ -80,7 +80,7 @@ class Subject:
     card_state: CardState
     policy: Policy  # in force
     workstation_state: IdentityState
-    certificate_sha256: bytes | None  # of the workstation
+    certificates: Mapping[bytes, datetime]  # of the workstation, SHA-256, until when each is known
     approved: bool  # whether it was asked for, approved by a device that still counts, and opened
 
 
@@ -150,7 +150,14 @@ def _to_subject(connection: Connection, row: RowMapping) -> Subject:
         card_state=CardState(card["state"]),
         policy=policy,
         workstation_state=IdentityState(at["state"]),
-        certificate_sha256=at["certificate_sha256"],
+        certificates={
+            sha256: end
+            for sha256, end in (
+                (at["certificate_sha256"], at["expire_time"]),
+                (at["former_certificate_sha256"], at["former_end_time"]),
+            )
+            if sha256 is not None and end is not None
+        },
         approved=approved,
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -12,17 +10,16 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     UniqueConstraint,
     false,
     text,
 )
-from sqlalchemy.sql.schema import SchemaItem
 
 from cloud_keystore.model.tracing import TRACE_ID
-from cloud_keystore.storage.authentic.codes import MAC, UNCOVERED
+from cloud_keystore.storage.authentic.declaring import authentic
+from cloud_keystore.storage.authentic.declaring import metadata as metadata
 from cloud_keystore.storage.instants import Instant
 
 TO_SWEEP = "end_time IS NULL OR sealed_result IS NOT NULL"  # of a use in a session
@@ -30,17 +27,7 @@ IN_ENTRIES = (  # the columns of the journal besides the entry, which holds them
     "id", "leaf_index", "time", "kind", "card_id", "user_id", "workstation_id", "operation_id",
 )  # fmt: skip
 
-metadata = MetaData()
-
-
-def _authentic(name: str, *items: SchemaItem, uncovered: Sequence[str] = ()) -> Table:
-    """A table whose rows have authentication codes, over all columns but those that are sealed, or
-    do not count. Rows from before there were codes have none.
-    """
-    return Table(name, metadata, *items, Column(MAC, LargeBinary), info={UNCOVERED: uncovered})
-
-
-authority = _authentic(
+authority = authentic(
     "authority",
     Column("name", String, primary_key=True),
     Column("certificate", LargeBinary, nullable=False),
@@ -48,7 +35,7 @@ authority = _authentic(
     uncovered=("sealed_private",),
 )
 
-user = _authentic(
+user = authentic(
     "user",
     Column("id", String, primary_key=True),
     Column("display_name", String, nullable=False),
@@ -58,7 +45,7 @@ user = _authentic(
     Column("sid", String, nullable=False, server_default=""),
 )
 
-identity = _authentic(
+identity = authentic(
     "identity",
     Column("id", String, primary_key=True),
     Column("role", Integer, nullable=False),
@@ -69,9 +56,18 @@ identity = _authentic(
     Column("certificate_sha256", LargeBinary, unique=True),
     Column("public_key", LargeBinary),
     Column("create_time", Instant, nullable=False),
+    Column("expire_time", Instant),  # of the certificate
+    Column("next_certificate_sha256", LargeBinary),  # renewed, and not yet used
+    Column("next_public_key", LargeBinary),
+    Column("next_expire_time", Instant),
+    Column("former_certificate_sha256", LargeBinary),
+    Column("former_end_time", Instant),  # until when the former certificate is still known
+    Column("warn_time", Instant),  # when people were warned that the identity ends
+    Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
+    Index("identity_by_former_certificate", "former_certificate_sha256"),
 )
 
-token = _authentic(
+token = authentic(
     "token",
     Column("secret_sha256", LargeBinary, primary_key=True),
     Column("identity_id", ForeignKey("identity.id"), nullable=False),
@@ -79,7 +75,7 @@ token = _authentic(
     Column("use_time", Instant),
 )
 
-card = _authentic(
+card = authentic(
     "card",
     Column("id", String, primary_key=True),
     Column("serial", String, nullable=False, unique=True),
@@ -102,7 +98,7 @@ organisation = Table(
     Column("create_time", Instant, nullable=False),
 )
 
-policy = _authentic(  # each version is a row, which never changes
+policy = authentic(  # each version is a row, which never changes
     "policy",
     Column("organisation_id", String, primary_key=True),  # empty: all organisations
     Column("profile", String, primary_key=True),  # empty: all profiles
@@ -112,7 +108,7 @@ policy = _authentic(  # each version is a row, which never changes
     Column("create_time", Instant, nullable=False),
 )
 
-approval_key = _authentic(  # of devices; a device without a row approves with its identity's key
+approval_key = authentic(  # of devices; a device without a row approves with its identity's key
     "approval_key",
     Column("identity_id", ForeignKey("identity.id"), primary_key=True),
     Column("kind", Integer, nullable=False),
@@ -124,6 +120,7 @@ approval_key = _authentic(  # of devices; a device without a row approves with i
     Column("transports", String, nullable=False, server_default=""),
     Column("rp_id", String, nullable=False, server_default=""),  # for which the passkey was made
     Column("origin", String, nullable=False, server_default=""),
+    Column("attested_model", String, nullable=False, server_default=""),
 )
 
 alert = Table(
@@ -140,7 +137,7 @@ alert = Table(
     Column("workstation_id", String),
 )
 
-card_object = _authentic(
+card_object = authentic(
     "card_object",
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("tag", Integer, primary_key=True),
@@ -149,7 +146,7 @@ card_object = _authentic(
     Column("written", Boolean, nullable=False, server_default=false()),
 )
 
-key = _authentic(
+key = authentic(
     "key",
     Column("id", String, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False),
@@ -177,7 +174,7 @@ key = _authentic(
     uncovered=("sealed_private",),
 )
 
-passcode = _authentic(
+passcode = authentic(
     "passcode",
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("key_ref", Integer, primary_key=True),
@@ -201,14 +198,14 @@ guess = Table(  # passcodes that are being compared, or were wrong, and count fo
     Index("guess_by_workstation", "workstation_id", "create_time"),
 )
 
-unlock = _authentic(  # one operator has asked for it; somebody else has to agree
+unlock = authentic(  # one operator has asked for it; somebody else has to agree
     "unlock",
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("asked_by", String, nullable=False),
     Column("expire_time", Instant, nullable=False),
 )
 
-passcode_proof = _authentic(
+passcode_proof = authentic(
     "passcode_proof",
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
@@ -220,7 +217,7 @@ passcode_proof = _authentic(
     Column("signature_time", Instant),
 )
 
-management_key = _authentic(
+management_key = authentic(
     "management_key",
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("algorithm", Integer, nullable=False),
@@ -228,7 +225,7 @@ management_key = _authentic(
     uncovered=("sealed",),
 )
 
-management_challenge = _authentic(
+management_challenge = authentic(
     "management_challenge",
     Column("id", Integer, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False),
@@ -240,7 +237,7 @@ management_challenge = _authentic(
     uncovered=("id",),
 )
 
-administrator_proof = _authentic(
+administrator_proof = authentic(
     "administrator_proof",
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
@@ -248,7 +245,7 @@ administrator_proof = _authentic(
     Column("expire_time", Instant, nullable=False),
 )
 
-operation = _authentic(
+operation = authentic(
     "operation",
     Column("id", String, primary_key=True),
     Column("request_id", LargeBinary, nullable=False),
@@ -292,7 +289,7 @@ operation = _authentic(
     ),
 )
 
-session = _authentic(
+session = authentic(
     "session",
     Column("id", String, primary_key=True),  # the id of the operation that asked for it
     Column("card_id", ForeignKey("card.id"), nullable=False),
@@ -330,7 +327,7 @@ session_use = Table(  # for repeated requests, and to find uses that have lost t
     sqlite_with_rowid=False,
 )
 
-journal = _authentic(  # append-only: a row is inserted, gets its place in the tree once, and stays
+journal = authentic(  # append-only: a row is inserted, gets its place in the tree once, and stays
     "journal",
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("leaf_index", BigInteger, unique=True),  # None until the tree has taken it in
@@ -376,14 +373,12 @@ sealing_key = Table(  # the key-encryption keys that this database knows; never 
     Column("retire_time", Instant),
 )
 
-key_holder = (
-    Table(  # the processes of services that run, with the sealing keys that they were given
-        "key_holder",
-        metadata,
-        Column("id", String, primary_key=True),
-        Column("key_ids", LargeBinary, nullable=False),  # one after the other
-        Column("seen_time", Instant, nullable=False),
-    )
+key_holder = Table(  # processes of services that run, and the sealing keys that they were given
+    "key_holder",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("key_ids", LargeBinary, nullable=False),  # one after the other
+    Column("seen_time", Instant, nullable=False),
 )
 
 secret = Table(  # the service's own secrets, sealed: codes and peppers are derived from them

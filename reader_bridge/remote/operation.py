@@ -19,6 +19,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Outcome, Prompt, Prompter
+from reader_bridge.remote import check_code
 from reader_bridge.remote.refusals import TRANSIENT, code, refusal, retry_seconds
 from reader_bridge.remote.stub import CALL_SECONDS
 from reader_bridge.tasks import Cancellation
@@ -113,7 +114,7 @@ class RemoteOperation:
         outcome = Outcome.UNAVAILABLE  # if the prompter fails
         ended = False
         try:
-            self._show(operation, asked.card_serial)
+            self._show(operation, asked)
             result, outcome = self._finish(operation.id, asked.inputs)
             ended = True
         except Stopped as stopped:
@@ -144,14 +145,15 @@ class RemoteOperation:
                     raise
         return FINAL.get(state, (Refusal.UNAVAILABLE, Outcome.FAILED))
 
-    def _show(self, operation: pb.Operation, card_serial: str) -> None:
+    def _show(self, operation: pb.Operation, asked: pb.CreateOperationRequest) -> None:
         self._prompter.show(
             Prompt(
                 operation_id=operation.id,
-                card_serial=card_serial,
+                card_serial=asked.card_serial,
                 number=operation.number,
                 qr_text=operation.qr_text,
                 expire_time=operation.expire_time.ToDatetime(tzinfo=UTC),
+                check_code=check_code.of_request(asked),
             )
         )
 

@@ -22,6 +22,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("card_os.secure_messaging", "card_os.piv.algorithms.BLOCK_BYTES"): "of AES alone",
     ("card_os.piv.secrets", "0x81"): "a length of BER in two bytes",
     ("card_os.piv.secrets", "0x82"): "a length of BER in three bytes",
+    ("cloud_keystore.approval.attestation", "1.3.6.1.4.1.45724"): "of WebAuthn, not of cards",
     ("cloud_keystore.custody.sealing.envelope", "HEADER_BYTES"): "of a sealed value",
     ("cloud_keystore.model.certificates", "card_os.piv.rules.SIGNING"): "a kind of certificate",
     ("cloudcard_tools.bench.apdu", "A000000308"): "a whole command, as a program sends it",

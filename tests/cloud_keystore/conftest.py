@@ -22,6 +22,7 @@ ON_BOTH_DATABASES = {
     "test_devices",
     "test_identities",
     "test_enrolment",
+    "test_renewing",
     "test_management",
     "test_journal",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import pbkdf2_hmac, sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from cloudcard.approval.v1.approval_pb2 import Payload
 from support.vectors import ENTRIES, OPERATION, vectors
 
 TEXT = (Path(__file__).parents[2] / "docs" / "test-vectors.md").read_text()
@@ -51,6 +52,23 @@ def test_number() -> None:
     said = octets("Number", "commitment to 42")
     assert sha256(b"cloudcard number v1\0" + octets("Number", "salt") + b"42").digest() == said
     assert said in PAYLOAD
+
+
+def test_check_code() -> None:
+    """One input, no session."""
+    said = Payload.FromString(PAYLOAD)
+    assert said.request_id == octets("Check code", "request_id")
+    serial = said.card_serial.encode()
+    numbers = (16, len(serial), said.key_ref, said.algorithm, said.key_use, 0, 0, 1)
+    subject = b"".join(number.to_bytes(8) for number in numbers)
+    subject += said.request_id + serial + said.input_sha256[0]
+    domain = b"cloudcard check code v1\0"
+    derived = pbkdf2_hmac("sha256", subject, domain, 10_000, 5)
+    to_crockford = str.maketrans(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    )
+    text = base64.b32encode(derived).decode().translate(to_crockford)
+    assert WRITTEN["Check code"]["text"] == f"{text[:4]} {text[4:]}"
 
 
 def test_request_signature() -> None:

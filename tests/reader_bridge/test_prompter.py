@@ -13,9 +13,10 @@ from PIL import Image
 from reader_bridge.prompter import SAYINGS, JsonPrompter, Outcome, Prompt, TerminalPrompter, large
 
 QR = "CLOUDCARD:1:AGRAOI3QHF3OVOXWDZT4XRUMMY4DUWYSPFTZHN24JPHMTGYLCTDA"
-PUSHED = Prompt("id", "1000", "42", "", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-BOTH = Prompt("id", "1000", "42", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-SCANNED = Prompt("id", "1000", "", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+CODE = "7MYH 57PF"
+PUSHED = Prompt("id", "1000", "42", "", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), CODE)
+BOTH = Prompt("id", "1000", "42", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), CODE)
+SCANNED = Prompt("id", "1000", "", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), CODE)
 
 
 def test_json() -> None:
@@ -31,6 +32,7 @@ def test_json() -> None:
         "number": "42",
         "qr": "",
         "expire_time": "2026-01-02T03:04:05+00:00",
+        "check_code": CODE,
     }
     assert decided == {"event": "decided", "operation": "id", "outcome": "denied"}
 
@@ -78,6 +80,7 @@ def test_everything_fits_into_a_terminal_of_80_columns_and_24_lines(prompt: Prom
     assert len(lines) < 24
     assert max(map(len, lines)) <= 80
     assert ("42" in "".join(lines)) is bool(prompt.number)
+    assert lines[-1].endswith(f"the same on your phone: {CODE}")
 
 
 def read_code(lines: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -68,6 +68,7 @@ from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.pki import authorities
 from cloud_keystore.storage import operations, people, tables
 from cloud_keystore.storage.engine import Database
@@ -155,6 +156,7 @@ class World:
     administration: Administration
     devices: Devices
     identities: Identities
+    renewing: Renewing
     alerts: Alerts
     custody: Keys
     reading: Reading
@@ -184,6 +186,22 @@ class World:
         registration = Registration(created.attestation_object, created.client_data, ("internal",))
         identity, _ = self.enrolment.enrol(secret, request, "phone", registration)
         return Enrolled(identity, private, passkey=made)
+
+    def renewed(self, own: Enrolled) -> Enrolled:
+        """The same identity with its next certificate, which it has not used."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        request = csr(private)
+        present = own.identity.certificate_sha256 or b""
+        signature = sign(own.private, statement.renewal(present, request))
+        certificate = self.renewing.renew(own.identity, request, signature)
+        approval = own.approval or (None if own.passkey else own.private)
+        return replace(own, private=private, approval=approval, certificate=certificate)
+
+    def rekeyed(self, renewed: Enrolled) -> Enrolled:
+        """A renewed identity that uses its next certificate for the first time."""
+        found = take_next(self.database, sha256(renewed.certificate).digest(), self.clock)
+        assert found is not None
+        return replace(renewed, identity=found)
 
     def operator(self) -> Enrolled:
         """An operator of the registration authority."""
@@ -362,7 +380,7 @@ def new_world(
     database.migrate()
     database.authenticate(seal.row_key)
     custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
-    authority = authorities.load_or_make(database, seal, clock())
+    authority = authorities.load_or_make(database, seal, clock)
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast)
@@ -373,7 +391,7 @@ def new_world(
         clock=clock,
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
-        enrolment=Enrolment(database, clock, authority.transport, RELYING_PARTY),
+        enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
         cards=Life(database, clock, woken.extend),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
@@ -383,6 +401,7 @@ def new_world(
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
         devices=Devices(database, clock, woken.extend),
         identities=Identities(database, clock, woken.extend),
+        renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, custody),
         sessions=UsingSessions(database, seal, clock, os.urandom, custody),

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import insert, select
 
 from cloud_keystore.custody.sealing.seal import Seal, make_key_file
@@ -61,3 +63,12 @@ def bare(database: Database, key: bytes, name: str = "transport") -> None:
     with database.write() as connection:
         row = {"name": name, "certificate": b"", "sealed_private": sealed}
         connection.execute(insert(t.authority).values(row))
+
+
+def version_1(key: bytes, value: bytes, context: str) -> bytes:
+    """An envelope of version 1, as it was made before AES-GCM-SIV."""
+    derived = HKDF(SHA256(), 8 + 32, None, b"cloudcard key-encryption key 1").derive(key)
+    magic, name = b"\xcc\x53\x01", context.encode()
+    header, data_key, nonce, other = magic + derived[:8], os.urandom(32), bytes(12), bytes(12)
+    wrapped = AESGCM(derived[8:]).encrypt(nonce, data_key, header + name)
+    return header + nonce + wrapped + other + AESGCM(data_key).encrypt(other, value, magic + name)

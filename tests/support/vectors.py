@@ -17,6 +17,7 @@ from cloud_keystore.approval import numbers, qr, statement
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.model.operations import Decision
 from cloudcard.approval.v1 import approval_pb2
+from reader_bridge.remote import check_code
 
 Vectors: TypeAlias = Mapping[str, Mapping[str, str]]
 
@@ -45,6 +46,10 @@ def vectors() -> Vectors:
         "Number": {
             "salt": seed("number").hex(),
             "commitment to 42": numbers.commitment(seed("number"), "42").hex(),
+        },
+        "Check code": {
+            "request_id": seed("request")[:16].hex(),
+            "text": check_code.of_payload(approval_pb2.Payload.FromString(signed)),
         },
         "Request signature": {
             "request key, private scalar": scalar("request key").to_bytes(32, "big").hex(),
@@ -103,6 +108,7 @@ def payload() -> bytes:
         factors=["passcode"],
         organisation="default",
         number_commitment=numbers.commitment(seed("number"), "42"),
+        request_id=seed("request")[:16],
     )
     message.create_time.FromDatetime(made)
     message.expire_time.FromDatetime(made.replace(minute=2))

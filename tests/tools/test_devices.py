@@ -152,7 +152,8 @@ def test_what_was_not_the_holder_suspends_the_card_and_tells(town: Town) -> None
     seen = json.loads(town.ra("alerts", "acknowledge", alert["id"]).output)
     assert seen["acknowledged"]
     assert json.loads(town.ra("alerts", "list").output) == []
-    assert json.loads(town.ra("alerts", "list", "--all").output) == [seen]
+    told = json.loads(town.ra("alerts", "list", "--all").output)
+    assert [each for each in told if each["kind"] != "new-device"] == [seen]
     assert town.ra("alerts", "acknowledge", "none").exit_code == 1
 
 
@@ -180,8 +181,8 @@ def test_operator_and_holder_unlock_a_card_and_both_are_told_when_it_is_repeated
         *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
         *("--identity", str(town.ada.folder)),
     )
-    warned = child.wait_for_json(event="alert", timeout=20)
-    assert (warned["alert"], warned["card"]) == (alert["id"], pc.serial)
+    warned = child.wait_for_json(event="alert", alert=alert["id"], timeout=20)
+    assert warned["card"] == pc.serial
     assert warned["text"] == alert["text"]
     town.ra("alerts", "acknowledge", alert["id"])
 

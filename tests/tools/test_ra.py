@@ -139,6 +139,9 @@ def test_organisations_and_policies(operator: Path) -> None:
     assert "28800" in table
     assert "St Elsewhere" in table
     assert trust not in table
+    model = "2fc0579f-8113-47ea-b116-bb5a8db9202a"
+    third = ask(operator, "policy", "set", *place, "--passkey-model", model.upper())
+    assert (third["version"], third["passkey_models"]) == (3, model)
 
     user = str(ask(operator, "user", "add", "Grace")["id"])
     issue = ("card", "issue", user, "--profile", "p256")
@@ -151,6 +154,7 @@ def test_organisations_and_policies(operator: Path) -> None:
     [
         (("policy", "set", "--session-uses", "5"), "go together"),
         (("policy", "set", "--largest-batch", "251"), "250"),
+        (("policy", "set", "--passkey-model", "yubikey"), "no model of a passkey"),
         (("policy", "set", "--organisation", "nobody"), 'no organisation "nobody"'),
         (("policy", "set", "--profile", "v99"), "no profile v99"),
         (("card", "issue", "nobody", "--organisation", "nobody"), 'no organisation "nobody"'),

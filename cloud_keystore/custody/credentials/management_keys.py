@@ -136,7 +136,8 @@ class ManagementKeys:
         if found is None:
             return False
         cipher, sealed = found
-        return self.seal.open(sealed, management_context(card.id, cipher)) == factory_key(cipher)
+        key = self.seal.open(sealed, management_context(card.id, cipher))
+        return compare_digest(key, factory_key(cipher))
 
     def set_key(
         self, connection: Connection, card: Card, cipher: Cipher, key: bytes, proof: bytes

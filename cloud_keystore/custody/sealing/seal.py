@@ -98,12 +98,13 @@ class Seal:
         raise _broken(context)
 
     def renew(self, sealed: bytes, context: str) -> bytes:
-        """Return the value sealed under the current key; unchanged if it already is.
+        """Return the value sealed under the current key in an envelope of the current version;
+        unchanged if it already is.
 
         Raises SealBroken, SealingKeyMissing, and KeyBackendUnavailable if all keys are retired.
         """
         key, current = self._key(sealed), self._current()
-        if key is current:
+        if key is current and envelope.is_current(sealed):
             return sealed
         if key is None:
             return self.close(self.open(sealed, context), context)

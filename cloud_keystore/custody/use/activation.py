@@ -31,7 +31,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import Approval, Decision, Operation, OperationKind, State
-from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session, within
 from cloud_keystore.storage import approval_keys, cards, operations, people, policies, sessions
@@ -134,8 +134,8 @@ class Activation:
             card = cards.find(connection, operation.card_id)
         if device is None or approval_key is None or device.user_id != operation.user_id:
             raise ApprovalRejected("the approving device is not the holder's")
-        if device.state is not IdentityState.ACTIVE:
-            raise ApprovalRejected("the approving device has been removed")
+        if not device.is_active(self.clock()):
+            raise ApprovalRejected("the approving device has been removed, or has ended")
         if card is None or card.state is not CardState.ACTIVE:
             raise CardNotInUse("the card is no longer in use")
         if key is None or isinstance(key.private, Destroyed):
@@ -152,7 +152,7 @@ class Activation:
             (approved.card_serial, card.serial),
             (approved.user_id, card.user_id),
             (approved.workstation.workstation_id, workstation.id),
-            (approved.workstation.certificate_sha256, workstation.certificate_sha256),
+            (approved.workstation.certificate_sha256 in _certificates(workstation), True),
             (approved.policy, operation.policy),
             (approved.HasField("session"), operation.kind is OperationKind.SESSION),
         )
@@ -204,6 +204,13 @@ class Activation:
         if session is None:
             raise OperationClosed("the approval was not used in time, or was withdrawn")
         return session
+
+
+def _certificates(workstation: Identity) -> set[bytes | None]:
+    """Those that a request of a workstation can name: its own, and the one of before, if it was
+    renewed since.
+    """
+    return {workstation.certificate_sha256, workstation.former_certificate_sha256 or None}
 
 
 def _check_inputs(approved: approval_pb2.Payload, inputs: Sequence[bytes]) -> None:

@@ -215,7 +215,7 @@ class UsingSessions:
         for place, request in enumerate(requests):
             name = request.session_id
             try:
-                subject = _called(subjects.get(name), request)
+                subject = _called(subjects.get(name), request, now)
                 if (name, request.request_id) in met:
                     answers[place] = _Repeated(request, subject.session)
                     continue
@@ -293,17 +293,16 @@ class UsingSessions:
         return Used(tuple(kept), session.uses_left, session.workstation_id)
 
 
-def _called(subject: Subject | RecordDamaged | None, request: UseRequest) -> Subject:
+def _called(subject: Subject | RecordDamaged | None, request: UseRequest, now: datetime) -> Subject:
     """Return the session of a request. Raises SessionNotFound unless its own workstation calls, and
     RecordDamaged if its record cannot be read.
     """
     if isinstance(subject, RecordDamaged):
         raise subject
-    own = None if subject is None else subject.certificate_sha256
-    said = request.certificate_sha256
-    if subject is None or own is None or said is None or not compare_digest(own, said):
+    if subject is None or subject.workstation_state is not IdentityState.ACTIVE:
         raise SessionNotFound(NOT_ITS_OWN)
-    if subject.workstation_state is not IdentityState.ACTIVE:
+    until = subject.certificates.get(request.certificate_sha256 or b"")
+    if until is None or until <= now:
         raise SessionNotFound(NOT_ITS_OWN)
     return subject
 

@@ -21,6 +21,7 @@ from cloud_keystore.model.errors import RowNotAuthentic
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import MAC, Value, named
+from cloud_keystore.storage.authentic.declaring import metadata
 
 PAGE = 500  # rows that are in memory at a time
 MOST_NAMED = 20  # records that are not authentic and are named
@@ -99,7 +100,7 @@ def give_codes(connection: Connection) -> None:
 
 def authentic_tables() -> list[Table]:
     """The tables whose records have codes."""
-    return [table for table in t.metadata.sorted_tables if MAC in table.columns]
+    return [table for table in metadata.sorted_tables if MAC in table.columns]
 
 
 def _without_code(table: Table) -> list[ColumnElement[bool]]:

@@ -40,6 +40,7 @@ ASKED = Asked(
     expire_time=NOW + timedelta(minutes=2),
     nonce=b"nonce",
     number_commitment=b"commitment",
+    request_id=b"request",
 )
 
 
@@ -64,6 +65,7 @@ def test_each_field_says_what_the_keystore_knows() -> None:
     assert said.create_time.ToDatetime(UTC) == NOW
     assert said.expire_time.ToDatetime(UTC) == NOW + timedelta(minutes=2)
     assert (said.nonce, said.number_commitment) == (b"nonce", b"commitment")
+    assert said.request_id == b"request"
     assert payload.session_terms(said.session) == TERMS
 
 

@@ -600,7 +600,7 @@ def test_the_approval_of_a_phone_removed_since_is_not_used(
     fingerprint = phone.identity.certificate_sha256
     assert fingerprint is not None
     with pytest.raises(IdentityRejected):
-        identify(world.database, fingerprint, Role.DEVICE)
+        identify(world.database, fingerprint, Role.DEVICE, world.clock)
 
 
 class TestQr:

@@ -30,14 +30,17 @@ TERMS = st.builds(
     st.integers(1, model.MOST_SESSION_USES),
     st.integers(1, 12 * 3600).map(lambda seconds: timedelta(seconds=seconds)),
 )
+PASSKEYS = st.just((False, frozenset[str]())) | st.tuples(
+    st.just(True), st.frozensets(st.uuids().map(str), max_size=3)
+)
 POLICIES = st.builds(
-    Policy,
+    lambda passkeys, **more: Policy(passkeys=passkeys[0], passkey_models=passkeys[1], **more),
+    passkeys=PASSKEYS,
     passwordless=st.booleans(),
     largest_batch=st.integers(1, model.MOST_INPUTS),
     largest_commitment_batch=st.integers(1, model.MOST_INPUTS),
     session=st.none() | TERMS,
     channels=st.sets(st.sampled_from(Channel), min_size=1).map(frozenset),
-    passkeys=st.booleans(),
     synced_passkeys=st.booleans(),
 )
 DOCUMENT = model.encode(Policy(session=SessionTerms(5, timedelta(minutes=1))))
@@ -67,6 +70,8 @@ def test_any_text_is_a_policy_or_none(document: str) -> None:
         DOCUMENT.replace('"PUSH"', '"SMS"'),
         DOCUMENT.replace("{", '{"more":1,', 1),
         DOCUMENT.replace('"passkeys":true,', ""),
+        DOCUMENT.replace('"passkey_models":[]', '"passkey_models":[1]'),
+        DOCUMENT.replace('"passkey_models":[]', '"passkey_models":["yubikey"]'),
     ],
 )
 def test_what_a_policy_says_is_never_guessed(document: str) -> None:
@@ -82,6 +87,12 @@ def test_a_policy_of_before_has_one_largest_batch_for_all_keys() -> None:
     assert (policy.largest_batch, policy.largest_commitment_batch) == (250, 250)
     with pytest.raises(InvalidInput):
         model.decode(before.replace(",", ", ", 1))
+
+
+def test_a_policy_of_before_names_no_models_of_passkeys() -> None:
+    before = DOCUMENT.replace('"passkey_models":[],', "")
+    assert before != DOCUMENT
+    assert model.decode(before) == model.decode(DOCUMENT)
 
 
 def test_the_most_specific_one_holds(world: World) -> None:

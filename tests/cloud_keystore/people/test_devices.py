@@ -29,6 +29,7 @@ from cloud_keystore.model.operations import Channel, Decision, Operation, State
 from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations.asking import qr_secret
+from cloud_keystore.operations.watching import Watching
 from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import cards, sessions, tables
 from cloud_keystore.storage.authentic import rows
@@ -75,7 +76,7 @@ class TestRemoved:
         fingerprint = phone.identity.certificate_sha256
         assert fingerprint is not None
         with pytest.raises(IdentityRejected):
-            identify(world.database, fingerprint, Role.DEVICE)
+            identify(world.database, fingerprint, Role.DEVICE, world.clock)
         # nor does a call that had come in before
         with pytest.raises(IdentityRejected):
             world.deciding.waiting(phone.identity)
@@ -294,6 +295,57 @@ class TestNotMe:
         assert world.state(operation) is State.PENDING
         assert world.cards.find(serial).card.state is CardState.ACTIVE
         assert world.journal(Kind.OPERATION_REPORTED, Kind.CARD_SUSPENDED) == []
+
+
+class TestNew:
+    """The attack: an operator enrols a phone of their own for somebody, and nobody is told."""
+
+    def test_the_holders_other_devices_are_told(
+        self, world: World, ada: tuple[User, Enrolled]
+    ) -> None:
+        assert world.alerts.told_to(ada[1].identity) == []
+        watching = Watching(world.database, iter((0.0, 10.0)).__next__)
+        watching.topics()
+        second = second_phone(world, ada[0])
+        (told,) = world.alerts.told_to(ada[1].identity)
+        assert told.alert.kind is AlertKind.NEW_DEVICE
+        assert f'"{second.identity.display_name}"' in told.alert.text
+        assert ada[0].id in watching.topics()  # so that its stream looks again
+        (entry,) = world.journal(Kind.ALERT_RAISED)
+        assert (entry.user_id, entry.details["alert"]) == (ada[0].id, "new-device")
+
+    def test_no_operator_can_hide_it(self, world: World, ada: tuple[User, Enrolled]) -> None:
+        second = second_phone(world, ada[0])
+        operator = world.operator().identity
+        (told,) = world.alerts.told_to(ada[1].identity)
+        world.alerts.acknowledge(told.alert.id, operator)
+        world.devices.remove(second.identity.id, "used", operator)
+        assert [each.alert.id for each in world.alerts.told_to(ada[1].identity)] == [told.alert.id]
+        world.clock.forward(days=29)
+        assert len(world.alerts.told_to(ada[1].identity)) == 1
+        world.clock.forward(days=2)
+        assert world.alerts.told_to(ada[1].identity) == []
+
+    def test_the_registration_authority_has_nothing_to_do(
+        self, world: World, ada: tuple[User, Enrolled]
+    ) -> None:
+        second_phone(world, ada[0])
+        assert world.alerts.list_all(include_acknowledged=False) == []
+        assert len(world.alerts.list_all(include_acknowledged=True)) == 1
+
+    def test_nobody_else_is_told(self, world: World, ada: tuple[User, Enrolled]) -> None:
+        _, bo = world.user("Bo")
+        second_phone(world, ada[0])
+        world.enrol(world.people.add_workstation("PC9", "", actor=OPERATOR)[1].text)
+        assert world.alerts.told_to(bo.identity) == []
+        assert len(world.journal(Kind.ALERT_RAISED)) == 1
+
+    def test_a_phone_in_place_of_one_that_was_removed_is_told_to_nobody(
+        self, world: World, ada: tuple[User, Enrolled], operator: Enrolled
+    ) -> None:
+        world.devices.remove(ada[1].identity.id, "lost", operator.identity)
+        second = second_phone(world, ada[0])
+        assert world.alerts.told_to(second.identity) == []
 
 
 def test_an_alert_is_raised_once_until_somebody_has_seen_to_it(

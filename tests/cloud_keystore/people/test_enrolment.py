@@ -25,8 +25,8 @@ def test_a_token_becomes_an_identity(world: World) -> None:
     assert identity.id == workstation.id
     assert identity.state is IdentityState.ACTIVE
     certificate = x509.load_der_x509_certificate(der)
-    certificate.verify_directly_issued_by(world.enrolment.transport.certificate)
-    assert identify(world.database, sha256(der).digest(), Role.WORKSTATION) == identity
+    certificate.verify_directly_issued_by(world.enrolment.authorities.transport.certificate)
+    assert identify(world.database, sha256(der).digest(), Role.WORKSTATION, world.clock) == identity
 
 
 def test_a_token_is_good_once(world: World) -> None:
@@ -137,9 +137,9 @@ def test_one_role_is_not_another(world: World) -> None:
     fingerprint = operator.identity.certificate_sha256
     assert fingerprint is not None
     with pytest.raises(IdentityRejected, match="device"):
-        identify(world.database, fingerprint, Role.DEVICE)
+        identify(world.database, fingerprint, Role.DEVICE, world.clock)
     with pytest.raises(IdentityRejected):
-        identify(world.database, b"\0" * 32, Role.OPERATOR)
+        identify(world.database, b"\0" * 32, Role.OPERATOR, world.clock)
 
 
 def test_names_are_bounded_and_printable(world: World) -> None:

@@ -58,11 +58,11 @@ class TestRemoved:
         own = world.enrol(invite(world, role)).identity
         fingerprint = own.certificate_sha256
         assert fingerprint is not None
-        assert identify(world.database, fingerprint, role) == own
+        assert identify(world.database, fingerprint, role, world.clock) == own
         removed = remove(world, role, own, operator)
         assert removed.state is IdentityState.REMOVED
         with pytest.raises(IdentityRejected):
-            identify(world.database, fingerprint, role)
+            identify(world.database, fingerprint, role, world.clock)
         listed = {each.id: each.state for each in world.identities.list_of(role)}
         assert listed[own.id] is IdentityState.REMOVED
 

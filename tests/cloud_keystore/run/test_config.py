@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cloud_keystore.config import Address, Settings, public_host
+from cloud_keystore.config import Address, Settings, attestation_roots, public_host
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.errors import InvalidInput
+from support.attesting import new_maker
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,16 @@ def test_a_public_host_of_which_tokens_would_be_no_use(text: str) -> None:
 def test_no_client_can_call_every_address(text: str) -> None:
     with pytest.raises(InvalidInput, match="all addresses"):
         public_host(text)
+
+
+def test_attestation_roots(tmp_path: Path) -> None:
+    one, other = new_maker(), new_maker()
+    path = tmp_path / "roots.pem"
+    path.write_bytes(b"".join((*one.roots, *other.roots)))
+    assert attestation_roots(path) == (*one.roots, *other.roots)
+    for content, match in ((b"", "has no certificates"), (b"no PEM", "has no certificates")):
+        path.write_bytes(content)
+        with pytest.raises(InvalidInput, match=match):
+            attestation_roots(path)
+    with pytest.raises(InvalidInput, match="No such file"):
+        attestation_roots(tmp_path / "missing.pem")

@@ -123,7 +123,7 @@ def test_a_migration_that_breaks_leaves_nothing(empty: Database) -> None:
 def test_replicas_that_start_at_once_make_one_keystore(postgresql: Server, tmp_path: Path) -> None:
     url = postgresql.new_database()
     worlds = together([lambda: new_world(tmp_path, url=url) for _ in range(4)])
-    assert len({world.enrolment.transport.der for world in worlds}) == 1
+    assert len({world.enrolment.authorities.transport.der for world in worlds}) == 1
     for world in worlds:
         world.database.close()
 

@@ -120,7 +120,9 @@ def test_an_approved_use(world: World) -> None:
     )
     assert watch == pb.WatchOperationRequest(operation_id=OPERATION_ID)
     assert perform == pb.PerformOperationRequest(operation_id=OPERATION_ID, inputs=[b"digest"])
-    assert world.screen.shown == [Prompt(OPERATION_ID, "1000", "42", "CLOUDCARD:1:X", EXPIRES)]
+    (shown,) = world.screen.shown
+    code = shown.check_code
+    assert shown == Prompt(OPERATION_ID, "1000", "42", "CLOUDCARD:1:X", EXPIRES, code)
     assert world.screen.cleared == [(OPERATION_ID, Outcome.APPROVED)]
 
 

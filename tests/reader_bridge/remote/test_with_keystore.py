@@ -11,7 +11,9 @@ import pytest
 from card_os.keys import PasscodeStatus, Refusal, TriesLeft, UseKey, Verified, VerifyPasscode
 from card_os.uses import KeyUse
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.authenticator.screen import facts
 from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.output import Row
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.remote.keys import RemoteKeys
@@ -29,10 +31,12 @@ class DecidingScreen:
     approves: bool = True
     shown: list[Prompt] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    seen: list[Row] = field(default_factory=list)  # on the phone
 
     def show(self, prompt: Prompt) -> None:
         self.shown.append(prompt)
         ringing = self.phone.find(prompt.operation_id)
+        self.seen.append(facts(ringing))
         if self.approves:
             self.phone.approve(ringing, prompt.number)
         else:
@@ -73,6 +77,17 @@ def test_an_approved_use(at_card: tuple[RemoteKeys, DecidingScreen]) -> None:
     keys, screen = at_card
     assert isinstance(keys.perform(use(verified(keys)), Cancellation()), bytes)
     assert screen.outcomes == [Outcome.APPROVED]
+
+
+def test_workstation_and_phone_show_the_same_check_code(
+    at_card: tuple[RemoteKeys, DecidingScreen],
+) -> None:
+    keys, screen = at_card
+    for _ in range(2):
+        keys.perform(use(verified(keys)), Cancellation())
+    codes = [prompt.check_code for prompt in screen.shown]
+    assert codes == [each["check_code"] for each in screen.seen]
+    assert len(set(codes)) == 2
 
 
 def test_a_proof_that_is_spent_asks_for_the_passcode(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,7 @@ from cloudcard.registry.v1 import identities_pb2
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure, IdentityUnusable
-from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess
-
-
-@pytest.fixture(scope="module")
-def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
-    folder = tmp_path_factory.mktemp("keystore")
-    with Nursery(folder / "logs") as nursery:
-        yield KeystoreProcess(folder, nursery)
 
 
 @pytest.fixture

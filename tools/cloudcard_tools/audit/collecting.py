@@ -12,7 +12,13 @@ from cloudcard_tools.audit.cards import EVENTS
 from cloudcard_tools.audit.service import Journal
 
 WHOLE = 10**9
-IDENTITY = (Kind.IDENTITY_INVITED, Kind.IDENTITY_ENROLLED, Kind.IDENTITY_REMOVED)
+IDENTITY = (
+    Kind.IDENTITY_INVITED,
+    Kind.IDENTITY_ENROLLED,
+    Kind.IDENTITY_RENEWED,
+    Kind.IDENTITY_REKEYED,
+    Kind.IDENTITY_REMOVED,
+)
 OF_HOLDERS = (
     *IDENTITY,
     Kind.CARD_ISSUED,

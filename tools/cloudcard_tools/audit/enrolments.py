@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -46,7 +46,10 @@ class Enrolled:
 
     user_id: str | None
     certificate_sha256: bytes
-    key: ApprovalKey  # by which a device decides
+    key: ApprovalKey  # by which a device decides; no renewal changes it
+    public_key: bytes  # of the certificate
+    next: tuple[bytes, bytes] | None = None  # the certificate's SHA-256, and its key: renewed
+    former: bytes | None = None  # the certificate before the last renewal, SHA-256
 
 
 class Enrolments:
@@ -79,6 +82,43 @@ class Enrolments:
             self._ground.lacks("an identity was enrolled that nobody had invited")
         elif (invited.role, invited.user_id) != (role.value, entry.user_id):
             raise Wrong("an identity was enrolled for somebody else than was invited")
+
+    def renew(self, entry: Entry) -> None:
+        """Check that the identity itself has asked for its next certificate."""
+        who, enrolled = entry.actor.id, self._enrolled.get(entry.actor.id)
+        if entry.actor.kind not in IDENTITIES or _subject(entry) != who:
+            raise Wrong("an identity was renewed by somebody else")
+        if who in self._removed:
+            raise Wrong("an identity was renewed that had been removed")
+        certificate, own = _certified(entry)
+        if enrolled is None:
+            self._ground.lacks("an identity was renewed that had not been enrolled")
+            return
+        csr, signature = (entry.evidence.get(name, b"") for name in ("csr", "signature"))
+        present = (enrolled.public_key, enrolled.certificate_sha256)
+        try:
+            statement.check_renewal(*present, csr, signature)
+        except KeystoreError:
+            raise Wrong("a renewal is not signed by the identity's key before") from None
+        self._enrolled[who] = replace(enrolled, next=(certificate, own))
+
+    def rekey(self, entry: Entry) -> None:
+        """Check that the next certificate of an identity, which was used, is what it asked for."""
+        who, enrolled = entry.actor.id, self._enrolled.get(entry.actor.id)
+        if entry.actor.kind not in IDENTITIES or _subject(entry) != who:
+            raise Wrong("an identity was renewed by somebody else")
+        if enrolled is None:
+            self._ground.lacks("an identity was renewed that had not been enrolled")
+            return
+        if enrolled.next is None or enrolled.next[0] != entry.evidence.get("certificate_sha256"):
+            raise Wrong("an identity got a certificate that it had not asked for")
+        self._enrolled[who] = replace(
+            enrolled,
+            certificate_sha256=enrolled.next[0],
+            public_key=enrolled.next[1],
+            next=None,
+            former=enrolled.certificate_sha256,
+        )
 
     def remove(self, entry: Entry) -> None:
         who = _subject(entry)
@@ -116,11 +156,16 @@ class Enrolments:
         return found
 
     def check_workstation(self, entry: Entry, certificate_sha256: bytes) -> None:
-        """Raise Wrong unless an entry is by its workstation, which has this certificate."""
+        """Raise Wrong unless an entry is by its workstation, which has this certificate, or had it
+        before it was renewed for the last time.
+        """
         if entry.actor != Actor(ActorKind.WORKSTATION, entry.workstation_id or "none"):
             raise Wrong("another workstation did this than the one that had asked")
         found = self._enrolled.get(entry.actor.id)
-        if found is not None and found.certificate_sha256 != certificate_sha256:
+        if found is not None and certificate_sha256 not in (
+            found.certificate_sha256,
+            found.former,
+        ):
             raise Wrong("the workstation was enrolled with another certificate")
         self.check_there(entry.actor.id, "the workstation had been removed")
 
@@ -131,23 +176,9 @@ class Enrolments:
 
     def _bound(self, entry: Entry, invited: Invited | None) -> Enrolled:
         """The keys of an enrolment, each of which has signed that it is for this identity."""
-        evidence = entry.evidence
-        csr, certificate = evidence.get("csr", b""), evidence.get("certificate", b"")
-        try:
-            request = x509.load_der_x509_csr(csr)
-            issued = x509.load_der_x509_certificate(certificate)
-            names = issued.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-            own = issued.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            asked = request.public_key().public_bytes(
-                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-            )
-            fits = request.is_signature_valid and asked == own
-        except (ValueError, UnsupportedAlgorithm):
-            raise Wrong("the certificate of an enrolment cannot be read") from None
-        if not fits or [each.value for each in names] != [entry.actor.id]:
-            raise Wrong("the certificate is not the one that the identity has asked for")
+        certificate, own = _certified(entry)
         key = self._approval_key(entry, None if invited is None else invited.token_sha256)
-        return Enrolled(entry.user_id, sha256(certificate).digest(), key or NativeKey(own))
+        return Enrolled(entry.user_id, certificate, key or NativeKey(own), own)
 
     def _approval_key(self, entry: Entry, token_sha256: bytes | None) -> ApprovalKey | None:
         """The key of its own by which a device decides, if it has one. Raises Wrong unless the key
@@ -171,6 +202,27 @@ class Enrolments:
         except KeystoreError:
             raise Wrong("the approval key was not made for this enrolment") from None
         return key
+
+
+def _certified(entry: Entry) -> tuple[bytes, bytes]:
+    """SHA-256 of the certificate in an entry, and its key. Raises Wrong unless it is of whoever the
+    entry is by, and of the key that it asked for.
+    """
+    csr, certificate = (entry.evidence.get(name, b"") for name in ("csr", "certificate"))
+    try:
+        request = x509.load_der_x509_csr(csr)
+        issued = x509.load_der_x509_certificate(certificate)
+        names = issued.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        own, asked = (
+            each.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            for each in (issued, request)
+        )
+        fits = request.is_signature_valid and asked == own
+    except (ValueError, UnsupportedAlgorithm):
+        raise Wrong("the certificate of an identity cannot be read") from None
+    if not fits or [each.value for each in names] != [entry.actor.id]:
+        raise Wrong("the certificate is not the one that the identity has asked for")
+    return sha256(certificate).digest(), own
 
 
 def _check_bound(key: ApprovalKey, entry: Entry, signed: bytes) -> None:

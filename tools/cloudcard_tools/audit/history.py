@@ -27,6 +27,8 @@ class History:
         self._checks: Mapping[Kind, Callable[[Entry], None]] = {
             Kind.IDENTITY_INVITED: self._enrolments.invite,
             Kind.IDENTITY_ENROLLED: self._enrolments.enrol,
+            Kind.IDENTITY_RENEWED: self._enrolments.renew,
+            Kind.IDENTITY_REKEYED: self._enrolments.rekey,
             Kind.IDENTITY_REMOVED: self._enrolments.remove,
             Kind.CARD_ISSUED: cards.issue,
             **dict.fromkeys(EVENTS, cards.move),

@@ -74,7 +74,7 @@ class Approver:
     def _native(self) -> Private:
         own = self.identity.folder / NATIVE_FILE
         if not own.exists():
-            return self.identity.private_key()
+            return self.identity.first_key()
         key = read(own, lambda pem: load_pem_private_key(pem, None))
         if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
             raise IdentityUnusable(f"{own} is of a kind that cannot approve: {self.identity.again}")

@@ -8,6 +8,7 @@ from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
 from cloudcard_tools.shared.output import Row, iso_time
+from reader_bridge.remote import check_code
 
 REPORTED = "The card is suspended, and your registration authority knows."
 KEY_USE = {
@@ -32,6 +33,7 @@ LABELS = {
     "created": "Asked at",
     "expires": "Decide until",
     "fingerprint": "Data",
+    "check_code": "Check code",
     "operation": "Request",
 }
 
@@ -51,6 +53,7 @@ def facts(ringing: Ringing) -> Row:
         "created": iso_time(payload.create_time.ToDatetime()),
         "expires": iso_time(payload.expire_time.ToDatetime()),
         "fingerprint": fingerprint(payload),
+        "check_code": check_code.of_payload(payload),
         "policy": payload.policy,
     }
 

@@ -15,7 +15,7 @@ from cloudcard_tools.shared.failures import Failure, IdentityUnusable
 from cloudcard_tools.shared.reaching import why
 
 CONNECT_SECONDS = 3.0
-RENEW_BEFORE = timedelta(days=14)
+RENEW_BEFORE = timedelta(days=60)
 ENROL = {
     "workstation": "cloudcard reader enrol TOKEN (needed to serve cards of a keystore)",
     "authenticator": "cloudcard authenticator enrol TOKEN (needed where this is the phone)",
@@ -33,14 +33,17 @@ def enrolled(role: str) -> Finding:
         return warning("not enrolled on this computer", ENROL[role])
     try:
         found = identity.load(folder)
-        certificate = found.certificate()
+        _, certificate = found.pair()
         identity.channel(found).close()
     except IdentityUnusable as error:
         cause, _, fix = error.message.partition(": ")
         return failed(cause, fix)
     end = certificate.not_valid_after_utc
     if end - datetime.now(UTC) < RENEW_BEFORE:
-        return warning(f"{found.display_name}; ends at {end}", "ask for a new token in time")
+        return warning(
+            f"{found.display_name}; ends at {end}",
+            "use it while the keystore is in reach, which renews it, or ask for a new token",
+        )
     return ok(f"{found.display_name}, until {end:%Y-%m-%d}")
 
 

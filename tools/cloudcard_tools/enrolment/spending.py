@@ -8,22 +8,19 @@ import shlex
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.protobuf.message import DecodeError
 
 from cloudcard.enrolment.v1 import enrolment_pb2
 from cloudcard.enrolment.v1.enrolment_pb2 import EnrolRequest
 from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
+from cloudcard_tools.enrolment.requests import bundle, fresh_key
 from cloudcard_tools.enrolment.tokens import ENROLMENT_HOST, parse_token, pinned_certificate
 from cloudcard_tools.shared.calling import explained
 from cloudcard_tools.shared.failures import Failure
@@ -94,7 +91,8 @@ def enrol(
         response.request_key,
     )
     with _told(folder):
-        _finish(draft, identity, response.certificate, response.ca_certificate)
+        authorities = [response.ca_certificate, *response.further_ca_certificates]
+        _finish(draft, identity, response.certificate, authorities)
     return identity
 
 
@@ -146,17 +144,13 @@ def _request(
     secret: bytes, role: str, device_name: str, complete: Complete, stub: EnrolmentServiceStub
 ) -> tuple[EnrolRequest, Files]:
     """A request for an identity, and the files with the keys that it is about."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    csr = (
-        x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, SHA256())
-    )
+    key, csr = fresh_key()
     request = EnrolRequest(
         token_secret=secret,
-        csr=csr.public_bytes(Encoding.DER),
+        csr=csr,
         device_name=device_name,
         role=next(number for number, name in ROLES.items() if name == role),
     )
-    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return request, {KEY: key, **complete(request, stub)}
 
 
@@ -169,13 +163,15 @@ def _begin(draft: Path, request: EnrolRequest, files: Files) -> None:
     writing.sync_folder(draft.parent)
 
 
-def _finish(draft: Path, identity: Identity, certificate: bytes, ca: bytes) -> None:
+def _finish(
+    draft: Path, identity: Identity, certificate: bytes, authorities: Sequence[bytes]
+) -> None:
     """Complete the folder, and give it its name."""
     facts = asdict(identity) | {"request_key": identity.request_key.hex()}
     del facts["folder"]
     for name, content in {
         CERTIFICATE: ssl.DER_cert_to_PEM_cert(certificate).encode(),
-        CA: ssl.DER_cert_to_PEM_cert(ca).encode(),
+        CA: bundle(authorities),
         FACTS: json.dumps(facts, indent=2).encode() + b"\n",
     }.items():
         writing.replace(draft / name, content)

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.backends import destroying, starting
-from cloud_keystore.custody.sealing import authenticating, rotation, sealing_keys
+from cloud_keystore.custody.sealing import rotation, sealing_keys
 from cloud_keystore.custody.sealing.seal import make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model import finding
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
-from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.finding import Findable
-from cloud_keystore.run import owning
-from cloud_keystore.storage.engine import Database
+from cloudcard_tools.keys.authorities import authorities
+from cloudcard_tools.keys.opening import believed, key_in_use_option, opened, sources_option
+from cloudcard_tools.keys.operators import operator
+from cloudcard_tools.keys.records import authenticate
 from cloudcard_tools.shared import output
-from cloudcard_tools.shared.confirming import confirm, irreversible, yes_option
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import sealing_sources, token_of, token_options
+from cloudcard_tools.shared.sealing_options import token_of, token_options
 
-sources_option = click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    required=True,
-    metavar="SOURCE",
-    help="First the key that is to seal, then the keys that are in use.",
-)
-key_in_use_option = click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    metavar="SOURCE",
-    help="A sealing key that is in use, repeatable. Default: sealing.key in the data folder.",
-)
 WORDS = Words("sealing key", "sealing keys", "cloudcard keys list")
-PEOPLE = {"role": "ROLE", "name": "NAME", "state": "STATE"}
-RECORDS = {"records": "RECORDS", "number": "NUMBER"}
 COLUMNS = {
     "id": "ID",
     "kind": "KIND",
@@ -71,11 +53,16 @@ Examples:
       --hsm-module /usr/lib/softhsm/libsofthsm2.so --hsm-pin-file /etc/cloudcard/pin
 
 \b
+Others:
+  cloudcard keys operator "Olga Hopper" --sealing-key file:/var/lib/cloudcard/sealing.key
+  cloudcard keys authorities --export /root/authorities
+
+\b
 Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key in a token.
 """
 )
 def keys() -> None:
-    """Sealing keys: list, add, rotate and retire them; and what the keystore believes by them."""
+    """The keystore's own keys, and who has lost theirs: for its computer, with no operator."""
 
 
 @keys.command("list")
@@ -83,7 +70,7 @@ def keys() -> None:
 @json_option
 def list_(place: Settings, as_json: bool) -> None:
     """List the keys that the database knows, and how many values need each."""
-    with _database(place) as database:
+    with opened(place) as database:
         found = rotation.list_keys(database)
     rows: list[output.Row] = [
         {
@@ -121,10 +108,8 @@ def add(
     """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database. Nothing is
     sealed under it yet.
     """
-    with _database(place) as database:
-        token = token_of(hsm_module, hsm_token, hsm_pin_file)
-        in_use = sealing_sources(sources, place, token)
-        sealing_keys.open_seal(database, in_use, utc_now(), os.urandom)
+    token = token_of(hsm_module, hsm_token, hsm_pin_file)
+    with believed(place, sources, token) as database:
         parsed = Source.parse(source, token)
         if make:
             if parsed.kind != FILE:
@@ -154,7 +139,7 @@ def rotate(
 
     You can stop it at any time and start it again.
     """
-    with _database(place) as database:
+    with opened(place) as database:
         token = token_of(hsm_module, hsm_token, hsm_pin_file)
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
@@ -185,9 +170,7 @@ def retire(
     """Retire the key ID, or the one that begins so, if no value needs it any more. From then on it
     is refused.
     """
-    with _database(place) as database:
-        in_use = sealing_sources(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
-        sealing_keys.open_seal(database, in_use, utc_now(), os.urandom)
+    with believed(place, sources, token_of(hsm_module, hsm_token, hsm_pin_file)) as database:
         texts = [sealing_keys.key_text(each.key.id) for each in rotation.list_keys(database)]
         known = [Findable(text, (text,), (), "") for text in texts]
         key_id = choose(WORDS, key_id, of_own(finding.find(key_id, known)))
@@ -220,7 +203,7 @@ def sweep(
     token = token_of(hsm_module, hsm_token, hsm_pin_file)
     if token is None:
         raise click.UsageError("name the token: --hsm-module, --hsm-token and --hsm-pin-file")
-    with _database(place) as database:
+    with opened(place) as database:
         parsed = [Source.parse(source, token) for source in sources]
         seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
         held = starting.token_keys(token, seal)
@@ -234,78 +217,6 @@ def sweep(
     output.print_facts({"values": done}, {"values": "Keys destroyed"}, as_json=as_json)
 
 
-@keys.command()
-@yes_option
-@key_in_use_option
-@token_options
-@place_options
-@json_option
-def authenticate(
-    yes: bool,
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
-    place: Settings,
-    as_json: bool,
-) -> None:
-    """Check that the keystore wrote each record; believe those of an older version, once.
-
-    Every record has an authentication code, without which the keystore does not believe it. A
-    database of an older version has none: you are shown what it holds, and are asked whether it is
-    as you know it. Run this while no keystore runs.
-    """
-    with _database(place) as database:
-        in_use = sealing_sources(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
-        sealing_keys.open_seal(database, in_use, utc_now(), os.urandom)
-        if authenticating.is_due(database):
-            _believe(database, yes=yes, as_json=as_json)
-            return
-        found = authenticating.examine(database)
-    if found.wrong:
-        raise Failure(
-            f"{output.counted(found.wrong, 'record was', 'records were')} not written by the "
-            f"keystore: {', '.join(found.named)}. Keep the database as evidence, and restore a "
-            "backup"
-        )
-    output.print_facts({"records": found.authentic}, {"records": "Authentic"}, as_json=as_json)
-
-
-def _believe(database: Database, *, yes: bool, as_json: bool) -> None:
-    """Show what a database of an older version holds, ask, and give its records their codes."""
-    report = authenticating.report(database)
-    if not as_json:
-        rows: list[output.Row] = [
-            {"role": role, "name": name, "state": state} for role, name, state in report.powerful
-        ]
-        output.print_rows(rows, PEOPLE, "No operators and no auditors.", as_json=False)
-        counts: list[output.Row] = [
-            {"records": name.replace("_", " "), "number": number}
-            for name, number in report.records.items()
-        ]
-        output.print_rows(counts, RECORDS, "No records.", as_json=False)
-    confirm(
-        "The keystore believes all these records from now on. Whoever could write this database "
-        "can have put operators, devices or cards among them: compare them with what you know.",
-        yes=yes,
-    )
-    number = authenticating.authenticate(database, utc_now(), DATA_FOLDER)
-    output.print_facts({"records": number}, {"records": "Authenticated"}, as_json=as_json)
-
-
-@contextmanager
-def _database(place: Settings) -> Iterator[Database]:
-    if not place.database and not place.database_file.exists():
-        raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
-    database = Database(place.database_url)
-    try:
-        if place.data.exists():
-            owning.check_place(place)
-        database.migrate()
-        yield database
-    except KeystoreError as error:
-        raise Failure(str(error)) from None
-    except OSError as error:
-        raise Failure(f"{error.filename}: {error.strerror}") from None
-    finally:
-        database.close()
+keys.add_command(operator)
+keys.add_command(authorities)
+keys.add_command(authenticate)

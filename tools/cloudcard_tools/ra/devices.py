@@ -24,6 +24,7 @@ DEVICE_LABELS = {
     "state": "State",
     "kind": "Approves by",
     "backed_up": "Backed up",
+    "attested_model": "Attested model",
     "invited": "Invited",
     "expires": "Expires",
 }
@@ -54,7 +55,7 @@ def device_list(user: str, caller: Caller) -> None:
         [_device(each) for each in found],
         DEVICE_LABELS,
         "No phones yet: cloudcard ra user invite USER",
-        spare=("id", "backed_up", "kind", "invited"),
+        spare=("id", "attested_model", "backed_up", "kind", "invited"),
     )
 
 
@@ -86,6 +87,7 @@ def _device(message: pb.Device) -> Row:
         "state": message.state,
         "kind": DEVICE_KIND.get(message.kind, "unknown"),
         "backed_up": message.backed_up,
+        "attested_model": message.attested_model,
         "invited": when(message.create_time),
         "expires": identity_expiry(message),
     }

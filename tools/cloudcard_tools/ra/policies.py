@@ -29,6 +29,7 @@ POLICY_LABELS = {
     "channels": "Ways to the holder",
     "passkeys": "Passkeys",
     "synced_passkeys": "Synced passkeys",
+    "passkey_models": "Models of passkeys",
     "set": "Set",
 }
 NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
@@ -117,6 +118,13 @@ def policy() -> None:
 )
 @click.option("--passkeys/--no-passkeys", default=True, show_default=True)
 @click.option("--synced-passkeys/--no-synced-passkeys", default=False, show_default=True)
+@click.option(
+    "--passkey-model",
+    "passkey_models",
+    multiple=True,
+    metavar="AAGUID",
+    help="Accept only passkeys of this model, which its maker attests; repeatable.",
+)
 @operator_options
 def policy_set(
     organisation: str,
@@ -129,6 +137,7 @@ def policy_set(
     channels: tuple[str, ...],
     passkeys: bool,
     synced_passkeys: bool,
+    passkey_models: tuple[str, ...],
     caller: Caller,
 ) -> None:
     """Put a new version of a policy in force at once. Options that are left out get their defaults.
@@ -151,6 +160,7 @@ def policy_set(
             channels=[CHANNELS[each] for each in channels],
             passkeys=passkeys,
             synced_passkeys=synced_passkeys,
+            passkey_models=[each.lower() for each in passkey_models],
         ),
     )
     with caller.service(OrganisationServiceStub) as stub:
@@ -197,5 +207,6 @@ def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "channels": " ".join(CHANNEL_NAMES.get(each, "unknown") for each in policy.channels),
         "passkeys": policy.passkeys,
         "synced_passkeys": policy.synced_passkeys,
+        "passkey_models": " ".join(policy.passkey_models),
         "set": when(message.create_time),
     }

@@ -30,6 +30,7 @@ ALGORITHM = {
 }
 
 SOON_FOR_INVITED = timedelta(days=2)
+SOON_FOR_ENROLLED = timedelta(days=60)  # they should have renewed themselves long before
 
 Message: TypeAlias = (
     identities_pb2.Workstation
@@ -71,7 +72,7 @@ def identity_expiry(message: Message) -> Expiry | None:
     """When the certificate of an identity expires, or its invitation; None for a removed one."""
     if not message.HasField("expire_time"):
         return None
-    soon = SOON if message.state != "invited" else SOON_FOR_INVITED
+    soon = SOON_FOR_INVITED if message.state == "invited" else SOON_FOR_ENROLLED
     return expiry(message.expire_time, soon)
 
 

@@ -16,6 +16,7 @@ from card_os.piv import CardImage
 from card_os.piv.names import KeyRef
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
+from cloudcard_tools.enrolment.living import living
 from cloudcard_tools.reader.keystore_watch import watched
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
@@ -52,7 +53,7 @@ def opened(
     """
     own = identity.load(folder_of(folder, ROLE))
     diagnose = partial(why, own.way)
-    with identity.channel(own) as channel:
+    with living(own) as channel:
         prompter = screen.prompter()
         asked = {
             serial: RemoteKeys(

@@ -98,6 +98,15 @@ Examples:
     help="Origin of the page where passkeys are used; by default https:// and that domain.",
 )
 @click.option(
+    "--attestation-roots",
+    "attestation_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Root certificates (PEM) of makers of authenticators, for policies that name models of "
+    "passkeys.",
+)
+@click.option(
     "--sealing-key",
     "sealing_keys",
     multiple=True,
@@ -157,6 +166,7 @@ def serve(  # one argument for each option
     ca_url: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
+    attestation_files: tuple[Path, ...],
     sealing_keys: tuple[str, ...],
     hsm_module: Path | None,
     hsm_token: str,
@@ -189,6 +199,9 @@ def serve(  # one argument for each option
             published=Published(crl_url, ca_url),
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
+            attestation_roots=tuple(
+                root for each in attestation_files for root in config.attestation_roots(each)
+            ),
             sealing_keys=sealing_keys,
             token=token_of(hsm_module, hsm_token, hsm_pin_file),
             key_backend=key_backend,

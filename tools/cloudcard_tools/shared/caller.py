@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 
 import grpc
 
+from cloudcard_tools.enrolment.living import living
 from cloudcard_tools.shared import identity, output, reaching
 from cloudcard_tools.shared.calling import explained, in_time
 from cloudcard_tools.shared.enrolling import folder_of, identity_option
@@ -23,10 +24,10 @@ Service = TypeVar("Service")
 
 @contextmanager
 def service(own: identity.Identity, stub: Callable[[grpc.Channel], Service]) -> Iterator[Service]:
-    """The stub that `stub` makes of a channel under an identity. Each call has a deadline; a failed
-    call raises Failure.
+    """The stub that `stub` makes of a channel under an identity, which is renewed if it is time.
+    Each call has a deadline; a failed call raises Failure.
     """
-    with explained(partial(reaching.why, own.way)), identity.channel(own) as channel:
+    with explained(partial(reaching.why, own.way)), living(own) as channel:
         yield stub(in_time(channel))
 
 

@@ -47,6 +47,7 @@ ANY_OF_THEM = json.dumps({"loadBalancingConfig": [{"pick_first": {"shuffleAddres
 
 
 KEY, CERTIFICATE, CA, FACTS = "key.pem", "certificate.pem", "ca.pem", "identity.json"
+RENEWED = "renewed.pem"  # the key and certificate of a renewed identity, instead of the first ones
 LARGEST_FILE = 1024 * 1024  # bytes
 READABLE = "make its files readable for this user, or be the user who enrolled"
 
@@ -67,20 +68,31 @@ class Identity:
     @property
     def way(self) -> Way:
         """Where its keystore is, and the files that let it in."""
-        ca, chain, key = (self.folder / name for name in (CA, CERTIFICATE, KEY))
-        return Way(self.address, ca, chain, key)
+        return Way(self.address, self.folder / CA, self._present(CERTIFICATE), self._present(KEY))
 
-    def private_key(self) -> ec.EllipticCurvePrivateKey:
-        """The identity's key. Raises IdentityUnusable if it cannot be read."""
+    def first_key(self) -> ec.EllipticCurvePrivateKey:
+        """The key with which the identity was enrolled. Raises IdentityUnusable if it cannot be
+        read.
+        """
         path = self.folder / KEY
-        key = read(path, lambda pem: load_pem_private_key(pem, None))
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise IdentityUnusable(f"{path} is not an EC key: {self.again}")
-        return key
+        return _key(path, read(path, bytes), self.again)
 
-    def certificate(self) -> x509.Certificate:
-        """The identity's certificate. Raises IdentityUnusable if it cannot be read."""
-        return read(self.folder / CERTIFICATE, x509.load_pem_x509_certificate)
+    def pair(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """The identity's key and certificate. Raises IdentityUnusable if they cannot be read, or do
+        not belong together.
+        """
+        paths = [self._present(name) for name in (KEY, CERTIFICATE)]
+        # A renewal can replace the file of both meanwhile.
+        contents = {path: read(path, bytes) for path in paths}
+        key = _key(paths[0], contents[paths[0]], self.again)
+        certificate = parsed(paths[1], contents[paths[1]], x509.load_pem_x509_certificate)
+        if certificate.public_key() != key.public_key():
+            raise IdentityUnusable(f"{paths[0]} is not the key of {paths[1].name}: {self.again}")
+        return key, certificate
+
+    def _present(self, name: str) -> Path:
+        renewed = self.folder / RENEWED
+        return renewed if os.path.lexists(renewed) else self.folder / name
 
     @property
     def again(self) -> str:
@@ -135,15 +147,11 @@ def channel(identity: Identity) -> grpc.Channel:
 
 
 def _checked(identity: Identity, now: datetime) -> tuple[bytes, bytes, bytes]:
-    """The authority's certificate, the identity's own, and its key, for gRPC, which ends the
+    """The authorities' certificates, the identity's own, and its key, for gRPC, which ends the
     process if a key is none.
     """
-    key, certificate = identity.private_key(), identity.certificate()
-    authority = read(identity.folder / CA, x509.load_pem_x509_certificate)
-    if certificate.public_key() != key.public_key():
-        raise IdentityUnusable(
-            f"{identity.folder / KEY} is not the key of {CERTIFICATE}: {identity.again}"
-        )
+    key, certificate = identity.pair()
+    authorities = read(identity.folder / CA, x509.load_pem_x509_certificates)
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     clock = f"this computer's clock says {now:%Y-%m-%d %H:%M} UTC"
     if now < begin:
@@ -157,7 +165,7 @@ def _checked(identity: Identity, now: datetime) -> tuple[bytes, bytes, bytes]:
             f"if the clock is right, {identity.again}"
         )
     return (
-        authority.public_bytes(Encoding.PEM),
+        b"".join(each.public_bytes(Encoding.PEM) for each in authorities),
         certificate.public_bytes(Encoding.PEM),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     )
@@ -174,16 +182,31 @@ def read(path: Path, parse: Callable[[bytes], Parsed]) -> Parsed:
     file is missing or damaged.
     """
     try:
-        return parse(_content(path))
+        content = _content(path)
     except FileRefused as refused:
         raise IdentityUnusable(str(refused)) from None
     except FileNotFoundError:
         problem, remedy = f"{path} is missing", enrol_again(path.parent)
     except OSError as error:
         problem, remedy = _told(error, path), READABLE
-    except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
-        problem, remedy = f"{path} is damaged", enrol_again(path.parent)
+    else:
+        return parsed(path, content, parse)
     raise IdentityUnusable(f"{problem}: {remedy}")
+
+
+def parsed(path: Path, content: bytes, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """The content of an identity's file, by a parser. Raises IdentityUnusable if it is damaged."""
+    try:
+        return parse(content)
+    except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
+        raise IdentityUnusable(f"{path} is damaged: {enrol_again(path.parent)}") from None
+
+
+def _key(path: Path, content: bytes, again: str) -> ec.EllipticCurvePrivateKey:
+    key = parsed(path, content, lambda pem: load_pem_private_key(pem, None))
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise IdentityUnusable(f"{path} is not an EC key: {again}")
+    return key
 
 
 def _content(path: Path) -> bytes:

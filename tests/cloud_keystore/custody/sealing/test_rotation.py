@@ -21,7 +21,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing import sealing_keys
 from support.keystore_world import SESSIONS, Enrolled, World
-from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values
+from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values, version_1
 
 
 @pytest.mark.parametrize("stopped", range(9))
@@ -102,6 +102,23 @@ def test_every_sealed_value_of_a_keystore_changes(
     assert sum(rotation.check(world.database, alone)) == count
     with pytest.raises(SealingKeyMissing):
         sum(rotation.check(world.database, world.seal))
+
+
+def test_a_rotation_leaves_no_envelope_of_version_1(database: Database, tmp_path: Path) -> None:
+    """Also where the key stays the same."""
+    key = source(tmp_path, "old")
+    seal = opened(database, key)
+    fill(database, seal)
+    with database.write() as connection:
+        context = f"authority {NAMES[0]}"
+        sealed = version_1(key.path.read_bytes(), NAMES[0].encode(), context)
+        row = t.authority.c.name == NAMES[0]
+        connection.execute(update(t.authority).where(row).values(sealed_private=sealed))
+    assert sum(rotation.check(database, seal)) == 1 + len(NAMES)
+    assert sum(rotation.rotate(database, seal, lambda: NOW)) == 1
+    found = sealed_values(database)
+    assert all(envelope.is_current(each) for some in found.values() for each in some)
+    assert values(database, seal) == [name.encode() for name in NAMES]
 
 
 def test_a_page_has_a_hundred_values(database: Database, tmp_path: Path) -> None:

@@ -20,21 +20,30 @@ from cloud_keystore.storage.authentic.codes import (
     Values,
     changes_of,
 )
+from cloud_keystore.storage.authentic.declaring import metadata
 from cloud_keystore.storage.authentic.upgrading import authentic_tables
 from cloud_keystore.storage.instants import Instant
 
-COLUMNS = (
-    Column("id", String, primary_key=True),
-    Column("number", Integer, nullable=False, server_default=text("3")),
-    Column("flag", Boolean, nullable=False, server_default=false()),
-    Column("name", String, nullable=False, server_default=""),
-    Column("value", LargeBinary),
-    Column("time", Instant),
-    Column("sealed", LargeBinary),
-)
-TABLE = Table(
-    "sample", MetaData(), *COLUMNS, Column(MAC, LargeBinary), info={UNCOVERED: ["sealed"]}
-)
+
+def sample(name: str = "sample", *more: Column[int]) -> Table:
+    """A table with a column of each kind."""
+    return Table(
+        name,
+        MetaData(),
+        Column("id", String, primary_key=True),
+        Column("number", Integer, nullable=False, server_default=text("3")),
+        Column("flag", Boolean, nullable=False, server_default=false()),
+        Column("name", String, nullable=False, server_default=""),
+        Column("value", LargeBinary),
+        Column("time", Instant),
+        Column("sealed", LargeBinary),
+        *more,
+        Column(MAC, LargeBinary),
+        info={UNCOVERED: ["sealed"]},
+    )
+
+
+TABLE = sample()
 ROWS = st.fixed_dictionaries(
     {
         "id": st.text(max_size=4),
@@ -88,15 +97,8 @@ def test_the_code_of_a_row_stays() -> None:
 
 
 def test_a_column_that_is_added_later_leaves_old_codes_right() -> None:
-    later = Table(
-        "sample",
-        MetaData(),
-        *(column._copy() for column in COLUMNS),
-        Column("more", Integer, server_default=text("7")),
-        Column("even", String),
-        Column(MAC, LargeBinary),
-        info={UNCOVERED: ["sealed"]},
-    )
+    more = (Column("more", Integer, server_default=text("7")), Column("even", Integer))
+    later = sample("sample", *more)
     row: Values = {"id": "a", "number": 4, "flag": True, "name": "", "value": None, "time": None}
     made = codes().make(TABLE, row, 0)
     assert codes().check(later, {**row, "more": 7, "even": None, MAC: made}) == 0
@@ -112,13 +114,7 @@ def test_what_is_sealed_changes_without_a_new_code() -> None:
 def test_another_key_or_table_makes_another_code() -> None:
     row: Values = {"id": "a"}
     made = codes().make(TABLE, row, 0)
-    other = Table(
-        "other",
-        MetaData(),
-        *(column._copy() for column in COLUMNS),
-        Column(MAC, LargeBinary),
-        info={UNCOVERED: ["sealed"]},
-    )
+    other = sample("other")
     for forged in (codes(b"\x02" * 32).make(TABLE, row, 0), codes().make(other, row, 0)):
         assert forged != made
         with pytest.raises(RowNotAuthentic, match="sample a: a wrong code"):
@@ -158,7 +154,7 @@ def test_what_no_code_covers() -> None:
 
 def test_which_tables_have_no_codes() -> None:
     """Their rows give nobody anything: each new table is looked at here."""
-    assert {table.name for table in t.metadata.sorted_tables} - {
+    assert {table.name for table in metadata.sorted_tables} - {
         table.name for table in authentic_tables()
     } == {
         "alert",  # for people to look at

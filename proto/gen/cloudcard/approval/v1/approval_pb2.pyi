@@ -256,6 +256,7 @@ class Payload(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     ORGANISATION_FIELD_NUMBER: _builtins.int
     NUMBER_COMMITMENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of this layout: 2. A device neither shows nor signs a version that it does not know."""
     operation_id: _builtins.str
@@ -286,6 +287,10 @@ class Payload(_message.Message):
     """Name of the organisation for which the card was issued."""
     number_commitment: _builtins.bytes
     """Commits the keystore to the number that the workstation shows, without telling it: docs/protocol.md, "The payload". 32 bytes;
+    empty in payloads of before.
+    """
+    request_id: _builtins.bytes
+    """The request_id of the workstation's CreateOperationRequest, for the check code: docs/protocol.md, "Check code". 16 bytes;
     empty in payloads of before.
     """
     @_builtins.property
@@ -336,10 +341,11 @@ class Payload(_message.Message):
         session: Global___SessionTerms | None = ...,
         organisation: _builtins.str = ...,
         number_commitment: _builtins.bytes = ...,
+        request_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "session", b"session", "workstation", b"workstation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "session", b"session", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "session", b"session", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -228,6 +228,7 @@ class EnrolResponse(_message.Message):
     REQUEST_KEY_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    FURTHER_CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
     role: Global___Role.ValueType
     """What the identity may do."""
     id: _builtins.str
@@ -235,13 +236,19 @@ class EnrolResponse(_message.Message):
     certificate: _builtins.bytes
     """The certificate, DER."""
     ca_certificate: _builtins.bytes
-    """The certificate of the keystore's transport CA, DER. Every later connection is checked against it."""
+    """The certificate of the keystore's transport CA, DER. Every later connection is checked against it, or against one of
+    further_ca_certificates.
+    """
     request_key: _builtins.bytes
     """Public request key, which verifies the keystore's requests, DER SubjectPublicKeyInfo. Devices pin it."""
     address: _builtins.str
     """Address of the keystore's services, "host:port"."""
     display_name: _builtins.str
     """Display name of the identity."""
+    @_builtins.property
+    def further_ca_certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The certificates of the keystore's other transport CAs in use, DER: of one that ends, or of its successor."""
+
     def __init__(
         self,
         *,
@@ -252,10 +259,11 @@ class EnrolResponse(_message.Message):
         request_key: _builtins.bytes = ...,
         address: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        further_ca_certificates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "ca_certificate", b"ca_certificate", "certificate", b"certificate", "display_name", b"display_name", "id", b"id", "request_key", b"request_key", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "ca_certificate", b"ca_certificate", "certificate", b"certificate", "display_name", b"display_name", "further_ca_certificates", b"further_ca_certificates", "id", b"id", "request_key", b"request_key", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

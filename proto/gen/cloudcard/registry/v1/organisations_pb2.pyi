@@ -59,6 +59,7 @@ class Policy(_message.Message):
     PASSKEYS_FIELD_NUMBER: _builtins.int
     SYNCED_PASSKEYS_FIELD_NUMBER: _builtins.int
     LARGEST_COMMITMENT_BATCH_FIELD_NUMBER: _builtins.int
+    PASSKEY_MODELS_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -77,6 +78,12 @@ class Policy(_message.Message):
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_approval_pb2.Channel.ValueType]:
         """Approval channels that are allowed; empty means all."""
 
+    @_builtins.property
+    def passkey_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models of authenticators, AAGUIDs in the form of UUIDs: if there are any, only passkeys approve whose maker attests
+        one of them, and no native key. At most 100.
+        """
+
     def __init__(
         self,
         *,
@@ -87,10 +94,11 @@ class Policy(_message.Message):
         passkeys: _builtins.bool = ...,
         synced_passkeys: _builtins.bool = ...,
         largest_commitment_batch: _builtins.int = ...,
+        passkey_models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,102 @@
+"""Renewal: an identity gets its next certificate, for a new key, by its present one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Connection
+
+from cloud_keystore.approval import statement
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.model.approval_keys import NativeKey
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import IdentityRejected, InvalidInput
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import OVERLAP, Identity, Role
+from cloud_keystore.pki import identities
+from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.storage import approval_keys, people
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Renewing:
+    """Renews identities.
+
+    The next certificate is good from now on. The present one stays good too until the next one was
+    used for the first time, and for OVERLAP after that: a client that ends before it has stored the
+    next one asks again.
+    """
+
+    database: Database
+    clock: Clock
+    authorities: Authorities
+
+    def renew(self, identity: Identity, csr: bytes, signature: bytes) -> bytes:
+        """Certify the key of `csr` for an identity, whose present key has made `signature`; returns
+        the certificate, DER. A next certificate that was not used is replaced.
+
+        Raises InvalidInput, RenewalRejected, and IdentityRejected for an identity that was removed,
+        has ended, or has another certificate by now.
+        """
+        key = identities.requested_key(csr)
+        own, present = identity.public_key or b"", identity.certificate_sha256 or b""
+        statement.check_renewal(own, present, csr, signature)
+        if identities.public_der(key) == own:
+            raise InvalidInput("csr has the present key: make a new one")
+        now = self.clock()
+        with self.database.write() as connection:
+            found = people.find_identity(connection, identity.id)
+            if found is None or not found.is_active(now):
+                raise IdentityRejected("this identity was removed: enrol again")
+            issued = identities.certify(identity.id, key, self.authorities.transport, now)
+            certificate = issued.public_bytes(Encoding.DER)
+            given = people.add_next(
+                connection,
+                identity,
+                sha256(certificate).digest(),
+                identities.public_der(key),
+                issued.not_valid_after_utc,
+            )
+            if not given:
+                raise IdentityRejected("this identity has another certificate by now: use that one")
+            _keep_approval_key(connection, identity)
+            evidence = {"csr": csr, "signature": signature, "certificate": certificate}
+            said = {"identity": identity.id, "role": identity.role.name.lower()}
+            renewed = entries.about_identity(
+                Kind.IDENTITY_RENEWED, identity, now, identity.actor, said, evidence
+            )
+            journal.append(connection, renewed)
+        return certificate
+
+
+def take_next(database: Database, certificate_sha256: bytes, clock: Clock) -> Identity | None:
+    """The identity whose next certificate this is, which it uses for the first time: from now on it
+    is the certificate. None if there is no such identity, or it is not active.
+    """
+    with database.read() as connection:
+        if people.find_renewed(connection, certificate_sha256) is None:
+            return None
+    now = clock()
+    with database.write() as connection:
+        renewed = people.find_renewed(connection, certificate_sha256)
+        if renewed is not None and people.take_next(connection, renewed, now + OVERLAP):
+            said = {"identity": renewed.id, "role": renewed.role.name.lower()}
+            evidence = {"certificate_sha256": certificate_sha256}
+            rekeyed = entries.about_identity(
+                Kind.IDENTITY_REKEYED, renewed, now, renewed.actor, said, evidence
+            )
+            journal.append(connection, rekeyed)
+        return people.find_identity_by_certificate(connection, certificate_sha256)
+
+
+def _keep_approval_key(connection: Connection, identity: Identity) -> None:
+    """Let a device that approves by the key of its identity go on with that key: what it has signed
+    is checked again when it is used.
+    """
+    if identity.role is not Role.DEVICE or identity.public_key is None:
+        return
+    if approval_keys.find(connection, identity) == NativeKey(identity.public_key):
+        approval_keys.keep(connection, identity.id, identity.public_key)

@@ -1,0 +1,52 @@
+"""Certificates of identities: what is asked for, and what is issued."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.people import IDENTITY_LIFETIME
+from cloud_keystore.pki.building import begin, named
+from cloud_keystore.pki.issuers import TRANSPORT_TOLERANCE, Authority
+
+LARGEST_CSR = 4096
+
+
+def requested_key(csr: bytes) -> ec.EllipticCurvePublicKey:
+    """The key for which a certificate is asked. Raises InvalidInput unless it is of P-256, and has
+    signed the request.
+    """
+    if len(csr) > LARGEST_CSR:
+        raise InvalidInput(f"csr has {len(csr)} bytes: at most {LARGEST_CSR} are taken")
+    try:
+        request = x509.load_der_x509_csr(csr)
+        key = request.public_key()
+        valid = request.is_signature_valid
+    except ValueError:
+        raise InvalidInput("csr is not a PKCS#10 request in DER") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InvalidInput("csr has a key that is not of P-256")
+    if not valid:
+        raise InvalidInput("csr is not signed by its own key")
+    return key
+
+
+def public_der(key: ec.EllipticCurvePublicKey) -> bytes:
+    """The key as SubjectPublicKeyInfo, DER."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certify(
+    identity_id: str, key: ec.EllipticCurvePublicKey, issuer: Authority, now: datetime
+) -> x509.Certificate:
+    """The certificate by which a client is known as an identity."""
+    not_before = now - TRANSPORT_TOLERANCE
+    builder = begin(named(identity_id), key, issuer, now, IDENTITY_LIFETIME, not_before=not_before)
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    return builder.add_extension(usage, critical=False).sign(issuer.private, SHA256())

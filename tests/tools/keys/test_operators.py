@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -39,7 +40,7 @@ def opened(folder: Path, now: datetime = NOW) -> Iterator[Parts]:
 
 
 def enrol(parts: Parts, token: str) -> Identity:
-    spending = Enrolment(parts.database, parts.clock, parts.authorities, RELYING_PARTY)
+    spending = Enrolment(parts.database, parts.clock, parts.authorities, RELYING_PARTY, os.urandom)
     private = ec.generate_private_key(ec.SECP256R1())
     return spending.enrol(secret_of(token.strip()), csr(private), "")[0]
 
@@ -106,6 +107,9 @@ def test_authorities_are_listed_and_written(place: Path, tmp_path: Path) -> None
     assert shown.exit_code == 0
     listed = {each["name"]: each for each in json.loads(shown.output)}
     assert listed["cards"]["subject"] == "CN=cloudcard card CA"
+    # The certificate of developers' cards is a file of its own, which says what it is.
+    assert "not for production" in listed["developer cards"]["subject"]
+    assert (folder / "developer-cards.pem").exists()
     written = x509.load_pem_x509_certificate((folder / "cards.pem").read_bytes())
     assert written.subject.rfc4514_string() == "CN=cloudcard card CA"
     assert (folder / "content-P-384.pem").exists()

@@ -23,7 +23,7 @@ from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import cms, cvc
-from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.issuers import Authorities, CardAuthorities
 
 ISSUER = "cloudcard"
 AFFILIATION = "cardholder"
@@ -63,11 +63,12 @@ def build(
 ) -> dict[int, bytes]:
     """All data objects of a new card, signed at `now`."""
     profile, expiry = PROFILES[card.profile], _date(card)
+    own = authorities.of_cards(profile)
     made: dict[int, bytes] = {
-        **_identity(card, authorities, now),
+        **_identity(card, own, now),
         ObjectTag.DISCOVERY: encode.discovery(global_pin=profile.global_pin),
         ObjectTag.KEY_HISTORY: encode.key_history(),
-        **_certificates(keys, authorities),
+        **_certificates(keys, own),
     }
     # Yubico's tools keep a secret in the printed information, so the keystore does not write it.
     if profile.extensions:
@@ -81,7 +82,7 @@ def build(
             card.serial,
             ISSUER,
         )
-    made[ObjectTag.SECURITY_OBJECT] = _security_object(made, authorities, now)
+    made[ObjectTag.SECURITY_OBJECT] = _security_object(made, own, now)
     return made
 
 
@@ -102,9 +103,10 @@ def rebuild(
     certificates of retired keys. The security object is signed again if an object that it vouches
     for has changed. Objects that an administrator wrote or removed are not changed.
     """
+    own = authorities.of_cards(PROFILES[card.profile])
     fresh: dict[int, bytes] = {}
     if new_guid:
-        fresh = _identity(card, authorities, now) | _certificates(keys, authorities)
+        fresh = _identity(card, own, now) | _certificates(keys, own)
     retired = sum(tag in contents.objects for tag in RETIRED_CERTIFICATES)
     fresh[ObjectTag.KEY_HISTORY] = encode.key_history(on_card=retired)
     changed = {
@@ -115,11 +117,11 @@ def rebuild(
     vouched = set(COVERED.values()).intersection((*changed, *touched))
     if vouched and contents.has_own(ObjectTag.SECURITY_OBJECT):
         after = {**contents.objects, **changed}
-        changed[ObjectTag.SECURITY_OBJECT] = _security_object(after, authorities, now)
+        changed[ObjectTag.SECURITY_OBJECT] = _security_object(after, own, now)
     return changed
 
 
-def _identity(card: Card, authorities: Authorities, now: datetime) -> dict[int, bytes]:
+def _identity(card: Card, authorities: CardAuthorities, now: datetime) -> dict[int, bytes]:
     """The objects that identify the card."""
     covered = encode.chuid_covered(card.guid, _date(card))
     signature = cms.chuid_signature(covered, authorities.content, now)
@@ -129,7 +131,7 @@ def _identity(card: Card, authorities: Authorities, now: datetime) -> dict[int, 
     }
 
 
-def _certificates(keys: Collection[Key], authorities: Authorities) -> dict[int, bytes]:
+def _certificates(keys: Collection[Key], authorities: CardAuthorities) -> dict[int, bytes]:
     made: dict[int, bytes] = {
         CERTIFICATE_OF_KEY[key.key_ref]: encode.certificate(key.certificate)
         for key in keys
@@ -143,7 +145,7 @@ def _certificates(keys: Collection[Key], authorities: Authorities) -> dict[int, 
 
 
 def _security_object(
-    objects: Mapping[int, bytes], authorities: Authorities, now: datetime
+    objects: Mapping[int, bytes], authorities: CardAuthorities, now: datetime
 ) -> bytes:
     groups = {number: tag for number, tag in COVERED.items() if tag in objects}
     covered = {number: objects[tag] for number, tag in groups.items()}

@@ -136,20 +136,23 @@ class Issuing:
             algorithm = SUITE_ALGORITHM[profile.secure_messaging]
             key_id = new_id(card.create_time, self.random)
             made = self.custody.make(key_id, algorithm)
-            certificate = cvc.issue(algorithm, made.public_der, card.guid, self.authorities)
+            certificate = cvc.issue(
+                algorithm, made.public_der, card.guid, self.authorities.of_cards(profile)
+            )
             keys.append(_key(key_id, card, KeyRef.SECURE_MESSAGING, algorithm, certificate, made))
         return keys
 
     def _new_key(self, template: KeyTemplate, card: Card, user: User) -> HeldKey:
         key_id = new_id(card.create_time, self.random)
         made = self.custody.make(key_id, template.algorithm)
+        profile = PROFILES[card.profile]
         certificate = certificates.issue(
             template.certificate,
             made.public,
             certificates.Subject(card, user),
-            self.authorities.cards,
+            self.authorities.of_cards(profile).cards,
             card.create_time,
-            self.published,
+            NOWHERE if profile.developer else self.published,
         )
         return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 

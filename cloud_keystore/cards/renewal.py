@@ -34,6 +34,7 @@ from cloud_keystore.model.cards import Card, HeldKey, Key
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import KeyNotFound
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards, people
@@ -140,17 +141,19 @@ class Renewal:
         return Changes(fresh, {**changed, **certified})
 
     def _certify(self, connection: Connection, card: Card, key: Key, now: datetime) -> Key:
+        profile = PROFILES[card.profile]
+        authorities = self.authorities.of_cards(profile)
         if key.key_ref == KeyRef.SECURE_MESSAGING:
-            certificate = cvc.issue(key.algorithm, key.public_key, card.guid, self.authorities)
+            certificate = cvc.issue(key.algorithm, key.public_key, card.guid, authorities)
             return replace(key, certificate=certificate)
         user = people.holder(connection, card)
         certificate = certificates.issue(
             certificates.naming_profile(key.certificate),
             public_keys.load(key.public_key),
             certificates.Subject(card, user),
-            self.authorities.cards,
+            authorities.cards,
             now,
-            self.published,
+            NOWHERE if profile.developer else self.published,
         )
         return replace(key, certificate=certificate)
 

@@ -48,6 +48,9 @@ class CardProfile:
     extensions: bool = False
     """Whether the card has Yubico's instructions, and its keys all uses of their algorithm."""
     factory_passcodes: bool = False  # publicly known PIN and PUK, in use at once
+    developer: bool = False
+    """Whether other authorities than those of cards in production certify its cards, so that nobody
+    trusts them. A profile with secrets that are known to all has to."""
 
     def has_passcode(self, key_ref: int) -> bool:
         """Whether the card has this passcode."""
@@ -113,6 +116,7 @@ PROFILES: Mapping[str, CardProfile] = {
             management_ciphers=frozenset(Cipher),  # older tools know only TDEA
             extensions=True,
             factory_passcodes=True,
+            developer=True,
         ),
         CardProfile(
             name="rsa2048",

@@ -21,7 +21,16 @@ from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.pki.building import ca, content_signer, self_signed
-from cloud_keystore.pki.issuers import NOTICE, SUCCESSIONS, Authorities, Authority, Generations, Own
+from cloud_keystore.pki.issuers import (
+    DEVELOPER,
+    NOTICE,
+    PRODUCTION,
+    SUCCESSIONS,
+    Authorities,
+    Authority,
+    Generations,
+    Own,
+)
 from cloud_keystore.storage import authorities
 from cloud_keystore.storage.engine import Database
 
@@ -31,13 +40,19 @@ CA_NAMES: Mapping[Own, str] = MappingProxyType(
     {
         Own.TRANSPORT: "cloudcard transport CA",
         Own.CARDS: "cloudcard card CA",
+        Own.DEVELOPER_CARDS: "cloudcard developer card CA, not for production",
         Own.ATTESTATION: "cloudcard attestation CA",
     }
 )
 # Those that an authority of cards has certified are made with it.
-CONTENT: Mapping[Own, ec.EllipticCurve] = MappingProxyType(
-    {Own.CONTENT: ec.SECP256R1(), Own.CONTENT_P384: ec.SECP384R1()}
+CONTENT_NAMES: Mapping[Own, str] = MappingProxyType(
+    {
+        Own.CARDS: "cloudcard content signer",
+        Own.DEVELOPER_CARDS: "cloudcard developer content signer",
+    }
 )
+CURVES = (ec.SECP256R1(), ec.SECP384R1())  # of content signers
+KINDS = (PRODUCTION, DEVELOPER)
 PINNED: Mapping[Own, str] = MappingProxyType(
     {Own.REQUEST: "cloudcard request key", Own.ENROLMENT: "cloudcard enrolment"}
 )
@@ -55,10 +70,11 @@ def load_or_make(database: Database, seal: Seal, clock: Clock) -> Authorities:
         for name, called in CA_NAMES.items():
             if not found[name]:
                 found[name] = (_add(connection, seal, name, 1, _ca(name, called, now)),)
-        for name, curve in CONTENT.items():
-            if not found[name]:
-                made = content_signer(found[Own.CARDS][0], curve, now)
-                found[name] = (_add(connection, seal, name, 1, made),)
+        for issuer, *signers in KINDS:
+            for name, curve in zip(signers, CURVES, strict=True):
+                if not found[name]:
+                    made = content_signer(CONTENT_NAMES[issuer], found[issuer][0], curve, now)
+                    found[name] = (_add(connection, seal, name, 1, made),)
         for name, called in PINNED.items():
             if not found[name]:
                 found[name] = (_add(connection, seal, name, 1, self_signed(called, now)),)
@@ -90,10 +106,12 @@ def succeed(
             called = f"{CA_NAMES[name]} {number}"
             fresh = _add(connection, seal, name, number, _ca(name, called, now))
             found[name] += (fresh,)
-            if name is Own.CARDS:
-                for signer, curve in CONTENT.items():
-                    certified = content_signer(fresh, curve, now)
+            for signers in (kind[1:] for kind in KINDS if kind[0] is name):
+                for signer, curve in zip(signers, CURVES, strict=True):
+                    certified = content_signer(CONTENT_NAMES[name], fresh, curve, now)
                     found[signer] += (_add(connection, seal, signer, number, certified),)
+            # Whoever checks cards in production must not trust those of developers.
+            if name is Own.CARDS:
                 alerts.card_authority(connection, called, now + NOTICE, now, random)
             said = {"authority": called, "ends": fresh.end.date().isoformat()}
             journal.append(

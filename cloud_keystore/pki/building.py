@@ -60,10 +60,12 @@ def ca(common_name: str, private: PrivateKey, now: datetime) -> Authority:
     return Authority(certificate, private)
 
 
-def content_signer(cards: Authority, curve: ec.EllipticCurve, now: datetime) -> Authority:
+def content_signer(
+    common_name: str, cards: Authority, curve: ec.EllipticCurve, now: datetime
+) -> Authority:
     """A signer of cards' data objects, valid as long as the authority of cards."""
     private = ec.generate_private_key(curve)
-    subject = named("cloudcard content signer")
+    subject = named(common_name)
     certificate = (
         begin(subject, private.public_key(), cards, now, cards.end - now)
         .add_extension(key_usage({"digital_signature"}), critical=True)

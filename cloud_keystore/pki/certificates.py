@@ -19,10 +19,12 @@ from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.certificates import CARD, CLIENT, LOGON, CertificateProfile, Published
 from cloud_keystore.model.people import User
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki.building import begin, key_usage
 from cloud_keystore.pki.issuers import Authority
 
 LONGEST_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1), in bytes of UTF-8 to be safe
+DEVELOPER_UNIT = "Developer card, not for production"
 ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -73,12 +75,14 @@ def naming_profile(certificate: bytes) -> CertificateProfile:
 def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
     serial = subject.card.serial
     common_name = cut(subject.user.display_name) if profile.names_holder else f"Card {serial}"
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-            x509.NameAttribute(NameOID.SERIAL_NUMBER, serial),
-        ]
-    )
+    names = [
+        x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        x509.NameAttribute(NameOID.SERIAL_NUMBER, serial),
+    ]
+    if PROFILES[subject.card.profile].developer:
+        unit = x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, DEVELOPER_UNIT)
+        names.insert(0, unit)
+    return x509.Name(names)
 
 
 def _extensions(

@@ -12,7 +12,7 @@ from card_os.piv import oids
 from card_os.piv.issuing import encode_keys
 from card_os.piv.names import Algorithm
 from cloud_keystore.pki import public_keys
-from cloud_keystore.pki.issuers import Authorities, Authority, sign
+from cloud_keystore.pki.issuers import Authority, CardAuthorities, sign
 
 SIGNATURE_ALGORITHM = {
     Algorithm.ECC_P256: "sha256_ecdsa",
@@ -27,7 +27,7 @@ class _DigitalSignature(core.Sequence):
     ]
 
 
-def signer(algorithm: Algorithm, authorities: Authorities) -> Authority:
+def signer(algorithm: Algorithm, authorities: CardAuthorities) -> Authority:
     """The authority that signs for a key of this algorithm: the content signer on the same curve
     (SP 800-78-5, 3.2.1).
     """
@@ -37,7 +37,9 @@ def signer(algorithm: Algorithm, authorities: Authorities) -> Authority:
     }[algorithm]
 
 
-def issue(algorithm: Algorithm, public_der: bytes, guid: bytes, authorities: Authorities) -> bytes:
+def issue(
+    algorithm: Algorithm, public_der: bytes, guid: bytes, authorities: CardAuthorities
+) -> bytes:
     """The certificate of a key of secure messaging: template 7F21."""
     key = public_keys.load(public_der)
     if not isinstance(key, ec.EllipticCurvePublicKey):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cloud_keystore.approval import statement
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import IDENTITY_LIFETIME
-from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.profiles import PROFILES, CardProfile
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -42,6 +42,9 @@ class Own(StrEnum):
     CONTENT = "content"
     CONTENT_P384 = "content P-384"
     ATTESTATION = "attestation"
+    DEVELOPER_CARDS = "developer cards"
+    DEVELOPER_CONTENT = "developer content"
+    DEVELOPER_CONTENT_P384 = "developer content P-384"
     REQUEST = "request"
     ENROLMENT = "enrolment"
 
@@ -76,21 +79,38 @@ SUCCESSIONS: Mapping[Own, Succession] = MappingProxyType(
     {
         Own.TRANSPORT: Succession(IDENTITY_LIFETIME + SPARE, SPREADING),
         Own.CARDS: Succession(LONGEST_CARD + SPARE, NOTICE),
+        Own.DEVELOPER_CARDS: Succession(LONGEST_CARD + SPARE, NOTICE),
         Own.ATTESTATION: Succession(LONGEST_CARD + SPARE, SPREADING),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class CardAuthorities:
+    """Those of one kind of cards: `cards` certifies the keys of cards. `content` signs their data
+    objects; it and `content_p384` sign the card verifiable certificates of their own curve
+    (SP 800-78-5, 3.2.1).
+    """
+
+    cards: Authority
+    content: Authority
+    content_p384: Authority
+
+
+# The keys of each kind, in the order of the fields above.
+PRODUCTION = (Own.CARDS, Own.CONTENT, Own.CONTENT_P384)
+DEVELOPER = (Own.DEVELOPER_CARDS, Own.DEVELOPER_CONTENT, Own.DEVELOPER_CONTENT_P384)
 Generations: TypeAlias = Mapping[Own, tuple[Authority, ...]]  # the oldest first
 
 
 class Authorities:
     """All keys that are the service's own, each in generations, of which one issues now.
 
-    There are two CAs, so that a card's certificate is never taken for an identity: `transport`
-    certifies the service, workstations, devices, operators and auditors; `cards` certifies the keys
-    of cards. `content` signs the data objects of cards; it and `content_p384` sign the card
-    verifiable certificates of their own curve (SP 800-78-5, 3.2.1). `attestation` certifies which
-    keys the service made. `request` signs what devices show. `enrolment` is the certificate of the
-    enrolment port, which tokens pin.
+    There are several CAs, so that a card's certificate is never taken for an identity, nor a
+    developer's card for one in production: `transport` certifies the service, workstations,
+    devices, operators and auditors; those of `of_cards` certify cards. `attestation` certifies
+    which keys the service made. `request` signs what devices show. `enrolment` is the certificate
+    of the enrolment port, which tokens pin.
     """
 
     def __init__(self, generations: Generations, clock: Clock) -> None:
@@ -116,17 +136,11 @@ class Authorities:
         server = next((each for each in valid if now < each.end - SPARE), newest)
         return [server, *(each for each in valid if each is not server)]
 
-    @property
-    def cards(self) -> Authority:
-        return self._issuing(Own.CARDS)
-
-    @property
-    def content(self) -> Authority:
-        return self.generations[Own.CONTENT][self._place(Own.CARDS)]
-
-    @property
-    def content_p384(self) -> Authority:
-        return self.generations[Own.CONTENT_P384][self._place(Own.CARDS)]
+    def of_cards(self, profile: CardProfile) -> CardAuthorities:
+        """Those that issue cards of a profile now."""
+        kind = DEVELOPER if profile.developer else PRODUCTION
+        place = self._place(kind[0])
+        return CardAuthorities(*(self.generations[name][place] for name in kind))
 
     @property
     def attestation(self) -> Authority:
@@ -140,13 +154,18 @@ class Authorities:
     def enrolment(self) -> Authority:
         return self.generations[Own.ENROLMENT][-1]
 
-    def issuer(self, name: Own, certificate: bytes) -> Authority:
-        """The authority that has issued a certificate, DER; the present one if none has."""
-        found = x509.load_der_x509_certificate(certificate)
-        for each in self.generations[name]:
-            if each.certificate.subject == found.issuer:
-                return each
-        return self._issuing(name)
+    def card_issuer(self, profile: CardProfile, certificate: bytes | None) -> Authority:
+        """The authority that has issued a card's certificate, DER; the present one of its profile
+        if there is none.
+        """
+        if certificate is not None:
+            issuer = x509.load_der_x509_certificate(certificate).issuer
+            # Developers' cards of before are certified like others.
+            for name in (Own.CARDS, Own.DEVELOPER_CARDS):
+                for each in self.generations[name]:
+                    if each.certificate.subject == issuer:
+                        return each
+        return self.of_cards(profile).cards
 
     def attestation_of(self, attestation_object: bytes) -> Authority:
         """The authority of attestations whose certificate is in a card's object."""

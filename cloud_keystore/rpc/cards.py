@@ -13,7 +13,6 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
-from cloud_keystore.pki.issuers import Own
 from cloud_keystore.rpc.card_image import features
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -112,9 +111,8 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         card = _card(self.cards.find(serial))
         keys = self.cards.keys(serial)
         card.keys.extend(_key(key) for key in keys)
-        own, certified = self.issuing.authorities, _certified(keys)
-        issuer = own.cards if certified is None else own.issuer(Own.CARDS, certified)
-        card.issuer_certificate = issuer.der
+        profile, certified = PROFILES[card.profile], _certified(keys)
+        card.issuer_certificate = self.issuing.authorities.card_issuer(profile, certified).der
         return card
 
 

@@ -108,6 +108,18 @@ def test_enrolment_statement() -> None:
     ).verify(octets("Enrolment statement", "signature (Ed25519)"), signed)
 
 
+def test_renewal_statement() -> None:
+    heading = "Renewal statement"
+    request = octets(heading, "request for a certificate (any bytes)")
+    signed = b"cloudcard renewal v1\0" + octets(heading, "SHA-256 of the present certificate")
+    signed += sha256(request).digest()
+    assert octets(heading, "signed") == signed
+    public = load_der_public_key(octets("Statement", "P-256 key, SubjectPublicKeyInfo"))
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    signature = octets(heading, "signature by the P-256 key (ECDSA, RFC 6979)")
+    public.verify(signature, signed, ec.ECDSA(SHA256()))
+
+
 def test_qr_code() -> None:
     prefix, version, body = WRITTEN["QR code"]["text"].split(":")
     raw = base64.b32decode(body + "=" * (-len(body) % 8))

@@ -31,6 +31,7 @@ def test_every_method_is_called() -> None:
         "AuditService",
         "EnrolmentService",
         "FindingService",
+        "RenewalService",
     }
 
 

@@ -70,6 +70,7 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.pki import authorities
+from cloud_keystore.pki.issuers import CardAuthorities
 from cloud_keystore.storage import operations, people, tables
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator import passkey
@@ -241,6 +242,10 @@ class World:
         if made.state is CardState.PENDING:
             self.passcodes.set_first(made.serial, PASSCODE, self.phone_of(user))
         return made.serial
+
+    def authorities(self, profile: str = "p256") -> CardAuthorities:
+        """Those that issue cards of a profile."""
+        return self.issuing.authorities.of_cards(PROFILES[profile])
 
     def unlock(self, serial: str) -> None:
         """Unlock a card by two operators."""

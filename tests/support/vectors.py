@@ -41,6 +41,7 @@ def vectors() -> Vectors:
     secret, csr = seed("token")[:16], b"\x30\x03\x02\x01\x00"
     code = seed("code")[:16]
     enrolling = statement.enrolment(secret, csr)
+    renewing = statement.renewal(seed("present certificate"), csr)
     return {
         "Payload": {"operation_id": OPERATION, "payload": signed.hex()},
         "Number": {
@@ -75,6 +76,12 @@ def vectors() -> Vectors:
             "signed": enrolling.hex(),
             "signature (Ed25519)": ed25519.sign(enrolling).hex(),
             "challenge of a passkey": statement.challenge(enrolling).hex(),
+        },
+        "Renewal statement": {
+            "SHA-256 of the present certificate": seed("present certificate").hex(),
+            "request for a certificate (any bytes)": csr.hex(),
+            "signed": renewing.hex(),
+            "signature by the P-256 key (ECDSA, RFC 6979)": ecdsa(device_key, renewing),
         },
         "QR code": {"secret": code.hex(), "text": qr.text(OPERATION, code)},
         "Journal": journal(Ed25519PrivateKey.from_private_bytes(seed("journal"))),

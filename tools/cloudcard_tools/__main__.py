@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "keys": Row(
         "cloudcard_tools.keys.command:keys",
-        "Sealing keys: list, add, rotate and retire them.",
+        "The keystore's own keys: sealing keys, authorities, and a way back for operators.",
         extra="keystore",
     ),
     "authenticator": Row(

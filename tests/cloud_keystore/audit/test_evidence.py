@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import grpc
@@ -18,12 +19,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cloud_keystore.approval import statement
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
+from cloudcard.enrolment.v1 import renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
@@ -32,8 +35,10 @@ from cloudcard.registry.v1 import (
     organisations_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+from cloudcard_tools.authenticator.approving import sign
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.enrolment import spending
+from cloudcard_tools.enrolment.requests import fresh_key
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.exports import checked, export_of
@@ -81,6 +86,7 @@ TOLD: dict[str, Kind] = {
     "IdentityService.RemoveOperator": Kind.IDENTITY_REMOVED,
     "IdentityService.CreateAuditor": Kind.IDENTITY_INVITED,
     "IdentityService.RemoveAuditor": Kind.IDENTITY_REMOVED,
+    "RenewalService.Renew": Kind.IDENTITY_RENEWED,
     "CardService.IssueCard": Kind.CARD_ISSUED,
     "CardService.UnlockCard": Kind.UNLOCK_ASKED,
     "CardService.SuspendCard": Kind.CARD_SUSPENDED,
@@ -224,6 +230,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     )
     _use_keys(Workstation(pc, serial), phone, device)
     _administer(pc_channel, keystore.developer_card(user_id))
+    _renew(pc_channel, own_pc)
     journal = _audit(place)
     phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
     _operate(registry, phone, user_id, serial)
@@ -242,6 +249,16 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         result = checked(export_of(database, journal.origin, journal.public_key))
     assert result.findings == []
     assert result.unshown == {}
+
+
+def _renew(channel: grpc.Channel, own: identity.Identity) -> None:
+    """Ask for the next certificate, which is not used."""
+    (key, certificate), (_, csr) = own.pair(), fresh_key()
+    present = sha256(certificate.public_bytes(Encoding.DER)).digest()
+    signature = sign(key, statement.renewal(present, csr))
+    renewal_pb2_grpc.RenewalServiceStub(channel).Renew(
+        renewal_pb2.RenewRequest(csr=csr, signature=signature)
+    )
 
 
 def _issued(place: Place, user_id: str, phone: Phone, profile: str) -> tuple[str, bytes]:

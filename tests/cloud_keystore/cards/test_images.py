@@ -69,7 +69,7 @@ def test_the_signer_of_the_chuid_is_named(world: World, ada: tuple[User, Enrolle
         for each in signer["signed_attrs"]
         if each["type"].dotted == "2.16.840.1.101.3.6.5"
     )
-    own = world.issuing.authorities.content.certificate
+    own = world.authorities().content.certificate
     assert name.dump() == own.subject.public_bytes()
 
 
@@ -109,7 +109,7 @@ def test_openssl_verifies_the_signed_objects(
     world: World, ada: tuple[User, Enrolled], tmp_path: Path
 ) -> None:
     image = world.image(world.card(ada[0]))
-    authorities = world.issuing.authorities
+    authorities = world.authorities()
     ca, signer, covered = tmp_path / "ca.pem", tmp_path / "signer.pem", tmp_path / "covered"
     ca.write_bytes(authorities.cards.certificate.public_bytes(Encoding.PEM))
     signer.write_bytes(authorities.content.certificate.public_bytes(Encoding.PEM))

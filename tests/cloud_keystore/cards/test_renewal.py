@@ -163,7 +163,7 @@ def test_a_new_key_for_secure_messaging(world: World, ada: tuple[User, Enrolled]
     assert key is not None
     assert key.certificate  # a key without one would be of no use
     signer = dict(tlv.decode(world.image(serial).objects[0x5FC122]))[0x70]
-    assert signer == world.issuing.authorities.content_p384.der
+    assert signer == world.authorities("p384").content_p384.der
 
 
 def test_an_object_that_is_vouched_for(world: World, ada: tuple[User, Enrolled]) -> None:

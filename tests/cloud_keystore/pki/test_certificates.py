@@ -54,7 +54,7 @@ def openssl_text(certificate: x509.Certificate, folder: Path) -> str:
 
 def openssl_verify(world: World, certificate: x509.Certificate, folder: Path) -> str:
     ca, file = folder / "ca.pem", folder / "certificate.pem"
-    ca.write_bytes(world.issuing.authorities.cards.certificate.public_bytes(Encoding.PEM))
+    ca.write_bytes(world.authorities().cards.certificate.public_bytes(Encoding.PEM))
     file.write_bytes(certificate.public_bytes(Encoding.PEM))
     command = ["openssl", "verify", "-x509_strict", "-attime", NOW, "-CAfile", str(ca), str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

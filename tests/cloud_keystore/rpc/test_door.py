@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -23,6 +23,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rpc.calls import CALL, Call
 from cloud_keystore.rpc.door import PASSCODE_METHODS, Door, patience
 from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.storage import people
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
 
@@ -267,3 +268,34 @@ def test_what_a_phone_does_joins_the_trace_of_the_request(
         assert come(new_door(world, role), who, call, look) == OK
         assert (call.joined, call.trace_id == "ab" * 16) == (joined, joined)
     assert met == ["ab" * 16, ""]
+
+
+def test_the_first_call_with_a_new_certificate_can_be_a_use_of_a_session(
+    world: World, pc: Enrolled
+) -> None:
+    """Sessions know the certificate of before until the next one was used."""
+    renewed, asked = world.renewed(pc), list[bytes]()
+
+    async def use(fingerprint: bytes) -> None:
+        asked.append(fingerprint)
+        with world.database.read() as connection:
+            known = people.find_identity_by_certificate(connection, fingerprint)
+        if known is None:
+            raise SessionNotFound("there is no such session")
+
+    def gathered(door: Door, caller: Caller) -> Awaitable[object]:
+        return door.gathered(caller, use)
+
+    assert come(new_door(world), renewed, Call(), gathered) == OK
+    assert asked == [sha256(renewed.certificate).digest()] * 2
+
+
+def test_a_door_for_every_role(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
+    door = replace(new_door(world, renewal=2), role=None)
+    assert [ask(door, each) for each in (ada[1], pc, pc, pc, None)] == [
+        OK,
+        OK,
+        OK,
+        TOO_MANY,
+        REJECTED,
+    ]

@@ -20,15 +20,30 @@ from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.errors import IdentityRejected, LastOperator
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, WARNING_TIME, Role
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.building import CA_LIFETIME, SERVER_LIFETIME
-from cloud_keystore.pki.issuers import NOTICE, SPARE, SPREADING, Authorities, Authority, Own
+from cloud_keystore.pki.issuers import (
+    NOTICE,
+    SPARE,
+    SPREADING,
+    Authorities,
+    Authority,
+    CardAuthorities,
+    Own,
+)
 from cloud_keystore.run.certifying import Certifying
 from cloud_keystore.run.ends import LOOK_SECONDS, Ends
 from cloudcard_tools.enrolment.renewing import is_due
 from support.exports import approved, audited_world, exported, findings
 from support.keystore_world import DATABASE, DIGEST, Enrolled, verify
+
+
+def of_cards(own: Authorities) -> CardAuthorities:
+    """Those that issue cards now."""
+    return own.of_cards(PROFILES["p256"])
+
 
 STEP = timedelta(days=73)  # a fifth of a year
 YEARS = (1, 2, 3, 8, 10)
@@ -158,7 +173,7 @@ def test_ten_years(town: Town) -> None:
         pc, phone = used(town, 1), used(town, 0)
         signature = world.perform(approved(world, serial, pc, phone), pc)
         verify(world, serial, KeyRef.AUTHENTICATION, signature, DIGEST)
-        issuer = town.own.cards
+        issuer = of_cards(town.own).cards
         for key in world.cards.keys(serial):
             certificate = x509.load_der_x509_certificate(key.certificate)
             assert town.openssl(certificate, issuer.certificate).endswith("OK\n")
@@ -171,6 +186,7 @@ def test_ten_years(town: Town) -> None:
     assert sorted(map(str, made)) == [
         "cloudcard attestation CA 2",
         "cloudcard card CA 2",
+        "cloudcard developer card CA, not for production 2",
         "cloudcard transport CA 2",
     ]
     (trusted,) = town.now_trusted
@@ -200,28 +216,30 @@ def test_nothing_outlives_its_issuer(town: Town) -> None:
     for key in world.cards.keys(serial):
         if key.key_ref != KeyRef.SECURE_MESSAGING:
             made = x509.load_der_x509_certificate(key.certificate)
-            assert made.not_valid_after_utc == town.own.cards.end
-    for signer in (town.own.content, town.own.content_p384):
-        assert signer.end == town.own.cards.end
+            assert made.not_valid_after_utc == of_cards(town.own).cards.end
+    for signer in (of_cards(town.own).content, of_cards(town.own).content_p384):
+        assert signer.end == of_cards(town.own).cards.end
 
 
 def test_a_new_authority_is_known_before_it_certifies(town: Town) -> None:
     """Other processes have a day to learn of it, those who check cards have three months."""
     world, own = town.world, town.own
-    first = {Own.TRANSPORT: own.transport, Own.CARDS: own.cards}
+    first = {Own.TRANSPORT: own.transport, Own.CARDS: of_cards(own).cards}
     world.clock.now = first[Own.TRANSPORT].end - IDENTITY_LIFETIME - SPARE
     town.ends.look()
     assert len(own.generations[Own.TRANSPORT]) == len(own.generations[Own.CONTENT]) == 2
-    assert (own.transport, own.cards) == (first[Own.TRANSPORT], first[Own.CARDS])
+    assert (own.transport, of_cards(own).cards) == (first[Own.TRANSPORT], first[Own.CARDS])
     assert len(own.transports) == 2
     world.clock.now += SPREADING
     assert own.transport != first[Own.TRANSPORT]
     assert own.transports[0] == first[Own.TRANSPORT]  # certifies the service as before
-    assert own.cards == first[Own.CARDS]
+    assert of_cards(own).cards == first[Own.CARDS]
     world.clock.now += NOTICE
-    assert own.cards != first[Own.CARDS]
-    own.content.certificate.verify_directly_issued_by(own.cards.certificate)
-    own.content_p384.certificate.verify_directly_issued_by(own.cards.certificate)
+    assert of_cards(own).cards != first[Own.CARDS]
+    of_cards(own).content.certificate.verify_directly_issued_by(of_cards(own).cards.certificate)
+    of_cards(own).content_p384.certificate.verify_directly_issued_by(
+        of_cards(own).cards.certificate
+    )
     (alert,) = [each.alert for each in world.alerts.list_all(include_acknowledged=False)]
     assert alert.kind is AlertKind.CARD_AUTHORITY
     assert "cloudcard card CA 2" in alert.text
@@ -253,7 +271,7 @@ def test_of_two_processes_one_makes_the_successors(town: Town) -> None:
         authorities.succeed(world.database, world.seal, each, world.clock(), bytes)
         for each in (own, other, own)
     ]
-    assert [len(each) for each in seen] == [3, 0, 0]
+    assert [len(each) for each in seen] == [4, 0, 0]
     assert {name: [each.der for each in of] for name, of in own.generations.items()} == {
         name: [each.der for each in of] for name, of in other.generations.items()
     }
@@ -264,17 +282,17 @@ def test_of_two_processes_one_makes_the_successors(town: Town) -> None:
 def test_a_card_of_before_shows_its_own_issuers(town: Town) -> None:
     """What is asked about it later names the authorities that have certified it."""
     world, own = town.world, town.own
-    world.clock.now = own.cards.end - IDENTITY_LIFETIME - SPARE - timedelta(days=1)
+    world.clock.now = of_cards(own).cards.end - IDENTITY_LIFETIME - SPARE - timedelta(days=1)
     serial = world.card(town.user, "developer")
     kept = world.image(serial).objects[ATTESTATION_CERTIFICATE]
-    issuer, attesting = own.cards, own.attestation
+    issuer, attesting = of_cards(own).cards, own.attestation
     (certified, *_) = world.cards.keys(world.card(town.user))
     world.clock.now += timedelta(days=200)
     town.ends.look()
     world.clock.now += NOTICE
-    assert own.cards != issuer
+    assert of_cards(own).cards != issuer
     assert own.attestation != attesting
-    assert own.issuer(Own.CARDS, certified.certificate) == issuer
+    assert own.card_issuer(PROFILES["p256"], certified.certificate) == issuer
     assert own.attestation_of(kept) == attesting
 
 

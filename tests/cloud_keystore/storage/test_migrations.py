@@ -24,6 +24,7 @@ from cloud_keystore.custody.sealing import authenticating
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.cards import Sealed
 from cloud_keystore.model.errors import RowNotAuthentic
+from cloud_keystore.model.people import IDENTITY_LIFETIME
 from cloud_keystore.model.sessions import Use
 from cloud_keystore.storage import cards, people, session_uses
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
@@ -237,6 +238,9 @@ def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
         user = people.find_user(connection, "u")
         assert user is not None
         assert (user.upn, user.sid) == ("", "")
+        own = people.find_identity(connection, "w")
+        assert own is not None
+        assert own.expire_time == EPOCH + IDENTITY_LIFETIME  # its certificate was made for so long
     with database.write() as connection:  # a reference may come free
         assert cards.remove_key(connection, "c", 0x9A, EPOCH)
         cards.add_key(connection, replace(key, id="k2"))

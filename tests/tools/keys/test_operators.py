@@ -107,6 +107,9 @@ def test_authorities_are_listed_and_written(place: Path, tmp_path: Path) -> None
     assert shown.exit_code == 0
     listed = {each["name"]: each for each in json.loads(shown.output)}
     assert listed["cards"]["subject"] == "CN=cloudcard card CA"
+    # The certificate of developers' cards is a file of its own, which says what it is.
+    assert "not for production" in listed["developer cards"]["subject"]
+    assert (folder / "developer-cards.pem").exists()
     written = x509.load_pem_x509_certificate((folder / "cards.pem").read_bytes())
     assert written.subject.rfc4514_string() == "CN=cloudcard card CA"
     assert (folder / "content-P-384.pem").exists()

@@ -62,7 +62,7 @@ Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key
 """
 )
 def keys() -> None:
-    """The keystore's own keys, and who has lost theirs: for its computer, with no operator."""
+    """The keystore's own keys: sealing keys, authorities, and a way back for operators."""
 
 
 @keys.command("list")

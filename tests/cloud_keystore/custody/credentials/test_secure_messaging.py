@@ -55,7 +55,7 @@ def verified(world: World, serial: str, profile: str) -> ec.EllipticCurvePublicK
     signer_object = dict(tlv.decode(image.objects[ObjectTag.SECURE_MESSAGING_SIGNER]))
     assert list(signer_object) == [0x70, 0x71, 0xFE]
     signer = x509.load_der_x509_certificate(signer_object[0x70])
-    signer.verify_directly_issued_by(world.issuing.authorities.cards.certificate)
+    signer.verify_directly_issued_by(world.authorities().cards.certificate)
     assert signer.not_valid_after_utc >= image.card.expire_time
     usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert CONTENT_SIGNING in usage

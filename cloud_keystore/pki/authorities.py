@@ -25,7 +25,7 @@ def load_or_make(database: Database, seal: Seal, now: datetime) -> Authorities:
 
     It is one transaction, because other replicas can start on the same database at the same time.
     """
-    with database.write() as connection:
+    with database.write(long=True) as connection:
 
         def own(name: str, make: Callable[[], Authority]) -> Authority:
             found = _load(connection, seal, name)

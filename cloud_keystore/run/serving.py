@@ -22,6 +22,7 @@ from cloud_keystore.rpc.limits import Limiter, Workers
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
+from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.upkeep import Upkeep
 from cloud_keystore.run.wiring import SERVICES
 from cloud_keystore.web.probe import Probe
@@ -34,7 +35,7 @@ GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 
 def make_ready(parts: Parts) -> None:
     """Do what the owner of a keystore must do once before its workers serve."""
-    _upkeep(parts, _sessions(parts)).sweep_at_start()
+    _upkeep(parts, _sessions(parts, 0), Presence(parts.database, 0)).sweep_at_start()
 
 
 async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | None = None) -> None:
@@ -43,13 +44,18 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
     """
     settings, loop, stop = parts.settings, asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
-    wakeups, sessions, metrics = Wakeups(loop), _sessions(parts), Metrics()
-    upkeep, pages = _upkeep(parts, sessions), Pages(parts.database, metrics)
+    process = _number(parts, siblings)
+    presence = Presence(parts.database, process)
+    wakeups, sessions, metrics = Wakeups(loop), _sessions(parts, process), Metrics()
+    upkeep, pages = _upkeep(parts, sessions, presence), Pages(parts.database, metrics)
     if siblings is None:
         upkeep.sweep_at_start()
+        left: set[str] = set()
     else:
         siblings.listen(wakeups)
-    relaying = asyncio.create_task(_keep_relaying(parts, wakeups, siblings))
+        # In a database of its own, the worker before this one had the same number.
+        left = upkeep.sweep(ended=() if parts.database.is_shared else [process])
+    others = [asyncio.create_task(_keep_relaying(parts, wakeups, siblings))]
     ports = Ports(
         parts=parts,
         limiter=Limiter(settings.limits, time.monotonic, metrics),
@@ -60,24 +66,29 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
     servers = [ports.main(sessions, wakeups, health), ports.enrolment()]
     probe = _start_probe(settings.http_listen, pages, siblings)
     await health.look()
-    for server in servers:
-        await server.start()
-    tasks = [
-        asyncio.create_task(health.keep_looking()),
-        asyncio.create_task(_keep_up(upkeep, wakeups)),
-    ]
-    pages.serving.set()
-    ready()
-    await stop.wait()
-    log.info("stopping")
-    pages.serving.clear()
-    for task in tasks:
+    with presence.told():
+        for server in servers:
+            await server.start()
+        tasks = [
+            asyncio.create_task(health.keep_looking()),
+            asyncio.create_task(_keep_up(upkeep, wakeups)),
+        ]
+        pages.serving.set()
+        ready()
+        wakeups.wake(left)
+        if siblings is not None:
+            others.append(asyncio.create_task(siblings.keep_telling()))
+        await stop.wait()
+        log.info("stopping")
+        pages.serving.clear()
+        for task in tasks:
+            task.cancel()
+        health.stop()
+        # Streams end now, while calls under way can finish: clients continue at other processes.
+        wakeups.close()
+        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+    for task in others:
         task.cancel()
-    health.stop()
-    # Streams end now, while calls under way can finish: clients continue at other processes.
-    wakeups.close()
-    await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
-    relaying.cancel()
     upkeep.finish()
     if probe is not None:
         probe.stop()
@@ -94,17 +105,25 @@ def _told_to_stop() -> asyncio.Event:
     return stop
 
 
-def _sessions(parts: Parts) -> UsingSessions:
+def _number(parts: Parts, siblings: Siblings | None) -> int:
+    """The number of this process, which no other process on the database has."""
+    if parts.database.is_shared:
+        return int.from_bytes(os.urandom(4)) >> 1  # databases have signed numbers
+    return 0 if siblings is None else siblings.number
+
+
+def _sessions(parts: Parts, process: int) -> UsingSessions:
     return UsingSessions(
         database=parts.database,
         seal=parts.seal,
         clock=parts.clock,
         random=os.urandom,
         custody=parts.custody,
+        process=process,
     )
 
 
-def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
+def _upkeep(parts: Parts, sessions: UsingSessions, presence: Presence) -> Upkeep:
     return Upkeep(
         database=parts.database,
         clock=parts.clock,
@@ -114,6 +133,7 @@ def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
         journal=parts.log,
         sessions=sessions,
         watching=Watching(parts.database, time.monotonic),
+        presence=presence,
     )
 
 

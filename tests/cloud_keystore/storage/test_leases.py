@@ -8,9 +8,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
@@ -56,12 +56,9 @@ def hold(url: str, how: str, said: Connection) -> None:
             said.send("written")
 
 
-def _quietly(write: object) -> None:
-    assert callable(write)
-    try:
+def _quietly(write: Callable[[], None]) -> None:
+    with suppress(StorageUnavailable):
         write()
-    except StorageUnavailable:
-        pass
 
 
 class Holder:
@@ -96,11 +93,11 @@ class Holder:
 
 
 @pytest.fixture
-def url(postgresql: Server) -> Iterator[str]:
+def url(postgresql: Server) -> str:
     url = postgresql.new_database()
     with closing(Database(url)) as database, database.write() as connection:
         connection.exec_driver_sql(MADE)
-    yield url
+    return url
 
 
 def seconds_until_written(url: str) -> float:

@@ -27,7 +27,7 @@ MOST_FAILURES = 5  # in a row
 FIRST_PAUSE = 0.1  # seconds before a worker is started again; doubled up to the longest pause
 LONGEST_PAUSE = 5.0
 # A worker that says nothing for so long hangs, and can hold the lock of the database: it is killed.
-MOST_SILENT = 4.0
+MOST_SILENT = 3.0
 MOST_UNREAD = 1 << 20  # bytes of wake-ups that wait for a worker; further ones are dropped
 
 

@@ -23,6 +23,7 @@ from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
 from cloud_keystore.run.presence import Presence
+from cloud_keystore.run.tending import Tending
 from cloud_keystore.run.upkeep import Upkeep
 from cloud_keystore.run.wiring import SERVICES
 from cloud_keystore.web.probe import Probe
@@ -56,13 +57,15 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
         # In a database of its own, the worker before this one had the same number.
         left = upkeep.sweep(ended=() if parts.database.is_shared else [process])
     others = [asyncio.create_task(_keep_relaying(parts, wakeups, siblings))]
+    limiter = Limiter(settings.limits, time.monotonic, metrics)
     ports = Ports(
         parts=parts,
-        limiter=Limiter(settings.limits, time.monotonic, metrics),
+        limiter=limiter,
         metrics=metrics,
         shared=siblings is not None,
     )
-    health = Health(SERVICES, pages.database_answers)
+    health = Health(SERVICES, pages.database_answers, limiter.connections.heard)
+    tending = Tending(parts.database, settings, limiter.connections)
     servers = [ports.main(sessions, wakeups, health), ports.enrolment()]
     probe = _start_probe(settings.http_listen, pages, siblings)
     await health.look()
@@ -72,6 +75,7 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
         tasks = [
             asyncio.create_task(health.keep_looking()),
             asyncio.create_task(_keep_up(upkeep, wakeups)),
+            asyncio.create_task(tending.keep_tending()),
         ]
         pages.serving.set()
         ready()

@@ -11,7 +11,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Role
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration, Registration
 from cloud_keystore.pki.issuers import Authorities
-from cloud_keystore.rpc.connections import network_of
+from cloud_keystore.rpc.connections.addresses import network_of
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 from cloudcard.enrolment.v1 import enrolment_pb2 as pb

@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 from cloud_keystore.model.errors import Overloaded, TooManyCalls
 from cloud_keystore.model.limits import Limits
 from cloud_keystore.observability.metrics import Metrics
-from cloud_keystore.rpc.connections import Connections
+from cloud_keystore.rpc.connections.connections import Connections
 
 P = ParamSpec("P")
 R = TypeVar("R")

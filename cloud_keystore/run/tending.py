@@ -11,7 +11,7 @@ import structlog
 
 from cloud_keystore.config import Settings
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.rpc.connections import Connections
+from cloud_keystore.rpc.connections.connections import Connections
 from cloud_keystore.storage import journal, people
 from cloud_keystore.storage.engine import Database
 

@@ -10,8 +10,9 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from cloud_keystore.model.limits import Limits
-from cloud_keystore.rpc import connections
-from cloud_keystore.rpc.connections import FIRST_CALL_SECONDS, Connections, network_of
+from cloud_keystore.rpc.connections import connections
+from cloud_keystore.rpc.connections.addresses import network_of
+from cloud_keystore.rpc.connections.connections import FIRST_CALL_SECONDS, Connections
 from support.keystore_world import FakeClock
 
 LIMITS = Limits(connections_of_address=8, strangers_of_address=3, connections_of_one=4)

@@ -15,19 +15,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import unquote
 
 from cloud_keystore.model.limits import Limits
+from cloud_keystore.rpc.connections.addresses import Peer, network, packed, peer_of
 
-Peer: TypeAlias = tuple[bytes, int]  # the packed address, and the port
 Removed: TypeAlias = Callable[[Collection[bytes]], Iterable[bytes]]
 
 DESCRIPTORS = Path("/proc/self/fd")
 FIRST_CALL_SECONDS = 10.0  # within which a connection has to bring a call
-NETWORK_BYTES = 8  # of an IPv6 address: whoever has one address has all of its /64
 MANY = 100  # connections that have ended, after which their memory is given back
 
 
@@ -111,7 +108,7 @@ class Connections:
         there = {each.peer for each in self._open.values()}
         young = self.monotonic() - FIRST_CALL_SECONDS
         with self._lock:
-            known = {text: _peer(text) for text in self._callers}
+            known = {text: peer_of(text) for text in self._callers}
             for text, peer in known.items():
                 if peer not in there and self._callers[text][1] < young:
                     del self._callers[text]
@@ -130,21 +127,21 @@ class Connections:
         beyond: list[int] = []
         of_network, strangers, of_one = Counter[bytes](), Counter[bytes](), Counter[bytes]()
         for number, each in sorted(self._open.items(), key=lambda item: item[1].since):
-            network, caller = _network(each.peer[0]), callers.get(each.peer)
-            of_network[network] += 1
+            place, caller = network(each.peer[0]), callers.get(each.peer)
+            of_network[place] += 1
             counted, most = (
                 (strangers, self.limits.strangers_of_address)
                 if caller is None
                 else (of_one, self.limits.connections_of_one)
             )
-            counted[caller or network] += 1
+            counted[caller or place] += 1
             if (
-                counted[caller or network] > most
-                or of_network[network] > self.limits.connections_of_address
+                counted[caller or place] > most
+                or of_network[place] > self.limits.connections_of_address
             ):
                 beyond.append(number)
-                counted[caller or network] -= 1
-                of_network[network] -= 1
+                counted[caller or place] -= 1
+                of_network[place] -= 1
         return beyond
 
     def _end(self, number: int) -> None:
@@ -183,30 +180,4 @@ def _connection(number: int, link: str, now: float) -> Connection | None:
 def _peer_of(same: socket.socket) -> Peer:
     """Raises OSError for a socket without a peer."""
     host, port = same.getpeername()[:2]
-    return _packed(host), port
-
-
-def _peer(text: str) -> Peer | None:
-    """gRPC's name of a caller's address, such as ipv4:192.0.2.1:1234 or ipv6:%5B::1%5D:1234."""
-    kind, _, place = unquote(text).partition(":")
-    host, _, port = place.rpartition(":")
-    try:
-        return (_packed(host.strip("[]")), int(port)) if kind in ("ipv4", "ipv6") else None
-    except ValueError:
-        return None
-
-
-def _packed(host: str) -> bytes:
-    address: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).packed
-
-
-def _network(packed: bytes) -> bytes:
-    return packed[:NETWORK_BYTES] if len(packed) > NETWORK_BYTES else packed
-
-
-def network_of(peer: str) -> bytes | str:
-    """What counts as one place for a caller's address: an IPv4 address, or a /64 of IPv6."""
-    found = _peer(peer)
-    return peer if found is None else _network(found[0])
+    return packed(host), port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from cloud_keystore.storage.engine import Database
 log = structlog.get_logger()
 
 TEND_SECONDS = 2.0
+LONGEST_SECONDS = 10.0
+SHARE = 0.02  # of the time
 
 
 @dataclass(slots=True)
@@ -33,9 +36,11 @@ class Tending:
 
     async def keep_tending(self) -> None:
         """Tend until cancelled."""
-        loop = asyncio.get_running_loop()
+        loop, took = asyncio.get_running_loop(), 0.0
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            # Thousands of connections take longer, and calls come first.
+            await asyncio.sleep(max(TEND_SECONDS, min(took / SHARE, LONGEST_SECONDS)))
+            began = time.monotonic()
             try:
                 ended = await loop.run_in_executor(self._thread, self._tend)
             # The next time can succeed.
@@ -44,6 +49,7 @@ class Tending:
             else:
                 if ended:
                     log.warning("connections were ended", count=ended)
+            took = time.monotonic() - began
 
     def _tend(self) -> int:
         main, enrolment = self.settings.listen.port, self.settings.enrol_listen.port

@@ -15,7 +15,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeAlias
 
 from cloud_keystore.model.limits import Limits
@@ -23,7 +22,7 @@ from cloud_keystore.rpc.connections.addresses import Peer, network, packed, peer
 
 Removed: TypeAlias = Callable[[Collection[bytes]], Iterable[bytes]]
 
-DESCRIPTORS = Path("/proc/self/fd")
+DESCRIPTORS = "/proc/self/fd"
 FIRST_CALL_SECONDS = 10.0  # within which a connection has to bring a call
 MANY = 100  # connections that have ended, after which their memory is given back
 
@@ -38,6 +37,15 @@ class Connection:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who called over a connection."""
+
+    fingerprint: bytes
+    peer: Peer | None  # None if it is no address
+    since: float
+
+
 @dataclass(slots=True)
 class Connections:
     """Who has which connections. `heard` is called in the event loop, `tend` on one thread."""
@@ -46,23 +54,25 @@ class Connections:
     monotonic: Callable[[], float]
     ended: int = 0  # by us, since the start
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _callers: dict[str, tuple[bytes, float]] = field(default_factory=dict)  # by gRPC's peer
+    _callers: dict[str, Caller] = field(default_factory=dict)  # by gRPC's name of the address
     _open: dict[int, Connection] = field(default_factory=dict)  # by descriptor
     _others: dict[int, str] = field(default_factory=dict)  # descriptors that are none
     _closed: int = 0
 
     def heard(self, peer: str, fingerprint: bytes) -> None:
         """Note that a call came over a connection, under a certificate."""
-        if peer not in self._callers:
+        known = self._callers.get(peer)
+        if known is None or known.fingerprint != fingerprint:
+            caller = Caller(fingerprint, peer_of(peer), self.monotonic())
             with self._lock:
-                self._callers[peer] = fingerprint, self.monotonic()
+                self._callers[peer] = caller
 
     def tend(self, main: int, others: Collection[int], removed: Removed) -> int:
         """End connections beyond the limits, those at the `main` port that have brought no call for
         too long, and those of the identities that `removed` picks out; return how many. `others`
         are the further ports that are looked after.
         """
-        if not DESCRIPTORS.exists():
+        if not os.path.isdir(DESCRIPTORS):
             return 0
         self._look({main, *others})
         callers = self._known()
@@ -84,7 +94,7 @@ class Connections:
         for name in os.listdir(DESCRIPTORS):
             number = int(name)
             try:
-                link = os.readlink(DESCRIPTORS / name)
+                link = os.readlink(f"{DESCRIPTORS}/{name}")
             except OSError:
                 continue  # closed meanwhile
             found.add(number)
@@ -108,14 +118,15 @@ class Connections:
         there = {each.peer for each in self._open.values()}
         young = self.monotonic() - FIRST_CALL_SECONDS
         with self._lock:
-            known = {text: peer_of(text) for text in self._callers}
-            for text, peer in known.items():
-                if peer not in there and self._callers[text][1] < young:
-                    del self._callers[text]
+            self._callers = {
+                name: each
+                for name, each in self._callers.items()
+                if each.peer in there or each.since >= young
+            }
             return {
-                peer: self._callers[text][0]
-                for text, peer in known.items()
-                if text in self._callers and peer is not None
+                each.peer: each.fingerprint
+                for each in self._callers.values()
+                if each.peer is not None
             }
 
     def _is_silent(self, each: Connection, main: int, callers: Mapping[Peer, bytes]) -> bool:

@@ -25,6 +25,10 @@ export PYTHONDONTWRITEBYTECODE :=
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= apdu tlv frames chaining card
 
+# For make chaos: the time in all, or kills at chosen steps instead.
+SECONDS ?= 60
+STEPS ?= 0
+
 # Of make mutants: one mutant in so many, by chance, and only of modules whose path begins so.
 EVERY ?= 1
 ONLY ?=
@@ -42,7 +46,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test trixie lint format bench fuzz mutants traces docs man proto package sbom audit lock \
+.PHONY: help setup demo test trixie lint format bench fuzz chaos mutants traces docs man proto package sbom audit lock \
 	clean
 
 help: ## Show this list
@@ -106,6 +110,9 @@ fuzz: workshop ## Fuzz card and keystore, FUZZ_SECONDS for each target; findings
 	done
 	@echo "fuzzing the keystore's calls for $(FUZZ_SECONDS) s"; \
 	$(BIN)/python tests/fuzz/rpc.py $(FUZZ_SECONDS)
+
+chaos: workshop clients ## Kills, pauses, full disks, clock steps for SECONDS while people sign; or STEPS kills
+	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(SECONDS) --steps $(STEPS)
 
 mutants: workshop ## Take guards out and change the program in small ways: tests must notice (docs/mutation.md)
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --moment sabotage

@@ -18,15 +18,15 @@ class Rate:
     burst: float
 
 
-# A rate holds for an identity (by role), for a card (whoever calls) or for a network address.
+# A rate holds for an identity (by role), for what it does with a card, or for a network address.
 RATES: Mapping[str, Rate] = MappingProxyType(
     {
         "workstation": Rate(50, 500),
         "device": Rate(20, 100),
         "operator": Rate(50, 500),
         "auditor": Rate(20, 200),
-        "card": Rate(50, 500),  # calls that name the card
-        "passcode": Rate(5, 50),  # passcodes tried on one card, before any is compared
+        "card": Rate(50, 500),  # calls of one identity that name the card
+        "passcode": Rate(5, 50),  # passcodes that it tries on one card, before any is compared
         "enrolment": Rate(1, 30),  # tokens tried, per address
         "renewal": Rate(0.01, 10),  # new certificates for an identity
     }
@@ -44,6 +44,10 @@ class Limits:
     streams_of_one: int = 500  # waiting calls of one identity
     calls: int = 1_000  # use cases that wait for a thread
     threads: int = 32  # on which use cases run
+    connections: int = 15_000  # at each port
+    connections_of_address: int = 2_000  # an IPv4 address, or a /64 of IPv6
+    strangers_of_address: int = 200  # those that have not brought a call yet
+    connections_of_one: int = 64  # of one identity
     looks: int = 8  # database queries of streams at once; the other threads are for calls
 
 

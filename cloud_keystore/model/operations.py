@@ -14,7 +14,8 @@ from card_os.uses import KeyUse
 DECISION_TIME = timedelta(minutes=2)  # for the holder to decide
 QR_TIME = timedelta(seconds=60)  # for the code to be claimed
 USE_TIME = timedelta(seconds=60)  # for an approval to be used; long enough to survive a restart
-STALLED_TIME = timedelta(seconds=30)  # after this, a use without a result has lost its process
+# After this, a use without a result has lost its process. Mostly that is noticed earlier.
+STALLED_TIME = timedelta(seconds=30)
 RESULT_TIME = timedelta(minutes=10)  # for which a result is kept, in case its answer was lost
 
 # Applications repeat what failed: OpenSC repeats every signature, pkcs11-tool once more in parts,

@@ -47,6 +47,7 @@ class Use:
     create_time: datetime  # when it was taken from the session, before the key is used
     end_time: datetime | None = None  # None: the key is in use
     sealed_result: bytes | None = field(default=None, repr=False)  # kept for a while
+    used_by: int | None = None  # the number of the process that uses the key
 
 
 def within(asked: SessionTerms, allowed: SessionTerms | None) -> bool:

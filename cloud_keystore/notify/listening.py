@@ -22,13 +22,7 @@ CHANNEL = "cloudcard_wakeups"
 MOST_TOPICS = 100  # in one notification, whose text can have 7999 bytes (PostgreSQL's NOTIFY)
 MOST_QUEUED = 10_000  # topics that wait to be sent while the database is unavailable
 RETRY_SECONDS = 0.5
-PARAMETERS = {
-    "application_name": "cloudcard wake-ups",
-    "connect_timeout": "5",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-}
+NAME = "cloudcard wake-ups"  # of the connections, as the server lists them
 
 Asynchronous: TypeAlias = AsyncConnection[TupleRow]
 
@@ -42,7 +36,7 @@ class Relay:
 
     def __init__(self, parameters: Mapping[str, str], wakeups: Wakeups) -> None:
         """Take the parameters by which all connect to the database, without connecting yet."""
-        self._parameters = {**parameters, **PARAMETERS}
+        self._parameters = {**parameters, "application_name": NAME}
         self._wakeups = wakeups
         self._untold: asyncio.Queue[str] = asyncio.Queue(MOST_QUEUED)
 

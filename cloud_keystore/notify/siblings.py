@@ -20,6 +20,8 @@ from typing import NoReturn
 from cloud_keystore.notify.wakeups import Wakeups
 
 READY = b"ready\n"  # no line of topics: a worker writes it when it serves
+ALIVE = b"alive\n"  # nor is this, which it writes each second from then on
+ALIVE_SECONDS = 1.0
 LONGEST_LINE = 4096  # PIPE_BUF of Linux: a pipe takes such a line whole or not at all
 
 
@@ -60,6 +62,13 @@ class Siblings:
         """Tell the supervisor that this worker serves."""
         with suppress(OSError):
             os.write(self.says, READY)
+
+    async def keep_telling(self) -> None:
+        """Tell the supervisor each second that this worker goes on, until cancelled."""
+        while True:
+            with suppress(OSError):
+                os.write(self.says, ALIVE)
+            await asyncio.sleep(ALIVE_SECONDS)
 
     def _listen(self, wakeups: Wakeups, loop: asyncio.AbstractEventLoop) -> NoReturn:
         rest = b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -19,22 +19,32 @@ KINDS: Mapping[model.Event, Kind] = {
 }
 
 
-def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
+def needs_sweep(
+    connection: Connection,
+    now: datetime,
+    stalled_time: timedelta | None,
+    gone: Collection[int] = (),
+) -> bool:
     """Whether `sweep` would change anything, so that an idle service does not write."""
     return (
-        operations.needs_sweep(connection, now, stalled_time)
-        or session_uses.needs_sweep(connection, now, stalled_time)
+        operations.needs_sweep(connection, now, stalled_time, gone)
+        or session_uses.needs_sweep(connection, now, stalled_time, gone)
         or sessions.needs_sweep(connection, now)
     )
 
 
-def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> set[str]:
-    """End what has expired, as the storage modules define it. Returns the ids of operations and
-    users whose waiting callers must be woken.
+def sweep(
+    connection: Connection,
+    now: datetime,
+    stalled_time: timedelta | None,
+    gone: Collection[int] = (),
+) -> set[str]:
+    """End what has expired, and what runs in processes that are `gone`, as the storage modules
+    define it. Returns the ids of operations and users whose waiting callers must be woken.
     """
-    swept = operations.sweep(connection, now, stalled_time)
+    swept = operations.sweep(connection, now, stalled_time, gone)
     told = [_of_operation(each, now) for each in swept]
-    stalled = session_uses.sweep(connection, now, stalled_time)
+    stalled = session_uses.sweep(connection, now, stalled_time, gone)
     told += [entries.use_unsettled(each.id, each.session, now) for each in stalled]
     told += [_of_session(each, now) for each in sessions.sweep(connection, now)]
     if told:

@@ -65,7 +65,7 @@ def load_or_make(database: Database, seal: Seal, clock: Clock) -> Authorities:
     It is one transaction, because other replicas can start on the same database at the same time.
     """
     now = clock()
-    with database.write() as connection:
+    with database.write(long=True) as connection:
         found = {name: _load(connection, seal, name, ()) for name in Own}
         for name, called in CA_NAMES.items():
             if not found[name]:
@@ -98,7 +98,7 @@ def succeed(
     if not due and stored == sum(map(len, own.generations.values())):
         return []
     made: list[Own] = []
-    with database.write() as connection:
+    with database.write(long=True) as connection:
         found = {name: _load(connection, seal, name, own.generations[name]) for name in Own}
         for name in _due(found, now):
             made.append(name)

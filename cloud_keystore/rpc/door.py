@@ -112,11 +112,13 @@ class Door:
 
     def _admit(self, context: Context) -> bytes:
         fingerprint = certificate_sha256(context)
+        self.limiter.connections.heard(context.peer(), fingerprint)
         self.limiter.admit("renewal" if self.role is None else self.role.name.lower(), fingerprint)
+        # Each for its own: nobody can use up what others may do with a card.
         if card := calls.current().card_serial:
-            self.limiter.admit("card", card)
+            self.limiter.admit("card", (card, fingerprint))
             if calls.current().method in PASSCODE_METHODS:
-                self.limiter.admit("passcode", card)
+                self.limiter.admit("passcode", (card, fingerprint))
         return fingerprint
 
     def _run(self, use_case: Callable[[Identity], R], fingerprint: bytes) -> R:

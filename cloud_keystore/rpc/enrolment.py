@@ -14,6 +14,7 @@ from cloud_keystore.model.people import Role
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration, Registration
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.rpc.connections.addresses import network_of
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
@@ -32,7 +33,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         try:
-            self.limiter.admit("enrolment", _host(context.peer()))
+            self.limiter.admit("enrolment", network_of(context.peer()))
             identity, certificate = await asyncio.to_thread(
                 self.enrolment.enrol,
                 request.token_secret,
@@ -59,7 +60,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: pb.GetPasskeyTermsRequest, context: Context
     ) -> pb.GetPasskeyTermsResponse:
         try:
-            self.limiter.admit("enrolment", _host(context.peer()))
+            self.limiter.admit("enrolment", network_of(context.peer()))
             user = await asyncio.to_thread(self.enrolment.passkey_terms, request.token_secret)
         except Exception as error:
             await refuse(context, error)
@@ -111,10 +112,3 @@ def _registration(request: pb.EnrolRequest) -> Registration | None:
             )
         case _:
             return None
-
-
-def _host(peer: str) -> str:
-    """The caller's address without its port, such as "ipv4:10.0.0.7", so that all ports of a host
-    count as one caller.
-    """
-    return peer.rpartition(":")[0]

@@ -17,6 +17,7 @@ import structlog
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
+from cloud_keystore.rpc.peer import certificate_sha256
 from cloud_keystore.rpc.refusals import Context
 
 log = structlog.get_logger()
@@ -37,10 +38,18 @@ class Health:
     loop.
     """
 
-    def __init__(self, services: Iterable[str], check: Callable[[], bool]) -> None:
-        """`check` can block; it is called on a thread of its own, one call at a time."""
+    def __init__(
+        self,
+        services: Iterable[str],
+        check: Callable[[], bool],
+        heard: Callable[[str, bytes], None],
+    ) -> None:
+        """`check` can block; it is called on a thread of its own, one call at a time. `heard` gets
+        each caller's address and the SHA-256 of its certificate.
+        """
         self._names = frozenset({WHOLE_SERVER, *services})
         self._check = check
+        self._heard = heard
         # The threads of the use cases can all be busy, so the check has a thread of its own.
         self._thread = ThreadPoolExecutor(1, "health")
         self._serving = False
@@ -79,19 +88,20 @@ class Health:
     async def Check(
         self, request: pb.HealthCheckRequest, context: Context
     ) -> pb.HealthCheckResponse:
+        self._note(context)
         if request.service not in self._names:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
         return pb.HealthCheckResponse(status=self._status)
 
-    async def List(
-        self, _request: pb.HealthListRequest, _context: Context
-    ) -> pb.HealthListResponse:
+    async def List(self, _request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:
+        self._note(context)
         status = pb.HealthCheckResponse(status=self._status)
         return pb.HealthListResponse(statuses=dict.fromkeys(self._names, status))
 
     async def Watch(
         self, request: pb.HealthCheckRequest, context: Context
     ) -> AsyncIterator[pb.HealthCheckResponse]:
+        self._note(context)
         caller = b"".join((context.auth_context() or {}).get("x509_pem_cert", ()))
         if self._watches.total() >= MOST_WATCHES or self._watches[caller] >= MOST_WATCHES_OF_ONE:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
@@ -112,6 +122,11 @@ class Health:
             self._watches[caller] -= 1
             self._watches = +self._watches  # forgets callers that watch no longer
         await context.abort(grpc.StatusCode.UNAVAILABLE, "this process stops: call again")
+
+    def _note(self, context: Context) -> None:
+        """Note that a caller has called, who else would count as silent."""
+        if (context.auth_context() or {}).get("x509_pem_cert"):
+            self._heard(context.peer(), certificate_sha256(context))
 
     @property
     def _status(self) -> pb.HealthCheckResponse.ServingStatus.ValueType:

@@ -39,6 +39,13 @@ SERVER_OPTIONS = (
     # Anybody can connect and then be silent, and each connection takes a descriptor.
     ("grpc.server_handshake_timeout_ms", 5_000),
 )
+# Who has a certificate can connect and be silent too. Clients connect anew when they have a call.
+# An old connection ends when its calls have, so that workers share the load.
+MAIN_OPTIONS = (
+    ("grpc.max_connection_idle_ms", 120_000),
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+)
 # A stranger gets through the handshake of enrolment, and could hold connections without a call.
 ENROLMENT_OPTIONS = (("grpc.max_connection_idle_ms", 5_000), ("grpc.max_connection_age_ms", 60_000))
 
@@ -71,7 +78,7 @@ class Ports:
             | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
         )
         certifying = Certifying(self.parts.authorities, names, self.parts.clock)
-        server = self._server(LARGEST_MESSAGE, SERVER_OPTIONS)
+        server = self._server(LARGEST_MESSAGE, SERVER_OPTIONS + MAIN_OPTIONS)
         add_services(server, self.parts, self.limiter, sessions, wakeups)
         health.add_to(server)
         if settings.reflection:
@@ -94,6 +101,7 @@ class Ports:
             options=(
                 *options,
                 ("grpc.max_receive_message_length", RECEIVED * largest),
+                ("grpc.max_allowed_incoming_connections", self.parts.settings.limits.connections),
                 # Only workers share a port: a second keystore on it must be an error, and not get
                 # a part of the calls.
                 ("grpc.so_reuseport", int(self.shared)),

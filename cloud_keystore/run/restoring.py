@@ -35,7 +35,7 @@ def begin(database: Database) -> None:
     """Keep all other keystores out of a shared database until `end_the_past` is done; raises
     DatabaseUnusable if the database is not empty.
     """
-    with database.write() as connection:
+    with database.write(long=True) as connection:
         if tables := inspect(connection).get_table_names():
             raise DatabaseUnusable(f"the database is not empty: it has {', '.join(tables[:3])} …")
         connection.execute(CreateTable(_MARK))
@@ -51,7 +51,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     because it is not known how many were spent after the backup; a correct passcode restores all
     tries.
     """
-    with database.write() as connection:
+    with database.write(long=True) as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
         # The operations that are still open were in use, and cannot be withdrawn.
         for operation_id in _open_operations(connection):

@@ -23,6 +23,8 @@ from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
+from cloud_keystore.run.presence import Presence
+from cloud_keystore.run.tending import Tending
 from cloud_keystore.run.upkeep import Upkeep
 from cloud_keystore.run.wiring import SERVICES
 from cloud_keystore.web.probe import Probe
@@ -35,7 +37,7 @@ GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 
 def make_ready(parts: Parts) -> None:
     """Do what the owner of a keystore must do once before its workers serve."""
-    _upkeep(parts, _sessions(parts)).sweep_at_start()
+    _upkeep(parts, _sessions(parts, 0), Presence(parts.database, 0)).sweep_at_start()
 
 
 async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | None = None) -> None:
@@ -44,42 +46,55 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
     """
     settings, loop, stop = parts.settings, asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
-    wakeups, sessions, metrics = Wakeups(loop), _sessions(parts), Metrics()
-    upkeep = _upkeep(parts, sessions)
+    process = _number(parts, siblings)
+    presence = Presence(parts.database, process)
+    wakeups, sessions, metrics = Wakeups(loop), _sessions(parts, process), Metrics()
+    upkeep = _upkeep(parts, sessions, presence)
     pages = Pages(parts.database, metrics, (upkeep.ends.measure,))
     if siblings is None:
         upkeep.sweep_at_start()
+        left: set[str] = set()
     else:
         siblings.listen(wakeups)
-    relaying = asyncio.create_task(_keep_relaying(parts, wakeups, siblings))
+        # In a database of its own, the worker before this one had the same number.
+        left = upkeep.sweep(ended=() if parts.database.is_shared else [process])
+    others = [asyncio.create_task(_keep_relaying(parts, wakeups, siblings))]
+    limiter = Limiter(settings.limits, time.monotonic, metrics)
     ports = Ports(
         parts=parts,
-        limiter=Limiter(settings.limits, time.monotonic, metrics),
+        limiter=limiter,
         metrics=metrics,
         shared=siblings is not None,
     )
-    health = Health(SERVICES, pages.database_answers)
+    health = Health(SERVICES, pages.database_answers, limiter.connections.heard)
+    tending = Tending(parts.database, settings, limiter.connections)
     servers = [ports.main(sessions, wakeups, health), ports.enrolment()]
     probe = _start_probe(settings.http_listen, pages, siblings)
     await health.look()
-    for server in servers:
-        await server.start()
-    tasks = [
-        asyncio.create_task(health.keep_looking()),
-        asyncio.create_task(_keep_up(upkeep, wakeups)),
-    ]
-    pages.serving.set()
-    ready()
-    await stop.wait()
-    log.info("stopping")
-    pages.serving.clear()
-    for task in tasks:
+    with presence.told():
+        for server in servers:
+            await server.start()
+        tasks = [
+            asyncio.create_task(health.keep_looking()),
+            asyncio.create_task(_keep_up(upkeep, wakeups)),
+            asyncio.create_task(tending.keep_tending()),
+        ]
+        pages.serving.set()
+        ready()
+        wakeups.wake(left)
+        if siblings is not None:
+            others.append(asyncio.create_task(siblings.keep_telling()))
+        await stop.wait()
+        log.info("stopping")
+        pages.serving.clear()
+        for task in tasks:
+            task.cancel()
+        health.stop()
+        # Streams end now, while calls under way can finish: clients continue at other processes.
+        wakeups.close()
+        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+    for task in others:
         task.cancel()
-    health.stop()
-    # Streams end now, while calls under way can finish: clients continue at other processes.
-    wakeups.close()
-    await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
-    relaying.cancel()
     upkeep.finish()
     if probe is not None:
         probe.stop()
@@ -96,17 +111,25 @@ def _told_to_stop() -> asyncio.Event:
     return stop
 
 
-def _sessions(parts: Parts) -> UsingSessions:
+def _number(parts: Parts, siblings: Siblings | None) -> int:
+    """The number of this process, which no other process on the database has."""
+    if parts.database.is_shared:
+        return int.from_bytes(os.urandom(4)) >> 1  # databases have signed numbers
+    return 0 if siblings is None else siblings.number
+
+
+def _sessions(parts: Parts, process: int) -> UsingSessions:
     return UsingSessions(
         database=parts.database,
         seal=parts.seal,
         clock=parts.clock,
         random=os.urandom,
         custody=parts.custody,
+        process=process,
     )
 
 
-def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
+def _upkeep(parts: Parts, sessions: UsingSessions, presence: Presence) -> Upkeep:
     return Upkeep(
         database=parts.database,
         clock=parts.clock,
@@ -123,6 +146,7 @@ def _upkeep(parts: Parts, sessions: UsingSessions) -> Upkeep:
             authorities=parts.authorities,
             monotonic=time.monotonic,
         ),
+        presence=presence,
     )
 
 

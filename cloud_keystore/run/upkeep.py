@@ -4,7 +4,7 @@ journal's new entries into its tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,6 +28,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
 from cloud_keystore.run.ends import Ends
+from cloud_keystore.run.presence import Presence
 from cloud_keystore.storage import guesses, management_keys, passcodes
 from cloud_keystore.storage.engine import Database
 
@@ -47,6 +48,7 @@ class Upkeep:
     sessions: UsingSessions
     watching: Watching
     ends: Ends
+    presence: Presence
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """The tasks of every second, independent of each other: if one fails, the others still
@@ -73,17 +75,24 @@ class Upkeep:
         self._destroy()
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 
-    def sweep(self, stalled_time: timedelta | None = STALLED_TIME) -> set[str]:
-        """Write down what has expired or stalled; returns the topics of what changed."""
+    def sweep(
+        self, stalled_time: timedelta | None = STALLED_TIME, ended: Collection[int] = ()
+    ) -> set[str]:
+        """Write down what has expired or stalled, and what has lost its process: one that has
+        `ended`, or that is not present. Returns the topics of what changed.
+        """
         now = self.clock()
         with self.database.read() as connection:
-            if not sweeping.needs_sweep(connection, now, stalled_time):
-                return set()
-        with self.database.write() as connection:
-            changed = sweeping.sweep(connection, now, stalled_time)
-            passcodes.drop_expired_proofs(connection, now)
-            guesses.drop_old(connection, now)
-            management_keys.drop_expired(connection, now)
+            gone = self.presence.gone(connection).union(ended)
+            needed = sweeping.needs_sweep(connection, now, stalled_time, gone)
+        changed: set[str] = set()
+        if needed:
+            with self.database.write() as connection:
+                changed = sweeping.sweep(connection, now, stalled_time, gone)
+                passcodes.drop_expired_proofs(connection, now)
+                guesses.drop_old(connection, now)
+                management_keys.drop_expired(connection, now)
+        self.presence.forget(gone)
         return changed
 
     def take_in(self) -> None:

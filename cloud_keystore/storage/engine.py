@@ -44,7 +44,7 @@ class Database:
         # with longer and longer pauses.
         self._writing = threading.Lock()
         if addresses.is_postgresql(url):
-            self.parameters = {**addresses.parameters(url), **postgresql.WRITABLE}
+            self.parameters = postgresql.session_parameters(addresses.parameters(url))
             self._engine = postgresql.new_engine(self.parameters)
             self._name = addresses.shown(self.parameters)
         else:
@@ -77,16 +77,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, shared: bool = False) -> Iterator[Connection]:
+    def write(self, *, shared: bool = False, long: bool = False) -> Iterator[Connection]:
         """A transaction that writes all or nothing, and is durable when the block has ended. After
         an exception of the block it is rolled back and the exception raised again.
 
         No other writer works meanwhile. If `shared`, other shared writers can, so the block must
-        change what it has read only by conditional updates.
+        change what it has read only by conditional updates. The block is a lease: in a shared
+        database it is lost, with nothing done, if the process does not go on for two seconds;
+        maintenance that needs more is `long`.
 
         Raises StorageUnavailable and StorageDamaged.
         """
-        with self._transaction(Mode.SHARED if shared else Mode.WRITE) as connection:
+        mode = Mode.SHARED if shared else Mode.LONG if long else Mode.WRITE
+        with self._transaction(mode) as connection:
             yield connection
 
     @contextmanager
@@ -109,7 +112,7 @@ class Database:
         """
         try:
             with self._engine.connect() as connection:
-                connection.info[MODE] = Mode.WRITE
+                connection.info[MODE] = Mode.LONG
                 migrating = postgresql.migrating if self.is_shared else sqlite.migrating
                 try:
                     with migrating(connection), connection.begin():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -207,10 +207,16 @@ def decide(
     return _advance(connection, operation_id, event, now, [o.expire_time > now], decided)
 
 
-def start_use(connection: Connection, operation_id: str, now: datetime, room: int = 0) -> bool:
+def start_use(
+    connection: Connection,
+    operation_id: str,
+    now: datetime,
+    room: int = 0,
+    used_by: int | None = None,
+) -> bool:
     """Spend the approval: of all callers that try, exactly one gets True, and only before the
     approval expires. The result can have `room` bytes, which are taken from the disk at once: if it
-    is full, the approval is kept.
+    is full, the approval is kept. The key is `used_by` the process of this number.
     """
     unspent = [
         o.id == operation_id,
@@ -218,9 +224,8 @@ def start_use(connection: Connection, operation_id: str, now: datetime, room: in
         o.use_time.is_(None),
         o.expire_time > now,
     ]
-    return bool(
-        rows.change(connection, t.operation, unspent, {"use_time": now, "room": bytes(room)})
-    )
+    started: Values = {"use_time": now, "room": bytes(room), "used_by": used_by}
+    return bool(rows.change(connection, t.operation, unspent, started))
 
 
 def open_session(connection: Connection, operation_id: str, now: datetime) -> bool:
@@ -251,14 +256,25 @@ def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
     return _advance(connection, operation_id, Event.CANCEL, now, [o.use_time.is_(None)], {})
 
 
-def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Swept]:
+def users(connection: Connection) -> set[int]:
+    """The numbers of the processes that use keys."""
+    query = select(o.used_by).where(o.state.in_(sources(Event.FAIL)), o.use_time.is_not(None))
+    return {each for each in connection.execute(query).scalars() if each is not None}
+
+
+def sweep(
+    connection: Connection,
+    now: datetime,
+    stalled_time: timedelta | None,
+    gone: Collection[int] = (),
+) -> list[Swept]:
     """Write down what has expired or stalled, and return the operations that changed.
 
-    An operation that waited too long expires. A use that has run for `stalled_time` (None: for any
-    time) has lost its process and fails. Old results are erased.
+    An operation that waited too long expires. A use fails that has run for `stalled_time` (None:
+    for any time), or that is by one of the processes that are `gone`. Old results are erased.
     """
     expired = [o.expire_time <= now, o.use_time.is_(None)]
-    stalled = [_stalled(now, stalled_time)]
+    stalled = [_stalled(now, stalled_time, gone)]
     changed = [
         Swept(event, *(row[name] for name in SUBJECTS))
         for event, conditions in ((Event.EXPIRE, expired), (Event.FAIL, stalled))
@@ -272,19 +288,29 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     return changed
 
 
-def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
+def needs_sweep(
+    connection: Connection,
+    now: datetime,
+    stalled_time: timedelta | None,
+    gone: Collection[int] = (),
+) -> bool:
     """Whether `sweep` would find anything; keeps an idle service from writing."""
     waiting = o.state.in_(sources(Event.EXPIRE))
     due = or_(
         waiting & (o.expire_time <= now) & o.use_time.is_(None),
-        waiting & _stalled(now, stalled_time),
+        waiting & _stalled(now, stalled_time, gone),
         o.sealed_result.is_not(None) & (o.end_time <= now - RESULT_TIME),
     )
     return connection.execute(select(o.id).where(due).limit(1)).first() is not None
 
 
-def _stalled(now: datetime, stalled_time: timedelta | None) -> ColumnElement[bool]:
-    return o.use_time.is_not(None) if stalled_time is None else o.use_time <= now - stalled_time
+def _stalled(
+    now: datetime, stalled_time: timedelta | None, gone: Collection[int]
+) -> ColumnElement[bool]:
+    if stalled_time is None:
+        return o.use_time.is_not(None)
+    stalled = o.use_time <= now - stalled_time
+    return stalled | (o.use_time.is_not(None) & o.used_by.in_(gone)) if gone else stalled
 
 
 def _advance(

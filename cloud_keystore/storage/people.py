@@ -234,6 +234,15 @@ def list_devices(connection: Connection, user_id: str) -> list[Identity]:
     return [_to_identity(row) for row in rows.read(connection, t.identity, query)]
 
 
+def removed_among(connection: Connection, certificates: Collection[bytes]) -> set[bytes]:
+    """Those of some certificates (SHA-256) whose identities were removed."""
+    query = select(t.identity.c.certificate_sha256).where(
+        t.identity.c.state == IdentityState.REMOVED,
+        t.identity.c.certificate_sha256.in_(certificates),
+    )
+    return {each for each in connection.execute(query).scalars() if each is not None}
+
+
 def remove_identity(connection: Connection, identity_id: str) -> bool:
     """Take an identity out of use for ever; False if it was removed before."""
     there = [t.identity.c.id == identity_id, t.identity.c.state != IdentityState.REMOVED]

@@ -188,6 +188,7 @@ def add(connection: Connection, uses: Sequence[Use]) -> None:
                 "request_id": use.request_id,
                 "input_sha256": use.input_sha256,
                 "create_time": use.create_time,
+                "used_by": use.used_by,
             }
             for use in uses
         ],
@@ -201,14 +202,25 @@ def end(connection: Connection, ended: Sequence[Ended]) -> int:
     ).rowcount
 
 
-def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> list[Stalled]:
-    """End without a result the uses that have run for `stalled_time` (None: all that run), and
-    return them; erase old results.
+def users(connection: Connection) -> set[int]:
+    """The numbers of the processes that use keys."""
+    query = select(u.used_by).where(_TO_SWEEP, u.end_time.is_(None)).distinct()
+    return {each for each in connection.execute(query).scalars() if each is not None}
+
+
+def sweep(
+    connection: Connection,
+    now: datetime,
+    stalled_time: timedelta | None,
+    gone: Collection[int] = (),
+) -> list[Stalled]:
+    """End without a result the uses that have run for `stalled_time` (None: all that run), or that
+    are by one of the processes that are `gone`, and return them; erase old results.
     """
     query = (
         select(t.session, u.id.label("use_id"))
         .join(t.session, t.session.c.id == u.session_id)
-        .where(_stalled(now, stalled_time))
+        .where(_stalled(now, stalled_time, gone))
     )
     found = rows.authentic(connection, t.session, query)
     stalled = [Stalled(row["use_id"], sessions.to_session(row)) for row in found]
@@ -218,15 +230,24 @@ def sweep(connection: Connection, now: datetime, stalled_time: timedelta | None)
     return stalled
 
 
-def needs_sweep(connection: Connection, now: datetime, stalled_time: timedelta | None) -> bool:
+def needs_sweep(
+    connection: Connection,
+    now: datetime,
+    stalled_time: timedelta | None,
+    gone: Collection[int] = (),
+) -> bool:
     """Whether `sweep` would find anything."""
-    due = or_(_stalled(now, stalled_time), _old(now))
+    due = or_(_stalled(now, stalled_time, gone), _old(now))
     query = select(u.id).where(_TO_SWEEP, due).limit(1)
     return connection.execute(query).first() is not None
 
 
-def _stalled(now: datetime, stalled_time: timedelta | None) -> ColumnElement[bool]:
+def _stalled(
+    now: datetime, stalled_time: timedelta | None, gone: Collection[int]
+) -> ColumnElement[bool]:
     begun = u.create_time <= now if stalled_time is None else u.create_time <= now - stalled_time
+    if gone:
+        begun |= u.used_by.in_(gone)
     return and_(_TO_SWEEP, u.end_time.is_(None), begun)
 
 

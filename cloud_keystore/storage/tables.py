@@ -268,6 +268,7 @@ operation = authentic(
     Column("device_signature", LargeBinary),
     Column("decide_time", Instant),
     Column("use_time", Instant),
+    Column("used_by", Integer),  # the number of the process that uses the key
     Column("sealed_result", LargeBinary),
     Column("room", LargeBinary),  # while the key is in use: as many bytes as the result will take
     Column("end_time", Instant),
@@ -317,6 +318,7 @@ session_use = Table(  # for repeated requests, and to find uses that have lost t
     Column("create_time", Instant, nullable=False),
     Column("end_time", Instant),  # None while the key is in use; with no result the use failed
     Column("sealed_result", LargeBinary),
+    Column("used_by", Integer),  # the number of the process that uses the key
     UniqueConstraint("session_id", "request_id"),
     Index(
         "session_use_to_sweep",

@@ -96,6 +96,27 @@ def test_a_worker_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -
     assert 0.2 <= time.monotonic() - began < 10
 
 
+def test_a_worker_that_hangs_is_killed_and_one_that_says_that_it_lives_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker stopped within a transaction of SQLite would keep the others waiting for ever."""
+    monkeypatch.setattr(supervisor, "MOST_SILENT", 0.3)
+    monkeypatch.setattr(supervisor, "ALIVE_SECONDS", 0.1)
+    starts = tmp_path / "starts"
+
+    def program(number: int) -> str:
+        return (
+            f"{READY} import signal; f = open({str(starts)!r}, 'a'); f.write('{number}');"
+            f"f.close(); again = open({str(starts)!r}).read().count('{number}') > 1\n"
+            f"if again: os.kill({os.getpid()}, 15)\n"
+            f"if not {number} and not again: os.kill(os.getpid(), signal.SIGSTOP)\n"
+            "while True: print('alive', flush=True); time.sleep(0.05)"
+        )
+
+    run([program(0), program(1)], lambda: None)
+    assert sorted(starts.read_text()) == ["0", "0", "1"]
+
+
 def test_what_one_says_all_others_hear(tmp_path: Path) -> None:
     folder = str(tmp_path)
 

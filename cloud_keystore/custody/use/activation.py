@@ -67,6 +67,7 @@ class Activation:
     seal: Seal
     clock: Clock
     custody: Keys
+    process: int = 0  # the number of this process among those of the service
 
     def perform(
         self, operation_id: str, inputs: Sequence[bytes], workstation: Identity
@@ -100,7 +101,7 @@ class Activation:
         now = self.clock()
         room = results.room(self.seal, operation.id, approved.key.algorithm, len(inputs))
         with self.database.write(shared=True) as connection:
-            if not operations.start_use(connection, operation.id, now, room):
+            if not operations.start_use(connection, operation.id, now, room, self.process):
                 raise OperationBusy("another call has just spent the approval: ask again")
             used = _entry(Kind.OPERATION_USED, operation, approved, now, {"inputs": len(inputs)})
             journal.append(connection, used)

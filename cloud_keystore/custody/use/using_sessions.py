@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import TypeAlias
 
@@ -40,7 +40,6 @@ from cloud_keystore.model.errors import (
     SessionNotFound,
 )
 from cloud_keystore.model.journal import Entry, Kind
-from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import MOST_INPUTS
 from cloud_keystore.model.requests import REUSED, check_request_id
@@ -51,7 +50,8 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.session_uses import Ended, Subject
 from cloud_keystore.storage.sessions import Which
 
-SLOW_TIME = STALLED_TIME / 2  # after this, a sweep can have given up the use
+# After this, others can have given up the use, as its process seemed not to live.
+SLOW_TIME = timedelta(seconds=2)
 NOT_ITS_OWN = "this workstation has no such session"
 
 
@@ -107,6 +107,7 @@ class UsingSessions:
     clock: Clock
     random: Random
     custody: Keys
+    process: int = 0  # the number of this process among those of the service
     _unwritten: Unwritten = field(default_factory=Unwritten)
 
     def use(
@@ -226,7 +227,14 @@ class UsingSessions:
             met.add((name, request.request_id))
             left[name] -= len(request.inputs)
             use_id = new_id(now, self.random)
-            use = Use(use_id, name, request.request_id, inputs_sha256(request.inputs), now)
+            use = Use(
+                id=use_id,
+                session_id=name,
+                request_id=request.request_id,
+                input_sha256=inputs_sha256(request.inputs),
+                create_time=now,
+                used_by=self.process,
+            )
             answers[place] = _Taken(use, subject, request, left[name])
         return answers
 

@@ -13,3 +13,4 @@ class Mode(Enum):
     READ = auto()  # one consistent view
     WRITE = auto()  # beside no other writer
     SHARED = auto()  # beside other shared writers, if the database allows it
+    LONG = auto()  # beside no other writer, and for longer than a use of a key may take

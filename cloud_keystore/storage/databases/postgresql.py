@@ -5,19 +5,25 @@ writer gives: what it has read stays true until it commits. Shared writers take 
 shared mode. They are the few on the path of every signature. They are safe beside each other
 because they change rows only by conditional UPDATEs, and because no card, key, policy or identity
 changes while they run.
+
+The lock is a lease. A process that is stopped, or that nobody reaches any more, says nothing within
+its transaction; the server then ends the transaction, and others go on. The process finds its
+connection closed when it wakes up, and nothing of the transaction was done.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.storage.databases.addresses import DRIVER
@@ -26,21 +32,45 @@ from cloud_keystore.storage.databases.modes import MODE, Mode
 WRITERS = 0x636C6F7564  # the lock's number, "cloud"; no other program uses it
 POOL = 10  # connections that stay open
 OVERFLOW = 30  # further connections under load
-WAIT_SECONDS = 10  # for a connection of the pool, and for a lock
+WAIT_SECONDS = 10  # for a connection of the pool, and for the writers' lock
+IDLE_SECONDS = 2  # in which a writer must say something, or it loses the lock
+# A request for a lock lasts so long, and is made again by a process that lives. It is shorter than
+# IDLE_SECONDS: else a stopped process would get the lock once for each request that it has waiting.
+LOCK_SECONDS = 1
 SESSION = {
     "application_name": "cloudcard",
     "client_encoding": "utf8",
     "synchronous_commit": "on",  # a commit that was answered outlives a loss of power
-    "lock_timeout": f"{WAIT_SECONDS}s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    # Of readers, whom nobody waits for; each writer has less
     "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "60s",  # frees the locks of a process that hangs
+    "idle_in_transaction_session_timeout": "10s",
+    # The server's side of KEEPALIVES
+    "tcp_keepalives_idle": "1s",
+    "tcp_keepalives_interval": "1s",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": "3s",
 }
-# Seconds, so that a peer that has vanished without closing the connection is noticed soon
-KEEPALIVES: Mapping[str, str | int] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
+# So that a peer that has vanished without closing the connection is noticed within three seconds
+KEEPALIVES: Mapping[str, str] = {
+    "connect_timeout": "5",
+    "keepalives_idle": "1",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "3000",  # milliseconds
+}
+# Settings of a writer's transaction, which begin with the lock
+IDLE = f"{IDLE_SECONDS}s"
+LEASES: Mapping[Mode, Mapping[str, str]] = {
+    Mode.SHARED: {"statement_timeout": IDLE, "idle_in_transaction_session_timeout": IDLE},
+    # A sweep has much to erase in one statement if nobody has swept for a while.
+    Mode.WRITE: {"statement_timeout": "10s", "idle_in_transaction_session_timeout": IDLE},
+    # A migration rewrites tables and waits for readers; the first start makes keys in between.
+    Mode.LONG: {
+        "lock_timeout": "10s",
+        "statement_timeout": "10min",
+        "idle_in_transaction_session_timeout": "60s",
+    },
 }
 # Of several hosts the library passes over one that takes no changes: a standby, or a server that is
 # set read-only. The parameters by which a server tells it later are those that follow.
@@ -58,11 +88,16 @@ class NotDurable(KeystoreError):
     """The server confirms commits before they are on disk."""
 
 
-def new_engine(parameters: Mapping[str, str]) -> Engine:
-    """An engine that has not connected yet."""
+def session_parameters(parameters: Mapping[str, str]) -> Mapping[str, str]:
+    """The parameters of an address, with what every connection of the keystore has."""
     # Of two values of a setting the last counts, so that an address cannot make commits unsafe.
     session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     options = f"{parameters.get('options', '')} {session}".strip()
+    return {**KEEPALIVES, **parameters, **WRITABLE, "options": options}
+
+
+def new_engine(parameters: Mapping[str, str]) -> Engine:
+    """An engine that has not connected yet."""
     engine = create_engine(
         URL.create(DRIVER),
         hide_parameters=True,
@@ -70,7 +105,7 @@ def new_engine(parameters: Mapping[str, str]) -> Engine:
         max_overflow=OVERFLOW,
         pool_timeout=WAIT_SECONDS,
         pool_pre_ping=True,  # replaces connections from before a restart of the server
-        connect_args={**KEEPALIVES, **parameters, "options": options},
+        connect_args=dict(parameters),
     )
     event.listen(engine, "checkout", _check_writable)
     event.listen(engine, "begin", _begin)
@@ -116,11 +151,26 @@ def _drop(context: ExceptionContext) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    match connection.info.get(MODE, Mode.READ):
-        case Mode.READ:
-            statement = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        case Mode.WRITE:
-            statement = f"SELECT pg_advisory_xact_lock({WRITERS})"
-        case _:
-            statement = f"SELECT pg_advisory_xact_lock_shared({WRITERS})"
-    connection.exec_driver_sql(statement)
+    statement = _BEGINNINGS[connection.info.get(MODE, Mode.READ)]
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql(statement)
+        except OperationalError as error:
+            # SQLAlchemy has rolled back: nothing was done, so the lock can be asked for again.
+            if not isinstance(error.orig, LockNotAvailable) or time.monotonic() >= deadline:
+                raise
+        else:
+            return
+
+
+def _lease(mode: Mode) -> str:
+    lock = "pg_advisory_xact_lock_shared" if mode is Mode.SHARED else "pg_advisory_xact_lock"
+    settings = (f"set_config('{name}', '{value}', true)" for name, value in LEASES[mode].items())
+    return f"SELECT {', '.join((f'{lock}({WRITERS})', *settings))}"
+
+
+_BEGINNINGS: Mapping[Mode, str] = {
+    Mode.READ: "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    **{mode: _lease(mode) for mode in LEASES},
+}

@@ -710,6 +710,27 @@ class TestOnce:
         with pytest.raises(NoResult):
             world.perform(operation, pc, DIGEST)
 
+    def test_a_use_fails_as_soon_as_its_process_is_known_to_be_gone(
+        self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    ) -> None:
+        user, phone = ada
+        left, kept = (world.ask(world.card(user), pc) for _ in range(2))
+        for number, operation in enumerate((left, kept)):
+            world.decide(operation, phone)
+            with world.database.write() as connection:
+                operations.start_use(connection, operation.id, world.clock(), used_by=number)
+                assert operations.users(connection) == set(range(number + 1))
+        with world.database.write() as connection:
+            assert not sweeping.needs_sweep(connection, world.clock(), STALLED_TIME, {2})
+            assert sweeping.needs_sweep(connection, world.clock(), STALLED_TIME, {0})
+            swept = sweeping.sweep(connection, world.clock(), STALLED_TIME, {0})
+        assert swept == {left.id, user.id}
+        assert [world.state(each) for each in (left, kept)] == [State.FAILED, State.APPROVED]
+        # It only slept, and wakes up with a result.
+        with world.database.write() as connection:
+            assert not operations.end_use(connection, left.id, b"sealed", world.clock())
+        assert world.state(left) is State.FAILED
+
     def test_a_result_is_not_kept_for_ever(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:

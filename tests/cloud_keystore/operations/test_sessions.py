@@ -39,9 +39,11 @@ from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.operations import QUIET_TIME, REFUSAL_LIMIT, STALLED_TIME, Decision, State
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy, SessionTerms
-from cloud_keystore.model.sessions import Session, inputs_sha256
+from cloud_keystore.model.sessions import Session, Use, inputs_sha256
+from cloud_keystore.operations import sweeping
 from cloud_keystore.storage import session_uses, tables
 from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.session_uses import Ended
 from support.keystore_world import (
     DIGEST,
     OPERATOR,
@@ -415,6 +417,26 @@ def test_a_use_whose_process_died_is_spent(
     assert not world.journal(Kind.OPERATION_FAILED)
     used = world.sessions.use(session.id, os.urandom(16), [DIGEST], pc.identity)
     assert used.uses_left == TERMS.most_uses - 2
+
+
+def test_a_use_is_spent_as_soon_as_its_process_is_known_to_be_gone(
+    world: World, session: Session
+) -> None:
+    uses = [
+        Use(str(each), session.id, bytes([each]), b"", world.clock(), used_by=each)
+        for each in (1, 2)
+    ]
+    with world.database.write() as connection:
+        session_uses.add(connection, uses)
+        assert session_uses.users(connection) == {1, 2}
+        assert not sweeping.needs_sweep(connection, world.clock(), STALLED_TIME, {3})
+        assert sweeping.needs_sweep(connection, world.clock(), STALLED_TIME, {1})
+        sweeping.sweep(connection, world.clock(), STALLED_TIME, {1})
+        assert session_uses.users(connection) == {2}
+        # It only slept, and wakes up with a result.
+        assert not session_uses.end(connection, [Ended("1", b"sealed", world.clock())])
+    (unsettled,) = world.journal(Kind.OPERATION_UNSETTLED)
+    assert unsettled.time == world.clock()
 
 
 def test_a_use_that_was_answered_is_never_called_failed(

@@ -12,8 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
-from functools import wraps
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial, wraps
 from pathlib import Path
 
 import grpc
@@ -25,8 +25,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
+from cloud_keystore.run.tending import TEND_SECONDS
 from cloud_keystore.run.wiring import SERVICES
-from cloudcard.registry.v1 import people_pb2
+from cloudcard.registry.v1 import identities_pb2, people_pb2
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
@@ -115,6 +116,35 @@ def test_one_caller_does_not_take_the_watches_of_others(keystore: KeystoreProces
         assert code(refused.value) is grpc.StatusCode.RESOURCE_EXHAUSTED
         mine = health_pb2_grpc.HealthStub(other).Watch(pb.HealthCheckRequest(), timeout=5)
         assert next(mine).status == SERVING
+
+
+def test_a_removed_identity_loses_its_connection_at_once(keystore: KeystoreProcess) -> None:
+    """It kept its connections, and could have calls on them that never end."""
+    names = ("removed", "kept")
+    who = {name: keystore.workstation(name) for name in names}
+    ready, lost = ({name: threading.Event() for name in names} for _ in range(2))
+
+    def watch(name: str, state: grpc.ChannelConnectivity) -> None:
+        is_ready = state is grpc.ChannelConnectivity.READY
+        ready[name].set() if is_ready else (ready[name].is_set() and lost[name].set())
+
+    with ExitStack() as stack:
+        for name in names:
+            channel = stack.enter_context(identity.channel(who[name]))
+            channel.subscribe(partial(watch, name))
+            health_pb2_grpc.HealthStub(channel).Check(pb.HealthCheckRequest(), timeout=5)
+            assert ready[name].wait(5)
+        asked = identities_pb2.RemoveWorkstationRequest(
+            workstation_id=who["removed"].id, reason="stolen"
+        )
+        time.sleep(TEND_SECONDS)  # its call has been seen
+        keystore.registry.identities.RemoveWorkstation(asked)
+        assert lost["removed"].wait(5 * TEND_SECONDS)
+        assert not lost["kept"].is_set()
+
+
+def nobody(_peer: str, _fingerprint: bytes) -> None:
+    """Nobody notes who called."""
 
 
 def test_silent_connections_are_closed(keystore: KeystoreProcess) -> None:
@@ -229,7 +259,7 @@ class Database:
 @in_a_loop
 async def test_who_watches_is_told_of_each_change_and_of_the_end() -> None:
     database = Database()
-    watched = Health(["a.Service"], database.check)
+    watched = Health(["a.Service"], database.check, nobody)
     async with served(watched) as stub:
         stream = stub.Watch(pb.HealthCheckRequest(service="a.Service"))
         unknown = stub.Watch(pb.HealthCheckRequest(service="none.Such"))
@@ -250,7 +280,7 @@ async def test_who_watches_is_told_of_each_change_and_of_the_end() -> None:
 async def test_a_database_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "ANSWER_SECONDS", 0.05)
     database = Database()
-    watched = Health([], database.check)
+    watched = Health([], database.check, nobody)
     async with served(watched) as stub:
         await watched.look()
         assert (await stub.Check(pb.HealthCheckRequest())).status == SERVING
@@ -266,7 +296,7 @@ async def test_a_database_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) ->
 @in_a_loop
 async def test_watching_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "MOST_WATCHES", 2)
-    watched = Health([], lambda: True)
+    watched = Health([], lambda: True, nobody)
     async with served(watched) as stub:
         streams = [stub.Watch(pb.HealthCheckRequest()) for _ in range(2)]
         for each in streams:

@@ -5,20 +5,29 @@ and the database gone for a while.
 from __future__ import annotations
 
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import pytest
 
 from card_os.keys import Refusal
 from cloud_keystore.model.journal import Kind
+from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.exports import audited
+from support.keystore_process import Workstation
 from support.postgres import Server
 from support.replicas import Replicas, Ward
 
 CUT_SECONDS = 10.0
+OTHERS_GO_ON = 3.0
 
 
 @pytest.fixture
@@ -122,6 +131,38 @@ def test_replicas_come_and_go_while_people_sign(replicas: Replicas, ward: Ward) 
     result = audited(replicas.url)
     assert result.findings == []
     assert (result.counts.uses, result.counts.failed) == (8, 0)
+
+
+def test_a_stopped_replica_stops_no_other(replicas: Replicas, ward: Ward) -> None:
+    """SIGSTOP of one of two replicas under load stopped the other one for a minute, twice of two
+    tries: it held the lock of writers.
+    """
+    done = threading.Event()
+
+    def write(replica: int) -> float:
+        """Make changes until told to stop; the longest time between two of them."""
+        longest, last = 0.0, time.monotonic()
+        with identity.channel(replicas.at(ward.pc, replica)) as channel:
+            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+            while not done.is_set():
+                with suppress(grpc.RpcError):
+                    Workstation(stub, ward.serial).proof()
+                    longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        return max(longest, time.monotonic() - last)
+
+    with ThreadPoolExecutor(8) as pool:
+        load = [pool.submit(write, 0) for _ in range(6)]
+        others = [pool.submit(write, 1) for _ in range(2)]
+        for _ in range(2):
+            time.sleep(0.5)
+            replicas.nursery["first"].kill(signal.SIGSTOP)
+            time.sleep(OTHERS_GO_ON)
+            replicas.nursery["first"].kill(signal.SIGCONT)
+        done.set()
+        for each in load:
+            each.result()
+    assert max(each.result() for each in others) < OTHERS_GO_ON
+    assert isinstance(ward.sign(lambda *asked: ignore(ward.approve(*asked)), replica=0), bytes)
 
 
 def ignore(_: object) -> None:

@@ -273,6 +273,32 @@ def test_no_operation_is_lost_while_workers_end(ward: Ward, number: signal.Signa
     assert ward.states().keys() <= ENDED
 
 
+def test_a_worker_that_hangs_is_replaced_and_what_it_leaves_behind_is_ended(ward: Ward) -> None:
+    """A use that a killed process had begun was in use for half a minute more, and a worker that
+    was stopped with the lock of the database kept all others waiting without end.
+    """
+    pid = workers(ward.keystore)[0]
+    with ward.connection(ward.pc, 1) as channel, ward.connection(ward.phone, 1) as ringing:
+        pc = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        made = pc.CreateOperation(create(pc, ward.serial), timeout=10).operation
+        phone = Phone(ward.phone, ringing)
+        assert phone.approve(phone.find(made.id), made.number) == "approved"
+        # What the worker would have written before it uses the key
+        with sqlite3.connect(ward.folder / "keystore" / "keystore.db") as database:
+            begun = "UPDATE operation SET use_time = decide_time, used_by = 0 WHERE id = ?"
+            database.execute(begun, (made.id,))
+        database.close()
+        os.kill(pid, signal.SIGSTOP)
+
+        def state() -> int:
+            request = pb.WatchOperationRequest(operation_id=made.id)
+            seen = list(pc.WatchOperation(request, timeout=SECONDS))
+            return seen[-1].operation.state
+
+        eventually(lambda: state() == approval_pb2.OPERATION_STATE_FAILED, SECONDS / 2)
+    assert not alive(pid)
+
+
 def test_a_stopped_worker_ends_its_streams_for_others_to_resume(ward: Ward) -> None:
     pid = workers(ward.keystore)[1]
     with ward.connection(ward.pc, 1) as channel, ward.connection(ward.phone, 1) as phone:

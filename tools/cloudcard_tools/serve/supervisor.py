@@ -15,7 +15,7 @@ import structlog
 
 from cloud_keystore.config import Address
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.notify.siblings import READY
+from cloud_keystore.notify.siblings import ALIVE, ALIVE_SECONDS, READY
 from cloud_keystore.run.ports import CannotListen
 
 log = structlog.get_logger()
@@ -26,6 +26,8 @@ STEADY_SECONDS = 10.0  # after which earlier failures no longer count
 MOST_FAILURES = 5  # in a row
 FIRST_PAUSE = 0.1  # seconds before a worker is started again; doubled up to the longest pause
 LONGEST_PAUSE = 5.0
+# A worker that says nothing for so long hangs, and can hold the lock of the database: it is killed.
+MOST_SILENT = 3.0
 MOST_UNREAD = 1 << 20  # bytes of wake-ups that wait for a worker; further ones are dropped
 
 
@@ -126,11 +128,24 @@ class Supervisor:
                 await process.wait()
 
     async def _relay(self, number: int, process: Process) -> None:
-        """Copy the wake-ups of one worker to all others, until it ends."""
-        async for line in _pipe(process.stdout):
+        """Copy the wake-ups of one worker to all others, until it ends or hangs."""
+        output, silent = _pipe(process.stdout), 0.0
+        while silent < MOST_SILENT:
+            try:
+                # In short steps: if this program was stopped too, only one of them has passed.
+                async with asyncio.timeout(ALIVE_SECONDS):
+                    line = await output.readline()
+            except TimeoutError:
+                silent += ALIVE_SECONDS
+                continue
+            if not line:
+                return
+            silent = 0.0
             for other, worker in self._workers.items():
-                if other != number:
+                if other != number and line != ALIVE:
                     _tell(worker, line)
+        log.warning("a worker hangs and is killed", worker=number, seconds=silent)
+        process.kill()
 
     def _give_up(self, why: str) -> None:
         self._failure = WorkerFailed(why)

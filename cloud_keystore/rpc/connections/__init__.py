@@ -1,0 +1,1 @@
+"""Which connections there are, whose they are, and which have to end."""

@@ -157,7 +157,10 @@ def test_no_child_outlives_its_parent(
     tmp_path: Path, number: signal.Signals, last_words: str
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, tmp_path, DEAF], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, tmp_path, DEAF],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # whatever nohup says
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())

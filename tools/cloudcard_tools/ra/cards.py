@@ -22,6 +22,7 @@ from cloudcard_tools.new_files import INTO
 from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value, counted
@@ -101,9 +102,10 @@ def card_issue(user: str, profile: str, organisation: str, caller: Caller) -> No
 def card_list(caller: Caller) -> None:
     """List cards."""
     with caller.service(CardServiceStub) as stub:
-        cards = stub.ListCards(pb.ListCardsRequest()).cards
+        pages = listed(stub.ListCards, pb.ListCardsRequest())
+        cards = [_card(each) for page in pages for each in page.cards]
     caller.print_rows(
-        [_card(each) for each in cards],
+        cards,
         CARD_COLUMNS,
         "No cards yet: cloudcard ra card issue USER",
         spare=("passcode", "profile"),

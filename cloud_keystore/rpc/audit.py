@@ -51,7 +51,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             return found, self.reading.names(found[:most])
 
         found, names = await self.door.call(context, search)
-        page, used = _page(found[:most], names)
+        page, used = page_of(found[:most], names)
         return pb.SearchEntriesResponse(
             entries=page,
             next_page_token=_token(found[len(page) - 1]) if len(found) > len(page) else "",
@@ -138,7 +138,7 @@ def _place(token: str) -> Place | None:
         raise InvalidInput("page_token is not one of a response") from None
 
 
-def _page(rows: Sequence[Row], names: Mapping[str, str]) -> tuple[list[pb.Entry], list[str]]:
+def page_of(rows: Sequence[Row], names: Mapping[str, str]) -> tuple[list[pb.Entry], list[str]]:
     """As many of the entries as fit into one response, and the identifiers in them that have names;
     at least one entry.
     """

@@ -307,7 +307,7 @@ def without_the_way(message: str) -> list[str]:
     lines = message.strip().splitlines()
     told_once = [line for line in lines if line.startswith("The way to ")]
     assert len(told_once) <= 1
-    return [line for line in lines if line and line not in told_once]
+    return [line for line in lines if line not in told_once]
 
 
 @pytest.mark.parametrize("reason", PINNED)

@@ -21,7 +21,7 @@ from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABE
 from cloud_keystore.model.journal import Entry, Kind, encode, identifiers
 from cloud_keystore.model.people import LONGEST_UPN
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.rpc import audit, cards
+from cloud_keystore.rpc import audit
 from cloud_keystore.rpc.door import CHUNK_BYTES, chunks
 from cloud_keystore.storage.journal import Row
 from cloudcard.audit.v1 import audit_pb2
@@ -36,12 +36,20 @@ NAME = "\N{GRINNING FACE}" * LONGEST_DISPLAY_NAME
 LABEL = "\N{GRINNING FACE}" * LONGEST_LABEL
 ID = "01a21f58-3ec8-76d4-868a-000000000000"
 SERIAL = "1500000000000017"
+MOST_KEYS = 26  # of a card
 OF_ONE_PERSON = 1000  # cards, or sessions: more than anybody has
 DEEPEST = 48  # a journal of 2^48 entries
 # The lists that are one response, each as large as it becomes.
 WHOLE: Mapping[str, Message] = {
     "cloudcard.registry.v1.CardService.ListProfiles": cards_pb2.ListProfilesResponse(
-        profiles=[cards._profile(each) for each in PROFILES.values()]
+        profiles=[
+            cards_pb2.Profile(
+                name=LABEL,
+                title=NAME,
+                keys=[cards_pb2.ProfileKey(key_ref=0x9A, certificate=LABEL)] * MOST_KEYS,
+            )
+        ]
+        * len(PROFILES)
     ),
     "cloudcard.authenticator.v1.AuthenticatorService.ListCards": (
         authenticator_pb2.ListCardsResponse(
@@ -141,7 +149,7 @@ def test_a_page_of_the_journal_fits_and_no_entry_is_left_out(rows: int, evidence
     left = [numbered.row(evidence) for _ in range(rows)]
     pages = 0
     while left:
-        page, used = audit._page(left, names)
+        page, used = audit.page_of(left, names)
         whole = audit_pb2.SearchEntriesResponse(
             entries=page, names={each: names[each] for each in used}, next_page_token="x" * 40
         )
@@ -169,4 +177,4 @@ def test_an_entry_that_is_too_large_is_alone() -> None:
             NOW,
         )
     ] * 2
-    assert len(audit._page(rows, {})[0]) == 1
+    assert len(audit.page_of(rows, {})[0]) == 1

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cloudcard_tools.bench import apdu, card, command, peer
+from cloudcard_tools.bench import apdu, command, peer
 from cloudcard_tools.shared.processes import Nursery
 
 # What makes an environment: a Python that does it, and a pip in it.
@@ -108,7 +108,9 @@ def test_the_emulators_times_are_taken(tmp_path: Path, monkeypatch: pytest.Monke
     times = json.dumps(dict.fromkeys(names, 5.0))
     emulator = write(tmp_path / "python3", f"#!/bin/sh\necho '{times}'\n")
     monkeypatch.setattr(peer, "python", lambda: [str(emulator)])
-    assert card._peer(1).verify_us == 5.0
+    asked = ["card", "--count", "1", "--cards", "1", "--peer", "--json"]
+    facts = json.loads(CliRunner().invoke(command.bench, asked).stdout)
+    assert {facts[f"peer_{name}"] for name in names} == {5.0}
 
 
 def test_an_emulator_that_ends_without_a_card_is_not_waited_for(tmp_path: Path) -> None:

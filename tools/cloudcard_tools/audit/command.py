@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.cosignatures import Witness, cosigned
@@ -127,7 +125,7 @@ def export(file: Path, caller: Caller) -> None:
     """
     with (
         caller.service(Journal) as service,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        output.progress() as progress,
         new_files.opened(file) as out,
     ):
         head = service.head()

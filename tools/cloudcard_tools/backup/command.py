@@ -9,8 +9,6 @@ from hashlib import file_digest
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from cloud_keystore.config import Settings, Token
 from cloud_keystore.custody.sealing import rotation
@@ -117,7 +115,7 @@ def _copy(place: Settings, draft: Path) -> None:
         return
     if not place.database_file.exists():
         raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with output.progress() as progress:
         task = progress.add_task("Copying", total=None)
         sqlite.copy(
             place.database_file,
@@ -197,7 +195,7 @@ def _open_all(database: Database, keys: Sequence[Source]) -> int:
     open.
     """
     seal = open_seal(database, keys, utc_now(), os.urandom)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with output.progress() as progress:
         task = progress.add_task("Opening sealed values", total=None)
         opened = 0
         for count in rotation.check(database, seal):

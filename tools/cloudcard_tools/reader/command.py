@@ -57,7 +57,8 @@ docs/reader.md explains pcscd, ports and firewalls.
     "serials",
     multiple=True,
     metavar="SERIAL",
-    help="A card, by its whole serial number; once per slot.",
+    help="A card, by its whole serial number, as a workstation is not told which cards there are. "
+    "Once for each slot.",
 )
 @click.option(
     "--approval",

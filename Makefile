@@ -33,11 +33,10 @@ STEPS ?= 0
 EVERY ?= 1
 ONLY ?=
 
-# A Debian 13 beside this system, for make trixie, and what is tried there: the demo, and the tests of
-# what differs there. It is kept outside of this folder, so that a fresh clone finds it again.
+# A Debian 13 beside this system, for make trixie, and what is tried there: the demo, and the tests. It
+# is kept outside of this folder, so that a fresh clone finds it again.
 TRIXIE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/trixie
-TRIXIE_TESTS ?= tests/system tests/cloud_keystore/storage tests/cloud_keystore/custody \
-	tests/reader_bridge tests/tools/shared tests/tools/demo tests/tools/bench
+TRIXIE_TESTS ?= tests
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 

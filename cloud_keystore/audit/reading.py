@@ -23,7 +23,7 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Place, Query, Row
 
 MOST_ENTRIES = 500  # in one response
-MOST_PROOFS = 1000
+MOST_PROOFS = 500
 MOST_KINDS = 64
 
 

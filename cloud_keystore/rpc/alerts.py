@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+from cloud_keystore.model.people import Identity
 from cloud_keystore.people.alerts import AlertListing, Alerts
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -20,12 +22,13 @@ class AlertServicer(alerts_pb2_grpc.AlertServiceServicer):
 
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Context
-    ) -> pb.ListAlertsResponse:
-        found = await self.door.call(
-            context,
-            lambda _: self.alerts.list_all(include_acknowledged=request.include_acknowledged),
-        )
-        return pb.ListAlertsResponse(alerts=[_alert(each) for each in found])
+    ) -> AsyncIterator[pb.ListAlertsResponse]:
+        def listed(_: Identity) -> Iterator[pb.Alert]:
+            everything = request.include_acknowledged
+            return map(_alert, self.alerts.list_all(include_acknowledged=everything))
+
+        async for some in self.door.listed(context, listed):
+            yield pb.ListAlertsResponse(alerts=some)
 
     async def AcknowledgeAlert(
         self, request: pb.AcknowledgeAlertRequest, context: Context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,9 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.journal import EPOCH, MICROSECOND
+from cloud_keystore.model.journal import EPOCH, MICROSECOND, decode, identifiers
 from cloud_keystore.model.people import Identity
-from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.door import Door, chunks
 from cloud_keystore.rpc.finding import matches, more, sort_of
 from cloud_keystore.rpc.refusals import Context
 from cloud_keystore.storage.journal import Place, Query, Row
@@ -21,8 +21,8 @@ from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard.audit.v1 import audit_pb2_grpc
 
 DEFAULT_PAGE = 100
+LARGEST_PAGE = 512 * 1024  # bytes; clients take twice as much
 LAST_ID = 2**63 - 1
-CHUNK_BYTES = 128 * 1024  # of entries in one message of an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,11 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             return found, self.reading.names(found[:most])
 
         found, names = await self.door.call(context, search)
+        page, used = page_of(found[:most], names)
         return pb.SearchEntriesResponse(
-            entries=[_entry(row) for row in found[:most]],
-            next_page_token=_token(found[most - 1]) if len(found) > most else "",
-            names=names,
+            entries=page,
+            next_page_token=_token(found[len(page) - 1]) if len(found) > len(page) else "",
+            names={each: names[each] for each in used},
         )
 
     async def FindSubjects(
@@ -73,8 +74,8 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         async with self.door.stream(context) as auditor:
             await asyncio.to_thread(self.reading.begin_export, auditor, first, end)
             while rows := await asyncio.to_thread(self.reading.export, auditor, first, end):
-                for some in _chunks(rows):
-                    yield pb.ExportEntriesResponse(entries=[_entry(row) for row in some])
+                for some in chunks(map(_entry, rows)):
+                    yield pb.ExportEntriesResponse(entries=some)
                 first += len(rows)
 
     async def ListCheckpoints(
@@ -137,19 +138,23 @@ def _place(token: str) -> Place | None:
         raise InvalidInput("page_token is not one of a response") from None
 
 
-def _entry(row: Row) -> pb.Entry:
-    return pb.Entry(id=row.id, index=row.index, entry=row.entry)
-
-
-def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Divide rows among messages of a bounded size."""
-    some: list[Row] = []
+def page_of(rows: Sequence[Row], names: Mapping[str, str]) -> tuple[list[pb.Entry], list[str]]:
+    """As many of the entries as fit into one response, and the identifiers in them that have names;
+    at least one entry.
+    """
+    page: list[pb.Entry] = []
+    used: dict[str, None] = {}
     size = 0
     for row in rows:
-        if some and size + len(row.entry) > CHUNK_BYTES:
-            yield some
-            some, size = [], 0
-        some.append(row)
-        size += len(row.entry)
-    if some:
-        yield some
+        entry = _entry(row)
+        new = (names.keys() & identifiers(decode(row.entry))) - used.keys()
+        size += entry.ByteSize() + sum(len(each) + len(names[each].encode()) for each in new)
+        if page and size > LARGEST_PAGE:
+            break
+        page.append(entry)
+        used |= dict.fromkeys(sorted(new))
+    return page, list(used)
+
+
+def _entry(row: Row) -> pb.Entry:
+    return pb.Entry(id=row.id, index=row.index, entry=row.entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
 from card_os.piv.names import KeyRef
@@ -60,9 +60,9 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
 
     async def ListCards(
         self, request: pb.ListCardsRequest, context: Context
-    ) -> pb.ListCardsResponse:
-        entries = await self.door.call(context, lambda _: self.cards.list_all())
-        return pb.ListCardsResponse(cards=[_card(entry) for entry in entries])
+    ) -> AsyncIterator[pb.ListCardsResponse]:
+        async for some in self.door.listed(context, lambda _: map(_card, self.cards.list_all())):
+            yield pb.ListCardsResponse(cards=some)
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
         card = await self.door.call(context, lambda _: self._whole_card(request.card_serial))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import Overloaded, SessionNotFound
@@ -23,7 +25,9 @@ from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
 
 R = TypeVar("R")
+M = TypeVar("M", bound=Message)
 
+CHUNK_BYTES = 128 * 1024  # of a list in one response; clients take 1 MiB
 BUSY_SECONDS = 0.1  # before a stream tries again to get a thread
 PATIENCE_SECONDS = (45.0, 75.0)  # random, so that streams opened together do not look together
 
@@ -61,6 +65,14 @@ class Door:
             return await asyncio.to_thread(self._run, use_case, fingerprint)
         except Exception as error:
             await refuse(context, error)
+
+    async def listed(
+        self, context: Context, use_case: Callable[[Identity], Iterable[M]]
+    ) -> AsyncIterator[list[M]]:
+        """Run a use case that makes a list, however long, and divide it among responses."""
+        messages = await self.call(context, lambda caller: list(use_case(caller)))
+        for some in chunks(messages):
+            yield some
 
     async def gathered(self, context: Context, use_case: Callable[[bytes], Awaitable[R]]) -> R:
         """Run a use case that identifies its caller itself, by the SHA-256 of the certificate, and
@@ -144,3 +156,18 @@ class Door:
         call = calls.current()
         call.role, call.identity_id = identity.role.name.lower(), identity.id
         return identity
+
+
+def chunks(messages: Iterable[M]) -> Iterator[list[M]]:
+    """Divide messages among responses of a bounded size; one that is larger is alone."""
+    some: list[M] = []
+    size = 0
+    for each in messages:
+        bytes_ = each.ByteSize()
+        if some and size + bytes_ > CHUNK_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(each)
+        size += bytes_
+    if some:
+        yield some

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.people import Identity, IdentityState, Role
@@ -15,6 +18,8 @@ from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1 import identities_pb2_grpc
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
     async def ListWorkstations(
         self, request: pb.ListWorkstationsRequest, context: Context
-    ) -> pb.ListWorkstationsResponse:
-        found = await self._list(context, Role.WORKSTATION)
-        return pb.ListWorkstationsResponse(
-            workstations=[_workstation(each, self._now, expiry) for each, expiry in found]
-        )
+    ) -> AsyncIterator[pb.ListWorkstationsResponse]:
+        async for some in self._list(context, Role.WORKSTATION, _workstation):
+            yield pb.ListWorkstationsResponse(workstations=some)
 
     async def RemoveWorkstation(
         self, request: pb.RemoveWorkstationRequest, context: Context
@@ -67,15 +70,15 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
     async def ListDevices(
         self, request: pb.ListDevicesRequest, context: Context
-    ) -> pb.ListDevicesResponse:
-        def listed(_: Identity) -> tuple[list[DeviceListing], Mapping[str, datetime]]:
+    ) -> AsyncIterator[pb.ListDevicesResponse]:
+        def listed(_: Identity) -> Iterator[pb.Device]:
             found = self.devices.list_of(request.user_id)
-            return found, self.identities.expiries([each.device for each in found])
+            expiries = self.identities.expiries([each.device for each in found])
+            for each in found:
+                yield _device(each, self._now, expiries.get(each.device.id))
 
-        found, expiries = await self.door.call(context, listed)
-        return pb.ListDevicesResponse(
-            devices=[_device(each, self._now, expiries.get(each.device.id)) for each in found]
-        )
+        async for some in self.door.listed(context, listed):
+            yield pb.ListDevicesResponse(devices=some)
 
     async def RemoveDevice(
         self, request: pb.RemoveDeviceRequest, context: Context
@@ -97,11 +100,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
     async def ListOperators(
         self, request: pb.ListOperatorsRequest, context: Context
-    ) -> pb.ListOperatorsResponse:
-        found = await self._list(context, Role.OPERATOR)
-        return pb.ListOperatorsResponse(
-            operators=[_operator(each, self._now, expiry) for each, expiry in found]
-        )
+    ) -> AsyncIterator[pb.ListOperatorsResponse]:
+        async for some in self._list(context, Role.OPERATOR, _operator):
+            yield pb.ListOperatorsResponse(operators=some)
 
     async def RemoveOperator(
         self, request: pb.RemoveOperatorRequest, context: Context
@@ -120,11 +121,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
     async def ListAuditors(
         self, request: pb.ListAuditorsRequest, context: Context
-    ) -> pb.ListAuditorsResponse:
-        found = await self._list(context, Role.AUDITOR)
-        return pb.ListAuditorsResponse(
-            auditors=[_auditor(each, self._now, expiry) for each, expiry in found]
-        )
+    ) -> AsyncIterator[pb.ListAuditorsResponse]:
+        async for some in self._list(context, Role.AUDITOR, _auditor):
+            yield pb.ListAuditorsResponse(auditors=some)
 
     async def RemoveAuditor(
         self, request: pb.RemoveAuditorRequest, context: Context
@@ -132,13 +131,19 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         gone = await self._remove(context, Role.AUDITOR, request.auditor_id, request.reason)
         return pb.RemoveAuditorResponse(auditor=_auditor(gone, self._now))
 
-    async def _list(self, context: Context, role: Role) -> list[tuple[Identity, datetime | None]]:
-        def listed(_: Identity) -> list[tuple[Identity, datetime | None]]:
+    def _list(
+        self,
+        context: Context,
+        role: Role,
+        shown: Callable[[Identity, datetime, datetime | None], M],
+    ) -> AsyncIterator[list[M]]:
+        def listed(_: Identity) -> Iterator[M]:
             found = self.identities.list_of(role)
             expiries = self.identities.expiries(found)
-            return [(each, expiries.get(each.id)) for each in found]
+            for each in found:
+                yield shown(each, self._now, expiries.get(each.id))
 
-        return await self.door.call(context, listed)
+        return self.door.listed(context, listed)
 
     async def _remove(
         self, context: Context, role: Role, identity_id: str, reason: str

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from cloud_keystore.approval.payload import session_terms, terms
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.organisations import Organisation
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.door import Door
@@ -34,9 +36,12 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
 
     async def ListOrganisations(
         self, _request: pb.ListOrganisationsRequest, context: Context
-    ) -> pb.ListOrganisationsResponse:
-        found = await self.door.call(context, lambda _: self.organisations.list_all())
-        return pb.ListOrganisationsResponse(organisations=[_organisation(each) for each in found])
+    ) -> AsyncIterator[pb.ListOrganisationsResponse]:
+        def listed(_: Identity) -> Iterator[pb.Organisation]:
+            return map(_organisation, self.organisations.list_all())
+
+        async for some in self.door.listed(context, listed):
+            yield pb.ListOrganisationsResponse(organisations=some)
 
     async def SetPolicy(
         self, request: pb.SetPolicyRequest, context: Context
@@ -51,12 +56,13 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
 
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context
-    ) -> pb.ListPoliciesResponse:
-        found = await self.door.call(
-            context,
-            lambda _: self.organisations.list_policies(earlier=request.include_earlier),
-        )
-        return pb.ListPoliciesResponse(policies=[_version(each) for each in found])
+    ) -> AsyncIterator[pb.ListPoliciesResponse]:
+        def listed(_: Identity) -> Iterator[pb.PolicyVersion]:
+            earlier = request.include_earlier
+            return map(_version, self.organisations.list_policies(earlier=earlier))
+
+        async for some in self.door.listed(context, listed):
+            yield pb.ListPoliciesResponse(policies=some)
 
 
 def _policy(message: pb.Policy) -> Policy:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from cloud_keystore.model.people import User
+from cloud_keystore.model.people import Identity, User
 from cloud_keystore.people.people import People
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.identities import token_message
@@ -38,11 +39,13 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
 
     async def ListUsers(
         self, request: pb.ListUsersRequest, context: Context
-    ) -> pb.ListUsersResponse:
-        entries = await self.door.call(context, lambda _: self.people.list_users())
-        return pb.ListUsersResponse(
-            users=[_user(each.user, each.device_count, each.card_serials) for each in entries]
-        )
+    ) -> AsyncIterator[pb.ListUsersResponse]:
+        def listed(_: Identity) -> Iterator[pb.User]:
+            for each in self.people.list_users():
+                yield _user(each.user, each.device_count, each.card_serials)
+
+        async for some in self.door.listed(context, listed):
+            yield pb.ListUsersResponse(users=some)
 
 
 def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.User:

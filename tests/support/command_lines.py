@@ -10,6 +10,7 @@ import click
 import pytest
 
 from cloud_keystore.audit.cosignatures import Witness
+from cloudcard_tools.new_files import Output
 from support.commands import LEAVES
 
 WITH_IDENTITY = {
@@ -39,6 +40,8 @@ def words(command: click.Command, folder: Path) -> Iterator[str]:
         match each.type:
             case click.Choice():
                 yield str(each.type.choices[0])
+            case Output():
+                yield str(folder / "new")
             case click.Path(file_okay=False):
                 yield str(folder)
             case click.Path(exists=True):

@@ -65,6 +65,12 @@ def show(
     return process.exitcode, shown
 
 
+def _own_terminal() -> None:
+    """Make standard input this session's terminal, whose end ends it, even under nohup."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def _read(master: int) -> str:
     """What a terminal shows next; nothing when its program has ended. Raises TimeoutError."""
     ready, _, _ = select.select([master], [], [], SECONDS)
@@ -89,7 +95,7 @@ class Terminal:
             cwd=folder,
             env={**environment, **SIZE, "PS1": PROMPT},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_own_terminal,
         )
         os.close(slave)
         self._unread = ""

@@ -99,8 +99,3 @@ def test_v1_has_no_key_for_signatures() -> None:
 def test_wrong_usage_is_told(options: list[str], said: str, tmp_path: Path) -> None:
     result = run(*options, "-o", tmp_path)
     assert (result.exit_code, said in result.output) == (2, True), result.output
-
-
-def test_a_trace_is_not_overwritten(tmp_path: Path) -> None:
-    assert run("--profile", "plain", "-o", tmp_path).exit_code == 0
-    assert run("--profile", "plain", "-o", tmp_path).exit_code == 1

@@ -105,12 +105,12 @@ def test_an_operator_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) -
     assert CliRunner().invoke(ra, ["enrol", token, "--identity", str(other)]).exit_code == 0
     stub = people_pb2_grpc.PeopleServiceStub(identity.channel(identity.load(other)))
     everybody = people_pb2.ListUsersRequest()
-    assert stub.ListUsers(everybody, timeout=10)
+    assert list(stub.ListUsers(everybody, timeout=10))
     otto, before = state(keystore, "operator", "Otto")
     assert before == "active"
     gone = run(first, "operator", "remove", otto, "--reason", "left", "--yes")
     assert json.loads(gone.output)["state"] == "removed"
-    assert "removed" in refused(lambda: stub.ListUsers(everybody, timeout=10))
+    assert "removed" in refused(lambda: list(stub.ListUsers(everybody, timeout=10)))
     assert run(other, "user", "list").exit_code == 1
     nobody = run(first, "operator", "remove", "none", "--reason", "left", "--yes")
     assert nobody.exit_code == 1

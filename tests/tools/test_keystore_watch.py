@@ -8,6 +8,7 @@ import json
 from cloudcard_tools.reader.keystore_watch import LOST_SECONDS, STEADY_SECONDS, KeystoreWatch
 from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared.failures import Failure, OutOfReach, Refused
+from reader_bridge.remote.operation import spread
 
 
 def events(*failures: Failure | None) -> tuple[list[str], list[float]]:
@@ -24,6 +25,10 @@ def test_it_goes_and_comes() -> None:
     told, pauses = events(None, gone, gone, OutOfReach("no way", "NO_ROUTE"), None, None, gone)
     assert told == ["keystore_lost", "keystore_back", "keystore_lost"]
     assert pauses[:2] == [STEADY_SECONDS, LOST_SECONDS]
+
+
+def test_a_removal_is_noticed_within_a_minute() -> None:
+    assert max(spread(STEADY_SECONDS) for _ in range(1000)) <= 60
 
 
 def test_a_removed_workstation_is_told_once() -> None:

@@ -123,8 +123,9 @@ def test_a_backup_of_postgresql(postgresql: Server, tmp_path: Path) -> None:
     places = {"backups": str(tmp_path), "data": str(tmp_path / "keystore")}
     with Nursery(tmp_path / "logs") as nursery:
         KeystoreProcess(tmp_path, nursery, ("--database", url))
-        play(backup, database=url, **places)
-    assert "Journal up to" in play(restore, empty=empty, **places)
+        seen = play(backup, database=url, **places)
+    seen += play(restore, empty=empty, **places)
+    assert shows(OF_POSTGRESQL.shown, seen), seen
 
 
 def test_keys_in_a_new_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ be reached.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -28,6 +29,7 @@ from cloudcard_tools.shared import identity, reaching
 from cloudcard_tools.shared.calling import Diagnose, explain
 from cloudcard_tools.shared.failures import Failure
 from support.command_lines import WITH_IDENTITY, online, takes_json, told
+from support.commands import LEAVES
 from support.listeners import AUTHORITY, DAY, KEY, NOW, Issuer, enrolled, listening, pem, tls
 
 Damage: TypeAlias = Callable[[Path, pytest.MonkeyPatch], None]
@@ -193,6 +195,13 @@ def plain(_folder: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
+@contextmanager
+def gone_proxy(_folder: Path) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patched, nobody(_folder) as address:
+        patched.setenv(reaching.PROXY, f"http://{address}")
+        yield "keystore.example:7443"
+
+
 LISTENERS: Mapping[str, tuple[Listener, str]] = {
     "CONNECTION_REFUSED": (nobody, "nobody listens at"),
     "NAME_NOT_FOUND": (unknown, "the keystore's name keystore.invalid is not known"),
@@ -203,7 +212,15 @@ LISTENERS: Mapping[str, tuple[Listener, str]] = {
     "WRONG_NAME": (certified(host="127.0.0.2"), "has no certificate for 127.0.0.1"),
     "CERTIFICATE_REJECTED": (certified(clients=Issuer()), "does not let this identity in"),
     "NOT_A_KEYSTORE": (plain, "does not speak TLS"),
+    "PROXY_FAILED": (gone_proxy, "does not lead to the keystore at keystore.example:7443"),
 }
+# Enrolment trusts the certificate whose digest is in the token, whatever it says.
+PINNED: Mapping[str, tuple[Listener, str]] = {
+    **{reason: LISTENERS[reason] for reason in LISTENERS if "CERTIFICATE" not in reason},
+    "WRONG_AUTHORITY": (certified(), "is not the keystore that issued this token"),
+    "WRONG_NAME": (certified(host="127.0.0.2"), "is not the keystore that issued this token"),
+}
+ENROLMENTS = {path: command for path, command in LEAVES.items() if path[-1] == "enrol"}
 
 
 class Patience(threading.Event):
@@ -274,12 +291,37 @@ def test_every_command_tells_why_its_keystore_is_out_of_reach(
             status = run(path, arguments, monkeypatch)
             if path in WAITING:
                 out, err = capsys.readouterr()
-                assert (status, err) == (0, ""), path
+                assert (status, without_the_way(err)) == (0, []), path
                 events = [json.loads(line) for line in out.splitlines()]
                 (lost,) = (each for each in events if each["event"] == WAITING[path])
                 assert lost["text"].lower().count(says.lower()) == 1, path
                 continue
             message, found = told(capsys, as_json=takes_json(command))
             assert (status, message.count(says)) == (1, 1), (path, message)
-            assert len(message.strip().splitlines()) == 1
+            assert len(without_the_way(message)) == 1
             assert found.get("reason", reason) == reason, path
+
+
+def without_the_way(message: str) -> list[str]:
+    """The lines of a message, without the one that tells by which proxy the way goes."""
+    lines = message.strip().splitlines()
+    told_once = [line for line in lines if line.startswith("The way to ")]
+    assert len(told_once) <= 1
+    return [line for line in lines if line not in told_once]
+
+
+@pytest.mark.parametrize("reason", PINNED)
+def test_every_enrolment_tells_why_its_keystore_is_out_of_reach(
+    reason: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(ENROLMENTS) == 4
+    listener, says = PINNED[reason]
+    with listener(folder) as address:
+        token = f"cc1.{base64.urlsafe_b64encode(bytes(48)).decode()}@{address}"
+        for path in ENROLMENTS:
+            arguments = [*path, token, "--identity", str(folder / "own")]
+            status = ending.run(cloudcard, arguments)
+            message = capsys.readouterr().err
+            assert (status, message.count(says)) == (1, 1), (path, message)
+            assert len(message.strip().splitlines()) == 1
+            assert not (folder / "own").exists()

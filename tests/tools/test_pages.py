@@ -10,7 +10,7 @@ import pytest
 
 from cloud_keystore.model.limits import RATES
 from cloudcard_tools.__main__ import cloudcard
-from support.guides import blocks, is_for_a_shell
+from support.guides import Block, blocks, is_for_a_shell, run_by
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md"))
@@ -27,6 +27,8 @@ RUNNERS = (
     "tests/tools/test_operations_guide.py",
     "tests/tools/test_ra_guide.py",
 )
+# A page of which a test makes every byte again.
+MADE = {"test-vectors.md": "tests/cloud_keystore/test_vectors.py"}
 # Within `…` a command may go on in the next line; in a block only after a backslash
 CODE = re.compile(r"^```(\w*)\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\S*/)?cloudcard (.+)")
@@ -125,6 +127,68 @@ def unaccounted(text: str) -> list[str]:
 )
 def test_a_block_that_nobody_answers_for_is_found(block: str) -> None:
     assert len(unaccounted(block)) == 1
+
+
+@pytest.mark.parametrize("page", [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")], ids=str)
+def test_every_text_that_is_shown_is_compared_or_says_why_not(page: Path) -> None:
+    if page.name not in MADE:
+        assert uncompared(page.name, page.read_text()) == []
+
+
+def uncompared(page: str, text: str) -> list[str]:
+    """The blocks of text that no test compares with what is said, and of which nobody says why.
+
+    Either a comment above tells, or the text is below commands whose test compares it.
+    """
+    found = []
+    above = Block(0, "", "", "", "")
+    for block in blocks(text):
+        how, _, what = block.why.partition(": " if block.why.startswith("not compared") else " by ")
+        told = (how == "compared" and what in RUNNERS) or (how == "not compared" and bool(what))
+        if block.language == "text" and not told and above.at not in compared(page, above.why):
+            found.append(block.text)
+        above = block
+    return found
+
+
+def compared(page: str, why: str) -> set[int]:
+    """Where the blocks of a page are whose test compares what is below them: it has a name for each
+    and compares that one's, or passes it to where one is compared, or goes through all.
+    """
+    test = why.removeprefix("run by ")
+    if test not in RUNNERS:
+        return set()
+    source = (DOCS.parent / test).read_text()
+    own = run_by(page, str(DOCS.parent / test))
+    any_ = "shows(block.shown" in source
+    named = re.search(rf'^([A-Z_, \[\]]+) = run_by\("{page}", __file__\)$', source, re.MULTILINE)
+    if named is None:
+        return {block.at for block in own} if any_ else set()
+    names = [name.strip("[] ") for name in named[1].split(",")]
+    return {
+        block.at
+        for block, name in zip(own, names, strict=True)
+        if f"shows({name}.shown" in source or (any_ and re.search(rf"\w\({name}, ", source))
+    }
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "",
+        "<!-- not compared: -->\n",
+        "<!-- compared by tests/tools/test_nothing.py -->\n",
+        "<!-- not run: it takes long -->\n```sh\nfalse\n```\n\n",
+    ],
+)
+def test_a_text_that_nobody_compares_is_found(above: str) -> None:
+    assert uncompared("start.md", f"{above}```text\nDone.\n```\n") == ["Done.\n"]
+
+
+def test_a_test_that_compares_no_text_is_found() -> None:
+    test = "tests/tools/test_operations_guide.py"
+    own = run_by("operations.md", str(DOCS.parent / test))
+    assert compared("operations.md", f"run by {test}") == {each.at for each in own if each.shown}
 
 
 def test_reasons_name_tests_that_exist() -> None:

@@ -240,3 +240,11 @@ def test_an_export_says_what_it_wrote(
     assert shown["written"] == [
         str(tmp_path / name) for name in ("9A.pem", "9C.pem", "9D.pem", "9E.pem", "ca.pem")
     ]
+
+
+def test_an_export_replaces_nothing(operator: Path, lin: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("kept")
+    shown = run(operator, "card", "show", str(lin["serial"]), "--export", str(tmp_path))
+    assert shown.exit_code == 1
+    assert "ca.pem exists: name another folder" in shown.output
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["kept"]

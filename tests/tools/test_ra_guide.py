@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,37 @@ WORDS = {
 # What the fixture has done.
 BEGUN = ("cloudcard ra enrol TOKEN", 'cloudcard ra user add "Ada Byron" --email ada@example.org')
 IRREVERSIBLE = ("remove", "revoke")
+# What a command of the table says, if it does what the table's words promise.
+SAYS = {
+    "user add": r"^Phone's token +cc1\.",
+    "user invite": r"^Phone's token +cc1\.",
+    "user list": r"  Ada Byron .*  1  \d{16}, \d{16}",
+    "device list": r"  Ada's phone +active +native ",
+    "device remove": r"^Name +Ada's phone\nState +removed$",
+    "alerts list": r"  not-me +\d{16} +Ada Byron +PC ",
+    "alerts acknowledge": r"^Seen to +\d{4}-",
+    "workstation add": r"^Name +WARD7-PC3\nSite +Ward 7\nToken +cc1\.",
+    "workstation list": r"  WARD7-PC3 +Ward 7 +invited ",
+    "workstation remove": r"^Name +WARD7-PC3\nSite +Ward 7\nState +removed$",
+    "operator invite": r"^Token +cc1\.",
+    "operator list": r"  first operator +active .*\n.*  Charles +invited ",
+    "operator remove": r"^Name +Charles\nState +removed$",
+    "auditor add": r"^Token +cc1\.",
+    "auditor list": r"  Charles +invited ",
+    "auditor remove": r"^Name +Charles\nState +removed$",
+    "profile list": r"^v2\* +Authentication and advanced electronic signatures ",
+    "card issue": r"^Holder +Ada Byron\nState +pending\nPasscode +not set yet\nProfile +v2$",
+    "organisation add": r"^Name +St Elsewhere$",
+    "policy set": r"^Uses in a session +500\nSeconds of a session +28800$|^Without passcode +yes$",
+    "policy list": r"^St Elsewhere +p256 +1 +yes ",
+    "card list": r"^\d{16} +Ada Byron +suspended +3 tries left +p256 ",
+    "card show": r"^Keys +9A +P-256 .*CN=Ada Byron ",
+    "card unlock": r"^Agree until +\d{4}-",
+    "card suspend": r"^State +suspended$",
+    "card resume": r"^State +active$",
+    "card revoke": r"^State +revoked$",
+}
+FOR_A_TOKEN = timedelta(days=14)
 LAST = ("resume", "suspend", "remove", "revoke")  # Ada's report has suspended her card
 
 
@@ -131,8 +163,17 @@ def test_what_the_guide_shows_in_80_columns(town: Town) -> None:
 
 def test_each_command_does_what_the_guide_says(town: Town) -> None:
     for command in sorted(COMMANDS, key=place):
-        if command not in BEGUN:
-            play(town.folder, filled(command, town.meant))
+        if command in BEGUN:
+            continue
+        said = play(town.folder, filled(command, town.meant))
+        noun_and_verb = " ".join(command.split()[2:4])
+        assert re.search(SAYS[noun_and_verb], said, re.MULTILINE), f"{command}\n{said}"
+        if expires := re.search(r"^Token expires +(\S+)$", said, re.MULTILINE):
+            left = datetime.fromisoformat(expires[1]) - datetime.now(UTC)
+            assert FOR_A_TOKEN - timedelta(minutes=1) < left < FOR_A_TOKEN
+        if "FOLDER" in command:
+            assert "Written   certificates/9A.pem" in said
+            assert (town.folder / "certificates" / "ca.pem").exists()
     assert list((town.folder / "certificates").iterdir())
     cards = json.loads(play(town.folder, "cloudcard ra card list --json"))
     states = {card["serial"]: card["state"] for card in cards}

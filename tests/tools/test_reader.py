@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from card_os.piv import CardImage
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from cloudcard_tools.reader import command, of_keystore
+from cloudcard_tools.reader import command, keystore_watch, of_keystore
 from cloudcard_tools.reader.ready import Ready as ReadyCard
 from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared import identity
@@ -92,7 +92,7 @@ def test_words_for_people(bench: Bench) -> None:
     assert child.wait() == 0
 
 
-def test_a_keystore_that_goes_and_comes(bench: Bench) -> None:
+def test_a_keystore_that_goes_and_comes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     keystore = KeystoreProcess(bench.folder, bench.nursery)
     user, phone = keystore.holder("Ada")
     ward = keystore.workstation("ward")
@@ -117,12 +117,53 @@ def test_a_keystore_that_goes_and_comes(bench: Bench) -> None:
     child.wait_for_json(event="keystore_lost", timeout=SECONDS)
     keystore.restart()
     child.wait_for_json(event="keystore_back", timeout=SECONDS)
+    told = removed_while_connected(keystore, serial, monkeypatch)
+    assert "removed" in told
+
     removal = identities_pb2.RemoveWorkstationRequest(workstation_id=ward.id, reason="lost")
     keystore.registry.identities.RemoveWorkstation(removal)
-    keystore.kill_and_restart()  # a removal alone would be noticed within a minute
+    keystore.kill_and_restart()  # a removal alone would be noticed within a minute, as above
     told = child.wait_for_json(event="rejected", timeout=SECONDS)
     assert "removed" in str(told)
     vpcd.hang_up()
+
+
+class Heard(io.StringIO):
+    """An output that tells when a line was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = threading.Event()
+
+    def flush(self) -> None:
+        self.heard.set()
+
+
+def removed_while_connected(
+    keystore: KeystoreProcess, serial: str, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What a reader says of its removal, whose connection to the keystore stays."""
+    other, out = keystore.workstation("other"), Heard()
+    removal = identities_pb2.RemoveWorkstationRequest(workstation_id=other.id, reason="stolen")
+    monkeypatch.setattr(keystore_watch, "STEADY_SECONDS", 0.2)
+    with of_keystore.opened(
+        [serial],
+        other.folder,
+        "push",
+        "",
+        Screen(out, as_json=True),
+        threading.Event(),
+        sessions=False,
+    ) as found:
+        assert [each.name for each in found] == [serial]
+        assert not out.heard.wait(0.5)
+        keystore.registry.identities.RemoveWorkstation(removal)
+        assert out.heard.wait(SECONDS)
+        out.heard.clear()
+        assert not out.heard.wait(0.5)  # once
+    (line,) = (json.loads(each) for each in out.getvalue().splitlines())
+    assert line["event"] == "rejected"
+    return str(line["text"])
 
 
 @pytest.mark.parametrize(

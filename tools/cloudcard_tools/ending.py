@@ -67,7 +67,9 @@ def run(group: click.Group, arguments: Sequence[str]) -> int:
     output = sys.stdout
     try:
         returned: object = group.main(list(arguments), "cloudcard", standalone_mode=False)
-        if sys.stdout is not None:
+        if isinstance(output, Output) and output.lost:
+            _forget_output()  # the command went on without it
+        elif sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as ended:
         # click ends in this way if nobody reads the output any more.

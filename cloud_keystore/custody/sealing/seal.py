@@ -187,7 +187,9 @@ def read_secret(path: Path) -> bytes:
 
 
 def make_key_file(path: Path, random: Random) -> bytes:
-    """Make a sealing key and write it to a file, durably; raises OSError."""
+    """Make a sealing key and write it to a new file, durably; raises OSError, and FileExistsError
+    if there is something already.
+    """
     key = random(KEY_BYTES)
-    writing.replace(path, key)
+    writing.make(path, key)
     return key

@@ -376,13 +376,15 @@ def _audit(place: Place) -> audit_pb2.GetJournalResponse:
 def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:
     identities, cards, alerts = registry.identities, registry.cards, registry.alerts
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
-    invited = identities.ListOperators(identities_pb2.ListOperatorsRequest()).operators[-1]
+    (listed,) = identities.ListOperators(identities_pb2.ListOperatorsRequest())
+    invited = listed.operators[-1]
     identities.RemoveOperator(
         identities_pb2.RemoveOperatorRequest(operator_id=invited.id, reason="left")
     )
     cards.UnlockCard(cards_pb2.UnlockCardRequest(card_serial=serial))
     phone.unlock(serial)
-    (alert,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest()).alerts  # has suspended the card
+    (found,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest())
+    (alert,) = found.alerts  # has suspended the card
     alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(alert_id=alert.id))
     cards.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=serial))
     cards.SuspendCard(cards_pb2.SuspendCardRequest(card_serial=serial))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeAlias
@@ -21,9 +21,10 @@ from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.door import PASSCODE_METHODS, Door, patience
+from cloud_keystore.rpc.door import CHUNK_BYTES, PASSCODE_METHODS, Door, patience
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.storage import people
+from cloudcard.audit.v1 import audit_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
 
@@ -305,3 +306,22 @@ def test_a_door_for_every_role(world: World, ada: tuple[User, Enrolled], pc: Enr
         TOO_MANY,
         REJECTED,
     ]
+
+
+def test_a_list_is_made_for_its_caller_and_divided(world: World, pc: Enrolled) -> None:
+    met: list[Identity] = []
+    pages: list[int] = []
+
+    def listed(caller: Identity) -> Iterator[audit_pb2.Entry]:
+        met.append(caller)
+        return iter([audit_pb2.Entry(entry=bytes(1000))] * 1000)
+
+    async def through(door: Door, caller: Caller) -> None:
+        async for some in door.listed(caller, listed):
+            pages.append(len(some))
+
+    assert come(new_door(world), pc, Call(), through) == OK
+    assert (met, sum(pages)) == ([pc.identity], 1000)
+    assert max(pages) * 1000 <= CHUNK_BYTES
+    assert come(new_door(world), None, Call(), through) == REJECTED
+    assert len(met) == 1

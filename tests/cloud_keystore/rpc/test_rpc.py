@@ -92,7 +92,7 @@ def test_no_certificate_no_call(town: Town) -> None:
     with grpc.secure_channel(town.pc.address, grpc.ssl_channel_credentials(ca)) as channel:
         stub = people_pb2_grpc.PeopleServiceStub(channel)
         with pytest.raises(grpc.RpcError) as refused:
-            stub.ListUsers(people_pb2.ListUsersRequest(), timeout=5)
+            list(stub.ListUsers(people_pb2.ListUsersRequest(), timeout=5))
     assert code(refused.value) is grpc.StatusCode.UNAVAILABLE  # TLS did not come about
 
 
@@ -101,8 +101,10 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
     own = {"ada": town.ada, "pc": town.pc, "operator": town.keystore.operator}[role]
     with identity.channel(own) as channel:
         calls = {
-            "operator": lambda: people_pb2_grpc.PeopleServiceStub(channel).ListUsers(
-                people_pb2.ListUsersRequest(), timeout=5
+            "operator": lambda: list(
+                people_pb2_grpc.PeopleServiceStub(channel).ListUsers(
+                    people_pb2.ListUsersRequest(), timeout=5
+                )
             ),
             "operator, to find": lambda: finding_pb2_grpc.FindingServiceStub(channel).Find(
                 finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5

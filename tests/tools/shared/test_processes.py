@@ -134,7 +134,8 @@ def test_a_child_that_ignores_the_request_is_killed(
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # even under nohup
 from pathlib import Path
 from cloudcard_tools.shared import processes
 processes.GRACE_SECONDS = 0.2
@@ -157,7 +158,9 @@ def test_no_child_outlives_its_parent(
     tmp_path: Path, number: signal.Signals, last_words: str
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, tmp_path, DEAF], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, tmp_path, DEAF],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())

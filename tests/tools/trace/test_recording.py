@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from card_os import tlv
 from card_os.piv.names import ObjectTag
@@ -38,3 +41,20 @@ def test_secrets_in_data_objects_are_not_in_the_image_or_the_trace(tmp_path: Pat
         assert CODE.hex() not in text
     assert "answered otherwise" not in path.read_text()
     assert replay(path).passed
+
+
+def test_a_recording_that_fails_before_any_command_does_not_stay(tmp_path: Path) -> None:
+    path = tmp_path / "session.trace"
+    with pytest.raises(KeyboardInterrupt), recorded(sample_image(), path):
+        raise KeyboardInterrupt
+    assert not path.exists()
+
+
+def test_a_recording_stays_as_far_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "session.trace"
+    with ExitStack() as stack:
+        stack.enter_context(pytest.raises(KeyboardInterrupt))
+        tape = stack.enter_context(recorded(sample_image(), path))
+        transmit(tape.card, ScriptedKeys(), tape.recorder, bytes.fromhex(READ_CODE))
+        raise KeyboardInterrupt
+    assert replay(path).commands == 1

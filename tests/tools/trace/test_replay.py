@@ -66,19 +66,6 @@ def test_no_passcode_is_in_the_file(recorded: Path) -> None:
         assert passcode.hex() not in text
 
 
-def test_a_trace_is_not_overwritten(recorded: Path, tmp_path: Path) -> None:
-    before = recorded.read_bytes()
-    with Nursery(tmp_path) as nursery:
-        child = nursery.start_python(
-            "reader",
-            *("-m", "cloudcard_tools", "reader", "--local", "--algorithm", "p256"),
-            *("--no-hold-pcscd", "--port", "1", "--record", str(recorded)),
-        )
-        assert child.wait() == 1
-        assert "is there already" in child.tail()
-    assert recorded.read_bytes() == before
-
-
 def test_the_first_difference_is_told_in_words(recorded: Path, tmp_path: Path) -> None:
     other = copy(recorded, tmp_path, recorded.read_text().replace("< 63c2", "< 63c1"))
     result = run("replay", other)

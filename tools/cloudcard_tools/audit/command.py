@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.cosignatures import Witness, cosigned
@@ -22,6 +18,7 @@ from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
 from cloudcard.audit.v1 import audit_pb2 as pb
+from cloudcard_tools import new_files
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import check
 from cloudcard_tools.audit.collecting import collect
@@ -31,9 +28,10 @@ from cloudcard_tools.audit.pack_checking import check_pack
 from cloudcard_tools.audit.reporting import report
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.audit.witnesses import cosign as cosign_by
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
-from cloudcard_tools.shared.failures import Failure, must_be_new
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 
 ROLE = "auditor"
@@ -119,18 +117,16 @@ def show(filters: Filters, limit: int, caller: Caller) -> None:
 
 
 @audit.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=NEW_FILE)
 @auditor_options
 def export(file: Path, caller: Caller) -> None:
     """Write the whole journal with its checkpoints to the new FILE, so that it can be verified
     elsewhere.
     """
-    must_be_new(file)
-    draft = file.with_name(file.name + ".part")
     with (
         caller.service(Journal) as service,
-        Progress(console=Console(stderr=True), transient=True) as progress,
-        _writing(draft) as out,
+        output.progress() as progress,
+        new_files.opened(file) as out,
     ):
         head = service.head()
         size = head.checkpoint.size
@@ -146,9 +142,6 @@ def export(file: Path, caller: Caller) -> None:
                 note = next(checkpoints, None)
             progress.advance(task)
         out.write(lines.write(End(size, written)))
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)
     facts: output.Row = {"file": str(file), "entries": size, "checkpoints": written}
     labels = {"file": "Exported to", "entries": "Entries", "checkpoints": "Checkpoints"}
     caller.print_facts(facts, labels)
@@ -175,7 +168,7 @@ def export(file: Path, caller: Caller) -> None:
 )
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NEW_FILE,
     help="Where to write the newest checkpoint, if nothing is wrong.",
 )
 @json_option
@@ -191,8 +184,6 @@ def verify(
 
     Exit code 0: nothing is wrong; 1: something is; 2: the command was wrong.
     """
-    if keep is not None:
-        must_be_new(keep)
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
     witnessed = _witnessed(since_checkpoint, [_witness(each) for each in witness_keys])
@@ -203,14 +194,15 @@ def verify(
         with file.open("rb") as entries:
             result = check(lines.read(entries), public_key, kept, witnessed=witnessed)
     if keep is not None and result.newest:
-        keep.write_bytes(result.newest)
+        with new_files.opened(keep) as out:
+            out.write(result.newest.decode())
     report(result, pinned=public_key is not None, as_json=as_json)
     if result.findings:
         raise SystemExit(FOUND_SOMETHING)
 
 
 @audit.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=NEW_FILE)
 @click.option(
     "--witness",
     "asked",
@@ -228,14 +220,13 @@ def cosign(file: Path, asked: tuple[tuple[str, str], ...], caller: Caller) -> No
     with all that they have seen before (C2SP tlog-witness).
     """
     witnesses = [(url, _witness(key)) for url, key in asked]
-    must_be_new(file)
     with caller.service(Journal) as service:
         head = service.head()
         note = head.note
         for url, witness in witnesses:
             prove = service.consistency
             note += cosign_by(head.note, head.checkpoint, url, witness, prove)
-    with _writing(file) as out:
+    with new_files.opened(file) as out:
         out.write(note.decode())
     facts: output.Row = {
         "file": str(file),
@@ -247,14 +238,13 @@ def cosign(file: Path, asked: tuple[tuple[str, str], ...], caller: Caller) -> No
 
 
 @audit.command("pack")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=NEW_FILE)
 @filter_options
 @auditor_options
 def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
     """Write an evidence pack: the entries that match and those on which they rest, with proofs, in
     one zip file.
     """
-    must_be_new(file)
     with caller.service(Journal) as service:
         head = service.head()
         found = collect(service, filters.query(service.find), head.checkpoint.size)
@@ -263,7 +253,8 @@ def pack_command(file: Path, filters: Filters, caller: Caller) -> None:
             EntryLine(each.index, each.entry, proof)
             for each, proof in zip(found, proofs, strict=True)
         ]
-    pack.pack(file, head, entries, service.names)
+    with new_files.draft(file) as draft:
+        pack.pack(draft, head, entries, service.names)
     facts: output.Row = {"file": str(file), "entries": len(entries)}
     caller.print_facts(facts, {"file": "Packed into", "entries": "Entries"})
 
@@ -349,19 +340,3 @@ def _witnessed(path: Path | None, witnesses: Sequence[Witness]) -> datetime | No
         return min(cosigned(path.read_bytes(), each) for each in witnesses)
     except InvalidInput as error:
         raise Failure(f"{path}: {error}") from None
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[IO[str]]:
-    """Open a new file, which is removed if the block fails. Raises Failure if it cannot be
-    written.
-    """
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise Failure(f"{path} cannot be written: {error.strerror}") from None
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

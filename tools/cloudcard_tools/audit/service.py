@@ -19,7 +19,7 @@ from cloudcard_tools.shared.finding import Answer
 
 PROOF_SECONDS = 600.0  # a proof reads the whole journal
 PAGE = 500
-MOST_PROOFS = 1000
+MOST_PROOFS = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from hashlib import file_digest
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing import authenticating, rotation
@@ -20,13 +18,16 @@ from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.run import owning, restoring
 from cloud_keystore.storage.engine import Database
+from cloudcard_tools import new_files
 from cloudcard_tools.backup import postgresql, sqlite
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.shared import output
-from cloudcard_tools.shared.failures import Failure, must_be_new
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.sealing_options import sealing_sources, token_of, token_options
 
+UNCHANGED = "nothing was changed; restore into another folder"
 EXAMPLES = """\b
 Examples:
   cloudcard backup /backup/keystore-2026-11-23
@@ -37,7 +38,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=NEW_FILE)
 @place_options
 @json_option
 def backup(file: Path, place: Settings, as_json: bool) -> None:
@@ -45,23 +46,9 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
 
     The sealing key is not in the file. Keep it apart: both together give away all software keys.
     """
-    must_be_new(file)
-    draft = file.with_name(file.name + ".part")
-    draft.unlink(missing_ok=True)
     os.umask(0o077)
-    if place.database:
-        postgresql.dump(place.database_url, draft)
-    else:
-        if not place.database_file.exists():
-            raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("Copying", total=None)
-            sqlite.copy(
-                place.database_file,
-                draft,
-                lambda left, total: progress.update(task, total=total, completed=total - left),
-            )
-    sqlite.put_in_place(draft, file)
+    with new_files.draft(file) as draft:
+        _copy(place, draft)
     facts: output.Row = {
         "file": str(file),
         "bytes": file.stat().st_size,
@@ -124,13 +111,28 @@ def restore(
     output.print_facts(facts, labels, as_json=as_json)
 
 
+def _copy(place: Settings, draft: Path) -> None:
+    """Copy the database into an empty file. Raises Failure."""
+    if place.database:
+        postgresql.dump(place.database_url, draft)
+        return
+    if not place.database_file.exists():
+        raise Failure(f"there is no keystore in {place.data}: name its folder with --data")
+    with output.progress() as progress:
+        task = progress.add_task("Copying", total=None)
+        sqlite.copy(
+            place.database_file,
+            draft,
+            lambda left, total: progress.update(task, total=total, completed=total - left),
+        )
+
+
 def _restore_sqlite(
     file: Path, magic: bytes, place: Settings, keys: Sequence[Source]
 ) -> output.Row:
     if not magic.startswith(sqlite.MAGIC):
         raise Failure(f"{file} is not a backup of an SQLite database")
-    if place.database_file.exists():
-        raise Failure(f"{place.database_file} exists: nothing was changed")
+    new_files.require_new(place.database_file, UNCHANGED)
     draft = place.database_file.with_suffix(".restored")
     for rest in place.data.glob(f"{draft.name}*"):
         rest.unlink()
@@ -138,7 +140,7 @@ def _restore_sqlite(
     sqlite.copy(file, draft, lambda _left, _total: None)
     facts = _finish(f"sqlite:///{draft}", file, place, keys)
     sqlite.settle(draft)
-    sqlite.put_in_place(draft, place.database_file)
+    new_files.published(draft, place.database_file, UNCHANGED)
     return facts
 
 
@@ -188,7 +190,7 @@ def _open_all(database: Database, keys: Sequence[Source]) -> int:
     open.
     """
     seal = open_seal(database, keys, utc_now(), os.urandom)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with output.progress() as progress:
         task = progress.add_task("Opening sealed values", total=None)
         opened = 0
         for count in rotation.check(database, seal):

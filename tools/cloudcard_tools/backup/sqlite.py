@@ -29,7 +29,7 @@ def copy(source: Path, target: Path, done: Callable[[int, int], object]) -> None
         _make_durable(target)
     except (sqlite3.Error, OSError) as error:
         target.unlink(missing_ok=True)
-        raise Failure(f"{source} cannot be copied to {target}: {error}") from None
+        raise Failure(f"{source} cannot be copied into {target.parent}: {error}") from None
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -59,20 +59,6 @@ def settle(path: Path) -> None:
         _make_durable(path)
     except (sqlite3.Error, OSError) as error:
         raise Failure(f"{path} cannot be written: {error}") from None
-
-
-def put_in_place(draft: Path, target: Path) -> None:
-    """Give a file its final name durably. Raises Failure if the name is taken; nothing is
-    replaced.
-    """
-    try:
-        os.link(draft, target)
-    except FileExistsError:
-        raise Failure(f"{target} exists: nothing was changed") from None
-    except OSError as error:
-        raise Failure(f"{target} cannot be made: {error.strerror}") from None
-    draft.unlink()
-    _make_durable(target.parent)
 
 
 def _make_durable(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from card_os.piv.names import ObjectTag
 from cloudcard_tools.bench import echo, peer
 from cloudcard_tools.bench.timing import WARM_UP, machine, median_us, sample, undisturbed
 from cloudcard_tools.shared import pcsc, pcscd
-from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.shared.processes import Child, Nursery
 
 SELECT_PIV = bytes.fromhex("00A4040009A00000030800001000")
 GET_DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
@@ -31,6 +32,7 @@ GET_CHALLENGE = bytes.fromhex("0084000008")
 CARD_SLOT, OTHER_SLOT = 0, 1
 LOCAL_READER = (sys.executable, "-m", "cloudcard_tools", "reader", "--local", "--algorithm", "p256")
 ROUND = 250  # commands to one card before the other card's turn
+LOOK_SECONDS = 0.1
 SLOW_COUNT = 25  # of commands that take 44 ms each
 RATIO_GOAL = 1.3
 CORE_GOAL_US = 30.0
@@ -131,11 +133,27 @@ def _other(
 ) -> Iterator[pcsc.Card]:
     """A card in the other slot while the block lasts."""
     other = nursery.start("other", *command, **environment)
-    with client.connect(OTHER_SLOT, timeout=20) as card:
+    wait_for_card(lambda: client.present(OTHER_SLOT), other)
+    with client.connect(OTHER_SLOT) as card:
         pin(other.pid)
         yield card
     nursery.stop("other")
     client.wait_for_absence(OTHER_SLOT)
+
+
+def wait_for_card(present: Callable[[], bool], program: Child, seconds: float = 20) -> None:
+    """Wait until a program has put its card into the reader. Raises ClickException if it ends
+    first, with its last words, or takes too long.
+    """
+    deadline = time.monotonic() + seconds
+    name = Path(program.command[1]).name  # behind its Python
+    while not present():
+        if program.returncode is not None:
+            last = (program.tail().strip() or "it gave no reason").splitlines()[-1]
+            raise click.ClickException(f"{name} ended without a card: {last}")
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"{name} has put no card into the reader in {seconds:g} s")
+        time.sleep(LOOK_SECONDS)
 
 
 def pin(pid: int) -> None:

@@ -203,4 +203,8 @@ def _peer(count: int) -> emulator.Result:
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or "no reason given").splitlines()[-1]
         raise click.ClickException(f"vsmartcard's emulator failed: {last}") from None
-    return emulator.Result(**json.loads(done.stdout))
+    try:
+        return emulator.Result(**json.loads(done.stdout))
+    except (ValueError, TypeError):
+        last = ([*done.stdout.strip().splitlines(), "nothing"])[0]
+        raise click.ClickException(f"vsmartcard's emulator told no times, but: {last}") from None

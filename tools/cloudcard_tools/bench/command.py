@@ -8,13 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from cloudcard_tools.bench import apdu, card, journal, sign, waiting
 from cloudcard_tools.bench import trace as traces
-from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared import output, pcscd
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.tables import Column, print_table
 
@@ -58,7 +56,7 @@ def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
         folder = Path(name)
         with (
             pcscd.available(folder / "pcscd.log", say_waiting),
-            Progress(console=Console(stderr=True), transient=True) as progress,
+            output.progress() as progress,
         ):
             task = progress.add_task("Measuring", total=apdu.steps(count, with_peer=with_peer))
             result = apdu.measure(
@@ -93,7 +91,7 @@ def apdu_command(count: int, with_peer: bool, as_json: bool) -> None:
 @json_option
 def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None:
     """Measure the card alone: its time for a command, and its memory."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with output.progress() as progress:
         task = progress.add_task("Measuring", total=card.steps(count, cards))
         result = card.measure(
             count,
@@ -134,7 +132,7 @@ def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> 
     """
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        output.progress() as progress,
     ):
         task = progress.add_task("Measuring", total=sign.steps())
         result = sign.measure(
@@ -178,7 +176,7 @@ def waiting_command(count: int, samples: int, as_json: bool) -> None:
     """Measure how long an approval takes to become a signature while thousands wait."""
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        output.progress() as progress,
     ):
         task = progress.add_task("Measuring", total=3)
         result = waiting.measure(
@@ -207,7 +205,7 @@ def journal_command(rows: int, as_json: bool) -> None:
     """Measure how fast the journal takes in entries, and how fast it finds them again."""
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        output.progress() as progress,
     ):
         task = progress.add_task("Measuring", total=2 * rows)
         result = journal.measure(Path(name), rows, lambda done: progress.advance(task, done))
@@ -245,7 +243,7 @@ def trace_command(folder: Path, runs: int, as_json: bool) -> None:
     """
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        output.progress() as progress,
     ):
         task = progress.add_task("Measuring", total=2 * runs)
         result = traces.measure(

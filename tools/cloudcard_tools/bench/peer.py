@@ -59,6 +59,8 @@ def _run(advice: str, *arguments: str) -> None:
     """Run a program. Raises ClickException with its last words and the advice if it fails."""
     try:
         subprocess.run(arguments, check=True, capture_output=True, text=True)  # noqa: S603
+    except OSError as error:
+        raise click.ClickException(f"{arguments[0]}: {error.strerror}: {advice}") from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip() or error.stdout.strip() or "no reason given").splitlines()
         raise click.ClickException(

@@ -23,7 +23,7 @@ from cloudcard.enrolment.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from cloudcard_tools.enrolment.requests import bundle, fresh_key
 from cloudcard_tools.enrolment.tokens import ENROLMENT_HOST, parse_token, pinned_certificate
 from cloudcard_tools.shared.calling import explained
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, FileExists
 from cloudcard_tools.shared.identity import CA, CERTIFICATE, FACTS, KEY, LARGEST_FILE, Identity
 from cloudcard_tools.shared.reaching import by_proxy
 from private_files import rules, writing
@@ -100,12 +100,12 @@ def _check_free(folder: Path) -> None:
     """Raise Failure if there is an identity in the folder, or anything else."""
     remove = shlex.join(["rm", "-r", str(folder)])
     if (folder / FACTS).exists():
-        raise Failure(f"{folder} already holds an identity: to replace it, remove it ({remove})")
+        raise FileExists(f"{folder} already holds an identity: to replace it, remove it ({remove})")
     with _told(folder):
         if os.path.lexists(folder):
             rules.require_folder(folder)
             if any(folder.iterdir()):
-                raise Failure(
+                raise FileExists(
                     f"{folder} holds other files: name another folder, or remove it ({remove})"
                 )
 

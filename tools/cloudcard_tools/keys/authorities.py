@@ -11,9 +11,10 @@ from cryptography import x509
 
 from cloud_keystore.config import Settings
 from cloud_keystore.storage import authorities as rows
+from cloudcard_tools import new_files
 from cloudcard_tools.keys.opening import believed, key_in_use_option
+from cloudcard_tools.new_files import NEW_FOLDER
 from cloudcard_tools.shared import output
-from cloudcard_tools.shared.failures import must_be_new
 from cloudcard_tools.shared.output import expiry, iso_time, json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.sealing_options import token_of, token_options
@@ -25,7 +26,7 @@ COLUMNS = {"name": "NAME", "subject": "SUBJECT", "since": "SINCE", "expires": "E
 @click.option(
     "--export",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NEW_FOLDER,
     help="Write each certificate into a file of this new folder.",
 )
 @key_in_use_option
@@ -57,8 +58,8 @@ def authorities(
             }
         )
     if folder is not None:
-        must_be_new(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, der in found.items():
-            (folder / f"{name.replace(' ', '-')}.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
+            with new_files.opened(folder / f"{name.replace(' ', '-')}.pem") as out:
+                out.write(ssl.DER_cert_to_PEM_cert(der))
     output.print_rows(listed, COLUMNS, "No keystore has run here yet.", as_json=as_json)

@@ -16,19 +16,21 @@ from cloud_keystore.model import finding
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.finding import Findable
+from cloudcard_tools import new_files
 from cloudcard_tools.keys.authorities import authorities
 from cloudcard_tools.keys.opening import believed, key_in_use_option, opened, sources_option
 from cloudcard_tools.keys.operators import operator
 from cloudcard_tools.keys.records import authenticate
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.confirming import irreversible
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.failures import Failure, FileExists
 from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.sealing_options import token_of, token_options
 
 WORDS = Words("sealing key", "sealing keys", "cloudcard keys list")
+IN_USE = "it may be in use; choose another name"
 COLUMNS = {
     "id": "ID",
     "kind": "KIND",
@@ -114,9 +116,7 @@ def add(
         if make:
             if parsed.kind != FILE:
                 raise click.UsageError("--make works only with file:PATH")
-            if parsed.path.exists():
-                raise Failure(f"{parsed.path} exists: it may be in use; choose another name")
-            make_key_file(parsed.path, os.urandom)
+            _make(parsed.path)
         key_id = sealing_keys.add_key(database, parsed, utc_now(), os.urandom, DATA_FOLDER)
     facts = {"id": sealing_keys.key_text(key_id), "source": source}
     output.print_facts(facts, {"id": "ID", "source": "Source"}, as_json=as_json)
@@ -215,6 +215,15 @@ def sweep(
         finally:
             held.pool.close()
     output.print_facts({"values": done}, {"values": "Keys destroyed"}, as_json=as_json)
+
+
+def _make(path: Path) -> None:
+    """Make a key file. Raises FileExists, even if somebody else makes one meanwhile."""
+    new_files.require_new(path, IN_USE)
+    try:
+        make_key_file(path, os.urandom)
+    except FileExistsError:
+        raise FileExists(f"{path} exists: {IN_USE}") from None
 
 
 keys.add_command(operator)

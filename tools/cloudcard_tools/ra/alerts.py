@@ -9,6 +9,7 @@ from cloudcard.registry.v1 import alerts_pb2 as pb
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard_tools.ra.registry import find, operator_options, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.output import Row
 
 ALERT_LABELS = {
@@ -41,7 +42,8 @@ def alerts() -> None:
 def alerts_list(everything: bool, caller: Caller) -> None:
     """List alerts that nobody has acknowledged yet, oldest first."""
     with caller.service(AlertServiceStub) as stub:
-        found = stub.ListAlerts(pb.ListAlertsRequest(include_acknowledged=everything)).alerts
+        pages = listed(stub.ListAlerts, pb.ListAlertsRequest(include_acknowledged=everything))
+        found = [each for page in pages for each in page.alerts]
     caller.print_rows([_alert(each) for each in found], ALERT_LABELS, "No alerts.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import INTO
 from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value, counted
@@ -98,9 +102,10 @@ def card_issue(user: str, profile: str, organisation: str, caller: Caller) -> No
 def card_list(caller: Caller) -> None:
     """List cards."""
     with caller.service(CardServiceStub) as stub:
-        cards = stub.ListCards(pb.ListCardsRequest()).cards
+        pages = listed(stub.ListCards, pb.ListCardsRequest())
+        cards = [_card(each) for page in pages for each in page.cards]
     caller.print_rows(
-        [_card(each) for each in cards],
+        cards,
         CARD_COLUMNS,
         "No cards yet: cloudcard ra card issue USER",
         spare=("passcode", "profile"),
@@ -111,7 +116,7 @@ def card_list(caller: Caller) -> None:
 @card_argument
 @click.option(
     "--export",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=INTO,
     help="Write the certificates (9A.pem …) and the issuer's (ca.pem) into this folder.",
 )
 @operator_options
@@ -234,11 +239,14 @@ def _key(message: pb.Key) -> Row:
 
 def _export(message: pb.Card, folder: Path) -> list[Path]:
     """Write a card's certificates and its issuer's; return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     named = {f"{key.key_ref:02X}.pem": key.certificate for key in message.keys if key.certificate}
-    written = []
-    for name, der in (named | {"ca.pem": message.issuer_certificate}).items():
-        pem = x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
-        (folder / name).write_bytes(pem)
-        written.append(folder / name)
-    return written
+    files = {folder / name: der for name, der in named.items()}
+    files[folder / "ca.pem"] = message.issuer_certificate
+    for path in files:
+        new_files.require_new(path, "name another folder, or remove it first")
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as written:
+        for path, der in files.items():
+            pem = x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+            written.enter_context(new_files.opened(path)).write(pem.decode())
+    return list(files)

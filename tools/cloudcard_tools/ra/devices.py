@@ -9,6 +9,7 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
@@ -50,7 +51,8 @@ def device_list(user: str, caller: Caller) -> None:
     """
     user_id = find(caller, Sort.USER, user)
     with caller.service(IdentityServiceStub) as stub:
-        found = stub.ListDevices(pb.ListDevicesRequest(user_id=user_id)).devices
+        pages = listed(stub.ListDevices, pb.ListDevicesRequest(user_id=user_id))
+        found = [each for page in pages for each in page.devices]
     caller.print_rows(
         [_device(each) for each in found],
         DEVICE_LABELS,

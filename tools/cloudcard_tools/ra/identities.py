@@ -9,6 +9,7 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
@@ -63,7 +64,8 @@ def workstation_add(name: str, site: str, caller: Caller) -> None:
 def workstation_list(caller: Caller) -> None:
     """List workstations, removed ones included."""
     with caller.service(IdentityServiceStub) as stub:
-        found = stub.ListWorkstations(pb.ListWorkstationsRequest()).workstations
+        pages = listed(stub.ListWorkstations, pb.ListWorkstationsRequest())
+        found = [each for page in pages for each in page.workstations]
     caller.print_rows(
         [_workstation(each) for each in found],
         WORKSTATION_LABELS,
@@ -121,7 +123,8 @@ def operator_invite(name: str, caller: Caller) -> None:
 def operator_list(caller: Caller) -> None:
     """List operators, invited and removed ones included."""
     with caller.service(IdentityServiceStub) as stub:
-        found = stub.ListOperators(pb.ListOperatorsRequest()).operators
+        pages = listed(stub.ListOperators, pb.ListOperatorsRequest())
+        found = [each for page in pages for each in page.operators]
     rows = [_officer(each) for each in found]
     caller.print_rows(rows, OPERATOR_LABELS, "No operators.", spare=("id", "invited"))
 
@@ -174,7 +177,8 @@ def auditor_add(name: str, caller: Caller) -> None:
 def auditor_list(caller: Caller) -> None:
     """List auditors, invited and removed ones included."""
     with caller.service(IdentityServiceStub) as stub:
-        found = stub.ListAuditors(pb.ListAuditorsRequest()).auditors
+        pages = listed(stub.ListAuditors, pb.ListAuditorsRequest())
+        found = [each for page in pages for each in page.auditors]
     rows = [_officer(each) for each in found]
     nobody = "No auditors yet: cloudcard ra auditor add NAME"
     caller.print_rows(rows, AUDITOR_LABELS, nobody, spare=("id", "invited"))

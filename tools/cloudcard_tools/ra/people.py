@@ -11,6 +11,7 @@ from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.ra.registry import find, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.output import Value
 
 
@@ -57,7 +58,8 @@ def user_add(  # one argument for each option
 def user_list(caller: Caller) -> None:
     """List people."""
     with caller.service(PeopleServiceStub) as stub:
-        users = stub.ListUsers(pb.ListUsersRequest()).users
+        pages = listed(stub.ListUsers, pb.ListUsersRequest())
+        users = [each for page in pages for each in page.users]
     columns = {
         "id": "User",
         "name": "Name",

@@ -12,6 +12,7 @@ from cloudcard.registry.v1 import organisations_pb2 as pb
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard_tools.ra.registry import find, operator_options, when
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.output import Row
 
 CHANNELS = {"push": approval_pb2.CHANNEL_PUSH, "qr": approval_pb2.CHANNEL_QR}
@@ -63,7 +64,8 @@ def organisation_list(caller: Caller) -> None:
     """List organisations."""
     with caller.service(OrganisationServiceStub) as stub:
         request = pb.ListOrganisationsRequest()
-        found = stub.ListOrganisations(request).organisations
+        pages = listed(stub.ListOrganisations, request)
+        found = [each for page in pages for each in page.organisations]
     rows = [_organisation(each) for each in found]
     caller.print_rows(rows, ORGANISATION_LABELS, "No organisations.")
 
@@ -176,7 +178,8 @@ def policy_list(earlier: bool, caller: Caller) -> None:
     """List the policies in force."""
     with caller.service(OrganisationServiceStub) as stub:
         request = pb.ListPoliciesRequest(include_earlier=earlier)
-        found = stub.ListPolicies(request).policies
+        pages = listed(stub.ListPolicies, request)
+        found = [each for page in pages for each in page.policies]
         names = _names(stub)
     caller.print_rows([_policy(each, names) for each in found], POLICY_LABELS, NOTHING_SET)
 
@@ -187,7 +190,8 @@ def _organisation(message: pb.Organisation) -> Row:
 
 def _names(stub: OrganisationServiceStub) -> Mapping[str, str]:
     """The names of all organisations, by identifier; policies for all have an asterisk."""
-    found = stub.ListOrganisations(pb.ListOrganisationsRequest()).organisations
+    pages = listed(stub.ListOrganisations, pb.ListOrganisationsRequest())
+    found = [each for page in pages for each in page.organisations]
     return {"": "*"} | {each.id: each.name for each in found}
 
 

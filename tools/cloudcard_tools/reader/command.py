@@ -14,6 +14,7 @@ from types import FrameType
 
 import click
 
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.reader import local_card
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
@@ -56,7 +57,8 @@ docs/reader.md explains pcscd, ports and firewalls.
     "serials",
     multiple=True,
     metavar="SERIAL",
-    help="A card, by its whole serial number; once per slot.",
+    help="A card, by its whole serial number, as a workstation is not told which cards there are. "
+    "Once for each slot.",
 )
 @click.option(
     "--approval",
@@ -96,7 +98,7 @@ docs/reader.md explains pcscd, ports and firewalls.
 )
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="Record the commands and responses, without secrets, in this new trace file.",
 )
 @click.option("--verbose", is_flag=True, help="Log why the card refuses a command.")

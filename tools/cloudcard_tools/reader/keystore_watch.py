@@ -13,9 +13,9 @@ from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
 from reader_bridge.remote.operation import spread
 
-# How often the keystore is asked. A connection that ends is noticed at once, a removed workstation
-# only by asking.
-STEADY_SECONDS = 60.0
+# How often the keystore is asked, or half as often, by chance. A connection that ends is noticed at
+# once, a removed workstation only by asking: within a minute.
+STEADY_SECONDS = 30.0
 LOST_SECONDS = 2.0
 
 Ask = Callable[[], Failure | None]

@@ -63,6 +63,13 @@ def in_time(channel: grpc.Channel) -> grpc.Channel:
     return grpc.intercept_channel(channel, _InTime())
 
 
+def listed(
+    call: grpc.UnaryStreamMultiCallable[Request, Response], request: Request
+) -> Iterator[Response]:
+    """The responses of a list, which has the deadline of one call."""
+    return call(request, timeout=SECONDS)
+
+
 class _InTime(grpc.UnaryUnaryClientInterceptor):
     def intercept_unary_unary(
         self,

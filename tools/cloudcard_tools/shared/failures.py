@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import click
 
@@ -62,11 +61,3 @@ def sentence(message: str) -> str:
     """A message as a sentence that another one can follow."""
     begun = message[:1].upper() + message[1:]
     return begun if begun.endswith((".", "?", "!")) else f"{begun}."
-
-
-def must_be_new(path: Path) -> None:
-    """Check the file that a person names for a command to write. Raises FileExists if there is
-    something at the path already, which is never overwritten.
-    """
-    if path.exists() or path.is_symlink():
-        raise FileExists(f"{path} exists: name another file, or remove it first")

@@ -7,13 +7,16 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from cloudcard_tools.shared.tables import Column, print_table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SHORTEST_LINE = 40
 HANGING = "    "
@@ -94,6 +97,14 @@ def expiry(moment: datetime, now: datetime, soon: timedelta = SOON) -> Expiry:
         days = left.days
         text.warning = "in less than a day" if not days else f"in {days} day{'s'[: days > 1]}"
     return text
+
+
+def progress() -> Progress:
+    """A bar on standard error while something is done; only a terminal gets it."""
+    from rich.progress import Progress  # late, because it takes 20 ms
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def counted(number: int, one: str, several: str) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import INTO
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option, print_facts
 from cloudcard_tools.shell.examples import VERBATIM
 
+BEGINNING = b".TH "
 SECTION = 1  # of the manual: commands of users
 
 
@@ -26,11 +29,14 @@ Examples:
 Afterwards: man cloudcard, man cloudcard-ra, and so on.
 """
 )
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=INTO)
 @json_option
 @click.pass_context
 def manual(context: click.Context, folder: Path, as_json: bool) -> None:
-    """Write the manual pages of cloudcard and of each of its commands into FOLDER."""
+    """Write the manual pages of cloudcard and of each of its commands into FOLDER.
+
+    Pages of another version are replaced, and no other files.
+    """
     root = context.find_root()
     name = root.info_name or "cloudcard"
     group = root.command
@@ -51,7 +57,8 @@ def manual(context: click.Context, folder: Path, as_json: bool) -> None:
     for title, command in ((name, group), *commands):
         path = folder / f"{title.replace(' ', '-')}.{SECTION}"
         below = [] if command is group else list(_below(command, title))
-        path.write_text(page(title, command, below), "utf-8")
+        with new_files.report(path, BEGINNING) as file:
+            file.write(page(title, command, below))
         written.append(str(path))
     facts = {"written": written, "left_out": left_out}
     labels = {"written": "Written"} | ({"left_out": "Not installed"} if left_out else {})
@@ -63,7 +70,7 @@ def page(title: str, command: click.Command, below: Sequence[tuple[str, click.Co
     name = title.replace(" ", "-")
     release = version("cloudcard")
     lines = [
-        f'.TH "{name.upper()}" "{SECTION}" "" "cloudcard {release}" "cloudcard"',
+        f'{BEGINNING.decode()}"{name.upper()}" "{SECTION}" "" "cloudcard {release}" "cloudcard"',
         # A long list of choices cannot be spread to a full line.
         ".ad l",
         ".SH NAME",

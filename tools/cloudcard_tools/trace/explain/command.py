@@ -14,6 +14,8 @@ from card_os.application import Application
 from card_os.trace.lines import read_all
 from card_os.trace.replay import SeededRandom
 from card_os.trace.words import TraceError
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.shared.application import application_option, card_factory
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.explain import entries, page
@@ -61,8 +63,8 @@ Examples:
 @click.option("--bytes", "with_bytes", is_flag=True, help="Show all bytes of the APDUs too.")
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a self-contained HTML page to this file.",
+    type=NEW_FILE,
+    help="Write a self-contained HTML page to this new file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def show_command(
@@ -81,17 +83,14 @@ def show_command(
     try:
         chosen = partial(_read, path, step, round(slow_ms * 1000), _applications(application))
         if html is not None:
-            _write_page(html, path.name, chosen)
+            with new_files.opened(html) as file:
+                file.writelines(page.render(path.name, chosen))
             return
         for each in chosen():
             shown = [json.dumps(document(each))] if as_json else lines(each, with_bytes)
             click.echo("\n".join(shown))
     except TraceError as error:
         raise Failure(f"{path}: {error}") from None
-    except BrokenPipeError:  # the reader of the output has closed it
-        raise
-    except OSError as error:
-        raise Failure(f"{error.filename or path}: {error.strerror}") from None
 
 
 def _applications(name: str | None) -> Sequence[Application]:
@@ -165,13 +164,3 @@ def _object(each: DataObject) -> dict[str, object]:
         "value": "" if each.inside else each.value.hex(),
         "objects": [_object(inside) for inside in each.inside],
     }
-
-
-def _write_page(path: Path, title: str, read: page.Read) -> None:
-    draft = path.with_name(path.name + ".new")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.writelines(page.render(title, read))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -9,9 +9,10 @@ import click
 
 from card_os.trace.lines import Line, Pause, Received, Sent, read_all
 from card_os.trace.words import TraceError
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.trace.formats import own, pcap
 from cloudcard_tools.trace.formats.reading import HEX, JSON, PCAP
-from cloudcard_tools.trace.formats.written import INPUT, OUTPUT, kept
+from cloudcard_tools.trace.formats.written import INPUT, kept
 from cloudcard_tools.trace.replay.replaying import opened, texts
 
 
@@ -25,7 +26,7 @@ Examples:
 )
 @click.argument("path", metavar="FILE", type=INPUT)
 @click.option("--to", "form", required=True, type=click.Choice([HEX, JSON, PCAP]))
-@click.option("-o", "--output", required=True, type=OUTPUT, help="The file to write.")
+@click.option("-o", "--output", required=True, type=NEW_FILE, help="The file to write.")
 def export_command(path: Path, form: str, output: Path) -> None:
     """Write a trace for other programs.
 

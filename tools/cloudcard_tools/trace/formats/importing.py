@@ -13,12 +13,13 @@ import click
 from card_os.piv import image_file
 from card_os.piv.image import CardImage
 from card_os.trace.lines import HEADER, Comment, Image, Line, Received, Sent, write
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option, print_json
 from cloudcard_tools.trace.formats import pcap, reading, text
 from cloudcard_tools.trace.formats.reading import ABOUT, JSON, LOGS, PCAP
 from cloudcard_tools.trace.formats.secrets import Redacted
-from cloudcard_tools.trace.formats.written import INPUT, OUTPUT, kept
+from cloudcard_tools.trace.formats.written import INPUT, kept
 from cloudcard_tools.trace.replay import cards
 
 MOST_NOTES = 5  # shown of what was left out
@@ -38,7 +39,7 @@ Formats:
 )
 @click.argument("path", metavar="FILE", type=INPUT)
 @click.option("--from", "form", type=click.Choice(list(ABOUT)), help="Default: detected.")
-@click.option("-o", "--output", required=True, type=OUTPUT, help="The trace to write.")
+@click.option("-o", "--output", required=True, type=NEW_FILE, help="The trace to write.")
 @click.option("--card", type=INPUT, help="Image of the card, for replays without a reader.")
 @json_option
 def import_command(

@@ -14,6 +14,8 @@ import click
 
 from card_os.trace.lines import HEADER, write
 from card_os.trace.words import TraceError
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import NEW_FOLDER
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.fuzz.fuzzing import Attempt, Covered, Known, attempt, changed, load
 from cloudcard_tools.trace.replay import cards
@@ -36,7 +38,9 @@ Examples:
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="The same seed makes the same attempts."
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--out", required=True, type=NEW_FOLDER, help="Folder for what is found: missing or empty."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
 def fuzz_command(
@@ -97,4 +101,5 @@ def _corpus(corpus: Path, folder: Path | None) -> Iterator[Known]:
 def _keep(known: Known, made: Attempt, out: Path, name: str) -> None:
     cards.save(known.image, out)
     text = "".join(f"{write(line)}\n" for line in made.lines)
-    (out / name).write_text(f"{HEADER}\n{text}", encoding="ascii", newline="\n")
+    with new_files.opened(out / name) as file:
+        file.write(f"{HEADER}\n{text}")

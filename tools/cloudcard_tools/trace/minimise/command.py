@@ -10,7 +10,9 @@ import click
 
 from card_os.trace.lines import HEADER, write
 from card_os.trace.words import TraceError
-from cloudcard_tools.shared.failures import Failure, must_be_new
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import NEW_FILE
+from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.minimise.minimising import Minimised, minimise
 from cloudcard_tools.trace.replay import cards
 
@@ -28,7 +30,7 @@ Examples:
     "-o",
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="The new trace.",
 )
 @click.option(
@@ -50,7 +52,6 @@ def minimise_command(
     requests. Exit status: 0 written, 1 nothing differs or the trace cannot be read, 2 wrong usage.
     """
     end = monotonic() + seconds
-    must_be_new(output)
     try:
         made = minimise(path, folder, lambda: monotonic() >= end)
         _save(made, output)
@@ -63,8 +64,9 @@ def minimise_command(
 
 def _save(made: Minimised, output: Path) -> None:
     text = "".join(f"{write(line)}\n" for line in made.lines)
-    output.write_text(f"{HEADER}\n{text}", encoding="ascii", newline="\n")
-    cards.save(made.image, output.parent)
+    with new_files.opened(output) as file:
+        file.write(f"{HEADER}\n{text}")
+        cards.save(made.image, output.parent)
 
 
 def _text(made: Minimised, output: Path) -> str:

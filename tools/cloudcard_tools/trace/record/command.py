@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from card_os.trace.words import TraceError
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.in_reader import FILE, connected, passcode_options
 from cloudcard_tools.trace.replay.passcodes import read
@@ -32,7 +34,7 @@ A script has one command per line:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     required=True,
     help="The new trace file.",
 )
@@ -68,16 +70,9 @@ def record_command(
                 isinstance(line, scripted.Command) for _, line in scripted.parse(lines, known)
             )
             lines.seek(0)
-            with (
-                connected(reader) as (name, card),
-                output.open("x", encoding="ascii", newline="\n") as trace,
-            ):
+            with connected(reader) as (name, card), new_files.opened(output) as trace:
                 told = scripted.record(scripted.parse(lines, known), card, name)
                 trace.writelines(line + "\n" for line in told)
-    except FileExistsError:
-        raise Failure(f"{output} is there already: name another file, or remove it") from None
-    except OSError as error:
-        raise Failure(f"{error.filename}: {error.strerror}") from None
     except TraceError as error:
         raise Failure(f"{script}: {error}") from None
     if as_json:

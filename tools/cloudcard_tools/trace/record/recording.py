@@ -16,12 +16,13 @@ from card_os.card import Card
 from card_os.piv import CardImage, new_card
 from card_os.piv.secrets import without_secrets
 from card_os.trace.replay import SeededRandom
+from cloudcard_tools import new_files
 from cloudcard_tools.shared.application import CardFactory
-from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.trace.replay import cards
 from reader_bridge.recorder import Recorder
 
 SEED_BYTES = 32
+COMMAND = b"\n> "  # the beginning of its line
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,39 +35,35 @@ class Recorded:
 
 @contextmanager
 def recorded(image: CardImage, path: Path) -> Iterator[Recorded]:
-    """A PIV card that is recorded into a new file. Its image is written beside the file.
+    """A PIV card that is recorded into a new file. Its image is written beside the file. If the
+    block fails before any command, no file stays.
 
-    Raises Failure if the file cannot be made.
+    Raises FileExists, and OSError if the file cannot be made.
     """
     # The second card, whose responses are written, has this image too.
     shown = without_secrets(image)
     with _new(path) as file:
-        try:
-            digest = cards.save(shown, path.parent)
-        except OSError as error:
-            raise Failure(f"{path} cannot be written: {error.strerror}") from None
+        digest = cards.save(shown, path.parent)
         yield _recording(file, partial(new_card, image), partial(new_card, shown), digest)
 
 
 @contextmanager
 def recorded_application(make: CardFactory, path: Path) -> Iterator[Recorded]:
-    """A card of the user's own that is recorded into a new file. Raises Failure as `recorded`
-    does.
-    """
+    """A card of the user's own that is recorded into a new file. Raises what `recorded` raises."""
     with _new(path) as file:
         yield _recording(file, make, make, None)
 
 
 @contextmanager
 def _new(path: Path) -> Iterator[TextIO]:
-    try:
-        file = path.open("x", encoding="ascii", newline="\n")
-    except FileExistsError:
-        raise Failure(f"{path} is there already: name another file, or remove it") from None
-    except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}") from None
-    with file:
-        yield file
+    with new_files.growing(path) as file:
+        try:
+            yield file
+        except BaseException:
+            file.flush()
+            if COMMAND not in path.read_bytes():
+                path.unlink()
+            raise
 
 
 def _recording(

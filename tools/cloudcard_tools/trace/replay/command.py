@@ -14,6 +14,8 @@ from card_os.application import Application
 from card_os.trace.lines import write
 from card_os.trace.replay import Difference, SeededRandom
 from card_os.trace.words import TraceError
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import Output, require_report
 from cloudcard_tools.shared.application import application_option, card_factory
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import counted
@@ -23,6 +25,7 @@ from cloudcard_tools.trace.replay.replaying import SUFFIX, Outcome, bless, repla
 from cloudcard_tools.trace.replay.report import report
 
 NOT_TOLD = "not sent to the card, which has refused a passcode before"
+XML = b"<?xml"  # as JUnit's files begin
 MANY = 20  # files; from this number on, a progress bar is shown
 
 
@@ -57,8 +60,8 @@ Examples:
 @click.option(
     "--junit",
     "junit_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write JUnit XML to this file.",
+    type=Output(partial(require_report, XML)),
+    help="Also write JUnit XML to this file; one of a run before is replaced.",
 )
 @click.option("--reader", help="Use the card in this PC/SC reader; a part of its name is enough.")
 @passcode_options
@@ -118,7 +121,8 @@ def replay_command(
     if junit_path is not None:
         from cloudcard_tools.trace.replay import junit
 
-        junit.write(outcomes, junit_path, applications)
+        with new_files.report(junit_path, XML) as file:
+            file.write(junit.text(outcomes, applications))
     if blesses:
         _bless(outcomes, cards, application)
     elif not outcomes or not all(each.passed for each in outcomes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from xml.etree import ElementTree
 
 from card_os.application import Application
@@ -11,10 +10,8 @@ from cloudcard_tools.trace.replay.replaying import Outcome
 from cloudcard_tools.trace.replay.report import report
 
 
-def write(
-    outcomes: Sequence[Outcome], path: Path, applications: Sequence[Application] = ()
-) -> None:
-    """Write one test case for each file."""
+def text(outcomes: Sequence[Outcome], applications: Sequence[Application] = ()) -> str:
+    """A document with one test case for each file."""
     suite = ElementTree.Element(
         "testsuite",
         name="cloudcard traces",
@@ -35,4 +32,5 @@ def write(
             kind = "failure" if each.differences else "error"
             lines = list(report(each, applications))
             ElementTree.SubElement(case, kind, message=lines[0]).text = "\n".join(lines)
-    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return document.decode()

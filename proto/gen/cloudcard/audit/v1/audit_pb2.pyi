@@ -123,7 +123,7 @@ class SearchEntriesRequest(_message.Message):
     operation_id: _builtins.str
     """Identifier of an operation or a session."""
     page_size: _builtins.int
-    """How many at most, 1 to 500; 0 for 100."""
+    """How many at most, 1 to 500; 0 for 100. If entries are large, a response has fewer."""
     page_token: _builtins.str
     """The next_page_token of the response before, with the same other fields."""
     @_builtins.property
@@ -381,7 +381,7 @@ class ProveInclusionRequest(_message.Message):
     """Size of the checkpoint."""
     @_builtins.property
     def indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Places of the entries, at most 1000."""
+        """Places of the entries, at most 500."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cloudcard/registry/v1/alerts.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x03 \x01(\t\x12\x19\n\x11user_display_name\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x61\x63knowledge_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18workstation_display_name\x18\x08 \x01(\t\"1\n\x11ListAlertsRequest\x12\x1c\n\x14include_acknowledged\x18\x01 \x01(\x08\"B\n\x12ListAlertsResponse\x12,\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1c.cloudcard.registry.v1.Alert\"+\n\x17\x41\x63knowledgeAlertRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\"G\n\x18\x41\x63knowledgeAlertResponse\x12+\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1c.cloudcard.registry.v1.Alert2\xe6\x01\n\x0c\x41lertService\x12\x61\n\nListAlerts\x12(.cloudcard.registry.v1.ListAlertsRequest\x1a).cloudcard.registry.v1.ListAlertsResponse\x12s\n\x10\x41\x63knowledgeAlert\x12..cloudcard.registry.v1.AcknowledgeAlertRequest\x1a/.cloudcard.registry.v1.AcknowledgeAlertResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cloudcard/registry/v1/alerts.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x03 \x01(\t\x12\x19\n\x11user_display_name\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x61\x63knowledge_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18workstation_display_name\x18\x08 \x01(\t\"1\n\x11ListAlertsRequest\x12\x1c\n\x14include_acknowledged\x18\x01 \x01(\x08\"B\n\x12ListAlertsResponse\x12,\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1c.cloudcard.registry.v1.Alert\"+\n\x17\x41\x63knowledgeAlertRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\"G\n\x18\x41\x63knowledgeAlertResponse\x12+\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1c.cloudcard.registry.v1.Alert2\xe8\x01\n\x0c\x41lertService\x12\x63\n\nListAlerts\x12(.cloudcard.registry.v1.ListAlertsRequest\x1a).cloudcard.registry.v1.ListAlertsResponse0\x01\x12s\n\x10\x41\x63knowledgeAlert\x12..cloudcard.registry.v1.AcknowledgeAlertRequest\x1a/.cloudcard.registry.v1.AcknowledgeAlertResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,5 +43,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACKNOWLEDGEALERTRESPONSE']._serialized_start=493
   _globals['_ACKNOWLEDGEALERTRESPONSE']._serialized_end=564
   _globals['_ALERTSERVICE']._serialized_start=567
-  _globals['_ALERTSERVICE']._serialized_end=797
+  _globals['_ALERTSERVICE']._serialized_end=799
 # @@protoc_insertion_point(module_scope)

@@ -35,7 +35,7 @@ class AlertServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.ListAlerts = channel.unary_unary(
+        self.ListAlerts = channel.unary_stream(
                 '/cloudcard.registry.v1.AlertService/ListAlerts',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_alerts__pb2.ListAlertsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_alerts__pb2.ListAlertsResponse.FromString,
@@ -69,7 +69,7 @@ class AlertServiceServicer:
 
 def add_AlertServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+            'ListAlerts': grpc.unary_stream_rpc_method_handler(
                     servicer.ListAlerts,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_alerts__pb2.ListAlertsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_alerts__pb2.ListAlertsResponse.SerializeToString,
@@ -102,7 +102,7 @@ class AlertService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.AlertService/ListAlerts',

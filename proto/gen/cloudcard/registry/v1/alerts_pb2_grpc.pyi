@@ -33,7 +33,7 @@ class AlertServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AlertServiceAsyncStub: ...
-    ListAlerts: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]
+    ListAlerts: _grpc.UnaryStreamMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]
     """ListAlerts lists what needs the registration authority's attention, oldest first."""
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.AcknowledgeAlertRequest, _alerts_pb2.AcknowledgeAlertResponse]
     """AcknowledgeAlert records that somebody has dealt with an alert. It does nothing if the alert was acknowledged
@@ -45,7 +45,7 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """AlertService serves enrolled operators; each call is made with the operator's TLS certificate."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    ListAlerts: _aio.UnaryStreamMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """ListAlerts lists what needs the registration authority's attention, oldest first."""
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.AcknowledgeAlertRequest, _alerts_pb2.AcknowledgeAlertResponse]  # type: ignore[assignment]
     """AcknowledgeAlert records that somebody has dealt with an alert. It does nothing if the alert was acknowledged
@@ -60,7 +60,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _alerts_pb2.ListAlertsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_alerts_pb2.ListAlertsResponse, _abc.Awaitable[_alerts_pb2.ListAlertsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_alerts_pb2.ListAlertsResponse], _abc.AsyncIterator[_alerts_pb2.ListAlertsResponse]]:
         """ListAlerts lists what needs the registration authority's attention, oldest first."""
 
     @_abc_1.abstractmethod

@@ -45,7 +45,7 @@ class CardServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.IssueCardRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.IssueCardResponse.FromString,
                 _registered_method=True)
-        self.ListCards = channel.unary_unary(
+        self.ListCards = channel.unary_stream(
                 '/cloudcard.registry.v1.CardService/ListCards',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsResponse.FromString,
@@ -151,7 +151,7 @@ def add_CardServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.IssueCardRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.IssueCardResponse.SerializeToString,
             ),
-            'ListCards': grpc.unary_unary_rpc_method_handler(
+            'ListCards': grpc.unary_stream_rpc_method_handler(
                     servicer.ListCards,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsResponse.SerializeToString,
@@ -258,7 +258,7 @@ class CardService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.CardService/ListCards',

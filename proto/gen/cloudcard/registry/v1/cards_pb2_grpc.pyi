@@ -37,7 +37,7 @@ class CardServiceStub:
     """ListProfiles lists what cards can be made of."""
     IssueCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.IssueCardRequest, _cards_pb2.IssueCardResponse]
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
-    ListCards: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]
+    ListCards: _grpc.UnaryStreamMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]
     """ListCards lists cards, oldest first."""
     GetCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]
     """GetCard returns one card."""
@@ -61,7 +61,7 @@ class CardServiceAsyncStub(CardServiceStub):
     """ListProfiles lists what cards can be made of."""
     IssueCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.IssueCardRequest, _cards_pb2.IssueCardResponse]  # type: ignore[assignment]
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
-    ListCards: _aio.UnaryUnaryMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]  # type: ignore[assignment]
+    ListCards: _aio.UnaryStreamMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]  # type: ignore[assignment]
     """ListCards lists cards, oldest first."""
     GetCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]  # type: ignore[assignment]
     """GetCard returns one card."""
@@ -100,7 +100,7 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _cards_pb2.ListCardsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cards_pb2.ListCardsResponse, _abc.Awaitable[_cards_pb2.ListCardsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_cards_pb2.ListCardsResponse], _abc.AsyncIterator[_cards_pb2.ListCardsResponse]]:
         """ListCards lists cards, oldest first."""
 
     @_abc_1.abstractmethod

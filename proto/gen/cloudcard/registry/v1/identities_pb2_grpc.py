@@ -40,7 +40,7 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateWorkstationRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateWorkstationResponse.FromString,
                 _registered_method=True)
-        self.ListWorkstations = channel.unary_unary(
+        self.ListWorkstations = channel.unary_stream(
                 '/cloudcard.registry.v1.IdentityService/ListWorkstations',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.FromString,
@@ -55,7 +55,7 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenResponse.FromString,
                 _registered_method=True)
-        self.ListDevices = channel.unary_unary(
+        self.ListDevices = channel.unary_stream(
                 '/cloudcard.registry.v1.IdentityService/ListDevices',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesResponse.FromString,
@@ -70,7 +70,7 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateOperatorRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateOperatorResponse.FromString,
                 _registered_method=True)
-        self.ListOperators = channel.unary_unary(
+        self.ListOperators = channel.unary_stream(
                 '/cloudcard.registry.v1.IdentityService/ListOperators',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsResponse.FromString,
@@ -85,7 +85,7 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAuditorRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAuditorResponse.FromString,
                 _registered_method=True)
-        self.ListAuditors = channel.unary_unary(
+        self.ListAuditors = channel.unary_stream(
                 '/cloudcard.registry.v1.IdentityService/ListAuditors',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsResponse.FromString,
@@ -196,7 +196,7 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateWorkstationRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateWorkstationResponse.SerializeToString,
             ),
-            'ListWorkstations': grpc.unary_unary_rpc_method_handler(
+            'ListWorkstations': grpc.unary_stream_rpc_method_handler(
                     servicer.ListWorkstations,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.SerializeToString,
@@ -211,7 +211,7 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenResponse.SerializeToString,
             ),
-            'ListDevices': grpc.unary_unary_rpc_method_handler(
+            'ListDevices': grpc.unary_stream_rpc_method_handler(
                     servicer.ListDevices,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesResponse.SerializeToString,
@@ -226,7 +226,7 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateOperatorRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateOperatorResponse.SerializeToString,
             ),
-            'ListOperators': grpc.unary_unary_rpc_method_handler(
+            'ListOperators': grpc.unary_stream_rpc_method_handler(
                     servicer.ListOperators,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsResponse.SerializeToString,
@@ -241,7 +241,7 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAuditorRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAuditorResponse.SerializeToString,
             ),
-            'ListAuditors': grpc.unary_unary_rpc_method_handler(
+            'ListAuditors': grpc.unary_stream_rpc_method_handler(
                     servicer.ListAuditors,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsResponse.SerializeToString,
@@ -301,7 +301,7 @@ class IdentityService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.IdentityService/ListWorkstations',
@@ -382,7 +382,7 @@ class IdentityService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.IdentityService/ListDevices',
@@ -463,7 +463,7 @@ class IdentityService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.IdentityService/ListOperators',
@@ -544,7 +544,7 @@ class IdentityService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.IdentityService/ListAuditors',

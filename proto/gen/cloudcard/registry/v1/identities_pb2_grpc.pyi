@@ -35,7 +35,7 @@ class IdentityServiceStub:
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
     CreateWorkstation: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateWorkstationRequest, _identities_pb2.CreateWorkstationResponse]
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
-    ListWorkstations: _grpc.UnaryUnaryMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]
+    ListWorkstations: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]
     """ListWorkstations lists workstations, oldest first, removed ones included."""
     RemoveWorkstation: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveWorkstationRequest, _identities_pb2.RemoveWorkstationResponse]
     """RemoveWorkstation takes a workstation out of use for ever. Its open requests are withdrawn, its sessions end, and
@@ -43,7 +43,7 @@ class IdentityServiceStub:
     """
     CreateDeviceToken: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateDeviceTokenRequest, _identities_pb2.CreateDeviceTokenResponse]
     """CreateDeviceToken returns a one-time token to enrol one more device of a person."""
-    ListDevices: _grpc.UnaryUnaryMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]
+    ListDevices: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     RemoveDevice: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveDeviceRequest, _identities_pb2.RemoveDeviceResponse]
     """RemoveDevice takes a lost or replaced device out of use for ever. Its unused approvals become void. Requests that
@@ -52,13 +52,13 @@ class IdentityServiceStub:
     """
     CreateOperator: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateOperatorRequest, _identities_pb2.CreateOperatorResponse]
     """CreateOperator returns a one-time token to enrol one more operator."""
-    ListOperators: _grpc.UnaryUnaryMultiCallable[_identities_pb2.ListOperatorsRequest, _identities_pb2.ListOperatorsResponse]
+    ListOperators: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListOperatorsRequest, _identities_pb2.ListOperatorsResponse]
     """ListOperators lists operators, oldest first, removed ones included."""
     RemoveOperator: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveOperatorRequest, _identities_pb2.RemoveOperatorResponse]
     """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
     CreateAuditor: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateAuditorRequest, _identities_pb2.CreateAuditorResponse]
     """CreateAuditor returns a one-time token to enrol one more auditor."""
-    ListAuditors: _grpc.UnaryUnaryMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]
+    ListAuditors: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]
     """ListAuditors lists auditors, oldest first, removed ones included."""
     RemoveAuditor: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveAuditorRequest, _identities_pb2.RemoveAuditorResponse]
     """RemoveAuditor takes an auditor's identity out of use for ever."""
@@ -70,7 +70,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWorkstation: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateWorkstationRequest, _identities_pb2.CreateWorkstationResponse]  # type: ignore[assignment]
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
-    ListWorkstations: _aio.UnaryUnaryMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]  # type: ignore[assignment]
+    ListWorkstations: _aio.UnaryStreamMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]  # type: ignore[assignment]
     """ListWorkstations lists workstations, oldest first, removed ones included."""
     RemoveWorkstation: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveWorkstationRequest, _identities_pb2.RemoveWorkstationResponse]  # type: ignore[assignment]
     """RemoveWorkstation takes a workstation out of use for ever. Its open requests are withdrawn, its sessions end, and
@@ -78,7 +78,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     CreateDeviceToken: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateDeviceTokenRequest, _identities_pb2.CreateDeviceTokenResponse]  # type: ignore[assignment]
     """CreateDeviceToken returns a one-time token to enrol one more device of a person."""
-    ListDevices: _aio.UnaryUnaryMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]  # type: ignore[assignment]
+    ListDevices: _aio.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     RemoveDevice: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveDeviceRequest, _identities_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
     """RemoveDevice takes a lost or replaced device out of use for ever. Its unused approvals become void. Requests that
@@ -87,13 +87,13 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     CreateOperator: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateOperatorRequest, _identities_pb2.CreateOperatorResponse]  # type: ignore[assignment]
     """CreateOperator returns a one-time token to enrol one more operator."""
-    ListOperators: _aio.UnaryUnaryMultiCallable[_identities_pb2.ListOperatorsRequest, _identities_pb2.ListOperatorsResponse]  # type: ignore[assignment]
+    ListOperators: _aio.UnaryStreamMultiCallable[_identities_pb2.ListOperatorsRequest, _identities_pb2.ListOperatorsResponse]  # type: ignore[assignment]
     """ListOperators lists operators, oldest first, removed ones included."""
     RemoveOperator: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveOperatorRequest, _identities_pb2.RemoveOperatorResponse]  # type: ignore[assignment]
     """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
     CreateAuditor: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateAuditorRequest, _identities_pb2.CreateAuditorResponse]  # type: ignore[assignment]
     """CreateAuditor returns a one-time token to enrol one more auditor."""
-    ListAuditors: _aio.UnaryUnaryMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]  # type: ignore[assignment]
+    ListAuditors: _aio.UnaryStreamMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]  # type: ignore[assignment]
     """ListAuditors lists auditors, oldest first, removed ones included."""
     RemoveAuditor: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveAuditorRequest, _identities_pb2.RemoveAuditorResponse]  # type: ignore[assignment]
     """RemoveAuditor takes an auditor's identity out of use for ever."""
@@ -114,7 +114,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _identities_pb2.ListWorkstationsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_identities_pb2.ListWorkstationsResponse, _abc.Awaitable[_identities_pb2.ListWorkstationsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListWorkstationsResponse], _abc.AsyncIterator[_identities_pb2.ListWorkstationsResponse]]:
         """ListWorkstations lists workstations, oldest first, removed ones included."""
 
     @_abc_1.abstractmethod
@@ -140,7 +140,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _identities_pb2.ListDevicesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_identities_pb2.ListDevicesResponse, _abc.Awaitable[_identities_pb2.ListDevicesResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListDevicesResponse], _abc.AsyncIterator[_identities_pb2.ListDevicesResponse]]:
         """ListDevices lists the devices of a person, oldest first, removed ones included."""
 
     @_abc_1.abstractmethod
@@ -167,7 +167,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _identities_pb2.ListOperatorsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_identities_pb2.ListOperatorsResponse, _abc.Awaitable[_identities_pb2.ListOperatorsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListOperatorsResponse], _abc.AsyncIterator[_identities_pb2.ListOperatorsResponse]]:
         """ListOperators lists operators, oldest first, removed ones included."""
 
     @_abc_1.abstractmethod
@@ -191,7 +191,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _identities_pb2.ListAuditorsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_identities_pb2.ListAuditorsResponse, _abc.Awaitable[_identities_pb2.ListAuditorsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListAuditorsResponse], _abc.AsyncIterator[_identities_pb2.ListAuditorsResponse]]:
         """ListAuditors lists auditors, oldest first, removed ones included."""
 
     @_abc_1.abstractmethod

@@ -40,7 +40,7 @@ class OrganisationServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationResponse.FromString,
                 _registered_method=True)
-        self.ListOrganisations = channel.unary_unary(
+        self.ListOrganisations = channel.unary_stream(
                 '/cloudcard.registry.v1.OrganisationService/ListOrganisations',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListOrganisationsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListOrganisationsResponse.FromString,
@@ -50,7 +50,7 @@ class OrganisationServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.SetPolicyRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.SetPolicyResponse.FromString,
                 _registered_method=True)
-        self.ListPolicies = channel.unary_unary(
+        self.ListPolicies = channel.unary_stream(
                 '/cloudcard.registry.v1.OrganisationService/ListPolicies',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesResponse.FromString,
@@ -97,7 +97,7 @@ def add_OrganisationServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationResponse.SerializeToString,
             ),
-            'ListOrganisations': grpc.unary_unary_rpc_method_handler(
+            'ListOrganisations': grpc.unary_stream_rpc_method_handler(
                     servicer.ListOrganisations,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListOrganisationsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListOrganisationsResponse.SerializeToString,
@@ -107,7 +107,7 @@ def add_OrganisationServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.SetPolicyRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.SetPolicyResponse.SerializeToString,
             ),
-            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+            'ListPolicies': grpc.unary_stream_rpc_method_handler(
                     servicer.ListPolicies,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesResponse.SerializeToString,
@@ -162,7 +162,7 @@ class OrganisationService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.OrganisationService/ListOrganisations',
@@ -216,7 +216,7 @@ class OrganisationService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.OrganisationService/ListPolicies',

@@ -35,11 +35,11 @@ class OrganisationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OrganisationServiceAsyncStub: ...
     CreateOrganisation: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.CreateOrganisationRequest, _organisations_pb2.CreateOrganisationResponse]
     """CreateOrganisation adds an organisation for which cards are issued."""
-    ListOrganisations: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]
+    ListOrganisations: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]
     """ListOrganisations lists organisations by name."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]
     """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
-    ListPolicies: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]
+    ListPolicies: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]
     """ListPolicies lists the policies in force, or all versions."""
 
 @_typing.type_check_only
@@ -49,11 +49,11 @@ class OrganisationServiceAsyncStub(OrganisationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateOrganisation: _aio.UnaryUnaryMultiCallable[_organisations_pb2.CreateOrganisationRequest, _organisations_pb2.CreateOrganisationResponse]  # type: ignore[assignment]
     """CreateOrganisation adds an organisation for which cards are issued."""
-    ListOrganisations: _aio.UnaryUnaryMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]  # type: ignore[assignment]
+    ListOrganisations: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]  # type: ignore[assignment]
     """ListOrganisations lists organisations by name."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]  # type: ignore[assignment]
     """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
-    ListPolicies: _aio.UnaryUnaryMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    ListPolicies: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]  # type: ignore[assignment]
     """ListPolicies lists the policies in force, or all versions."""
 
 class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -72,7 +72,7 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _organisations_pb2.ListOrganisationsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_organisations_pb2.ListOrganisationsResponse, _abc.Awaitable[_organisations_pb2.ListOrganisationsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_organisations_pb2.ListOrganisationsResponse], _abc.AsyncIterator[_organisations_pb2.ListOrganisationsResponse]]:
         """ListOrganisations lists organisations by name."""
 
     @_abc_1.abstractmethod
@@ -88,7 +88,7 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _organisations_pb2.ListPoliciesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_organisations_pb2.ListPoliciesResponse, _abc.Awaitable[_organisations_pb2.ListPoliciesResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_organisations_pb2.ListPoliciesResponse], _abc.AsyncIterator[_organisations_pb2.ListPoliciesResponse]]:
         """ListPolicies lists the policies in force, or all versions."""
 
 def add_OrganisationServiceServicer_to_server(servicer: OrganisationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -40,7 +40,7 @@ class PeopleServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CreateUserRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CreateUserResponse.FromString,
                 _registered_method=True)
-        self.ListUsers = channel.unary_unary(
+        self.ListUsers = channel.unary_stream(
                 '/cloudcard.registry.v1.PeopleService/ListUsers',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersResponse.FromString,
@@ -73,7 +73,7 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CreateUserRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CreateUserResponse.SerializeToString,
             ),
-            'ListUsers': grpc.unary_unary_rpc_method_handler(
+            'ListUsers': grpc.unary_stream_rpc_method_handler(
                     servicer.ListUsers,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersResponse.SerializeToString,
@@ -128,7 +128,7 @@ class PeopleService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/cloudcard.registry.v1.PeopleService/ListUsers',

@@ -35,7 +35,7 @@ class PeopleServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PeopleServiceAsyncStub: ...
     CreateUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.CreateUserRequest, _people_pb2.CreateUserResponse]
     """CreateUser adds a person and returns a one-time token to enrol the person's device."""
-    ListUsers: _grpc.UnaryUnaryMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]
+    ListUsers: _grpc.UnaryStreamMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]
     """ListUsers lists people, oldest first."""
 
 @_typing.type_check_only
@@ -45,7 +45,7 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUser: _aio.UnaryUnaryMultiCallable[_people_pb2.CreateUserRequest, _people_pb2.CreateUserResponse]  # type: ignore[assignment]
     """CreateUser adds a person and returns a one-time token to enrol the person's device."""
-    ListUsers: _aio.UnaryUnaryMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]  # type: ignore[assignment]
+    ListUsers: _aio.UnaryStreamMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]  # type: ignore[assignment]
     """ListUsers lists people, oldest first."""
 
 class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -64,7 +64,7 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _people_pb2.ListUsersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_people_pb2.ListUsersResponse, _abc.Awaitable[_people_pb2.ListUsersResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_people_pb2.ListUsersResponse], _abc.AsyncIterator[_people_pb2.ListUsersResponse]]:
         """ListUsers lists people, oldest first."""
 
 def add_PeopleServiceServicer_to_server(servicer: PeopleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

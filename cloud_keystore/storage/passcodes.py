@@ -52,9 +52,9 @@ def put(
 
 def spend_try(
     connection: Connection, card_id: str, key_ref: int, now: datetime
-) -> tuple[str, int] | None:
-    """Take one try away, and count a failure; return the hash to compare with and the tries left,
-    or None if no try is left.
+) -> tuple[str, int, int] | None:
+    """Take one try away, and count a failure; return the hash to compare with, the tries left and
+    the failures, or None if no try is left.
     """
 
     def one_less(row: RowMapping) -> Values:
@@ -66,7 +66,10 @@ def spend_try(
 
     open_ = [*_is(card_id, key_ref), t.passcode.c.tries_left > 0]
     spent = rows.change(connection, t.passcode, open_, one_less)
-    return (spent[0]["hash"], spent[0]["tries_left"] - 1) if spent else None
+    if not spent:
+        return None
+    (row,) = spent
+    return row["hash"], row["tries_left"] - 1, row["failures"] + 1
 
 
 def unlock(connection: Connection, card_id: str, key_ref: int) -> None:

@@ -62,6 +62,7 @@ class Spent:
 
     hashed: str
     tries_left: int
+    failures: int  # with this try
     guess_id: int | None  # its count for the workstation
 
 
@@ -180,7 +181,7 @@ class Passcodes:
                 if spent is None:
                     return Mismatch(0)
                 if not self._fits(spent.hashed, guess):
-                    return self._wrong(guess, spent.tries_left)
+                    return self._wrong(guess, spent)
                 # Meanwhile the passcode can have been changed: it is then compared with the new
                 # one.
                 if (outcome := self._right(guess, spent, change)) is not None:
@@ -221,10 +222,12 @@ class Passcodes:
                 "database from a backup"
             ) from None
 
-    def _wrong(self, guess: Guess, tries: int) -> Mismatch:
+    def _wrong(self, guess: Guess, spent: Spent) -> Mismatch:
         """Write down a wrong passcode. With its last try, everything that rests on it ends."""
+        tries = spent.tries_left
         with self.database.write() as connection:
-            journal.append(connection, self._tried(Kind.PASSCODE_WRONG, guess, tries))
+            wrong = self._tried(Kind.PASSCODE_WRONG, guess, tries, failures=spent.failures)
+            journal.append(connection, wrong)
             if not tries:
                 journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
                 self._end(connection, guess.card, guess.key_ref, "passcode blocked")
@@ -285,8 +288,12 @@ class Passcodes:
         passcodes.drop_proofs(connection, card.id, key_ref)
         end_sessions(connection, self.clock(), KEYSTORE, why, Which(card_id=card.id))
 
-    def _tried(self, kind: Kind, guess: Guess, tries_left: int = 0) -> Entry:
-        said: dict[str, Detail] = {"key_ref": f"{guess.key_ref:02X}", "tries_left": tries_left}
+    def _tried(self, kind: Kind, guess: Guess, tries_left: int = 0, **more: int) -> Entry:
+        said: dict[str, Detail] = {
+            "key_ref": f"{guess.key_ref:02X}",
+            "tries_left": tries_left,
+            **more,
+        }
         actor = guess.workstation.actor
         return entries.about_card(kind, guess.card, self.clock(), actor, said)
 

@@ -10,6 +10,7 @@ from cloudcard_tools.audit.cards import EVENTS, Cards
 from cloudcard_tools.audit.enrolments import Enrolments
 from cloudcard_tools.audit.evidence import DECISIONS
 from cloudcard_tools.audit.grounds import Ground, Wrong, is_later
+from cloudcard_tools.audit.guesses import FORGIVEN, Guesses
 from cloudcard_tools.audit.operations import Counts, Operations
 
 
@@ -24,6 +25,8 @@ class History:
         cards = Cards(ground)
         self._operations = Operations(ground, self._enrolments, cards)
         operations = self._operations
+        # A passcode that is right is an event of both.
+        self._guesses = Guesses()
         self._checks: Mapping[Kind, Callable[[Entry], None]] = {
             Kind.IDENTITY_INVITED: self._enrolments.invite,
             Kind.IDENTITY_ENROLLED: self._enrolments.enrol,
@@ -37,6 +40,8 @@ class History:
             Kind.KEY_IMPORTED: cards.put_key,
             Kind.KEY_MOVED: cards.move_key,
             Kind.KEY_DESTROYED: cards.destroy_key,
+            Kind.PASSCODE_WRONG: self._guesses.wrong,
+            Kind.KEYSTORE_RESTORED: self._guesses.restored,
             Kind.PASSCODE_RIGHT: operations.passcode,
             Kind.OPERATION_ASKED: operations.ask,
             Kind.OPERATION_CLAIMED: operations.claim,
@@ -60,6 +65,8 @@ class History:
         """What is wrong with an entry, given all entries before it; None if it is right."""
         try:
             self._check_time(entry.time)
+            if entry.kind in FORGIVEN:
+                self._guesses.forgive(entry)
             if (check := self._checks.get(entry.kind)) is not None:
                 check(entry)
             self._enrolments.check_actor(entry.actor, entry.time)

@@ -54,18 +54,31 @@ def _steps() -> Iterator[str]:
         yield line
 
 
-def _follow() -> None:
+def _follow(looked: threading.Event) -> None:
+    """Tell of each step when the keystore has looked for what ends since; the first look can have
+    begun before.
+    """
     for line in _steps():
+        for _ in range(2):
+            looked.clear()
+            looked.wait()
         print(f"stepped {line.strip()}", flush=True)
 
 
 def serve(folder: str, listen: str, enrol_listen: str) -> None:
-    """A keystore that follows each step of the clock, and looks each second for what ends."""
+    """A keystore that follows each step of the clock, and looks all the time for what ends."""
     settings = Settings(
         Path(folder), listen=Address.parse(listen), enrol_listen=Address.parse(enrol_listen)
     )
-    ends.LOOK_SECONDS = 0.0
-    threading.Thread(target=_follow, daemon=True).start()
+    looked, look = threading.Event(), ends.Ends.look
+
+    def looking(seen: ends.Ends) -> None:
+        look(seen)
+        looked.set()
+
+    ends.LOOK_SECONDS, serving.UPKEEP_SECONDS = 0.0, 0.1
+    ends.Ends.look = looking  # type: ignore[method-assign]
+    threading.Thread(target=_follow, args=(looked,), daemon=True).start()
     with closing(own(settings)) as hold, open_keystore(settings, hold, utc_now) as parts:
         asyncio.run(serving.serve(parts, lambda: print("Keystore ready", flush=True)))
 

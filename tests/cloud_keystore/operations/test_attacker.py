@@ -6,6 +6,7 @@ key is used without an approval that its holder's device gave, and none more oft
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,8 +19,15 @@ from functools import cache
 from pathlib import Path
 
 import hypothesis.strategies as st
+import psycopg
 from hypothesis import Phase, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+from psycopg.rows import dict_row
 from sqlalchemy.exc import IntegrityError
 
 from card_os.piv.names import KeyRef
@@ -44,6 +52,7 @@ from support.keystore_world import (
     World,
     new_world,
 )
+from support.postgres import Server
 
 WHICH = st.integers(0, 5)
 SELDOM = st.sampled_from([False, False, False, True])
@@ -53,50 +62,74 @@ TABLES = [table.name for table in authentic_tables()]
 FAVOURITES = ["operation", "session", "identity", "approval_key", "card", "key", "passcode_proof"]
 TARGETS = st.sampled_from(TABLES + FAVOURITES * 3)
 JUNK = st.sampled_from([None, 0, 1, 2, 3, 1 << 40, "active", "", b"", b"\x01", 1.5])
+NOT_TAKEN = (sqlite3.Error, OverflowError, psycopg.Error)
+KEYS = {table.name: list(table.primary_key.columns.keys()) for table in authentic_tables()}
+RUNS = int(os.environ.get("CLOUDCARD_ATTACKS", "30"))
 Cell = int | str | bytes | float | None
 Record = dict[str, Cell]
 
 
 class Attacker:
-    """Writes the database's file directly, without its rules, and remembers what was there."""
+    """Writes the database directly, without its rules, and remembers what was there."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    same = "IS"
+
+    def __init__(self, address: str) -> None:
+        self.address = address
         self.seen: dict[str, list[Record]] = {name: [] for name in TABLES}
 
-    @contextmanager
-    def open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.file)) as database:
+    def execute(self, statement: str, *values: Cell) -> list[Record]:
+        """Run a statement in a transaction of its own. There are records that the database itself
+        does not take.
+        """
+        found: list[Record] = []
+        with closing(sqlite3.connect(self.address)) as database, suppress(*NOT_TAKEN):
             database.row_factory = sqlite3.Row
-            yield database
+            found += [dict(row) for row in database.execute(statement, values)]
             database.commit()
+        return found
 
     def look(self) -> None:
         """Remember all records as they are."""
-        with self.open() as database:
-            for name, seen in self.seen.items():
-                for row in map(dict, database.execute(f'SELECT * FROM "{name}"')):
-                    if row not in seen:
-                        seen.append(row)
+        for name, seen in self.seen.items():
+            seen += [row for row in self.execute(f'SELECT * FROM "{name}"') if row not in seen]
 
     def put(self, table: str, record: Record) -> None:
         """Write a record, in place of one that has the same key."""
+        key = {name: record[name] for name in KEYS[table]}
+        before = self.execute(f'SELECT * FROM "{table}" WHERE {self.where(key)}', *key.values())
+        self.delete(table, key)
+        if not self.add(table, record) and before:
+            self.add(table, before[0])
+
+    def add(self, table: str, record: Record) -> bool:
+        """Write a record; whether the database took it."""
         names = ", ".join(f'"{name}"' for name in record)
         places = ", ".join("?" * len(record))
-        said = f'INSERT OR REPLACE INTO "{table}" ({names}) VALUES ({places})'
-        # There are records that the database itself does not take.
-        with suppress(sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
-            self.execute(said, *record.values())
+        statement = f'INSERT INTO "{table}" ({names}) VALUES ({places}) RETURNING 1'
+        return bool(self.execute(statement, *record.values()))
 
     def delete(self, table: str, record: Record) -> None:
-        """Delete a record as it is now."""
-        where = " AND ".join(f'"{name}" IS ?' for name in record)
-        self.execute(f'DELETE FROM "{table}" WHERE {where}', *record.values())
+        """Delete the records that have these values."""
+        self.execute(f'DELETE FROM "{table}" WHERE {self.where(record)}', *record.values())
 
-    def execute(self, statement: str, *values: Cell) -> None:
-        """Run a statement in a transaction of its own."""
-        with self.open() as database:
-            database.execute(statement, values)
+    def where(self, record: Record) -> str:
+        return " AND ".join(f'"{name}" {self.same} ?' for name in record)
+
+
+class OnServer(Attacker):
+    """The same on PostgreSQL."""
+
+    same = "IS NOT DISTINCT FROM"
+
+    def execute(self, statement: str, *values: Cell) -> list[Record]:
+        found: list[Record] = []
+        with psycopg.connect(self.address, row_factory=dict_row) as database:
+            database.execute("SET session_replication_role = replica")  # without its rules
+            with suppress(*NOT_TAKEN), database.transaction():
+                made = database.execute(statement.replace("?", "%s"), values)
+                found += made.fetchall() if made.description else []
+        return found
 
 
 @cache
@@ -133,19 +166,18 @@ class Attacked(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="cloudcard-attacked-"))
-        shutil.copy(prepared(), self.folder)
-        self.worlds = self.open_worlds()
-        self.attacker = Attacker(self.folder / DATABASE)
+        self.worlds, self.attacker = self.open()
         self.asked: list[tuple[Operation, Enrolled]] = []
         self.sessions: list[tuple[Session, Enrolled]] = []
         self.approved: set[str] = set()
         self.uses: Counter[str] = Counter()
         self.suspended: set[str] = set()  # cards
 
-    def open_worlds(self) -> list[World]:
-        """The keystore's processes, which do not share their memory."""
-        return [counted(new_world(self.folder))]
+    def open(self) -> tuple[list[World], Attacker]:
+        """The keystore's processes, which do not share their memory, and who attacks them."""
+        self.folder = Path(tempfile.mkdtemp(prefix="cloudcard-attacked-"))
+        shutil.copy(prepared(), self.folder)
+        return [counted(new_world(self.folder))], Attacker(str(self.folder / DATABASE))
 
     @initialize()
     def people(self) -> None:
@@ -319,16 +351,26 @@ class Attacked(RuleBasedStateMachine):
             self.uses[approval] += used
             assert approval in self.approved, "a use without an approval"
             assert not elsewhere, "a use at another workstation"
-            assert card_id not in self.suspended, "a use of a suspended card"
-            assert self.uses[approval] <= self.most(most), "more uses than were approved"
-
-    def most(self, approved: int) -> int:
-        return approved
+            assert self.uses[approval] <= most * len(self.worlds), "more uses than were approved"
+            # Each process knows what it has seen: here all, elsewhere not each suspension.
+            if len(self.worlds) == 1:
+                assert card_id not in self.suspended, "a use of a suspended card"
 
     def teardown(self) -> None:
         for world in self.worlds:
             world.database.close()
         shutil.rmtree(self.folder)
+
+
+class Replicas(Attacked):
+    """Two replicas on one server."""
+
+    url = ""  # of the database
+
+    def open(self) -> tuple[list[World], Attacker]:
+        self.folder = Path(tempfile.mkdtemp(prefix="cloudcard-attacked-"))
+        worlds = [counted(new_world(self.folder, url=self.url)) for _ in range(2)]
+        return worlds, OnServer(self.url)
 
 
 @contextmanager
@@ -338,10 +380,21 @@ def refusals() -> Iterator[None]:
         yield
 
 
-TestAttacked = Attacked.TestCase
-TestAttacked.settings = settings(
-    max_examples=30,
+SETTINGS = settings(
+    max_examples=RUNS,
     stateful_step_count=40,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes, by the disk
 )
+TestAttacked = Attacked.TestCase
+TestAttacked.settings = SETTINGS
+
+
+def test_two_replicas(postgresql: Server, new_keystore_in_postgresql: str) -> None:
+    def attacked() -> Replicas:
+        if Replicas.url:
+            postgresql.drop(Replicas.url)
+        Replicas.url = postgresql.new_database(new_keystore_in_postgresql)
+        return Replicas()
+
+    run_state_machine_as_test(attacked, settings=settings(SETTINGS, max_examples=max(5, RUNS // 5)))

@@ -22,6 +22,9 @@ from support import warm_starts
 ROWS, COLUMNS = 24, 80
 PROMPT = "ready>"
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])|\r")
+# Standard input becomes the session's terminal, whose end ends it, even under nohup. Programs do
+# that: code of ours between fork and exec is not safe in a process with threads of gRPC.
+OWN_TERMINAL = ("env", "--default-signal=HUP", "setsid", "--ctty")
 SECONDS = 40.0
 HESITATION = 0.4
 
@@ -65,12 +68,6 @@ def show(
     return process.exitcode, shown
 
 
-def _own_terminal() -> None:
-    """Make standard input this session's terminal, whose end ends it, even under nohup."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 def _read(master: int) -> str:
     """What a terminal shows next; nothing when its program has ended. Raises TimeoutError."""
     ready, _, _ = select.select([master], [], [], SECONDS)
@@ -88,14 +85,12 @@ class Terminal:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._master, slave = opened()
         self._shell = subprocess.Popen(
-            ["bash", "--norc", "--noprofile", "--noediting", "-i"],
+            [*OWN_TERMINAL, "bash", "--norc", "--noprofile", "--noediting", "-i"],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=folder,
             env={**environment, **SIZE, "PS1": PROMPT},
-            start_new_session=True,
-            preexec_fn=_own_terminal,
         )
         os.close(slave)
         self._unread = ""

@@ -57,6 +57,7 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("audit verify", "--keep"): (TRACE,),
     ("backup", "file"): (),
     ("fixture card", "--output"): (),
+    ("keys authorities", "--export"): (),
     ("ra card show", "--export"): ("1",),
     ("reader", "--record"): ("--local",),
     ("trace export", "--output"): (TRACE, "--to", "hex"),

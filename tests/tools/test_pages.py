@@ -161,7 +161,8 @@ def compared(page: str, why: str) -> set[int]:
     source = (DOCS.parent / test).read_text()
     own = run_by(page, str(DOCS.parent / test))
     any_ = "shows(block.shown" in source
-    named = re.search(rf'^([A-Z_, \[\]]+) = run_by\("{page}", __file__\)$', source, re.MULTILINE)
+    made = rf'^([A-Z_, \[\]]+) = run_by\(\s*"{page}", __file__\s*\)$'
+    named = re.search(made, source, re.MULTILINE)
     if named is None:
         return {block.at for block in own} if any_ else set()
     names = [name.strip("[] ") for name in named[1].split(",")]

@@ -391,10 +391,14 @@ TestAttacked.settings = SETTINGS
 
 
 def test_two_replicas(postgresql: Server, new_keystore_in_postgresql: str) -> None:
+    runs, made = max(5, RUNS // 5), list[str]()
+
     def attacked() -> Replicas:
-        if Replicas.url:
-            postgresql.drop(Replicas.url)
-        Replicas.url = postgresql.new_database(new_keystore_in_postgresql)
+        for url in made[-1:]:
+            postgresql.drop(url)
+        made.append(postgresql.new_database(new_keystore_in_postgresql))
+        Replicas.url = made[-1]
         return Replicas()
 
-    run_state_machine_as_test(attacked, settings=settings(SETTINGS, max_examples=max(5, RUNS // 5)))
+    run_state_machine_as_test(attacked, settings=settings(SETTINGS, max_examples=runs))
+    assert len(made) >= runs

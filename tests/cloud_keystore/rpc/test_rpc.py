@@ -20,11 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.storage import tables
-from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.authentic.codes import Values
-from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
@@ -45,6 +41,7 @@ from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
 from support.keystore_process import KeystoreProcess, Workstation, administrator, code
+from support.records import change
 from support.schema import ENROLMENT, METHODS, role_of
 
 
@@ -301,14 +298,8 @@ class TestKill:
         phone.approve(phone.find(operation.id), operation.number)
         town.keystore.child.kill()
         # What a kill between the commit that spends the approval and the key's answer leaves behind
-        data = town.keystore.folder / "keystore"
-        database = Database(f"sqlite:///{data / 'keystore.db'}")
-        key = Source(FILE, str(data / "sealing.key"))
-        open_seal(database, [key], datetime.now(UTC), os.urandom)
-        with database.write() as connection:
-            used: Values = {"use_time": datetime.now(UTC)}
-            rows.change(connection, tables.operation, [tables.operation.c.id == operation.id], used)
-        database.close()
+        data, now = town.keystore.folder / "keystore", datetime.now(UTC)
+        change(data, tables.operation, operation.id, use_time=now)
         town.keystore.restart()
         with pytest.raises(grpc.RpcError) as refused:
             pc.perform(operation.id)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -25,6 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from card_os.keys import KeyResult
 from cloud_keystore.config import Settings
 from cloud_keystore.run import owning
+from cloud_keystore.storage import tables
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.workstation.v1 import workstation_pb2 as pb
@@ -37,6 +39,7 @@ from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation, code
 from support.postgres import Server
+from support.records import change
 from support.screen import Screen
 
 SECONDS = 20.0
@@ -284,10 +287,8 @@ def test_a_worker_that_hangs_is_replaced_and_what_it_leaves_behind_is_ended(ward
         phone = Phone(ward.phone, ringing)
         assert phone.approve(phone.find(made.id), made.number) == "approved"
         # What the worker would have written before it uses the key
-        with sqlite3.connect(ward.folder / "keystore" / "keystore.db") as database:
-            begun = "UPDATE operation SET use_time = decide_time, used_by = 0 WHERE id = ?"
-            database.execute(begun, (made.id,))
-        database.close()
+        begun = datetime.now(UTC)
+        change(ward.folder / "keystore", tables.operation, made.id, use_time=begun, used_by=0)
         os.kill(pid, signal.SIGSTOP)
 
         def state() -> int:

@@ -18,6 +18,7 @@ from cloud_keystore.audit import sequencing
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing.seal import make_key_file
 from cloud_keystore.model.alerts import AlertKind
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import IDENTITY_LIFETIME, Identity, Role
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.enrolment import Enrolment
@@ -28,14 +29,13 @@ from cloudcard_tools.keys.command import keys
 from support.exports import audited
 from support.keystore_world import RELYING_PARTY, csr, secret_of
 
-NOW = datetime.now(UTC)
-
 
 @contextmanager
-def opened(folder: Path, now: datetime = NOW) -> Iterator[Parts]:
-    """A keystore at a time."""
+def opened(folder: Path, ago: timedelta = timedelta()) -> Iterator[Parts]:
+    """A keystore now, or some time ago."""
     settings = Settings(folder)
-    with closing(own(settings)) as hold, open_keystore(settings, hold, lambda: now) as parts:
+    clock: Clock = lambda: datetime.now(UTC) - ago  # noqa: E731
+    with closing(own(settings)) as hold, open_keystore(settings, hold, clock) as parts:
         yield parts
 
 
@@ -53,7 +53,7 @@ def run(folder: Path, *arguments: str) -> Result:
 def place(tmp_path: Path) -> Path:
     """The folder of a keystore whose only operator has ended."""
     folder = tmp_path / "keystore"
-    with opened(folder, NOW - IDENTITY_LIFETIME - timedelta(days=1)) as parts:
+    with opened(folder, IDENTITY_LIFETIME + timedelta(days=1)) as parts:
         enrol(parts, Settings(folder).operator_token.read_text())
         assert parts.people.has_operators()
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from support.fakes import sample_image
 
 MEGABYTE = 1024 * 1024
 MOST_MEMORY = 400 * MEGABYTE  # of addresses, the interpreter and its libraries included
+LIMITED = ("prlimit", f"--as={MOST_MEMORY}")
 COMMANDS = ("replay", "minimise", "show")
 SECONDS = 20.0
 
@@ -30,10 +30,6 @@ def head(folder: Path) -> bytes:
 
 def arguments(command: str, path: Path) -> list[str]:
     return [command, str(path)] + (["-o", str(path) + ".short"] if command == "minimise" else [])
-
-
-def limited() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -54,8 +50,7 @@ def test_a_line_of_a_gigabyte_is_not_taken_in(
         file.truncate(1024 * MEGABYTE)  # NULs that take no room on the disk
     begun = monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "cloudcard_tools", "trace", *arguments(command, path)],
-        preexec_fn=limited,
+        [*LIMITED, sys.executable, "-m", "cloudcard_tools", "trace", *arguments(command, path)],
         capture_output=True,
         timeout=SECONDS,
         text=True,

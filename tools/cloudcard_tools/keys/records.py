@@ -23,7 +23,7 @@ PEOPLE = {"role": "ROLE", "name": "NAME", "state": "STATE"}
 RECORDS = {"records": "RECORDS", "number": "NUMBER"}
 
 
-@click.command()
+@click.command(epilog="\b\nExample:\n  cloudcard keys authenticate --data /var/lib/cloudcard")
 @yes_option
 @key_in_use_option
 @token_options

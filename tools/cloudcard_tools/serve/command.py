@@ -100,7 +100,7 @@ Examples:
 @click.option(
     "--attestation-roots",
     "attestation_files",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     multiple=True,
     metavar="FILE",
     help="Root certificates (PEM) of makers of authenticators, for policies that name models of "

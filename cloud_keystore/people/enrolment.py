@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import passkeys, statement
 from cloud_keystore.audit import alerts, entries, journal
-from cloud_keystore.model.approval_keys import ApprovalKey, Passkey, RelyingParty
+from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey, RelyingParty
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
@@ -112,6 +112,8 @@ class Enrolment:
             )
             if approval_key is not None:
                 _keep(connection, invited, approval_key)
+            elif invited.role is Role.DEVICE:
+                _keep(connection, invited, NativeKey(identities.public_der(public_key)))
             identity = people.find_identity(connection, invited.id)
             if identity is None:
                 raise TokenRejected("the identity was removed meanwhile: ask for a new token")

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection
 
 from cloud_keystore.approval import statement
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.model.approval_keys import NativeKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.people import OVERLAP, Identity, Role
+from cloud_keystore.model.people import OVERLAP, Identity
 from cloud_keystore.pki import identities
 from cloud_keystore.pki.issuers import Authorities
-from cloud_keystore.storage import approval_keys, people
+from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 
 
@@ -62,7 +60,6 @@ class Renewing:
             )
             if not given:
                 raise IdentityRejected("this identity has another certificate by now: use that one")
-            _keep_approval_key(connection, identity)
             evidence = {"csr": csr, "signature": signature, "certificate": certificate}
             said = {"identity": identity.id, "role": identity.role.name.lower()}
             renewed = entries.about_identity(
@@ -90,13 +87,3 @@ def take_next(database: Database, certificate_sha256: bytes, clock: Clock) -> Id
             )
             journal.append(connection, rekeyed)
         return people.find_identity_by_certificate(connection, certificate_sha256)
-
-
-def _keep_approval_key(connection: Connection, identity: Identity) -> None:
-    """Let a device that approves by the key of its identity go on with that key: what it has signed
-    is checked again when it is used.
-    """
-    if identity.role is not Role.DEVICE or identity.public_key is None:
-        return
-    if approval_keys.find(connection, identity) == NativeKey(identity.public_key):
-        approval_keys.keep(connection, identity.id, identity.public_key)

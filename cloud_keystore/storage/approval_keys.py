@@ -1,4 +1,4 @@
-"""Rows of approval keys; a device without a row approves with the key of its identity."""
+"""Rows of approval keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloud_keystore.model.approval_keys import (
     Passkey,
     RelyingParty,
 )
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value, Values
@@ -41,18 +41,23 @@ def add(connection: Connection, identity_id: str, key: ApprovalKey) -> None:
     rows.add(connection, t.approval_key, row)
 
 
-def keep(connection: Connection, identity_id: str, public_key: bytes) -> None:
-    """Make the key of a device's identity its approval key for good, unless it has one."""
-    query = select(k.identity_id).where(k.identity_id == identity_id)
-    if connection.execute(query).first() is None:
-        add(connection, identity_id, NativeKey(public_key))
+def complete(connection: Connection) -> None:
+    """Give devices of before, which approve by the key of their connections, a record of it."""
+    i = t.identity.c
+    query = (
+        select(i.id, i.public_key)
+        .where(i.role == Role.DEVICE, i.public_key.is_not(None))
+        .where(i.id.not_in(select(k.identity_id)))
+    )
+    for row in connection.execute(query).all():
+        add(connection, row.id, NativeKey(row.public_key))
 
 
 def find(connection: Connection, device: Identity) -> ApprovalKey | None:
-    """The key with which a device approves; None if it has no key at all."""
+    """The key with which a device approves; None if it has none."""
     row = rows.find(connection, t.approval_key, k.identity_id == device.id)
     if row is None:
-        return None if device.public_key is None else NativeKey(device.public_key)
+        return None
     if row["kind"] == ApprovalKeyKind.NATIVE:
         return NativeKey(row["public_key"])
     return Passkey(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeVar
 
 from sqlalchemy import (
     Column,
@@ -10,6 +11,8 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     ScalarSelect,
+    String,
+    cast,
     func,
     or_,
     select,
@@ -22,7 +25,9 @@ from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
 
 p = t.policy.c
+T = TypeVar("T")
 _MOST_SPECIFIC = (p.organisation_id == "", p.profile == "", p.version.desc())
+NAME = cast(p.version, String) + "/" + p.organisation_id + "/" + p.profile  # of a record
 UNSET = PolicyVersion("", "", 0, Policy())
 
 
@@ -57,10 +62,20 @@ def in_force(connection: Connection, organisation_id: str, profile: str) -> Poli
     return _to_version(found[0]) if found else UNSET
 
 
-def code_in_force(organisation_id: Column[str], profile: Column[str]) -> ScalarSelect[bytes]:
-    """The code of the policy in force, as part of a query about cards; NULL means the default."""
-    query = select(p.mac).where(_holds(organisation_id, profile))
+def part_in_force(part: ColumnElement[T], of: tuple[Column[str], Column[str]]) -> ScalarSelect[T]:
+    """A part of the record of the policy in force, as part of a query about cards, `of` whose
+    organisation and profile it is; NULL means the default.
+    """
+    query = select(part).where(_holds(*of))
     return query.order_by(*_MOST_SPECIFIC).limit(1).scalar_subquery()
+
+
+def key_of(name: str) -> Values:
+    """The primary key of the record with a `NAME`."""
+    version, _, rest = name.partition("/")
+    organisation_id, _, profile = rest.partition("/")
+    number = int(version) if version.isdecimal() else None  # None: there is no such record
+    return {"version": number, "organisation_id": organisation_id, "profile": profile}
 
 
 def _holds(organisation_id: str | Column[str], profile: str | Column[str]) -> ColumnElement[bool]:

@@ -29,11 +29,11 @@ from cloud_keystore.model.sessions import Session, Use
 from cloud_keystore.storage import cards, policies, sessions
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.authentic.codes import not_authentic
 
 u = t.session_use.c
 # The statements are made once: making them for each use takes longer than the database does.
 _DEVICE = t.identity.alias("device")
+_OF_CARD = (t.card.c.organisation_id, t.card.c.profile)
 # Of the records on which a session rests, only the codes are read: what they stand for is known.
 _SUBJECTS = (
     select(
@@ -44,7 +44,8 @@ _SUBJECTS = (
         t.identity.c.mac.label("workstation_code"),
         t.operation.c.mac.label("operation_code"),
         _DEVICE.c.mac.label("device_code"),
-        policies.code_in_force(t.card.c.organisation_id, t.card.c.profile).label("policy_code"),
+        policies.part_in_force(policies.NAME, _OF_CARD).label("policy_name"),
+        policies.part_in_force(t.policy.c.mac, _OF_CARD).label("policy_code"),
     )
     .join(t.card, t.card.c.id == t.session.c.card_id)
     .join(t.key, t.key.c.id == t.session.c.key_id)
@@ -127,22 +128,21 @@ def _to_subject(connection: Connection, row: RowMapping) -> Subject:
     """A row as a Subject; raises RecordDamaged if a record is damaged or not authentic."""
     session = sessions.to_session(rows.checked(connection, t.session, row))
 
-    def rests_on(table: Table, code: bytes | None, *where: ColumnElement[bool]) -> RowMapping:
-        found = None if code is None else rows.known(connection, table, code, *where)
-        if found is None:
-            raise not_authentic(f"session {session.id}", f"the code of its {table.name}")
-        return found
+    def rests_on(table: Table, code: str, record_id: str) -> RowMapping:
+        return rows.known(connection, table, row[code], {"id": record_id})
 
-    key = rests_on(t.key, row["key_code"], t.key.c.id == session.key_id)
-    card = rests_on(t.card, row["card_code"], t.card.c.id == session.card_id)
-    at = rests_on(t.identity, row["workstation_code"], t.identity.c.id == session.workstation_id)
-    asked = rests_on(t.operation, row["operation_code"], t.operation.c.id == session.id)
+    key = rests_on(t.key, "key_code", session.key_id)
+    card = rests_on(t.card, "card_code", session.card_id)
+    at = rests_on(t.identity, "workstation_code", session.workstation_id)
+    asked = rests_on(t.operation, "operation_code", session.id)
     approved = (asked["state"], asked["decision"]) == _APPROVED
     if approved:
-        device = rests_on(t.identity, row["device_code"], t.identity.c.id == asked["device_id"])
+        device = rests_on(t.identity, "device_code", asked["device_id"])
         approved = device["state"] == IdentityState.ACTIVE
-    code = row["policy_code"]
-    policy = policies.UNSET.policy if code is None else policies.to_policy(rests_on(t.policy, code))
+    policy = policies.UNSET.policy
+    if row["policy_name"] is not None:
+        named = policies.key_of(row["policy_name"])
+        policy = policies.to_policy(rows.known(connection, t.policy, row["policy_code"], named))
     return Subject(
         row=row,
         session=session,

@@ -108,7 +108,7 @@ policy = authentic(  # each version is a row, which never changes
     Column("create_time", Instant, nullable=False),
 )
 
-approval_key = authentic(  # of devices; a device without a row approves with its identity's key
+approval_key = authentic(  # of devices; it can be the key of the first certificate
     "approval_key",
     Column("identity_id", ForeignKey("identity.id"), primary_key=True),
     Column("kind", Integer, nullable=False),

@@ -13,6 +13,7 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import IdentityState, Role
+from cloud_keystore.storage import approval_keys
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import upgrading
 from cloud_keystore.storage.authentic.upgrading import Examined
@@ -71,6 +72,7 @@ def authenticate(database: Database, now: datetime, actor: Actor) -> int:
     records = report(database).records
     with database.write() as connection:
         upgrading.give_codes(connection)
+        approval_keys.complete(connection)
         told = entries.about_keystore(Kind.RECORDS_AUTHENTICATED, now, actor, dict(records))
         journal.append(connection, told)
     return sum(records.values())

@@ -146,22 +146,23 @@ def code(connection: Connection, table: Table, row: Values) -> bytes:
     return _turn(connection).codes.make(table, row, 0)
 
 
-def known(
-    connection: Connection, table: Table, code: bytes, *where: ColumnElement[bool]
-) -> RowMapping | None:
-    """The row with a code, which is somewhere `where`. It is read only once, because a code stands
-    for one version of a row. Raises RowNotAuthentic; None if there is no such row.
+def known(connection: Connection, table: Table, code: bytes | None, key: Values) -> RowMapping:
+    """The row with a primary key, of which only the code was read: what that stands for is read
+    once. Raises RowNotAuthentic, also if the code is that of another row.
     """
     this = _turn(connection)
-    row = this.believed.get(code)
-    if row is not None:
-        _check_newest(this, table, {**row}, changes_of(code))
-        return row
-    row = find(connection, table, *where, table.c[MAC] == code)
-    if row is not None:
+    row = None if code is None else this.believed.get(code)
+    if row is None:
+        where = [table.c[name] == value for name, value in key.items()]
+        row = find(connection, table, *where)
+        if row is None or row[MAC] != code:
+            raise not_authentic(f"{table.name} {', '.join(map(str, key.values()))}", "another code")
         if len(this.believed) >= MOST_BELIEVED:
             this.believed.clear()
-        this.believed[code] = row
+        this.believed[row[MAC]] = row
+    elif any(row[name] != value for name, value in key.items()):
+        raise not_authentic(named(table, {**row, **key}), "the code of another record")
+    _check_newest(this, table, {**row}, changes_of(row[MAC]))
     return row
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.model.errors import PasscodeNeeded, RowNotAuthentic
+from cloud_keystore.model.errors import KeystoreError, PasscodeNeeded, RowNotAuthentic
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, encode
@@ -110,6 +111,47 @@ def test_the_records_on_which_a_session_rests(
 
 
 @BOTH
+def test_a_card_that_has_the_code_of_another_card(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    """What a code stands for is read once, so that the code of a card in use could stand beside a
+    card that is out of use; the same of the other records on which a session rests.
+    """
+    other = world.user("Bo")
+    second, elsewhere = world.card(other[0]), world.workstation("PC2")
+    theirs = world.session(second, elsewhere, other[1])
+    session = world.session(serial, pc, ada[1])
+    world.set_policy(Policy(session=replace(TERMS, most_uses=TERMS.most_uses + 1)))
+    assert world.use(theirs, elsewhere)
+    assert world.use(session, pc)
+    pairs = [
+        (tables.card, session.card_id, theirs.card_id),
+        (tables.key, session.key_id, theirs.key_id),
+        (tables.identity, pc.identity.id, elsewhere.identity.id),
+        (tables.identity, ada[1].identity.id, other[1].identity.id),
+        (tables.operation, session.id, theirs.id),
+    ]
+    for table, name, another in pairs:
+        codes = {each["id"]: each["mac"] for each in rows(world, table)}
+        give_code(world, table, table.c.id == name, codes[another])
+        with pytest.raises(RowNotAuthentic, match="of another record"):
+            world.use(session, pc)
+        give_code(world, table, table.c.id == name, codes[name])
+    old, new = (each["mac"] for each in rows(world, tables.policy))
+    give_code(world, tables.policy, tables.policy.c.version == 2, old)
+    with pytest.raises(RowNotAuthentic):
+        world.use(session, pc)
+    give_code(world, tables.policy, tables.policy.c.version == 2, new)
+    assert world.use(session, pc)
+
+
+def give_code(world: World, table: Table, which: ColumnElement[bool], code: object) -> None:
+    """Write another code beside a record."""
+    with world.database.write() as connection:
+        connection.execute(update(table).where(which).values(mac=code))
+
+
+@BOTH
 @pytest.mark.parametrize("ended", ["used up", "ended"])
 def test_a_session_that_is_put_back(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str, ended: str
@@ -205,6 +247,19 @@ def test_a_device_that_is_given_the_attackers_key(
     put(world, tables.identity, {**record, "public_key": mallory})
     with pytest.raises(RowNotAuthentic, match="identity"):
         world.perform(operation, pc)
+
+
+@BOTH
+def test_a_device_whose_own_key_is_deleted(world: World, pc: Enrolled) -> None:
+    """Without its record, a device with a passkey approved by the key of its connections."""
+    user, token = world.people.add_user("Cy", "", actor=OPERATOR)
+    phone, serial = world.enrol_passkey(token.text), world.card(user)
+    operation = world.ask(serial, pc)
+    with world.database.write() as connection:
+        connection.execute(delete(tables.approval_key))
+    with pytest.raises(KeystoreError):
+        world.decide(operation, Enrolled(phone.identity, phone.private))
+    assert world.state(operation) is State.PENDING
 
 
 @BOTH

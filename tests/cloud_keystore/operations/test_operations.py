@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import delete
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval import payload, qr, statement
@@ -262,9 +263,10 @@ def test_a_device_without_a_key_decides_nothing(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
     operation = world.ask(world.card(ada[0]), pc)
-    bare = replace(ada[1].identity, public_key=None)
+    with world.database.write() as connection:
+        connection.execute(delete(tables.approval_key))
     with pytest.raises(ApprovalRejected, match="has no key: enrol it again"):
-        world.deciding.decide(operation.id, Decision.DENY, "", b"", bare)
+        world.decide(operation, ada[1])
     assert world.state(operation) is State.PENDING
 
 

@@ -29,6 +29,9 @@ FUZZ_TARGETS ?= apdu tlv frames chaining card
 SECONDS ?= 60
 STEPS ?= 0
 
+# For make attack: how often an attacker who writes the database plays, with forty steps each time.
+RUNS ?= 2500
+
 # Of make mutants: one mutant in so many, by chance, and only of modules whose path begins so.
 EVERY ?= 1
 ONLY ?=
@@ -45,7 +48,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test trixie lint format bench fuzz chaos mutants traces docs man proto package sbom audit lock \
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package sbom audit lock \
 	clean
 
 help: ## Show this list
@@ -112,6 +115,9 @@ fuzz: workshop ## Fuzz card and keystore, FUZZ_SECONDS for each target; findings
 
 chaos: workshop clients ## Kills, pauses, full disks, clock steps for SECONDS while people sign; or STEPS kills
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(SECONDS) --steps $(STEPS)
+
+attack: workshop ## Let somebody who writes the database play RUNS games against the keystore
+	CLOUDCARD_ATTACKS=$(RUNS) $(BIN)/pytest --timeout 0 tests/cloud_keystore/operations/test_attacker.py
 
 mutants: workshop ## Take guards out and change the program in small ways: tests must notice (docs/mutation.md)
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --moment sabotage

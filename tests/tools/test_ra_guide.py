@@ -48,7 +48,7 @@ IRREVERSIBLE = ("remove", "revoke")
 SAYS = {
     "user add": r"^Phone's token +cc1\.",
     "user invite": r"^Phone's token +cc1\.",
-    "user list": r"  Ada Byron .*  1  \d{16}, \d{16}",
+    "user list": r"  Ada Byron .*  1  \d{16}",
     "device list": r"  Ada's phone +active +native ",
     "device remove": r"^Name +Ada's phone\nState +removed$",
     "alerts list": r"  not-me +\d{16} +Ada Byron +PC ",

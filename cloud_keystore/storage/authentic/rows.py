@@ -162,7 +162,7 @@ def known(connection: Connection, table: Table, code: bytes | None, key: Values)
         this.believed[row[MAC]] = row
     elif any(row[name] != value for name, value in key.items()):
         raise not_authentic(named(table, {**row, **key}), "the code of another record")
-    _check_newest(this, table, {**row}, changes_of(row[MAC]))
+    _check_newest(this, table, row, changes_of(row[MAC]))
     return row
 
 
@@ -198,7 +198,7 @@ def rewrite(connection: Connection, table: Table, row: RowMapping, changes: Valu
     values = {**row, **changes}
     count = changes_of(values[MAC]) + 1
     code = this.codes.make(table, values, count)
-    given = {f"of_{column.name}": row[column.name] for column in table.primary_key}
+    given = {f"of_{name}": row[name] for name in _key(table)}
     given |= {f"to_{name}": value for name, value in changes.items()} | {f"to_{MAC}": code}
     connection.execute(_changing(table, tuple(changes)), given)
     if (name := _name(table, values)) is not None:
@@ -213,12 +213,12 @@ def drop(connection: Connection, table: Table, *conditions: ColumnElement[bool])
             _turn(connection).seen[name] = GONE
 
 
-def _check_newest(this: Turn, table: Table, row: Values, changes: int) -> None:
+def _check_newest(this: Turn, table: Table, row: Values | RowMapping, changes: int) -> None:
     name = _name(table, row)
     if name is None:
         return
     if this.newest.is_older(name, changes, this.began):
-        raise not_authentic(named(table, row), PUT_BACK)
+        raise not_authentic(named(table, {**row}), PUT_BACK)
     if changes:
         this.seen[name] = changes
 
@@ -230,12 +230,18 @@ def _turn(connection: Connection) -> Turn:
     return found
 
 
-def _name(table: Table, row: Values) -> Name | None:
+def _name(table: Table, row: Values | RowMapping) -> Name | None:
     """What a row is called for ever; None for one with a number, which another row gets later."""
-    key = [column.name for column in table.primary_key]
-    if any(name in table.info[UNCOVERED] for name in key):
+    key = _key(table)
+    if key[0] in table.info[UNCOVERED]:
         return None
-    return (table.name, *(row[name] for name in key))
+    return (table.name, *[row[name] for name in key])
+
+
+@cache
+def _key(table: Table) -> tuple[str, ...]:
+    """The names of the columns of a primary key."""
+    return tuple(column.name for column in table.primary_key)
 
 
 def _to_change(table: Table, where: Sequence[ColumnElement[bool]]) -> Select[tuple[Value, ...]]:

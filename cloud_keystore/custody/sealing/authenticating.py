@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.custody.sealing.holder import check_none
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.journal import Kind
@@ -46,16 +47,13 @@ def examine(database: Database) -> Examined:
         return upgrading.examine(connection)
 
 
-def report(database: Database) -> Report:
-    """What an operator looks at before the records get their codes. Raises NotBelieved if some have
-    codes already.
+def report(database: Database, now: datetime) -> Report:
+    """What an operator looks at before the records get their codes, while no service runs. Raises
+    NotBelieved if some have codes already, and SealingKeyError if a service runs.
     """
     with database.read() as connection:
-        if not upgrading.is_due(connection):
-            raise NotBelieved(
-                "the records of this database have their codes: one without a code was put there "
-                "by somebody else, and gets none"
-            )
+        check_none(connection, now)
+        _check_due(connection)
         i = t.identity.c
         query = select(i.role, i.display_name, i.state).where(i.role.in_(POWERFUL)).order_by(i.id)
         powerful = [
@@ -69,10 +67,19 @@ def authenticate(database: Database, now: datetime, actor: Actor) -> int:
     """Give all records their codes, and return how many; all of them or none. Raises NotBelieved if
     some have codes already.
     """
-    records = report(database).records
-    with database.write() as connection:
+    with database.write(long=True) as connection:
+        _check_due(connection)
+        records = upgrading.count(connection)
         upgrading.give_codes(connection)
         approval_keys.complete(connection)
         told = entries.about_keystore(Kind.RECORDS_AUTHENTICATED, now, actor, dict(records))
         journal.append(connection, told)
     return sum(records.values())
+
+
+def _check_due(connection: Connection) -> None:
+    if not upgrading.is_due(connection):
+        raise NotBelieved(
+            "the records of this database have their codes: one without a code was put there by "
+            "somebody else, and gets none"
+        )

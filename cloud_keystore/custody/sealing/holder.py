@@ -42,6 +42,15 @@ class Holder:
             key_holders.leave(connection, self.id)
 
 
+def check_none(connection: Connection, now: datetime) -> None:
+    """Raise SealingKeyError if a service runs on the database."""
+    if key_holders.list_seen(connection, now - GONE_AFTER):
+        raise SealingKeyError(
+            "a keystore runs on this database: stop all replicas first (one that was killed counts "
+            "for a minute)"
+        )
+
+
 def check_all_have(connection: Connection, key_id: bytes, now: datetime) -> None:
     """Raise SealingKeyError if a service runs that could not open what is sealed under a key."""
     lacking = [

@@ -32,6 +32,7 @@ from cloud_keystore.run.owning import own
 from cloud_keystore.storage import cards, journal, operations, people, sessions
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.sealing import key_holders
 from cloudcard_tools.backup.command import restore
 from cloudcard_tools.keys.command import keys
 from support.keystore_world import (
@@ -117,6 +118,23 @@ def test_the_service_opens_it(tmp_path: Path) -> None:
         assert parts.has_operators
     again = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--json"])
     assert json.loads(again.stdout)["records"] > 100
+
+
+def test_records_are_not_believed_while_a_keystore_runs(tmp_path: Path) -> None:
+    unpack("keystore-0005.db.gz", tmp_path / DATABASE)
+    command = ["authenticate", "--data", str(tmp_path), "--yes"]
+    with closing(own(Settings(tmp_path))):
+        refused = CliRunner().invoke(keys, command)
+    assert refused.exit_code == 1
+    assert "another keystore runs on it" in refused.output
+    database = Database(f"sqlite:///{tmp_path / DATABASE}")
+    with database.write() as connection:  # a replica elsewhere
+        key_holders.see(connection, "replica", [bytes(8)], datetime.now(UTC))
+    refused = CliRunner().invoke(keys, command)
+    assert refused.exit_code == 1
+    assert "a keystore runs on this database: stop all replicas" in refused.output
+    assert authenticating.is_due(database)
+    database.close()
 
 
 def test_a_record_that_was_put_there_after_the_others_got_their_codes(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from cloudcard_tools.shared import output
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import sealing_sources, token_of, token_options
+from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 UNCHANGED = "nothing was changed; restore into another folder"
 EXAMPLES = """\b
@@ -61,23 +61,15 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    metavar="SOURCE",
-    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key, repeatable. Every sealed "
-    "value has to open. Default: sealing.key in the data folder.",
+@sealing_options(
+    "file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key, repeatable. Every sealed value "
+    "has to open. Default: sealing.key in the data folder."
 )
-@token_options
 @place_options
 @json_option
 def restore(
     file: Path,
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
@@ -89,7 +81,7 @@ def restore(
     backup from before records had authentication codes is believed as it is.
     """
     magic = _magic(file)
-    keys = sealing_sources(sources, place, token_of(hsm_module, hsm_token, hsm_pin_file))
+    keys = sealing.sources(place)
     with _owned(place):
         if place.database:
             if not magic.startswith(postgresql.MAGIC):

@@ -12,12 +12,12 @@ from cryptography import x509
 from cloud_keystore.config import Settings
 from cloud_keystore.storage import authorities as rows
 from cloudcard_tools import new_files
-from cloudcard_tools.keys.opening import believed, key_in_use_option
+from cloudcard_tools.keys.opening import believed
 from cloudcard_tools.new_files import NEW_FOLDER
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.output import expiry, iso_time, json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 COLUMNS = {"name": "NAME", "subject": "SUBJECT", "since": "SINCE", "expires": "EXPIRES"}
 
@@ -29,22 +29,17 @@ COLUMNS = {"name": "NAME", "subject": "SUBJECT", "since": "SINCE", "expires": "E
     type=NEW_FOLDER,
     help="Write each certificate into a file of this new folder.",
 )
-@key_in_use_option
-@token_options
+@sealing_options()
 @place_options
 @json_option
 def authorities(
     folder: Path | None,
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
     """List the keystore's authorities, and when they end. Each has a successor in time."""
-    token = token_of(hsm_module, hsm_token, hsm_pin_file)
-    with believed(place, sources, token) as database, database.read() as connection:
+    with believed(place, sealing) as (database, _), database.read() as connection:
         found = rows.certificates(connection)
     listed: list[output.Row] = []
     for name, der in found.items():

@@ -18,7 +18,7 @@ from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.finding import Findable
 from cloudcard_tools import new_files
 from cloudcard_tools.keys.authorities import authorities
-from cloudcard_tools.keys.opening import believed, key_in_use_option, opened, sources_option
+from cloudcard_tools.keys.opening import believed, opened
 from cloudcard_tools.keys.operators import operator
 from cloudcard_tools.keys.records import authenticate
 from cloudcard_tools.shared import output
@@ -27,9 +27,10 @@ from cloudcard_tools.shared.failures import Failure, FileExists
 from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 WORDS = Words("sealing key", "sealing keys", "cloudcard keys list")
+IN_ORDER = "First the key that is to seal, then the keys that are in use."
 IN_USE = "it may be in use; choose another name"
 COLUMNS = {
     "id": "ID",
@@ -93,26 +94,21 @@ def list_(place: Settings, as_json: bool) -> None:
 @keys.command()
 @click.argument("source", metavar="SOURCE")
 @click.option("--make", is_flag=True, help="Make the file of a file:PATH, with a new key.")
-@key_in_use_option
-@token_options
+@sealing_options()
 @place_options
 @json_option
 def add(
     source: str,
     make: bool,
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
     """Make SOURCE (file:PATH, passphrase:PATH or pkcs11:NAME) known to the database. Nothing is
     sealed under it yet.
     """
-    token = token_of(hsm_module, hsm_token, hsm_pin_file)
-    with believed(place, sources, token) as database:
-        parsed = Source.parse(source, token)
+    with believed(place, sealing) as (database, _):
+        parsed = Source.parse(source, sealing.token)
         if make:
             if parsed.kind != FILE:
                 raise click.UsageError("--make works only with file:PATH")
@@ -123,15 +119,11 @@ def add(
 
 
 @keys.command()
-@sources_option
-@token_options
+@sealing_options(IN_ORDER, required=True)
 @place_options
 @json_option
 def rotate(
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
@@ -139,10 +131,7 @@ def rotate(
 
     You can stop it at any time and start it again.
     """
-    with opened(place) as database:
-        token = token_of(hsm_module, hsm_token, hsm_pin_file)
-        parsed = [Source.parse(source, token) for source in sources]
-        seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
+    with believed(place, sealing) as (database, seal):
         done = sum(rotation.rotate(database, seal, utc_now))
     facts: output.Row = {"id": sealing_keys.key_text(seal.key_ids[0]), "values": done}
     output.print_facts(facts, {"id": "Sealed under", "values": "Changed"}, as_json=as_json)
@@ -154,23 +143,19 @@ def rotate(
     "The sealing key {key_id} is retired for ever: backups from before the rotation need it, and "
     "no keystore accepts it on this database again."
 )
-@key_in_use_option
-@token_options
+@sealing_options()
 @place_options
 @json_option
 def retire(
     key_id: str,
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
     """Retire the key ID, or the one that begins so, if no value needs it any more. From then on it
     is refused.
     """
-    with believed(place, sources, token_of(hsm_module, hsm_token, hsm_pin_file)) as database:
+    with believed(place, sealing) as (database, _):
         texts = [sealing_keys.key_text(each.key.id) for each in rotation.list_keys(database)]
         known = [Findable(text, (text,), (), "") for text in texts]
         key_id = choose(WORDS, key_id, of_own(finding.find(key_id, known)))
@@ -183,15 +168,11 @@ def retire(
     "Every key of this keystore in the token that its database does not know is destroyed: after "
     "the restore of an old backup, those are the keys of newer cards."
 )
-@sources_option
-@token_options
+@sealing_options(IN_ORDER, required=True)
 @place_options
 @json_option
 def sweep(
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
@@ -200,13 +181,10 @@ def sweep(
     A crash while a card is made leaves such keys. Never run this after restoring an old backup,
     which does not know the keys of newer cards.
     """
-    token = token_of(hsm_module, hsm_token, hsm_pin_file)
-    if token is None:
+    if sealing.token is None:
         raise click.UsageError("name the token: --hsm-module, --hsm-token and --hsm-pin-file")
-    with opened(place) as database:
-        parsed = [Source.parse(source, token) for source in sources]
-        seal = sealing_keys.open_seal(database, parsed, utc_now(), os.urandom)
-        held = starting.token_keys(token, seal)
+    with believed(place, sealing) as (database, seal):
+        held = starting.token_keys(sealing.token, seal)
         if held is None:
             raise Failure("there is no token")
         try:

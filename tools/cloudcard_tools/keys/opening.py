@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
-from cloud_keystore.config import Settings, Token
+from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing import sealing_keys
+from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.sealing_options import sealing_sources
-
-sources_option = click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    required=True,
-    metavar="SOURCE",
-    help="First the key that is to seal, then the keys that are in use.",
-)
-
-
-key_in_use_option = click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    metavar="SOURCE",
-    help="A sealing key that is in use, repeatable. Default: sealing.key in the data folder.",
-)
+from cloudcard_tools.shared.sealing_options import SealingKeys
 
 
 @contextmanager
-def believed(place: Settings, named: Sequence[str], token: Token | None) -> Iterator[Database]:
-    """The database of a place, whose records can be read and written by the sealing keys that were
-    named, or the one in the data folder. Raises Failure.
+def believed(place: Settings, sealing: SealingKeys) -> Iterator[tuple[Database, Seal]]:
+    """The database of a place, whose records can be read and written, and its seal. Raises
+    Failure.
     """
     with opened(place) as database:
-        sources = sealing_sources(named, place, token)
-        sealing_keys.open_seal(database, sources, utc_now(), os.urandom)
-        yield database
+        sources = sealing.sources(place)
+        yield database, sealing_keys.open_seal(database, sources, utc_now(), os.urandom)
 
 
 @contextmanager

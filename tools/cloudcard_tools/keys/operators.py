@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from pathlib import Path
 
 import click
 
 from cloud_keystore import config
 from cloud_keystore.audit import alerts
 from cloud_keystore.config import Address, Settings
-from cloud_keystore.custody.sealing import sealing_keys
-from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.people.people import People
 from cloud_keystore.pki import authorities
-from cloudcard_tools.keys.opening import opened
+from cloudcard_tools.keys.opening import believed
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.output import iso_time, json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 LABELS = {"token": "Token", "token_expires": "Token expires"}
 
 
 @click.command(epilog='\b\nExample:\n  cloudcard keys operator "Olga Hopper"')
 @click.argument("name")
-@click.option(
-    "--sealing-key",
-    "sources",
-    multiple=True,
-    metavar="SOURCE",
-    help="The keys with which the service runs.  [default: the one in the data folder]",
-)
 @click.option(
     "--enrol-listen",
     default="127.0.0.1:7444",
@@ -47,29 +37,21 @@ LABELS = {"token": "Token", "token_expires": "Token expires"}
     show_default=True,
     help="Host at which clients reach it, as it was started.",
 )
-@token_options
+@sealing_options()
 @place_options
 @json_option
 def operator(
     name: str,
-    sources: tuple[str, ...],
     enrol_listen: str,
     public_host: str,
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
     """Print a one-time token that invites an operator called NAME, if no operator is left who
     could. It takes the sealing key, and is told in the journal and by an alert.
     """
-    with opened(place) as database:
-        token = token_of(hsm_module, hsm_token, hsm_pin_file)
-        parsed = [Source.parse(each, token) for each in sources]
-        parsed = parsed or [Source(FILE, str(place.sealing_key))]
-        now = utc_now()
-        seal = sealing_keys.open_seal(database, parsed, now, os.urandom)
+    with believed(place, sealing) as (database, seal):
         own = authorities.load_or_make(database, seal, utc_now)
         port = Address.parse(enrol_listen).port
         people = People(
@@ -81,6 +63,6 @@ def operator(
         )
         made = people.add_operator(name, actor=DATA_FOLDER)
         with database.write() as connection:
-            alerts.local_operator(connection, name, now, os.urandom)
+            alerts.local_operator(connection, name, utc_now(), os.urandom)
     facts = {"token": made.text, "token_expires": iso_time(made.expire_time)}
     output.print_facts(facts, LABELS, as_json=as_json)

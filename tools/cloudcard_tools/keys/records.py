@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import closing
 
 import click
 
@@ -10,14 +10,15 @@ from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing import authenticating
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.clock import utc_now
+from cloud_keystore.run import owning
 from cloud_keystore.storage.engine import Database
-from cloudcard_tools.keys.opening import believed, key_in_use_option
+from cloudcard_tools.keys.opening import believed
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 PEOPLE = {"role": "ROLE", "name": "NAME", "state": "STATE"}
 RECORDS = {"records": "RECORDS", "number": "NUMBER"}
@@ -25,16 +26,12 @@ RECORDS = {"records": "RECORDS", "number": "NUMBER"}
 
 @click.command(epilog="\b\nExample:\n  cloudcard keys authenticate --data /var/lib/cloudcard")
 @yes_option
-@key_in_use_option
-@token_options
+@sealing_options()
 @place_options
 @json_option
 def authenticate(
     yes: bool,
-    sources: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     place: Settings,
     as_json: bool,
 ) -> None:
@@ -44,9 +41,10 @@ def authenticate(
     database of an older version has none: you are shown what it holds, and are asked whether it is
     as you know it. Run this while no keystore runs.
     """
-    with believed(place, sources, token_of(hsm_module, hsm_token, hsm_pin_file)) as database:
+    with believed(place, sealing) as (database, _):
         if authenticating.is_due(database):
-            _believe(database, yes=yes, as_json=as_json)
+            with closing(owning.own(place)):
+                _believe(database, yes=yes, as_json=as_json)
             return
         found = authenticating.examine(database)
     if found.wrong:
@@ -60,7 +58,7 @@ def authenticate(
 
 def _believe(database: Database, *, yes: bool, as_json: bool) -> None:
     """Show what a database of an older version holds, ask, and give its records their codes."""
-    report = authenticating.report(database)
+    report = authenticating.report(database, utc_now())
     if not as_json:
         rows: list[output.Row] = [
             {"role": role, "name": name, "state": state} for role, name, state in report.powerful

@@ -32,7 +32,7 @@ from cloudcard_tools.serve.supervisor import Supervisor, holding
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.place import place_options
-from cloudcard_tools.shared.sealing_options import token_of, token_options
+from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 log = structlog.get_logger()
 
@@ -106,15 +106,10 @@ Examples:
     help="Root certificates (PEM) of makers of authenticators, for policies that name models of "
     "passkeys.",
 )
-@click.option(
-    "--sealing-key",
-    "sealing_keys",
-    multiple=True,
-    metavar="SOURCE",
-    help="file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key; the first seals, "
-    "further ones open. Default: sealing.key in the data folder.",
+@sealing_options(
+    "file:PATH, passphrase:PATH or pkcs11:NAME of a sealing key; the first seals, "
+    "further ones open. Default: sealing.key in the data folder."
 )
-@token_options
 @click.option(
     "--key-backend",
     type=click.Choice(["software", "pkcs11"]),
@@ -167,10 +162,7 @@ def serve(  # one argument for each option
     webauthn_rp_id: str,
     webauthn_origin: str,
     attestation_files: tuple[Path, ...],
-    sealing_keys: tuple[str, ...],
-    hsm_module: Path | None,
-    hsm_token: str,
-    hsm_pin_file: Path | None,
+    sealing: SealingKeys,
     key_backend: str,
     http_listen: str,
     reflection: bool,
@@ -202,8 +194,8 @@ def serve(  # one argument for each option
             attestation_roots=tuple(
                 root for each in attestation_files for root in config.attestation_roots(each)
             ),
-            sealing_keys=sealing_keys,
-            token=token_of(hsm_module, hsm_token, hsm_pin_file),
+            sealing_keys=sealing.named,
+            token=sealing.token,
             key_backend=key_backend,
             http_listen=Address.parse(http_listen) if http_listen else None,
             reflection=reflection,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 import click
@@ -13,9 +15,10 @@ from cloud_keystore.model.errors import KeystoreError
 from cloudcard_tools.shared.failures import Failure
 
 Command = Callable[..., None]
+IN_USE = "A sealing key that is in use, repeatable. Default: sealing.key in the data folder."
 
 
-def token_options(command: Command) -> Command:
+def _token_options(command: Command) -> Command:
     """Add --hsm-module, --hsm-token and --hsm-pin-file."""
     for option in (
         click.option(
@@ -34,7 +37,7 @@ def token_options(command: Command) -> Command:
     return command
 
 
-def token_of(module: Path | None, label: str, pin_file: Path | None) -> Token | None:
+def _token_of(module: Path | None, label: str, pin_file: Path | None) -> Token | None:
     """The token that was named, if any. Raises click.UsageError if some of the options are
     missing.
     """
@@ -45,16 +48,56 @@ def token_of(module: Path | None, label: str, pin_file: Path | None) -> Token | 
     return Token(module, label, pin_file)
 
 
-def sealing_sources(named: Sequence[str], place: Settings, token: Token | None) -> list[Source]:
-    """The sealing keys that were named, else the one in the data folder. Raises Failure if there is
-    none.
+@dataclass(frozen=True, slots=True)
+class SealingKeys:
+    """The sealing keys that a command was given, and the token that some of them are in."""
+
+    named: tuple[str, ...]
+    token: Token | None
+
+    def sources(self, place: Settings) -> list[Source]:
+        """The keys that were named, else the one in the data folder. Raises Failure if there is
+        none.
+        """
+        try:
+            sources = [Source.parse(each, self.token) for each in self.named]
+        except KeystoreError as error:
+            raise Failure(str(error)) from None
+        if not sources and not place.sealing_key.exists():
+            raise Failure(
+                f"{place.sealing_key} is missing: name the sealing key in use with --sealing-key"
+            )
+        return sources or [Source(FILE, str(place.sealing_key))]
+
+
+def sealing_options(
+    meaning: str = IN_USE, *, required: bool = False
+) -> Callable[[Command], Command]:
+    """Add --sealing-key, which can be repeated, and those of a token; pass them to the command as
+    `sealing`.
     """
-    try:
-        sources = [Source.parse(each, token) for each in named]
-    except KeystoreError as error:
-        raise Failure(str(error)) from None
-    if not sources and not place.sealing_key.exists():
-        raise Failure(
-            f"{place.sealing_key} is missing: name the sealing key in use with --sealing-key"
+
+    def adding(command: Command) -> Command:
+        @click.option(
+            "--sealing-key",
+            "named",
+            multiple=True,
+            required=required,
+            metavar="SOURCE",
+            help=meaning,
         )
-    return sources or [Source(FILE, str(place.sealing_key))]
+        @_token_options
+        @wraps(command)
+        def with_keys(
+            named: tuple[str, ...],
+            hsm_module: Path | None,
+            hsm_token: str,
+            hsm_pin_file: Path | None,
+            **others: object,
+        ) -> None:
+            token = _token_of(hsm_module, hsm_token, hsm_pin_file)
+            command(sealing=SealingKeys(named, token), **others)
+
+        return with_keys
+
+    return adding

@@ -90,7 +90,7 @@ def find(
     connection: Connection, table: Table, *conditions: ColumnElement[bool]
 ) -> RowMapping | None:
     """The row that matches, or any of several; None if there is none. Raises RowNotAuthentic."""
-    found = read(connection, table, select(table).where(*conditions).limit(1))
+    found = read(connection, table, _any(table).where(*conditions))
     return found[0] if found else None
 
 
@@ -172,7 +172,7 @@ def change(
     """Change the rows that match, and return them as they were. Other writers wait meanwhile, and
     then see whether the rows still match. Raises RowNotAuthentic.
     """
-    found = read(connection, table, _to_change(table, where))
+    found = read(connection, table, _locked(table).where(*where))
     for row in found:
         rewrite(connection, table, row, changes(row) if callable(changes) else changes)
     return found
@@ -186,7 +186,7 @@ def sweep(
     most: int = MOST_SWEPT,
 ) -> list[RowMapping]:
     """Change at most so many of the rows that match, but pass over those that are not authentic."""
-    found = authentic(connection, table, _to_change(table, where).limit(most))
+    found = authentic(connection, table, _locked(table).where(*where).limit(most))
     for row in found:
         rewrite(connection, table, row, changes)
     return found
@@ -244,11 +244,17 @@ def _key(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.primary_key)
 
 
-def _to_change(table: Table, where: Sequence[ColumnElement[bool]]) -> Select[tuple[Value, ...]]:
-    return select(table).where(*where).order_by(*table.primary_key.columns).with_for_update()
-
-
 # The statements are made once: making them for each row takes longer than the database does.
+@cache
+def _any(table: Table) -> Select[tuple[Value, ...]]:
+    return select(table).limit(1)
+
+
+@cache
+def _locked(table: Table) -> Select[tuple[Value, ...]]:
+    return select(table).order_by(*table.primary_key.columns).with_for_update()
+
+
 @cache
 def _adding(table: Table) -> Insert:
     return insert(table)

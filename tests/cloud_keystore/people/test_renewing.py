@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloud_keystore.approval import statement
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     IdentityRejected,
     InvalidInput,
@@ -21,7 +22,10 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, OVERLAP, Identity, Role
+from cloud_keystore.people.renewing import take_next
+from cloud_keystore.rpc import peer
 from cloud_keystore.rpc.peer import identify
+from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator.approving import sign
 from support.keystore_world import SESSIONS, Enrolled, World, csr, secret_of
 
@@ -93,6 +97,20 @@ class TestRenewal:
         with pytest.raises(IdentityRejected):
             known(world, lost)
         assert known(world, kept).id == own.identity.id
+
+    def test_two_first_uses_at_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another call took the next certificate between two looks of this one, which was refused
+        although its certificate was good.
+        """
+        renewed = world.renewed(world.workstation())
+
+        def second(database: Database, certificate_sha256: bytes, clock: Clock) -> Identity | None:
+            world.rekeyed(renewed)
+            return take_next(database, certificate_sha256, clock)
+
+        monkeypatch.setattr(peer, "take_next", second)
+        assert known(world, renewed).id == renewed.identity.id
+        assert len(world.journal(Kind.IDENTITY_REKEYED)) == 1
 
     def test_the_journal_has_both_steps(self, world: World) -> None:
         own = world.workstation()

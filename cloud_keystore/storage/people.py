@@ -235,12 +235,20 @@ def list_devices(connection: Connection, user_id: str) -> list[Identity]:
 
 
 def removed_among(connection: Connection, certificates: Collection[bytes]) -> set[bytes]:
-    """Those of some certificates (SHA-256) whose identities were removed."""
-    query = select(t.identity.c.certificate_sha256).where(
-        t.identity.c.state == IdentityState.REMOVED,
-        t.identity.c.certificate_sha256.in_(certificates),
+    """Those of some certificates (SHA-256) whose identities were removed: present, next and former
+    ones.
+    """
+    i = t.identity.c
+    # Each has a query of its own, because databases bound the number of parameters.
+    queries = (
+        select(column).where(i.state == IdentityState.REMOVED, column.in_(certificates))
+        for column in (
+            i.certificate_sha256,
+            i.next_certificate_sha256,
+            i.former_certificate_sha256,
+        )
     )
-    return {each for each in connection.execute(query).scalars() if each is not None}
+    return {each for query in queries for each in connection.execute(query).scalars()}
 
 
 def remove_identity(connection: Connection, identity_id: str) -> bool:

@@ -25,6 +25,7 @@ from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, OVERLAP, Ide
 from cloud_keystore.people.renewing import take_next
 from cloud_keystore.rpc import peer
 from cloud_keystore.rpc.peer import identify
+from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator.approving import sign
 from support.keystore_world import SESSIONS, Enrolled, World, csr, secret_of
@@ -166,6 +167,23 @@ class TestAttacks:
         for certified in (own, renewed):
             with pytest.raises(IdentityRejected):
                 known(world, certified)
+
+    def test_by_connections_that_a_removed_identity_has_open(self, world: World) -> None:
+        """A connection can be one of the former certificate, or of the next one before its first
+        use; these stayed.
+        """
+        former, stays = world.workstation(), world.workstation("PC2")
+        present = world.rekeyed(world.renewed(former))
+        every = {
+            sha256(each.certificate).digest() for each in (former, present, world.renewed(present))
+        }
+        callers = {*every, sha256(stays.certificate).digest(), bytes(32)}
+        operator = world.operator().identity
+        with world.database.read() as connection:
+            assert not people.removed_among(connection, callers)
+        world.identities.remove(Role.WORKSTATION, present.identity.id, "stolen", operator)
+        with world.database.read() as connection:
+            assert people.removed_among(connection, callers) == every
 
     def test_by_an_expired_identity(self, world: World) -> None:
         own = world.workstation()

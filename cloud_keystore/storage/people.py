@@ -119,10 +119,12 @@ def count_active(connection: Connection, role: Role, now: datetime) -> int:
 
 
 def ending(connection: Connection, now: datetime, before: datetime) -> list[Identity]:
-    """Identities that are active and end before a time, the first to end first."""
+    """Identities that are active and end before a time, the first to end first; records that are
+    not authentic are passed over.
+    """
     i = t.identity.c
     query = select(t.identity).where(*_active(now), i.expire_time < before)
-    found = rows.read(connection, t.identity, query.order_by(i.expire_time, i.id))
+    found = rows.authentic(connection, t.identity, query.order_by(i.expire_time, i.id))
     return [_to_identity(row) for row in found]
 
 

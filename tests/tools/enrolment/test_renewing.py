@@ -115,6 +115,28 @@ def test_of_two_programs_one_renews(own: Identity) -> None:
     assert is_let_in(own)
 
 
+def test_it_is_read_whole_while_another_program_renews_it(
+    own: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of before and the next certificate were read, and the identity called damaged."""
+    before, exists = certificate(own), os.path.lexists
+
+    def renewed_meanwhile(path: Path) -> bool:
+        found = exists(path)
+        if path == own.folder / RENEWED:
+            monkeypatch.undo()
+            renewing.renew(own, LATER)
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", renewed_meanwhile)
+    way = own.way
+    assert (way.certificate, way.key) == (own.folder / CERTIFICATE, own.folder / KEY)
+    (own.folder / RENEWED).unlink()
+    monkeypatch.setattr(os.path, "lexists", renewed_meanwhile)
+    assert certificate(own) == before
+    assert certificate(own) != before
+
+
 def test_it_can_be_renewed_again_and_again(own: Identity) -> None:
     seen = {certificate(own).serial_number}
     for _ in range(3):

@@ -146,23 +146,28 @@ def test_it_can_be_renewed_again_and_again(own: Identity) -> None:
     assert len(seen) == 4
 
 
-def test_a_running_program_goes_over_to_the_new_certificate(
-    own: Identity,
-) -> None:
-    states: list[grpc.ChannelConnectivity] = []
+def test_a_running_program_goes_over_to_the_new_certificate(own: Identity) -> None:
+    ready = threading.Event()
+
+    def changed(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY:
+            ready.set()
+
     with living.living(own) as channel:
         assert isinstance(channel, living.LivingChannel)
-        channel.subscribe(states.append)
+        channel.subscribe(changed)
         first = channel.present
         assert asked(channel) == "CARD_NOT_FOUND"
+        assert ready.wait(10)
         channel.look()
         assert channel.present is first
         renewing.renew(own, LATER)  # another program
+        ready.clear()
         channel.look()
         assert channel.present is not first
         assert asked(channel) == asked(first) == "CARD_NOT_FOUND"
-        channel.unsubscribe(states.append)
-    assert grpc.ChannelConnectivity.READY in states
+        assert ready.wait(10)  # the new one is
+        channel.unsubscribe(changed)
 
 
 def test_a_phone_approves_with_its_first_key(keystore: KeystoreProcess) -> None:

@@ -205,14 +205,19 @@ def add_next(
     return bool(rows.change(connection, t.identity, same, following))
 
 
-def take_next(connection: Connection, renewed: Identity, former_end_time: datetime) -> bool:
+def take_next(
+    connection: Connection, renewed: Identity, now: datetime, latest_end: datetime
+) -> bool:
     """Make the next certificate of an active identity its certificate; False if somebody has done
-    so, or it was removed.
+    so, or it was removed or has ended. The one before is known until its own end, at most until
+    `latest_end`.
     """
+    if renewed.expire_time is None:
+        return False
     i = t.identity.c
     same = [
         i.id == renewed.id,
-        i.state == IdentityState.ACTIVE,
+        *_active(now),
         i.next_certificate_sha256 == renewed.next_certificate_sha256,
     ]
     taken: Values = {
@@ -223,7 +228,7 @@ def take_next(connection: Connection, renewed: Identity, former_end_time: dateti
         "next_public_key": None,
         "next_expire_time": None,
         "former_certificate_sha256": renewed.certificate_sha256,
-        "former_end_time": former_end_time,
+        "former_end_time": min(renewed.expire_time, latest_end),
         "warn_time": None,
     }
     return bool(rows.change(connection, t.identity, same, taken))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
@@ -192,6 +193,32 @@ class TestAttacks:
             known(world, own)
         with pytest.raises(IdentityRejected):
             ask(world, own)
+
+    @pytest.mark.parametrize("late", [timedelta(0), timedelta(days=60)])
+    def test_by_the_next_certificate_of_an_expired_identity(
+        self, world: World, late: timedelta
+    ) -> None:
+        """People were told that it has ended, and it came back to life by its first use."""
+        own = world.operator()
+        world.clock.forward(days=700)
+        renewed = world.renewed(own)
+        world.clock.now = (own.identity.expire_time or world.clock()) + late
+        assert not world.people.has_operators()
+        with pytest.raises(IdentityRejected, match="has ended"):
+            known(world, renewed)
+        assert not world.people.has_operators()
+        assert not world.journal(Kind.IDENTITY_REKEYED)
+
+    def test_by_the_former_certificate_after_its_end(self, world: World) -> None:
+        """Its connection can have been made before that."""
+        own = world.workstation()
+        world.clock.now = (own.identity.expire_time or world.clock()) - OVERLAP / 2
+        renewed = world.rekeyed(world.renewed(own))
+        assert known(world, own).id == own.identity.id
+        world.clock.now += OVERLAP / 2
+        with pytest.raises(IdentityRejected):
+            known(world, own)
+        assert known(world, renewed).id == own.identity.id
 
     def test_twice_at_the_same_time(self, world: World) -> None:
         """Two calls with one reading of the identity: after one was used, the other is refused."""

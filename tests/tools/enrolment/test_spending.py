@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cloudcard.registry.v1 import identities_pb2
+from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure, IdentityUnusable
@@ -82,11 +85,38 @@ def test_a_disk_that_fails_at_the_end_does_not_cost_the_token(
     assert identity.load(own) == spending.enrol(token, own, "workstation")
 
 
-def test_a_mount_point_is_refused_before_the_token_is_spent(token: str, tmp_path: Path) -> None:
-    """No folder can take its place, which came out when the token was spent."""
-    for folder in (Path("/proc"), Path("/")):
-        with pytest.raises(Failure, match=f"{folder} is a mount point.*name a folder in it"):
-            spending.enrol(token, folder, "workstation")
+@pytest.mark.parametrize("name", [".", "../pc/", "{here}/"])
+def test_the_folder_can_have_any_name(
+    name: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "." has no name, beside which the draft could be: the command ended in a ValueError."""
+    own = tmp_path / "pc"
+    own.mkdir(mode=0o700)
+    monkeypatch.chdir(own)
+    done = CliRunner().invoke(
+        cloudcard, ["reader", "enrol", token, "--identity", name.format(here=own)]
+    )
+    assert (done.exit_code, done.exception) == (0, None), done.output
+    assert done.output.endswith(f"The folder that you are in was replaced: cd {own}\n")
+    assert identity.load(own).display_name == "PC1"
+
+
+def test_a_folder_that_cannot_be_one_is_refused_before_the_token_is_spent(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder can take the place of a mount point, which came out when the token was spent."""
+    (tmp_path / "here").mkdir()
+    tmp_path.chmod(0o700)
+    monkeypatch.chdir(tmp_path / "here")
+    for name, why in (
+        ("..", "holds other files"),
+        ("/", "/ is a mount point.*name a folder in it"),
+        ("/proc", "/proc is a mount point"),
+        ("", "the name is empty"),
+    ):
+        done = CliRunner().invoke(cloudcard, ["reader", "enrol", token, "--identity", name])
+        assert done.exit_code
+        assert re.search(why, done.output)
     assert spending.enrol(token, tmp_path / "pc", "workstation")
 
 

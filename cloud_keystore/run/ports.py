@@ -111,7 +111,6 @@ class Ports:
             maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
         )
 
-
     def _listen(
         self, server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -288,6 +289,7 @@ def test_no_passcode_is_ever_shown() -> None:
     for command in (VERIFY, CHANGE, CHANGE_PUK, RESET):
         card.send(command)
     shown = " ".join([*keys.seen, repr(vars(application)), repr(vars(card.card))])
+    shown = re.sub(r"at 0x[0-9a-f]+", "", shown)  # addresses hold any digits by chance
     for secret in ("123456", "654321", "12345678", "87654321", "proof of"):
         assert secret not in shown
 

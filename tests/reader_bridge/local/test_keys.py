@@ -263,7 +263,8 @@ def test_a_cancelled_request_spends_no_try() -> None:
 
 def test_secrets_are_not_shown() -> None:
     secret = card("developer").management_key.hex()
-    for text in (repr(card("developer")), repr(card())):
+    for shown in (card("developer"), card()):
+        text = repr(shown).replace(shown.serial, "")
         assert secret not in text
         assert "123456" not in text
         assert repr(card().keys[0x9A].private) not in text

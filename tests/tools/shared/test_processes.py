@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from cloudcard_tools.shared.lines import Lines
 from cloudcard_tools.shared.processes import Nursery, ProcessFailed
+from support.endings import wait_until_gone
 
 REPEAT = "import sys\nfor line in sys.stdin: print('got', line, end='', flush=True)"
 DEAF = """
@@ -28,21 +28,6 @@ time.sleep(60)
 def nursery(tmp_path: Path):
     with Nursery(tmp_path / "logs") as nursery:
         yield nursery
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has reaped counts as ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def wait_until_gone(pid: int, timeout: float = 5.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not gone(pid):
-        assert time.monotonic() < deadline, f"process {pid} still runs"
-        time.sleep(0.01)
 
 
 def test_lines_go_both_ways_and_into_the_log(nursery: Nursery) -> None:

@@ -49,6 +49,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.keys.command import keys
+from support.endings import wait_until_gone
 from support.keystore_world import OPERATOR, FakeClock, World, new_world
 from support.softhsm import CONFIGURATION, LABEL, MODULE, PIN, new_token
 
@@ -233,11 +234,12 @@ def test_a_worker_that_does_not_answer_is_given_up(
     world: World, token: TokenKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_key(token, world, Algorithm.ECC_P256)
-    monkeypatch.setattr(pkcs11, "CALL_SECONDS", 1.0)
     (before,) = token.pool.process_ids
     os.kill(before, signal.SIGSTOP)
-    with pytest.raises(KeyBackendUnavailable, match="in time"):
-        token.use(key, KeyUse.SIGN, [DIGEST])
+    with monkeypatch.context() as hurried:
+        hurried.setattr(pkcs11, "CALL_SECONDS", 1.0)
+        with pytest.raises(KeyBackendUnavailable, match="in time"):
+            token.use(key, KeyUse.SIGN, [DIGEST])
     assert not Path(f"/proc/{before}").exists()
     assert len(token.use(key, KeyUse.SIGN, [DIGEST])) == 1
 
@@ -420,11 +422,4 @@ def test_workers_end_with_a_service_that_is_killed(token_folder: Path, tmp_path:
         assert service.stdout is not None
         (worker,) = json.loads(service.stdout.readline())
         service.kill()
-    for _ in range(100):
-        if (
-            not Path(f"/proc/{worker}").exists()
-            or " Z " in Path(f"/proc/{worker}/stat").read_text()
-        ):
-            return
-        time.sleep(0.05)
-    pytest.fail("the worker outlived its service")
+    wait_until_gone(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,12 +70,14 @@ def test_a_card_is_inserted_removed_and_inserted_again(listener: socket.socket) 
 def test_the_connection_does_not_wait_for_more_data(listener: socket.socket) -> None:
     with running(port_of(listener)):
         reader = accept(listener)
-        begun = time.perf_counter()
-        for _ in range(20):  # Debian's vpcd sends length and body apart, and Nagle holds the body
+        times = []
+        for _ in range(40):  # Debian's vpcd sends length and body apart, and Nagle holds the body
+            begun = time.perf_counter()
             reader.sock.sendall(b"\x00\x01")
             reader.sock.sendall(GET_ATR)
             reader.receive()
-        assert time.perf_counter() - begun < 20 * 0.040
+            times.append(time.perf_counter() - begun)
+        assert statistics.median(times) < 0.040  # a busy computer delays some of them
         reader.hang_up()
 
 
@@ -93,17 +96,22 @@ def test_without_pcscd_it_is_said_once(listener: socket.socket) -> None:
             reader.hang_up()
 
 
-def test_a_pcscd_that_is_just_starting_is_not_called_missing(listener: socket.socket) -> None:
-    port = port_of(listener)
-    listener.close()
-    with running(port) as said:
-        time.sleep(0.2)
-        with socket.create_server(("127.0.0.1", port)) as late:
-            late.settimeout(SECONDS)
-            reader = accept(late)
-            reader.ask(GET_ATR)
-            assert said.get(timeout=SECONDS) is SlotState.INSERTED
-            reader.hang_up()
+def test_a_pcscd_that_is_just_starting_is_not_called_missing(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter([ConnectionRefusedError] * (REFUSALS - 1))
+
+    def starting(sock: socket.socket, port: int) -> None:
+        for refused in refusals:
+            raise refused
+        connect(sock, port)
+
+    monkeypatch.setattr("reader_bridge.slot.connect", starting)
+    with running(port_of(listener)) as said:
+        reader = accept(listener)
+        reader.ask(GET_ATR)
+        assert said.get(timeout=SECONDS) is SlotState.INSERTED
+        reader.hang_up()
 
 
 def test_a_busy_port_is_said_once_and_waited_for(

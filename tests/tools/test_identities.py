@@ -79,7 +79,7 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
     assert run(folder, "workstation", "remove", workstation_id).exit_code == 2  # takes a reason
     removed = run(folder, "workstation", "remove", workstation_id, "--reason", "stolen", "--yes")
     assert json.loads(removed.output)["state"] == "removed"
-    waiter.join(5)
+    waiter.join(20)
     assert seen == [
         approval_pb2.OPERATION_STATE_PENDING,
         approval_pb2.OPERATION_STATE_CANCELLED,

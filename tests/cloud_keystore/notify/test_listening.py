@@ -13,7 +13,7 @@ from cloud_keystore.notify.wakeups import Subscription, Wakeups
 from cloud_keystore.storage.databases.addresses import parameters
 from support.postgres import Server
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_connection_that_is_cut_is_made_again(url: str, postgresql: Server) ->
                 here.wake(["lost"])
                 await asyncio.to_thread(postgresql.start)
                 await woken(waiting)  # it may have missed something
-                for _ in range(50):  # until `here` is back too
+                for _ in range(200):  # until `here` is back too
                     here.wake(["a"])
                     try:
                         async with asyncio.timeout(0.1):

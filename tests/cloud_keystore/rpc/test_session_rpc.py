@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import grpc
@@ -61,6 +63,19 @@ class Place:
         response: pb.UseSessionResponse = self.pc.stub.UseSession(request, timeout=10)
         return response
 
+    def kept(self) -> int:
+        """Results that the database has: a use is answered before its result is kept."""
+        file = self.keystore.folder / "keystore" / "keystore.db"
+        with closing(sqlite3.connect(file)) as database:
+            query = "SELECT count(*) FROM session_use WHERE sealed_result IS NOT NULL"
+            return int(database.execute(query).fetchone()[0])
+
+    def wait_until_kept(self, results: int) -> None:
+        deadline = time.monotonic() + 20
+        while self.kept() < results:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -83,10 +98,10 @@ def test_kill_9_at_every_step_of_a_session(place: Place) -> None:
     session = place.session()
     place.keystore.kill_and_restart()
     assert place.open(session.id) == session
-    request_id = os.urandom(16)
+    before, request_id = place.kept(), os.urandom(16)
     used = place.use(session.id, request_id)
     assert used.uses_left == TERMS.most_uses - 1
-    time.sleep(1)  # until the result is kept
+    place.wait_until_kept(before + 1)
     place.keystore.kill_and_restart()
     assert place.use(session.id, request_id) == used  # ECDSA: not made anew
     place.pc.stub.EndSession(pb.EndSessionRequest(session_id=session.id), timeout=10)

@@ -57,21 +57,29 @@ def slow_keystore() -> Iterator[str]:
 
 
 @pytest.fixture
-def channel(monkeypatch: pytest.MonkeyPatch) -> Iterator[grpc.Channel]:
-    monkeypatch.setattr(calling, "SECONDS", 0.3)
+def channel() -> Iterator[grpc.Channel]:
     with slow_keystore() as address, grpc.insecure_channel(address) as plain:
         yield calling.in_time(plain)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that says no time has less than the keystore takes."""
+    monkeypatch.setattr(calling, "SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_call_that_says_no_time_ends(channel: grpc.Channel) -> None:
     with pytest.raises(Failure, match="does not answer in time"), calling.explained():
         channel.unary_unary("/answer")(b"")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_call_that_says_its_time_has_it(channel: grpc.Channel) -> None:
     assert channel.unary_unary("/answer")(b"hello", timeout=30) == b"hello"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_stream_lasts(channel: grpc.Channel) -> None:
     assert list(channel.unary_stream("/stream")(b"news")) == [b"news", b"news"]
 

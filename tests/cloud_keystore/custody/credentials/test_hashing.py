@@ -42,7 +42,7 @@ def test_no_more_than_allowed_at_once() -> None:
                 with lock:
                     now += 1
                     most = max(most, now)
-                open_gate.wait(2)
+                open_gate.wait(30)
                 with lock:
                     now -= 1
         except Overloaded:

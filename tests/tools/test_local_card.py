@@ -145,7 +145,7 @@ def test_secrets_of_ones_own_are_not_told(path: Path) -> None:
     with local_card.opened(Wanted(algorithm=P256, state=path)) as keys:
         keys.perform(ChangePasscode(ID, 0x80, b"123456", b"271828"))
         keys.perform(ChangePasscode(ID, 0x81, b"12345678", b"31415926"))
-        text = local_card.description(keys).replace(keys.card.serial, "")
+        text = local_card.description(keys)
     assert "changed" in text
     assert "271828" not in text
     assert "123456" not in text

@@ -148,6 +148,9 @@ def test_organisations_and_policies(operator: Path) -> None:
     assert ask(operator, *issue, "--organisation", trust)["organisation"] == trust
     assert ask(operator, *issue)["organisation"] == "default"
 
+    other = ask(operator, "organisation", "add", "Royal Infirmary")["id"]
+    assert ask(operator, "policy", "set", "--organisation", "royal inf")["organisation"] == other
+
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
@@ -183,7 +186,7 @@ def test_a_card_by_what_people_have(typed: str, operator: Path, lin: dict[str, o
 
 
 def test_a_beginning_of_a_serial_number(operator: Path, lin: dict[str, object]) -> None:
-    assert ask(operator, "card", "show", str(lin["serial"])[:9])["serial"] == lin["serial"]
+    assert ask(operator, "card", "show", str(lin["serial"])[:12])["serial"] == lin["serial"]
 
 
 def test_what_several_are_called_is_listed(operator: Path, lin: dict[str, object]) -> None:
@@ -212,16 +215,13 @@ def test_other_things_by_their_names(operator: Path) -> None:
     again = ask(operator, "workstation", "add", "WARD9-PC1")
     removed = ask(operator, "workstation", "remove", "WARD9-PC1", "--reason", "broken", "--yes")
     assert removed["id"] == again["id"]
-    trust = ask(operator, "organisation", "add", "Royal Infirmary")["id"]
-    policy = ask(operator, "policy", "set", "--organisation", "royal inf")
-    assert policy["organisation"] == trust
     assert ask(operator, "user", "add", "Phil", "--email", "phil@example.org")
     device = ask(operator, "device", "remove", "phil@example.org", "--reason", "lost", "--yes")
     assert device["state"] == "removed"
 
 
 def test_lists_say_when_things_expire(operator: Path, lin: dict[str, object]) -> None:
-    pc = ask(operator, "workstation", "add", "WARD9-PC2")
+    pc = ask(operator, "workstation", "add", "WARD8-PC2")
     listed = json.loads(run(operator, "workstation", "list", "--json").output)
     (found,) = [each for each in listed if each["id"] == pc["id"]]
     assert found["expires"] == pc["token_expires"]

@@ -47,18 +47,25 @@ from support.schema import ENROLMENT, METHODS, role_of
 
 @dataclass
 class Town:
-    """A keystore, Ada with a phone and two cards, Mallory with a phone, a workstation."""
+    """A keystore, Ada with a phone and two cards, Mallory with a phone, a workstation.
+
+    A stranger's messages leave the cards in any state: who needs one that works has another.
+    """
 
     keystore: KeystoreProcess
+    user_id: str
     ada: identity.Identity
     mallory: identity.Identity
     pc: identity.Identity
     serial: str
     developer: str  # serial of a card that is administered through readers
 
+    def stub(self) -> workstation_pb2_grpc.WorkstationServiceStub:
+        return workstation_pb2_grpc.WorkstationServiceStub(identity.channel(self.pc))
+
     def workstation(self) -> Workstation:
-        stub = workstation_pb2_grpc.WorkstationServiceStub(identity.channel(self.pc))
-        return Workstation(stub, self.serial)
+        """At it, a card of Ada's that nobody else has used."""
+        return Workstation(self.stub(), self.keystore.card(self.user_id, self.ada))
 
     def administrator(self) -> bytes:
         """A proof of the management key, or none once a stranger has set another."""
@@ -81,7 +88,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         _, mallory = keystore.holder("Mallory")
         pc = keystore.workstation("PC1")
         serial, developer = keystore.card(user_id, ada), keystore.developer_card(user_id)
-        yield Town(keystore, ada, mallory, pc, serial, developer)
+        yield Town(keystore, user_id, ada, mallory, pc, serial, developer)
 
 
 def test_no_certificate_no_call(town: Town) -> None:
@@ -96,6 +103,8 @@ def test_no_certificate_no_call(town: Town) -> None:
 @pytest.mark.parametrize("role", ["ada", "pc", "operator"])
 def test_every_service_is_for_one_role(town: Town, role: str) -> None:
     own = {"ada": town.ada, "pc": town.pc, "operator": town.keystore.operator}[role]
+    serial = town.keystore.card(town.user_id, town.ada)
+    developer = town.keystore.developer_card(town.user_id)
     with identity.channel(own) as channel:
         calls = {
             "operator": lambda: list(
@@ -113,12 +122,12 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
                 authenticator_pb2.ListCardsRequest(), timeout=5
             ),
             "pc": lambda: workstation_pb2_grpc.WorkstationServiceStub(channel).GetCard(
-                workstation_pb2.GetCardRequest(card_serial=town.serial), timeout=5
+                workstation_pb2.GetCardRequest(card_serial=serial), timeout=5
             ),
             "pc, for an administrator": lambda: administration_pb2_grpc.AdministrationServiceStub(
                 channel
             ).AttestKey(
-                administration_pb2.AttestKeyRequest(card_serial=town.developer, key_ref=0x9A),
+                administration_pb2.AttestKeyRequest(card_serial=developer, key_ref=0x9A),
                 timeout=5,
             ),
         }
@@ -143,9 +152,7 @@ def test_a_large_message_is_refused_with_a_reason(town: Town, filler: str, size:
         lambda: registry.cards.IssueCard(
             cards_pb2.IssueCardRequest(request_id=bytes(16), user_id=text)
         ),
-        lambda: town.workstation().stub.GetCard(
-            workstation_pb2.GetCardRequest(card_serial=text), timeout=5
-        ),
+        lambda: town.stub().GetCard(workstation_pb2.GetCardRequest(card_serial=text), timeout=5),
     )
     for call in calls:
         with pytest.raises(grpc.RpcError) as refused:
@@ -263,7 +270,6 @@ class TestKill:
     """kill -9 at each step of an operation: nothing is lost, nothing is signed twice."""
 
     def test_at_every_step(self, town: Town) -> None:
-        # The stranger's messages above may have left the card suspended, locked or throttled.
         user_id, ada = town.keystore.holder(f"Ada{os.urandom(4).hex()}")
         serial = town.keystore.card(user_id, ada)
         pc = Workstation(

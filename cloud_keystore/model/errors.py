@@ -46,6 +46,10 @@ class KeyNotFound(KeystoreError):
     """The card has no such key."""
 
 
+class ObjectNotFound(KeystoreError):
+    """The card has no such data object that it withholds."""
+
+
 class DeviceNotFound(KeystoreError):
     """No such device."""
 

@@ -34,6 +34,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.UserExists: (StatusCode.ALREADY_EXISTS, "USER_EXISTS"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
+    errors.ObjectNotFound: (StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND"),
     errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
     errors.IdentityNotFound: (StatusCode.NOT_FOUND, "IDENTITY_NOT_FOUND"),
     errors.LastOperator: (StatusCode.FAILED_PRECONDITION, "LAST_OPERATOR"),

@@ -12,6 +12,7 @@ from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_keys
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.sealing import authenticating, journal_key
 from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
@@ -76,6 +77,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
                 "this database is from before its records had authentication codes: look at what "
                 f"`cloudcard keys authenticate --data {settings.data}` tells, and confirm it"
             )
+        if hold.whole:
+            DataObjects(database, seal, clock, os.urandom).seal_all()
         token = token_keys(settings.token, seal)
         if token is not None:
             opened.callback(token.pool.close)

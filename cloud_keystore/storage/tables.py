@@ -144,6 +144,11 @@ card_object = authentic(
     Column("value", LargeBinary, nullable=False),
     # Whether an administrator wrote it, and not the keystore
     Column("written", Boolean, nullable=False, server_default=false()),
+    # Of an object that requires the PIN, whose value is empty: its name in the seal's context
+    Column("sealed_as", String),
+    Column("sealed_value", LargeBinary),
+    Index("card_object_by_sealed", "sealed_as", unique=True),
+    uncovered=("sealed_value",),
 )
 
 key = authentic(

@@ -206,6 +206,10 @@ class TooManyCalls(ComeBack):
     """The caller makes more calls than its limit allows."""
 
 
+class MessageOverdue(KeystoreError):
+    """The call has begun, but its message did not come in time."""
+
+
 class Overloaded(ComeBack):
     """The keystore has reached the limit of its capacity."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -34,12 +34,17 @@ RATES: Mapping[str, Rate] = MappingProxyType(
 _FORM = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
 
 
+_NUMBER = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one process accepts. A call beyond a limit is refused at once, with a time to retry."""
 
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
     under_way: int = 20_000  # calls, waiting ones included
+    message_seconds: float = 10.0  # within which a call that has begun has to bring its message
+    begun_of_one: int = 1_000  # calls of one identity that have not brought it yet
     streams: int = 15_000  # waiting calls of all callers
     streams_of_one: int = 500  # waiting calls of one identity
     calls: int = 1_000  # use cases that wait for a thread
@@ -51,15 +56,30 @@ class Limits:
     looks: int = 8  # database queries of streams at once; the other threads are for calls
 
 
-def with_rates(limits: Limits, texts: Iterable[str]) -> Limits:
-    """Set rates from texts "name=per_second/burst"; raises InvalidInput for any other text."""
+# Limits that are one number, by the name under which they are set.
+NUMBERS: Mapping[str, Callable[[Limits, float], Limits]] = MappingProxyType(
+    {
+        "message": lambda limits, number: replace(limits, message_seconds=number),
+        "begun": lambda limits, number: replace(limits, begun_of_one=int(number)),
+    }
+)
+
+
+def with_limits(limits: Limits, texts: Iterable[str]) -> Limits:
+    """Set limits from texts "name=per_second/burst" and "name=number"; raises InvalidInput for any
+    other text.
+    """
     rates = dict(limits.rates)
     for text in texts:
-        found = _FORM.fullmatch(text)
-        if found is None or found[1] not in rates or float(found[2]) == 0 or int(found[3]) == 0:
+        rate, number = _FORM.fullmatch(text), _NUMBER.fullmatch(text)
+        if rate is not None and rate[1] in rates and float(rate[2]) > 0 and int(rate[3]) > 0:
+            rates[rate[1]] = Rate(float(rate[2]), int(rate[3]))
+        elif number is not None and number[1] in NUMBERS and float(number[2]) > 0:
+            limits = NUMBERS[number[1]](limits, float(number[2]))
+        else:
             raise InvalidInput(
                 f"{text!r} is no limit: write name=per_second/burst, such as workstation=100/1000; "
-                f"names are {', '.join(rates)}"
+                f"names are {', '.join(rates)}; or name=number, such as message=10; names are "
+                f"{', '.join(NUMBERS)}"
             )
-        rates[found[1]] = Rate(float(found[2]), int(found[3]))
     return replace(limits, rates=rates)

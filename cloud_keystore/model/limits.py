@@ -29,9 +29,19 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "passcode": Rate(5, 50),  # passcodes that it tries on one card, before any is compared
         "enrolment": Rate(1, 30),  # tokens tried, per address
         "renewal": Rate(0.01, 10),  # new certificates for an identity
+        # Entries of the journal that an identity causes, by all processes together; they are
+        # counted in the database.
+        "journal-workstation": Rate(0.2, 10_000),
+        "journal-device": Rate(0.05, 2_000),
+        "journal-operator": Rate(1, 100_000),
+        "journal-auditor": Rate(0.1, 5_000),
     }
 )
-_FORM = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
+# Those that bound the journal, by whom they hold for
+BUDGETS: Mapping[str, str] = MappingProxyType(
+    {who: f"journal-{who}" for who in ("workstation", "device", "operator", "auditor")}
+)
+_FORM = re.compile(r"([a-z-]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
 
 
 _NUMBER = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)", re.ASCII)
@@ -53,6 +63,7 @@ class Limits:
     connections_of_address: int = 2_000  # an IPv4 address, or a /64 of IPv6
     strangers_of_address: int = 200  # those that have not brought a call yet
     connections_of_one: int = 64  # of one identity
+    free_mebibytes: float = 256  # of the disk, below which nothing is begun; of SQLite alone
     looks: int = 8  # database queries of streams at once; the other threads are for calls
 
 
@@ -60,6 +71,7 @@ class Limits:
 NUMBERS: Mapping[str, Callable[[Limits, float], Limits]] = MappingProxyType(
     {
         "message": lambda limits, number: replace(limits, message_seconds=number),
+        "free": lambda limits, number: replace(limits, free_mebibytes=number),
         "begun": lambda limits, number: replace(limits, begun_of_one=int(number)),
     }
 )

@@ -17,6 +17,7 @@ from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.budgets import budgets
 from cloud_keystore.model.clock import Clock, new_id
 from cloud_keystore.model.errors import KeystoreError, StorageUnavailable
 from cloud_keystore.observability.traces import Traces, from_environment
@@ -71,6 +72,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         holder = Holder(new_id(clock(), os.urandom), database, clock)
         opened.callback(_leave, holder)
         seal = open_seal(database, sources, clock(), os.urandom, holder.id)
+        limits = settings.limits
+        database.limit_growth(budgets(limits.rates), int(limits.free_mebibytes * 2**20))
         if authenticating.is_due(database):
             raise authenticating.NotBelieved(
                 "this database is from before its records had authentication codes: look at what "

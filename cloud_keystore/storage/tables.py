@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -196,6 +197,16 @@ guess = Table(  # passcodes that are being compared, or were wrong, and count fo
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
     Column("create_time", Instant, nullable=False),
     Index("guess_by_workstation", "workstation_id", "create_time"),
+)
+
+budget = Table(  # what an identity has used up of its share of the journal
+    "budget",
+    metadata,
+    Column("identity_id", String, primary_key=True),
+    Column("entries", Float, nullable=False),  # at that time; some are given back since
+    Column("time", Instant, nullable=False),
+    Column("is_full", Boolean, nullable=False),  # nearly used up
+    Column("is_told", Boolean, nullable=False),
 )
 
 unlock = authentic(  # one operator has asked for it; somebody else has to agree

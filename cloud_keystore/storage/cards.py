@@ -200,11 +200,13 @@ def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> 
 
 
 def left_on_token(connection: Connection) -> list[HeldKey]:
-    """Keys that are destroyed in the database, but perhaps not yet in their PKCS#11 token."""
+    """Keys that are destroyed in the database, but perhaps not yet in their PKCS#11 token; records
+    that are not authentic are passed over.
+    """
     query = select(t.key).where(
         t.key.c.backend == PKCS11, t.key.c.destroy_time.is_not(None), t.key.c.handle.is_not(None)
     )
-    return [_to_held_key(row) for row in rows.read(connection, t.key, query)]
+    return [_to_held_key(row) for row in rows.authentic(connection, t.key, query)]
 
 
 def forget_handle(connection: Connection, key_id: str) -> bool:

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -272,9 +272,12 @@ def _supervise(settings: Settings, count: int, form: logs.Form) -> None:
         ready = partial(say_ready, settings, form, has_operators=has_operators)
         await Supervisor(count, command).run(ready)
 
-    with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
-        with whole_or_nothing(settings, hold) as keep, open_keystore(settings, hold) as parts:
-            serving.make_ready(parts)
+    # The folder comes first: the workers of a killed supervisor give it up before their ports.
+    with closing(own(settings)) as hold, ExitStack() as ports:
+        with whole_or_nothing(settings, hold) as keep:
+            ports.enter_context(holding((settings.listen, settings.enrol_listen)))
+            with open_keystore(settings, hold) as parts:
+                serving.make_ready(parts)
             keep()
         asyncio.run(run(parts.has_operators))
 

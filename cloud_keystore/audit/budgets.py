@@ -1,4 +1,7 @@
-"""Charges identities for the entries of the journal that they cause, in their transaction."""
+"""Charges identities for the entries of the journal that they cause, in their transaction.
+
+Uses of keys are not charged for, because each is within what a holder has approved.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,43 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.budgets import BEGINNINGS, ENDS_OF_USES, STOPPED, USES, Growth, Spent
 from cloud_keystore.model.errors import JournalBudgetSpent, StorageUnavailable
-from cloud_keystore.model.journal import Entry
+from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.limits import Rate
 from cloud_keystore.storage import budgets
-from cloud_keystore.storage.engine import growth_of
+from cloud_keystore.storage.budgets import Growth, Spent, growth_of
 
+# What somebody begins: refused when the budget is used up, and while the disk has little room.
+BEGINNINGS = frozenset(
+    {
+        Kind.OPERATION_ASKED,
+        Kind.UNLOCK_ASKED,
+        Kind.CARD_ISSUED,
+        Kind.CARD_ACTIVATED,
+        Kind.CARD_RESUMED,
+        Kind.CARD_WRITTEN,
+        Kind.CARD_RESET,
+        Kind.MANAGEMENT_KEY_SET,
+        Kind.KEY_MADE,
+        Kind.KEY_IMPORTED,
+        Kind.KEY_MOVED,
+        Kind.KEY_ATTESTED,
+        Kind.SECURE_MESSAGING_AGREED,
+        Kind.USER_ADDED,
+        Kind.IDENTITY_INVITED,
+        Kind.ORGANISATION_ADDED,
+        Kind.POLICY_SET,
+        Kind.JOURNAL_READ,
+    }
+)
+# Uses within what was approved: they count for nobody, and are refused only for want of room.
+USES = frozenset({Kind.OPERATION_USED, Kind.SESSION_OPENED, Kind.SESSION_USED})
+# What ends something, or follows from what was done: it counts, and is never refused. A passcode
+# or an answer is refused before it is compared.
+CLOSINGS = frozenset(Kind) - BEGINNINGS - USES
+# How uses end: it follows from them, and counts for nobody either.
+ENDS_OF_USES = frozenset({Kind.OPERATION_FAILED, Kind.OPERATION_UNSETTLED, Kind.SESSION_ENDED})
+STOPPED = (BEGINNINGS | USES) - {Kind.JOURNAL_READ}  # while the disk has little room
 UNCHARGED = USES | ENDS_OF_USES
 
 
@@ -33,11 +66,11 @@ def charge(connection: Connection, entries: Collection[Entry]) -> None:
         rate = growth.budgets.get(actor.kind)
         if rate is None:
             continue
-        now = entries_time(entries)
+        now = max(each.time for each in entries)
         spent = budgets.spent(connection, actor.id, rate, now)
         if any(each.kind in BEGINNINGS for each in entries if each.actor == actor):
             _need(actor, spent, number, rate)
-        budgets.put(connection, actor.id, spent.more(number, rate), now)
+        budgets.put(connection, actor.id, spent, number, rate, now)
 
 
 def check(connection: Connection, actor: Actor, now: datetime) -> None:
@@ -50,11 +83,6 @@ def check(connection: Connection, actor: Actor, now: datetime) -> None:
     _need_room(growth)
     if (rate := growth.budgets.get(actor.kind)) is not None:
         _need(actor, budgets.spent(connection, actor.id, rate, now), 1, rate)
-
-
-def entries_time(entries: Collection[Entry]) -> datetime:
-    """The time of entries that are written together: the latest."""
-    return max(each.time for each in entries)
 
 
 def _need_room(growth: Growth) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.errors import InvalidInput
 
 
@@ -38,8 +39,13 @@ RATES: Mapping[str, Rate] = MappingProxyType(
     }
 )
 # Those that bound the journal, by whom they hold for
-BUDGETS: Mapping[str, str] = MappingProxyType(
-    {who: f"journal-{who}" for who in ("workstation", "device", "operator", "auditor")}
+BUDGETS: Mapping[ActorKind, str] = MappingProxyType(
+    {
+        ActorKind.WORKSTATION: "journal-workstation",
+        ActorKind.DEVICE: "journal-device",
+        ActorKind.OPERATOR: "journal-operator",
+        ActorKind.AUDITOR: "journal-auditor",
+    }
 )
 _FORM = re.compile(r"([a-z-]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
 
@@ -95,3 +101,8 @@ def with_limits(limits: Limits, texts: Iterable[str]) -> Limits:
                 f"{', '.join(NUMBERS)}"
             )
     return replace(limits, rates=rates)
+
+
+def budgets(rates: Mapping[str, Rate]) -> Mapping[ActorKind, Rate]:
+    """The rates that bound the journal, by kind of actor."""
+    return MappingProxyType({kind: rates[name] for kind, name in BUDGETS.items()})

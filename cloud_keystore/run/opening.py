@@ -17,9 +17,9 @@ from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed, open_seal
 from cloud_keystore.model.actors import KEYSTORE
-from cloud_keystore.model.budgets import budgets
 from cloud_keystore.model.clock import Clock, new_id
 from cloud_keystore.model.errors import KeystoreError, StorageUnavailable
+from cloud_keystore.model.limits import budgets
 from cloud_keystore.observability.traces import Traces, from_environment
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities

@@ -16,15 +16,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from cloud_keystore.model.actors import ActorKind
-from cloud_keystore.model.budgets import Growth
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import Rate
 from cloud_keystore.storage.authentic.rows import Rows
+from cloud_keystore.storage.budgets import GROWTH, Growth
 from cloud_keystore.storage.databases import addresses, postgresql, sqlite
 from cloud_keystore.storage.databases.failures import advice, translated
 from cloud_keystore.storage.databases.modes import MODE, Mode
 
-GROWTH = "growth"  # of a connection's `info`: how far the database may grow
 RESTORING = "restoring"  # a table that exists while a backup is restored into a shared database
 
 
@@ -172,12 +171,6 @@ class Database:
                 f"{self._name}: a row of {table} refers to a row that is missing: restore the "
                 "database from a backup"
             )
-
-
-def growth_of(connection: Connection) -> Growth | None:
-    """How far the database of a transaction may grow; None if nothing bounds it."""
-    growth: Growth | None = connection.info.get(GROWTH)
-    return growth
 
 
 def _sqlite(url: str) -> tuple[Engine, str]:

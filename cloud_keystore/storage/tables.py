@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -203,8 +202,7 @@ budget = Table(  # what an identity has used up of its share of the journal
     "budget",
     metadata,
     Column("identity_id", String, primary_key=True),
-    Column("entries", Float, nullable=False),  # at that time; some are given back since
-    Column("time", Instant, nullable=False),
+    Column("empty_time", Instant, nullable=False),  # when all will have been given back
     Column("is_full", Boolean, nullable=False),  # nearly used up
     Column("is_told", Boolean, nullable=False),
 )

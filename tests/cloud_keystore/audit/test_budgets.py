@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from card_os.piv.names import KeyRef
+from cloud_keystore.audit.budgets import BEGINNINGS, CLOSINGS, USES
 from cloud_keystore.config import Settings
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.alerts import AlertKind
-from cloud_keystore.model.budgets import BEGINNINGS, CLOSINGS, USES, Spent, budgets
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import JournalBudgetSpent, StorageUnavailable, TooManyRefusals
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.limits import Limits, with_limits
+from cloud_keystore.model.limits import Limits, budgets, with_limits
 from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.people import User
 from cloud_keystore.observability.metrics import Metrics
@@ -79,6 +79,7 @@ def test_a_workstation_that_asks_and_cancels_fills_no_disk(
     bounded.ask(serial, bounded.workstation("other"))  # nobody else is kept waiting
 
 
+@pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
 def test_a_restart_gives_nothing_back_and_time_does(
     bounded: World, serial: str, pc: Enrolled
 ) -> None:
@@ -126,7 +127,8 @@ def used_up(world: World, actor: Actor) -> None:
     """Let somebody have no budget left."""
     world.database.limit_growth({**SMALL, actor.kind: SMALL[ActorKind.DEVICE]}, 0)
     with world.database.write() as connection:
-        rows.put(connection, actor.id, Spent(2.0 * BURST, is_full=True), world.clock())
+        rate = SMALL[ActorKind.DEVICE]
+        rows.put(connection, actor.id, rows.Spent(0.0), 2 * BURST, rate, world.clock())
 
 
 def test_an_operator_without_a_budget_can_still_suspend_and_revoke(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import signal
 import socket
 import sqlite3
@@ -25,7 +24,6 @@ from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from cloud_keystore.model.limits import Limits
 from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.run.tending import TEND_SECONDS
@@ -161,29 +159,6 @@ def begin(channel: grpc.Channel, method: str, stack: ExitStack) -> grpc.Call:
 
     call: grpc.Call = channel.stream_stream(method)(nothing())
     return call
-
-
-def test_strangers_beyond_the_limit_are_closed_at_once(keystore: KeystoreProcess) -> None:
-    """They stayed for two to ten seconds, and a stranger made so many meanwhile that nobody else
-    got in.
-    """
-    host, port = split(keystore.address)
-    most, more = Limits().strangers_of_address, 100
-    with ExitStack() as stack:
-        held = [
-            stack.enter_context(socket.create_connection((host, port), 5))
-            for _ in range(most + more)
-        ]
-        begun, closed = time.monotonic(), 0
-        poll = select.poll()
-        for each in held:
-            poll.register(each, select.POLLRDHUP)
-        while closed < more:
-            assert time.monotonic() - begun < TEND_SECONDS / 2
-            for number, _ in poll.poll(100):
-                poll.unregister(number)
-                closed += 1
-    list(keystore.registry.people.ListUsers(people_pb2.ListUsersRequest()))
 
 
 @pytest.mark.parametrize("is_stranger", [False, True])

@@ -14,8 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "budget",
         sa.Column("identity_id", sa.String(), primary_key=True),
-        sa.Column("entries", sa.Float(), nullable=False),
-        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("empty_time", sa.BigInteger(), nullable=False),
         sa.Column("is_full", sa.Boolean(), nullable=False),
         sa.Column("is_told", sa.Boolean(), nullable=False),
     )

@@ -391,7 +391,8 @@ def test_a_port_is_waited_for_while_it_is_given_up() -> None:
         address = Address(*last.getsockname())
         threading.Timer(0.1, last.close).start()
         wait_until_free(address)
-        socket.create_server((address.host, address.port)).close()
+        with socket.create_server((address.host, address.port)) as ours:
+            assert ours.getsockname()[1] == address.port
 
 
 def test_workers_end_with_their_supervisor_and_the_next_one_serves(tmp_path: Path) -> None:

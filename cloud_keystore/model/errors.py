@@ -210,6 +210,14 @@ class TooManyCalls(ComeBack):
     """The caller makes more calls than its limit allows."""
 
 
+class JournalBudgetSpent(ComeBack):
+    """The caller has caused as many entries of the journal as its budget allows."""
+
+
+class MessageOverdue(KeystoreError):
+    """The call has begun, but its message did not come in time."""
+
+
 class Overloaded(ComeBack):
     """The keystore has reached the limit of its capacity."""
 

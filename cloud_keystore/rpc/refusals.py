@@ -71,6 +71,8 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.JustRefused: (StatusCode.FAILED_PRECONDITION, "JUST_REFUSED"),
     errors.TooManyRefusals: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REFUSALS"),
     errors.TooManyCalls: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+    errors.JournalBudgetSpent: (StatusCode.RESOURCE_EXHAUSTED, "JOURNAL_BUDGET_SPENT"),
+    errors.MessageOverdue: (StatusCode.DEADLINE_EXCEEDED, "MESSAGE_OVERDUE"),
     errors.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     errors.StorageDamaged: (StatusCode.DATA_LOSS, "STORAGE_DAMAGED"),
     errors.RecordDamaged: (StatusCode.DATA_LOSS, "RECORD_DAMAGED"),

@@ -20,6 +20,7 @@ from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed,
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock, new_id
 from cloud_keystore.model.errors import KeystoreError, StorageUnavailable
+from cloud_keystore.model.limits import budgets
 from cloud_keystore.observability.traces import Traces, from_environment
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities
@@ -72,6 +73,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         holder = Holder(new_id(clock(), os.urandom), database, clock)
         opened.callback(_leave, holder)
         seal = open_seal(database, sources, clock(), os.urandom, holder.id)
+        limits = settings.limits
+        database.limit_growth(budgets(limits.rates), int(limits.free_mebibytes * 2**20))
         if authenticating.is_due(database):
             raise authenticating.NotBelieved(
                 "this database is from before its records had authentication codes: look at what "

@@ -203,6 +203,15 @@ guess = Table(  # passcodes that are being compared, or were wrong, and count fo
     Index("guess_by_workstation", "workstation_id", "create_time"),
 )
 
+budget = Table(  # what an identity has used up of its share of the journal
+    "budget",
+    metadata,
+    Column("identity_id", String, primary_key=True),
+    Column("empty_time", Instant, nullable=False),  # when all will have been given back
+    Column("is_full", Boolean, nullable=False),  # nearly used up
+    Column("is_told", Boolean, nullable=False),
+)
+
 unlock = authentic(  # one operator has asked for it; somebody else has to agree
     "unlock",
     Column("card_id", ForeignKey("card.id"), primary_key=True),

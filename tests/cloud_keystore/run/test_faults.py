@@ -124,6 +124,7 @@ def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProce
 class Ward:
     """A holder's phone and a workstation, for one signature after another."""
 
+    keystore: KeystoreProcess
     phone: Phone
     workstation: Workstation
 
@@ -134,7 +135,7 @@ class Ward:
 
 
 @pytest.fixture(scope="module")
-def ward(keystore: KeystoreProcess) -> Iterator[Ward]:
+def enrolled(keystore: KeystoreProcess) -> Iterator[Ward]:
     user_id, phone = keystore.holder("ada")
     serial = keystore.card(user_id, phone)
     with (
@@ -142,7 +143,15 @@ def ward(keystore: KeystoreProcess) -> Iterator[Ward]:
         identity.channel(keystore.workstation("pc")) as channel,
     ):
         stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
-        yield Ward(Phone(phone, phones), Workstation(stub, serial))
+        yield Ward(keystore, Phone(phone, phones), Workstation(stub, serial))
+
+
+@pytest.fixture
+def ward(enrolled: Ward) -> Ward:
+    """Its keystore runs, whatever a test before has done to it."""
+    if enrolled.keystore.child.returncode is not None:
+        enrolled.keystore.restart()
+    return enrolled
 
 
 FEW_FILES = 8
@@ -162,7 +171,7 @@ def test_a_disk_without_room_under_a_running_keystore(
     keystore: KeystoreProcess, ward: Ward
 ) -> None:
     """No file grows: not the database's, and not the log either."""
-    ward.sign()
+    assert repeatedly(ward.sign)
     with limited(keystore.child.pid, resource.RLIMIT_FSIZE, SMALL):
         for _ in range(3):
             error = refused_call(ward.workstation.proof)
@@ -229,10 +238,10 @@ def test_a_power_cut_that_tears_the_last_commits(keystore: KeystoreProcess, ward
 
 
 @pytest.fixture
-def served(keystore: KeystoreProcess) -> Path:
+def served(enrolled: Ward) -> Path:
     """The data folder of the keystore, which stands still."""
-    keystore.child.stop()
-    return keystore.folder / "keystore"
+    enrolled.keystore.child.stop()
+    return enrolled.keystore.folder / "keystore"
 
 
 @contextmanager
@@ -324,9 +333,5 @@ def clear(ended: subprocess.CompletedProcess[str], said: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_after_all_that_every_card_is_there(
-    keystore: KeystoreProcess, request: pytest.FixtureRequest
-) -> None:
-    keystore.restart()
-    ward: Ward = request.getfixturevalue("ward")  # which needs a keystore that runs
+def test_after_all_that_every_card_is_there(ward: Ward) -> None:
     assert repeatedly(ward.sign)

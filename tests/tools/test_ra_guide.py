@@ -21,7 +21,7 @@ from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
-from support.guides import DOCS, run_by, shows
+from support.guides import DOCS, Block, run_by, shows
 from support.keystore_process import KeystoreProcess, Workstation
 from support.terminal import show
 
@@ -90,7 +90,7 @@ class Town:
 class Played:
     """A block of the guide, and what came of its command."""
 
-    shown: str
+    block: Block
     typed: str
     status: int
     seen: str
@@ -165,7 +165,7 @@ def played(town: Town) -> list[Played]:
             environment={"CLOUDCARD_HOME": str(town.folder)},
             answers={r"Go on\? \[y/N\]: ": "y"},
         )
-        played.append(Played(block.shown, typed, status, seen))
+        played.append(Played(block, typed, status, seen))
         if "issue" in words:
             serial = seen.split()[1]
     return played
@@ -174,9 +174,10 @@ def played(town: Town) -> list[Played]:
 def test_what_the_guide_shows_in_80_columns(played: list[Played]) -> None:
     assert len(played) > 5
     for each in played:
-        assert each.shown
-        assert shows(each.shown, each.seen), f"{each.typed}\n{each.seen}"
-        assert each.status == ("Error: " in each.shown)
+        block = each.block
+        assert block.shown
+        assert shows(block.shown, each.seen), f"{each.typed}\n{each.seen}"
+        assert each.status == ("Error: " in block.shown)
 
 
 @pytest.mark.usefixtures("played")

@@ -36,6 +36,10 @@ class Reading:
     log: Log
     finding: Callable[[Sort, str], list[Findable]]
 
+    def key(self) -> tuple[str, bytes]:
+        """The journal's origin, and the public key that signs its checkpoints."""
+        return self.log.origin, self.log.public_key
+
     def head(self, auditor: Identity) -> bytes:
         """The newest checkpoint; empty if there is none yet."""
         self._note(auditor, "head")

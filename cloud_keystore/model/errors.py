@@ -188,6 +188,10 @@ class StorageDamaged(KeystoreError):
     """The content of the database cannot be read."""
 
 
+class Failed(KeystoreError):
+    """Custody has met a fault of its own. The text is the number of the incident in its log."""
+
+
 class RecordDamaged(KeystoreError):
     """One record is invalid; the others are not affected. The text names it, only for the log."""
 

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, Error, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
+from cloud_keystore.notify.telling import Telling
 from cloud_keystore.notify.wakeups import Wakeups
 
 CHANNEL = "cloudcard_wakeups"
@@ -34,7 +35,7 @@ class Relay:
     Made and run in the event loop of `wakeups`.
     """
 
-    def __init__(self, parameters: Mapping[str, str], wakeups: Wakeups) -> None:
+    def __init__(self, parameters: Mapping[str, str], wakeups: Wakeups | Telling) -> None:
         """Take the parameters by which all connect to the database, without connecting yet."""
         self._parameters = {**parameters, "application_name": NAME}
         self._wakeups = wakeups

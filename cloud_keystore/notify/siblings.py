@@ -1,7 +1,7 @@
 """Wake-ups between the workers of one keystore, through their supervisor.
 
-A worker reads topics from its standard input and writes its own to its standard output; the
-supervisor copies what one worker writes to all others. Wake-ups are hints, and a lost one only
+A process reads topics from a pipe and writes its own to another; the supervisor copies what one
+process writes to all others in which somebody waits. Wake-ups are hints, and a lost one only
 costs a poll. The end of the input also tells a worker that its supervisor has ended.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,6 +21,7 @@ from cloud_keystore.notify.wakeups import Wakeups
 READY = b"ready\n"  # no line of topics: a worker writes it when it serves
 ALIVE = b"alive\n"  # nor is this, which it writes each second from then on
 ALIVE_SECONDS = 1.0
+EVERYBODY = "*"  # the topic by which all wake up
 LONGEST_LINE = 4096  # PIPE_BUF of Linux: a pipe takes such a line whole or not at all
 
 
@@ -33,17 +33,9 @@ class Siblings:
     hears: int  # file descriptors
     says: int
 
-    @classmethod
-    def of_this_process(cls, number: int) -> Siblings:
-        """Use standard input and output for wake-ups; printed text goes to standard error."""
-        says = os.dup(sys.stdout.fileno())
-        os.set_blocking(says, False)
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        return cls(number, sys.stdin.fileno(), says)
-
-    def listen(self, wakeups: Wakeups) -> None:
-        """Pass on the wake-ups of others, on a thread; end this process when the supervisor has
-        ended.
+    def listen(self, wakeups: Wakeups | None) -> None:
+        """Pass on the wake-ups of others, on a thread, if anybody waits here; end this process when
+        the supervisor has ended.
         """
         loop = asyncio.get_running_loop()
         listening = threading.Thread(
@@ -63,6 +55,10 @@ class Siblings:
         with suppress(OSError):
             os.write(self.says, READY)
 
+    def tell_end(self) -> None:
+        """Tell the supervisor that nothing more is told, because this process ends in order."""
+        os.close(self.says)
+
     async def keep_telling(self) -> None:
         """Tell the supervisor each second that this worker goes on, until cancelled."""
         while True:
@@ -70,13 +66,17 @@ class Siblings:
                 os.write(self.says, ALIVE)
             await asyncio.sleep(ALIVE_SECONDS)
 
-    def _listen(self, wakeups: Wakeups, loop: asyncio.AbstractEventLoop) -> NoReturn:
+    def _listen(self, wakeups: Wakeups | None, loop: asyncio.AbstractEventLoop) -> NoReturn:
         rest = b""
         # Not through a buffered file, whose lock this thread would still hold at the process's end
         while chunk := os.read(self.hears, 1 << 16):
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
             topics = (lines + newline).decode(errors="replace").split()
+            if wakeups is None:
+                continue
             with suppress(RuntimeError):  # the loop has closed: nobody waits
+                if EVERYBODY in topics:
+                    loop.call_soon_threadsafe(wakeups.wake_all)
                 loop.call_soon_threadsafe(wakeups.wake_here, topics)
         # At once, because the data folder can soon have a new owner, which must be the only one.
         os.kill(os.getpid(), signal.SIGKILL)

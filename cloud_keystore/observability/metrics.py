@@ -6,11 +6,24 @@ caller's text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What only custody can measure; None, or without an item, where that failed."""
+
+    waiting: int | None  # operations that wait for a holder
+    identities_ending: Mapping[str, float]  # by role
+    authority_seconds: Mapping[str, float]  # by authority
+    budgets_full: Mapping[str, float]  # by role
+    disk_has_room: bool
 
 
 class Metrics:
@@ -68,6 +81,18 @@ class Metrics:
         self.disk_has_room = Gauge(
             "cloudcard_disk_has_room", "1 while the disk of SQLite has room", registry=at
         )
+
+    def take(self, gauges: Gauges) -> None:
+        """Take what custody has measured; what could not be measured stays as it was."""
+        if gauges.waiting is not None:
+            self.waiting.set(gauges.waiting)
+        for role, count in gauges.identities_ending.items():
+            self.identities_ending.labels(role).set(count)
+        for authority, seconds in gauges.authority_seconds.items():
+            self.authority_seconds.labels(authority).set(seconds)
+        for role, count in gauges.budgets_full.items():
+            self.budgets_full.labels(role).set(count)
+        self.disk_has_room.set(gauges.disk_has_room)
 
     def limited(self, limit: str) -> None:
         """Count a call that a limit has refused."""

@@ -172,13 +172,9 @@ class Asking:
             self.wake([operation_id, operation.user_id])
         return self.find(operation_id, workstation)
 
-    def qr_text(self, operation: Operation) -> str:
-        """Return the text of the operation's QR code; empty if it has none."""
-        return (
-            qr.text(operation.id, qr_secret(self.seal, operation.id))
-            if Channel.QR in operation.channels
-            else ""
-        )
+    def qr_text(self, operation_id: str) -> str:
+        """The text of the QR code of an operation that can be claimed by one."""
+        return qr.text(operation_id, qr_secret(self.seal, operation_id))
 
     def _look_up(self, connection: Connection, ask: Ask) -> tuple[Card, Key, User]:
         card = cards.in_use(connection, ask.card_serial)

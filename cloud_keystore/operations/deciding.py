@@ -39,6 +39,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import number_salt, qr_secret
+from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import approval_keys, cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
 
@@ -55,6 +56,7 @@ class Deciding:
     clock: Clock
     wake: Wake
     random: Random
+    authorities: Authorities
 
     def waiting(self, device: Identity) -> list[Operation]:
         """List the holder's open operations that came by push or that this device has claimed.
@@ -77,6 +79,12 @@ class Deciding:
         ):
             raise OperationNotFound(NOT_YOURS)
         return operation
+
+    def signature(self, operation_id: str, device: Identity) -> bytes:
+        """The keystore's signature over the request that the device shows; raises
+        OperationNotFound.
+        """
+        return self.authorities.sign_request(self.find(operation_id, device).payload)
 
     def named(self, text: str, device: Identity) -> Operation:
         """The operation with an identifier; or else the only one that waits for this device whose

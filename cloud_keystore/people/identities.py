@@ -16,7 +16,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.people import Identity, IdentityState, Role
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
@@ -35,19 +35,11 @@ class Identities:
         with self.database.read() as connection:
             return people.list_identities(connection, role)
 
-    def expiries(self, found: Collection[Identity]) -> Mapping[str, datetime]:
-        """When the certificates of identities expire, or the invitations of those that are not
-        enrolled yet, by identifier. Removed ones are left out.
-        """
-        invited = [each.id for each in found if each.state is IdentityState.INVITED]
+    def invitations(self, invited: Collection[str]) -> Mapping[str, datetime]:
+        """When the invitations of identities expire that are not enrolled yet, by identifier."""
         with self.database.read() as connection:
             tokens = people.tokens(connection, invited)
-        ends = {
-            each.id: each.expire_time
-            for each in found
-            if each.state is IdentityState.ACTIVE and each.expire_time is not None
-        }
-        return ends | {identity: expire_time for identity, (expire_time, _) in tokens.items()}
+        return {identity: expire_time for identity, (expire_time, _) in tokens.items()}
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
         """Take an identity out of use for ever; does nothing if it is removed already. An identity

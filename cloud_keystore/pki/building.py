@@ -90,23 +90,23 @@ def self_signed(common_name: str, now: datetime) -> Authority:
     return Authority(certificate, private)
 
 
-def server_certificate(transport: Authority, names: frozenset[str], now: datetime) -> Authority:
-    """The service's TLS key and certificate for host names and addresses; they are not kept, but
-    made at each start, and while it runs. It is valid from the beginning of its authority, so that
+def server_certificate(
+    transport: Authority, public_key: PublicKey, names: frozenset[str], now: datetime
+) -> x509.Certificate:
+    """The service's TLS certificate for host names and addresses. It is not kept, but made at each
+    start, and while the service runs. It is valid from the beginning of its authority, so that
     clients accept it also after a start with a clock that was ahead.
     """
-    private = ec.generate_private_key(ec.SECP256R1())
     subject = named("cloudcard keystore")
     since = transport.certificate.not_valid_before_utc
-    certificate = (
-        begin(subject, private.public_key(), transport, now, SERVER_LIFETIME, not_before=since)
+    return (
+        begin(subject, public_key, transport, now, SERVER_LIFETIME, not_before=since)
         .add_extension(
             x509.SubjectAlternativeName([_host(name) for name in sorted(names)]), critical=False
         )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(transport.private, SHA256())
     )
-    return Authority(certificate, private)
 
 
 def key_usage(uses: Collection[str]) -> x509.KeyUsage:

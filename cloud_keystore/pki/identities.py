@@ -7,7 +7,11 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cloud_keystore.model.errors import InvalidInput
@@ -40,6 +44,17 @@ def requested_key(csr: bytes) -> ec.EllipticCurvePublicKey:
 def public_der(key: ec.EllipticCurvePublicKey) -> bytes:
     """The key as SubjectPublicKeyInfo, DER."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def read_key(der: bytes) -> ec.EllipticCurvePublicKey:
+    """The key of a SubjectPublicKeyInfo; raises InvalidInput unless it is of P-256."""
+    try:
+        key = load_der_public_key(der)
+    except ValueError:
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InvalidInput("the key is not of P-256")
+    return key
 
 
 def certify(

@@ -35,9 +35,10 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     async def GetJournal(
         self, request: pb.GetJournalRequest, context: Context
     ) -> pb.GetJournalResponse:
-        note = await self.door.call(context, self.reading.head)
-        log = self.reading.log
-        return pb.GetJournalResponse(origin=log.origin, public_key=log.public_key, checkpoint=note)
+        (origin, public_key), note = await self.door.call(
+            context, lambda auditor: (self.reading.key(), self.reading.head(auditor))
+        )
+        return pb.GetJournalResponse(origin=origin, public_key=public_key, checkpoint=note)
 
     async def SearchEntries(
         self, request: pb.SearchEntriesRequest, context: Context

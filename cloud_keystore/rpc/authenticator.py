@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
@@ -16,7 +17,6 @@ from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.alerts import AlertListing, Alerts
-from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
@@ -35,7 +35,6 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     passcodes: Passcodes
     deciding: Deciding
     sessions: Sessions
-    authorities: Authorities
     wakeups: Wakeups
     clock: Clock
 
@@ -53,7 +52,8 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                     for gone in sorted(ringing - waiting.keys()):
                         yield pb.WatchRequestsResponse(closed=await self._closed(gone, device))
                     for new in sorted(waiting.keys() - ringing):
-                        yield pb.WatchRequestsResponse(request=self._request(waiting[new]))
+                        shown = await self.door.look(partial(self._request, waiting[new], device))
+                        yield pb.WatchRequestsResponse(request=shown)
                     ringing = set(waiting)
                     for each in alerts:
                         if each.alert.id not in told:
@@ -64,18 +64,20 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     async def GetRequest(
         self, request: pb.GetRequestRequest, context: Context
     ) -> pb.GetRequestResponse:
-        operation = await self.door.call(
-            context, lambda device: self.deciding.named(request.operation_id, device)
+        shown = await self.door.call(
+            context,
+            lambda device: self._request(self.deciding.named(request.operation_id, device), device),
         )
-        return pb.GetRequestResponse(request=self._request(operation))
+        return pb.GetRequestResponse(request=shown)
 
     async def ClaimQrCode(
         self, request: pb.ClaimQrCodeRequest, context: Context
     ) -> pb.ClaimQrCodeResponse:
-        operation = await self.door.call(
-            context, lambda device: self.deciding.claim(request.qr_text, device)
+        shown = await self.door.call(
+            context,
+            lambda device: self._request(self.deciding.claim(request.qr_text, device), device),
         )
-        return pb.ClaimQrCodeResponse(request=self._request(operation))
+        return pb.ClaimQrCodeResponse(request=shown)
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         state = await self.door.call(
@@ -126,11 +128,11 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
         return pb.AgreeToUnlockResponse(card=_holder_card(unlocked))
 
-    def _request(self, operation: Operation) -> pb.Request:
+    def _request(self, operation: Operation, device: Identity) -> pb.Request:
         return pb.Request(
             operation_id=operation.id,
             payload=operation.payload,
-            keystore_signature=self.authorities.sign_request(operation.payload),
+            keystore_signature=self.deciding.signature(operation.id, device),
         )
 
     async def _closed(self, operation_id: str, device: Identity) -> pb.ClosedRequest:

@@ -13,6 +13,7 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
+from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.card_image import features
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -36,6 +37,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     issuing: Issuing
     cards: Life
     unlocking: Unlocking
+    announcing: Announcing
 
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, context: Context
@@ -111,8 +113,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         card = _card(self.cards.find(serial))
         keys = self.cards.keys(serial)
         card.keys.extend(_key(key) for key in keys)
-        profile, certified = PROFILES[card.profile], _certified(keys)
-        card.issuer_certificate = self.issuing.authorities.card_issuer(profile, certified).der
+        card.issuer_certificate = self.announcing.card_issuer(card.profile, _certified(keys))
         return card
 
 

@@ -7,24 +7,25 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.border.presented import PRESENTED, Presented
 from cloud_keystore.model.errors import Overloaded, SessionNotFound
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces
+from cloud_keystore.people.callers import Callers
 from cloud_keystore.rpc import calls
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.rpc.peer import certificate_sha256, identify
+from cloud_keystore.rpc.peer import certificate_sha256
 from cloud_keystore.rpc.refusals import Context, refuse
-from cloud_keystore.storage import operations
-from cloud_keystore.storage.engine import Database
 
 R = TypeVar("R")
 M = TypeVar("M", bound=Message)
+# Role and identifier of whoever called with a certificate (SHA-256); empty if it was let in nowhere
+Named: TypeAlias = Callable[[bytes], tuple[str, str]]
 
 CHUNK_BYTES = 128 * 1024  # of a list in one response; clients take 1 MiB
 BUSY_SECONDS = 0.1  # before a stream tries again to get a thread
@@ -49,10 +50,10 @@ class Door:
     status.
     """
 
-    database: Database
+    callers: Callers
     limiter: Limiter
-    clock: Clock
     role: Role | None
+    named: Named | None = None  # where use cases find the caller themselves
     traces: Traces = field(default_factory=Traces)
 
     async def call(self, context: Context, use_case: Callable[[Identity], R]) -> R:
@@ -122,6 +123,7 @@ class Door:
 
     def _admit(self, context: Context) -> bytes:
         fingerprint = certificate_sha256(context)
+        PRESENTED.set(Presented(fingerprint, self.role))
         self.limiter.connections.heard(context.peer(), fingerprint)
         self.limiter.admit("renewal" if self.role is None else self.role.name.lower(), fingerprint)
         # Each for its own: nobody can use up what others may do with a card.
@@ -132,25 +134,30 @@ class Door:
         return fingerprint
 
     def _run(self, use_case: Callable[[Identity], R], fingerprint: bytes) -> R:
-        identity = self._identify(fingerprint)
         call = calls.current()
+        if self.named is None:
+            caller = self._identify(fingerprint)
+        else:
+            caller = Presented(fingerprint, self.role).stand_in()
         if self.role is Role.DEVICE and call.operation_id:
             self._join(call)
         parent = TraceParent(call.trace_id, call.trace_id[:16]) if call.joined else None
-        with self.traces.span("use case", parent):
-            return use_case(identity)
+        try:
+            with self.traces.span("use case", parent):
+                return use_case(caller)
+        finally:
+            if self.named is not None:
+                call.role, call.identity_id = self.named(fingerprint)
 
     def _join(self, call: calls.Call) -> None:
         """Join the distributed trace of the request about which the device calls."""
-        with self.database.read() as connection:
-            asked = operations.trace_id(connection, call.operation_id)
-        if asked:
+        if asked := self.callers.trace_id(call.operation_id):
             call.trace_id, call.joined = asked, True
             # This thread has a copy of the context, which only the use case sees.
             TRACE_ID.set(asked)
 
     def _identify(self, fingerprint: bytes) -> Identity:
-        identity = identify(self.database, fingerprint, self.role, self.clock)
+        identity = self.callers.identify(fingerprint, self.role)
         call = calls.current()
         call.role, call.identity_id = identity.role.name.lower(), identity.id
         return identity

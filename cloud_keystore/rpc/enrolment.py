@@ -13,7 +13,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Role
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration, Registration
 from cloud_keystore.people.renewing import Renewing
-from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.connections.addresses import network_of
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.limits import Limiter
@@ -27,7 +27,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     """Translates between messages and the use case."""
 
     enrolment: Enrolment
-    authorities: Authorities
+    announcing: Announcing
     limiter: Limiter
     address: str  # of the keystore's services, "host:port", several separated by commas
 
@@ -42,18 +42,19 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
                 _registration(request),
                 _role(request),
             )
+            terms = await asyncio.to_thread(self.announcing.terms)
         except Exception as error:
             await refuse(context, error)
-        issuer, *further = self.authorities.transports
+        issuer, *further = terms.transports
         return pb.EnrolResponse(
             role=pb.Role.ValueType(identity.role),
             id=identity.id,
             certificate=certificate,
-            ca_certificate=issuer.der,
-            request_key=self.authorities.request_public_key(),
+            ca_certificate=issuer,
+            request_key=terms.request_key,
             address=self.address,
             display_name=identity.display_name,
-            further_ca_certificates=[each.der for each in further],
+            further_ca_certificates=further,
         )
 
     async def GetPasskeyTerms(
@@ -62,9 +63,10 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
         try:
             self.limiter.admit("enrolment", network_of(context.peer()))
             user = await asyncio.to_thread(self.enrolment.passkey_terms, request.token_secret)
+            terms = await asyncio.to_thread(self.announcing.terms)
         except Exception as error:
             await refuse(context, error)
-        relying_party = self.enrolment.relying_party
+        relying_party = terms.relying_party
         return pb.GetPasskeyTermsResponse(
             rp_id=relying_party.id,
             origin=relying_party.origin,
@@ -79,17 +81,19 @@ class RenewalServicer(renewal_pb2_grpc.RenewalServiceServicer):
 
     door: Door
     renewing: Renewing
+    announcing: Announcing
 
     async def Renew(
         self, request: renewal_pb2.RenewRequest, context: Context
     ) -> renewal_pb2.RenewResponse:
-        certificate = await self.door.call(
-            context, lambda caller: self.renewing.renew(caller, request.csr, request.signature)
+        certificate, terms = await self.door.call(
+            context,
+            lambda caller: (
+                self.renewing.renew(caller, request.csr, request.signature),
+                self.announcing.terms(),
+            ),
         )
-        trusted = self.renewing.authorities.transports
-        return renewal_pb2.RenewResponse(
-            certificate=certificate, ca_certificates=[each.der for each in trusted]
-        )
+        return renewal_pb2.RenewResponse(certificate=certificate, ca_certificates=terms.transports)
 
 
 def _role(request: pb.EnrolRequest) -> Role:

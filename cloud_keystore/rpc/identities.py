@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -10,6 +10,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.people.identities import Identities
@@ -31,10 +32,11 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     people: People
     devices: Devices
     identities: Identities
+    clock: Clock
 
     @property
     def _now(self) -> datetime:
-        return self.identities.clock()
+        return self.clock()
 
     async def CreateWorkstation(
         self, request: pb.CreateWorkstationRequest, context: Context
@@ -74,7 +76,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> AsyncIterator[pb.ListDevicesResponse]:
         def listed(_: Identity) -> Iterator[pb.Device]:
             found = self.devices.list_of(request.user_id)
-            expiries = self.identities.expiries([each.device for each in found])
+            expiries = self._expiries([each.device for each in found])
             for each in found:
                 yield _device(each, self._now, expiries.get(each.device.id))
 
@@ -132,6 +134,18 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         gone = await self._remove(context, Role.AUDITOR, request.auditor_id, request.reason)
         return pb.RemoveAuditorResponse(auditor=_auditor(gone, self._now))
 
+    def _expiries(self, found: Collection[Identity]) -> Mapping[str, datetime]:
+        """When certificates expire, or the invitations of those that are not enrolled yet, by
+        identifier. Removed ones are left out.
+        """
+        invited = [each.id for each in found if each.state is IdentityState.INVITED]
+        ends = {
+            each.id: each.expire_time
+            for each in found
+            if each.state is IdentityState.ACTIVE and each.expire_time is not None
+        }
+        return ends | dict(self.identities.invitations(invited)) if invited else ends
+
     def _list(
         self,
         context: Context,
@@ -140,7 +154,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> AsyncIterator[list[M]]:
         def listed(_: Identity) -> Iterator[M]:
             found = self.identities.list_of(role)
-            expiries = self.identities.expiries(found)
+            expiries = self._expiries(found)
             for each in found:
                 yield shown(each, self._now, expiries.get(each.id))
 

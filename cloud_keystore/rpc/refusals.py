@@ -102,7 +102,10 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
             log.error(reason, cause=str(error))
         await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
     _note(StatusCode.INTERNAL, "INTERNAL")
-    log.error("internal error", incident=incident, exc_info=error)
+    if isinstance(error, errors.Failed):
+        incident = str(error)
+    else:
+        log.error("internal error", incident=incident, exc_info=error)
     text = f"the keystore failed; its log tells more under {incident}"
     await context.abort_with_status(_status(StatusCode.INTERNAL, "INTERNAL", text))
     raise AssertionError("an abort does not return")

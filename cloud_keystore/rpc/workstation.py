@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
@@ -123,9 +124,10 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         self, request: pb.CreateOperationRequest, context: Context
     ) -> pb.CreateOperationResponse:
         operation = await self.door.call(
-            context, lambda workstation: self.asking.create(_ask(request), workstation)
+            context,
+            lambda workstation: self._operation(self.asking.create(_ask(request), workstation)),
         )
-        return pb.CreateOperationResponse(operation=self._operation(operation))
+        return pb.CreateOperationResponse(operation=operation)
 
     async def WatchOperation(
         self, request: pb.WatchOperationRequest, context: Context
@@ -142,7 +144,8 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                         await subscription.wait(patience())
                         continue
                     sent = state
-                    yield pb.WatchOperationResponse(operation=self._operation(found))
+                    message = await self.door.look(partial(self._operation, found))
+                    yield pb.WatchOperationResponse(operation=message)
 
     async def PerformOperation(
         self, request: pb.PerformOperationRequest, context: Context
@@ -159,9 +162,12 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         self, request: pb.CancelOperationRequest, context: Context
     ) -> pb.CancelOperationResponse:
         operation = await self.door.call(
-            context, lambda workstation: self.asking.cancel(request.operation_id, workstation)
+            context,
+            lambda workstation: self._operation(
+                self.asking.cancel(request.operation_id, workstation)
+            ),
         )
-        return pb.CancelOperationResponse(operation=self._operation(operation))
+        return pb.CancelOperationResponse(operation=operation)
 
     async def UseSession(
         self, request: pb.UseSessionRequest, context: Context
@@ -197,7 +203,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
             id=operation.id,
             state=approval_pb2.OperationState.ValueType(state),
             number=operation.number if Channel.PUSH in operation.channels else "",
-            qr_text=self.asking.qr_text(operation),
+            qr_text=self.asking.qr_text(operation.id) if Channel.QR in operation.channels else "",
         )
         message.qr_expire_time.FromDatetime(operation.qr_expire_time)
         message.create_time.FromDatetime(operation.create_time)

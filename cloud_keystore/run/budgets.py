@@ -5,12 +5,12 @@ journal.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloud_keystore.audit import alerts
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import Role
-from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.storage import budgets, people
 from cloud_keystore.storage.engine import Database
 
@@ -34,13 +34,11 @@ class Budgets:
                 if budgets.tell(connection, each) and identity is not None:
                     alerts.journal_budget(connection, identity, self.clock(), os.urandom)
 
-    def measure(self, metrics: Metrics) -> None:
-        """Write down how many identities have nearly used up their budgets, and whether the disk
-        has room.
-        """
+    def full(self) -> Mapping[str, float]:
+        """How many identities of each role have nearly used up their budgets."""
         with self.database.read() as connection:
             found = [people.find_identity(connection, each) for each in budgets.full(connection)]
-        for role in Role:
-            full = sum(each is not None and each.role is role for each in found)
-            metrics.budgets_full.labels(role.name.lower()).set(full)
-        metrics.disk_has_room.set(self.database.has_room)
+        return {
+            role.name.lower(): sum(each is not None and each.role is role for each in found)
+            for role in Role
+        }

@@ -5,69 +5,87 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 import grpc
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.pki.building import server_certificate
-from cloud_keystore.pki.issuers import Authorities, Authority
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.pki.announcing import Announcing, ServiceCertificate
 
-RENEWED = 3  # when less than one in so many parts of its life is left
+log = structlog.get_logger()
+
+LOOK_TIME = timedelta(minutes=1)  # between two looks at whom to trust
 
 
 @dataclass(slots=True)
 class Certifying:
-    """Makes the service's certificates for its names, each by the authority that clients know."""
+    """Makes keys for the service's TLS, and lets custody certify them."""
 
-    authorities: Authorities
-    names: frozenset[str]
+    announcing: Announcing
     clock: Clock
-    _certified: Authority | None = None
-    _trusted: tuple[bytes, ...] = ()
-    _renew_time: datetime | None = None
+    _private: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
+    _certified: ServiceCertificate | None = None
+    _looked: datetime | None = None
     _one: threading.Lock = field(default_factory=threading.Lock)
 
     def credentials(self) -> grpc.ServerCredentials:
         """Credentials that use the present certificate in each new handshake."""
-        first = self.changed()
-        assert first is not None  # noqa: S101 (nothing was made before)
+        self.changed()
         # None means that nothing has changed, which the types of grpc do not know.
         fetch = cast(Callable[[], grpc.ServerCertificateConfiguration], self._changed_configuration)
         return grpc.dynamic_ssl_server_credentials(
-            _configuration(*first), fetch, require_client_authentication=True
+            self._configuration(), fetch, require_client_authentication=True
         )
 
-    def changed(self) -> tuple[Authority, list[Authority]] | None:
+    def changed(self) -> ServiceCertificate | None:
         """The service's certificate and the authorities of its clients, if either has changed."""
         with self._one:
-            now, trusted = self.clock(), self.authorities.transports
-            ders = tuple(each.der for each in trusted)
-            due = self._renew_time is None or self._renew_time <= now
-            if self._certified is not None and not due and ders == self._trusted:
+            now = self.clock()
+            if self._certified is not None and not self._is_due(self._certified, now):
                 return None
-            self._certified = server_certificate(trusted[0], self.names, now)
-            self._trusted = ders
-            self._renew_time = self._certified.end - (self._certified.end - now) / RENEWED
-            return self._certified, trusted
+            private = ec.generate_private_key(ec.SECP256R1())
+            public = private.public_key().public_bytes(
+                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+            )
+            self._certified = self.announcing.certify(public)
+            self._private, self._looked = private, now
+            return self._certified
+
+    def _is_due(self, certified: ServiceCertificate, now: datetime) -> bool:
+        if certified.renew_time <= now:
+            return True
+        if self._looked is not None and self._looked <= now < self._looked + LOOK_TIME:
+            return False
+        self._looked = now
+        return self.announcing.terms().transports != certified.trusted
 
     def _changed_configuration(self) -> grpc.ServerCertificateConfiguration | None:
-        found = self.changed()
-        return None if found is None else _configuration(*found)
+        try:
+            return None if self.changed() is None else self._configuration()
+        # Custody starts again; the next handshake asks it.
+        except KeystoreError as error:
+            log.warning("the certificate was not looked after", error=type(error).__name__)
+            return None
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        assert self._certified is not None  # noqa: S101 (a first one was made)
+        assert self._private is not None  # noqa: S101
+        private = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        roots = b"".join(map(_pem, self._certified.trusted))
+        pair = (private, _pem(self._certified.certificate))
+        return grpc.ssl_server_certificate_configuration([pair], roots)
 
 
-def _configuration(own: Authority, trusted: list[Authority]) -> grpc.ServerCertificateConfiguration:
-    roots = b"".join(pem(each) for each in trusted)
-    return grpc.ssl_server_certificate_configuration([(pem_key(own), pem(own))], roots)
-
-
-def pem(own: Authority) -> bytes:
-    """The certificate, PEM."""
-    return own.certificate.public_bytes(Encoding.PEM)
-
-
-def pem_key(own: Authority) -> bytes:
-    """The private key, PEM."""
-    return own.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _pem(der: bytes) -> bytes:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)

@@ -5,7 +5,7 @@ renewed, of which people are warned.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -14,7 +14,6 @@ from cloud_keystore.audit import alerts
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import WARNING_TIME, Role
-from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import SUCCESSIONS, Authorities
 from cloud_keystore.storage import people
@@ -67,14 +66,17 @@ class Ends:
                 if each.expire_time is not None and people.warned(connection, each.id, now):
                     alerts.identity_ends(connection, each, each.expire_time, now, os.urandom)
 
-    def measure(self, metrics: Metrics) -> None:
-        """Write down how long authorities last, and how many identities end."""
+    def identities_ending(self) -> Mapping[str, float]:
+        """How many identities of each role end soon and were not renewed."""
         now = self.clock()
-        for name in SUCCESSIONS:
-            left = self.authorities.generations[name][-1].end - now
-            metrics.authority_seconds.labels(name.value).set(left.total_seconds())
         with self.database.read() as connection:
             found = people.ending(connection, now, now + WARNING_TIME)
-        for role in Role:
-            ending = sum(each.role is role for each in found)
-            metrics.identities_ending.labels(role.name.lower()).set(ending)
+        return {role.name.lower(): sum(each.role is role for each in found) for role in Role}
+
+    def authority_seconds(self) -> Mapping[str, float]:
+        """How long the newest authority of each kind lasts."""
+        now = self.clock()
+        return {
+            name.value: (self.authorities.generations[name][-1].end - now).total_seconds()
+            for name in SUCCESSIONS
+        }

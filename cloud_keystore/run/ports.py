@@ -10,17 +10,18 @@ from dataclasses import dataclass
 
 import grpc
 
-from cloud_keystore.config import Address
-from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.config import Address, Settings
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.model.fields import hosts
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.observability.traces import Traces
+from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.watch import Watch
-from cloud_keystore.run.certifying import Certifying, pem, pem_key
-from cloud_keystore.run.opening import Parts
+from cloud_keystore.run.certifying import Certifying
+from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
 from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_services
 
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
@@ -66,49 +67,48 @@ class CannotListen(KeystoreError):
 class Ports:
     """Makes the servers of one process; its methods raise CannotListen for a port that is taken."""
 
-    parts: Parts
+    settings: Settings
+    clock: Clock
+    traces: Traces
     limiter: Limiter
     metrics: Metrics
     shared: bool  # whether other workers of this keystore use the same ports
 
-    def main(self, sessions: UsingSessions, wakeups: Wakeups, health: Health) -> grpc.aio.Server:
+    def main(
+        self, use_cases: MainUseCases, wakeups: Wakeups, health: Health, named: Named | None
+    ) -> grpc.aio.Server:
         """The server for enrolled clients, with mutual TLS."""
-        settings = self.parts.settings
-        names = frozenset(
-            {"localhost", "127.0.0.1", "::1", settings.public_host}
-            | {each.host for each in settings.service_addresses}
-            | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
-        )
-        certifying = Certifying(self.parts.authorities, names, self.parts.clock)
+        certifying = Certifying(use_cases.announcing, self.clock)
         server = self._server(LARGEST_MESSAGE, SERVER_OPTIONS + MAIN_OPTIONS)
-        add_services(server, self.parts, self.limiter, sessions, wakeups)
+        add_services(server, use_cases, self.limiter, wakeups, self.clock, self.traces, named)
         health.add_to(server)
-        if settings.reflection:
+        if self.settings.reflection:
             add_reflection(server)
-        self._listen(server, settings.listen, certifying.credentials())
+        self._listen(server, self.settings.listen, certifying.credentials())
         return server
 
-    def enrolment(self) -> grpc.aio.Server:
+    def enrolment(self, use_cases: EnrolmentUseCases) -> grpc.aio.Server:
         """The server for callers that have a token and no certificate yet."""
-        own = self.parts.authorities.enrolment
+        own = use_cases.announcing.enrolment_port()
         server = self._server(LARGEST_ENROLMENT, SERVER_OPTIONS + ENROLMENT_OPTIONS)
-        add_enrolment(server, self.parts, self.limiter)
-        credentials = grpc.ssl_server_credentials([(pem_key(own), pem(own))])
-        self._listen(server, self.parts.settings.enrol_listen, credentials)
+        addresses = ",".join(map(str, self.settings.service_addresses))
+        add_enrolment(server, use_cases, self.limiter, addresses)
+        credentials = grpc.ssl_server_credentials([(own.private, own.certificate)])
+        self._listen(server, self.settings.enrol_listen, credentials)
         return server
 
     def _server(self, largest: int, options: Sequence[tuple[str, int]]) -> grpc.aio.Server:
         return grpc.aio.server(
-            interceptors=(Watch(self.metrics, self.parts.traces, self.limiter, largest),),
+            interceptors=(Watch(self.metrics, self.traces, self.limiter, largest),),
             options=(
                 *options,
                 ("grpc.max_receive_message_length", RECEIVED * largest),
-                ("grpc.max_allowed_incoming_connections", self.parts.settings.limits.connections),
+                ("grpc.max_allowed_incoming_connections", self.settings.limits.connections),
                 # Only workers share a port: a second keystore on it must be an error, and not get
                 # a part of the calls.
                 ("grpc.so_reuseport", int(self.shared)),
             ),
-            maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
+            maximum_concurrent_rpcs=self.settings.limits.under_way + SPARE_CALLS,
         )
 
     def _listen(

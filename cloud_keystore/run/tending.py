@@ -8,15 +8,15 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 
 from cloud_keystore.config import Settings
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.people.callers import Callers
 from cloud_keystore.rpc.connections.connections import Connections
-from cloud_keystore.storage import journal, people
-from cloud_keystore.storage.engine import Database
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ HURRY_SHARE = 0.1  # of the time, while many connections are made
 class Tending:
     """Ends the connections that are too many, silent, or of removed identities."""
 
-    database: Database
+    callers: Callers | None  # None: none of the connections is of an identity
     settings: Settings
     connections: Connections
     # The threads of the use cases can all be busy, which is when this is needed.
@@ -41,6 +41,8 @@ class Tending:
     async def keep_tending(self) -> None:
         """Tend until cancelled."""
         loop, took, ended = asyncio.get_running_loop(), 0.0, 0
+        with suppress(KeystoreError):  # the first look begins from there then
+            await loop.run_in_executor(self._thread, self._removed, ())
         while True:
             await self._wait(took, is_attacked=ended > 0)
             began, ended = time.monotonic(), 0
@@ -68,11 +70,8 @@ class Tending:
 
     def _removed(self, callers: Collection[bytes]) -> Iterable[bytes]:
         """The certificates among these whose identities have just been removed."""
-        with self.database.read() as connection:
-            last, before = journal.last(connection), self._last
-            kinds = (Kind.IDENTITY_REMOVED,)
-            removed: set[bytes] = set()
-            if before is not None and journal.subjects(connection, before, last, kinds):
-                removed = people.removed_among(connection, callers)
-        self._last = last
-        return removed
+        if self.callers is None:
+            return ()
+        found = self.callers.removed(callers, self._last)
+        self._last = found.last
+        return found.certificates

@@ -87,7 +87,7 @@ RULES = (
 LAYERS = (  # of the keystore; each imports from those before it, and from itself
     ("model",),
     ("approval", "config", "hardening"),
-    ("storage", "notify", "observability"),
+    ("storage", "notify", "observability", "border"),
     ("audit",),
     ("custody",),
     ("pki",),

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloudcard_tools.bench.families import children
 from cloudcard_tools.bench.town import Town
 from cloudcard_tools.shared.processes import Nursery, ProcessFailed
 from support.postgres import Server
@@ -56,7 +57,7 @@ class Stage:
         does.
         """
         name = self._any()
-        victim = random.choice([self.nursery[name].pid, *workers(self.nursery[name].pid)])
+        victim = random.choice([self.nursery[name].pid, *children(self.nursery[name].pid)])
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
@@ -68,7 +69,7 @@ class Stage:
         """Stop one process for a while. Others go on where there are others."""
         name = self._any()
         own = self.nursery[name].pid
-        victim = random.choice(workers(own) or [own])
+        victim = random.choice(children(own) or [own])
         began = time.monotonic()
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGSTOP)
@@ -130,14 +131,6 @@ class Stage:
 
     def _any(self) -> str:
         return random.choice(self._names())
-
-
-def workers(supervisor: int) -> list[int]:
-    """The processes that a process has started."""
-    with suppress(OSError):
-        text = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text()
-        return [int(each) for each in text.split()]
-    return []
 
 
 @contextmanager

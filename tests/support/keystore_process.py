@@ -17,10 +17,12 @@ from cloudcard.administration.v1 import administration_pb2, administration_pb2_g
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.bench.families import family
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
+from support.endings import wait_until_gone
 from support.registry import Registry
 
 PASSCODE = "135790"
@@ -49,6 +51,18 @@ class KeystoreProcess:
         token = (self.folder / "keystore" / "operator.token").read_text()
         self.operator = spending.enrol(token, self.folder / "operator", "operator")
         self.registry = Registry(identity.channel(self.operator))
+
+    @property
+    def pids(self) -> list[int]:
+        """All processes of the keystore."""
+        return family(self.child.pid)
+
+    def kill(self) -> None:
+        """kill -9, with which all its processes end."""
+        pids = self.pids
+        self.child.kill()
+        for each in pids:
+            wait_until_gone(each)
 
     def kill_and_restart(self) -> None:
         """kill -9, then start on the same data."""

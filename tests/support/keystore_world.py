@@ -63,6 +63,7 @@ from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.people.alerts import Alerts
+from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
 from cloud_keystore.people.finding import Finding
@@ -159,6 +160,7 @@ class World:
     administration: Administration
     devices: Devices
     identities: Identities
+    callers: Callers
     renewing: Renewing
     alerts: Alerts
     custody: Keys
@@ -415,9 +417,10 @@ def new_world(
         passcodes=passcodes,
         data_objects=data_objects,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
-        deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
+        deciding=Deciding(database, seal, clock, woken.extend, os.urandom, authority),
         devices=Devices(database, clock, woken.extend),
         identities=Identities(database, clock, woken.extend),
+        callers=Callers(database, clock),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, custody),

@@ -28,6 +28,7 @@ VIA = re.compile(r"#(?: via)?\s+(?P<name>[a-z0-9][\w.-]*)( \(pyproject\.toml\))?
 STATED = {
     "anyascii": "ISC",
     "asn1crypto": "MIT",
+    "cattrs": "MIT",
     "certifi": "MPL-2.0",
     "charset-normalizer": "MIT",
     "markdown-it-py": "MIT",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,11 +22,10 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.limits import Limits, budgets, with_limits
 from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.people import User
-from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.run.budgets import Budgets
+from cloud_keystore.run.looks import answers
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
-from cloud_keystore.run.pages import Pages
 from cloud_keystore.storage import budgets as rows
 from cloud_keystore.storage.databases import sqlite
 from support.keystore_world import OPERATOR, SESSIONS, TERMS, Enrolled, World
@@ -157,7 +155,7 @@ def test_uses_within_an_approval_do_not_count(
 
 
 def test_the_registration_authority_is_told_once(bounded: World, serial: str, pc: Enrolled) -> None:
-    telling, metrics = Budgets(bounded.database, bounded.clock), Metrics()
+    telling = Budgets(bounded.database, bounded.clock)
 
     def told() -> int:
         telling.tell()
@@ -166,10 +164,8 @@ def test_the_registration_authority_is_told_once(bounded: World, serial: str, pc
         assert all(each.workstation_display_name == pc.identity.display_name for each in found)
         return len(found)
 
-    def full() -> float | None:
-        telling.measure(metrics)
-        name, labels = "cloudcard_journal_budgets_full", {"role": "workstation"}
-        return metrics.registry.get_sample_value(name, labels)
+    def full() -> float:
+        return telling.full()["workstation"]
 
     assert (told(), full()) == (0, 0)
     spend(bounded, serial, pc)
@@ -194,10 +190,7 @@ def test_without_room_nothing_begins_and_everything_can_end(
     approved, waiting = bounded.ask(serial, pc), bounded.ask(serial, more)
     proof = bounded.proof(serial, pc)
     bounded.decide(approved, device)
-    pages = Pages(bounded.database, Metrics())
-    pages.serving.set()
-    readiness = pages.by_path()["/health/ready"]
-    assert readiness()[0] is HTTPStatus.OK
+    assert answers(bounded.database)
     with monkeypatch.context() as small:
         small.setattr(sqlite, "has_room", lambda *_: False)
         begins: tuple[Callable[[], object], ...] = (
@@ -209,7 +202,7 @@ def test_without_room_nothing_begins_and_everything_can_end(
         for begin in begins:
             with pytest.raises(StorageUnavailable, match="make room"):
                 begin()
-        assert readiness()[0] is HTTPStatus.SERVICE_UNAVAILABLE
+        assert not answers(bounded.database)
         assert bounded.decide(waiting, device, Decision.DENY) is State.DENIED
         assert bounded.take_in() > 0
     assert bounded.perform(approved, pc)

@@ -56,7 +56,6 @@ from cloud_keystore.model.operations import (
 from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.asking import qr_secret
-from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import operations, tables
 from cloud_keystore.storage.authentic import rows
 from support.keystore_world import (
@@ -602,7 +601,7 @@ def test_the_approval_of_a_phone_removed_since_is_not_used(
     fingerprint = phone.identity.certificate_sha256
     assert fingerprint is not None
     with pytest.raises(IdentityRejected):
-        identify(world.database, fingerprint, Role.DEVICE, world.clock)
+        world.callers.identify(fingerprint, Role.DEVICE)
 
 
 class TestQr:

@@ -144,7 +144,7 @@ class TestLooks:
         async def run() -> list[int]:
             asyncio.get_running_loop().set_default_executor(Workers(limits))
             limiter = Limiter(limits, time.monotonic, Metrics())
-            door = Door(world.database, limiter, world.clock, Role.WORKSTATION)
+            door = Door(world.callers, limiter, Role.WORKSTATION)
             return await asyncio.gather(*(door.look(look) for _ in range(500)))
 
         assert sum(asyncio.run(run())) == len(at_once) == 500
@@ -157,7 +157,7 @@ class TestLooks:
         async def run() -> None:
             asyncio.get_running_loop().set_default_executor(Workers(limits))
             limiter = Limiter(limits, time.monotonic, Metrics())
-            door = Door(world.database, limiter, world.clock, Role.WORKSTATION)
+            door = Door(world.callers, limiter, Role.WORKSTATION)
             looks = [asyncio.create_task(door.look(lambda: gate.wait(10))) for _ in range(1000)]
             await asyncio.sleep(0.05)
             async with asyncio.timeout(5):
@@ -174,7 +174,7 @@ class TestLooks:
         async def run() -> str:
             asyncio.get_running_loop().set_default_executor(Workers(limits))
             limiter = Limiter(limits, time.monotonic, Metrics())
-            door = Door(world.database, limiter, world.clock, Role.WORKSTATION)
+            door = Door(world.callers, limiter, Role.WORKSTATION)
             call = asyncio.create_task(asyncio.to_thread(gate.wait, 10))
             await asyncio.sleep(0)
             look = asyncio.create_task(door.look(lambda: "seen"))

@@ -30,7 +30,6 @@ from cloud_keystore.model.people import IdentityState, Role, User
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations.asking import qr_secret
 from cloud_keystore.operations.watching import Watching
-from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import cards, sessions, tables
 from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
@@ -76,7 +75,7 @@ class TestRemoved:
         fingerprint = phone.identity.certificate_sha256
         assert fingerprint is not None
         with pytest.raises(IdentityRejected):
-            identify(world.database, fingerprint, Role.DEVICE, world.clock)
+            world.callers.identify(fingerprint, Role.DEVICE)
         # nor does a call that had come in before
         with pytest.raises(IdentityRejected):
             world.deciding.waiting(phone.identity)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput, TokenRejected
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import IdentityState, Role
-from cloud_keystore.rpc.peer import identify
 from support.keystore_world import OPERATOR, World, csr, secret_of
 
 
@@ -26,7 +25,7 @@ def test_a_token_becomes_an_identity(world: World) -> None:
     assert identity.state is IdentityState.ACTIVE
     certificate = x509.load_der_x509_certificate(der)
     certificate.verify_directly_issued_by(world.enrolment.authorities.transport.certificate)
-    assert identify(world.database, sha256(der).digest(), Role.WORKSTATION, world.clock) == identity
+    assert world.callers.identify(sha256(der).digest(), Role.WORKSTATION) == identity
 
 
 def test_a_token_is_good_once(world: World) -> None:
@@ -137,9 +136,9 @@ def test_one_role_is_not_another(world: World) -> None:
     fingerprint = operator.identity.certificate_sha256
     assert fingerprint is not None
     with pytest.raises(IdentityRejected, match="device"):
-        identify(world.database, fingerprint, Role.DEVICE, world.clock)
+        world.callers.identify(fingerprint, Role.DEVICE)
     with pytest.raises(IdentityRejected):
-        identify(world.database, b"\0" * 32, Role.OPERATOR, world.clock)
+        world.callers.identify(b"\0" * 32, Role.OPERATOR)
 
 
 def test_names_are_bounded_and_printable(world: World) -> None:

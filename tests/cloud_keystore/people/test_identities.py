@@ -24,7 +24,6 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.passcodes import Verified
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
-from cloud_keystore.rpc.peer import identify
 from support.keystore_world import DIGEST, OPERATOR, PASSCODE, SESSIONS, Enrolled, World, secret_of
 
 ROLES = (Role.WORKSTATION, Role.OPERATOR, Role.AUDITOR)
@@ -58,11 +57,11 @@ class TestRemoved:
         own = world.enrol(invite(world, role)).identity
         fingerprint = own.certificate_sha256
         assert fingerprint is not None
-        assert identify(world.database, fingerprint, role, world.clock) == own
+        assert world.callers.identify(fingerprint, role) == own
         removed = remove(world, role, own, operator)
         assert removed.state is IdentityState.REMOVED
         with pytest.raises(IdentityRejected):
-            identify(world.database, fingerprint, role, world.clock)
+            world.callers.identify(fingerprint, role)
         listed = {each.id: each.state for each in world.identities.list_of(role)}
         assert listed[own.id] is IdentityState.REMOVED
 

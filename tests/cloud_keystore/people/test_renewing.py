@@ -23,9 +23,8 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, OVERLAP, Identity, Role
+from cloud_keystore.people import callers
 from cloud_keystore.people.renewing import take_next
-from cloud_keystore.rpc import peer
-from cloud_keystore.rpc.peer import identify
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator.approving import sign
@@ -43,7 +42,7 @@ ENROLLED: dict[Role, Callable[[World], Enrolled]] = {
 
 def known(world: World, own: Enrolled) -> Identity:
     """Who calls with a certificate."""
-    return identify(world.database, sha256(own.certificate).digest(), None, world.clock)
+    return world.callers.identify(sha256(own.certificate).digest(), None)
 
 
 def ask(
@@ -110,7 +109,7 @@ class TestRenewal:
             world.rekeyed(renewed)
             return take_next(database, certificate_sha256, clock)
 
-        monkeypatch.setattr(peer, "take_next", second)
+        monkeypatch.setattr(callers, "take_next", second)
         assert known(world, renewed).id == renewed.identity.id
         assert len(world.journal(Kind.IDENTITY_REKEYED)) == 1
 

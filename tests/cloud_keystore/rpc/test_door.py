@@ -89,7 +89,7 @@ def new_door(world: World, role: Role = Role.WORKSTATION, **bursts: int) -> Door
     """A door where only these bursts are small, and no time passes."""
     rates = {name: Rate(1, bursts.get(name, 1000)) for name in RATES}
     limits = Limits(rates=rates, streams=2, streams_of_one=1)
-    return Door(world.database, Limiter(limits, lambda: 0.0, Metrics()), world.clock, role)
+    return Door(world.callers, Limiter(limits, lambda: 0.0, Metrics()), role)
 
 
 def test_the_identity_of_a_certificate_comes_in(world: World, pc: Enrolled) -> None:
@@ -238,7 +238,7 @@ def test_a_look_waits_for_a_thread(world: World) -> None:
 def test_looks_take_turns(world: World) -> None:
     under_way, most = 0, 0
     limits = Limits(looks=2)
-    door = Door(world.database, Limiter(limits, lambda: 0.0, Metrics()), world.clock, Role.DEVICE)
+    door = Door(world.callers, Limiter(limits, lambda: 0.0, Metrics()), Role.DEVICE)
     counting = threading.Lock()
 
     def look() -> None:

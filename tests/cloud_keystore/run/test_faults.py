@@ -158,12 +158,14 @@ FEW_FILES = 8
 
 
 @contextmanager
-def limited(pid: int, limit: int, most: int) -> Iterator[None]:
-    """A process may have no more meanwhile."""
-    soft, hard = resource.prlimit(pid, limit)
-    resource.prlimit(pid, limit, (most, hard))
+def limited(pids: list[int], limit: int, most: int) -> Iterator[None]:
+    """Each of these processes may have no more meanwhile."""
+    before = {pid: resource.prlimit(pid, limit) for pid in pids}
+    for pid, (_, hard) in before.items():
+        resource.prlimit(pid, limit, (most, hard))
     yield
-    resource.prlimit(pid, limit, (soft, hard))
+    for pid, both in before.items():
+        resource.prlimit(pid, limit, both)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes limits of others")
@@ -172,7 +174,7 @@ def test_a_disk_without_room_under_a_running_keystore(
 ) -> None:
     """No file grows: not the database's, and not the log either."""
     assert repeatedly(ward.sign)
-    with limited(keystore.child.pid, resource.RLIMIT_FSIZE, SMALL):
+    with limited(keystore.pids, resource.RLIMIT_FSIZE, SMALL):
         for _ in range(3):
             error = refused_call(ward.workstation.proof)
             assert code(error) is grpc.StatusCode.UNAVAILABLE
@@ -216,7 +218,7 @@ def repeatedly(call: Callable[[], Called]) -> Called:
 def test_no_more_files_may_be_opened(keystore: KeystoreProcess, ward: Ward) -> None:
     assert repeatedly(ward.sign)
     # Fewer than are open, whose number the kernel tells nobody but root of such a process.
-    with limited(keystore.child.pid, resource.RLIMIT_NOFILE, FEW_FILES):
+    with limited(keystore.pids, resource.RLIMIT_NOFILE, FEW_FILES):
         for _ in range(3):
             with identity.channel(keystore.operator) as more:
                 ready = grpc.channel_ready_future(more)
@@ -230,7 +232,7 @@ def test_no_more_files_may_be_opened(keystore: KeystoreProcess, ward: Ward) -> N
 def test_a_power_cut_that_tears_the_last_commits(keystore: KeystoreProcess, ward: Ward) -> None:
     """SQLite's log ends anywhere: what came before is there, and works."""
     assert repeatedly(ward.sign)
-    keystore.child.kill()
+    keystore.kill()
     wal = keystore.folder / "keystore" / "keystore.db-wal"
     os.truncate(wal, wal.stat().st_size * 9 // 10 + 7)
     keystore.restart()

@@ -19,6 +19,7 @@ import pytest
 from card_os.keys import Refusal
 from cloud_keystore.model.journal import Kind
 from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard_tools.bench import families
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.exports import audited
@@ -155,9 +156,9 @@ def test_a_stopped_replica_stops_no_other(replicas: Replicas, ward: Ward) -> Non
         others = [pool.submit(write, 1) for _ in range(2)]
         for _ in range(2):
             time.sleep(0.5)
-            replicas.nursery["first"].kill(signal.SIGSTOP)
+            families.send(replicas.nursery["first"].pid, signal.SIGSTOP)
             time.sleep(OTHERS_GO_ON)
-            replicas.nursery["first"].kill(signal.SIGCONT)
+            families.send(replicas.nursery["first"].pid, signal.SIGCONT)
         done.set()
         for each in load:
             each.result()

@@ -14,7 +14,6 @@ from cloud_keystore.model.limits import Limits
 from cloud_keystore.rpc.connections.connections import Connections, Removed
 from cloud_keystore.run import tending
 from cloud_keystore.run.tending import Tending
-from cloud_keystore.storage.engine import Database
 
 PATIENCE = 10.0  # seconds, within which something happens that happens at once
 MOMENT = 0.3
@@ -57,7 +56,7 @@ def test_connections_beyond_a_limit_are_closed_at_once(monkeypatch: pytest.Monke
     async def attack() -> None:
         attacked = Attacked(Limits(), lambda: 0.0)
         monkeypatch.setattr(Tending, "_removed", lambda *_: ())
-        looking = Tending(Database("sqlite://"), Settings(Path()), attacked)
+        looking = Tending(None, Settings(Path()), attacked)
         task = asyncio.create_task(looking.keep_tending())
         assert not await attacked.are_looked_at(MOMENT)
         attacked.to_end[:] = [3, 50]

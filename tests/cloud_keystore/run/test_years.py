@@ -29,22 +29,24 @@ from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, WARNING_TIME
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.pki import authorities
+from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.building import CA_LIFETIME, SERVER_LIFETIME
 from cloud_keystore.pki.issuers import (
     NOTICE,
     SPARE,
     SPREADING,
     Authorities,
-    Authority,
     CardAuthorities,
     Own,
 )
+from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.certifying import Certifying
 from cloud_keystore.run.ends import LOOK_SECONDS, Ends
+from cloud_keystore.run.looks import Looks
 from cloud_keystore.storage import people, tables
 from cloudcard_tools.enrolment.renewing import is_due
 from support.exports import approved, audited_world, exported, findings
-from support.keystore_world import DATABASE, DIGEST, Enrolled, verify
+from support.keystore_world import DATABASE, DIGEST, RELYING_PARTY, Enrolled, verify
 
 
 def of_cards(own: Authorities) -> CardAuthorities:
@@ -86,12 +88,16 @@ class Town:
         trusted = self.now_trusted
         self.clients = [Client(each, trusted) for each in enrolled]
         names = frozenset({"localhost"})
-        self.certifying = Certifying(self.own, names, self.world.clock)
+        self.announcing = Announcing(self.own, RELYING_PARTY, names, self.world.clock)
+        self.certifying = Certifying(self.announcing, self.world.clock)
         self.servers: list[x509.Certificate] = []
         self.renewals = 0
         self.seconds = 0.0
         self.ends = Ends(
             self.world.database, self.world.seal, self.world.clock, self.own, self._monotonic
+        )
+        self.looks = Looks(
+            self.world.database, self.ends, Budgets(self.world.database, self.world.clock)
         )
 
     def _monotonic(self) -> float:
@@ -119,7 +125,7 @@ class Town:
         """Each client connects after the keystore's upkeep, and is renewed if it is due."""
         self.ends.look()
         if (changed := self.certifying.changed()) is not None:
-            self.servers.append(changed[0].certificate)
+            self.servers.append(x509.load_der_x509_certificate(changed.certificate))
         now = self.world.clock()
         for client in self.clients:
             check(self.servers[-1], client.trusted, now)
@@ -216,9 +222,10 @@ def test_nothing_outlives_its_issuer(town: Town) -> None:
     end = town.own.transport.end
     enrolled = x509.load_der_x509_certificate(world.workstation("PC2").certificate)
     assert enrolled.not_valid_after_utc == end
-    certified = Certifying(town.own, frozenset({"localhost"}), world.clock).changed()
+    certified = Certifying(town.announcing, world.clock).changed()
     assert certified is not None
-    assert certified[0].end == end < now + SERVER_LIFETIME
+    served = x509.load_der_x509_certificate(certified.certificate)
+    assert served.not_valid_after_utc == end < now + SERVER_LIFETIME
     serial = world.issuing.issue(b"\1" * 16, town.user.id, "p384", actor=world.actor).card.serial
     for key in world.cards.keys(serial):
         if key.key_ref != KeyRef.SECURE_MESSAGING:
@@ -261,9 +268,10 @@ def test_the_service_is_certified_anew_only_when_all_clients_know_by_whom(town: 
     world.clock.now += timedelta(days=1)
     town.ends.look()
     while world.clock() < late.certificate.not_valid_after_utc:
-        (server, _) = Certifying(own, frozenset({"localhost"}), world.clock).changed() or (None, 0)
-        assert server is not None
-        check(server.certificate, late.trusted, world.clock())
+        certified = Certifying(town.announcing, world.clock).changed()
+        assert certified is not None
+        server = x509.load_der_x509_certificate(certified.certificate)
+        check(server, late.trusted, world.clock())
         world.clock.now += STEP
     assert first.end - SPARE <= world.clock() + STEP
     world.clock.now = first.end - SPARE
@@ -329,7 +337,7 @@ class TestWarnings:
         warned = [each.alert.text for each in world.alerts.list_all(include_acknowledged=False)]
         assert len(warned) == 4  # the other operator's too
         assert not any(town.pc.identity.display_name in each for each in warned)
-        town.ends.measure(metrics)
+        metrics.take(town.looks.gauges())
         told = metrics.text().decode()
         assert 'cloudcard_identities_ending{role="operator"} 2.0' in told
         assert 'cloudcard_identities_ending{role="workstation"} 0.0' in told
@@ -356,14 +364,13 @@ class TestWarnings:
 
         metrics = Metrics()
         monkeypatch.setattr(people, "ending", away)
-        with pytest.raises(StorageUnavailable):
-            town.ends.measure(metrics)
+        metrics.take(town.looks.gauges())
         assert 'authority_seconds{authority="transport"} 3.' in metrics.text().decode()
 
     def test_metrics_count_them(self, town: Town) -> None:
         world, metrics = town.world, Metrics()
         world.clock.now = town.started + IDENTITY_LIFETIME - WARNING_TIME + timedelta(days=1)
-        town.ends.measure(metrics)
+        metrics.take(town.looks.gauges())
         told = metrics.text().decode()
         assert 'cloudcard_identities_ending{role="operator"} 2.0' in told
         assert 'cloudcard_identities_ending{role="device"} 1.0' in told
@@ -389,11 +396,11 @@ class TestWarnings:
 def test_the_service_uses_a_new_certificate_before_the_old_one_ends(town: Town) -> None:
     world, certifying = town.world, town.certifying
     assert certifying.changed() is None
-    first: Authority | None = None
+    first = b""
     for _ in range(3):
         world.clock.now += SERVER_LIFETIME * 0.7
         found = certifying.changed()
         assert found is not None
-        assert found[0] != first
+        assert found.certificate != first
         assert certifying.changed() is None
-        first = found[0]
+        first = found.certificate

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from http import HTTPStatus
 from pathlib import Path
 
 import psycopg
@@ -17,8 +16,7 @@ from sqlalchemy import Connection
 from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.wakeups import Wakeups
-from cloud_keystore.observability.metrics import Metrics
-from cloud_keystore.run.pages import Pages
+from cloud_keystore.run.looks import answers
 from cloud_keystore.storage.databases.addresses import AddressUnusable, parameters, shown
 from cloud_keystore.storage.databases.failures import advice
 from cloud_keystore.storage.engine import Database
@@ -57,13 +55,6 @@ def until_refused(call: Callable[[], None]) -> StorageUnavailable:
     raise AssertionError("it was never refused")
 
 
-def ready(database: Database) -> HTTPStatus:
-    pages = Pages(database, Metrics())
-    pages.serving.set()
-    status, _ = pages.by_path()["/health/ready"]()
-    return status
-
-
 @contextmanager
 def read_only(primary: Server) -> Iterator[None]:
     primary.configure(default_transaction_read_only="on")
@@ -84,9 +75,9 @@ def test_a_server_that_becomes_read_only_is_not_used(primary: Server, database: 
         assert "take changes again" in str(refused)
         with pytest.raises(StorageUnavailable):
             change(database)
-        assert ready(database) is HTTPStatus.SERVICE_UNAVAILABLE
+        assert not answers(database)
     change(database)
-    assert ready(database) is HTTPStatus.OK
+    assert answers(database)
 
 
 def test_a_server_that_becomes_read_only_within_a_transaction(database: Database) -> None:
@@ -126,7 +117,7 @@ async def fail_over(database: Database, primary: Server, standby: Server) -> Non
         async with asyncio.timeout(20):
             await waiting.wait(20)  # connected
             await asyncio.to_thread(primary.stop)
-            assert ready(database) is HTTPStatus.SERVICE_UNAVAILABLE
+            assert not answers(database)
             await asyncio.to_thread(standby.promote)
             await waiting.wait(20)  # connected again
         running.cancel()
@@ -170,9 +161,9 @@ def test_a_read_only_file_is_not_ready(tmp_path: Path, monkeypatch: pytest.Monke
     with closing(Database(f"sqlite:///{file}")) as database:
         with database.write() as connection:
             connection.exec_driver_sql("CREATE TABLE changes (id integer)")
-        assert ready(database) is HTTPStatus.OK
+        assert answers(database)
         monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)  # root may always
-        assert ready(database) is HTTPStatus.SERVICE_UNAVAILABLE
+        assert not answers(database)
 
 
 @pytest.mark.parametrize(

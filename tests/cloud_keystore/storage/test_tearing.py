@@ -98,7 +98,7 @@ def administer_until_killed(
     proof = administrator(pc, keys.get_card().serial)
     written = sent = b"\x01"
     assert isinstance(keys.perform(write(proof, sent), Cancellation()), Changed)
-    killer = threading.Timer(seconds, keystore.child.kill)
+    killer = threading.Timer(seconds, keystore.kill)
     killer.start()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -23,6 +23,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.bench import waiter
+from cloudcard_tools.bench.families import family
 from cloudcard_tools.bench.timing import machine
 from cloudcard_tools.bench.town import Town
 from cloudcard_tools.bench.waiter import Task
@@ -98,7 +99,7 @@ def measure(folder: Path, waiting: int, samples: int, done: Callable[[int], None
             raise click.ClickException("some operations had stopped waiting before the end")
         return Result(
             waiting,
-            round(_rss_mib(keystore.pid), 1),
+            round(sum(map(_rss_mib, family(keystore.pid))), 1),
             round(numbers["p50_ms"], 2),
             round(numbers["p99_ms"], 2),
             machine(),

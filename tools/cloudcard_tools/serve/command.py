@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -26,15 +27,18 @@ from cloud_keystore.model.limits import Limits, with_limits
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
-from cloud_keystore.run.owning import own, share, whole_or_nothing
+from cloud_keystore.run.owning import Hold, own, share, whole_or_nothing
+from cloud_keystore.run.serving import Border
 from cloudcard_tools import ending
-from cloudcard_tools.serve.supervisor import Supervisor, holding
+from cloudcard_tools.serve.supervisor import Part, Supervisor, holding, run_once
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.place import place_options
 from cloudcard_tools.shared.sealing_options import SealingKeys, sealing_options
 
 log = structlog.get_logger()
+
+NO_OPERATORS = 3  # exit status of the process that prepares a keystore without any
 
 
 @click.command(
@@ -135,8 +139,6 @@ Examples:
     help="Processes that share the ports (Linux). One that ends is started again. With "
     "--http-listen each has a port of its own, counted from the one given.",
 )
-# The number of a worker. Only the supervisor gives it.
-@click.option("--worker", type=int, hidden=True)
 @click.option(
     "--limit",
     "limits",
@@ -168,7 +170,6 @@ def serve(  # one argument for each option
     http_listen: str,
     reflection: bool,
     workers: int,
-    worker: int | None,
     limits: tuple[str, ...],
     log_format: logs.Form,
 ) -> None:
@@ -177,7 +178,7 @@ def serve(  # one argument for each option
     The first start makes everything in the data folder: sealing key, database, certificate
     authorities, and a one-time token for the first operator. Stop it with Ctrl-C.
     """
-    logs.configure(logging.INFO, log_format, **({} if worker is None else {"worker": worker}))
+    logs.configure(logging.INFO, log_format)
     logs.take_all(log_format)
     # Only the service can read its files, whatever the permissions of the data folder.
     os.umask(0o077)
@@ -202,10 +203,12 @@ def serve(  # one argument for each option
             reflection=reflection,
             limits=with_limits(Limits(), limits),
         )
-        if worker is not None:
-            asyncio.run(_work(settings, Siblings.of_this_process(worker)))
-        elif workers > 1:
+        if sys.platform == "linux":
             _supervise(settings, workers, log_format)
+        elif workers > 1:
+            raise Failure(
+                "--workers needs Linux, which spreads connections over them: leave it out"
+            )
         else:
             asyncio.run(_serve(settings, log_format))
     except KeystoreError as error:
@@ -259,29 +262,75 @@ def _to_back_up(settings: Settings) -> str:
     return f"; back up {' and '.join(files)} apart from the database"
 
 
-def _supervise(settings: Settings, count: int, form: logs.Form) -> None:
-    """Prepare and lock the data folder, and run workers with the same options."""
-    if sys.platform != "linux":
-        raise Failure("--workers needs Linux, which spreads connections over them: leave it out")
-
-    def command(number: int) -> list[str]:
-        program = [sys.executable, "-m", "cloudcard_tools"]
-        return [*program, *sys.argv[1:], "--worker", str(number)]
-
-    async def run(has_operators: bool) -> None:
-        ready = partial(say_ready, settings, form, has_operators=has_operators)
-        await Supervisor(count, command).run(ready)
-
-    # The folder comes first: the workers of a killed supervisor give it up before their ports.
-    with closing(own(settings)) as hold, ExitStack() as ports:
+def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
+    """Prepare and lock the data folder, and run each part of the keystore in a process of its own:
+    the workers and the enrolment port face the network, and custody has the keys.
+    """
+    # The folder comes first: the processes of a killed supervisor give it up before their ports.
+    with closing(own(settings)) as hold, ExitStack() as held:
         with whole_or_nothing(settings, hold) as keep:
-            ports.enter_context(holding((settings.listen, settings.enrol_listen)))
-            with open_keystore(settings, hold) as parts:
-                serving.make_ready(parts)
+            held.enter_context(holding((settings.listen, settings.enrol_listen)))
+            has_operators = _prepare(settings, hold, form)
+            border = Border.of(settings.data)
+            main, enrolment = held.enter_context(border.listening())
             keep()
-        asyncio.run(run(parts.has_operators))
+
+        def custody(siblings: Siblings) -> None:
+            with closing(share(settings)) as shared, open_keystore(settings, shared) as parts:
+                asyncio.run(serving.keep_custody(parts, main, enrolment, siblings))
+
+        def worker(siblings: Siblings) -> None:
+            asyncio.run(serving.face_clients(settings, border, siblings))
+
+        def newcomers(siblings: Siblings) -> None:
+            asyncio.run(serving.face_newcomers(settings, border, siblings))
+
+        parts = [
+            *(_part("custody", number, custody, form) for number in range(workers)),
+            *(_part("worker", number, worker, form) for number in range(workers)),
+            _part("enrolment", 0, newcomers, form),
+        ]
+        Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 
-async def _work(settings: Settings, siblings: Siblings) -> None:
-    with closing(share(settings)) as hold, open_keystore(settings, hold) as parts:
-        await serving.serve(parts, siblings.tell_ready, siblings)
+def _prepare(settings: Settings, hold: Hold, form: logs.Form) -> bool:
+    """Make or upgrade the keystore, in a process that ends with its keys. Returns whether there are
+    operators.
+    """
+
+    def prepare(_: Siblings) -> None:
+        with open_keystore(settings, hold) as parts:
+            serving.make_ready(parts)
+            if not parts.has_operators:
+                raise click.exceptions.Exit(NO_OPERATORS)
+
+    status = run_once(_part("preparing", 0, prepare, form))
+    if status not in (0, NO_OPERATORS):
+        raise click.exceptions.Exit(status)
+    return status == 0
+
+
+def _say_why(why: str, form: logs.Form) -> None:
+    if form == "json":
+        log.error(why)
+    else:
+        click.echo(f"Error: {why}", err=True)
+
+
+def _part(kind: str, number: int, work: Callable[[Siblings], None], form: logs.Form) -> Part:
+    """A process of the keystore, which says by itself why it fails."""
+
+    def run(siblings: Siblings) -> int:
+        logs.configure(logging.INFO, form, **{kind: number})
+        try:
+            work(siblings)
+        except click.exceptions.Exit as ended:
+            return ended.exit_code
+        except (KeystoreError, OSError) as error:
+            why = str(error) if isinstance(error, KeystoreError) else ending.of(error).message
+            _say_why(why, form)
+            return Failure.exit_code
+        return 0
+
+    waits = kind not in ("custody", "preparing")
+    return Part(kind, number, run, waits=waits, rank=0 if waits else 1)

@@ -1,38 +1,102 @@
-"""Runs several processes of a keystore on the same ports, and starts again those that end."""
+"""Runs the processes of a keystore, and starts again those that end."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
+import os
+import select
+import selectors
 import signal
 import socket
+import sys
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NoReturn
 
 import structlog
 
 from cloud_keystore.config import Address
+from cloud_keystore.hardening import end_with_parent
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.notify.siblings import ALIVE, ALIVE_SECONDS, READY
+from cloud_keystore.notify.siblings import ALIVE, ALIVE_SECONDS, READY, Siblings
 from cloud_keystore.run.ports import CannotListen, wait_until_free
 
 log = structlog.get_logger()
 
-START_SECONDS = 60.0  # until a worker has to serve
-STOP_SECONDS = 10.0  # until a worker has to end, including the time for its calls
+START_SECONDS = 60.0  # until a process has to serve
+STOP_SECONDS = 10.0  # until a process has to end, including the time for its calls
 STEADY_SECONDS = 10.0  # after which earlier failures no longer count
 MOST_FAILURES = 5  # in a row
-FIRST_PAUSE = 0.1  # seconds before a worker is started again; doubled up to the longest pause
+FIRST_PAUSE = 0.1  # seconds before a process is started again; doubled up to the longest pause
 LONGEST_PAUSE = 5.0
-# A worker that says nothing for so long hangs, and can hold the lock of the database: it is killed.
+# A process that says nothing for so long hangs, and can hold the lock of the database: it is
+# killed.
 MOST_SILENT = 3.0
-MOST_UNREAD = 1 << 20  # bytes of wake-ups that wait for a worker; further ones are dropped
+MOST_UNREAD = 1 << 20  # bytes of wake-ups that wait for a process; further ones are dropped
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class WorkerFailed(KeystoreError):
-    """A worker does not start, or ends repeatedly. Its last messages are in the log."""
+    """A process does not start, or ends repeatedly. Its last messages are in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process of the keystore: `run` is what it does, and returns its exit status."""
+
+    kind: str  # "worker"
+    number: int
+    run: Callable[[Siblings], int]
+    waits: bool  # whether callers wait in it, who are woken by the others
+    rank: int  # when told to stop, those of a higher rank stop after the others have ended
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return f"{self.kind} {self.number}"
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """Its name in entries of the log."""
+        return {self.kind: self.number}
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process that runs."""
+
+    part: Part
+    pid: int
+    end: int  # descriptors: of its end, and of the pipes from and to it
+    says: int
+    hears: int
+    began: float
+    serves: bool = False
+    silent: float = 0.0
+    ends: bool = False  # it has said that it ends in order
+    rest: bytes = b""  # of a line
+    unread: bytearray = field(default_factory=bytearray)
+
+    def close(self) -> None:
+        for each in (self.end, self.says, self.hears):
+            os.close(each)
+
+    def signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.end, number)
+
+
+@dataclass(slots=True)
+class _Past:
+    """What has become of a part so far."""
+
+    served: bool = False
+    failures: int = 0
+    pause: float = FIRST_PAUSE
+    next_start: float = 0.0
 
 
 @contextmanager
@@ -52,142 +116,247 @@ def holding(addresses: Sequence[Address]) -> Iterator[None]:
 
 
 class Supervisor:
-    """The workers of one keystore. An object is used once, in one event loop."""
+    """The processes of one keystore, forked from this one, which must have a single thread. An
+    object is used once.
+    """
 
-    def __init__(self, count: int, command: Callable[[int], Sequence[str]]) -> None:
-        """`command` returns the command of the worker with a number, counted from 0."""
-        self._count = count
-        self._command = command
-        self._workers: dict[int, Process] = {}
-        self._stopping = asyncio.Event()
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._past = {part: _Past() for part in parts}
+        self._children: dict[Part, _Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._told = False
+        self._announced = False
         self._failure: WorkerFailed | None = None
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Run the workers until SIGINT or SIGTERM. Calls `ready` once all serve. Raises
-        WorkerFailed after all workers have ended.
+    def run(self, ready: Callable[[], None]) -> None:
+        """Run the processes until SIGINT or SIGTERM. Calls `ready` once all serve. Raises
+        WorkerFailed after all have ended.
         """
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, self._stopping.set)
-        started = [asyncio.Event() for _ in range(self._count)]
-        async with asyncio.TaskGroup() as tasks:
-            for number, event in enumerate(started):
-                tasks.create_task(self._keep(number, event))
-            announcing = tasks.create_task(_announce(started, ready))
-            tasks.create_task(self._stop(announcing))
+        with self._signals(), self._selector:
+            ticked = time.monotonic()
+            while not (self._told or self._failure):
+                self._start_due()
+                self._hear(ALIVE_SECONDS / 10)
+                now = time.monotonic()
+                # In short steps: if this program was stopped too, only one of them has passed.
+                self._find_hanging(min(now - ticked, ALIVE_SECONDS), now)
+                ticked = now
+                if not self._announced and all(past.served for past in self._past.values()):
+                    self._announced = True
+                    ready()
+            log.info("stopping")
+            self._stop()
         if self._failure is not None:
             raise self._failure
 
-    async def _keep(self, number: int, started: asyncio.Event) -> None:
-        """Run one worker and its successors."""
-        failures, pause = 0, FIRST_PAUSE
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            code = await self._one(number, started)
-            if self._stopping.is_set():
-                return
-            if not started.is_set():
-                self._give_up(f"worker {number} does not start: its own message says why")
-                return
-            if time.monotonic() - began > STEADY_SECONDS:
-                failures, pause = 0, FIRST_PAUSE
-            failures += 1
-            log.warning("a worker ended", worker=number, code=code, pause=pause)
-            if failures >= MOST_FAILURES:
-                self._give_up(f"worker {number} ended {failures} times in a row: see its log")
-                return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _one(self, number: int, started: asyncio.Event) -> int:
-        """Start a worker and wait for its end. Returns its exit status."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command(number),
-            stdin=PIPE,
-            stdout=PIPE,
-            # Ctrl-C then reaches only the supervisor, which stops all workers.
-            start_new_session=True,
-        )
-        self._workers[number] = process
-        if self._stopping.is_set():
-            process.terminate()
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Be told to stop by signals during the block."""
+        hears, says = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector.register(hears, selectors.EVENT_READ)
+        before = {each: signal.signal(each, self._tell) for each in STOPPING}
+        woken = signal.set_wakeup_fd(says)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                serves = await _pipe(process.stdout).readline() == READY
-            if serves:
-                log.info("worker serves", worker=number, pid=process.pid)
-                started.set()
-                await self._relay(number, process)
-            return await process.wait()
-        except TimeoutError:
-            return -signal.SIGKILL
+            yield
         finally:
-            del self._workers[number]
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            signal.set_wakeup_fd(woken)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(hears)
+            os.close(says)
 
-    async def _relay(self, number: int, process: Process) -> None:
-        """Copy the wake-ups of one worker to all others, until it ends or hangs."""
-        output, silent = _pipe(process.stdout), 0.0
-        while silent < MOST_SILENT:
-            try:
-                # In short steps: if this program was stopped too, only one of them has passed.
-                async with asyncio.timeout(ALIVE_SECONDS):
-                    line = await output.readline()
-            except TimeoutError:
-                silent += ALIVE_SECONDS
-                continue
-            if not line:
-                return
-            silent = 0.0
-            for other, worker in self._workers.items():
-                if other != number and line != ALIVE:
-                    _tell(worker, line)
-        log.warning("a worker hangs and is killed", worker=number, seconds=silent)
-        process.kill()
+    def _tell(self, _number: int, _frame: object) -> None:
+        self._told = True
 
-    def _give_up(self, why: str) -> None:
-        self._failure = WorkerFailed(why)
-        self._stopping.set()
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for part, past in self._past.items():
+            if part not in self._children and past.next_start <= now:
+                child = _fork(part, self._children.values())
+                self._children[part] = child
+                self._selector.register(child.says, selectors.EVENT_READ, child)
+                self._selector.register(child.end, selectors.EVENT_READ, child)
 
-    async def _stop(self, announcing: asyncio.Task[None]) -> None:
-        """Wait for the order to stop, then make all workers end."""
-        await self._stopping.wait()
-        announcing.cancel()
-        log.info("stopping")
-        for process in self._workers.values():
-            with suppress(ProcessLookupError):
-                process.terminate()
+    def _hear(self, seconds: float) -> None:
+        """Wait for what the processes say, and for their end."""
+        for key, events in self._selector.select(seconds):
+            child = key.data
+            if child is None:
+                with suppress(BlockingIOError):
+                    os.read(key.fd, 1 << 10)
+            elif key.fd == child.says:
+                self._read(child)
+            elif events & selectors.EVENT_WRITE:
+                self._write(child)
+        for child in [*self._children.values()]:
+            if _ended(child):
+                self._read(child)
+                self._bury(child)
+
+    def _read(self, child: _Child) -> None:
+        try:
+            chunk = os.read(child.says, 1 << 16)
+        except BlockingIOError:
+            return
+        if not chunk:
+            child.ends, child.silent = True, 0.0
+            with suppress(KeyError):
+                self._selector.unregister(child.says)
+            return
+        child.silent = 0.0
+        *lines, child.rest = (child.rest + chunk).split(b"\n")
+        for line in lines:
+            self._take(child, line + b"\n")
+
+    def _take(self, child: _Child, line: bytes) -> None:
+        if line == READY:
+            child.serves = self._past[child.part].served = True
+            log.info(f"{child.part.kind} serves", pid=child.pid, **child.part.facts)
+        elif line != ALIVE:
+            for other in self._children.values():
+                if other is not child and other.part.waits:
+                    self._pass_on(other, line)
+
+    def _pass_on(self, child: _Child, line: bytes) -> None:
+        if len(child.unread) >= MOST_UNREAD:
+            return
+        if not child.unread:
+            self._selector.register(child.hears, selectors.EVENT_WRITE, child)
+        child.unread += line
+
+    def _write(self, child: _Child) -> None:
+        try:
+            del child.unread[: os.write(child.hears, child.unread)]
+        except BlockingIOError:
+            return
+        except OSError:  # it has ended
+            child.unread.clear()
+        if not child.unread:
+            self._selector.unregister(child.hears)
+
+    def _find_hanging(self, seconds: float, now: float) -> None:
+        """Kill the processes that hang, and those that do not start."""
+        for child in self._children.values():
+            child.silent += seconds
+            if child.serves and child.silent >= (STOP_SECONDS if child.ends else MOST_SILENT):
+                log.warning(
+                    f"a {child.part.kind} hangs and is killed",
+                    seconds=round(child.silent, 1),
+                    **child.part.facts,
+                )
+                child.signal(signal.SIGKILL)
+            elif not child.serves and now - child.began > START_SECONDS:
+                child.signal(signal.SIGKILL)
+
+    def _bury(self, child: _Child) -> None:
+        """Note the end of a process, and when its part is started again."""
+        _, status = os.waitpid(child.pid, 0)
+        del self._children[child.part]
+        for each in (child.says, child.end, child.hears):
+            with suppress(KeyError):
+                self._selector.unregister(each)
+        child.close()
+        if self._told or self._failure:
+            return
+        past, now = self._past[child.part], time.monotonic()
+        if not past.served:
+            self._failure = WorkerFailed(
+                f"{child.part.name} does not start: its own message says why"
+            )
+            return
+        if now - child.began > STEADY_SECONDS:
+            past.failures, past.pause = 0, FIRST_PAUSE
+        past.failures += 1
+        log.warning(
+            f"a {child.part.kind} ended",
+            code=os.waitstatus_to_exitcode(status),
+            pause=past.pause,
+            **child.part.facts,
+        )
+        if past.failures >= MOST_FAILURES:
+            self._failure = WorkerFailed(
+                f"{child.part.name} ended {past.failures} times in a row: see its log"
+            )
+        past.next_start = now + past.pause
+        past.pause = min(2 * past.pause, LONGEST_PAUSE)
+
+    def _stop(self) -> None:
+        """Make all processes end, rank by rank."""
         deadline = time.monotonic() + STOP_SECONDS
-        while self._workers and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        for number, process in self._workers.items():
-            log.warning("a worker does not end and is killed", worker=number)
-            with suppress(ProcessLookupError):
-                process.kill()
+        for rank in sorted({part.rank for part in self._past}):
+            for child in self._of(rank):
+                child.signal(signal.SIGTERM)
+            while self._of(rank) and time.monotonic() < deadline:
+                self._hear(0.02)
+            for child in self._of(rank):
+                log.warning(f"a {child.part.kind} does not end and is killed", **child.part.facts)
+                child.signal(signal.SIGKILL)
+            while self._of(rank):
+                self._hear(0.02)
+
+    def _of(self, rank: int) -> list[_Child]:
+        return [child for part, child in self._children.items() if part.rank == rank]
 
 
-async def _announce(started: Sequence[asyncio.Event], ready: Callable[[], None]) -> None:
-    for each in started:
-        await each.wait()
-    ready()
+def run_once(part: Part) -> int:
+    """Run a part in a process of its own until it ends; its exit status."""
+    child = _fork(part, ())
+    try:
+        select.select([child.end], [], [])
+    except BaseException:
+        child.signal(signal.SIGKILL)
+        raise
+    finally:
+        _, status = os.waitpid(child.pid, 0)
+        child.close()
+    return os.waitstatus_to_exitcode(status)
 
 
-def _tell(worker: Process, line: bytes) -> None:
-    hears = worker.stdin
-    if hears is None or hears.is_closing():
-        return
-    if hears.transport.get_write_buffer_size() < MOST_UNREAD:
-        hears.write(line)
+def _fork(part: Part, others: Iterable[_Child]) -> _Child:
+    hears, to_hear = os.pipe()
+    to_say, says = os.pipe()
+    parent = os.getpid()
+    for each in (sys.stdout, sys.stderr):
+        each.flush()
+    pid = os.fork()
+    if pid == 0:
+        for other in others:
+            other.close()
+        os.close(to_hear)
+        os.close(to_say)
+        _be(part, Siblings(part.number, hears, says), parent)
+    os.close(hears)
+    os.close(says)
+    for each in (to_hear, to_say):
+        os.set_blocking(each, False)
+    return _Child(part, pid, os.pidfd_open(pid), to_say, to_hear, time.monotonic())
 
 
-def _pipe(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
-    """The pipe, which was asked for."""
-    if stream is None:
-        raise ValueError("the process has no such pipe")
-    return stream
+def _be(part: Part, siblings: Siblings, parent: int) -> NoReturn:
+    """Be the process of a part, which never returns to the supervisor's code."""
+    status = 1
+    try:
+        end_with_parent(parent)
+        # Ctrl-C then reaches only the supervisor, which stops all processes.
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_DFL)
+        os.set_blocking(siblings.says, False)
+        # What is printed goes to standard error, which is the log.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        status = part.run(siblings)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for each in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                each.flush()
+        os._exit(status)
+
+
+def _ended(child: _Child) -> bool:
+    return bool(select.select([child.end], [], [], 0)[0])
 
 
 def _resolve(address: Address) -> set[tuple[socket.AddressFamily, str]]:

@@ -1,0 +1,188 @@
+"""Custody's side of the border: it answers, on one thread for each connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+
+import structlog
+
+from cloud_keystore.border import frames, refusals
+from cloud_keystore.border.encoding import CALLER, Codec, Plain, Unreadable, pack, unpack
+from cloud_keystore.border.table import Entry
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.tracing import TRACE_ID
+
+log = structlog.get_logger()
+
+MOST_CONNECTIONS = 512
+HELD_SECONDS = 0.002  # for which an outcome can wait for others
+PEER = struct.Struct("3i")  # struct ucred of Linux: process, user, group
+
+RESULT, OUTCOMES, REFUSED, FAILED = "result", "outcomes", "refused", "failed"
+
+
+@dataclass(slots=True)
+class Answering:
+    """Answers what comes over one socket: the methods of `entries`, on the objects of `use_cases`.
+
+    `identify` finds the caller by its certificate, and raises IdentityRejected; None for a port
+    whose callers have none.
+    """
+
+    use_cases: object
+    entries: Mapping[str, Entry]
+    identify: Callable[[bytes, Role | None], Identity] | None
+    _arguments: Codec = field(default_factory=lambda: Codec(callers=True))
+    _results: Codec = field(default_factory=lambda: Codec(callers=False))
+    _open: set[socket.socket] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def listen(self, listening: socket.socket) -> None:
+        """Answer on threads of their own until `close`."""
+        threading.Thread(target=self._accept, args=(listening,), name="border", daemon=True).start()
+
+    def close(self) -> None:
+        """End all connections; calls under way are finished, but not answered."""
+        with self._lock:
+            for each in self._open:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RD)
+
+    def _accept(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return  # closed
+            if not is_own(connection):
+                log.warning("a stranger was refused at the border")
+                connection.close()
+                continue
+            with self._lock:
+                full = len(self._open) >= MOST_CONNECTIONS
+                if not full:
+                    self._open.add(connection)
+            if full:
+                connection.close()
+                continue
+            threading.Thread(
+                target=self._serve, args=(connection,), name="use-case", daemon=True
+            ).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            while (frame := frames.receive(connection)) is not None:
+                # An empty context, so that nothing of one caller is left for the next.
+                Context().run(self._answer, connection, frame)
+        except Unreadable as error:
+            log.warning("a connection broke the rules of the border", reason=str(error))
+        except OSError as error:
+            log.info("a connection over the border ended", error=type(error).__name__)
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def _answer(self, connection: socket.socket, frame: bytes) -> None:
+        match unpack(frame):
+            case [str(name), None | bytes() as fingerprint, str(trace_id), dict(given)]:
+                entry = self.entries.get(name)
+            case _:
+                raise Unreadable("no call")
+        if entry is None:
+            raise Unreadable(f"{name} cannot be asked for here")
+        TRACE_ID.set(trace_id)
+        structlog.contextvars.bind_contextvars(trace_id=trace_id)
+        said: list[Plain] = ["", ""]
+        try:
+            said = self._let_in(entry, fingerprint)
+            answer = [RESULT, *said, self._do(connection, entry, given)]
+        except Unreadable:
+            raise
+        except KeystoreError as error:
+            answer = [REFUSED, *said, refusals.plain(error)]
+        # A fault of ours in one call must not end the others.
+        except Exception:
+            incident = uuid.uuid4().hex
+            log.exception("internal error", incident=incident, call=name)
+            answer = [FAILED, *said, incident]
+        frames.send(connection, pack(answer))
+
+    def _let_in(self, entry: Entry, fingerprint: bytes | None) -> list[Plain]:
+        """Find the caller; its role and identifier."""
+        if not entry.needs_caller:
+            return ["", ""]
+        if fingerprint is None or self.identify is None:
+            raise Unreadable(f"{entry.name} needs a caller")
+        caller = self.identify(fingerprint, entry.role)
+        CALLER.set(caller)
+        return [caller.role.name.lower(), caller.id]
+
+    def _do(self, connection: socket.socket, entry: Entry, given: Mapping[object, Plain]) -> Plain:
+        field_name, _, method = entry.name.partition(".")
+        if not given.keys() <= entry.parameters.keys():
+            raise Unreadable(f"{entry.name} has no such argument")
+        arguments: dict[str, object] = {
+            name: self._arguments.value(given[name], kind)
+            for name, kind in entry.parameters.items()
+            if name in given
+        }
+        call = getattr(getattr(self.use_cases, field_name), method)
+        if entry.outcome is None:
+            return self._results.plain(call(**arguments), entry.result)
+        outcomes = _Outcomes(connection, self._results, entry.outcome)
+        call(**arguments, done=outcomes.take)
+        outcomes.send()
+        return None
+
+
+@dataclass(slots=True)
+class _Outcomes:
+    """Sends outcomes, several together."""
+
+    connection: socket.socket
+    codec: Codec
+    kind: type
+    _full: list[Plain] = field(default_factory=list)
+    _due: float = field(default_factory=lambda: time.monotonic() + HELD_SECONDS)
+
+    def take(self, place: int, outcome: object) -> None:
+        """Keep an outcome for the request at this place, and send if it is time."""
+        self._full.append([place, *self._plain(outcome)])
+        if time.monotonic() >= self._due:
+            self.send()
+
+    def send(self) -> None:
+        """Send all outcomes that are kept."""
+        if self._full:
+            frames.send(self.connection, pack([OUTCOMES, "", "", self._full]))
+        self._full, self._due = [], time.monotonic() + HELD_SECONDS
+
+    def _plain(self, outcome: object) -> tuple[str, Plain]:
+        if isinstance(outcome, KeystoreError):
+            return REFUSED, refusals.plain(outcome)
+        if isinstance(outcome, Exception):
+            incident = uuid.uuid4().hex
+            log.error("internal error", incident=incident, exc_info=outcome)
+            return FAILED, incident
+        return RESULT, self.codec.plain(outcome, self.kind)
+
+
+def is_own(connection: socket.socket) -> bool:
+    """Whether the process at the other end is of this user, or root's."""
+    if sys.platform != "linux":
+        return False
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+    _, user, _ = PEER.unpack(raw)
+    return user in (0, os.getuid())

@@ -1,0 +1,180 @@
+"""The network's side of the border: use cases that ask custody, one connection for each thread."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, LifoQueue
+from typing import TypeVar, cast
+
+from cloud_keystore.border import frames, refusals
+from cloud_keystore.border.answering import FAILED, OUTCOMES, REFUSED, RESULT, is_own
+from cloud_keystore.border.encoding import Codec, Plain, Unreadable, pack, unpack
+from cloud_keystore.border.presented import PRESENTED
+from cloud_keystore.border.table import Entry
+from cloud_keystore.model.errors import Failed, StorageUnavailable
+from cloud_keystore.model.tracing import TRACE_ID
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 5.0
+MOST_NAMES = 10_000  # callers that are remembered by name, for the log
+LOST = "the keystore's custody has just ended, and it is not known whether it did this: ask again"
+
+
+@dataclass(slots=True)
+class Line:
+    """Asks custody over a Unix socket. Used from any thread."""
+
+    path: str
+    _idle: LifoQueue[socket.socket] = field(default_factory=LifoQueue)
+    _arguments: Codec = field(default_factory=lambda: Codec(callers=True))
+    _results: Codec = field(default_factory=lambda: Codec(callers=False))
+    _names: OrderedDict[bytes, tuple[str, str]] = field(default_factory=OrderedDict)
+
+    def named(self, fingerprint: bytes) -> tuple[str, str]:
+        """Role and identifier of the caller with this certificate; empty if not known."""
+        return self._names.get(fingerprint, ("", ""))
+
+    def ask(self, entry: Entry, *args: object, **kwargs: object) -> object:
+        """Call a method. Raises what the method does, StorageUnavailable if custody ends meanwhile
+        or cannot be reached, and Failed for a fault of its own.
+        """
+        bound = entry.signature.bind(*args, **kwargs).arguments
+        given = {
+            name: self._arguments.plain(bound[name], kind)
+            for name, kind in entry.parameters.items()
+            if name in bound
+        }
+        presented = PRESENTED.get()
+        fingerprint = presented.fingerprint if entry.needs_caller and presented else None
+        call = pack([entry.name, fingerprint, TRACE_ID.get(), given])
+        done = cast("Callable[[int, object], None] | None", bound.get("done"))
+        connection = self._connection()
+        try:
+            frames.send(connection, call)
+            kind, role, caller, said = self._answer(connection, entry, done)
+        # Also an exception of `done`: what else would come is not for the next call.
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, OSError):
+                raise StorageUnavailable(LOST) from None
+            raise
+        self._idle.put(connection)
+        if fingerprint is not None and caller:
+            self._note(fingerprint, role, caller)
+        return self._value(kind, said, entry.result)
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+    def _answer(
+        self,
+        connection: socket.socket,
+        entry: Entry,
+        done: Callable[[int, object], None] | None,
+    ) -> tuple[str, str, str, Plain]:
+        while True:
+            frame = frames.receive(connection)
+            if frame is None:
+                raise ConnectionResetError
+            match unpack(frame):
+                case ["outcomes", _, _, list(outcomes)] if done is not None:
+                    self._hand_over(outcomes, entry, done)
+                case [str(kind), str(role), str(caller), said] if kind != OUTCOMES:
+                    return kind, role, caller, said
+                case _:
+                    raise Unreadable("no answer")
+
+    def _hand_over(
+        self, outcomes: list[Plain], entry: Entry, done: Callable[[int, object], None]
+    ) -> None:
+        for each in outcomes:
+            match each:
+                case [int(place), str(kind), said]:
+                    done(place, self._outcome(kind, said, entry.outcome))
+                case _:
+                    raise Unreadable("no outcome")
+
+    def _outcome(self, kind: str, said: Plain, wanted: type | None) -> object:
+        try:
+            return self._value(kind, said, wanted)
+        except Exception as error:
+            return error
+
+    def _value(self, kind: str, said: Plain, wanted: type | None) -> object:
+        if kind == RESULT and wanted is not None:
+            return self._results.value(said, wanted)
+        if kind == REFUSED:
+            raise refusals.refusal(said)
+        if kind == FAILED:
+            raise Failed(str(said))
+        raise Unreadable(f"no answer is a {kind}")
+
+    def _connection(self) -> socket.socket:
+        """An idle connection that custody has not closed, or a new one."""
+        with suppress(Empty):
+            while True:
+                idle = self._idle.get_nowait()
+                if _is_quiet(idle):
+                    return idle
+                idle.close()
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(self.path)
+            connection.settimeout(None)
+            if not is_own(connection):
+                raise PermissionError
+        except OSError as error:
+            connection.close()
+            raise StorageUnavailable("the keystore's custody is not reached: ask again") from error
+        return connection
+
+    def _note(self, fingerprint: bytes, role: str, caller: str) -> None:
+        self._names[fingerprint] = role, caller
+        if len(self._names) > MOST_NAMES:
+            with suppress(KeyError):
+                self._names.popitem(last=False)
+
+
+class _Remote:
+    """An object whose methods are those of a use case in custody."""
+
+    def __init__(self, field_name: str, line: Line, entries: Mapping[str, Entry]) -> None:
+        for name, entry in entries.items():
+            owner, _, method = name.partition(".")
+            if owner == field_name:
+                setattr(self, method, _asking(line, entry))
+
+
+def _asking(line: Line, entry: Entry) -> Callable[..., object]:
+    def ask(*args: object, **kwargs: object) -> object:
+        return line.ask(entry, *args, **kwargs)
+
+    return ask
+
+
+def remote(use_cases: type[T], entries: Mapping[str, Entry], line: Line) -> T:
+    """The use cases of a table, each a remote one."""
+    fields = dataclasses.fields(use_cases)  # type: ignore[arg-type]  # of a dataclass
+    parts = {each.name: _Remote(each.name, line, entries) for each in fields}
+    return cast("Callable[..., T]", use_cases)(**parts)
+
+
+def _is_quiet(connection: socket.socket) -> bool:
+    """Whether nothing has come over a connection that nobody waits at, not even its end."""
+    try:
+        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

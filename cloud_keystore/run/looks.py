@@ -1,0 +1,73 @@
+"""Looks at the database and what it holds, for health and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import select
+
+from cloud_keystore.observability.metrics import Gauges
+from cloud_keystore.run.budgets import Budgets
+from cloud_keystore.run.ends import Ends
+from cloud_keystore.storage import operations
+from cloud_keystore.storage.engine import Database
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The looks of one process of custody."""
+
+    database: Database
+    ends: Ends
+    budgets: Budgets
+
+    def answers(self) -> bool:
+        """Whether the database answers now and takes changes; can block."""
+        return answers(self.database)
+
+    def gauges(self) -> Gauges:
+        """What is measured for the metrics."""
+        return Gauges(
+            _measured(self._waiting, None),
+            _measured(self.ends.identities_ending, {}),
+            _measured(self.ends.authority_seconds, {}),
+            _measured(self.budgets.full, {}),
+            self.database.has_room,
+        )
+
+    def _waiting(self) -> int | None:
+        with self.database.read() as connection:
+            return operations.count_waiting(connection)
+
+
+def answers(database: Database) -> bool:
+    """Whether a database answers now and takes changes; can block."""
+    if not database.is_writable:
+        log.warning("not ready", error="the database's file or folder cannot be written")
+        return False
+    if not database.has_room:
+        log.warning("not ready", error="the database's disk is nearly full")
+        return False
+    try:
+        with database.read() as connection:
+            connection.execute(select(1))
+    except Exception as error:
+        log.warning("not ready", error=type(error).__name__)
+        return False
+    return True
+
+
+def _measured(measure: Callable[[], T], otherwise: T) -> T:
+    try:
+        return measure()
+    # The other metrics are still useful.
+    except Exception as error:
+        log.warning("a metric was not looked up", error=type(error).__name__)
+        return otherwise

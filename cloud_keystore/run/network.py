@@ -1,0 +1,128 @@
+"""Serves the ports of a keystore, wherever the use cases behind them are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from cloud_keystore.config import Address, Settings
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.notify.siblings import Siblings
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.observability.traces import Traces
+from cloud_keystore.rpc.door import Named
+from cloud_keystore.rpc.health import Health
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.run.pages import Pages
+from cloud_keystore.run.ports import Ports
+from cloud_keystore.run.tending import Tending
+from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
+from cloud_keystore.run.wiring import SERVICES
+from cloud_keystore.web.probe import Probe
+
+log = structlog.get_logger()
+
+GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What a process that faces the network has: one port or both."""
+
+    settings: Settings
+    clock: Clock
+    traces: Traces
+    main: MainUseCases | None
+    enrolment: EnrolmentUseCases | None
+    named: Named | None = None  # see Door
+
+    async def serve(
+        self,
+        wakeups: Wakeups,
+        stop: asyncio.Event,
+        ready: Callable[[], None],
+        siblings: Siblings | None,
+    ) -> None:
+        """Serve until `stop`; call `ready` when the ports answer. Raises CannotListen,
+        CannotProbe.
+        """
+        metrics = Metrics()
+        limiter = Limiter(self.settings.limits, time.monotonic, metrics)
+        ports = Ports(
+            settings=self.settings,
+            clock=self.clock,
+            traces=self.traces,
+            limiter=limiter,
+            metrics=metrics,
+            shared=siblings is not None,
+        )
+        servers: list[grpc.aio.Server] = []
+        looked_after = None
+        if self.enrolment is not None:
+            servers.append(ports.enrolment(self.enrolment))
+        if self.main is not None:
+            pages = Pages(self.main.looks, metrics)
+            health = Health(SERVICES, pages.is_ready, limiter.connections.heard)
+            servers.append(ports.main(self.main, wakeups, health, self.named))
+            probe = _start_probe(self.settings.http_listen, pages, siblings)
+            looked_after = _LookedAfter(pages, health, probe)
+            await health.look()
+        callers = None if self.main is None else self.main.callers
+        tending = Tending(callers, self.settings, limiter.connections)
+        for server in servers:
+            await server.start()
+        tasks = [asyncio.create_task(tending.keep_tending())]
+        if looked_after is not None:
+            tasks.append(looked_after.begin())
+        ready()
+        await stop.wait()
+        log.info("stopping")
+        for task in tasks:
+            task.cancel()
+        if looked_after is not None:
+            looked_after.end()
+        # Streams end now, while calls under way can finish: clients continue at other processes.
+        wakeups.close()
+        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        if looked_after is not None:
+            looked_after.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAfter:
+    """The health of the main port, and what tells others of it."""
+
+    pages: Pages
+    health: Health
+    probe: Probe | None
+
+    def begin(self) -> asyncio.Task[None]:
+        """Tell that calls are served."""
+        self.pages.serving.set()
+        return asyncio.create_task(self.health.keep_looking())
+
+    def end(self) -> None:
+        """Tell that no more calls are served."""
+        self.pages.serving.clear()
+        self.health.stop()
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        if self.probe is not None:
+            self.probe.stop()
+
+
+def _start_probe(first: Address | None, pages: Pages, siblings: Siblings | None) -> Probe | None:
+    """Health and metrics over HTTP, each worker on a port of its own."""
+    if first is None:
+        return None
+    number = 0 if siblings is None else siblings.number
+    probe = Probe(Address(first.host, first.port + number), pages.by_path())
+    probe.start()
+    return probe

@@ -1,0 +1,286 @@
+"""What the processes of the network can ask of custody, and who may: one table for each port."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cloud_keystore.audit.reading import Reading
+from cloud_keystore.border.table import ANY, NOBODY, Access, Each
+from cloud_keystore.cards.administration import Administration
+from cloud_keystore.cards.images import Images
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.unlocking import Unlocking
+from cloud_keystore.config import Settings
+from cloud_keystore.custody.credentials.data_objects import DataObjects
+from cloud_keystore.custody.credentials.management_keys import ManagementKeys
+from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
+from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
+from cloud_keystore.custody.use.activation import Activation
+from cloud_keystore.custody.use.using_sessions import Used, UsingSessions
+from cloud_keystore.model.fields import hosts
+from cloud_keystore.model.people import Role
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.operations.asking import Asking
+from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import Sessions
+from cloud_keystore.people.alerts import Alerts
+from cloud_keystore.people.callers import Callers
+from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.people.finding import Finding
+from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.people import People
+from cloud_keystore.people.renewing import Renewing
+from cloud_keystore.pki.announcing import Announcing
+from cloud_keystore.run.looks import Looks
+from cloud_keystore.run.opening import Parts
+
+WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
+
+
+@dataclass(frozen=True, slots=True)
+class MainUseCases:
+    """Those of the main port, for enrolled clients."""
+
+    callers: Callers
+    announcing: Announcing
+    looks: Looks
+    images: Images
+    data_objects: DataObjects
+    passcodes: Passcodes
+    asking: Asking
+    activation: Activation
+    using_sessions: UsingSessions
+    secure_messaging: SecureMessaging
+    management_keys: ManagementKeys
+    administration: Administration
+    cards: Life
+    unlocking: Unlocking
+    alerts: Alerts
+    deciding: Deciding
+    sessions: Sessions
+    people: People
+    issuing: Issuing
+    organisations: Organisations
+    devices: Devices
+    identities: Identities
+    renewing: Renewing
+    finding: Finding
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentUseCases:
+    """Those of the enrolment port, for callers that have a token and no certificate yet."""
+
+    enrolment: Enrolment
+    announcing: Announcing
+
+
+MAIN: Mapping[str, Access] = MappingProxyType(
+    {
+        "callers.identify": NOBODY,
+        "callers.trace_id": NOBODY,
+        "callers.removed": NOBODY,
+        "announcing.terms": NOBODY,
+        "announcing.certify": NOBODY,
+        "announcing.card_issuer": OPERATOR,
+        "looks.answers": NOBODY,
+        "looks.gauges": NOBODY,
+        "images.read": WORKSTATION,
+        "data_objects.read": WORKSTATION,
+        "passcodes.status": WORKSTATION,
+        "passcodes.verify": WORKSTATION,
+        "passcodes.change": WORKSTATION,
+        "passcodes.reset": WORKSTATION,
+        "passcodes.set_first": DEVICE,
+        "asking.create": WORKSTATION,
+        "asking.find": WORKSTATION,
+        "asking.cancel": WORKSTATION,
+        "asking.qr_text": WORKSTATION,
+        "activation.perform": WORKSTATION,
+        "using_sessions.use_all": Each(NOBODY, Used),  # each request names its certificate
+        "using_sessions.write_results": NOBODY,
+        "using_sessions.end": WORKSTATION,
+        "secure_messaging.agree": WORKSTATION,
+        "management_keys.request_challenge": WORKSTATION,
+        "management_keys.answer_challenge": WORKSTATION,
+        "administration.write_object": WORKSTATION,
+        "administration.generate_key": WORKSTATION,
+        "administration.import_key": WORKSTATION,
+        "administration.move_key": WORKSTATION,
+        "administration.set_management_key": WORKSTATION,
+        "administration.set_tries": WORKSTATION,
+        "administration.reset_card": WORKSTATION,
+        "administration.attest_key": WORKSTATION,
+        "cards.list_of": DEVICE,
+        "cards.list_all": OPERATOR,
+        "cards.find": OPERATOR,
+        "cards.keys": OPERATOR,
+        "cards.suspend": OPERATOR,
+        "cards.resume": OPERATOR,
+        "cards.revoke": OPERATOR,
+        "unlocking.agree": DEVICE,
+        "unlocking.ask": OPERATOR,
+        "alerts.told_to": DEVICE,
+        "alerts.list_all": OPERATOR,
+        "alerts.acknowledge": OPERATOR,
+        "deciding.waiting": DEVICE,
+        "deciding.find": DEVICE,
+        "deciding.named": DEVICE,
+        "deciding.claim": DEVICE,
+        "deciding.signature": DEVICE,
+        "deciding.decide": DEVICE,
+        "sessions.list_open": DEVICE,
+        "sessions.end": DEVICE,
+        "people.add_user": OPERATOR,
+        "people.list_users": OPERATOR,
+        "people.invite_device": OPERATOR,
+        "people.add_workstation": OPERATOR,
+        "people.add_operator": OPERATOR,
+        "people.add_auditor": OPERATOR,
+        "issuing.issue": OPERATOR,
+        "organisations.add": OPERATOR,
+        "organisations.list_all": OPERATOR,
+        "organisations.set_policy": OPERATOR,
+        "organisations.list_policies": OPERATOR,
+        "devices.list_of": OPERATOR,
+        "devices.remove": OPERATOR,
+        "identities.list_of": OPERATOR,
+        "identities.invitations": OPERATOR,
+        "identities.remove": OPERATOR,
+        "renewing.renew": ANY,
+        "finding.find": OPERATOR,
+        "reading.key": AUDITOR,
+        "reading.head": AUDITOR,
+        "reading.search": AUDITOR,
+        "reading.find": AUDITOR,
+        "reading.names": AUDITOR,
+        "reading.begin_export": AUDITOR,
+        "reading.export": AUDITOR,
+        "reading.checkpoints": AUDITOR,
+        "reading.prove_inclusion": AUDITOR,
+        "reading.prove_consistency": AUDITOR,
+    }
+)
+ENROLMENT: Mapping[str, Access] = MappingProxyType(
+    {
+        "enrolment.enrol": NOBODY,  # a token says who enrols
+        "enrolment.passkey_terms": NOBODY,
+        "announcing.terms": NOBODY,
+        "announcing.enrolment_port": NOBODY,
+    }
+)
+
+
+def main_use_cases(parts: Parts, sessions: UsingSessions, looks: Looks, wake: Wake) -> MainUseCases:
+    """Make the use cases of the main port from an open keystore."""
+    database, seal, clock = parts.database, parts.seal, parts.clock
+    passcodes = Passcodes(
+        database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
+    )
+    management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
+    data_objects = DataObjects(database=database, seal=seal, clock=clock, random=os.urandom)
+    finding = Finding(database)
+    return MainUseCases(
+        callers=Callers(database, clock),
+        announcing=_announcing(parts),
+        looks=looks,
+        images=Images(database, management_keys),
+        data_objects=data_objects,
+        passcodes=passcodes,
+        asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
+        activation=Activation(
+            database=database,
+            seal=seal,
+            clock=clock,
+            custody=parts.custody,
+            process=sessions.process,
+        ),
+        using_sessions=sessions,
+        secure_messaging=SecureMessaging(database=database, clock=clock, custody=parts.custody),
+        management_keys=management_keys,
+        administration=Administration(
+            database=database,
+            seal=seal,
+            clock=clock,
+            random=os.urandom,
+            custody=parts.custody,
+            renewal=Renewal(
+                clock=clock,
+                random=os.urandom,
+                authorities=parts.authorities,
+                data_objects=data_objects,
+                published=parts.settings.published,
+            ),
+            management_keys=management_keys,
+            passcodes=passcodes,
+            wake=wake,
+        ),
+        cards=Life(database=database, clock=clock, wake=wake),
+        unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
+        alerts=Alerts(database=database, clock=clock),
+        deciding=Deciding(
+            database=database,
+            seal=seal,
+            clock=clock,
+            wake=wake,
+            random=os.urandom,
+            authorities=parts.authorities,
+        ),
+        sessions=Sessions(database=database, clock=clock),
+        people=parts.people,
+        issuing=Issuing(
+            database=database,
+            seal=seal,
+            clock=clock,
+            random=os.urandom,
+            custody=parts.custody,
+            authorities=parts.authorities,
+            passcodes=passcodes,
+            data_objects=data_objects,
+            published=parts.settings.published,
+        ),
+        organisations=Organisations(database=database, clock=clock, random=os.urandom),
+        devices=Devices(database=database, clock=clock, wake=wake),
+        identities=Identities(database=database, clock=clock, wake=wake),
+        renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
+        finding=finding,
+        reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
+    )
+
+
+def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:
+    """Make the use cases of the enrolment port from an open keystore."""
+    return EnrolmentUseCases(
+        enrolment=Enrolment(
+            database=parts.database,
+            clock=parts.clock,
+            authorities=parts.authorities,
+            relying_party=parts.settings.relying_party,
+            random=os.urandom,
+            attestation_roots=parts.settings.attestation_roots,
+        ),
+        announcing=_announcing(parts),
+    )
+
+
+def _announcing(parts: Parts) -> Announcing:
+    settings = parts.settings
+    return Announcing(parts.authorities, settings.relying_party, names(settings), parts.clock)
+
+
+def names(settings: Settings) -> frozenset[str]:
+    """The hosts and addresses by which clients reach the service."""
+    return frozenset(
+        {"localhost", "127.0.0.1", "::1", settings.public_host}
+        | {each.host for each in settings.service_addresses}
+        | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
+    )

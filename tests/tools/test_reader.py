@@ -27,8 +27,9 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.agent import Insertion
+from reader_bridge.carriers.carrier import SlotState
+from reader_bridge.carriers.vpcd_port import VpcdPort
 from reader_bridge.remote.keys import RemoteKeys
-from reader_bridge.slot import SlotState
 from support.fakes import CannedKeys, new_card
 from support.keystore_process import PASSCODE, KeystoreProcess
 from support.scripted_keystore import Keystore, Reply, Script
@@ -221,7 +222,7 @@ def test_a_refused_card_leaves_its_slot_empty() -> None:
 def test_a_pcscd_that_refuses_this_users_programs_is_named_once() -> None:
     out = io.StringIO()
     tell = command.teller(Screen(out, as_json=True))
-    card = Insertion(0, 35963, "1", new_card().card, Ready(CannedKeys()))
+    card = Insertion(0, VpcdPort(35963), "1", new_card().card, Ready(CannedKeys()))
     for state in (SlotState.INSERTED, SlotState.REMOVED, SlotState.INSERTED):
         tell(card, state)
     deadline = time.monotonic() + SECONDS

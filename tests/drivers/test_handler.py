@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from reader_bridge.records import ANY_SLOT, Apdu, Cancel, Eject, EjectReason, Re
 from support.ifd_handler import (
     ABSENT,
     ATR,
+    FAILED,
     POWER_DOWN,
     POWER_UP,
     PRESENT,
@@ -26,6 +27,7 @@ from support.ifd_handler import (
     meanwhile,
     opened,
 )
+from support.polling import until
 
 SILENCE = 0.4
 OTHER_ATR = bytes.fromhex("3B8080014F")
@@ -43,13 +45,6 @@ def handler(library: Path, tmp_path: Path) -> Iterator[Handler]:
     """A handler with two slots."""
     with opened(Handler(library, tmp_path), 0, 1) as handler:
         yield handler
-
-
-def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it does not come to that"
-        time.sleep(0.001)
 
 
 def shown(handler: Handler, slot: int = 0) -> None:
@@ -85,7 +80,7 @@ def test_a_card_comes_is_used_and_goes(handler: Handler) -> None:
     assert agent.hear() is Signal.OFF
     agent.leave()
     until(lambda: handler.presence() == ABSENT)
-    assert handler.transmit(COMMAND)[0] == ABSENT
+    assert handler.transmit(COMMAND)[0] == FAILED
     assert handler.power(POWER_UP)[0] not in (SUCCESS, ABSENT)
 
 
@@ -119,7 +114,7 @@ def test_a_swap_between_two_looks_is_shown_as_removal_and_insertion(handler: Han
     assert handler.presence() == ABSENT  # nobody has been shown the removal
     assert handler.presence() == ABSENT  # however often somebody looks
     assert handler.power(POWER_UP)[0] != SUCCESS
-    assert handler.transmit(COMMAND)[0] == ABSENT
+    assert handler.transmit(COMMAND)[0] == FAILED
     assert looks(handler) == ABSENT  # the polling thread is shown it
     assert handler.power(POWER_DOWN)[0] == SUCCESS  # as pcscd does then
     assert handler.presence() == ABSENT
@@ -134,7 +129,7 @@ def test_no_command_reaches_a_new_card_before_an_application_connects(handler: H
     other = handler.agent(0, OTHER_ATR)
     shown(handler)
     assert handler.power(POWER_UP)[0] == SUCCESS
-    assert handler.transmit(COMMAND)[0] == ABSENT
+    assert handler.transmit(COMMAND)[0] == FAILED
     assert handler.connect() == SUCCESS
     with meanwhile(lambda: other.answer(OK)):
         assert handler.transmit(COMMAND) == (SUCCESS, OK)
@@ -226,7 +221,7 @@ def test_an_agent_that_is_silent_while_a_command_waits_loses_its_card(handler: H
     agent = handler.agent(0)
     in_use(handler)
     begun = time.monotonic()
-    assert handler.transmit(COMMAND)[0] == ABSENT
+    assert handler.transmit(COMMAND)[0] == FAILED
     assert SILENCE * 0.9 < time.monotonic() - begun < 3 * SILENCE
     assert isinstance(agent.hear_command(), Apdu)
     assert agent.hear() == Eject(EjectReason.SILENT)
@@ -274,7 +269,7 @@ def test_nonsense_ends_that_connection_alone(
 
     with meanwhile(talk):
         if waits:
-            assert handler.transmit(COMMAND)[0] == ABSENT
+            assert handler.transmit(COMMAND)[0] == FAILED
     until(lambda: handler.presence() == ABSENT)
     while isinstance(said := agent.hear(), Signal):
         pass
@@ -288,7 +283,7 @@ def test_a_hang_up_frees_the_application(handler: Handler) -> None:
     in_use(handler)
     with meanwhile(lambda: (agent.hear_command(), agent.leave())):
         begun = time.monotonic()
-        assert handler.transmit(COMMAND)[0] == ABSENT
+        assert handler.transmit(COMMAND)[0] == FAILED
         assert time.monotonic() - begun < SILENCE
 
 
@@ -296,7 +291,7 @@ def test_an_agent_takes_its_card_out(handler: Handler) -> None:
     agent = handler.agent(0)
     in_use(handler)
     with meanwhile(lambda: (agent.hear_command(), agent.say(Eject(EjectReason.REMOVED)))):
-        assert handler.transmit(COMMAND)[0] == ABSENT
+        assert handler.transmit(COMMAND)[0] == FAILED
     assert handler.presence() == ABSENT
 
 
@@ -317,7 +312,7 @@ def test_the_longest_command_and_response(handler: Handler) -> None:
 def test_what_is_no_command_is_not_sent(handler: Handler, size: int) -> None:
     agent = handler.agent(0)
     in_use(handler)
-    assert handler.transmit(bytes(size))[0] == ABSENT
+    assert handler.transmit(bytes(size))[0] == FAILED
     with meanwhile(lambda: agent.answer(OK)):
         assert handler.transmit(COMMAND) == (SUCCESS, OK)
 
@@ -375,7 +370,7 @@ def test_the_slots_end_while_a_command_waits(library: Path, tmp_path: Path) -> N
         with meanwhile(lambda: results.append(handler.transmit(COMMAND)[0])):
             number = agent.hear_command().number
             assert handler.close(0) == SUCCESS
-        assert results == [ABSENT]
+        assert results == [FAILED]
         assert agent.hear() == Cancel(number)
         assert agent.hear() == Eject(EjectReason.CLOSING)
         assert agent.hear() is None

@@ -142,7 +142,9 @@ RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuff
         return IFD_ERROR_INSUFFICIENT_BUFFER;
     case OUTCOME_NO_CARD:
     default:
-        return IFD_ICC_NOT_PRESENT;
+        // For IFD_ICC_NOT_PRESENT pcscd would forget the card that it sees by then: if that is the
+        // next one already, nobody could use it.
+        return IFD_COMMUNICATION_ERROR;
     }
 }
 

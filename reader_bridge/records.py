@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, unique
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 VERSION = 1
 ANY_SLOT = 0xFF
@@ -64,6 +64,10 @@ class MalformedRecord(ValueError):
     """A record that the protocol does not have."""
 
 
+_GREETING = struct.Struct(">BBIB")  # type, version, capabilities, slot
+_SHORT = struct.Struct(">BB")  # type, and a number or a reason
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """What an agent says first: its card's ATR, and the slot that it wants."""
@@ -71,6 +75,18 @@ class Hello:
     atr: bytes
     slot: int = ANY_SLOT
     capabilities: int = Capability.CANCEL
+
+    def encode(self) -> bytes:
+        """The record. Raises ValueError if this is no ATR."""
+        _require(self.atr, ATR_BYTES, "an ATR")
+        fixed = _GREETING.pack(RecordType.HELLO, VERSION, self.capabilities, self.slot)
+        return fixed + self.atr
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Hello:
+        """The contents of a record. Raises MalformedRecord."""
+        capabilities, slot = _greeting(raw)
+        return cls(_rest(_GREETING, raw, ATR_BYTES), slot, capabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,17 @@ class Welcome:
     slot: int
     capabilities: int = 0
 
+    def encode(self) -> bytes:
+        """The record."""
+        return _GREETING.pack(RecordType.WELCOME, VERSION, self.capabilities, self.slot)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Welcome:
+        """The contents of a record. Raises MalformedRecord."""
+        capabilities, slot = _greeting(raw)
+        _rest(_GREETING, raw, NOTHING)
+        return cls(slot, capabilities)
+
 
 @dataclass(frozen=True, slots=True)
 class Apdu:
@@ -87,6 +114,17 @@ class Apdu:
 
     number: int
     command: bytes
+
+    def encode(self) -> bytes:
+        """The record. Raises ValueError if the command is too long."""
+        _require(self.command, COMMAND_BYTES, "a command")
+        return _SHORT.pack(RecordType.APDU, self.number) + self.command
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Apdu:
+        """The contents of a record. Raises MalformedRecord."""
+        command = _rest(_SHORT, raw, COMMAND_BYTES)
+        return cls(raw[1], command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +134,17 @@ class Response:
     number: int
     response: bytes
 
+    def encode(self) -> bytes:
+        """The record. Raises ValueError if the response is too long, or no response."""
+        _require(self.response, RESPONSE_BYTES, "a response")
+        return _SHORT.pack(RecordType.RESPONSE, self.number) + self.response
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Response:
+        """The contents of a record. Raises MalformedRecord."""
+        response = _rest(_SHORT, raw, RESPONSE_BYTES)
+        return cls(raw[1], response)
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
@@ -103,12 +152,32 @@ class Cancel:
 
     number: int
 
+    def encode(self) -> bytes:
+        """The record."""
+        return _SHORT.pack(RecordType.CANCEL, self.number)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Cancel:
+        """The contents of a record. Raises MalformedRecord."""
+        _rest(_SHORT, raw, NOTHING)
+        return cls(raw[1])
+
 
 @dataclass(frozen=True, slots=True)
 class Eject:
     """The connection ends. The reason may be one that a later version of the protocol has."""
 
     reason: int
+
+    def encode(self) -> bytes:
+        """The record."""
+        return _SHORT.pack(RecordType.EJECT, self.reason)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Eject:
+        """The contents of a record. Raises MalformedRecord."""
+        _rest(_SHORT, raw, NOTHING)
+        return cls(raw[1])
 
 
 @unique
@@ -120,37 +189,29 @@ class Signal(IntEnum):
     OFF = RecordType.OFF
     RESET = RecordType.RESET
 
+    def encode(self) -> bytes:
+        """The record."""
+        return bytes([self])
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Signal:
+        """The signal of a record. Raises MalformedRecord."""
+        if len(raw) != 1:
+            raise MalformedRecord(f"a record of {len(raw)} bytes should have one")
+        return cls(raw[0])
+
 
 Record: TypeAlias = Hello | Welcome | Apdu | Response | Cancel | Eject | Signal
 
-_HELLO = struct.Struct(">BBIB")  # type, version, capabilities, slot; then the ATR
-_WELCOME = _HELLO
-_EXCHANGE = struct.Struct(">BB")  # type, number; then the APDU
-_EJECT = _EXCHANGE  # type, reason
-
-
-def encode(record: Record) -> bytes:
-    """A record as it is sent. Raises ValueError if something in it is too long or too short."""
-    match record:
-        case Hello(atr, slot, capabilities):
-            _require(atr, ATR_BYTES, "an ATR")
-            return _HELLO.pack(RecordType.HELLO, VERSION, capabilities, slot) + atr
-        case Welcome(slot, capabilities):
-            return _WELCOME.pack(RecordType.WELCOME, VERSION, capabilities, slot)
-        case Apdu(number, command):
-            _require(command, COMMAND_BYTES, "a command")
-            return _EXCHANGE.pack(RecordType.APDU, number) + command
-        case Response(number, response):
-            _require(response, RESPONSE_BYTES, "a response")
-            return _EXCHANGE.pack(RecordType.RESPONSE, number) + response
-        case Cancel(number):
-            return _EXCHANGE.pack(RecordType.CANCEL, number)
-        case Eject(reason):
-            return _EJECT.pack(RecordType.EJECT, reason)
-        case Signal():
-            return bytes([record])
-        case _:
-            assert_never(record)
+_READERS: Mapping[int, Callable[[bytes], Record]] = {
+    RecordType.HELLO: Hello.decode,
+    RecordType.WELCOME: Welcome.decode,
+    RecordType.APDU: Apdu.decode,
+    RecordType.RESPONSE: Response.decode,
+    RecordType.CANCEL: Cancel.decode,
+    RecordType.EJECT: Eject.decode,
+    **dict.fromkeys(Signal, Signal.decode),
+}
 
 
 def decode(raw: bytes) -> Record:
@@ -162,70 +223,21 @@ def decode(raw: bytes) -> Record:
     return read(raw)
 
 
-def _hello(raw: bytes) -> Hello:
-    _type, version, capabilities, slot = _header(_HELLO, raw)
-    _require_version(version)
-    return Hello(_rest(_HELLO, raw, ATR_BYTES), slot, capabilities)
-
-
-def _welcome(raw: bytes) -> Welcome:
-    _type, version, capabilities, slot = _header(_WELCOME, raw)
-    _require_version(version)
-    _rest(_WELCOME, raw, NOTHING)
-    return Welcome(slot, capabilities)
-
-
-def _apdu(raw: bytes) -> Apdu:
-    return Apdu(_header(_EXCHANGE, raw)[1], _rest(_EXCHANGE, raw, COMMAND_BYTES))
-
-
-def _response(raw: bytes) -> Response:
-    return Response(_header(_EXCHANGE, raw)[1], _rest(_EXCHANGE, raw, RESPONSE_BYTES))
-
-
-def _cancel(raw: bytes) -> Cancel:
-    _rest(_EXCHANGE, raw, NOTHING)
-    return Cancel(_header(_EXCHANGE, raw)[1])
-
-
-def _eject(raw: bytes) -> Eject:
-    _rest(_EJECT, raw, NOTHING)
-    return Eject(_header(_EJECT, raw)[1])
-
-
-def _signal(raw: bytes) -> Signal:
-    if len(raw) != 1:
-        raise MalformedRecord(f"a record of {len(raw)} bytes should have one")
-    return Signal(raw[0])
-
-
-_READERS: Mapping[int, Callable[[bytes], Record]] = {
-    RecordType.HELLO: _hello,
-    RecordType.WELCOME: _welcome,
-    RecordType.APDU: _apdu,
-    RecordType.RESPONSE: _response,
-    RecordType.CANCEL: _cancel,
-    RecordType.EJECT: _eject,
-    **dict.fromkeys(Signal, _signal),
-}
-
-
-def _header(layout: struct.Struct, raw: bytes) -> tuple[int, ...]:
-    if len(raw) < layout.size:
-        raise MalformedRecord(f"a record of {len(raw)} bytes needs {layout.size}")
-    return layout.unpack_from(raw)
+def _greeting(raw: bytes) -> tuple[int, int]:
+    """Capabilities and slot of a HELLO or WELCOME."""
+    if len(raw) < _GREETING.size:
+        raise MalformedRecord(f"a greeting of {len(raw)} bytes is too short")
+    _type, version, capabilities, slot = _GREETING.unpack_from(raw)
+    if version != VERSION:
+        raise MalformedRecord(f"version {version} of the protocol is not {VERSION}")
+    return capabilities, slot
 
 
 def _rest(layout: struct.Struct, raw: bytes, lengths: range) -> bytes:
-    """What follows the header, which must be of one of these lengths."""
+    """What follows the fixed part, which must be of one of these lengths."""
     if len(raw) - layout.size not in lengths:
         raise MalformedRecord(f"a record of {len(raw)} bytes is too short or too long")
     return raw[layout.size :]
-
-
-def _require_version(version: int) -> None:
-    if version != VERSION:
-        raise MalformedRecord(f"version {version} of the protocol is not {VERSION}")
 
 
 def _require(value: bytes, lengths: range, what: str) -> None:

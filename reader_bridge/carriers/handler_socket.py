@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ READERS = Path("/etc/reader.conf.d")  # what pcscd reads when it starts
 LIBRARY = "libifdcloudcard.so"  # named there if the handler is installed
 WELCOME_SECONDS = 2.0
 _BEAT = struct.pack("ll", int(records.BEAT_SECONDS), 0)  # struct timeval
+WAIT = records.Signal.WAIT.encode()
 _ROOM = 2 * records.LONGEST  # bytes: the longest record must fit into the kernel's buffer
 
 REFUSALS: Mapping[int, SlotState] = {
@@ -103,7 +103,7 @@ class HandlerSocket:
         hello = records.Hello(atr, records.ANY_SLOT if slot is None else slot)
         # A handler that refuses at once may have hung up by now; its reason can be read still.
         with suppress(BrokenPipeError):
-            sock.send(records.encode(hello))
+            sock.send(hello.encode())
         try:
             answer = sock.recv(records.LONGEST)
         except ConnectionResetError:  # it has not read our HELLO; what it said comes behind that
@@ -123,7 +123,6 @@ class HandlerLink:
         self._sock = sock
         self._buffer = bytearray(records.LONGEST + 1)  # one more, which is too long
         self._number = 0
-        self._said = time.monotonic()
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -138,6 +137,7 @@ class HandlerLink:
                     yield Command(command)
                 case records.Signal() as signal if signal in POWERS:
                     yield POWERS[signal]
+                    self.beat()  # as there is no answer, and the next such record may come soon
                 case records.Cancel():
                     continue  # what it was about has been answered
                 case records.Eject(reason):
@@ -148,24 +148,21 @@ class HandlerLink:
 
     def respond(self, response: bytes, /) -> None:
         """Send the response to the last command."""
-        self._send(records.encode(records.Response(self._number, response)))
+        self._sock.send(records.Response(self._number, response).encode())
 
     def beat(self) -> None:
         """Say that the card is there."""
-        self._send(records.encode(records.Signal.WAIT))
-
-    def _send(self, record: bytes) -> None:
-        self._sock.send(record)
-        self._said = time.monotonic()
+        self._sock.send(WAIT)
 
     def _receive(self) -> records.Record | None:
         """The next record; None at the end."""
         while True:
-            if time.monotonic() - self._said >= records.BEAT_SECONDS:
-                self.beat()
-            with suppress(BlockingIOError):  # nothing came for a second
+            try:
                 length = self._sock.recv_into(self._buffer)
-                return self._read(length) if length else None
+            except BlockingIOError:  # nothing came for a second
+                self.beat()
+                continue
+            return self._read(length) if length else None
 
     def _read(self, length: int) -> records.Record:
         try:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from reader_bridge.records import ANY_SLOT, Apdu, Cancel, Eject, EjectReason, Response, Signal
+from reader_bridge.records import (
+    ANY_SLOT,
+    Apdu,
+    Cancel,
+    Eject,
+    EjectReason,
+    Hello,
+    Response,
+    Signal,
+)
 from support.ifd_handler import (
     ABSENT,
     ATR,
@@ -356,7 +365,7 @@ def test_slots_are_given_and_refused(handler: Handler) -> None:
 def test_who_greets_badly_is_told_why(
     handler: Handler, greeting: bytes, reason: EjectReason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reader_bridge.records.encode", lambda _record: greeting)
+    monkeypatch.setattr(Hello, "encode", lambda _self: greeting)
     assert handler.agent().greeting == Eject(reason)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudcard_tools.reader import via
 from reader_bridge import records
 from reader_bridge.carriers import handler_socket
 from reader_bridge.records import Capability, EjectReason, RecordType
@@ -76,6 +77,12 @@ def test_lengths() -> None:
     assert f"The version is {records.VERSION}." in PAGE
 
 
+def test_slots() -> None:
+    slots = re.search(r"SLOTS = (\d+)", (SOURCES / "slots.h").read_text())
+    assert slots is not None
+    assert via.LAST_SLOT == int(slots[1]) - 1
+
+
 def test_times_and_places() -> None:
     silence = re.search(r"define SILENCE_MILLISECONDS (\d+)", (SOURCES / "slot.h").read_text())
     greeting = re.search(r"GREETING_MILLISECONDS = (\d+)", (SOURCES / "guests.h").read_text())
@@ -92,4 +99,4 @@ def test_times_and_places() -> None:
 def test_examples(name: str) -> None:
     shown = re.search(rf"^{name} +((?:[0-9A-F]{{2,}} ?)+)", PAGE, re.MULTILINE)
     assert shown is not None
-    assert bytes.fromhex(shown[1]) == records.encode(EXAMPLES[name])
+    assert bytes.fromhex(shown[1]) == EXAMPLES[name].encode()

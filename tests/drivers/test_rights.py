@@ -62,7 +62,7 @@ def _greeting(path: Path) -> bytes:
         sock.settimeout(SECONDS)
         sock.connect(str(path))
         with suppress(BrokenPipeError):
-            sock.send(records.encode(Hello(ATR)))
+            sock.send(Hello(ATR).encode())
         try:
             return sock.recv(100)
         except ConnectionResetError:

@@ -25,7 +25,7 @@ class HandlerEnd:
         self.say(Welcome(slot, greeting.capabilities))
 
     def say(self, record: records.Record) -> None:
-        self.sock.sendall(records.encode(record))
+        self.sock.sendall(record.encode())
 
     def send(self, body: bytes) -> None:
         """A command, or what vpcd calls a control."""

@@ -141,7 +141,7 @@ class Agent:
         return self.greeting.slot
 
     def say(self, record: Record) -> None:
-        self.sock.send(records.encode(record))
+        self.sock.send(record.encode())
 
     def hear(self) -> Record | None:
         """The next record; None at the end."""

@@ -1,7 +1,6 @@
-"""A pcscd beside the computer's own, with our driver alone; and applications that use it.
+"""A pcscd of the tests' own, with our driver alone; and applications that use it.
 
-Its folder takes the place of pcscd's in a mount namespace. Applications find its socket there by a
-variable that libpcsclite reads once in a process, so each is a process of its own.
+libpcsclite reads once in a process where pcscd is, so each application is a process of its own.
 """
 
 from __future__ import annotations
@@ -17,30 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO, cast
 
-from cloudcard_tools.shared import pcscd
+from cloudcard_tools.bench import own_pcscd
 from support import application
 from support.polling import until
 
-VARIABLE = "PCSCLITE_CSOCK_NAME"
-START_SECONDS = END_SECONDS = 10.0
-IN_ITS_PLACE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 
-
-@dataclass
-class OwnPcscd:
-    """A running pcscd."""
-
-    folder: Path
-    process: subprocess.Popen[bytes]
-
-    @property
-    def handler_socket(self) -> Path:
-        return self.folder / "reader.sock"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """For programs that use it."""
-        return {**os.environ, VARIABLE: str(self.folder / pcscd.SOCKET.name)}
+@dataclass(frozen=True)
+class OwnPcscd(own_pcscd.OwnPcscd):
+    """A pcscd whose applications do what the tests say."""
 
     @contextmanager
     def application(self) -> Iterator[Application]:
@@ -67,7 +50,7 @@ class OwnPcscd:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=self.environment,
+            env={**os.environ, **self.environment},
         )
         with process:
             try:
@@ -137,53 +120,11 @@ class Watcher:
 @contextmanager
 def running(folder: Path, library: Path, slots: int) -> Iterator[OwnPcscd]:
     """A pcscd with so many of our readers, for the time of the block."""
-    run, conf = folder / "run", folder / "reader.conf.d"
+    run = folder / "run"
     run.mkdir()
-    conf.mkdir()
-    (conf / "cloudcard").write_text("\n".join(reader(run, library, slot) for slot in range(slots)))
-    process = _start(run, conf, folder / "pcscd.log")
-    own = OwnPcscd(run, process)
-    try:
-        until(lambda: process.poll() is not None or _is_ready(own, slots), START_SECONDS)
-        assert process.poll() is None, (folder / "pcscd.log").read_text()
+    readers = "".join(own_pcscd.slot(run, library, number) for number in range(slots))
+    with own_pcscd.running(run, readers, folder / "pcscd.log") as started:
+        own = OwnPcscd(started.folder, started.process)
+        with own.application() as program:
+            assert program.ask("readers") == [name(slot) for slot in range(slots)]
         yield own
-    finally:
-        cast("subprocess.Popen[bytes]", process).terminate()
-        try:
-            process.wait(END_SECONDS)
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def reader(run: Path, library: Path, slot: int) -> str:
-    """A reader in pcscd's configuration, as the driver's Makefile writes it."""
-    return (
-        f'FRIENDLYNAME "Cloudcard {slot}"\nDEVICENAME {run}/reader.sock:{slot}\n'
-        f"LIBPATH {library}\nCHANNELID {slot}\n"
-    )
-
-
-def _is_ready(own: OwnPcscd, slots: int) -> bool:
-    if not (own.folder / pcscd.SOCKET.name).is_socket():
-        return False
-    with own.application() as program:
-        return program.ask("readers") == [name(slot) for slot in range(slots)]
-
-
-def _start(run: Path, conf: Path, log: Path) -> subprocess.Popen[bytes]:
-    path = pcscd.program()
-    assert path is not None
-    user = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
-    options = f"--config {conf} {pcscd.options(path)}"
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [
-                *("unshare", *user, "--mount", "sh", "-c", IN_ITS_PLACE, "sh"),
-                *(str(run), str(pcscd.SOCKET.parent), "sh", "-c", pcscd.TIED_TO_PIPE, "sh"),
-                *(path, str(pcscd.SOCKET), str(pcscd.PID_FILE), options),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-        )

@@ -14,7 +14,7 @@ from reader_bridge import connection
 from reader_bridge.carriers.carrier import Carrier, Link
 from reader_bridge.carriers.handler_socket import HandlerLink, HandlerSocket
 from reader_bridge.carriers.vpcd_port import VpcdLink, VpcdPort
-from reader_bridge.records import Hello, encode
+from reader_bridge.records import Hello
 from reader_bridge.tasks import CancellableKeys
 from support.handler_end import HandlerEnd
 from support.vpcd_end import SECONDS, Reader
@@ -96,7 +96,7 @@ def vpcd_pair(atr: bytes) -> Pair:
 def handler_pair(atr: bytes) -> Pair:
     """Both ends of a connection to our handler, after the greeting, and the socket of ours."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    theirs.send(encode(Hello(atr)))
+    theirs.send(Hello(atr).encode())
     end = HandlerEnd(ours)
     theirs.recv(1024)
     return end, HandlerLink(theirs), theirs

@@ -283,7 +283,7 @@ def test_strangers_who_talk_nonsense_disturb_nobody(own: OwnPcscd) -> None:
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock, suppress(OSError):
                 sock.connect(str(own.handler_socket))
                 if count % 2:
-                    sock.send(records.encode(records.Hello(numbered(count), 7)))
+                    sock.send(records.Hello(numbered(count), 7).encode())
                 sock.send(os.urandom((seed * count) % 70))
                 sock.send(bytes([count % 12]) + os.urandom(count % 9))
 

@@ -172,6 +172,12 @@ def removed_while_connected(
     [
         ([], "--card SERIAL, or --local"),
         (["--local", "--card", "1"], "--card SERIAL, or --local"),
+        (["--local", "--via", "usb"], "is not handler, handler:SOCKET or vpcd"),
+        (["--local", "--via", "handler:socket"], "is not handler, handler:SOCKET or vpcd"),
+        (["--local", "--via", "handler", "--port", "1"], "--port goes with --via vpcd"),
+        (["--local", "--via", "vpcd", "--slot", "1"], "--slot goes with --via handler"),
+        (["--local", "--slot", "16"], "16 is not in the range"),
+        (["--card", "1", "--card", "2", "--slot", "15"], "no slot for each card"),
         (["--local", "--port", "0"], "0 is not in the range"),
         (["--card", "1", "--card", "2", "--port", "65535"], "no port for each card"),
         (["enrol"], "give the token"),

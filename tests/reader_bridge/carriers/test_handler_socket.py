@@ -133,7 +133,6 @@ def test_what_is_no_slot(slot: int) -> None:
 
 
 def test_an_idle_card_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(handler_socket, "_BEAT", struct.pack("ll", 0, 10_000))
     with linked() as (reader, link):
         heard: list[Event] = []
@@ -141,15 +140,27 @@ def test_an_idle_card_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> 
         idle.start()
         for _ in range(3):
             assert records.decode(reader.recv(10)) is Signal.WAIT
-        reader.send(records.encode(Signal.RESET))
+        reader.send(Signal.RESET.encode())
         idle.join(SECONDS)
         assert heard == [Power.RESET]
+
+
+def test_changes_of_power_are_followed_by_a_beat() -> None:
+    """They have no answer: an application that connects again and again, and sends no command,
+    would make the card seem silent.
+    """
+    with linked() as (reader, link):
+        events = link.events()
+        for _ in range(2):
+            reader.send(Signal.RESET.encode())
+            assert next(events) == Power.RESET
+        assert records.decode(reader.recv(10)) is Signal.WAIT
 
 
 def test_numbers_go_back_with_responses() -> None:
     with linked() as (reader, link):
         for number in (7, 255, 0):
-            reader.send(records.encode(Apdu(number, STATUS)))
+            reader.send(Apdu(number, STATUS).encode())
             assert next(link.events()) == Command(STATUS)
             link.respond(b"\x90\x00")
             assert records.decode(reader.recv(10)) == Response(number, b"\x90\x00")
@@ -157,15 +168,15 @@ def test_numbers_go_back_with_responses() -> None:
 
 def test_a_late_cancellation_means_nothing() -> None:
     with linked() as (reader, link):
-        reader.send(records.encode(Cancel(3)))
-        reader.send(records.encode(Signal.OFF))
+        reader.send(Cancel(3).encode())
+        reader.send(Signal.OFF.encode())
         assert next(link.events()) == Power.OFF
 
 
 def test_an_ejected_card_has_nothing_more_to_hear() -> None:
     with linked() as (reader, link):
-        reader.send(records.encode(Eject(EjectReason.CLOSING)))
-        reader.send(records.encode(Apdu(1, STATUS)))
+        reader.send(Eject(EjectReason.CLOSING).encode())
+        reader.send(Apdu(1, STATUS).encode())
         assert list(link.events()) == []
 
 
@@ -183,7 +194,7 @@ def test_nonsense_ends_the_connection(nonsense: bytes) -> None:
 def test_the_longest_command_and_response() -> None:
     command, response = bytes(65544), bytes(65538)
     with linked() as (reader, link):
-        reader.send(records.encode(Apdu(9, command)))
+        reader.send(Apdu(9, command).encode())
         assert next(link.events()) == Command(command)
         link.respond(response)
         assert records.decode(reader.recv(records.LONGEST)) == Response(9, response)

@@ -149,6 +149,8 @@ class Changed:
     keys: Mapping[int, CardKey | None] = field(default_factory=lambda: MappingProxyType({}))
     management_algorithm: int | None = None  # None: the management key is unchanged
     factory_management_key: bool = False  # whether the changed management key is the well-known one
+    withheld: frozenset[int] = frozenset()
+    """Tags of objects that have new contents, which `ReadObject` gets."""
 
 
 AdministrationRequest: TypeAlias = (

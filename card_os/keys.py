@@ -1,5 +1,5 @@
-"""What the card asks its key service: to check passcodes and to use private keys. The requests of
-an administrator are in `administration`.
+"""What the card asks its key service: to check passcodes, to use private keys and to read what only
+the holder may. The requests of an administrator are in `administration`.
 
 The card holds neither passcodes nor private keys. A handler that needs one yields a `KeyRequest`
 and receives a `KeyResult`. Both are values, so a trace of commands, requests and results is the
@@ -74,6 +74,16 @@ class UseKey:
     """The proof from `Verified`; empty if the key needs no passcode."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadObject:
+    """Asks for the contents of a data object that the card's image does not hold, because they are
+    given out only to somebody who has verified the PIN.
+    """
+
+    proof: bytes = field(repr=False)  # of `Verified`
+    tag: int
+
+
 class ApplicationRequest:
     """A request of an application's own type, for a key service that knows it. The application
     decides which results it accepts.
@@ -91,7 +101,7 @@ class ApplicationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The passcode was right. Each later `UseKey` must carry `proof`, until a reset.
+    """The passcode was right. Each later `UseKey` or `ReadObject` must carry `proof` until a reset.
 
     After a command with the PUK it can be empty; earlier proofs then hold or end as the key service
     decides.
@@ -117,13 +127,15 @@ class Refusal(Enum):
     CANCELLED = auto()  # withdrawn by the workstation
     MALFORMED = auto()  # the keystore does not accept the input: padding, point, passcode format
     PASSCODE_NEEDED = auto()  # a proof is too old or spent; the holder was not asked
-    UNKNOWN_KEY = auto()  # no such key or reference data
+    UNKNOWN_KEY = auto()  # no such key, reference data or data object
     FULL = auto()  # there is no room for what is to be stored
     UNAVAILABLE = auto()  # the keystore is out of reach or failed
 
 
 PasscodeRequest: TypeAlias = PasscodeStatus | VerifyPasscode | ChangePasscode | ResetPasscode
-KeyRequest: TypeAlias = PasscodeRequest | UseKey | AdministrationRequest | ApplicationRequest
+KeyRequest: TypeAlias = (
+    PasscodeRequest | UseKey | ReadObject | AdministrationRequest | ApplicationRequest
+)
 KeyResult: TypeAlias = bytes | Verified | TriesLeft | Administrator | Changed | Refusal
 Exchange: TypeAlias = Generator[KeyRequest, KeyResult, bytes]
 

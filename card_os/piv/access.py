@@ -12,7 +12,7 @@ from enum import Enum, auto
 from card_os.administration import CardKey
 from card_os.piv import rules
 from card_os.piv.algorithms import CAN_DO, FIELD_BYTES, MODULUS_BYTES
-from card_os.piv.names import Algorithm, ObjectTag, Tag
+from card_os.piv.names import Algorithm, Tag
 from card_os.piv.rules import ESTABLISHMENT, SIGNING
 from card_os.piv.security_status import Verification
 from card_os.status import SW, CardError
@@ -26,15 +26,6 @@ class Rule(Enum):
     PIN = auto()  # verified since the last reset
     PIN_ALWAYS = auto()  # verified by the previous command
 
-
-# Every object that is not named here can always be read.
-OBJECT_RULES: Mapping[int, Rule] = {
-    ObjectTag.FINGERPRINTS: Rule.PIN,
-    ObjectTag.FACIAL_IMAGE: Rule.PIN,
-    ObjectTag.PRINTED_INFORMATION: Rule.PIN,
-    ObjectTag.IRIS_IMAGES: Rule.PIN,
-    ObjectTag.PAIRING_CODE: Rule.PIN,
-}
 
 # The policy is that of the key reference or, on a card with the extensions, of the key itself.
 POLICY_RULES: Mapping[PinPolicy, Rule] = {
@@ -72,6 +63,11 @@ FREE_USE: Mapping[tuple[int, int], KeyUse] = {
 }
 # The first bytes of a padded signature block (RFC 8017, 9.2); a cryptogram is a random number.
 SIGNATURE_BLOCK = b"\x00\x01\xff"
+
+
+def object_rule(tag: int) -> Rule:
+    """The rule of a data object."""
+    return Rule.PIN if tag in rules.PIN_OBJECTS else Rule.ALWAYS
 
 
 def exists(key_ref: int, algorithm: int, *, extensions: bool) -> bool:

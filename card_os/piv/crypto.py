@@ -19,7 +19,7 @@ from card_os.piv.algorithms import (
 )
 from card_os.piv.context import Context
 from card_os.piv.names import Algorithm, Tag
-from card_os.piv.refusals import other_algorithm, refused, unexpected
+from card_os.piv.refusals import other_algorithm, proof_ended, refused, unexpected
 from card_os.status import SW, CardError
 from card_os.uses import KeyUse
 
@@ -68,8 +68,7 @@ def general_authenticate(context: Context, command: GeneralAuthenticate) -> Exch
             return tlv.encode(Tag.DYNAMIC_AUTHENTICATION, tlv.encode(Tag.RESPONSE, result))
         case Refusal.PASSCODE_NEEDED:
             # The holder was not asked yet, so a retry after 6982 cannot make the phone ring twice.
-            context.security = context.security.without_verified(*context.security.verified)
-            raise CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "the passcode's proof is too old")
+            raise proof_ended(context)
         case Refusal():
             raise refused(result, SW.INCORRECT_P1P2)
         case _:

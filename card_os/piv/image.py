@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from card_os import tlv
 from card_os.administration import CardKey, Changed
-from card_os.piv import access
+from card_os.piv import access, rules
 from card_os.piv.algorithms import BLOCK_BYTES, INTEROPERABLE
 from card_os.piv.names import CONTAINER_ID, EXTENSION_OBJECTS, CipherSuite, KeyRef, ObjectTag
 from card_os.piv.sizes import GUID_BYTES
@@ -37,7 +37,8 @@ class Features:
 class CardImage:
     """The data from which a card answers: identity, data objects, and what it knows of its keys.
 
-    Raises ValueError for an unknown data object, key reference or algorithm.
+    Raises ValueError for an unknown data object, key reference or algorithm, and for an object that
+    is withheld although everybody can read it.
     """
 
     serial: str
@@ -51,6 +52,9 @@ class CardImage:
     """The certificate of key 04, as the card sends it: template 7F21 (SP 800-73-5 part 2, table
     18)."""
     factory_management_key: bool = False  # whether the management key is the well-known one
+    withheld: frozenset[int] = frozenset()
+    """Tags of further objects, whose contents only the key service has: it gives them out to
+    somebody who has verified the PIN. They are objects that require the PIN."""
 
     def __post_init__(self) -> None:
         if len(self.guid) != GUID_BYTES:
@@ -58,6 +62,9 @@ class CardImage:
         for tag in self.objects:
             if tag not in CONTAINER_ID and tag not in EXTENSION_OBJECTS:
                 raise ValueError(f"no PIV card has a data object {tag:X}")
+        for tag in self.withheld:
+            if tag not in rules.PIN_OBJECTS or tag in self.objects:
+                raise ValueError(f"no PIV card withholds a data object {tag:X}")
         for key_ref, key in self.keys.items():
             if not self._may_have(key_ref, key.algorithm):
                 raise ValueError(
@@ -104,14 +111,16 @@ class CardImage:
             features = replace(features, management_algorithm=changed.management_algorithm)
             factory = changed.factory_management_key
         keys = _merged(self.keys, changed.keys)
+        objects = {**changed.objects, **dict.fromkeys(changed.withheld)}
         has_secure_messaging = KeyRef.SECURE_MESSAGING in keys
         return replace(
             self,
-            objects=_merged(self.objects, changed.objects),
+            objects=_merged(self.objects, objects),
             keys=keys,
             features=features,
             verifiable_certificate=self.verifiable_certificate if has_secure_messaging else b"",
             factory_management_key=factory,
+            withheld=self.withheld.difference(changed.objects) | changed.withheld,
         )
 
     def _may_have(self, key_ref: int, algorithm: int) -> bool:

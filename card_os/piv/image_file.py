@@ -44,6 +44,8 @@ def encode(image: CardImage) -> bytes:
     }
     if image.factory_management_key:  # absent otherwise, so that older files keep their names
         whole = {**whole, "factory_management_key": True}
+    if image.withheld:  # as above
+        whole = {**whole, "withheld": [f"{tag:06x}" for tag in sorted(image.withheld)]}
     return json.dumps(whole, indent=1).encode() + b"\n"
 
 
@@ -73,9 +75,10 @@ def _image(whole: Mapping[str, Json]) -> CardImage:
         serial=_get(whole, "serial", str),
         guid=_octets(whole, "guid"),
         objects=_by_number(_object(whole, "objects"), _octets),
+        withheld=frozenset(_numbers(whole, "withheld")) if "withheld" in whole else frozenset(),
         keys=_by_number(_object(whole, "keys"), _read_key),
         features=Features(
-            algorithms=frozenset(_numbers(features)),
+            algorithms=frozenset(_numbers(features, "algorithms")),
             management_algorithm=(
                 None if management is None else _get(features, "management_algorithm", int)
             ),
@@ -108,10 +111,10 @@ def _read_key(keys: Mapping[str, Json], name: str) -> CardKey:
     )
 
 
-def _numbers(features: Mapping[str, Json]) -> list[int]:
-    values = features["algorithms"]
+def _numbers(whole: Mapping[str, Json], name: str) -> list[int]:
+    values = whole[name]
     if not isinstance(values, list):
-        raise TraceError("this card image cannot be read: algorithms is not a list")
+        raise TraceError(f"this card image cannot be read: {name} is not a list")
     return [int(each, 16) for each in values if isinstance(each, str)]
 
 

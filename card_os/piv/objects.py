@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from card_os import data_objects, tlv
 from card_os.administration import WriteObject
 from card_os.apdu import Command
-from card_os.keys import Exchange
+from card_os.dispatch import Reply
+from card_os.keys import Exchange, ReadObject, Refusal
 from card_os.piv import access, administrator
 from card_os.piv.context import Context
 from card_os.piv.names import ObjectTag, Tag
+from card_os.piv.refusals import proof_ended, refused, unexpected
 from card_os.status import SW, CardError
 
 # Interindustry templates, returned under their own tag; all others are wrapped in a 53.
@@ -67,18 +69,20 @@ class PutData:
         raise CardError(SW.WRONG_DATA, "no tag list with data")
 
 
-def get_data(context: Context, command: GetData) -> bytes:
-    """Return a data object.
+def get_data(context: Context, command: GetData) -> Reply:
+    """Return a data object, or ask for it if the image does not hold its contents.
 
     Raises 6982 if the object requires the PIN, and 6A82 if the card does not have it. 6982 comes
     first, so that without the PIN a caller does not learn whether the object exists.
     """
-    rule = access.OBJECT_RULES.get(command.tag, access.Rule.ALWAYS)
-    access.check(rule, context.verified, context.number)
-    contents = context.image.objects.get(command.tag)
-    if contents is None or not context.image.has_object(command.tag):
+    tag = command.tag
+    proof = access.check(access.object_rule(tag), context.verified, context.number)
+    if tag in context.image.withheld:
+        return _ask(context, ReadObject(proof, tag))
+    contents = context.image.objects.get(tag)
+    if contents is None or not context.image.has_object(tag):
         raise CardError(SW.NOT_FOUND)
-    return tlv.encode(command.tag if command.tag in BARE else Tag.DATA, contents)
+    return _whole(tag, contents)
 
 
 def put_data(context: Context, command: PutData) -> Exchange:
@@ -94,6 +98,28 @@ def put_data(context: Context, command: PutData) -> Exchange:
     request = WriteObject(proof, tag, contents)
     yield from administrator.change(context, request, SW.FUNCTION_NOT_SUPPORTED)
     return b""
+
+
+def _ask(context: Context, request: ReadObject) -> Exchange:
+    """Ask for the contents of an object.
+
+    Raises 6982 if the proof is no longer accepted, 6A82 if the object is gone, and for another
+    refusal the status word in `refusals`.
+    """
+    result = yield request
+    match result:
+        case bytes():
+            return _whole(request.tag, result)
+        case Refusal.PASSCODE_NEEDED:
+            raise proof_ended(context)
+        case Refusal():
+            raise refused(result, SW.NOT_FOUND)
+        case _:
+            raise unexpected(result)
+
+
+def _whole(tag: int, contents: bytes) -> bytes:
+    return tlv.encode(tag if tag in BARE else Tag.DATA, contents)
 
 
 def _check_p1_p2(command: Command) -> None:

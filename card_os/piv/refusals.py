@@ -25,6 +25,14 @@ def refused(refusal: Refusal, unknown_key: SW) -> CardError:
     return CardError(REFUSAL_SW.get(refusal, unknown_key), refusal.name)
 
 
+def proof_ended(context: Context) -> CardError:
+    """The error for a proof of the PIN that is no longer accepted: 6982, after which the PIN has to
+    be verified again.
+    """
+    context.security = context.security.without_verified(*context.security.verified)
+    return CardError(SW.SECURITY_STATUS_NOT_SATISFIED, "the passcode's proof is too old")
+
+
 def other_algorithm(context: Context) -> CardError:
     """The error for a key whose algorithm is not the command's: 6A86 (part 2, 3.2.4), but 6A80 with
     the extensions, as from YubiKeys.

@@ -1,5 +1,5 @@
-"""What the standard allows a key to do and when the key requires the PIN (SP 800-73-5 part 1, table
-5), and which passcodes a card takes (part 2, 2.4.3).
+"""What the standard allows a key to do, which keys and data objects require the PIN (SP 800-73-5
+part 1, tables 2 and 5), and which passcodes a card takes (part 2, 2.4.3).
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from card_os.piv.algorithms import CAN_DO
-from card_os.piv.names import RETIRED, KeyRef
+from card_os.piv.names import RETIRED, KeyRef, ObjectTag
 from card_os.piv.sizes import PASSCODE_BYTES, PASSCODE_PADDING, SHORTEST_PIN
 from card_os.uses import KeyUse, PinPolicy
 
@@ -21,6 +21,17 @@ PIN_POLICY: Mapping[int, PinPolicy] = {
     KeyRef.SECURE_MESSAGING: PinPolicy.NEVER,
     **dict.fromkeys(ESTABLISHMENT, PinPolicy.ONCE),
 }
+
+# Every object that is not named here can always be read.
+PIN_OBJECTS: frozenset[int] = frozenset(
+    {
+        ObjectTag.FINGERPRINTS,
+        ObjectTag.FACIAL_IMAGE,
+        ObjectTag.PRINTED_INFORMATION,
+        ObjectTag.IRIS_IMAGES,
+        ObjectTag.PAIRING_CODE,
+    }
+)
 
 
 def pin_policy(key_ref: int, own: PinPolicy) -> PinPolicy:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from card_os import tlv
 from card_os.administration import Changed
 from card_os.apdu import Command
-from card_os.keys import KeyRequest, KeyResult
+from card_os.keys import KeyRequest, KeyResult, ReadObject
 from card_os.piv.generation import POLICY_TAGS
 from card_os.piv.image import CardImage
 from card_os.piv.names import RETIRED, Extension, Ins, KeyRef, ObjectTag, Tag
@@ -42,7 +42,11 @@ class PivSecrets(Secrets):
         return None if make is None else make()
 
     def in_result(self, request: KeyRequest | None, result: KeyResult) -> KeyResult:
-        """A result without the contents of secret objects, deciphered data and shared secrets."""
+        """A result without the contents of objects that are withheld or secret, deciphered data and
+        shared secrets.
+        """
+        if isinstance(request, ReadObject) and isinstance(result, bytes):
+            return octets(result)
         if isinstance(result, Changed):
             return replace(result, objects=_hide_objects(result.objects))
         return super().in_result(request, result)

@@ -28,6 +28,7 @@ from card_os.keys import (
     ChangePasscode,
     KeyRequest,
     PasscodeStatus,
+    ReadObject,
     ResetPasscode,
     UseKey,
     VerifyPasscode,
@@ -90,6 +91,8 @@ def _words(request: KeyRequest) -> tuple[str, ...]:
             return "change", number(key_ref), secret(old), secret(new)
         case ResetPasscode(_, key_ref, puk, new):
             return "unblock", number(key_ref), secret(puk), secret(new)
+        case ReadObject(with_proof, tag):
+            return "read", proof(with_proof), number(tag)
         case RequestChallenge(algorithm, enciphered):
             return "challenge", number(algorithm), flag(enciphered)
         case AnswerChallenge(algorithm, response, challenge):
@@ -129,6 +132,7 @@ READERS: Mapping[str, Callable[[Words], KeyRequest]] = {
     "verify": lambda w: VerifyPasscode(b"", w.number(), w.secret()),
     "change": lambda w: ChangePasscode(b"", w.number(), w.secret(), w.secret()),
     "unblock": lambda w: ResetPasscode(b"", w.number(), w.secret(), w.secret()),
+    "read": lambda w: ReadObject(w.proof(), w.number()),
     "challenge": lambda w: RequestChallenge(w.number(), w.flag()),
     "answer": lambda w: AnswerChallenge(w.number(), w.octets(), w.octets()),
     "write": lambda w: WriteObject(w.proof(), w.number(), w.octets()),

@@ -45,6 +45,8 @@ def _words(result: KeyResult) -> tuple[str, ...]:
 def _changes(changed: Changed) -> Iterator[str]:
     for tag, contents in changed.objects.items():
         yield from ("object", number(tag), ABSENT if contents is None else contents.hex() or "=")
+    for tag in sorted(changed.withheld):
+        yield from ("withheld", number(tag))
     for key_ref, key in changed.keys.items():
         yield from ("no-key", number(key_ref)) if key is None else _key(key_ref, key)
     if changed.management_algorithm is not None:
@@ -62,12 +64,15 @@ def _key(key_ref: int, key: CardKey) -> tuple[str, ...]:
 def _read_changes(words: Words) -> Changed:
     objects: dict[int, bytes | None] = {}
     keys: dict[int, CardKey | None] = {}
+    withheld: set[int] = set()
     management, factory = None, False
     while words.left:
         match words.word():
             case "object":
                 tag = words.number()
                 objects[tag] = _contents(words.word("the contents, - or ="))
+            case "withheld":
+                withheld.add(words.number())
             case "key":
                 key_ref = words.number()
                 keys[key_ref] = CardKey(
@@ -85,9 +90,9 @@ def _read_changes(words: Words) -> Changed:
                 factory = True
             case other:
                 raise TraceError(
-                    f"{shown(other)} is none of object, key, no-key, management, factory"
+                    f"{shown(other)} is none of object, withheld, key, no-key, management, factory"
                 )
-    return Changed(objects, keys, management, factory)
+    return Changed(objects, keys, management, factory, frozenset(withheld))
 
 
 def _contents(word: str) -> bytes | None:

@@ -124,6 +124,20 @@ def identity_ends(
     return raise_alert(connection, AlertKind.IDENTITY_ENDS, None, text, now, random, identity)
 
 
+def journal_budget(
+    connection: Connection, identity: Identity, now: datetime, random: Random
+) -> Alert:
+    """Add an alert that an identity has nearly used up its share of the journal."""
+    role = identity.role.name.lower()
+    text = (
+        f"The {role} {identity.display_name} has caused nearly as many entries of the journal as "
+        "it may: soon what it asks for is refused for a while, except for what ends something. The "
+        "journal tells what it does. Remove it if nobody knows why; if its work needs more, set "
+        f"--limit journal-{role}."
+    )
+    return raise_alert(connection, AlertKind.JOURNAL_BUDGET, None, text, now, random, identity)
+
+
 def card_authority(
     connection: Connection, name: str, since: datetime, now: datetime, random: Random
 ) -> Alert:

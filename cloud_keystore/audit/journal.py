@@ -6,13 +6,17 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from cloud_keystore.audit import budgets
 from cloud_keystore.model.journal import Entry, encode
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import journal
 
 
 def append(connection: Connection, *entries: Entry) -> None:
-    """Add entries; they become durable together with the transaction, or not at all."""
+    """Add entries; they become durable together with the transaction, or not at all. Raises what
+    `budgets.charge` raises.
+    """
+    budgets.charge(connection, entries)
     journal.add(
         connection,
         *(

@@ -81,7 +81,7 @@ class Administration:
         """
 
         def write(connection: Connection, card: Card) -> Changes:
-            there = cards.objects(connection, card.id)
+            there = self.renewal.data_objects.all_of(connection, card.id)
             allowed.check_object(PROFILES[card.profile], tag, contents, there)
             return self.renewal.write_object(connection, card, tag, contents)
 
@@ -242,9 +242,9 @@ class Administration:
             said = {"key_ref": f"{key_ref:02X}", "key": key.id}
             attested = entries.about_card(Kind.KEY_ATTESTED, card, now, workstation.actor, said)
             journal.append(connection, attested)
-            kept = cards.objects(connection, card.id).get(ATTESTATION_CERTIFICATE, b"")
+            kept = cards.objects(connection, card.id).get(ATTESTATION_CERTIFICATE)
         # The card shows the certificate of the authority that was the present one for it.
-        issuer = self.renewal.authorities.attestation_of(kept)
+        issuer = self.renewal.authorities.attestation_of(b"" if kept is None else kept.value)
         return attestation.attest(card, key, issuer, now)
 
     def _change(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from card_os.piv.algorithms import SUITE_OF
 from card_os.piv.names import Cipher, CipherSuite, KeyRef
+from card_os.piv.rules import PIN_OBJECTS
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.policies import Policy
@@ -24,6 +25,7 @@ class CardImage:
     card: Card
     profile: CardProfile
     objects: Mapping[int, bytes]
+    withheld: frozenset[int]  # tags of the other objects, which require the PIN
     keys: tuple[Key, ...]
     secure_messaging: Key | None  # key 04; its certificate is the card verifiable certificate
     management: Cipher | None  # algorithm of key 9B
@@ -48,7 +50,7 @@ class Images:
         """A card in use; raises CardNotFound, CardNotInUse."""
         with self.database.read() as connection:
             card = cards.in_use(connection, serial)
-            objects = cards.objects(connection, card.id)
+            stored = cards.objects(connection, card.id)
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
             management = management_keys.find_key(connection, card.id)
             factory = self.management_keys.is_factory(connection, card)
@@ -57,7 +59,8 @@ class Images:
         return CardImage(
             card=card,
             profile=PROFILES[card.profile],
-            objects=objects,
+            objects={tag: each.value for tag, each in stored.items() if tag not in PIN_OBJECTS},
+            withheld=PIN_OBJECTS.intersection(stored),
             keys=tuple(keys.values()),
             secure_messaging=secure_messaging,
             management=None if management is None else management[0],

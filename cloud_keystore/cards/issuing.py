@@ -17,6 +17,7 @@ from cloud_keystore.cards import contents
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import new_guid
 from cloud_keystore.custody.backends.keys import Keys, MadeKey
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.sealing.seal import Seal
@@ -52,6 +53,7 @@ class Issuing:
     custody: Keys
     authorities: Authorities
     passcodes: Passcodes
+    data_objects: DataObjects
     published: Published = NOWHERE
 
     def issue(
@@ -103,7 +105,8 @@ class Issuing:
         with self.database.write() as connection:
             made = cards.find_by_request(connection, request_id)
             if made is None:
-                cards.add(connection, card, request_id, keys, objects)
+                cards.add(connection, card, request_id, keys)
+                self.data_objects.add(connection, card.id, objects)
                 for key_ref, hashed in first.items():
                     passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
                 if profile.management is not None:

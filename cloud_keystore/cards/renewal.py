@@ -29,6 +29,7 @@ from card_os.piv.names import Cipher, KeyRef
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import Card, HeldKey, Key
 from cloud_keystore.model.certificates import NOWHERE, Published
@@ -59,6 +60,7 @@ class Renewal:
     clock: Clock
     random: Random
     authorities: Authorities
+    data_objects: DataObjects
     published: Published = NOWHERE
 
     def replace_key(self, connection: Connection, card: Card, key: HeldKey) -> Changes:
@@ -94,7 +96,7 @@ class Renewal:
 
     def write_object(self, connection: Connection, card: Card, tag: int, value: bytes) -> Changes:
         """Replace a data object's contents for an administrator; empty contents remove it."""
-        cards.put_object(connection, card.id, tag, value, written=True)
+        self.data_objects.put(connection, card.id, tag, value, written=True)
         follows = self._rebuild(connection, card, self.clock(), new_guid=False, touched=(tag,))
         return Changes({tag: value or None, **follows})
 
@@ -118,9 +120,9 @@ class Renewal:
         fresh = contents.build(renamed, user, own, self.authorities, now)
         gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
         for tag in gone:
-            cards.put_object(connection, card.id, tag, b"", written=False)
+            self.data_objects.put(connection, card.id, tag, b"", written=False)
         for tag, value in fresh.items():
-            cards.put_object(connection, card.id, tag, value, written=False)
+            self.data_objects.put(connection, card.id, tag, value, written=False)
         return Changes({**gone, **fresh}, keys)
 
     def _renew(
@@ -167,9 +169,9 @@ class Renewal:
         keys: Collection[Key] = (),
         touched: Collection[int] = (),
     ) -> dict[int, bytes]:
-        after = Contents(
-            cards.objects(connection, card.id), cards.written_tags(connection, card.id)
-        )
+        stored = cards.objects(connection, card.id)
+        written = frozenset(tag for tag, each in stored.items() if each.written)
+        after = Contents(self.data_objects.all_of(connection, card.id), written)
         fresh = contents.rebuild(
             card,
             keys,
@@ -180,7 +182,7 @@ class Renewal:
             touched=touched,
         )
         for tag, value in fresh.items():
-            cards.put_object(connection, card.id, tag, value, written=False)
+            self.data_objects.put(connection, card.id, tag, value, written=False)
         return fresh
 
 

@@ -18,6 +18,7 @@ class AlertKind(StrEnum):
     IDENTITY_ENDS = "identity-ends"  # and was not renewed
     CARD_AUTHORITY = "card-authority"  # the authority of cards has a successor
     LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
+    JOURNAL_BUDGET = "journal-budget"  # an identity causes very many entries
     NEW_DEVICE = "new-device"
 
 

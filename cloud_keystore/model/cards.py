@@ -100,6 +100,17 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A data object as the database keeps it: in the clear, or sealed under a name of its own."""
+
+    tag: int
+    value: bytes = field(repr=False)  # empty if it is sealed
+    written: bool = False  # by an administrator
+    sealed_as: str | None = None
+    sealed_value: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """A private key that is sealed in the database."""
 

@@ -46,6 +46,10 @@ class KeyNotFound(KeystoreError):
     """The card has no such key."""
 
 
+class ObjectNotFound(KeystoreError):
+    """The card has no such data object that it withholds."""
+
+
 class DeviceNotFound(KeystoreError):
     """No such device."""
 
@@ -204,6 +208,14 @@ class ComeBack(KeystoreError):
 
 class TooManyCalls(ComeBack):
     """The caller makes more calls than its limit allows."""
+
+
+class JournalBudgetSpent(ComeBack):
+    """The caller has caused as many entries of the journal as its budget allows."""
+
+
+class MessageOverdue(KeystoreError):
+    """The call has begun, but its message did not come in time."""
 
 
 class Overloaded(ComeBack):

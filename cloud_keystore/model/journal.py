@@ -52,6 +52,7 @@ class Kind(StrEnum):
     CARD_RESUMED = "card.resumed"
     CARD_REVOKED = "card.revoked"
     CARD_WRITTEN = "card.written"  # the card's administrator has stored an object
+    CARD_READ = "card.read"  # an object that requires the PIN was given out
     CARD_RESET = "card.reset"
     ADMINISTRATOR_RIGHT = "administrator.right"
     ADMINISTRATOR_WRONG = "administrator.wrong"
@@ -79,6 +80,7 @@ class Kind(StrEnum):
     AUTHORITY_MADE = "authority.made"  # the successor of one that ends
     KEYSTORE_STARTED = "keystore.started"
     KEYSTORE_RESTORED = "keystore.restored"
+    OBJECTS_SEALED = "objects.sealed"  # those from before objects were sealed
     RECORDS_AUTHENTICATED = "records.authenticated"  # those from before there were codes
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.errors import InvalidInput
 
 
@@ -29,9 +30,27 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "passcode": Rate(5, 50),  # passcodes that it tries on one card, before any is compared
         "enrolment": Rate(1, 30),  # tokens tried, per address
         "renewal": Rate(0.01, 10),  # new certificates for an identity
+        # Entries of the journal that an identity causes, by all processes together; they are
+        # counted in the database.
+        "journal-workstation": Rate(0.2, 10_000),
+        "journal-device": Rate(0.05, 2_000),
+        "journal-operator": Rate(1, 100_000),
+        "journal-auditor": Rate(0.1, 5_000),
     }
 )
-_FORM = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
+# Those that bound the journal, by whom they hold for
+BUDGETS: Mapping[ActorKind, str] = MappingProxyType(
+    {
+        ActorKind.WORKSTATION: "journal-workstation",
+        ActorKind.DEVICE: "journal-device",
+        ActorKind.OPERATOR: "journal-operator",
+        ActorKind.AUDITOR: "journal-auditor",
+    }
+)
+_FORM = re.compile(r"([a-z-]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
+
+
+_NUMBER = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,8 @@ class Limits:
 
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
     under_way: int = 20_000  # calls, waiting ones included
+    message_seconds: float = 10.0  # within which a call that has begun has to bring its message
+    begun_of_one: int = 1_000  # calls of one identity that have not brought it yet
     streams: int = 15_000  # waiting calls of all callers
     streams_of_one: int = 500  # waiting calls of one identity
     calls: int = 1_000  # use cases that wait for a thread
@@ -48,18 +69,40 @@ class Limits:
     connections_of_address: int = 2_000  # an IPv4 address, or a /64 of IPv6
     strangers_of_address: int = 200  # those that have not brought a call yet
     connections_of_one: int = 64  # of one identity
+    free_mebibytes: float = 256  # of the disk, below which nothing is begun; of SQLite alone
     looks: int = 8  # database queries of streams at once; the other threads are for calls
 
 
-def with_rates(limits: Limits, texts: Iterable[str]) -> Limits:
-    """Set rates from texts "name=per_second/burst"; raises InvalidInput for any other text."""
+# Limits that are one number, by the name under which they are set.
+NUMBERS: Mapping[str, Callable[[Limits, float], Limits]] = MappingProxyType(
+    {
+        "message": lambda limits, number: replace(limits, message_seconds=number),
+        "free": lambda limits, number: replace(limits, free_mebibytes=number),
+        "begun": lambda limits, number: replace(limits, begun_of_one=int(number)),
+    }
+)
+
+
+def with_limits(limits: Limits, texts: Iterable[str]) -> Limits:
+    """Set limits from texts "name=per_second/burst" and "name=number"; raises InvalidInput for any
+    other text.
+    """
     rates = dict(limits.rates)
     for text in texts:
-        found = _FORM.fullmatch(text)
-        if found is None or found[1] not in rates or float(found[2]) == 0 or int(found[3]) == 0:
+        rate, number = _FORM.fullmatch(text), _NUMBER.fullmatch(text)
+        if rate is not None and rate[1] in rates and float(rate[2]) > 0 and int(rate[3]) > 0:
+            rates[rate[1]] = Rate(float(rate[2]), int(rate[3]))
+        elif number is not None and number[1] in NUMBERS and float(number[2]) > 0:
+            limits = NUMBERS[number[1]](limits, float(number[2]))
+        else:
             raise InvalidInput(
                 f"{text!r} is no limit: write name=per_second/burst, such as workstation=100/1000; "
-                f"names are {', '.join(rates)}"
+                f"names are {', '.join(rates)}; or name=number, such as message=10; names are "
+                f"{', '.join(NUMBERS)}"
             )
-        rates[found[1]] = Rate(float(found[2]), int(found[3]))
     return replace(limits, rates=rates)
+
+
+def budgets(rates: Mapping[str, Rate]) -> Mapping[ActorKind, Rate]:
+    """The rates that bound the journal, by kind of actor."""
+    return MappingProxyType({kind: rates[name] for kind, name in BUDGETS.items()})

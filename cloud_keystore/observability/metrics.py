@@ -59,6 +59,16 @@ class Metrics:
             registry=at,
         )
 
+        self.budgets_full = Gauge(
+            "cloudcard_journal_budgets_full",
+            "Identities that have nearly used up their share of the journal",
+            ("role",),
+            registry=at,
+        )
+        self.disk_has_room = Gauge(
+            "cloudcard_disk_has_room", "1 while the disk of SQLite has room", registry=at
+        )
+
     def limited(self, limit: str) -> None:
         """Count a call that a limit has refused."""
         self.limits.labels(limit).inc()

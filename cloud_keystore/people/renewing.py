@@ -71,15 +71,20 @@ class Renewing:
 
 def take_next(database: Database, certificate_sha256: bytes, clock: Clock) -> Identity | None:
     """The identity whose next certificate this is, which it uses for the first time: from now on it
-    is the certificate. None if there is no such identity, or it is not active.
+    is the certificate, and the one before is known for OVERLAP, but not longer than it is valid.
+    None if there is no such identity.
+
+    An identity that was removed or has ended stays as it is. The end is that of the certificate,
+    not of the next one: nobody may have stored that, and people were told of this end.
     """
-    with database.read() as connection:
-        if people.find_renewed(connection, certificate_sha256) is None:
-            return None
     now = clock()
+    with database.read() as connection:
+        renewed = people.find_renewed(connection, certificate_sha256)
+    if renewed is None or not renewed.is_active(now):
+        return renewed
     with database.write() as connection:
         renewed = people.find_renewed(connection, certificate_sha256)
-        if renewed is not None and people.take_next(connection, renewed, now + OVERLAP):
+        if renewed is not None and people.take_next(connection, renewed, now, now + OVERLAP):
             said = {"identity": renewed.id, "role": renewed.role.name.lower()}
             evidence = {"certificate_sha256": certificate_sha256}
             rekeyed = entries.about_identity(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from card_os.piv.names import KeyRef
+from card_os.piv.rules import PIN_OBJECTS
 from card_os.uses import PinPolicy
 from cloud_keystore.approval.payload import terms
 from cloud_keystore.cards.images import CardImage
@@ -29,6 +30,7 @@ def card(image: CardImage) -> pb.Card:
         features=features(image.profile),
         session_offers=[*_offers(image)],
         factory_management_key=image.factory_management_key,
+        withheld_objects=sorted(image.withheld),
     )
     message.features.management_algorithm = image.management or 0
     if image.secure_messaging is not None and image.cipher_suite is not None:
@@ -38,19 +40,23 @@ def card(image: CardImage) -> pb.Card:
 
 
 def changes(made: Changes) -> administration_pb2.Changes:
-    """What has changed on a card, without key 04, which readers get only with the whole card."""
+    """What has changed on a card, without key 04, which readers get only with the whole card, and
+    without the contents of objects that require the PIN.
+    """
+    new = {tag: value for tag, value in made.objects.items() if value is not None}
     keys = {ref: key for ref, key in made.keys.items() if ref != KeyRef.SECURE_MESSAGING}
     return administration_pb2.Changes(
         objects=[
             pb.DataObject(tag=tag, value=value)
-            for tag, value in made.objects.items()
-            if value is not None
+            for tag, value in new.items()
+            if tag not in PIN_OBJECTS
         ],
         removed_objects=[tag for tag, value in made.objects.items() if value is None],
         keys=[_key(key) for key in keys.values() if key is not None],
         removed_keys=[key_ref for key_ref, key in keys.items() if key is None],
         management_algorithm=made.management or 0,
         factory_management_key=made.factory_management_key,
+        withheld_objects=sorted(PIN_OBJECTS.intersection(new)),
     )
 
 

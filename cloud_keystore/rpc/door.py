@@ -16,7 +16,6 @@ from cloud_keystore.model.errors import Overloaded, SessionNotFound
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces
-from cloud_keystore.people.renewing import take_next
 from cloud_keystore.rpc import calls
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.peer import certificate_sha256, identify
@@ -77,18 +76,17 @@ class Door:
     async def gathered(self, context: Context, use_case: Callable[[bytes], Awaitable[R]]) -> R:
         """Run a use case that identifies its caller itself, by the SHA-256 of the certificate, and
         chooses its own threads. If it finds no session, the caller is identified here, because it
-        is perhaps no workstation.
+        is perhaps no workstation, and the use case runs once more.
         """
         try:
             fingerprint = self._admit(context)
             try:
                 return await use_case(fingerprint)
             except SessionNotFound:
-                # A session does not know a certificate before its first use.
-                if await asyncio.to_thread(take_next, self.database, fingerprint, self.clock):
-                    return await use_case(fingerprint)
+                # A session does not know a certificate before its first use, which another call can
+                # make meanwhile.
                 await asyncio.to_thread(self._identify, fingerprint)
-                raise
+                return await use_case(fingerprint)
         except Exception as error:
             await refuse(context, error)
 

@@ -20,6 +20,7 @@ from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1 import identities_pb2_grpc
 
 M = TypeVar("M", bound=Message)
+Named = TypeVar("Named", pb.Operator, pb.Auditor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +198,17 @@ def _device(entry: DeviceListing, now: datetime, expiry: datetime | None = None)
 
 
 def _operator(identity: Identity, now: datetime, expiry: datetime | None = None) -> pb.Operator:
-    message = pb.Operator(
-        id=identity.id, display_name=identity.display_name, state=identity.state_at(now)
-    )
-    message.create_time.FromDatetime(identity.create_time)
-    _set_expiry(message, expiry)
-    return message
+    return _named(pb.Operator(), identity, now, expiry)
 
 
 def _auditor(identity: Identity, now: datetime, expiry: datetime | None = None) -> pb.Auditor:
-    message = pb.Auditor(
-        id=identity.id, display_name=identity.display_name, state=identity.state_at(now)
-    )
+    return _named(pb.Auditor(), identity, now, expiry)
+
+
+def _named(message: Named, identity: Identity, now: datetime, expiry: datetime | None) -> Named:
+    """Fill the message of an identity of which only a name is known."""
+    message.id, message.display_name = identity.id, identity.display_name
+    message.state = identity.state_at(now)
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)
     return message

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 from cloud_keystore.model.errors import Overloaded, TooManyCalls
 from cloud_keystore.model.limits import Limits
 from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.rpc.connections.begun import Begun
 from cloud_keystore.rpc.connections.connections import Connections
 
 P = ParamSpec("P")
@@ -66,6 +67,7 @@ class Limiter:
         self._under_way = 0
         self.looks = asyncio.Semaphore(limits.looks)
         self.connections = Connections(limits, monotonic)
+        self.begun = Begun(limits, metrics)
 
     def admit(self, name: str, caller: Hashable) -> None:
         """Count one call against a limit of the table; raises TooManyCalls."""

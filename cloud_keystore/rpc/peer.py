@@ -46,7 +46,9 @@ def identify(database: Database, fingerprint: bytes, role: Role | None, clock: C
         identity = take_next(database, fingerprint, clock)
     if identity is None:
         with database.read() as connection:
-            identity = people.find_by_former(connection, fingerprint, now)
+            # Another call can have made the first use meanwhile.
+            identity = people.find_identity_by_certificate(connection, fingerprint)
+            identity = identity or people.find_by_former(connection, fingerprint, now)
     if identity is None or identity.state is not IdentityState.ACTIVE:
         raise IdentityRejected("this identity is unknown or was removed: enrol again")
     if not identity.is_active(now):

@@ -21,6 +21,7 @@ from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.calls import CALL, Call
+from cloud_keystore.rpc.connections.first_messages import Handler, Streaming, Unary, in_time
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 
@@ -30,10 +31,7 @@ OURS = "/cloudcard."
 UNREAD = Empty()  # in place of a request that cannot be read
 TOO_LARGE = Empty()  # and of one that is too large
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
 Read: TypeAlias = Callable[[bytes], Message]
-Unary: TypeAlias = Callable[[Message, Context], Awaitable[Message]]
-Streaming: TypeAlias = Callable[[Message, Context], AsyncIterator[Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +51,24 @@ class Watch(grpc.aio.ServerInterceptor):
         """The handler of a method; for services of cloudcard, one that is watched."""
         handler = await continuation(details)
         method = str(details.method)
-        if handler is None or not method.startswith(OURS):
+        if handler is None:
             return handler
+        if not method.startswith(OURS):
+            return in_time(handler, self.limiter)
         parent = _parent(details) or tracing.new(os.urandom(24))
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
+            watched = grpc.unary_stream_rpc_method_handler(
                 self._stream(cast(Streaming, handler.unary_stream), method, parent),
                 _reading(handler.request_deserializer, self.largest_message),
                 handler.response_serializer,
             )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(cast(Unary, handler.unary_unary), method, parent),
-            _reading(handler.request_deserializer, self.largest_message),
-            handler.response_serializer,
-        )
+        else:
+            watched = grpc.unary_unary_rpc_method_handler(
+                self._unary(cast(Unary, handler.unary_unary), method, parent),
+                _reading(handler.request_deserializer, self.largest_message),
+                handler.response_serializer,
+            )
+        return in_time(watched, self.limiter)
 
     def _unary(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
 from cloud_keystore.cards.images import Images
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation, Performed
@@ -35,6 +36,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
 
     door: Door
     images: Images
+    data_objects: DataObjects
     passcodes: Passcodes
     asking: Asking
     activation: Activation
@@ -47,6 +49,17 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
         image = await self.door.call(context, lambda _: self.images.read(request.card_serial))
         return pb.GetCardResponse(card=card_image.card(image))
+
+    async def ReadObject(
+        self, request: pb.ReadObjectRequest, context: Context
+    ) -> pb.ReadObjectResponse:
+        value = await self.door.call(
+            context,
+            lambda workstation: self.data_objects.read(
+                request.card_serial, request.tag, request.passcode_proof, workstation
+            ),
+        )
+        return pb.ReadObjectResponse(value=value)
 
     async def GetPasscodeStatus(
         self, request: pb.GetPasscodeStatusRequest, context: Context

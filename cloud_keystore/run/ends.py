@@ -42,8 +42,10 @@ class Ends:
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
-        self.succeed()
-        self.warn()
+        try:
+            self.succeed()
+        finally:
+            self.warn()
 
     def succeed(self) -> None:
         """Make the authorities that are due."""
@@ -66,13 +68,13 @@ class Ends:
                     alerts.identity_ends(connection, each, each.expire_time, now, os.urandom)
 
     def measure(self, metrics: Metrics) -> None:
-        """Write down how many identities end, and how long authorities last."""
+        """Write down how long authorities last, and how many identities end."""
         now = self.clock()
+        for name in SUCCESSIONS:
+            left = self.authorities.generations[name][-1].end - now
+            metrics.authority_seconds.labels(name.value).set(left.total_seconds())
         with self.database.read() as connection:
             found = people.ending(connection, now, now + WARNING_TIME)
         for role in Role:
             ending = sum(each.role is role for each in found)
             metrics.identities_ending.labels(role.name.lower()).set(ending)
-        for name in SUCCESSIONS:
-            left = self.authorities.generations[name][-1].end - now
-            metrics.authority_seconds.labels(name.value).set(left.total_seconds())

@@ -12,6 +12,7 @@ from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.starting import TokenKeys, new_keys, token_keys
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.sealing import authenticating, journal_key
 from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError, load_or_make_key
@@ -19,6 +20,7 @@ from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, is_sealed,
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock, new_id
 from cloud_keystore.model.errors import KeystoreError, StorageUnavailable
+from cloud_keystore.model.limits import budgets
 from cloud_keystore.observability.traces import Traces, from_environment
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities
@@ -71,11 +73,15 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         holder = Holder(new_id(clock(), os.urandom), database, clock)
         opened.callback(_leave, holder)
         seal = open_seal(database, sources, clock(), os.urandom, holder.id)
+        limits = settings.limits
+        database.limit_growth(budgets(limits.rates), int(limits.free_mebibytes * 2**20))
         if authenticating.is_due(database):
             raise authenticating.NotBelieved(
                 "this database is from before its records had authentication codes: look at what "
                 f"`cloudcard keys authenticate --data {settings.data}` tells, and confirm it"
             )
+        if hold.whole:
+            DataObjects(database, seal, clock, os.urandom).seal_all()
         token = token_keys(settings.token, seal)
         if token is not None:
             opened.callback(token.pool.close)

@@ -40,6 +40,9 @@ class Pages:
         if not self.database.is_writable:
             log.warning("not ready", error="the database's file or folder cannot be written")
             return False
+        if not self.database.has_room:
+            log.warning("not ready", error="the database's disk is nearly full")
+            return False
         try:
             with self.database.read() as connection:
                 connection.execute(select(1))

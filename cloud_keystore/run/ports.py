@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ LARGEST_ENROLMENT = 64 * 1024  # from anybody
 # what is larger still.
 RECEIVED = 16
 LARGEST_METADATA = 8 * 1024
+FREED_SECONDS = 1.0  # in which the kernel closes the sockets of a killed process, after its locks
 SPARE_CALLS = 1000  # above the limit, which get a refusal; gRPC itself cuts off further ones
 SERVER_OPTIONS = (
     ("grpc.max_metadata_size", LARGEST_METADATA),
@@ -83,7 +85,7 @@ class Ports:
         health.add_to(server)
         if settings.reflection:
             add_reflection(server)
-        _listen(server, settings.listen, certifying.credentials())
+        self._listen(server, settings.listen, certifying.credentials())
         return server
 
     def enrolment(self) -> grpc.aio.Server:
@@ -92,7 +94,7 @@ class Ports:
         server = self._server(LARGEST_ENROLMENT, SERVER_OPTIONS + ENROLMENT_OPTIONS)
         add_enrolment(server, self.parts, self.limiter)
         credentials = grpc.ssl_server_credentials([(pem_key(own), pem(own))])
-        _listen(server, self.parts.settings.enrol_listen, credentials)
+        self._listen(server, self.parts.settings.enrol_listen, credentials)
         return server
 
     def _server(self, largest: int, options: Sequence[tuple[str, int]]) -> grpc.aio.Server:
@@ -109,18 +111,41 @@ class Ports:
             maximum_concurrent_rpcs=self.parts.settings.limits.under_way + SPARE_CALLS,
         )
 
+    def _listen(
+        self, server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials
+    ) -> None:
+        if not self.shared:
+            wait_until_free(address)
+        try:
+            bound = server.add_secure_port(str(address), credentials)
+        except RuntimeError:
+            bound = 0
+        if bound == 0:
+            raise CannotListen(f"cannot listen on {address}: {cause(address)}")
 
-def _listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> None:
-    try:
-        bound = server.add_secure_port(str(address), credentials)
-    except RuntimeError:
-        bound = 0
-    if bound == 0:
-        raise CannotListen(f"cannot listen on {address}: {cause(address)}")
+
+def wait_until_free(address: Address) -> None:
+    """Wait a moment for the port of a keystore that was killed: whoever has its lock can come
+    before its sockets are closed.
+    """
+    deadline = time.monotonic() + FREED_SECONDS
+    while time.monotonic() < deadline:
+        refusal = _refusal(address)
+        if refusal is None or refusal.errno != errno.EADDRINUSE:
+            return
+        time.sleep(0.02)
 
 
 def cause(address: Address) -> str:
     """Why a port cannot be opened, which gRPC does not tell."""
+    refusal = _refusal(address)
+    if refusal is None:
+        return CAUSES[errno.EADDRINUSE]
+    return CAUSES.get(refusal.errno or 0, f"{refusal.strerror}: look at the address")
+
+
+def _refusal(address: Address) -> OSError | None:
+    """What the system says to whoever would listen there alone; None if it allows that."""
     try:
         for family, kind, _, _, place in socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -129,5 +154,5 @@ def cause(address: Address) -> str:
                 trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 trying.bind(place)
     except OSError as error:
-        return CAUSES.get(error.errno or 0, f"{error.strerror}: look at the address")
-    return CAUSES[errno.EADDRINUSE]
+        return error
+    return None

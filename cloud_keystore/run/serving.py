@@ -19,6 +19,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.operations.watching import Watching
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter, Workers
+from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.pages import Pages
@@ -50,7 +51,7 @@ async def serve(parts: Parts, ready: Callable[[], None], siblings: Siblings | No
     presence = Presence(parts.database, process)
     wakeups, sessions, metrics = Wakeups(loop), _sessions(parts, process), Metrics()
     upkeep = _upkeep(parts, sessions, presence)
-    pages = Pages(parts.database, metrics, (upkeep.ends.measure,))
+    pages = Pages(parts.database, metrics, (upkeep.ends.measure, upkeep.budgets.measure))
     if siblings is None:
         upkeep.sweep_at_start()
         left: set[str] = set()
@@ -146,6 +147,7 @@ def _upkeep(parts: Parts, sessions: UsingSessions, presence: Presence) -> Upkeep
             authorities=parts.authorities,
             monotonic=time.monotonic,
         ),
+        budgets=Budgets(parts.database, parts.clock),
         presence=presence,
     )
 

@@ -1,4 +1,6 @@
-"""Tends the connections of a process every two seconds, whatever else it has to do."""
+"""Tends the connections of a process every two seconds, whatever else it has to do, and at once if
+many are made.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,8 @@ log = structlog.get_logger()
 TEND_SECONDS = 2.0
 LONGEST_SECONDS = 10.0
 SHARE = 0.02  # of the time
+HURRY_SECONDS = 0.1
+HURRY_SHARE = 0.1  # of the time, while many connections are made
 
 
 @dataclass(slots=True)
@@ -36,11 +40,10 @@ class Tending:
 
     async def keep_tending(self) -> None:
         """Tend until cancelled."""
-        loop, took = asyncio.get_running_loop(), 0.0
+        loop, took, ended = asyncio.get_running_loop(), 0.0, 0
         while True:
-            # Thousands of connections take longer, and calls come first.
-            await asyncio.sleep(max(TEND_SECONDS, min(took / SHARE, LONGEST_SECONDS)))
-            began = time.monotonic()
+            await self._wait(took, is_attacked=ended > 0)
+            began, ended = time.monotonic(), 0
             try:
                 ended = await loop.run_in_executor(self._thread, self._tend)
             # The next time can succeed.
@@ -50,6 +53,14 @@ class Tending:
                 if ended:
                     log.warning("connections were ended", count=ended)
             took = time.monotonic() - began
+
+    async def _wait(self, took: float, *, is_attacked: bool) -> None:
+        """Wait for the next time. Thousands of connections take longer, and calls come first."""
+        end = time.monotonic() + max(TEND_SECONDS, min(took / SHARE, LONGEST_SECONDS))
+        while True:
+            await asyncio.sleep(max(HURRY_SECONDS, took / HURRY_SHARE))
+            if is_attacked or time.monotonic() >= end or self.connections.have_grown():
+                return
 
     def _tend(self) -> int:
         main, enrolment = self.settings.listen.port, self.settings.enrol_listen.port

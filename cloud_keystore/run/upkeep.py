@@ -27,6 +27,7 @@ from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
+from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.storage import guesses, management_keys, passcodes
@@ -48,6 +49,7 @@ class Upkeep:
     sessions: UsingSessions
     watching: Watching
     ends: Ends
+    budgets: Budgets
     presence: Presence
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
@@ -63,6 +65,7 @@ class Upkeep:
             lambda: wake_here(self.watching.topics()),
             self.take_in,
             self.ends.look,
+            self.budgets.tell,
         )
 
     def sweep_at_start(self) -> None:

@@ -15,6 +15,7 @@ from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.unlocking import Unlocking
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
@@ -100,6 +101,7 @@ def add_services(
     cards = Life(database=database, clock=clock, wake=wake)
     unlocking = Unlocking(database=database, clock=clock, random=os.urandom, wake=wake)
     alerts = Alerts(database=database, clock=clock)
+    data_objects = DataObjects(database=database, seal=seal, clock=clock, random=os.urandom)
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
 
     def door(role: Role | None) -> Door:
@@ -109,6 +111,7 @@ def add_services(
         WorkstationServicer(
             door=door(Role.WORKSTATION),
             images=Images(database, management_keys),
+            data_objects=data_objects,
             passcodes=passcodes,
             asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
             activation=Activation(
@@ -140,6 +143,7 @@ def add_services(
                     clock=clock,
                     random=os.urandom,
                     authorities=parts.authorities,
+                    data_objects=data_objects,
                     published=parts.settings.published,
                 ),
                 management_keys=management_keys,
@@ -181,6 +185,7 @@ def add_services(
                 custody=parts.custody,
                 authorities=parts.authorities,
                 passcodes=passcodes,
+                data_objects=data_objects,
                 published=parts.settings.published,
             ),
             cards=cards,

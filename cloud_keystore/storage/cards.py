@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TypeVar, assert_never
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from card_os.piv.names import Algorithm
 from card_os.uses import PinPolicy
@@ -24,6 +24,7 @@ from cloud_keystore.model.cards import (
     OnToken,
     Private,
     Sealed,
+    StoredObject,
 )
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse
 from cloud_keystore.model.profiles import PROFILES
@@ -35,22 +36,17 @@ from cloud_keystore.storage.databases.failures import record
 K = TypeVar("K", bound=Key)
 
 
-def add(
-    connection: Connection,
-    card: Card,
-    request_id: bytes,
-    keys: list[HeldKey],
-    objects: Mapping[int, bytes],
-) -> None:
-    """Add a card with its keys and data objects."""
+def add(connection: Connection, card: Card, request_id: bytes, keys: list[HeldKey]) -> None:
+    """Add a card with its keys."""
     rows.add(connection, t.card, {**asdict(card), "request_id": request_id})
     for key in keys:
         add_key(connection, key)
+
+
+def add_objects(connection: Connection, card_id: str, objects: Collection[StoredObject]) -> None:
+    """Add the data objects of a new card."""
     if objects:
-        written: list[Values] = [
-            {"card_id": card.id, "tag": tag, "value": value} for tag, value in objects.items()
-        ]
-        rows.add(connection, t.card_object, *written)
+        rows.add(connection, t.card_object, *(_from_object(card_id, each) for each in objects))
 
 
 def add_key(connection: Connection, key: HeldKey) -> None:
@@ -109,28 +105,32 @@ def key_names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]
     return {row.id: f"{row.key_ref:02X}" for row in connection.execute(query)}
 
 
-def objects(connection: Connection, card_id: str) -> Mapping[int, bytes]:
+def objects(connection: Connection, card_id: str) -> Mapping[int, StoredObject]:
     """A card's data objects by tag."""
     query = select(t.card_object).where(t.card_object.c.card_id == card_id)
     found = rows.read(connection, t.card_object, query)
-    return {row["tag"]: row["value"] for row in found if row["value"]}
+    return {row["tag"]: _to_object(row) for row in found if row["value"] or row["sealed_as"]}
 
 
-def written_tags(connection: Connection, card_id: str) -> frozenset[int]:
-    """Tags of those data objects of a card that an administrator wrote."""
-    query = select(t.card_object).where(t.card_object.c.card_id == card_id, t.card_object.c.written)
-    found = rows.read(connection, t.card_object, query)
-    return frozenset(row["tag"] for row in found if row["value"])
+def objects_in_the_clear(connection: Connection, tags: Collection[int]) -> list[tuple[str, int]]:
+    """Card and tag of the objects with some tags that are not sealed."""
+    c = t.card_object.c
+    query = select(c.card_id, c.tag).where(c.tag.in_(tags), c.value != b"")
+    return [(row.card_id, row.tag) for row in connection.execute(query)]
 
 
-def put_object(
-    connection: Connection, card_id: str, tag: int, value: bytes, *, written: bool
-) -> None:
-    """Replace a data object's contents; with empty contents it is no longer there."""
-    this = (t.card_object.c.card_id == card_id, t.card_object.c.tag == tag)
-    values: Values = {"value": value, "written": written}
-    if not rows.change(connection, t.card_object, this, values):
-        rows.add(connection, t.card_object, {"card_id": card_id, "tag": tag, **values})
+def authentic_object(connection: Connection, card_id: str, tag: int) -> StoredObject | None:
+    """A data object; None if there is none, or one that no keystore has written."""
+    query = select(t.card_object).where(*_this(card_id, tag))
+    found = rows.authentic(connection, t.card_object, query)
+    return _to_object(found[0]) if found else None
+
+
+def put_object(connection: Connection, card_id: str, stored: StoredObject) -> None:
+    """Replace a data object; without contents it is no longer there."""
+    values = _from_object(card_id, stored)
+    if not rows.change(connection, t.card_object, _this(card_id, stored.tag), values):
+        rows.add(connection, t.card_object, values)
 
 
 def keys(connection: Connection, card_id: str) -> list[Key]:
@@ -200,11 +200,13 @@ def doomed(connection: Connection, card_id: str, key_ref: int | None = None) -> 
 
 
 def left_on_token(connection: Connection) -> list[HeldKey]:
-    """Keys that are destroyed in the database, but perhaps not yet in their PKCS#11 token."""
+    """Keys that are destroyed in the database, but perhaps not yet in their PKCS#11 token; records
+    that are not authentic are passed over.
+    """
     query = select(t.key).where(
         t.key.c.backend == PKCS11, t.key.c.destroy_time.is_not(None), t.key.c.handle.is_not(None)
     )
-    return [_to_held_key(row) for row in rows.read(connection, t.key, query)]
+    return [_to_held_key(row) for row in rows.authentic(connection, t.key, query)]
 
 
 def forget_handle(connection: Connection, key_id: str) -> bool:
@@ -217,6 +219,18 @@ def handles(connection: Connection) -> frozenset[bytes]:
     """The handles by which a token finds its keys."""
     query = select(t.key.c.handle).where(t.key.c.backend == PKCS11, t.key.c.handle.is_not(None))
     return frozenset(handle for handle in connection.execute(query).scalars() if handle)
+
+
+def _this(card_id: str, tag: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return t.card_object.c.card_id == card_id, t.card_object.c.tag == tag
+
+
+def _to_object(row: RowMapping) -> StoredObject:
+    return StoredObject(**{name: row[name] for name in StoredObject.__dataclass_fields__})
+
+
+def _from_object(card_id: str, stored: StoredObject) -> Values:
+    return {"card_id": card_id, **asdict(stored)}
 
 
 def _one(row: RowMapping | None) -> Card | None:

@@ -15,8 +15,11 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
+from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.limits import Rate
 from cloud_keystore.storage.authentic.rows import Rows
+from cloud_keystore.storage.budgets import GROWTH, Growth
 from cloud_keystore.storage.databases import addresses, postgresql, sqlite
 from cloud_keystore.storage.databases.failures import advice, translated
 from cloud_keystore.storage.databases.modes import MODE, Mode
@@ -50,10 +53,26 @@ class Database:
         else:
             self._engine, self._name = _sqlite(url)
         self._rows = Rows()
+        self._growth: Growth | None = None
+        self._free_bytes = 0
 
     def authenticate(self, key: bytes) -> None:
         """Give the key that authenticates rows, which is derived from the root secret."""
         self._rows.codes.use(key)
+
+    def limit_growth(self, budgets: Mapping[ActorKind, Rate], free_bytes: int) -> None:
+        """Hold identities to their budgets of the journal from now on, and keep some of the disk
+        free.
+        """
+        self._free_bytes = free_bytes
+        self._growth = Growth(budgets, lambda: self.has_room)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the disk has as much room as is to be kept free. What a server's disk has, nobody
+        here knows.
+        """
+        return self.is_shared or sqlite.has_room(self._engine.url, self._free_bytes)
 
     @property
     def is_shared(self) -> bool:
@@ -97,6 +116,7 @@ class Database:
         turn = nullcontext() if mode is Mode.READ or self.is_shared else self._writing
         with translated(), turn, self._engine.connect() as connection:
             connection.info[MODE] = mode
+            connection.info[GROWTH] = self._growth
             try:
                 with self._rows.turn(connection), connection.begin():
                     yield connection

@@ -119,10 +119,12 @@ def count_active(connection: Connection, role: Role, now: datetime) -> int:
 
 
 def ending(connection: Connection, now: datetime, before: datetime) -> list[Identity]:
-    """Identities that are active and end before a time, the first to end first."""
+    """Identities that are active and end before a time, the first to end first; records that are
+    not authentic are passed over.
+    """
     i = t.identity.c
     query = select(t.identity).where(*_active(now), i.expire_time < before)
-    found = rows.read(connection, t.identity, query.order_by(i.expire_time, i.id))
+    found = rows.authentic(connection, t.identity, query.order_by(i.expire_time, i.id))
     return [_to_identity(row) for row in found]
 
 
@@ -203,14 +205,19 @@ def add_next(
     return bool(rows.change(connection, t.identity, same, following))
 
 
-def take_next(connection: Connection, renewed: Identity, former_end_time: datetime) -> bool:
+def take_next(
+    connection: Connection, renewed: Identity, now: datetime, latest_end: datetime
+) -> bool:
     """Make the next certificate of an active identity its certificate; False if somebody has done
-    so, or it was removed.
+    so, or it was removed or has ended. The one before is known until its own end, at most until
+    `latest_end`.
     """
+    if renewed.expire_time is None:
+        return False
     i = t.identity.c
     same = [
         i.id == renewed.id,
-        i.state == IdentityState.ACTIVE,
+        *_active(now),
         i.next_certificate_sha256 == renewed.next_certificate_sha256,
     ]
     taken: Values = {
@@ -221,7 +228,7 @@ def take_next(connection: Connection, renewed: Identity, former_end_time: dateti
         "next_public_key": None,
         "next_expire_time": None,
         "former_certificate_sha256": renewed.certificate_sha256,
-        "former_end_time": former_end_time,
+        "former_end_time": min(renewed.expire_time, latest_end),
         "warn_time": None,
     }
     return bool(rows.change(connection, t.identity, same, taken))
@@ -235,12 +242,20 @@ def list_devices(connection: Connection, user_id: str) -> list[Identity]:
 
 
 def removed_among(connection: Connection, certificates: Collection[bytes]) -> set[bytes]:
-    """Those of some certificates (SHA-256) whose identities were removed."""
-    query = select(t.identity.c.certificate_sha256).where(
-        t.identity.c.state == IdentityState.REMOVED,
-        t.identity.c.certificate_sha256.in_(certificates),
+    """Those of some certificates (SHA-256) whose identities were removed: present, next and former
+    ones.
+    """
+    i = t.identity.c
+    # Each has a query of its own, because databases bound the number of parameters.
+    queries = (
+        select(column).where(i.state == IdentityState.REMOVED, column.in_(certificates))
+        for column in (
+            i.certificate_sha256,
+            i.next_certificate_sha256,
+            i.former_certificate_sha256,
+        )
     )
-    return {each for each in connection.execute(query).scalars() if each is not None}
+    return {each for query in queries for each in connection.execute(query).scalars()}
 
 
 def remove_identity(connection: Connection, identity_id: str) -> bool:

@@ -144,6 +144,11 @@ card_object = authentic(
     Column("value", LargeBinary, nullable=False),
     # Whether an administrator wrote it, and not the keystore
     Column("written", Boolean, nullable=False, server_default=false()),
+    # Of an object that requires the PIN, whose value is empty: its name in the seal's context
+    Column("sealed_as", String),
+    Column("sealed_value", LargeBinary),
+    Index("card_object_by_sealed", "sealed_as", unique=True),
+    uncovered=("sealed_value",),
 )
 
 key = authentic(
@@ -196,6 +201,15 @@ guess = Table(  # passcodes that are being compared, or were wrong, and count fo
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
     Column("create_time", Instant, nullable=False),
     Index("guess_by_workstation", "workstation_id", "create_time"),
+)
+
+budget = Table(  # what an identity has used up of its share of the journal
+    "budget",
+    metadata,
+    Column("identity_id", String, primary_key=True),
+    Column("empty_time", Instant, nullable=False),  # when all will have been given back
+    Column("is_full", Boolean, nullable=False),  # nearly used up
+    Column("is_told", Boolean, nullable=False),
 )
 
 unlock = authentic(  # one operator has asked for it; somebody else has to agree

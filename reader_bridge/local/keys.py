@@ -27,6 +27,7 @@ from card_os.keys import (
     KeyResult,
     PasscodeRequest,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     UseKey,
@@ -120,6 +121,8 @@ class LocalKeys:
                 return self._request_challenge(request)
             case AnswerChallenge():
                 return self._answer_challenge(request)
+            case ReadObject():
+                return self._read(request)
             case ApplicationRequest():
                 return Refusal.UNKNOWN_KEY  # a local card has only PIV
             case AttestKey(key_ref=key_ref):
@@ -154,6 +157,12 @@ class LocalKeys:
             )
         except (BadKey, BadInput):
             return Refusal.MALFORMED
+
+    def _read(self, request: ReadObject) -> KeyResult:
+        """The contents of an object for the holder; the card's image has them too."""
+        self._require(request.proof, self._passcode_proof())
+        contents = self._card.objects.get(request.tag)
+        return Refusal.UNKNOWN_KEY if contents is None else contents
 
     def _request_challenge(self, request: RequestChallenge) -> KeyResult:
         self._challenge = None

@@ -173,5 +173,9 @@ def _changed(changes: pb.Changes) -> Changed:
         **dict.fromkeys(changes.removed_keys),
     }
     return Changed(
-        objects, keys, changes.management_algorithm or None, changes.factory_management_key
+        objects,
+        keys,
+        changes.management_algorithm or None,
+        changes.factory_management_key,
+        frozenset(changes.withheld_objects),
     )

@@ -18,6 +18,7 @@ from card_os.keys import (
     KeyResult,
     PasscodeRequest,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     TriesLeft,
@@ -98,6 +99,7 @@ class RemoteKeys:
             ),
             verifiable_certificate=card.secure_messaging.certificate,
             factory_management_key=card.factory_management_key,
+            withheld=frozenset(card.withheld_objects),
         )
 
     def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
@@ -109,6 +111,8 @@ class RemoteKeys:
                 return self._use(request, cancellation)
             case PasscodeStatus() | VerifyPasscode() | ChangePasscode() | ResetPasscode():
                 return self._check(request, cancellation)
+            case ReadObject():
+                return self._read(request)
             case ApplicationRequest():
                 return Refusal.UNKNOWN_KEY  # the keystore has only keys of PIV
             case _:
@@ -145,6 +149,14 @@ class RemoteKeys:
                 self._service.EstablishSessionKeys,
                 pb.EstablishSessionKeysRequest(cipher_suite=request.algorithm, point=request.input),
             ).secret
+        except grpc.RpcError as error:
+            return refusal(error)
+
+    def _read(self, request: ReadObject) -> KeyResult:
+        """Get the contents of an object that the image does not hold."""
+        asked = pb.ReadObjectRequest(tag=request.tag, passcode_proof=request.proof)
+        try:
+            return self._stub.call(self._service.ReadObject, asked).value
         except grpc.RpcError as error:
             return refusal(error)
 

@@ -27,6 +27,7 @@ REASONS: Mapping[str, Refusal] = {
     "NO_RESULT": Refusal.UNAVAILABLE,
     "TOO_MANY_CALLS": Refusal.UNAVAILABLE,
     "OVERLOADED": Refusal.UNAVAILABLE,
+    "JOURNAL_BUDGET_SPENT": Refusal.UNAVAILABLE,
 }
 
 # The call can have failed for a reason outside the keystore: it can be repeated if that does no

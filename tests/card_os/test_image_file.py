@@ -19,6 +19,7 @@ from support.fakes import DEVELOPER, RSA_KEYS, WITH_GLOBAL_PIN, sample_image
         sample_image(RSA_KEYS, DEVELOPER),
         sample_image(RSA_KEYS, WITH_GLOBAL_PIN),
         replace(sample_image(features=DEVELOPER), factory_management_key=True),
+        replace(sample_image(), objects={}, withheld=frozenset({0x5FC109, 0x5FC103})),
     ],
 )
 def test_an_image_comes_back(image: CardImage) -> None:

@@ -17,6 +17,7 @@ ON_BOTH_DATABASES = {
     "test_policies",
     "test_passcodes",
     "test_proofs",
+    "test_data_objects",
     "test_guessing",
     "test_cards",
     "test_devices",

@@ -26,6 +26,7 @@ from card_os.keys import (
     KeyRequest,
     KeyResult,
     PasscodeStatus,
+    ReadObject,
     ResetPasscode,
     TriesLeft,
     UseKey,
@@ -35,6 +36,7 @@ from card_os.keys import (
 from card_os.piv import CardImage, Features, new_card
 from card_os.piv.issuing import encode
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
+from card_os.piv.rules import PIN_OBJECTS
 from card_os.status import CardError
 from reader_bridge import vpcd
 
@@ -154,11 +156,15 @@ class Generous:
                 return Verified(b"proof") if passcode == PIN else TriesLeft(2)
             case UseKey(input=given):
                 return given[:64]
+            case ReadObject():
+                return b"contents"
             case RequestChallenge():
                 return bytes(16)
             case AnswerChallenge(challenge=challenge):
                 return Administrator(b"proof", challenge)
             case WriteObject(tag=tag, contents=contents):
+                if contents and tag in PIN_OBJECTS:
+                    return Changed(withheld=frozenset({tag}))
                 return Changed(objects={tag: contents or None})
             case GenerateKey() | ImportKey():
                 public = tlv.encode(0x86, bytes(65))

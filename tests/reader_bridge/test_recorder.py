@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from support.fakes import (
     CannedKeys,
     ScriptedKeys,
     administer,
+    sample_image,
 )
 from support.recorded_card import DIGEST, SEED, RecordedCard
 
@@ -79,6 +81,21 @@ def test_no_key_and_no_proof_is_written() -> None:
     assert ADMIN_PROOF.decode() not in written
     assert card.replays()
     assert "otherwise" not in written
+
+
+def test_an_object_that_is_withheld_stays_the_holders() -> None:
+    image = replace(sample_image(), objects={}, withheld=frozenset({0x5FC109, 0x5FC108}))
+    face = bytes(range(200))
+    card = RecordedCard(ScriptedKeys(b"\x01\x03Ada\xfe\x00", face), image)
+    assert card.send("0020008008313233343536FFFF") == "9000"
+    assert card.send("00CB3FFF055C035FC10900") == "53070103416461FE009000"
+    assert face.hex().upper() in card.send("00CB3FFF055C035FC10800")
+    assert b"Ada".hex() not in card.text()
+    assert face[:50].hex() not in card.text()
+    assert "? read #1 5fc109" in card.lines
+    assert "! ok 30303030303030" in card.lines
+    assert card.replays()
+    assert "otherwise" not in card.text()
 
 
 def test_what_was_deciphered_stays_the_holders() -> None:

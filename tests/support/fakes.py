@@ -32,6 +32,7 @@ from card_os.keys import (
     KeyResult,
     KeyService,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     TriesLeft,
@@ -106,6 +107,8 @@ class ScriptedKeys:
         match request:
             case UseKey():
                 return self._results.pop(0)
+            case ReadObject(proof=proof):
+                return self._results.pop(0) if proof in (PROOF, GLOBAL_PROOF) else NO_PROOF
             case PasscodeStatus(key_ref=key_ref):
                 return TriesLeft(
                     self.tries_left[key_ref],

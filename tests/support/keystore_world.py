@@ -33,6 +33,7 @@ from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
@@ -71,7 +72,7 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import CardAuthorities
-from cloud_keystore.storage import operations, people, tables
+from cloud_keystore.storage import cards, operations, people, tables
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.approving import Private, sign
@@ -147,6 +148,7 @@ class World:
     unlocking: Unlocking
     organisations: Organisations
     passcodes: Passcodes
+    data_objects: DataObjects
     asking: Asking
     deciding: Deciding
     activation: Activation
@@ -255,6 +257,12 @@ class World:
     def image(self, serial: str) -> CardImage:
         """What a reader is told of a card."""
         return Images(self.database, self.management_keys).read(serial)
+
+    def contents(self, serial: str) -> Mapping[int, bytes]:
+        """All data objects of a card, as the keystore itself knows them."""
+        with self.database.read() as connection:
+            card = cards.named(connection, serial)
+            return self.data_objects.all_of(connection, card.id)
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
         factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
@@ -389,7 +397,8 @@ def new_world(
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast)
-    renewal = Renewal(clock, os.urandom, authority)
+    data_objects = DataObjects(database, seal, clock, os.urandom)
+    renewal = Renewal(clock, os.urandom, authority, data_objects)
     management_keys = ManagementKeys(database, seal, clock, os.urandom)
     return World(
         database=database,
@@ -397,11 +406,14 @@ def new_world(
         seal=seal,
         people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
-        issuing=Issuing(database, seal, clock, os.urandom, custody, authority, passcodes),
+        issuing=Issuing(
+            database, seal, clock, os.urandom, custody, authority, passcodes, data_objects
+        ),
         cards=Life(database, clock, woken.extend),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
+        data_objects=data_objects,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom),
         devices=Devices(database, clock, woken.extend),

@@ -44,6 +44,7 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
     perform: list[Reply] = field(default_factory=list)
     passcode: list[Reply] = field(default_factory=list)
     card: list[Reply] = field(default_factory=list)
+    read: list[Reply] = field(default_factory=list)
     states: list[approval_pb2.OperationState.ValueType | grpc.StatusCode | None] = field(
         default_factory=lambda: [APPROVED]
     )
@@ -60,6 +61,9 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
 
     def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
         return self._reply(self.card, request, context, pb.GetCardResponse)
+
+    def ReadObject(self, request: pb.ReadObjectRequest, context: Context) -> pb.ReadObjectResponse:
+        return self._reply(self.read, request, context, pb.ReadObjectResponse)
 
     def GetPasscodeStatus(
         self, request: pb.GetPasscodeStatusRequest, context: Context

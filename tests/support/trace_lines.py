@@ -24,6 +24,7 @@ from card_os.keys import (
     KeyRequest,
     KeyResult,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     TriesLeft,
@@ -66,6 +67,7 @@ def key_requests() -> st.SearchStrategy[KeyRequest]:
         st.builds(UseKey, no_id, st.sampled_from(KeyUse), byte, byte, octets, proof),
         st.builds(PasscodeStatus, no_id, byte),
         st.builds(VerifyPasscode, no_id, byte, hidden),
+        st.builds(ReadObject, proof, tag),
         st.builds(ChangePasscode, no_id, byte, hidden, hidden),
         st.builds(ResetPasscode, no_id, byte, hidden, hidden),
         st.builds(RequestChallenge, byte, st.booleans()),
@@ -94,6 +96,7 @@ def key_results() -> st.SearchStrategy[KeyResult]:
             st.dictionaries(tag, st.none() | octets, max_size=3),
             st.dictionaries(byte, st.none() | card_key, max_size=3),
             st.none() | byte,
+            withheld=st.frozensets(tag, max_size=3),
         ),
         st.sampled_from(Refusal),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
@@ -17,8 +18,10 @@ from card_os import tlv
 from card_os.piv.names import ObjectTag
 from cloud_keystore.cards.contents import COVERED
 from cloud_keystore.custody.backends.keys import key_context
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.cards import Sealed
+from cloud_keystore.model.clock import utc_now
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
 
@@ -28,7 +31,7 @@ def faults(database: Database, seal: Seal, serial: str) -> list[str]:
     with database.read() as connection:
         card = cards.find_by_serial(connection, serial)
         assert card is not None
-        objects = cards.objects(connection, card.id)
+        objects = DataObjects(database, seal, utc_now, os.urandom).all_of(connection, card.id)
         return [
             *_objects(card.guid, objects),
             *_keys(connection, seal, card.id),

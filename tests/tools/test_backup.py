@@ -18,7 +18,7 @@ import grpc
 import psycopg
 import pytest
 
-from cloudcard.workstation.v1 import workstation_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.identity import Identity, channel
 from cloudcard_tools.shared.processes import Nursery
@@ -61,6 +61,15 @@ class Place:
         self.approve(operation.id, operation.number)
         return workstation.perform(operation.id)
 
+    def printed(self) -> bytes:
+        """The printed information, which requires the PIN."""
+        workstation = self.workstation()
+        asked = workstation_pb2.ReadObjectRequest(
+            card_serial=self.serial, tag=0x5FC109, passcode_proof=workstation.proof()
+        )
+        contents: bytes = workstation.stub.ReadObject(asked, timeout=10).value
+        return contents
+
 
 def place_in(folder: Path, nursery: Nursery, *options: str) -> Place:
     keystore = KeystoreProcess(folder, nursery, options)
@@ -92,7 +101,7 @@ def lose(place: Place) -> None:
 
 
 def test_a_backup_under_load_is_whole_and_signs_again(place: Place, tmp_path: Path) -> None:
-    stop = threading.Event()
+    stop, printed = threading.Event(), place.printed()
 
     def load() -> None:
         while not stop.is_set():
@@ -115,6 +124,9 @@ def test_a_backup_under_load_is_whole_and_signs_again(place: Place, tmp_path: Pa
     assert json.loads(back.stdout)["sealing_key"].startswith("opens all ")
     place.keystore.restart()
     assert place.sign()
+    assert place.printed() == printed
+    files = [file for file in (tmp_path / "b").rglob("*") if file.is_file()]
+    assert not any(printed in file.read_bytes() for file in files)
 
 
 def test_what_was_open_at_the_backup_is_not_usable_again(place: Place, tmp_path: Path) -> None:

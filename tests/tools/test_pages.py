@@ -94,7 +94,7 @@ def test_options_of_the_service_by_themselves() -> None:
 
 def test_all_limits_with_their_defaults() -> None:
     text = (DOCS / "operations.md").read_text().split("\n## Limits\n")[1].split("\n## ")[0]
-    said = re.findall(r"^\| `(\w+)` \| .* \| ([\d./]+) \|$", text, re.MULTILINE)
+    said = re.findall(r"^\| `([\w-]+)` \| .* \| ([\d./]+) \|$", text, re.MULTILINE)
     assert dict(said) == {name: f"{rate.per_second}/{rate.burst}" for name, rate in RATES.items()}
 
 

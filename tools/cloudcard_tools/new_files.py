@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools.paths import Given
 from cloudcard_tools.shared.failures import FileExists
 from cloudcard_tools.streams import OutputLost
 from private_files import writing
@@ -23,13 +24,13 @@ from private_files import writing
 ANOTHER = "name another file, or remove it first"
 
 
-class Output(click.Path):
+class Output(Given):
     """The type of a file or folder that a command writes. `require` raises FileExists if what is
     there has to stay.
     """
 
     def __init__(self, require: Callable[[Path], object], *, folder: bool = False) -> None:
-        super().__init__(file_okay=not folder, dir_okay=folder, path_type=Path)
+        super().__init__(folder=folder)
         self.require = require
 
     def convert(
@@ -39,7 +40,7 @@ class Output(click.Path):
         ctx: click.Context | None,
     ) -> Path:
         """The path. Raises FileExists."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        path = super().convert(value, param, ctx)
         self.require(path)
         return path
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.piv.names import Cipher
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import budgets, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Clock, Random
@@ -86,6 +86,7 @@ class ManagementKeys:
         """
         now = self.clock()
         with self.database.write() as connection:
+            budgets.check(connection, workstation.actor, now)
             card, cipher, key = self._key(connection, serial, algorithm)
             if own and len(own) != BLOCK_BYTES[cipher]:
                 raise InvalidInput(f"challenge has {len(own)} bytes: give one cipher block")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
 from card_os.piv.sizes import TRIES
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import budgets, entries, journal
 from cloud_keystore.custody.credentials import guessing
 from cloud_keystore.custody.credentials.guessing import Guess
 from cloud_keystore.custody.credentials.hashing import Hashing
@@ -193,6 +193,7 @@ class Passcodes:
         """
         now, which = self.clock(), (guess.card.id, guess.key_ref)
         with self.database.write() as connection:
+            budgets.check(connection, guess.workstation.actor, now)
             status = passcodes.find(connection, *which) or Status()
             refused = (
                 guessing.refusal(connection, guess, status, now, self.random)

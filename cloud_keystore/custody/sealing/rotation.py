@@ -14,6 +14,7 @@ from sqlalchemy import Row
 from card_os.piv.names import Cipher
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import key_context
+from cloud_keystore.custody.credentials.data_objects import object_context
 from cloud_keystore.custody.credentials.management_keys import management_context
 from cloud_keystore.custody.sealing import envelope
 from cloud_keystore.custody.sealing.holder import check_all_have
@@ -42,6 +43,11 @@ SEALED = (  # all columns with sealed values
         t.management_key.c.sealed,
         lambda row: management_context(row.key, Cipher(row.also)),
         t.management_key.c.algorithm,
+    ),
+    SealedColumn(
+        t.card_object.c.sealed_as,
+        t.card_object.c.sealed_value,
+        lambda row: object_context(row.key),
     ),
     SealedColumn(
         t.operation.c.id, t.operation.c.sealed_result, lambda row: results.context(row.key)

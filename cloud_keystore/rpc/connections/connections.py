@@ -24,6 +24,7 @@ Removed: TypeAlias = Callable[[Collection[bytes]], Iterable[bytes]]
 
 DESCRIPTORS = "/proc/self/fd"
 FIRST_CALL_SECONDS = 10.0  # within which a connection has to bring a call
+GROWTH = 50  # further descriptors, after which connections are looked at sooner
 MANY = 100  # connections that have ended, after which their memory is given back
 
 
@@ -58,6 +59,7 @@ class Connections:
     _open: dict[int, Connection] = field(default_factory=dict)  # by descriptor
     _others: dict[int, str] = field(default_factory=dict)  # descriptors that are none
     _closed: int = 0
+    _counted: int = 0  # descriptors at the last look
 
     def heard(self, peer: str, fingerprint: bytes) -> None:
         """Note that a call came over a connection, under a certificate."""
@@ -66,6 +68,15 @@ class Connections:
             caller = Caller(fingerprint, peer_of(peer), self.monotonic())
             with self._lock:
                 self._callers[peer] = caller
+
+    def caller(self, peer: str) -> bytes | None:
+        """The certificate under which calls came over a connection; None before the first."""
+        known = self._callers.get(peer)
+        return None if known is None else known.fingerprint
+
+    def have_grown(self) -> bool:
+        """Whether many connections have been made since they were tended."""
+        return os.path.isdir(DESCRIPTORS) and _count() - self._counted >= GROWTH
 
     def tend(self, main: int, others: Collection[int], removed: Removed) -> int:
         """End connections beyond the limits, those at the `main` port that have brought no call for
@@ -109,6 +120,7 @@ class Connections:
                 self._open[number] = connection
             else:
                 self._others[number] = link
+        self._counted = len(found)
         self._closed += len(self._open.keys() - found)
         self._open = {number: each for number, each in self._open.items() if number in found}
         self._others = {number: each for number, each in self._others.items() if number in found}
@@ -173,6 +185,11 @@ class Connections:
             trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
             if trim is not None and sys.platform == "linux":
                 trim(0)
+
+
+def _count() -> int:
+    """How many descriptors this process has, which Linux from 6.2 on tells without a list."""
+    return os.stat(DESCRIPTORS).st_size or len(os.listdir(DESCRIPTORS))
 
 
 def _connection(number: int, link: str, now: float) -> Connection | None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from cloud_keystore.model.errors import RowNotAuthentic
+from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.storage.authentic.codes import (
     MAC,
     UNCOVERED,
@@ -107,13 +107,18 @@ def authentic(connection: Connection, table: Table, query: Executable) -> list[R
     """The rows of a query for all columns of a table, without those that are not authentic: nobody
     can use them, and they must not keep others waiting.
     """
-    found = []
-    for row in fetch(connection, query):
+    found: list[RowMapping] = []
+    result = connection.execute(query).mappings()
+    while True:
         try:
+            # One by one: what does not belong into a column shows here.
+            with _of_its_kind():
+                row = result.fetchone()
+            if row is None:
+                return found
             found.append(checked(connection, table, row))
-        except RowNotAuthentic as refused:
+        except RecordDamaged as refused:
             log.critical("a record is passed over", record=str(refused))
-    return found
 
 
 def fetch(
@@ -122,8 +127,14 @@ def fetch(
     """The rows of a query, before their codes are checked. Raises RowNotAuthentic for a value that
     does not belong into its column, which SQLite takes.
     """
-    try:
+    with _of_its_kind():
         return connection.execute(query, {**given}).mappings().all()
+
+
+@contextmanager
+def _of_its_kind() -> Iterator[None]:
+    try:
+        yield
     except (TypeError, ValueError) as error:
         why = f"a value of another kind ({type(error).__name__})"
         raise not_authentic("a record", why) from None

@@ -37,6 +37,17 @@ def is_writable(url: URL) -> bool:
     return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
 
 
+def has_room(url: URL, free_bytes: int) -> bool:
+    """Whether the file's disk has so many bytes free, or a fiftieth of it, if that is less."""
+    if not url.database:
+        return True  # in memory
+    try:
+        disk = os.statvfs(Path(url.database).parent)
+    except OSError:
+        return True  # whoever uses the file is told
+    return disk.f_bavail * disk.f_frsize >= min(free_bytes, disk.f_blocks * disk.f_frsize // 50)
+
+
 class SameFile:
     """Checks that the open file is still the one under its name. SQLite itself would continue with
     a deleted file, and confirm commits that are lost.

@@ -71,7 +71,7 @@ def any_authority(connection: Connection) -> tuple[str, bytes] | None:
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """Where sealed values are: a table with a primary key of one column, and the context under
+    """Where sealed values are: a table with a column that names a row, and the context under
     which each row's value is sealed.
     """
 
@@ -92,7 +92,7 @@ class SealedColumn:
 def page(
     connection: Connection, where: SealedColumn, after: str, limit: int
 ) -> list[Row[tuple[str, bytes, int]]]:
-    """Some rows with a sealed value, by primary key: (key, sealed, also)."""
+    """Some rows with a sealed value, by that column: (key, sealed, also)."""
     query = (
         select(
             where.key.label("key"),

@@ -57,6 +57,7 @@ TOLD: dict[str, Kind] = {
     "WorkstationService.VerifyPasscode": Kind.PASSCODE_RIGHT,
     "WorkstationService.ChangePasscode": Kind.PASSCODE_SET,
     "WorkstationService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
+    "WorkstationService.ReadObject": Kind.CARD_READ,
     "WorkstationService.EstablishSessionKeys": Kind.SECURE_MESSAGING_AGREED,
     "WorkstationService.CreateOperation": Kind.OPERATION_ASKED,
     "WorkstationService.PerformOperation": Kind.OPERATION_USED,
@@ -226,6 +227,11 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
             card_serial=serial,
             cipher_suite=0x27,
             point=point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),
+        )
+    )
+    pc.ReadObject(
+        workstation_pb2.ReadObjectRequest(
+            card_serial=serial, tag=0x5FC109, passcode_proof=Workstation(pc, serial).proof()
         )
     )
     _use_keys(Workstation(pc, serial), phone, device)

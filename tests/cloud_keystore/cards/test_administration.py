@@ -198,7 +198,7 @@ class TestAttacks:
 class TestObjects:
     def test_a_written_object(self, world: World, serial: str, admin: Administrator) -> None:
         made = world.administration.write_object(admin, ObjectTag.PRINTED_INFORMATION, b"Ada")
-        after = world.image(serial).objects
+        after = world.contents(serial)
         assert after[ObjectTag.PRINTED_INFORMATION] == b"Ada"
         assert set(made.objects) == {ObjectTag.PRINTED_INFORMATION, ObjectTag.SECURITY_OBJECT}
         assert all(after[tag] == value for tag, value in made.objects.items())
@@ -206,14 +206,14 @@ class TestObjects:
     def test_a_removed_object(self, world: World, serial: str, admin: Administrator) -> None:
         made = world.administration.write_object(admin, ObjectTag.CCC, b"")
         assert made.objects[ObjectTag.CCC] is None
-        assert ObjectTag.CCC not in world.image(serial).objects
+        assert ObjectTag.CCC not in world.contents(serial)
 
     def test_the_notes_of_yubicos_tools(
         self, world: World, serial: str, admin: Administrator
     ) -> None:
         for tag in (0x5F0001, 0x5FC104, 0x5FFF00):
             world.administration.write_object(admin, tag, b"\x80\x00")
-            assert world.image(serial).objects[tag] == b"\x80\x00"
+            assert world.contents(serial)[tag] == b"\x80\x00"
 
     @pytest.mark.parametrize("tag", [0, 1, 0x5EFFFF, 0x600000, 2**32 - 1, ATTESTATION_CERTIFICATE])
     def test_objects_that_nobody_writes(self, world: World, admin: Administrator, tag: int) -> None:
@@ -228,13 +228,13 @@ class TestObjects:
             )
 
     def test_a_full_card(self, world: World, serial: str, admin: Administrator) -> None:
-        room = ROOM - sum(len(each) for each in world.image(serial).objects.values())
+        room = ROOM - sum(len(each) for each in world.contents(serial).values())
         tags = iter(range(0x5FFF10, 0x5FFF80))
         for _ in range(room // LARGEST_OBJECT):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
         with pytest.raises(CardFull):
             world.administration.write_object(admin, next(tags), bytes(LARGEST_OBJECT))
-        total = sum(len(each) for each in world.image(serial).objects.values())
+        total = sum(len(each) for each in world.contents(serial).values())
         assert ROOM - LARGEST_OBJECT < total <= ROOM
         world.administration.write_object(admin, 0x5FFF10, bytes(LARGEST_OBJECT))  # in its place
         world.administration.write_object(admin, 0x5FFF10, b"")

@@ -31,13 +31,13 @@ def test_the_reader_can_make_a_card_of_it(world: World, ada: tuple[User, Enrolle
         ObjectTag.CCC,
         ObjectTag.DISCOVERY,
         ObjectTag.KEY_HISTORY,
-        ObjectTag.PRINTED_INFORMATION,
         ObjectTag.SECURITY_OBJECT,
         ObjectTag.AUTHENTICATION_CERTIFICATE,
         ObjectTag.SIGNATURE_CERTIFICATE,
         ObjectTag.KEY_MANAGEMENT_CERTIFICATE,
         ObjectTag.CARD_AUTHENTICATION_CERTIFICATE,
     }
+    assert image.withheld == {ObjectTag.PRINTED_INFORMATION}
     told = (*image.keys, *world.cards.keys(image.card.serial))
     assert not any(isinstance(key, HeldKey) for key in told)
 

@@ -58,8 +58,7 @@ def write(world: World, serial: str, tag: int, contents: bytes) -> Changes:
 
 def check(world: World, serial: str, changes: Changes, before: dict[int, bytes]) -> None:
     """The changes are those of the card, and what is signed is true."""
-    image = world.image(serial)
-    after = dict(image.objects)
+    after = dict(world.contents(serial))
     expected = {tag: value for tag, value in changes.objects.items() if value is not None}
     kept = {tag: value for tag, value in before.items() if tag not in changes.objects}
     assert after == kept | expected
@@ -87,10 +86,10 @@ def guid_in_chuid(objects: dict[int, bytes]) -> bytes:
 
 def test_a_new_key_makes_it_another_card(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
-    before = world.image(serial)
+    before, held = world.image(serial), dict(world.contents(serial))
     world.clock.forward(days=1)
     changes = replace_key(world, serial, 0x9A, Algorithm.RSA_2048)
-    check(world, serial, changes, dict(before.objects))
+    check(world, serial, changes, held)
     assert set(changes.objects) == NAMING
     after = world.image(serial)
     assert after.card.guid != before.card.guid
@@ -142,9 +141,9 @@ def test_the_old_key_is_destroyed(world: World, ada: tuple[User, Enrolled]) -> N
 
 def test_secure_messaging_follows_the_guid(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    before = world.image(serial)
+    held = dict(world.contents(serial))
     changes = replace_key(world, serial, 0x9C, Algorithm.ECC_P256)
-    check(world, serial, changes, dict(before.objects))
+    check(world, serial, changes, held)
     image = world.image(serial)
     assert image.secure_messaging is not None
     assert changes.keys[0x04] is not None
@@ -156,13 +155,13 @@ def test_secure_messaging_follows_the_guid(world: World, ada: tuple[User, Enroll
 
 def test_a_new_key_for_secure_messaging(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "sm-cs2")
-    before = world.image(serial)
+    held = dict(world.contents(serial))
     changes = replace_key(world, serial, 0x04, Algorithm.ECC_P384)
-    check(world, serial, changes, dict(before.objects))
+    check(world, serial, changes, held)
     key = changes.keys[0x04]
     assert key is not None
     assert key.certificate  # a key without one would be of no use
-    signer = dict(tlv.decode(world.image(serial).objects[0x5FC122]))[0x70]
+    signer = dict(tlv.decode(world.contents(serial)[0x5FC122]))[0x70]
     assert signer == world.authorities("p384").content_p384.der
 
 
@@ -175,21 +174,21 @@ def test_an_object_that_is_vouched_for(world: World, ada: tuple[User, Enrolled])
         (ObjectTag.AUTHENTICATION_CERTIFICATE, b"p\1x", False),
         (0x5FFF00, b"notes", False),
     ):
-        before = dict(world.image(serial).objects)
+        before = dict(world.contents(serial))
         changes = write(world, serial, tag, contents)
         check(world, serial, changes, before)
         assert (ObjectTag.SECURITY_OBJECT in changes.objects) is follows
-        assert world.image(serial).objects.get(tag) == (contents or None)
+        assert world.contents(serial).get(tag) == (contents or None)
         assert changes.objects[tag] == (contents or None)
 
 
 def test_retired_certificates_are_counted(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
     for count, tag in enumerate((0x5FC10D, 0x5FC10E), 1):
-        before = dict(world.image(serial).objects)
+        before = dict(world.contents(serial))
         changes = write(world, serial, tag, b"p\1x")
         check(world, serial, changes, before)
-        history = dict(tlv.decode(world.image(serial).objects[ObjectTag.KEY_HISTORY]))
+        history = dict(tlv.decode(world.contents(serial)[ObjectTag.KEY_HISTORY]))
         assert (history[0xC1], history[0xC2]) == (bytes((count,)), b"\0")
 
 
@@ -200,21 +199,21 @@ def test_what_an_administrator_wrote_stays(
 ) -> None:
     serial = world.card(ada[0], "developer")
     write(world, serial, tag, contents)
-    before = dict(world.image(serial).objects)
+    before = dict(world.contents(serial))
     changes = replace_key(world, serial, 0x9D, Algorithm.ECC_P256)
     assert tag not in changes.objects
-    assert world.image(serial).objects.get(tag) == (contents or None)
-    assert set(world.image(serial).objects) == set(before)
+    assert world.contents(serial).get(tag) == (contents or None)
+    assert set(world.contents(serial)) == set(before)
 
 
 def test_moving_and_erasing(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
-    before = world.image(serial)
+    before, held = world.image(serial), dict(world.contents(serial))
     key = {each.key_ref: each for each in before.keys}[0x9D]
     card = world.cards.find(serial).card
     with world.database.write() as connection:
         moved = world.renewal.move_key(connection, card, 0x9D, 0x82)
-    check(world, serial, moved, dict(before.objects))
+    check(world, serial, moved, held)
     assert moved.keys[0x9D] is None
     assert moved.keys[0x82] is not None
     assert moved.keys[0x82].id == key.id

@@ -60,4 +60,4 @@ def test_an_account_belongs_to_one_person(world: World, upn: str) -> None:
 )
 def test_the_printed_name_can_be_read(world: World, name: str, printed: bytes) -> None:
     serial = world.card(world.user(name)[0])
-    assert printed in world.image(serial).objects[ObjectTag.PRINTED_INFORMATION]
+    assert printed in world.contents(serial)[ObjectTag.PRINTED_INFORMATION]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
@@ -11,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloud_keystore.approval import statement
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     IdentityRejected,
     InvalidInput,
@@ -21,7 +23,11 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, OVERLAP, Identity, Role
+from cloud_keystore.people.renewing import take_next
+from cloud_keystore.rpc import peer
 from cloud_keystore.rpc.peer import identify
+from cloud_keystore.storage import people
+from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator.approving import sign
 from support.keystore_world import SESSIONS, Enrolled, World, csr, secret_of
 
@@ -94,6 +100,20 @@ class TestRenewal:
             known(world, lost)
         assert known(world, kept).id == own.identity.id
 
+    def test_two_first_uses_at_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another call took the next certificate between two looks of this one, which was refused
+        although its certificate was good.
+        """
+        renewed = world.renewed(world.workstation())
+
+        def second(database: Database, certificate_sha256: bytes, clock: Clock) -> Identity | None:
+            world.rekeyed(renewed)
+            return take_next(database, certificate_sha256, clock)
+
+        monkeypatch.setattr(peer, "take_next", second)
+        assert known(world, renewed).id == renewed.identity.id
+        assert len(world.journal(Kind.IDENTITY_REKEYED)) == 1
+
     def test_the_journal_has_both_steps(self, world: World) -> None:
         own = world.workstation()
         renewed = world.renewed(own)
@@ -149,6 +169,23 @@ class TestAttacks:
             with pytest.raises(IdentityRejected):
                 known(world, certified)
 
+    def test_by_connections_that_a_removed_identity_has_open(self, world: World) -> None:
+        """A connection can be one of the former certificate, or of the next one before its first
+        use; these stayed.
+        """
+        former, stays = world.workstation(), world.workstation("PC2")
+        present = world.rekeyed(world.renewed(former))
+        every = {
+            sha256(each.certificate).digest() for each in (former, present, world.renewed(present))
+        }
+        callers = {*every, sha256(stays.certificate).digest(), bytes(32)}
+        operator = world.operator().identity
+        with world.database.read() as connection:
+            assert not people.removed_among(connection, callers)
+        world.identities.remove(Role.WORKSTATION, present.identity.id, "stolen", operator)
+        with world.database.read() as connection:
+            assert people.removed_among(connection, callers) == every
+
     def test_by_an_expired_identity(self, world: World) -> None:
         own = world.workstation()
         world.clock.now += IDENTITY_LIFETIME
@@ -156,6 +193,32 @@ class TestAttacks:
             known(world, own)
         with pytest.raises(IdentityRejected):
             ask(world, own)
+
+    @pytest.mark.parametrize("late", [timedelta(0), timedelta(days=60)])
+    def test_by_the_next_certificate_of_an_expired_identity(
+        self, world: World, late: timedelta
+    ) -> None:
+        """People were told that it has ended, and it came back to life by its first use."""
+        own = world.operator()
+        world.clock.forward(days=700)
+        renewed = world.renewed(own)
+        world.clock.now = (own.identity.expire_time or world.clock()) + late
+        assert not world.people.has_operators()
+        with pytest.raises(IdentityRejected, match="has ended"):
+            known(world, renewed)
+        assert not world.people.has_operators()
+        assert not world.journal(Kind.IDENTITY_REKEYED)
+
+    def test_by_the_former_certificate_after_its_end(self, world: World) -> None:
+        """Its connection can have been made before that."""
+        own = world.workstation()
+        world.clock.now = (own.identity.expire_time or world.clock()) - OVERLAP / 2
+        renewed = world.rekeyed(world.renewed(own))
+        assert known(world, own).id == own.identity.id
+        world.clock.now += OVERLAP / 2
+        with pytest.raises(IdentityRejected):
+            known(world, own)
+        assert known(world, renewed).id == own.identity.id
 
     def test_twice_at_the_same_time(self, world: World) -> None:
         """Two calls with one reading of the identity: after one was used, the other is refused."""

@@ -139,6 +139,19 @@ def test_who_has_hung_up_is_forgotten(port: Port) -> None:
     assert asked[-1] == set()
 
 
+def test_many_new_ones_are_noticed_before_the_next_look(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "GROWTH", 4)
+    port.tend()
+    port.connect()
+    assert not port.connections.have_grown()
+    port.connect()
+    assert port.connections.have_grown()
+    port.tend()
+    assert not port.connections.have_grown()
+
+
 def test_memory_of_many_that_have_ended_is_given_back(
     port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,6 +297,20 @@ def test_the_first_call_with_a_new_certificate_can_be_a_use_of_a_session(
     assert asked == [sha256(renewed.certificate).digest()] * 2
 
 
+def test_of_two_first_uses_of_a_session_at_once_none_is_refused(world: World, pc: Enrolled) -> None:
+    """Another call took the next certificate after the session was looked for."""
+    renewed, asked = world.renewed(pc), list[bytes]()
+
+    async def use(fingerprint: bytes) -> None:
+        asked.append(fingerprint)
+        if len(asked) == 1:
+            await asyncio.to_thread(world.rekeyed, renewed)
+            raise SessionNotFound("there is no such session")
+
+    assert come(new_door(world), renewed, Call(), lambda door, c: door.gathered(c, use)) == OK
+    assert len(asked) == 2
+
+
 def test_a_door_for_every_role(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
     door = replace(new_door(world, renewal=2), role=None)
     assert [ask(door, each) for each in (ada[1], pc, pc, pc, None)] == [

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial, wraps
@@ -29,20 +30,24 @@ from cloud_keystore.run.tending import TEND_SECONDS
 from cloud_keystore.run.wiring import SERVICES
 from cloudcard.registry.v1 import identities_pb2, people_pb2
 from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.enrolment.tokens import ENROLMENT_HOST
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.shared.reaching import split
 from support import schema
 from support.keystore_process import KeystoreProcess, code
 
 SERVING = pb.HealthCheckResponse.SERVING
 NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
+MESSAGE_SECONDS, BEGUN = 1, 40
 
 
 @pytest.fixture(scope="module")
 def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
     folder = tmp_path_factory.mktemp("keystore")
     with Nursery(folder / "logs") as nursery:
-        yield KeystoreProcess(folder, nursery, ("--reflection",))
+        limits = ("--limit", f"message={MESSAGE_SECONDS}", "--limit", f"begun={BEGUN}")
+        yield KeystoreProcess(folder, nursery, ("--reflection", *limits))
 
 
 def test_health_is_told_to_any_role_of_each_service(keystore: KeystoreProcess) -> None:
@@ -141,6 +146,52 @@ def test_a_removed_identity_loses_its_connection_at_once(keystore: KeystoreProce
         keystore.registry.identities.RemoveWorkstation(asked)
         assert lost["removed"].wait(5 * TEND_SECONDS)
         assert not lost["kept"].is_set()
+
+
+def begin(channel: grpc.Channel, method: str, stack: ExitStack) -> grpc.Call:
+    """A call that brings no message, as long as the stack is there."""
+    held = threading.Event()
+    stack.callback(held.set)
+
+    def nothing() -> Iterator[bytes]:
+        held.wait(30)
+        yield from ()
+
+    call: grpc.Call = channel.stream_stream(method)(nothing())
+    return call
+
+
+@pytest.mark.parametrize("is_stranger", [False, True])
+def test_calls_without_a_message_are_few_and_end_soon(
+    keystore: KeystoreProcess, is_stranger: bool
+) -> None:
+    """An identity began 200 calls on each of 64 connections, for an hour, and two such identities
+    left no place for anybody; a stranger could do the same at the enrolment port.
+    """
+    with ExitStack() as stack:
+        if is_stranger:
+            pinned = ssl.get_server_certificate(split(keystore.enrolment_address)).encode()
+            credentials = grpc.ssl_channel_credentials(pinned)
+            name = (("grpc.ssl_target_name_override", ENROLMENT_HOST),)
+            opened = grpc.secure_channel(keystore.enrolment_address, credentials, name)
+            method = "/cloudcard.enrolment.v1.EnrolmentService/Enrol"
+        else:
+            opened = identity.channel(keystore.workstation("begins"))
+            method = "/cloudcard.workstation.v1.WorkstationService/WatchOperation"
+        channel = stack.enter_context(opened)
+        started = time.monotonic()
+        calls = [begin(channel, method, stack) for _ in range(BEGUN + 10)]
+        list(
+            keystore.registry.people.ListUsers(people_pb2.ListUsersRequest())
+        )  # a neighbour's call
+        codes = Counter(each.code() for each in calls)
+        assert codes == {
+            grpc.StatusCode.RESOURCE_EXHAUSTED: 10,
+            grpc.StatusCode.DEADLINE_EXCEEDED: BEGUN,
+        }
+        assert time.monotonic() - started < 10 * MESSAGE_SECONDS
+        again = begin(channel, method, stack)
+        assert again.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # there is room again
 
 
 def nobody(_peer: str, _fingerprint: bytes) -> None:

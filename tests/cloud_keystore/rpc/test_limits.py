@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from cloud_keystore.model.errors import InvalidInput, Overloaded, TooManyCalls
-from cloud_keystore.model.limits import Limits, Rate, with_rates
+from cloud_keystore.model.limits import Limits, Rate, with_limits
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rpc import limits
 from cloud_keystore.rpc.limits import Buckets, Limiter, Workers
@@ -152,7 +152,7 @@ def test_a_stream_that_closes_gives_back_its_own_place_alone() -> None:
 
 def test_a_rate_that_refuses_is_counted() -> None:
     metrics = Metrics()
-    limiter = Limiter(with_rates(Limits(), ["card=1/1"]), lambda: 0.0, metrics)
+    limiter = Limiter(with_limits(Limits(), ["card=1/1"]), lambda: 0.0, metrics)
     limiter.admit("card", "1000")
     assert refused_by(metrics, "card") is None
     with pytest.raises(TooManyCalls):
@@ -190,11 +190,18 @@ def test_the_queue_of_use_cases_ends() -> None:
         assert workers.submit(dict, [(1, 2)], three=4).result() == {1: 2, "three": 4}
 
 
-@pytest.mark.parametrize("text", ["", "card", "card=1", "nobody=1/1", "card=0/1", "card=1/0"])
+@pytest.mark.parametrize(
+    "text", ["", "card", "card=1", "nobody=1/1", "card=0/1", "card=1/0", "begun=0", "message=1/1"]
+)
 def test_a_limit_that_is_none(text: str) -> None:
     with pytest.raises(InvalidInput, match="names are workstation"):
-        with_rates(Limits(), [text])
+        with_limits(Limits(), [text])
 
 
 def test_a_limit_that_is_set() -> None:
-    assert with_rates(Limits(), ["card=2.5/7"]).rates["card"] == Rate(2.5, 7)
+    assert with_limits(Limits(), ["card=2.5/7"]).rates["card"] == Rate(2.5, 7)
+
+
+def test_a_limit_that_is_a_number() -> None:
+    found = with_limits(Limits(), ["message=2.5", "begun=7"])
+    assert (found.message_seconds, found.begun_of_one) == (2.5, 7)

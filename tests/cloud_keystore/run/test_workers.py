@@ -24,8 +24,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from card_os.keys import KeyResult
-from cloud_keystore.config import Settings
+from cloud_keystore.config import Address, Settings
 from cloud_keystore.run import owning
+from cloud_keystore.run.ports import wait_until_free
 from cloud_keystore.storage import tables
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
@@ -34,7 +35,7 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
-from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.shared.processes import Nursery, ProcessFailed
 from reader_bridge.remote.operation import RemoteOperation
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation, code
@@ -362,6 +363,36 @@ def test_a_folder_whose_last_workers_still_run_is_waited_for(tmp_path: Path) -> 
         owning.own(settings)
     owning.share(settings).close()
     owner.close()
+
+
+def test_a_start_waits_for_the_ports_of_the_last_workers(tmp_path: Path) -> None:
+    """A supervisor was killed and started again. It found the ports still taken by workers that
+    were ending, and said that another keystore was running there.
+    """
+    data, listen = tmp_path / "data", f"127.0.0.1:{free_ports(1)[0]}"
+    data.mkdir(mode=0o700)
+    folder = owning.share(Settings(data))
+    ports = socket.create_server(("127.0.0.1", int(listen.rpartition(":")[2])), reuse_port=True)
+    with Nursery(tmp_path / "logs") as nursery, ports:
+        keystore = nursery.start_python(
+            "keystore",
+            *("-m", "cloudcard_tools", "serve", *TWO, "--data", str(data)),
+            *("--listen", listen, "--enrol-listen", f"127.0.0.1:{free_ports(1)[0]}"),
+        )
+        with pytest.raises(ProcessFailed, match="still runs"):
+            keystore.wait(2)
+        folder.close()  # the kernel gives up locks first
+        ports.close()
+        keystore.wait_for("Keystore ready", timeout=SECONDS)
+
+
+def test_a_port_is_waited_for_while_it_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as last:
+        address = Address(*last.getsockname())
+        threading.Timer(0.1, last.close).start()
+        wait_until_free(address)
+        with socket.create_server((address.host, address.port)) as ours:
+            assert ours.getsockname()[1] == address.port
 
 
 def test_workers_end_with_their_supervisor_and_the_next_one_serves(tmp_path: Path) -> None:

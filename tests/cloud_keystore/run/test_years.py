@@ -14,10 +14,16 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import insert, select, update
 
 from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef
 from cloud_keystore.model.alerts import AlertKind
-from cloud_keystore.model.errors import IdentityRejected, LastOperator
+from cloud_keystore.model.errors import (
+    IdentityRejected,
+    LastOperator,
+    RowNotAuthentic,
+    StorageUnavailable,
+)
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, WARNING_TIME, Role
 from cloud_keystore.model.profiles import PROFILES
@@ -35,6 +41,7 @@ from cloud_keystore.pki.issuers import (
 )
 from cloud_keystore.run.certifying import Certifying
 from cloud_keystore.run.ends import LOOK_SECONDS, Ends
+from cloud_keystore.storage import people, tables
 from cloudcard_tools.enrolment.renewing import is_due
 from support.exports import approved, audited_world, exported, findings
 from support.keystore_world import DATABASE, DIGEST, Enrolled, verify
@@ -310,6 +317,48 @@ class TestWarnings:
         (alert,) = [each.alert for each in world.alerts.list_all(include_acknowledged=False)]
         assert alert.kind is AlertKind.IDENTITY_ENDS
         assert "operator Olga ends at 2028-" in alert.text  # the first one, who is not here
+
+    def test_one_forged_record_silences_none(self, town: Town) -> None:
+        """Nobody was warned any more, and no metric was looked up."""
+        world, metrics = town.world, Metrics()
+        forged = update(tables.identity).where(tables.identity.c.id == town.pc.identity.id)
+        with world.database.write() as connection:
+            connection.execute(forged.values(site="elsewhere"))
+        world.clock.now = town.started + IDENTITY_LIFETIME - WARNING_TIME + timedelta(days=1)
+        town.ends.look()
+        warned = [each.alert.text for each in world.alerts.list_all(include_acknowledged=False)]
+        assert len(warned) == 4  # the other operator's too
+        assert not any(town.pc.identity.display_name in each for each in warned)
+        town.ends.measure(metrics)
+        told = metrics.text().decode()
+        assert 'cloudcard_identities_ending{role="operator"} 2.0' in told
+        assert 'cloudcard_identities_ending{role="workstation"} 0.0' in told
+
+    def test_they_do_not_wait_for_authorities(self, town: Town) -> None:
+        """A successor that nobody has made keeps the keystore from making one, and only that."""
+        world = town.world
+        with world.database.write() as connection:
+            (first,) = connection.execute(
+                select(tables.authority).where(tables.authority.c.name == Own.TRANSPORT.value)
+            ).mappings()
+            forged = {**first, "name": f"{Own.TRANSPORT.value} 2"}
+            connection.execute(insert(tables.authority).values(forged))
+        world.clock.now = town.started + IDENTITY_LIFETIME - WARNING_TIME + timedelta(days=1)
+        with pytest.raises(RowNotAuthentic, match="authority"):
+            town.ends.look()
+        assert len(world.alerts.list_all(include_acknowledged=False)) == 5
+
+    def test_metrics_of_authorities_need_no_database(
+        self, town: Town, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_: object) -> None:
+            raise StorageUnavailable("the database is away")
+
+        metrics = Metrics()
+        monkeypatch.setattr(people, "ending", away)
+        with pytest.raises(StorageUnavailable):
+            town.ends.measure(metrics)
+        assert 'authority_seconds{authority="transport"} 3.' in metrics.text().decode()
 
     def test_metrics_count_them(self, town: Town) -> None:
         world, metrics = town.world, Metrics()

@@ -16,6 +16,7 @@ from card_os.keys import Refusal
 from card_os.piv.names import KeyRef
 from cloud_keystore.custody.use.using_sessions import Outcome, Used, UseRequest
 from cloud_keystore.model.errors import RecordDamaged
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.people import User
 from cloud_keystore.model.sessions import Session
@@ -152,6 +153,29 @@ def test_a_damaged_session_keeps_no_other_open(
     with world.database.read() as connection:
         still_open = connection.execute(text("SELECT id FROM session WHERE end_time IS NULL"))
         assert still_open.all() == []
+
+
+@pytest.mark.parametrize("value", [JUNK, 1 << 62])
+def test_a_value_of_another_kind_keeps_no_other_open(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, value: object
+) -> None:
+    """Such a value shows when the row is fetched, before its code is checked: no operation or
+    session expired any more.
+    """
+    world.set_policy(SESSIONS)
+    cards = [world.card(ada[0]) for _ in range(4)]
+    sessions = [world.session(each, pc, ada[1]) for each in cards[:2]]
+    operations = [world.ask(each, pc) for each in cards[2:]]
+    world.clock.forward(hours=2)
+    with (
+        damaged(world, "session", "create_time", value, "id", sessions[0].id),
+        damaged(world, "operation", "create_time", value, "id", operations[0].id),
+    ):
+        world.sweep()
+        ended = world.journal(Kind.OPERATION_EXPIRED, Kind.SESSION_ENDED)
+        assert {each.operation_id for each in ended} == {sessions[1].id, operations[1].id}
+    world.sweep()
+    assert len(world.journal(Kind.OPERATION_EXPIRED, Kind.SESSION_ENDED)) == 4
 
 
 def test_a_damaged_alert(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:

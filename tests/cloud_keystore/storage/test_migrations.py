@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.custody.sealing import authenticating
 from cloud_keystore.model.actors import DATA_FOLDER
-from cloud_keystore.model.cards import Sealed
+from cloud_keystore.model.cards import Sealed, StoredObject
 from cloud_keystore.model.errors import RowNotAuthentic
 from cloud_keystore.model.people import IDENTITY_LIFETIME
 from cloud_keystore.model.sessions import Use
@@ -234,7 +234,7 @@ def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
         assert key.public_key == private.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
-        assert cards.written_tags(connection, "c") == frozenset()
+        assert cards.objects(connection, "c") == {126: StoredObject(126, b"\x02")}
         user = people.find_user(connection, "u")
         assert user is not None
         assert (user.upn, user.sid) == ("", "")

@@ -17,9 +17,10 @@ from sqlalchemy import select
 
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
-from card_os.piv.names import CipherSuite
+from card_os.piv.names import CipherSuite, ObjectTag
 from cloud_keystore.audit import notes, tree
 from cloud_keystore.config import Settings
+from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.sealing import authenticating, rotation
 from cloud_keystore.custody.sealing.authenticating import NotBelieved
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
@@ -118,6 +119,26 @@ def test_the_service_opens_it(tmp_path: Path) -> None:
         assert parts.has_operators
     again = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--json"])
     assert json.loads(again.stdout)["records"] > 100
+
+
+def test_objects_that_require_the_pin_are_sealed_when_the_service_opens_it(tmp_path: Path) -> None:
+    """Nothing of them stays in the file."""
+    unpack("keystore-0005.db.gz", tmp_path / DATABASE)
+    settings = Settings(tmp_path)
+    CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--yes"])
+    query = "SELECT value FROM card_object WHERE tag = ?"
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        clear = [row[0] for row in database.execute(query, [ObjectTag.PRINTED_INFORMATION])]
+    assert all(clear)
+    assert len(clear) == len(PROFILES) - 1
+    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
+        objects = DataObjects(parts.database, parts.seal, parts.clock, os.urandom)
+        with parts.database.read() as connection:
+            found = [objects.all_of(connection, card.id) for card in cards.list_all(connection)]
+        printed = [each.get(ObjectTag.PRINTED_INFORMATION) for each in found]
+    assert sorted(each for each in printed if each is not None) == sorted(clear)
+    for path in tmp_path.glob(f"{DATABASE}*"):
+        assert not any(each in path.read_bytes() for each in clear)
 
 
 def test_records_are_not_believed_while_a_keystore_runs(tmp_path: Path) -> None:

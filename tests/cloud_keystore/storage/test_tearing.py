@@ -15,8 +15,9 @@ import grpc
 import pytest
 
 from card_os.administration import Changed, GenerateKey, WriteObject
-from card_os.keys import Refusal
-from card_os.piv.names import Algorithm, ObjectTag
+from card_os.keys import ReadObject, Refusal, Verified, VerifyPasscode
+from card_os.piv.names import Algorithm, KeyRef, ObjectTag
+from card_os.piv.sizes import FACTORY_PIN
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.storage.engine import Database
@@ -80,8 +81,12 @@ def test_kill_9_while_a_card_is_administered(tmp_path: Path) -> None:
             keystore.restart()
             # The old channel would wait before it connects again.
             with identity.channel(workstation) as pc:
-                card = RemoteKeys(pc, serial, Nobody()).get_card()
-            assert card.objects[ObjectTag.PRINTED_INFORMATION] in (written, cut)
+                keys = RemoteKeys(pc, serial, Nobody())
+                verify = VerifyPasscode(bytes(16), KeyRef.PIN, FACTORY_PIN)
+                verified = keys.perform(verify, Cancellation())
+                assert isinstance(verified, Verified)
+                request = ReadObject(verified.proof, ObjectTag.PRINTED_INFORMATION)
+                assert keys.perform(request, Cancellation()) in (written, cut)
 
 
 def administer_until_killed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +20,7 @@ from card_os import tlv
 from card_os.keys import (
     ChangePasscode,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     TriesLeft,
@@ -26,7 +29,7 @@ from card_os.keys import (
     VerifyPasscode,
 )
 from card_os.piv.algorithms import MODULUS_BYTES
-from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm
+from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, ObjectTag
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from card_os.uses import KeyUse
 from private_keys.keys import FIELD_HASH
@@ -200,6 +203,16 @@ def test_a_proof_is_good_for_one_process_and_one_passcode() -> None:
     assert isinstance(changed, Verified)
     assert sign(service, proof) is Refusal.PASSCODE_NEEDED
     assert isinstance(sign(service, changed.proof), bytes)
+
+
+def test_an_object_is_read_by_who_gave_the_passcode() -> None:
+    tag = ObjectTag.FACIAL_IMAGE
+    service = LocalKeys(card().with_object(tag, b"face"), os.urandom)
+    proof = passcode_proof(service)
+    assert service.perform(ReadObject(proof, tag)) == b"face"
+    assert service.perform(ReadObject(proof, ObjectTag.IRIS_IMAGES)) is Refusal.UNKNOWN_KEY
+    for wrong in (b"", bytes(32)):
+        assert service.perform(ReadObject(wrong, tag)) is Refusal.PASSCODE_NEEDED
 
 
 def test_passcodes() -> None:

@@ -213,7 +213,8 @@ def test_a_key_its_certificate_and_a_signature(reader: Reader) -> None:
     written = reader.change(WriteObject(proof, ObjectTag.SIGNATURE_CERTIFICATE, contents))
     told = after(after(image, made), written)
     now = reader.keys.get_card()
-    assert (told.objects, told.keys) == (now.objects, now.keys)  # the card knows all of it
+    # The card knows all of it.
+    assert (told.objects, told.withheld, told.keys) == (now.objects, now.withheld, now.keys)
     assert now.guid != image.guid
 
     signature = reader.sign(0x9C, reader.passcode_proof())
@@ -292,7 +293,7 @@ def test_reset(reader: Reader) -> None:
     reader.block()
     made = reader.change(ResetCard())
     told, now = after(image, made), reader.keys.get_card()
-    assert (told.objects, told.keys) == (now.objects, now.keys)
+    assert (told.objects, told.withheld, told.keys) == (now.objects, now.withheld, now.keys)
     assert now.keys == {}
     reader.passcode_proof(FACTORY_PIN)
     made = reader.change(GenerateKey(reader.administrator(), 0x9A, P256))

@@ -18,6 +18,7 @@ from card_os.keys import (
     ChangePasscode,
     KeyResult,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     TriesLeft,
@@ -428,3 +429,23 @@ def test_a_keystore_that_names_a_time_beyond_patience_is_not_waited_for(world: W
     assert world.perform() is Refusal.UNAVAILABLE
     assert time.monotonic() - begin < remote_operation.ASK_SECONDS / 2
     assert len(world.script.asked) == 1
+
+
+def test_an_object_that_the_image_withholds(world: World) -> None:
+    world.script.card = [
+        pb.GetCardResponse(card=pb.Card(serial="1000", guid=bytes(16), withheld_objects=[0x5FC109]))
+    ]
+    assert world.keys.get_card().withheld == {0x5FC109}
+    world.script.read = [
+        pb.ReadObjectResponse(value=b"contents"),
+        UNAVAILABLE,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    ]
+    request = ReadObject(b"proof", 0x5FC109)
+    results = [world.keys.perform(request, world.cancellation) for _ in range(4)]
+    assert results == [b"contents", Refusal.UNAVAILABLE, Refusal.UNKNOWN_KEY, Refusal.DENIED]
+    asked = pb.ReadObjectRequest(card_serial="1000", tag=0x5FC109, passcode_proof=b"proof")
+    assert world.script.asked[-1] == asked
+    world.keystore.stop()
+    assert world.keys.perform(request, world.cancellation) is Refusal.UNAVAILABLE

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from card_os.keys import PasscodeStatus, Refusal, TriesLeft, UseKey, Verified, VerifyPasscode
+from card_os.keys import (
+    PasscodeStatus,
+    ReadObject,
+    Refusal,
+    TriesLeft,
+    UseKey,
+    Verified,
+    VerifyPasscode,
+    drive,
+)
+from card_os.piv import new_card
+from card_os.piv.names import ObjectTag
 from card_os.uses import KeyUse
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.authenticator.screen import facts
@@ -119,3 +130,27 @@ def test_tries(at_card: tuple[RemoteKeys, DecidingScreen]) -> None:
 
 def test_the_image_is_a_card(at_card: tuple[RemoteKeys, DecidingScreen]) -> None:
     assert set(at_card[0].get_card().keys) == {0x9A, 0x9C, 0x9D, 0x9E}
+
+
+def test_the_printed_information_is_read_after_the_pin(
+    at_card: tuple[RemoteKeys, DecidingScreen],
+) -> None:
+    keys, screen = at_card
+    card = new_card(keys.get_card(), os.urandom)
+
+    def send(apdu: str) -> str:
+        exchange = card.exchange(bytes.fromhex(apdu))
+        return drive(exchange, lambda asked: keys.perform(asked, Cancellation())).hex().upper()
+
+    read, verify = "00CB3FFF 05 5C035FC109 00", f"00200080 08 {PASSCODE.encode().hex():F<16}"
+    assert send(read) == "6982"
+    assert send(verify) == "9000"
+    printed = send(read)
+    assert printed.startswith("53")
+    assert printed.endswith("9000")
+    card.reset()
+    assert send(read) == "6982"
+    assert screen.shown == []
+    for proof in (b"", bytes(32)):
+        asked = ReadObject(proof, ObjectTag.PRINTED_INFORMATION)
+        assert keys.perform(asked, Cancellation()) is Refusal.PASSCODE_NEEDED

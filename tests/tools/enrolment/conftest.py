@@ -14,4 +14,4 @@ from support.keystore_process import KeystoreProcess
 def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProcess]:
     folder = tmp_path_factory.mktemp("keystore")
     with Nursery(folder / "logs") as nursery:
-        yield KeystoreProcess(folder, nursery)
+        yield KeystoreProcess(folder, nursery, ("--limit", "enrolment=100/1000"))

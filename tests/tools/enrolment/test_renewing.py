@@ -115,6 +115,28 @@ def test_of_two_programs_one_renews(own: Identity) -> None:
     assert is_let_in(own)
 
 
+def test_it_is_read_whole_while_another_program_renews_it(
+    own: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of before and the next certificate were read, and the identity called damaged."""
+    before, exists = certificate(own), os.path.lexists
+
+    def renewed_meanwhile(path: Path) -> bool:
+        found = exists(path)
+        if path == own.folder / RENEWED:
+            monkeypatch.undo()
+            renewing.renew(own, LATER)
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", renewed_meanwhile)
+    way = own.way
+    assert (way.certificate, way.key) == (own.folder / CERTIFICATE, own.folder / KEY)
+    (own.folder / RENEWED).unlink()
+    monkeypatch.setattr(os.path, "lexists", renewed_meanwhile)
+    assert certificate(own) == before
+    assert certificate(own) != before
+
+
 def test_it_can_be_renewed_again_and_again(own: Identity) -> None:
     seen = {certificate(own).serial_number}
     for _ in range(3):
@@ -124,23 +146,28 @@ def test_it_can_be_renewed_again_and_again(own: Identity) -> None:
     assert len(seen) == 4
 
 
-def test_a_running_program_goes_over_to_the_new_certificate(
-    own: Identity,
-) -> None:
-    states: list[grpc.ChannelConnectivity] = []
+def test_a_running_program_goes_over_to_the_new_certificate(own: Identity) -> None:
+    ready = threading.Event()
+
+    def changed(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY:
+            ready.set()
+
     with living.living(own) as channel:
         assert isinstance(channel, living.LivingChannel)
-        channel.subscribe(states.append)
+        channel.subscribe(changed)
         first = channel.present
         assert asked(channel) == "CARD_NOT_FOUND"
+        assert ready.wait(10)
         channel.look()
         assert channel.present is first
         renewing.renew(own, LATER)  # another program
+        ready.clear()
         channel.look()
         assert channel.present is not first
         assert asked(channel) == asked(first) == "CARD_NOT_FOUND"
-        channel.unsubscribe(states.append)
-    assert grpc.ChannelConnectivity.READY in states
+        assert ready.wait(10)  # the new one is
+        channel.unsubscribe(changed)
 
 
 def test_a_phone_approves_with_its_first_key(keystore: KeystoreProcess) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cloudcard.registry.v1 import identities_pb2
+from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure, IdentityUnusable
@@ -21,7 +24,7 @@ def token(keystore: KeystoreProcess) -> str:
     return keystore.registry.identities.CreateWorkstation(request).token.text
 
 
-@pytest.mark.parametrize("step", ["write_new", "replace", "sync_folder"])
+@pytest.mark.parametrize("step", ["write_new", "replace", "sync_folder", "rename"])
 def test_a_full_disk_does_not_cost_the_token(
     step: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,7 +37,7 @@ def test_a_full_disk_does_not_cost_the_token(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(spending.writing, step, full)
+        patch.setattr(Path if step == "rename" else spending.writing, step, full)
         with pytest.raises(Failure, match="the token stays good"):
             spending.enrol(token, own, "workstation")
     assert not own.exists()
@@ -42,6 +45,79 @@ def test_a_full_disk_does_not_cost_the_token(
     assert identity.load(own) == enrolled
     assert [each.name for each in tmp_path.iterdir()] == ["pc"]
     assert not (own / spending.REQUEST).exists()
+
+
+@pytest.mark.parametrize("step", ["rename", "unlink"])
+def test_a_crash_at_the_end_does_not_cost_the_token(
+    step: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request was dropped before the folder had its name: in between, nobody could ask for the
+    identity again.
+    """
+    own = tmp_path / "pc"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, _killed)
+        with pytest.raises(KeyboardInterrupt):
+            spending.enrol(token, own, "workstation")
+    enrolled = spending.enrol(token, own, "workstation")
+    assert identity.load(own) == enrolled
+    assert [each.name for each in tmp_path.iterdir()] == ["pc"]
+    assert not (own / spending.REQUEST).exists()
+    with pytest.raises(Failure, match="already holds an identity"):
+        spending.enrol(token, own, "workstation")
+
+
+def test_a_disk_that_fails_at_the_end_does_not_cost_the_token(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder has its name, which did not reach the disk."""
+    own, sync = tmp_path / "pc", spending.writing.sync_folder
+
+    def broken(folder: Path) -> None:
+        if own.exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spending.writing, "sync_folder", broken)
+        with pytest.raises(Failure, match="the token stays good"):
+            spending.enrol(token, own, "workstation")
+    assert identity.load(own) == spending.enrol(token, own, "workstation")
+
+
+@pytest.mark.parametrize("name", [".", "../pc/", "{here}/"])
+def test_the_folder_can_have_any_name(
+    name: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "." has no name, beside which the draft could be: the command ended in a ValueError."""
+    own = tmp_path / "pc"
+    own.mkdir(mode=0o700)
+    monkeypatch.chdir(own)
+    done = CliRunner().invoke(
+        cloudcard, ["reader", "enrol", token, "--identity", name.format(here=own)]
+    )
+    assert (done.exit_code, done.exception) == (0, None), done.output
+    assert done.output.endswith(f"The folder that you are in was replaced: cd {own}\n")
+    assert identity.load(own).display_name == "PC1"
+
+
+def test_a_folder_that_cannot_be_one_is_refused_before_the_token_is_spent(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder can take the place of a mount point, which came out when the token was spent."""
+    (tmp_path / "here").mkdir()
+    tmp_path.chmod(0o700)
+    monkeypatch.chdir(tmp_path / "here")
+    for name, why in (
+        ("..", "holds other files"),
+        ("/", "/ is a mount point.*name a folder in it"),
+        ("/proc", "/proc is a mount point"),
+        ("", "the name is empty"),
+    ):
+        done = CliRunner().invoke(cloudcard, ["reader", "enrol", token, "--identity", name])
+        assert done.exit_code
+        assert re.search(why, done.output)
+    assert spending.enrol(token, tmp_path / "pc", "workstation")
 
 
 def test_the_wrong_command_does_not_cost_the_token(token: str, tmp_path: Path) -> None:
@@ -65,7 +141,7 @@ def test_an_enrolment_that_was_given_up_makes_room_for_another(
     assert spending.enrol(auditor, tmp_path / "pc", "auditor").display_name == "Aude"
 
 
-def _killed(*_: object) -> None:
+def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -24,7 +24,15 @@ from cloudcard_tools.enrolment.requests import bundle, fresh_key
 from cloudcard_tools.enrolment.tokens import ENROLMENT_HOST, parse_token, pinned_certificate
 from cloudcard_tools.shared.calling import explained
 from cloudcard_tools.shared.failures import Failure, FileExists
-from cloudcard_tools.shared.identity import CA, CERTIFICATE, FACTS, KEY, LARGEST_FILE, Identity
+from cloudcard_tools.shared.identity import (
+    CA,
+    CERTIFICATE,
+    FACTS,
+    KEY,
+    LARGEST_FILE,
+    Identity,
+    load,
+)
 from cloudcard_tools.shared.reaching import by_proxy
 from private_files import rules, writing
 from private_files.rules import FileRefused
@@ -64,8 +72,12 @@ def enrol(
     Raises Failure if the folder already holds an identity, which is kept, if it cannot be written,
     or if the keystore refuses.
     """
-    _check_free(folder)
     fingerprint, secret, address = parse_token(token_text)
+    with _told(folder):
+        if _is_of(folder, secret, expected_role):
+            _end(folder)
+            return load(folder)
+    _check_free(folder)
     credentials = grpc.ssl_channel_credentials(pinned_certificate(address, fingerprint))
     options = (("grpc.ssl_target_name_override", ENROLMENT_HOST), *by_proxy(address))
     draft = writing.draft_of(folder)
@@ -101,6 +113,8 @@ def _check_free(folder: Path) -> None:
     remove = shlex.join(["rm", "-r", str(folder)])
     if (folder / FACTS).exists():
         raise FileExists(f"{folder} already holds an identity: to replace it, remove it ({remove})")
+    if os.path.ismount(folder):
+        raise Failure(f"{folder} is a mount point, which stays as it is: name a folder in it")
     with _told(folder):
         if os.path.lexists(folder):
             rules.require_folder(folder)
@@ -131,13 +145,27 @@ def _begun(draft: Path, secret: bytes, role: str) -> EnrolRequest | None:
     if not os.path.lexists(draft):
         return None
     rules.require_folder(draft)
+    if (kept := _kept(draft, secret, role)) is None:
+        shutil.rmtree(draft)
+    return kept
+
+
+def _kept(folder: Path, secret: bytes, role: str) -> EnrolRequest | None:
+    """The request in a folder, if it is one with this token. Raises FileRefused and OSError."""
     kept = EnrolRequest()
     with suppress(DecodeError):
-        kept.ParseFromString(rules.read(draft / REQUEST, LARGEST_FILE) or b"")
-    if kept.token_secret == secret and ROLES.get(kept.role) == role:
-        return kept
-    shutil.rmtree(draft)
-    return None
+        kept.ParseFromString(rules.read(folder / REQUEST, LARGEST_FILE) or b"")
+    return kept if kept.token_secret == secret and ROLES.get(kept.role) == role else None
+
+
+def _is_of(folder: Path, secret: bytes, role: str) -> bool:
+    """Whether a folder has its name, but the enrolment with this token has not ended. Raises
+    FileRefused and OSError.
+    """
+    if not (folder / FACTS).exists() or not os.path.lexists(folder / REQUEST):
+        return False
+    rules.require_folder(folder)
+    return _kept(folder, secret, role) is not None
 
 
 def _request(
@@ -175,8 +203,13 @@ def _finish(
         FACTS: json.dumps(facts, indent=2).encode() + b"\n",
     }.items():
         writing.replace(draft / name, content)
-    (draft / REQUEST).unlink()
     if sys.platform == "win32" and identity.folder.is_dir():
         identity.folder.rmdir()  # it is empty; other systems replace it
     draft.rename(identity.folder)
-    writing.sync_folder(identity.folder.parent)
+    _end(identity.folder)
+
+
+def _end(folder: Path) -> None:
+    """Forget the request, after which the token is of no use, when the folder's name is safe."""
+    writing.sync_folder(folder.parent)
+    (folder / REQUEST).unlink(missing_ok=True)

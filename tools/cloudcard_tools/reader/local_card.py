@@ -14,6 +14,7 @@ import click
 
 from card_os.piv.names import RETIRED, Algorithm, KeyRef
 from card_os.piv.sizes import FACTORY_MANAGEMENT_KEY
+from cloudcard_tools import paths
 from cloudcard_tools.shared.failures import Failure
 from private_files.rules import FileRefused
 from reader_bridge.local import encoding
@@ -88,7 +89,7 @@ def options(command: FC) -> FC:
             ),
             click.option(
                 "--state",
-                type=click.Path(path_type=Path, dir_okay=False),
+                type=paths.FILE,
                 metavar="FILE",
                 help="Keep the local card in this file, which is made if it is missing.",
             ),

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.model.limits import Limits, with_rates
+from cloud_keystore.model.limits import Limits, with_limits
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
@@ -139,10 +139,11 @@ Examples:
 @click.option("--worker", type=int, hidden=True)
 @click.option(
     "--limit",
-    "rates",
+    "limits",
     multiple=True,
-    metavar="NAME=PER_SECOND/BURST",
-    help="How fast one caller can call each process: workstation=100/1000. Repeatable.",
+    metavar="NAME=LIMIT",
+    help="How fast one caller can call each process: workstation=100/1000 (per second, at once); "
+    "or another limit: message=10. Repeatable.",
 )
 @click.option(
     "--log-format",
@@ -168,7 +169,7 @@ def serve(  # one argument for each option
     reflection: bool,
     workers: int,
     worker: int | None,
-    rates: tuple[str, ...],
+    limits: tuple[str, ...],
     log_format: logs.Form,
 ) -> None:
     """Run the keystore.
@@ -199,7 +200,7 @@ def serve(  # one argument for each option
             key_backend=key_backend,
             http_listen=Address.parse(http_listen) if http_listen else None,
             reflection=reflection,
-            limits=with_rates(Limits(), rates),
+            limits=with_limits(Limits(), limits),
         )
         if worker is not None:
             asyncio.run(_work(settings, Siblings.of_this_process(worker)))
@@ -271,9 +272,12 @@ def _supervise(settings: Settings, count: int, form: logs.Form) -> None:
         ready = partial(say_ready, settings, form, has_operators=has_operators)
         await Supervisor(count, command).run(ready)
 
-    with holding((settings.listen, settings.enrol_listen)), closing(own(settings)) as hold:
-        with whole_or_nothing(settings, hold) as keep, open_keystore(settings, hold) as parts:
-            serving.make_ready(parts)
+    # The folder comes first: the workers of a killed supervisor give it up before their ports.
+    with closing(own(settings)) as hold, ExitStack() as ports:
+        with whole_or_nothing(settings, hold) as keep:
+            ports.enter_context(holding((settings.listen, settings.enrol_listen)))
+            with open_keystore(settings, hold) as parts:
+                serving.make_ready(parts)
             keep()
         asyncio.run(run(parts.has_operators))
 

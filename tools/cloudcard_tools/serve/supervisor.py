@@ -16,7 +16,7 @@ import structlog
 from cloud_keystore.config import Address
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.siblings import ALIVE, ALIVE_SECONDS, READY
-from cloud_keystore.run.ports import CannotListen
+from cloud_keystore.run.ports import CannotListen, wait_until_free
 
 log = structlog.get_logger()
 
@@ -45,6 +45,7 @@ def holding(addresses: Sequence[Address]) -> Iterator[None]:
     """
     with ExitStack() as sockets:
         for address in addresses:
+            wait_until_free(address)
             for family, host in _resolve(address):
                 sockets.enter_context(_bound(family, host, address))
         yield

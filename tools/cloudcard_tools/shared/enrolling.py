@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from cloudcard_tools.paths import FOLDER
 from cloudcard_tools.shared import home
 from cloudcard_tools.shared.failures import Failure
 
@@ -30,7 +33,7 @@ def identity_option(role: str) -> Callable[[FC], FC]:
     option: Callable[[FC], FC] = click.option(
         "--identity",
         "folder",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FOLDER,
         help=f"Folder of the identity.  [default: the {role} of this user]",
     )
     return option
@@ -73,3 +76,7 @@ def enrol(
     own = folder_of(folder, role)
     enrolled = spending.enrol(text, own, role, name, complete or spending.nothing_more)
     click.echo(f"Enrolled as {role} {enrolled.display_name!r} in {own}.")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        click.echo(f"The folder that you are in was replaced: {shlex.join(['cd', str(own)])}")

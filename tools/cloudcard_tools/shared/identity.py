@@ -68,7 +68,8 @@ class Identity:
     @property
     def way(self) -> Way:
         """Where its keystore is, and the files that let it in."""
-        return Way(self.address, self.folder / CA, self._present(CERTIFICATE), self._present(KEY))
+        key, certificate = self._present()
+        return Way(self.address, self.folder / CA, certificate, key)
 
     def first_key(self) -> ec.EllipticCurvePrivateKey:
         """The key with which the identity was enrolled. Raises IdentityUnusable if it cannot be
@@ -81,18 +82,25 @@ class Identity:
         """The identity's key and certificate. Raises IdentityUnusable if they cannot be read, or do
         not belong together.
         """
-        paths = [self._present(name) for name in (KEY, CERTIFICATE)]
+        of_key, of_certificate = self._present()
         # A renewal can replace the file of both meanwhile.
-        contents = {path: read(path, bytes) for path in paths}
-        key = _key(paths[0], contents[paths[0]], self.again)
-        certificate = parsed(paths[1], contents[paths[1]], x509.load_pem_x509_certificate)
+        contents = {path: read(path, bytes) for path in (of_key, of_certificate)}
+        key = _key(of_key, contents[of_key], self.again)
+        certificate = parsed(
+            of_certificate, contents[of_certificate], x509.load_pem_x509_certificate
+        )
         if certificate.public_key() != key.public_key():
-            raise IdentityUnusable(f"{paths[0]} is not the key of {paths[1].name}: {self.again}")
+            raise IdentityUnusable(
+                f"{of_key} is not the key of {of_certificate.name}: {self.again}"
+            )
         return key, certificate
 
-    def _present(self, name: str) -> Path:
+    def _present(self) -> tuple[Path, Path]:
+        """The files of the key and the certificate: one file, if the identity was renewed."""
         renewed = self.folder / RENEWED
-        return renewed if os.path.lexists(renewed) else self.folder / name
+        if os.path.lexists(renewed):
+            return renewed, renewed
+        return self.folder / KEY, self.folder / CERTIFICATE
 
     @property
     def again(self) -> str:

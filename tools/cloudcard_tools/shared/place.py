@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from cloud_keystore.config import Settings
+from cloudcard_tools.paths import FOLDER
 from cloudcard_tools.shared import home
 
 Command = Callable[..., None]
@@ -21,7 +22,7 @@ def place_options(command: Command) -> Command:
 
     @click.option(
         "--data",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FOLDER,
         help="Data folder: sealing key, and the database unless --database names one.",
     )
     @click.option(

@@ -12,6 +12,7 @@ import click
 from cloud_keystore.config import Settings, Token
 from cloud_keystore.custody.sealing.sealing_keys import FILE, Source
 from cloud_keystore.model.errors import KeystoreError
+from cloudcard_tools import paths
 from cloudcard_tools.shared.failures import Failure
 
 Command = Callable[..., None]
@@ -23,13 +24,13 @@ def _token_options(command: Command) -> Command:
     for option in (
         click.option(
             "--hsm-pin-file",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=paths.FILE,
             help="File with the token's PIN, readable by its owner alone.",
         ),
         click.option("--hsm-token", default="", help="Label of the token."),
         click.option(
             "--hsm-module",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=paths.FILE,
             help="PKCS #11 library of a token that holds keys.",
         ),
     ):

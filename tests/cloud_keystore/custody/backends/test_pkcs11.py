@@ -307,6 +307,18 @@ def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
         world.custody.use(replace(mine, private=Sealed(mark)), KeyUse.SIGN, [DIGEST])
 
 
+def test_one_forged_record_keeps_no_other_key_in_the_token(world: World, token: TokenKeys) -> None:
+    """No key was destroyed any more, and the service did not start."""
+    serial = world.card(world.user()[0], "p256")
+    forged, *others = world.cards.keys(serial)
+    world.cards.revoke(serial, "lost", actor=OPERATOR)
+    with world.database.write() as connection:
+        this = update(t.key).where(t.key.c.id == forged.id)
+        connection.execute(this.values(imported=not forged.imported))
+    assert destroying.sweep(world.database, token, world.clock()) == len(others)
+    assert [str(UUID(bytes=each)) for each in token.handles()] == [forged.id]
+
+
 def test_a_key_that_the_token_lost(world: World, token: TokenKeys) -> None:
     key = new_key(token, world, Algorithm.ECC_P256)
     token.destroy(key)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from card_os.piv.names import ObjectTag
 from cloud_keystore.custody.sealing import envelope, rotation
 from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError
@@ -85,6 +86,8 @@ def test_every_sealed_value_of_a_keystore_changes(
     """Services that know the new key alone can then open everything."""
     world.set_policy(SESSIONS)
     serial = world.card(ada[0], "developer")
+    admin = world.administrator(serial, pc)
+    world.administration.write_object(admin, ObjectTag.PRINTED_INFORMATION, b"Ada")
     operation = world.ask(serial, pc)
     world.decide(operation, ada[1])
     world.perform(operation, pc)

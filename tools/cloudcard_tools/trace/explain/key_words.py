@@ -25,6 +25,7 @@ from card_os.keys import (
     KeyRequest,
     KeyResult,
     PasscodeStatus,
+    ReadObject,
     Refusal,
     ResetPasscode,
     TriesLeft,
@@ -53,7 +54,7 @@ REFUSALS = {
     Refusal.CANCELLED: "cancelled by the workstation",
     Refusal.MALFORMED: "malformed: this input is not accepted",
     Refusal.PASSCODE_NEEDED: "the passcode is needed again",
-    Refusal.UNKNOWN_KEY: "no such key",
+    Refusal.UNKNOWN_KEY: "no such key or object",
     Refusal.FULL: "there is no room for it",
     Refusal.UNAVAILABLE: "the key service is out of reach or failed",
 }
@@ -73,6 +74,8 @@ def asked(request: KeyRequest) -> str:
             return f"change {_passcode(key_ref)}, from one of {len(old)} to one of {len(new)}"
         case ResetPasscode(_, key_ref, puk, new):
             return f"unblock {_passcode(key_ref)}, by a PUK of {len(puk)}, to one of {len(new)}"
+        case ReadObject(proof, tag):
+            return f"read {object_name(tag)}{_proof(proof)}"
         case ApplicationRequest():
             values = (f"{count(len(each))} {octets(each)}" for each in request.told())
             return ", ".join((request.name, *values))
@@ -140,6 +143,8 @@ def _gives(request: KeyRequest | None) -> str:
             return "the witness" if enciphered else "the challenge"
         case AttestKey():
             return "the certificate"
+        case ReadObject():
+            return "the contents, hidden"
     return "done"
 
 
@@ -147,6 +152,8 @@ def _changes(changed: Changed) -> Iterator[str]:
     for tag, contents in changed.objects.items():
         name = object_name(tag)
         yield f"{name} removed" if contents is None else f"{name} of {count(len(contents))}"
+    for tag in sorted(changed.withheld):
+        yield f"{object_name(tag)}, withheld until the PIN is verified"
     for key_ref, found in changed.keys.items():
         yield f"{key(key_ref)} erased" if found is None else f"{key(key_ref)}, {_key(found)}"
     if changed.management_algorithm is not None:

@@ -32,13 +32,14 @@ class Changes(_message.Message):
     REMOVED_KEYS_FIELD_NUMBER: _builtins.int
     MANAGEMENT_ALGORITHM_FIELD_NUMBER: _builtins.int
     FACTORY_MANAGEMENT_KEY_FIELD_NUMBER: _builtins.int
+    WITHHELD_OBJECTS_FIELD_NUMBER: _builtins.int
     management_algorithm: _builtins.int
     """Algorithm of the management key if it has changed; else 0."""
     factory_management_key: _builtins.bool
     """Whether a changed management key is the publicly known one of the factory."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_workstation_pb2.DataObject]:
-        """Data objects with new contents."""
+        """Data objects with new contents that everybody can read."""
 
     @_builtins.property
     def removed_objects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -52,6 +53,10 @@ class Changes(_message.Message):
     def removed_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """References of removed keys."""
 
+    @_builtins.property
+    def withheld_objects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Tags of data objects with new contents that GetCard withholds."""
+
     def __init__(
         self,
         *,
@@ -61,10 +66,11 @@ class Changes(_message.Message):
         removed_keys: _abc.Iterable[_builtins.int] | None = ...,
         management_algorithm: _builtins.int = ...,
         factory_management_key: _builtins.bool = ...,
+        withheld_objects: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_management_key", b"factory_management_key", "keys", b"keys", "management_algorithm", b"management_algorithm", "objects", b"objects", "removed_keys", b"removed_keys", "removed_objects", b"removed_objects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_management_key", b"factory_management_key", "keys", b"keys", "management_algorithm", b"management_algorithm", "objects", b"objects", "removed_keys", b"removed_keys", "removed_objects", b"removed_objects", "withheld_objects", b"withheld_objects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

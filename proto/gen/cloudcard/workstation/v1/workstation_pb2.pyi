@@ -236,6 +236,7 @@ class Card(_message.Message):
     SECURE_MESSAGING_FIELD_NUMBER: _builtins.int
     SESSION_OFFERS_FIELD_NUMBER: _builtins.int
     FACTORY_MANAGEMENT_KEY_FIELD_NUMBER: _builtins.int
+    WITHHELD_OBJECTS_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number of the card, decimal digits."""
     guid: _builtins.bytes
@@ -244,7 +245,7 @@ class Card(_message.Message):
     """Whether the management key is the publicly known one of the factory."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataObject]:
-        """Data objects, each tag once."""
+        """Data objects that everybody can read, each tag once."""
 
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___CardKey]:
@@ -262,6 +263,10 @@ class Card(_message.Message):
     def session_offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionOffer]:
         """Sessions that the policy in force allows. If the reader asks for one at VERIFY, later commands do not wait."""
 
+    @_builtins.property
+    def withheld_objects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Tags of the data objects that the card gives out only after the PIN; ReadObject returns their contents."""
+
     def __init__(
         self,
         *,
@@ -273,10 +278,11 @@ class Card(_message.Message):
         secure_messaging: Global___SecureMessaging | None = ...,
         session_offers: _abc.Iterable[Global___SessionOffer] | None = ...,
         factory_management_key: _builtins.bool = ...,
+        withheld_objects: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "secure_messaging", b"secure_messaging"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_management_key", b"factory_management_key", "features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial", "session_offers", b"session_offers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_management_key", b"factory_management_key", "features", b"features", "guid", b"guid", "keys", b"keys", "objects", b"objects", "secure_messaging", b"secure_messaging", "serial", b"serial", "session_offers", b"session_offers", "withheld_objects", b"withheld_objects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,7 +298,9 @@ class PasscodeResult(_message.Message):
     TRIES_LEFT_FIELD_NUMBER: _builtins.int
     POLICY_VIOLATION_FIELD_NUMBER: _builtins.int
     passcode_proof: _builtins.bytes
-    """The passcode was right: an opaque proof, bound to this workstation and card. It is sent with operations."""
+    """The passcode was right: an opaque proof, bound to this workstation and card. It is sent with operations
+    and with ReadObject.
+    """
     tries_left: _builtins.int
     """The passcode was wrong: the number of tries left. 0 means that the passcode is blocked."""
     policy_violation: _builtins.str
@@ -411,6 +419,58 @@ class GetCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCardResponse: _TypeAlias = GetCardResponse  # noqa: Y015
+
+@_typing.final
+class ReadObjectRequest(_message.Message):
+    """ReadObjectRequest names a data object, and shows that the caller may read it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    PASSCODE_PROOF_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    tag: _builtins.int
+    """BER tag, such as 0x5FC109."""
+    passcode_proof: _builtins.bytes
+    """Proof from VerifyPasscode."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        tag: _builtins.int = ...,
+        passcode_proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "passcode_proof", b"passcode_proof", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadObjectRequest: _TypeAlias = ReadObjectRequest  # noqa: Y015
+
+@_typing.final
+class ReadObjectResponse(_message.Message):
+    """ReadObjectResponse holds the object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    value: _builtins.bytes
+    """The object's contents, as in DataObject."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadObjectResponse: _TypeAlias = ReadObjectResponse  # noqa: Y015
 
 @_typing.final
 class GetPasscodeStatusRequest(_message.Message):

@@ -40,6 +40,11 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetCardRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetCardResponse.FromString,
                 _registered_method=True)
+        self.ReadObject = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/ReadObject',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReadObjectRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReadObjectResponse.FromString,
+                _registered_method=True)
         self.GetPasscodeStatus = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/GetPasscodeStatus',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetPasscodeStatusRequest.SerializeToString,
@@ -107,7 +112,15 @@ class WorkstationServiceServicer:
     """
 
     def GetCard(self, request, context):
-        """GetCard returns everything of a card that is not secret. NOT_FOUND if no such card is in use.
+        """GetCard returns everything of a card that is not secret, without the contents of objects that require the PIN.
+        NOT_FOUND if no such card is in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadObject(self, request, context):
+        """ReadObject returns the contents of an object that GetCard withholds, against the proof of a passcode.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +222,11 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetCardRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetCardResponse.SerializeToString,
             ),
+            'ReadObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadObject,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReadObjectRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReadObjectResponse.SerializeToString,
+            ),
             'GetPasscodeStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPasscodeStatus,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetPasscodeStatusRequest.FromString,
@@ -298,6 +316,33 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/GetCard',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetCardRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.GetCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/ReadObject',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReadObjectRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReadObjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,11 @@ class WorkstationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkstationServiceAsyncStub: ...
     GetCard: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.GetCardRequest, _workstation_pb2.GetCardResponse]
-    """GetCard returns everything of a card that is not secret. NOT_FOUND if no such card is in use."""
+    """GetCard returns everything of a card that is not secret, without the contents of objects that require the PIN.
+    NOT_FOUND if no such card is in use.
+    """
+    ReadObject: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.ReadObjectRequest, _workstation_pb2.ReadObjectResponse]
+    """ReadObject returns the contents of an object that GetCard withholds, against the proof of a passcode."""
     GetPasscodeStatus: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.GetPasscodeStatusRequest, _workstation_pb2.GetPasscodeStatusResponse]
     """GetPasscodeStatus returns how many tries are left. It spends none."""
     VerifyPasscode: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.VerifyPasscodeRequest, _workstation_pb2.VerifyPasscodeResponse]
@@ -74,7 +78,11 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCard: _aio.UnaryUnaryMultiCallable[_workstation_pb2.GetCardRequest, _workstation_pb2.GetCardResponse]  # type: ignore[assignment]
-    """GetCard returns everything of a card that is not secret. NOT_FOUND if no such card is in use."""
+    """GetCard returns everything of a card that is not secret, without the contents of objects that require the PIN.
+    NOT_FOUND if no such card is in use.
+    """
+    ReadObject: _aio.UnaryUnaryMultiCallable[_workstation_pb2.ReadObjectRequest, _workstation_pb2.ReadObjectResponse]  # type: ignore[assignment]
+    """ReadObject returns the contents of an object that GetCard withholds, against the proof of a passcode."""
     GetPasscodeStatus: _aio.UnaryUnaryMultiCallable[_workstation_pb2.GetPasscodeStatusRequest, _workstation_pb2.GetPasscodeStatusResponse]  # type: ignore[assignment]
     """GetPasscodeStatus returns how many tries are left. It spends none."""
     VerifyPasscode: _aio.UnaryUnaryMultiCallable[_workstation_pb2.VerifyPasscodeRequest, _workstation_pb2.VerifyPasscodeResponse]  # type: ignore[assignment]
@@ -117,7 +125,17 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workstation_pb2.GetCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workstation_pb2.GetCardResponse, _abc.Awaitable[_workstation_pb2.GetCardResponse]]:
-        """GetCard returns everything of a card that is not secret. NOT_FOUND if no such card is in use."""
+        """GetCard returns everything of a card that is not secret, without the contents of objects that require the PIN.
+        NOT_FOUND if no such card is in use.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadObject(
+        self,
+        request: _workstation_pb2.ReadObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.ReadObjectResponse, _abc.Awaitable[_workstation_pb2.ReadObjectResponse]]:
+        """ReadObject returns the contents of an object that GetCard withholds, against the proof of a passcode."""
 
     @_abc_1.abstractmethod
     def GetPasscodeStatus(

@@ -80,7 +80,7 @@ def test_lengths() -> None:
 def test_slots() -> None:
     slots = re.search(r"SLOTS = (\d+)", (SOURCES / "slots.h").read_text())
     assert slots is not None
-    assert via.LAST_SLOT == int(slots[1]) - 1
+    assert int(slots[1]) - 1 == via.LAST_SLOT
 
 
 def test_times_and_places() -> None:

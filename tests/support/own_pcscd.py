@@ -121,7 +121,7 @@ class Watcher:
 def running(folder: Path, library: Path, slots: int) -> Iterator[OwnPcscd]:
     """A pcscd with so many of our readers, for the time of the block."""
     run = folder / "run"
-    run.mkdir()
+    run.mkdir(exist_ok=True)
     readers = "".join(own_pcscd.slot(run, library, number) for number in range(slots))
     with own_pcscd.running(run, readers, folder / "pcscd.log") as started:
         own = OwnPcscd(started.folder, started.process)

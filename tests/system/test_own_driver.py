@@ -250,6 +250,30 @@ def test_pcscd_ends_soon_although_a_card_waits(library: Path, tmp_path: Path) ->
         until(lambda: SlotState.REMOVED in said)
 
 
+def test_after_a_killed_pcscd_the_card_is_back_and_a_new_application_signs(
+    library: Path, tmp_path: Path
+) -> None:
+    """It leaves its sockets behind, and whoever used it without a word."""
+    with ExitStack() as stack:
+        with running(tmp_path, library, 1) as own, own.application() as program:
+            stack.enter_context(local_card(own, 0))
+            program.connect(0)
+            program.begin("median_us", DISCOVERY.hex(), 1_000_000)
+            own.process.kill()
+            own.process.wait(SECONDS)
+            with pytest.raises(AssertionError, match="8010"):
+                program.end()
+        assert own.handler_socket.is_socket()
+        begun = time.monotonic()
+        with running(tmp_path, library, 1) as again, again.application() as program:
+            program.connect(0)
+            assert program.transmit(SELECT_PIV).endswith(OK)
+            assert program.transmit(VERIFY) == OK
+            assert program.transmit(SIGN).endswith(OK)
+            assert time.monotonic() - begun < 5
+            stack.close()
+
+
 def test_the_longest_command_and_response(own: OwnPcscd) -> None:
     command = bytes.fromhex("00DB3FFF00FFFF") + bytes(range(256)) * 256
     command = command[: 7 + 65535] + b"\x00\x00"

@@ -1,6 +1,7 @@
 #include "slot.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -92,9 +93,7 @@ bool slot_insert(struct slot *slot, uint8_t index, int fd, uid_t owner, const st
         slot->owner = owner;
         slot->used = true;
         slot->atr_length = hello->atr_length;
-        for (size_t i = 0; i < hello->atr_length; i++) {
-            slot->atr[i] = hello->atr[i];
-        }
+        memcpy(slot->atr, hello->atr, hello->atr_length);
         slot->heard = clock_milliseconds();
         slot->connected = false;
         if (slot->absence == ABSENCE_NONE) {
@@ -201,9 +200,7 @@ size_t slot_atr(struct slot *slot, uint8_t *atr) {
     pthread_mutex_lock(&slot->lock);
     if (is_shown(slot)) {
         length = slot->atr_length;
-        for (size_t i = 0; i < length; i++) {
-            atr[i] = slot->atr[i];
-        }
+        memcpy(atr, slot->atr, length);
     }
     pthread_mutex_unlock(&slot->lock);
     return length;

@@ -59,7 +59,7 @@ def reader(name: str, device: str, library: Path, channel: int) -> str:
 def running(folder: Path, configuration: str, log: Path) -> Iterator[OwnPcscd]:
     """Run a pcscd in an empty folder for the time of the block. Raises PcscdFailed."""
     readers = log.with_name("reader.conf.d")
-    readers.mkdir()
+    readers.mkdir(exist_ok=True)
     (readers / "readers").write_text(configuration)
     process = _start(folder, readers, log)
     try:

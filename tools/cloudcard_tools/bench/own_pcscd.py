@@ -18,7 +18,7 @@ from cloudcard_tools.shared import pcscd
 
 VARIABLE = "PCSCLITE_CSOCK_NAME"  # libpcsclite reads it once in a process
 START_SECONDS = END_SECONDS = 10.0
-IN_ITS_PLACE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+IN_ITS_PLACE = 'mkdir -p "$2" && mount --bind "$1" "$2" && shift 2 && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,14 +389,6 @@ sealing_key = Table(  # the key-encryption keys that this database knows; never 
     Column("retire_time", Instant),
 )
 
-key_holder = Table(  # processes of services that run, and the sealing keys that they were given
-    "key_holder",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("key_ids", LargeBinary, nullable=False),  # one after the other
-    Column("seen_time", Instant, nullable=False),
-)
-
 secret = Table(  # the service's own secrets, sealed: codes and peppers are derived from them
     "secret",
     metadata,

@@ -191,7 +191,10 @@ def test_wrong_usage(arguments: list[str], words: str) -> None:
     assert words in done.output
 
 
-def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_an_identity_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command.logs, "configure", lambda _level: None)  # of the whole process
     done = CliRunner().invoke(command.reader, ["--card", "1", "--identity", str(tmp_path)])
     assert done.exit_code == 1
     assert "enrol" in done.output

@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-# Applications use the card through pcscd, vpcd and OpenSC. The compiler and headers build pyscard,
-# for which PyPI has no Linux wheels.
+# Applications use the card through pcscd, vpcd and OpenSC. The compiler and headers build our driver
+# for pcscd, and pyscard, for which PyPI has no Linux wheels.
 DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 	python3-venv python3-dev gcc libc6-dev libpcsclite-dev pkg-config
 
@@ -14,6 +14,9 @@ TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-opens
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
 	systemd python3-seccomp tshark
 
+# What development needs beyond Python's packages.
+WORKSHOP_PACKAGES := cppcheck
+
 # The extra of pyproject.toml that brings everything for running the product.
 RUNNING := all
 
@@ -21,9 +24,11 @@ RUNNING := all
 # that forbids keeping what Python compiles.
 export PYTHONDONTWRITEBYTECODE :=
 
-# For make fuzz: the time for each target, and the targets.
+# For make fuzz: the time for each target of Python's, and the targets.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS ?= apdu tlv frames chaining card
+FUZZ_TARGETS ?= apdu tlv frames records chaining card
+# And how many malformed records our driver for pcscd is told.
+FUZZ_RECORDS ?= 1000000
 
 # For make chaos: the time in all, or kills at chosen steps instead.
 SECONDS ?= 60
@@ -48,13 +53,19 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
+
 .PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package sbom audit lock \
 	clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: debian $(VENV)/.installed ## Install what the product needs to run, from Debian and PyPI
+setup: debian driver $(VENV)/.installed ## Install what the product needs to run, from Debian and PyPI
+
+.PHONY: driver
+driver: debian ## Build our driver for pcscd; make -C drivers/linux/ifd install, as root, installs it
+	@$(DRIVER)
 
 .PHONY: debian
 debian:
@@ -67,6 +78,7 @@ $(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml too
 # What development needs in addition: linters, the browser's driver, fuzzers.
 .PHONY: workshop
 workshop: debian $(VENV)/.workshop
+	@tools/setup/debian.sh $(WORKSHOP_PACKAGES)
 
 $(VENV)/.workshop: requirements-dev.lock requirements-build.lock pyproject.toml tools/setup/python.sh
 	@tools/setup/python.sh $(VENV) $(PYTHON) requirements-dev.lock
@@ -79,7 +91,7 @@ clients:
 demo: setup ## Show everything at work, in one or two minutes; INTERACTIVE=1: you are the card's holder
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
-test: lint clients ## Lint, then run every test, with real pcscd, vpcd and client programs
+test: lint driver clients ## Lint, then run every test, with real pcscd, vpcd and client programs
 	$(PYTEST)
 
 trixie: ## The demo and tests on Debian 13, in a tree made with debootstrap; root only
@@ -91,6 +103,7 @@ lint: workshop ## Check style, types, schema, and whether the generated code mat
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(DRIVER) lint
 	$(BIN)/buf lint proto
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
 	tools/setup/generate.sh $(CURDIR)/$(BIN)/python "$$folder" && \
@@ -105,11 +118,12 @@ bench: setup ## Measure a command through pcscd, and in the card alone
 	@$(BIN)/cloudcard bench card
 	@$(BIN)/cloudcard bench apdu
 
-fuzz: workshop ## Fuzz card and keystore, FUZZ_SECONDS for each target; findings stay in .cache/fuzz
+fuzz: workshop ## Fuzz card, driver and keystore, FUZZ_SECONDS for each target; findings stay in .cache/fuzz
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $(BIN)/python tests/fuzz/run.py $$target $(FUZZ_SECONDS) .cache/fuzz || exit 1; \
 	done
+	@$(DRIVER) fuzz RECORDS=$(FUZZ_RECORDS)
 	@echo "fuzzing the keystore's calls for $(FUZZ_SECONDS) s"; \
 	$(BIN)/python tests/fuzz/rpc.py $(FUZZ_SECONDS)
 

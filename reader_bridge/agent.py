@@ -1,4 +1,4 @@
-"""The workstation's agent: keeps cards in the slots of this computer's virtual reader."""
+"""The workstation's agent: keeps cards in the slots of this computer's readers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from card_os.card import Card
+from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.connection import Tape
 from reader_bridge.pcscd import Hold
-from reader_bridge.slot import Slot, SlotState
+from reader_bridge.slot import Slot
 from reader_bridge.tasks import CancellableKeys
 
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """A card, and the slot of the virtual reader into which it is put."""
+    """A card, and the slot of a reader into which it is put."""
 
-    slot: int
-    port: int  # of the slot
+    slot: int  # counted from 0 among the cards of this agent
+    carrier: Carrier  # the way to the slot
     name: str  # of the card, for people
     card: Card
     keys: CancellableKeys
@@ -42,7 +43,7 @@ def inserted(insertions: Iterable[Insertion], tell: Tell, *, hold: bool) -> Iter
             kept = Hold()
             stack.callback(kept.release)
         for each in insertions:
-            slot = Slot(each.port, each.card, each.keys, _teller(tell, each), kept, each.tape)
+            slot = Slot(each.carrier, each.card, each.keys, _teller(tell, each), kept, each.tape)
             slot.start()
             stack.callback(slot.stop)
         yield

@@ -1,10 +1,8 @@
-"""One connection to a virtual reader: reads messages, asks the card, and writes its answers."""
+"""One connection to a reader: hears what it says, asks the card, and sends its answers."""
 
 from __future__ import annotations
 
 import selectors
-import socket
-from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
@@ -12,23 +10,12 @@ import structlog
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal, drive
 from card_os.trace.lines import Power
+from reader_bridge.carriers.carrier import Command, Link
 from reader_bridge.tasks import CancellableKeys, KeyTask
-from reader_bridge.vpcd import LENGTH_BYTES, LONGEST, CommandApdu, Control, Decoder, encode
 
 log = structlog.get_logger()
 
-RECEIVE_BYTES = LENGTH_BYTES + LONGEST  # a whole message
 CANCEL_SECONDS = 2.0  # for withdrawing a request before the next connection
-
-POWERS: Mapping[Control, Power] = {
-    Control.POWER_ON: Power.ON,
-    Control.POWER_OFF: Power.OFF,
-    Control.RESET: Power.RESET,
-}
-
-# Debian's vpcd sends length and body separately, under Nagle's algorithm: without an immediate
-# acknowledgement each APDU takes 40 ms. The option is not sticky, so it is set before each receive.
-_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
 class ReaderGone(Exception):
@@ -67,46 +54,32 @@ class NoTape:
     def hung_up(self) -> None: ...
 
 
-def serve(sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape | None = None) -> None:
+def serve(link: Link, card: Card, keys: CancellableKeys, tape: Tape | None = None) -> None:
     """Answer until the reader hangs up, then reset the card.
 
     Raises ReaderGone if the reader hangs up while a key request waits, which is then cancelled, and
     OSError if the connection breaks.
     """
     tape = tape or NoTape()
-    decoder = Decoder()
-    atr = encode(card.atr)
     try:
-        while data := receive(sock):
-            for event in decoder.feed(data):
-                match event:
-                    case CommandApdu(raw):
-                        sock.sendall(encode(_answer(sock, card, keys, tape, raw)))
-                    case Control.GET_ATR:
-                        sock.sendall(atr)
-                    case Control.POWER_ON | Control.POWER_OFF | Control.RESET:
-                        # Windows sends only RESET, Linux also the others.
-                        card.reset()
-                        keys.reset()
-                        tape.power(POWERS[event])
+        for event in link.events():
+            match event:
+                case Command(raw):
+                    link.respond(_answer(link, card, keys, tape, raw))
+                case Power():
+                    # Windows sends only RESET, Linux also the others.
+                    card.reset()
+                    keys.reset()
+                    tape.power(event)
     finally:
         card.reset()
         keys.reset()
 
 
-def receive(sock: socket.socket) -> bytes:
-    """The bytes that have arrived; empty if the reader has hung up."""
-    if _QUICKACK is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-    return sock.recv(RECEIVE_BYTES)
-
-
-def _answer(
-    sock: socket.socket, card: Card, keys: CancellableKeys, tape: Tape, raw: bytes
-) -> bytes:
+def _answer(link: Link, card: Card, keys: CancellableKeys, tape: Tape, raw: bytes) -> bytes:
     def perform(request: KeyRequest) -> KeyResult:
         tape.asked()
-        result = _wait(sock, keys, request)
+        result = _wait(link, keys, request)
         tape.answered(result)
         return result
 
@@ -128,10 +101,10 @@ def _answer(
     return response
 
 
-def _wait(sock: socket.socket, keys: CancellableKeys, request: KeyRequest) -> KeyResult:
+def _wait(link: Link, keys: CancellableKeys, request: KeyRequest) -> KeyResult:
     """Wait for the result or for the reader to hang up, whichever comes first.
 
-    vpcd sends nothing while a response is due, so a readable socket means that the reader has gone.
+    A reader says nothing while a response is due, unless it is going: one that speaks has gone.
     """
     try:
         task = KeyTask(keys, request)
@@ -140,9 +113,20 @@ def _wait(sock: socket.socket, keys: CancellableKeys, request: KeyRequest) -> Ke
         return Refusal.UNAVAILABLE
     with task, selectors.DefaultSelector() as selector:
         finished = selector.register(task.finished, selectors.EVENT_READ)
-        selector.register(sock, selectors.EVENT_READ)
-        ready = [key for key, _ in selector.select()]
+        selector.register(link, selectors.EVENT_READ)
+        while not (ready := [key for key, _ in selector.select(link.beat_seconds)]):
+            if not _beats(link):
+                break
         if finished in ready:
             return task.result
         task.cancel(CANCEL_SECONDS)
         raise ReaderGone
+
+
+def _beats(link: Link) -> bool:
+    """Say that the card works still; False if the connection has broken."""
+    try:
+        link.beat()
+    except OSError:
+        return False
+    return True

@@ -1,7 +1,7 @@
-"""Who is at the other end of a connection to vpcd's port: pcscd, or a program of another user.
+"""Who is at the other end of a connection to a reader: pcscd, or a program of another user.
 
-Any user can listen at the port while pcscd does not run, and would be given the card, with uses of
-its keys. On Linux the kernel tells whose socket the other end is. Other systems do not tell it
+Any user can listen at vpcd's port while pcscd does not run, and would be given the card, with uses
+of its keys. On Linux the kernel tells whose socket the other end is. Other systems do not tell it
 without further rights; there nothing is checked.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ LOCAL, REMOTE, OWNER, INODE = 1, 2, 7, 9  # columns of the table
 ROOT = 0
 PCSCD = "pcscd"  # the user as whom some systems run pcscd
 NO_INODE = "0"  # of a socket that its program has not accepted yet, or has closed
+_CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group (unix(7))
 
 
 def is_reader(sock: socket.socket, table: Path = TABLE) -> bool:
@@ -31,6 +33,16 @@ def is_reader(sock: socket.socket, table: Path = TABLE) -> bool:
     if sys.platform != "linux":
         return True
     return _owner(sock, table.read_text("ascii")) in _trusted()
+
+
+def is_reader_process(sock: socket.socket) -> bool:
+    """Whether who listens at a Unix socket is root, pcscd's user or this process's user.
+
+    Raises OSError if the socket is not connected.
+    """
+    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _process, user, _group = _CREDENTIALS.unpack(peer)
+    return user in _trusted()
 
 
 def _owner(sock: socket.socket, table: str) -> int:

@@ -38,7 +38,7 @@ from card_os.piv.issuing import encode
 from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
 from card_os.piv.rules import PIN_OBJECTS
 from card_os.status import CardError
-from reader_bridge import vpcd
+from reader_bridge import records, vpcd
 
 GUID = bytes.fromhex("0f3c1c0a5d0e4b6e9d6a2f1e8c7b6a59")
 SELECT = bytes.fromhex("00A4040009A0000003080000100000")
@@ -75,6 +75,15 @@ def frames(data: bytes) -> None:
     for event in whole:
         if isinstance(event, vpcd.CommandApdu):
             assert list(vpcd.Decoder().feed(vpcd.encode(event.raw))) == [event]
+
+
+def agent_records(data: bytes) -> None:
+    """Any bytes are a record that is written the same again, or malformed."""
+    try:
+        record = records.decode(data)
+    except records.MalformedRecord:
+        return
+    assert record.encode() == data
 
 
 def chaining(data: bytes) -> None:
@@ -116,6 +125,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "apdu": apdu,
     "tlv": tlvs,
     "frames": frames,
+    "records": agent_records,
     "chaining": chaining,
     "card": card,
 }

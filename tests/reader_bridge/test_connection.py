@@ -1,4 +1,6 @@
-"""One connection: commands, resets, waiting, and readers that go away or talk nonsense."""
+"""One connection, through each carrier: commands, resets, waiting, and readers that go away or talk
+nonsense.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from reader_bridge.connection import ReaderGone
 from reader_bridge.tasks import Cancellation
 from reader_bridge.vpcd import encode
 from support.fakes import ScriptedKeys, new_card
+from support.reader_places import PAIRS, Served, served
 from support.vpcd_end import (
     GET_ATR,
     OK,
@@ -25,27 +28,33 @@ from support.vpcd_end import (
     VERIFY,
     Person,
     Ready,
-    served,
 )
 
 SIGNED = bytes.fromhex("7C05 8203 736967 9000")
+
+
+@pytest.fixture(params=PAIRS, scope="module")
+def via(request: pytest.FixtureRequest) -> str:
+    """The name of the carrier."""
+    name: str = request.param
+    return name
 
 
 def card() -> Card:
     return new_card().card
 
 
-def test_a_signature() -> None:
-    with served(card(), Ready(ScriptedKeys(b"sig"))) as (reader, running):
+def test_a_signature(via: str) -> None:
+    with served(via, card(), Ready(ScriptedKeys(b"sig"))) as (reader, running):
         assert reader.ask(GET_ATR) == running.card.atr
         assert reader.ask(VERIFY) == OK
         assert reader.ask(SIGN) == SIGNED
     assert running.error is None
 
 
-def test_a_signature_that_is_waited_for() -> None:
+def test_a_signature_that_is_waited_for(via: str) -> None:
     person = Person(ScriptedKeys(b"sig"))
-    with served(card(), person) as (reader, _):
+    with served(via, card(), person) as (reader, _):
         person.decided.set()
         assert reader.ask(VERIFY) == OK
         person.wait_until_asked()
@@ -58,8 +67,8 @@ def test_a_signature_that_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("reset", [RESET, POWER_ON, POWER_OFF])
-def test_a_reset_forgets_the_passcode_and_is_not_answered(reset: bytes) -> None:
-    with served(card(), Ready(ScriptedKeys())) as (reader, running):
+def test_a_reset_forgets_the_passcode_and_is_not_answered(via: str, reset: bytes) -> None:
+    with served(via, card(), Ready(ScriptedKeys())) as (reader, running):
         assert reader.ask(VERIFY) == OK
         assert reader.ask(STATUS) == OK
         reader.send(reset)
@@ -77,28 +86,36 @@ class Resettable(Ready):
 
 
 @pytest.mark.parametrize("reset", [RESET, POWER_ON, POWER_OFF])
-def test_a_reset_ends_what_the_keys_hold_open(reset: bytes) -> None:
+def test_a_reset_ends_what_the_keys_hold_open(via: str, reset: bytes) -> None:
     """Or the next application would use the session that was approved for the last."""
     keys = Resettable(ScriptedKeys())
-    with served(card(), keys) as (reader, running):
+    with served(via, card(), keys) as (reader, _):
         reader.send(reset)
-        assert reader.ask(GET_ATR) == running.card.atr
+        assert len(reader.ask(STATUS)) == 2
         assert keys.resets == 1
     assert keys.resets == 2  # the end of the connection is one, too
 
 
-def test_a_new_connection_is_a_new_session() -> None:
+def test_a_reset_and_a_question_for_the_atr_in_one_segment_are_done_in_order() -> None:
+    keys = Resettable(ScriptedKeys())
+    with served("vpcd", card(), keys) as (reader, running):
+        reader.sock.sendall(encode(RESET) + encode(GET_ATR))
+        assert reader.receive() == running.card.atr
+        assert keys.resets == 1
+
+
+def test_a_new_connection_is_a_new_session(via: str) -> None:
     same = card()
     keys = Ready(ScriptedKeys())
-    with served(same, keys) as (reader, _):
+    with served(via, same, keys) as (reader, _):
         assert reader.ask(VERIFY) == OK
-    with served(same, keys) as (reader, _):
+    with served(via, same, keys) as (reader, _):
         assert reader.ask(STATUS) == b"\x63\xc3"
 
 
-def test_a_hang_up_cancels_the_request() -> None:
+def test_a_hang_up_cancels_the_request(via: str) -> None:
     person = Person(ScriptedKeys())
-    with served(card(), person) as (reader, running):
+    with served(via, card(), person) as (reader, running):
         reader.send(VERIFY)
         person.wait_until_asked()
         reader.hang_up()
@@ -108,14 +125,32 @@ def test_a_hang_up_cancels_the_request() -> None:
 
 
 @pytest.mark.parametrize("talk", [encode(RESET), encode(SIGN), b"\x00"])
-def test_a_reader_that_talks_while_it_should_wait_counts_as_gone(talk: bytes) -> None:
+def test_a_reader_that_talks_while_it_should_wait_counts_as_gone(via: str, talk: bytes) -> None:
     person = Person(ScriptedKeys())
-    with served(card(), person) as (reader, running):
+    with served(via, card(), person) as (reader, running):
         reader.send(VERIFY)
         person.wait_until_asked()
         reader.sock.sendall(talk)
         assert isinstance(running.wait_for_end(), ReaderGone)
         assert person.cancelled.is_set()
+
+
+def test_a_card_that_waits_for_a_person_says_that_it_is_there() -> None:
+    """Our handler takes out the card of an agent that hangs; only a beat tells it from one that
+    waits.
+    """
+    person = Person(ScriptedKeys())
+    reader, link, sock = PAIRS["handler"](card().atr)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link, "beat_seconds", 0.01)
+        running = Served(link, sock, card(), person)
+        reader.send(VERIFY)
+        person.wait_until_asked()
+        assert [reader.sock.recv(10) for _ in range(3)] == [b"\x05"] * 3
+        person.decided.set()
+        assert reader.receive() == OK
+        reader.hang_up()
+        assert running.wait_for_end() is None
 
 
 class BrokenKeys:
@@ -132,18 +167,18 @@ class BrokenKeys:
                 return self._keys.perform(request)
 
 
-def test_a_bug_of_the_key_service_is_answered_and_logged() -> None:
-    with capture_logs() as logs, served(card(), BrokenKeys()) as (reader, _):
+def test_a_bug_of_the_key_service_is_answered_and_logged(via: str) -> None:
+    with capture_logs() as logs, served(via, card(), BrokenKeys()) as (reader, _):
         assert reader.ask(VERIFY) == OK
         assert reader.ask(SIGN) == b"\x64\x00"
         assert reader.ask(STATUS) == OK
     assert [entry["event"] for entry in logs] == ["key service failed", "command refused"]
 
 
-def test_a_bug_of_the_card_is_answered_and_logged() -> None:
+def test_a_bug_of_the_card_is_answered_and_logged(via: str) -> None:
     with (
         capture_logs() as logs,
-        served(card(), Ready(ScriptedKeys(3))) as (reader, _),  # type: ignore[arg-type]
+        served(via, card(), Ready(ScriptedKeys(3))) as (reader, _),  # type: ignore[arg-type]
     ):
         assert reader.ask(VERIFY) == OK
         assert reader.ask(SIGN) == b"\x6f\x00"
@@ -153,12 +188,12 @@ def test_a_bug_of_the_card_is_answered_and_logged() -> None:
 
 @pytest.mark.parametrize("error", [OSError("too many open files"), RuntimeError("no thread")])
 def test_without_resources_the_answer_is_unavailable(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    via: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    with capture_logs() as logs, served(card(), Ready(ScriptedKeys())) as (reader, _):
+    with capture_logs() as logs, served(via, card(), Ready(ScriptedKeys())) as (reader, _):
         with monkeypatch.context() as patch:
             patch.setattr(tasks.threading.Thread, "start", fail)
             assert reader.ask(VERIFY) == b"\x64\x00"
@@ -167,10 +202,24 @@ def test_without_resources_the_answer_is_unavailable(
 
 
 @settings(max_examples=50)
+@given(st.lists(st.binary(max_size=40), max_size=10))
+def test_each_command_has_its_answer_whatever_it_is(via: str, bodies: list[bytes]) -> None:
+    """Changes of power have none."""
+    with served(via, card(), Ready(Refuser())) as (reader, running):
+        for body in bodies:
+            if len(body) > 1:
+                assert len(reader.ask(body)) >= 2
+            elif body in (RESET, POWER_ON, POWER_OFF):
+                reader.send(body)
+        assert reader.ask(GET_ATR) == running.card.atr
+        assert len(reader.ask(STATUS)) == 2
+
+
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=40), max_size=10), st.integers(1, 30))
-def test_nothing_that_a_reader_says_ends_the_thread(bodies: list[bytes], step: int) -> None:
-    """Each APDU has its answer, whatever it is; controls and empty messages have none."""
-    with served(card(), Ready(Refuser())) as (reader, running):
+def test_nothing_that_vpcd_says_ends_the_thread(bodies: list[bytes], step: int) -> None:
+    """Controls that it does not have, and empty messages, have no answer."""
+    with served("vpcd", card(), Ready(Refuser())) as (reader, running):
         for body in bodies:
             message = len(body).to_bytes(2) + body
             for start in range(0, len(message), step):
@@ -191,8 +240,8 @@ class Refuser:
 
 @given(st.binary(min_size=1, max_size=60))
 @settings(max_examples=30)
-def test_a_connection_that_breaks_off_ends_in_order(wire: bytes) -> None:
-    with served(card(), Ready(Refuser())) as (reader, running):
+def test_a_connection_that_breaks_off_ends_in_order(via: str, wire: bytes) -> None:
+    with served(via, card(), Ready(Refuser())) as (reader, running):
         reader.sock.sendall(wire)
         reader.hang_up()
         running.wait_for_end()

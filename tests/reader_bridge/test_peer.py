@@ -15,7 +15,9 @@ from warnings import catch_warnings, simplefilter
 import pytest
 
 from reader_bridge import peer
-from reader_bridge.slot import Slot, SlotState
+from reader_bridge.carriers.carrier import SlotState
+from reader_bridge.carriers.vpcd_port import VpcdPort
+from reader_bridge.slot import Slot
 from reader_bridge.vpcd import encode
 from support.fakes import CannedKeys, new_card
 from support.vpcd_end import GET_ATR, SECONDS, VERIFY, Ready
@@ -40,7 +42,8 @@ def listener() -> Iterator[socket.socket]:
 def in_slot(listener: socket.socket) -> Iterator[queue.Queue[SlotState]]:
     """A card that wants into the slot at the listener's port; what is said of it."""
     said: queue.Queue[SlotState] = queue.Queue()
-    slot = Slot(listener.getsockname()[1], new_card().card, Ready(CannedKeys()), said.put)
+    carrier = VpcdPort(listener.getsockname()[1])
+    slot = Slot(carrier, new_card().card, Ready(CannedKeys()), said.put)
     slot.start()
     try:
         yield said

@@ -24,6 +24,7 @@ from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, KeyRef
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from cloudcard_tools.demo.programs import Pkcs11
 from cloudcard_tools.shared import pcsc
+from reader_bridge.carriers.vpcd_port import VpcdPort
 from reader_bridge.connection import Tape
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.making import plain_card
@@ -130,7 +131,7 @@ def in_slot(
 ) -> Iterator[None]:
     """A card in the reader for the time of the block."""
     seen = threading.Event()
-    place = Slot(PORT + slot, card, keys, lambda _: seen.set(), tape=tape)
+    place = Slot(VpcdPort(PORT + slot), card, keys, lambda _: seen.set(), tape=tape)
     place.start()
     try:
         assert seen.wait(timeout=10), "the reader has not seen the card"

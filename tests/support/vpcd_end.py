@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, KeyService
-from reader_bridge import connection
-from reader_bridge.tasks import CancellableKeys, Cancellation
+from reader_bridge.tasks import Cancellation
 from reader_bridge.vpcd import encode
 
 SECONDS = 10.0
@@ -43,45 +39,6 @@ class Reader:
     def hang_up(self) -> None:
         self._received.close()
         self.sock.close()
-
-
-class Served:
-    """A card served on a thread, and how that ended."""
-
-    def __init__(self, sock: socket.socket, card: Card, keys: CancellableKeys) -> None:
-        self.card = card
-        self.error: BaseException | None = None
-        self._keys = keys
-        self._sock = sock
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            with self._sock:
-                connection.serve(self._sock, self.card, self._keys)
-        except BaseException as error:
-            self.error = error
-
-    def wait_for_end(self) -> BaseException | None:
-        """The error by which serving ended, None if in good order."""
-        self.thread.join(SECONDS)
-        assert not self.thread.is_alive()
-        return self.error
-
-
-@contextmanager
-def served(card: Card, keys: CancellableKeys) -> Iterator[tuple[Reader, Served]]:
-    """A card in a reader without pcscd; in the end the reader hangs up."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        theirs = socket.create_connection(listener.getsockname())
-        ours, _ = listener.accept()
-    reader, running = Reader(ours), Served(theirs, card, keys)
-    try:
-        yield reader, running
-    finally:
-        reader.hang_up()
-        running.wait_for_end()
 
 
 class Ready:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from cloudcard_tools.bench import reader
 from cloudcard_tools.shared import pcsc, pcscd
 
 COMMAND = [sys.executable, "-m", "cloudcard_tools", "bench", "apdu", "--json", "--count", "300"]
@@ -20,3 +24,19 @@ def test_the_bench_measures_all_in_one_run(virtual_readers: pcsc.Client) -> None
     for slot in (0, 1):
         virtual_readers.wait_for_absence(slot)
     assert pcscd.occupied() == set()
+
+
+def test_our_driver_is_measured_beside_vpcd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "ROUNDS", 2)
+    monkeypatch.setattr(reader, "EVENTS", 5)
+    monkeypatch.setattr(reader, "SETTLE_SECONDS", 0.2)
+    done: list[int] = []
+    result = reader.measure(tmp_path, 20, done.append)
+    assert sum(done) == reader.steps()
+    assert (result.count, result.events) == (20, 10)
+    assert 0 < result.floor_us < result.echo_ours_us < result.card_ours_us
+    assert 0 < result.insert_ms <= result.insert_p99_ms
+    assert 0 < result.remove_ms <= result.remove_p99_ms
+    assert all(value >= 0 for _, value, _ in result.goals())

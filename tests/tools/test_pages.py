@@ -18,6 +18,7 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 RUNNERS = (
     "tests/card_os/test_applications_guide.py",
     "tests/distribution/test_wheel.py",
+    "tests/drivers/test_protocol.py",
     "tests/system/test_applications_guide.py",
     "tests/system/test_holder_guide.py",
     "tests/system/test_reader_guide.py",

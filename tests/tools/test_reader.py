@@ -27,8 +27,9 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.agent import Insertion
+from reader_bridge.carriers.carrier import SlotState
+from reader_bridge.carriers.vpcd_port import VpcdPort
 from reader_bridge.remote.keys import RemoteKeys
-from reader_bridge.slot import SlotState
 from support.fakes import CannedKeys, new_card
 from support.keystore_process import PASSCODE, KeystoreProcess
 from support.scripted_keystore import Keystore, Reply, Script
@@ -171,6 +172,12 @@ def removed_while_connected(
     [
         ([], "--card SERIAL, or --local"),
         (["--local", "--card", "1"], "--card SERIAL, or --local"),
+        (["--local", "--via", "usb"], "is not handler, handler:SOCKET or vpcd"),
+        (["--local", "--via", "handler:socket"], "is not handler, handler:SOCKET or vpcd"),
+        (["--local", "--via", "handler", "--port", "1"], "--port goes with --via vpcd"),
+        (["--local", "--via", "vpcd", "--slot", "1"], "--slot goes with --via handler"),
+        (["--local", "--slot", "16"], "16 is not in the range"),
+        (["--card", "1", "--card", "2", "--slot", "15"], "no slot for each card"),
         (["--local", "--port", "0"], "0 is not in the range"),
         (["--card", "1", "--card", "2", "--port", "65535"], "no port for each card"),
         (["enrol"], "give the token"),
@@ -184,7 +191,10 @@ def test_wrong_usage(arguments: list[str], words: str) -> None:
     assert words in done.output
 
 
-def test_without_an_identity_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_an_identity_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command.logs, "configure", lambda _level: None)  # of the whole process
     done = CliRunner().invoke(command.reader, ["--card", "1", "--identity", str(tmp_path)])
     assert done.exit_code == 1
     assert "enrol" in done.output
@@ -221,7 +231,7 @@ def test_a_refused_card_leaves_its_slot_empty() -> None:
 def test_a_pcscd_that_refuses_this_users_programs_is_named_once() -> None:
     out = io.StringIO()
     tell = command.teller(Screen(out, as_json=True))
-    card = Insertion(0, 35963, "1", new_card().card, Ready(CannedKeys()))
+    card = Insertion(0, VpcdPort(35963), "1", new_card().card, Ready(CannedKeys()))
     for state in (SlotState.INSERTED, SlotState.REMOVED, SlotState.INSERTED):
         tell(card, state)
     deadline = time.monotonic() + SECONDS

@@ -14,7 +14,7 @@ COMMANDS: Mapping[str, Row] = {
     "serve": Row("cloudcard_tools.serve.command:serve", "Run the keystore.", extra="keystore"),
     "reader": Row(
         "cloudcard_tools.reader.command:reader",
-        "Put cards into this computer's virtual reader, until Ctrl-C.",
+        "Put cards into this computer's readers, until Ctrl-C.",
     ),
     "ra": Row(
         "cloudcard_tools.ra.command:ra",

@@ -30,7 +30,17 @@ SELECT_PIV = bytes.fromhex("00A4040009A00000030800001000")
 GET_DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
 GET_CHALLENGE = bytes.fromhex("0084000008")
 CARD_SLOT, OTHER_SLOT = 0, 1
-LOCAL_READER = (sys.executable, "-m", "cloudcard_tools", "reader", "--local", "--algorithm", "p256")
+LOCAL_READER = (
+    sys.executable,
+    "-m",
+    "cloudcard_tools",
+    "reader",
+    "--local",
+    "--via",
+    "vpcd",
+    "--algorithm",
+    "p256",
+)
 ROUND = 250  # commands to one card before the other card's turn
 LOOK_SECONDS = 0.1
 SLOW_COUNT = 25  # of commands that take 44 ms each

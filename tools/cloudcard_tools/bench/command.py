@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import click
 from rich.text import Text
 
-from cloudcard_tools.bench import apdu, card, journal, sign, waiting
+from cloudcard_tools.bench import apdu, card, journal, reader, sign, waiting
 from cloudcard_tools.bench import trace as traces
 from cloudcard_tools.shared import output, pcscd
 from cloudcard_tools.shared.output import json_option
@@ -23,6 +23,7 @@ Examples:
   cloudcard bench apdu
   cloudcard bench apdu --json --count 20000
   cloudcard bench apdu --peer
+  cloudcard bench reader --json
   cloudcard bench sign
   cloudcard bench sign --json --seconds 5
   cloudcard bench waiting --json
@@ -104,6 +105,35 @@ def card_command(count: int, cards: int, with_peer: bool, as_json: bool) -> None
     else:
         print_card_result(result)
         click.echo(result.machine)
+
+
+@bench.command("reader", epilog=EXAMPLES)
+@click.option(
+    "--count",
+    type=click.IntRange(reader.ROUNDS, 1_000_000),
+    default=6000,
+    show_default=True,
+    help="Commands to each card.",
+)
+@json_option
+def reader_command(count: int, as_json: bool) -> None:
+    """Measure our own driver beside vpcd, with a pcscd of this command's own.
+
+    It needs the repository, a compiler and namespaces: run it as root, or where users have them.
+    """
+    with (
+        TemporaryDirectory(prefix="cloudcard-bench-") as name,
+        output.progress() as progress,
+    ):
+        task = progress.add_task("Measuring", total=reader.steps())
+        result = reader.measure(Path(name), count, lambda steps: progress.advance(task, steps))
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=2))
+        return
+    for title, value, most in result.goals():
+        met = "met" if value <= most else "not met"
+        click.echo(f"{title:34} {value:8.2f}  goal {most:g}, {met}")
+    click.echo(result.machine)
 
 
 @bench.command("sign", epilog=EXAMPLES)

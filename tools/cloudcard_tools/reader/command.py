@@ -1,4 +1,4 @@
-"""`cloudcard reader`: puts cards into this computer's virtual reader."""
+"""`cloudcard reader`: puts cards into this computer's readers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.reader import local_card
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
+from cloudcard_tools.reader.via import Via
+from cloudcard_tools.reader.via import options as via_options
 from cloudcard_tools.shared import enrolling, logs, pcsc
 from cloudcard_tools.shared.application import application_option, card_factory, key_service
 from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.output import json_option
 from reader_bridge.agent import Insertion, Tell, inserted
+from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.local.keys import LocalKeys
-from reader_bridge.slot import SlotState
-from reader_bridge.vpcd import PORT
 
 ROLE = "workstation"
 # Windows sees Ctrl-C only between two waits.
@@ -46,10 +47,11 @@ Examples:
   cloudcard reader --local --profile developer --state card.json
   cloudcard reader --local --record login.trace
   cloudcard reader --application hello_card:new_card --record hello.trace
+  cloudcard reader --local --via vpcd --port 35964
 
 \b
-The first card goes into slot 0 (port 35963), the next into slot 1 (35964). Ctrl-C takes them out.
-docs/reader.md explains pcscd, ports and firewalls.
+The first card goes into the first free slot of our driver, or of vpcd without it (port 35963, the
+next one 35964). Ctrl-C takes them out. docs/reader.md explains drivers, pcscd, ports and firewalls.
 """,
 )
 @click.option(
@@ -76,13 +78,7 @@ docs/reader.md explains pcscd, ports and firewalls.
     "key 9A is used without asking again until the card is reset.",
 )
 @enrolling.identity_option(ROLE)
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=PORT,
-    show_default=True,
-    help="vpcd's port for the first card.",
-)
+@via_options
 @local_card.options
 @application_option
 @click.option(
@@ -111,7 +107,9 @@ def reader(
     program: str,
     session: bool,
     folder: Path | None,
-    port: int,
+    via: str | None,
+    slot: int | None,
+    port: int | None,
     local: bool,
     profile: str | None,
     algorithm: str | None,
@@ -124,7 +122,7 @@ def reader(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Put cards into this computer's virtual reader, until Ctrl-C."""
+    """Put cards into this computer's readers, until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
     if local + bool(serials) + (application is not None) != 1:
@@ -136,8 +134,7 @@ def reader(
         raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
     if record is not None and len(serials) > 1:
         raise click.UsageError("--record works with one card only")
-    if port + len(serials) - 1 > 0xFFFF:
-        raise click.UsageError(f"there is no port for each card from {port} on")
+    carriers = Via(via, port, slot).carriers(max(len(serials), 1))
     logs.configure(logging.INFO if verbose else logging.WARNING)
     screen = Screen(sys.stdout, as_json)
     with ExitStack() as stack:
@@ -158,7 +155,7 @@ def reader(
                     serials, folder, approval, program, screen, stop, sessions=session
                 )
             )
-        insertions = [_insertion(each, port, record, stack) for each in ready]
+        insertions = [_insertion(each, carriers[each.slot], record, stack) for each in ready]
         stack.enter_context(inserted(insertions, teller(screen), hold=hold_pcscd))
         while not stop.wait(TICK_SECONDS):
             pass
@@ -175,13 +172,12 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
         enrolling.enrol(token, token_file, folder, ROLE)
 
 
-def _insertion(ready: Ready, first_port: int, record: Path | None, stack: ExitStack) -> Insertion:
-    """The card with its port, recorded if a trace file is given."""
-    port = first_port + ready.slot
+def _insertion(ready: Ready, carrier: Carrier, record: Path | None, stack: ExitStack) -> Insertion:
+    """The card with its way to the reader, recorded if a trace file is given."""
     if record is None:
-        return Insertion(ready.slot, port, ready.name, ready.make(), ready.keys)
+        return Insertion(ready.slot, carrier, ready.name, ready.make(), ready.keys)
     taped = stack.enter_context(ready.recorded(record))
-    return Insertion(ready.slot, port, ready.name, taped.card, ready.keys, taped.recorder)
+    return Insertion(ready.slot, carrier, ready.name, taped.card, ready.keys, taped.recorder)
 
 
 def _local_card(keys: LocalKeys, screen: Screen) -> Ready:

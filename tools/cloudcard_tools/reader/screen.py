@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
 from reader_bridge.agent import Insertion
+from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
-from reader_bridge.slot import SlotState
 
-SAYINGS = {
-    SlotState.INSERTED: "Card {card} is in the reader (port {port}).",
-    SlotState.REMOVED: "The reader has dropped card {card} (port {port}). Inserting it again.",
-    SlotState.PORT_BUSY: "The reader at port {port} has taken card {card} but does not ask for it: "
+SAYINGS: Mapping[SlotState, str] = {
+    SlotState.INSERTED: "Card {card} is in the reader ({place}).",
+    SlotState.REMOVED: "The reader has dropped card {card} ({place}). Inserting it again.",
+    SlotState.PORT_BUSY: "The reader at {place} has taken card {card} but does not ask for it: "
     "another card is in it, or pcscd is very busy. Card {card} waits: stop the other program, or "
     "choose another --port.",
-    SlotState.HANGS_UP: "The program at port {port} hangs up at once: is it pcscd, with vpcd? "
+    SlotState.SLOT_TAKEN: "There is no free slot for card {card} ({place}). It waits: take another "
+    "card out, or choose another --slot.",
+    SlotState.NO_SLOT: "The reader has no such slot ({place}): choose another --slot for card "
+    "{card}, or add the slot to /etc/reader.conf.d/cloudcard and restart pcscd.",
+    SlotState.FORBIDDEN: "This user may not put card {card} into this computer's readers: use it "
+    "in a session at this computer's screen, or become a member of the group cloudcard.",
+    SlotState.OTHER_VERSION: "The reader's driver is of another version than this program: install "
+    "both from the same release, and restart pcscd. Card {card} waits.",
+    SlotState.HANGS_UP: "The program at {place} hangs up at once: is it pcscd, with {driver}? "
     "`cloudcard doctor` checks. Trying again with card {card}.",
-    SlotState.STRANGER: "The program at port {port} is not pcscd: it is neither root's nor yours. "
-    "Card {card} is kept from it. Find it with `ss -ltnp 'sport = :{port}'`, end it, and start "
-    "pcscd.",
-    SlotState.PCSCD_NOT_RUNNING: "Nobody listens at port {port}: is pcscd running, with vpcd? "
+    SlotState.STRANGER: "The program at {place} is not pcscd: it is neither root's nor yours. "
+    "Card {card} is kept from it. Find it with `{finder}`, end it, and start pcscd.",
+    SlotState.PCSCD_NOT_RUNNING: "Nobody listens at {place}: is pcscd running, with {driver}? "
     "`cloudcard doctor` checks. Card {card} is inserted when pcscd is there.",
 }
 
@@ -46,6 +54,9 @@ class Screen:
 
     def tell(self, insertion: Insertion, state: SlotState) -> None:
         """Print the new state of a slot and its card."""
-        port, card = insertion.port, insertion.name
-        text = SAYINGS[state].format(card=card, port=port)
-        self.say(state.value, text, slot=insertion.slot, port=port, card=card)
+        where, card = insertion.carrier.where, insertion.name
+        text = SAYINGS[state].format(
+            card=card, place=where.place, driver=where.driver, finder=where.finder
+        )
+        port = {} if where.port is None else {"port": where.port}
+        self.say(state.value, text, slot=insertion.slot, via=where.via, **port, card=card)

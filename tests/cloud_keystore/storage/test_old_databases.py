@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from card_os.administration import CardKey
 from card_os.piv.image import CardImage
@@ -32,6 +32,7 @@ from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
 from cloud_keystore.storage import cards, journal, operations, people, sessions
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic.codes import MAC
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing import key_holders
 from cloudcard_tools.backup.command import restore
@@ -46,6 +47,7 @@ from support.keystore_world import (
     new_world,
     verify,
 )
+from support.postgres import Server
 from support.whole_cards import faults
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "databases"
@@ -119,6 +121,34 @@ def test_the_service_opens_it(tmp_path: Path) -> None:
         assert parts.has_operators
     again = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--json"])
     assert json.loads(again.stdout)["records"] > 100
+
+
+def test_records_on_a_server_get_their_codes_too(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
+    settings = Settings(tmp_path / "keystore", database=url)
+    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
+        parts.people.add_workstation("WARD7-PC3", "Ward 7", actor=OPERATOR)
+        with parts.database.write() as connection:
+            for table in t.metadata.sorted_tables:
+                if MAC in table.columns:
+                    connection.execute(update(table).values({MAC: None}))
+    with (
+        closing(own(settings)) as hold,
+        pytest.raises(NotBelieved, match=r"cloudcard keys authenticate"),
+        open_keystore(settings, hold),
+    ):
+        pass
+    command = ["authenticate", "--data", str(settings.data), "--database", url]
+    shown = CliRunner().invoke(keys, command)
+    assert ["operator", "first", "operator", "invited"] in [
+        line.split() for line in shown.stdout.splitlines()
+    ]
+    assert CliRunner().invoke(keys, [*command, "--yes"]).exit_code == 0
+    with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
+        with parts.database.read() as connection:
+            (listed,) = people.list_identities(connection, Role.WORKSTATION)
+            assert listed.display_name == "WARD7-PC3"
+        assert not authenticating.examine(parts.database).wrong
 
 
 def test_objects_that_require_the_pin_are_sealed_when_the_service_opens_it(tmp_path: Path) -> None:

@@ -19,7 +19,11 @@ READ_FILE, READ_DIR = 1 << 2, 1 << 3
 ACCESS_BITS = (13, 14, 15, 15, 16)  # how many kinds of access each version knows, from the first
 SCOPED_SINCE, SCOPE_SIGNAL = 6, 1 << 1
 DEVICES = ("/dev/null", "/dev/random", "/dev/urandom")
-SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/run/systemd/resolve", *DEVICES)
+OF_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "host.conf", "gai.conf", "localtime", "ssl")
+SYSTEM = (  # not all of /etc: people keep keys there
+    *("/usr", "/lib", "/lib64", "/proc", "/sys", "/run/systemd/resolve", *DEVICES),
+    *(f"/etc/{each}" for each in (*OF_ETC, "ld.so.cache", "pki")),
+)
 
 
 def end_with_parent(parent: int) -> None:

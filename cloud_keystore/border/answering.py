@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
+from hmac import compare_digest
+from threading import BoundedSemaphore
 
 import structlog
 
@@ -26,6 +29,8 @@ from cloud_keystore.model.tracing import TRACE_ID
 log = structlog.get_logger()
 
 MOST_CONNECTIONS = 512
+MOST_SAID = 64  # characters of a name that the log repeats
+TRACE_FORM = re.compile(r"[0-9a-f]{32}")
 HELD_SECONDS = 0.002  # for which an outcome can wait for others
 PEER = struct.Struct("3i")  # struct ucred of Linux: process, user, group
 
@@ -43,6 +48,8 @@ class Answering:
     use_cases: object
     entries: Mapping[str, Entry]
     identify: Callable[[bytes, Role | None], Identity] | None
+    secret: bytes = field(repr=False)  # what whoever may ask here says first
+    places: BoundedSemaphore  # for calls at the same time
     _arguments: Codec = field(default_factory=lambda: Codec(callers=True))
     _results: Codec = field(default_factory=lambda: Codec(callers=False))
     _open: set[socket.socket] = field(default_factory=set)
@@ -82,7 +89,8 @@ class Answering:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            while (frame := frames.receive(connection)) is not None:
+            self._greet(connection)
+            while (frame := frames.receive(connection, frames.MOST_ASKED)) is not None:
                 # An empty context, so that nothing of one caller is left for the next.
                 Context().run(self._answer, connection, frame)
         except Unreadable as error:
@@ -94,6 +102,11 @@ class Answering:
                 self._open.discard(connection)
             connection.close()
 
+    def _greet(self, connection: socket.socket) -> None:
+        said = frames.receive(connection, len(self.secret)) or b""
+        if not compare_digest(said, self.secret):
+            raise Unreadable("it does not know the secret of this socket")
+
     def _answer(self, connection: socket.socket, frame: bytes) -> None:
         match unpack(frame):
             case [str(name), None | bytes() as fingerprint, str(trace_id), dict(given)]:
@@ -101,13 +114,16 @@ class Answering:
             case _:
                 raise Unreadable("no call")
         if entry is None:
-            raise Unreadable(f"{name} cannot be asked for here")
+            raise Unreadable(f"{name[:MOST_SAID]} cannot be asked for here")
+        if trace_id and not TRACE_FORM.fullmatch(trace_id):
+            raise Unreadable("no trace id")
         TRACE_ID.set(trace_id)
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
         said: list[Plain] = ["", ""]
         try:
             said = self._let_in(entry, fingerprint)
-            answer = [RESULT, *said, self._do(connection, entry, given)]
+            with self.places:
+                answer = [RESULT, *said, self._do(connection, entry, given)]
         except Unreadable:
             raise
         except KeystoreError as error:

@@ -31,6 +31,7 @@ class Line:
     """Asks custody over a Unix socket. Used from any thread."""
 
     path: str
+    secret: bytes = field(repr=False)
     _idle: LifoQueue[socket.socket] = field(default_factory=LifoQueue)
     _arguments: Codec = field(default_factory=lambda: Codec(callers=True))
     _results: Codec = field(default_factory=lambda: Codec(callers=False))
@@ -55,6 +56,7 @@ class Line:
         call = pack([entry.name, fingerprint, TRACE_ID.get(), given])
         done = cast("Callable[[int, object], None] | None", bound.get("done"))
         connection = self._connection()
+        connection.settimeout(entry.seconds)
         try:
             frames.send(connection, call)
             kind, role, caller, said = self._answer(connection, entry, done)
@@ -63,6 +65,8 @@ class Line:
             connection.close()
             if isinstance(error, OSError):
                 raise StorageUnavailable(LOST) from None
+            if isinstance(error, Unreadable):
+                raise Failed("custody's answer was none") from error
             raise
         self._idle.put(connection)
         if fingerprint is not None and caller:
@@ -82,7 +86,7 @@ class Line:
         done: Callable[[int, object], None] | None,
     ) -> tuple[str, str, str, Plain]:
         while True:
-            frame = frames.receive(connection)
+            frame = frames.receive(connection, frames.MOST_ANSWERED)
             if frame is None:
                 raise ConnectionResetError
             match unpack(frame):
@@ -130,9 +134,9 @@ class Line:
         try:
             connection.settimeout(CONNECT_SECONDS)
             connection.connect(self.path)
-            connection.settimeout(None)
             if not is_own(connection):
                 raise PermissionError
+            frames.send(connection, self.secret)
         except OSError as error:
             connection.close()
             raise StorageUnavailable("the keystore's custody is not reached: ask again") from error

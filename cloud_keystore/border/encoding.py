@@ -8,6 +8,7 @@ from dataclasses import is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache, partial
+from threading import Lock
 from types import UnionType
 from typing import TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -59,6 +60,7 @@ class Codec:
                 self._converter.register_unstructure_hook(kind, lambda _: None)
                 self._converter.register_structure_hook(kind, found)
         self._known: set[object] = set()
+        self._learning = Lock()
 
     def plain(self, value: object, kind: object) -> Plain:
         """The plain form of a value of a type."""
@@ -79,9 +81,10 @@ class Codec:
         """Make the converter know the unions of classes within a type."""
         if kind in self._known:
             return
-        self._known.add(kind)
-        for union in _unions(kind):
-            self._tag(union, {each.__name__: each for each in _members(union)})
+        with self._learning:
+            for union in _unions(kind):
+                self._tag(union, {each.__name__: each for each in _members(union)})
+            self._known.add(kind)
 
     def _tag(self, union: object, members: Mapping[str, type]) -> None:
         """Let the value of a union cross with the name of its class."""

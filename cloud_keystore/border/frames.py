@@ -7,24 +7,25 @@ import socket
 from cloud_keystore.border.encoding import Unreadable
 
 LENGTH = 4
-MOST_BYTES = 1 << 28  # a list of all cards of a large keystore
+MOST_ASKED = 1 << 25  # bytes: a group of batches of the largest blocks
+MOST_ANSWERED = 1 << 28  # a list of all cards of a large keystore
 CHUNK = 1 << 20
 
 
 def send(connection: socket.socket, frame: bytes) -> None:
-    """Send a frame; raises OSError, and Unreadable if it is too large."""
-    if len(frame) > MOST_BYTES:
-        raise Unreadable(f"{len(frame)} bytes are too many for a frame")
+    """Send a frame; raises OSError."""
     connection.sendall(len(frame).to_bytes(LENGTH) + frame)
 
 
-def receive(connection: socket.socket) -> bytes | None:
-    """The next frame; None if the other side has closed. Raises OSError, Unreadable."""
+def receive(connection: socket.socket, most: int) -> bytes | None:
+    """The next frame, of so many bytes at most; None if the other side has closed. Raises OSError,
+    Unreadable.
+    """
     head = _exactly(connection, LENGTH)
     if head is None:
         return None
     length = int.from_bytes(head)
-    if length > MOST_BYTES:
+    if length > most:
         raise Unreadable(f"a frame of {length} bytes is too large")
     return _exactly(connection, length)
 

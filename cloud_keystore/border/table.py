@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeAlias, get_type_hints
 
 from cloud_keystore.model.people import Role
+
+BRIEF_SECONDS = 2.5
 
 
 class Free(Enum):
@@ -45,6 +47,7 @@ class Entry:
     parameters: Mapping[str, type]  # those that cross the border, by name
     result: type
     outcome: type | None = None  # of each request, if there are many
+    seconds: float | None = None  # after which nobody waits for it any longer
 
     @property
     def needs_caller(self) -> bool:
@@ -57,8 +60,12 @@ class Entry:
         return self.access if isinstance(self.access, Role) else None
 
 
-def entries(use_cases: type, table: Mapping[str, Access]) -> Mapping[str, Entry]:
-    """The entries of a table, whose names are "field.method" of the dataclass `use_cases`."""
+def entries(
+    use_cases: type, table: Mapping[str, Access], brief: Collection[str] = ()
+) -> Mapping[str, Entry]:
+    """The entries of a table, whose names are "field.method" of the dataclass `use_cases`. Nobody
+    waits for long for the methods of the fields `brief`.
+    """
     fields = {each.name for each in dataclasses.fields(use_cases)}
     types = get_type_hints(use_cases)
     made: dict[str, Entry] = {}
@@ -66,7 +73,8 @@ def entries(use_cases: type, table: Mapping[str, Access]) -> Mapping[str, Entry]
         field, _, method = name.partition(".")
         if field not in fields:
             raise ValueError(f"{use_cases.__name__} has no {field}")
-        made[name] = _entry(name, access, getattr(types[field], method))
+        entry = _entry(name, access, getattr(types[field], method))
+        made[name] = replace(entry, seconds=BRIEF_SECONDS) if field in brief else entry
     return made
 
 

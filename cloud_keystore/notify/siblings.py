@@ -20,6 +20,7 @@ from cloud_keystore.notify.wakeups import Wakeups
 
 READY = b"ready\n"  # no line of topics: a worker writes it when it serves
 ALIVE = b"alive\n"  # nor is this, which it writes each second from then on
+ENDING = b"ending\n"  # nor this, which it writes when it ends in order
 ALIVE_SECONDS = 1.0
 EVERYBODY = "*"  # the topic by which all wake up
 LONGEST_LINE = 4096  # PIPE_BUF of Linux: a pipe takes such a line whole or not at all
@@ -56,8 +57,10 @@ class Siblings:
             os.write(self.says, READY)
 
     def tell_end(self) -> None:
-        """Tell the supervisor that nothing more is told, because this process ends in order."""
-        os.close(self.says)
+        """Tell the supervisor that this process ends in order, and is silent from now on."""
+        # The pipe stays open: the number of its descriptor must not come to mean a file.
+        with suppress(OSError):
+            os.write(self.says, ENDING)
 
     async def keep_telling(self) -> None:
         """Tell the supervisor each second that this worker goes on, until cancelled."""

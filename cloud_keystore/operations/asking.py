@@ -172,8 +172,13 @@ class Asking:
             self.wake([operation_id, operation.user_id])
         return self.find(operation_id, workstation)
 
-    def qr_text(self, operation_id: str) -> str:
-        """The text of the QR code of an operation that can be claimed by one."""
+    def qr_text(self, operation_id: str, workstation: Identity) -> str:
+        """The text of the QR code of an operation of this workstation; empty if it has none. Raises
+        OperationNotFound.
+        """
+        operation = self.find(operation_id, workstation)
+        if Channel.QR not in operation.channels:
+            return ""
         return qr.text(operation_id, qr_secret(self.seal, operation_id))
 
     def _look_up(self, connection: Connection, ask: Ask) -> tuple[Card, Key, User]:

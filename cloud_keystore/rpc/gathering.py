@@ -12,7 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 import structlog
 
-from cloud_keystore.model.errors import Overloaded
+from cloud_keystore.model.errors import KeystoreError, Overloaded
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -94,9 +94,17 @@ class Gatherer(Generic[Request, Response]):
         try:
             self._run([request for request, _ in group], hand.take)
         except BaseException as error:
+            # Those that were answered before are not affected.
+            refused = isinstance(error, KeystoreError)
+            outcome = (
+                error
+                if isinstance(error, KeystoreError)
+                else RuntimeError(f"a group of calls failed: {type(error).__name__}")
+            )
             for place in range(len(group)):
-                hand.take(place, RuntimeError(f"a group of calls failed: {type(error).__name__}"))
-            raise
+                hand.take(place, outcome)
+            if not refused:
+                raise
         finally:
             hand.over()
 

@@ -18,7 +18,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
-from cloud_keystore.model.people import Role
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
@@ -125,7 +125,9 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     ) -> pb.CreateOperationResponse:
         operation = await self.door.call(
             context,
-            lambda workstation: self._operation(self.asking.create(_ask(request), workstation)),
+            lambda workstation: self._operation(
+                self.asking.create(_ask(request), workstation), workstation
+            ),
         )
         return pb.CreateOperationResponse(operation=operation)
 
@@ -144,7 +146,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                         await subscription.wait(patience())
                         continue
                     sent = state
-                    message = await self.door.look(partial(self._operation, found))
+                    message = await self.door.look(partial(self._operation, found, workstation))
                     yield pb.WatchOperationResponse(operation=message)
 
     async def PerformOperation(
@@ -164,7 +166,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         operation = await self.door.call(
             context,
             lambda workstation: self._operation(
-                self.asking.cancel(request.operation_id, workstation)
+                self.asking.cancel(request.operation_id, workstation), workstation
             ),
         )
         return pb.CancelOperationResponse(operation=operation)
@@ -197,13 +199,14 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         await self.door.greet(context)
         return pb.PingResponse()
 
-    def _operation(self, operation: Operation) -> pb.Operation:
+    def _operation(self, operation: Operation, workstation: Identity) -> pb.Operation:
         state = operation.state_at(self.clock())
+        by_qr = Channel.QR in operation.channels
         message = pb.Operation(
             id=operation.id,
             state=approval_pb2.OperationState.ValueType(state),
             number=operation.number if Channel.PUSH in operation.channels else "",
-            qr_text=self.asking.qr_text(operation.id) if Channel.QR in operation.channels else "",
+            qr_text=self.asking.qr_text(operation.id, workstation) if by_qr else "",
         )
         message.qr_expire_time.FromDatetime(operation.qr_expire_time)
         message.create_time.FromDatetime(operation.create_time)

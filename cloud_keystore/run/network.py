@@ -24,7 +24,7 @@ from cloud_keystore.run.ports import Ports
 from cloud_keystore.run.tending import Tending
 from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
 from cloud_keystore.run.wiring import SERVICES
-from cloud_keystore.web.probe import Probe
+from cloud_keystore.web.probe import CannotProbe, Probe
 
 log = structlog.get_logger()
 
@@ -66,6 +66,8 @@ class Network:
         looked_after = None
         if self.enrolment is not None:
             servers.append(ports.enrolment(self.enrolment))
+            if self.main is None:
+                looked_after = _LookedAfter(*self._shown(metrics, siblings))
         if self.main is not None:
             pages = Pages(self.main.looks, metrics)
             health = Health(SERVICES, pages.is_ready, limiter.connections.heard)
@@ -79,7 +81,7 @@ class Network:
             await server.start()
         tasks = [asyncio.create_task(tending.keep_tending())]
         if looked_after is not None:
-            tasks.append(looked_after.begin())
+            tasks += looked_after.begin()
         ready()
         await stop.wait()
         log.info("stopping")
@@ -93,24 +95,39 @@ class Network:
         if looked_after is not None:
             looked_after.close()
 
+    def _shown(
+        self, metrics: Metrics, siblings: Siblings | None
+    ) -> tuple[Pages, None, Probe | None]:
+        """The pages of a process that serves the enrolment port alone. It goes on without them,
+        because nobody has named the address.
+        """
+        pages = Pages(None, metrics)
+        try:
+            return pages, None, _start_probe(self.settings.http_listen, pages, siblings)
+        except CannotProbe as error:
+            log.warning("the metrics of the enrolment port are not shown", reason=str(error))
+            return pages, None, None
+
 
 @dataclass(frozen=True, slots=True)
 class _LookedAfter:
-    """The health of the main port, and what tells others of it."""
+    """What tells others how a process is; the main port has health too."""
 
     pages: Pages
-    health: Health
+    health: Health | None
     probe: Probe | None
 
-    def begin(self) -> asyncio.Task[None]:
+    def begin(self) -> list[asyncio.Task[None]]:
         """Tell that calls are served."""
         self.pages.serving.set()
-        return asyncio.create_task(self.health.keep_looking())
+        health = self.health
+        return [] if health is None else [asyncio.create_task(health.keep_looking())]
 
     def end(self) -> None:
         """Tell that no more calls are served."""
         self.pages.serving.clear()
-        self.health.stop()
+        if self.health is not None:
+            self.health.stop()
 
     def close(self) -> None:
         """Tell nothing more."""

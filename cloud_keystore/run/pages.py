@@ -21,7 +21,7 @@ log = structlog.get_logger()
 class Pages:
     """The pages of one process."""
 
-    looks: Looks
+    looks: Looks | None  # None: the process asks nothing of the database itself
     metrics: Metrics
     serving: threading.Event = field(default_factory=threading.Event)  # set while calls are served
 
@@ -36,7 +36,7 @@ class Pages:
     def is_ready(self) -> bool:
         """Whether calls can be served now; can block."""
         try:
-            return self.looks.answers()
+            return self.looks is None or self.looks.answers()
         except KeystoreError as error:
             log.warning("not ready", error=type(error).__name__)
             return False
@@ -50,7 +50,8 @@ class Pages:
 
     def _metrics(self) -> tuple[HTTPStatus, bytes]:
         try:
-            self.metrics.take(self.looks.gauges())
+            if self.looks is not None:
+                self.metrics.take(self.looks.gauges())
         # The other metrics are still useful.
         except KeystoreError as error:
             log.warning("metrics were not looked up", error=type(error).__name__)

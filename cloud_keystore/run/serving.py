@@ -9,8 +9,9 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import structlog
 
@@ -19,6 +20,7 @@ from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.table import entries
 from cloud_keystore.config import Settings
+from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
@@ -42,38 +44,39 @@ from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
 log = structlog.get_logger()
 
 UPKEEP_SECONDS = 1.0
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Border:
-    """The sockets over which custody is asked, one for each port, in the data folder. They are made
-    before the processes, so that calls wait while custody starts again.
+class Socket:
+    """Where custody is asked for one port. It is made before the processes, so that calls wait
+    while custody starts again; a secret keeps the processes of other ports from it.
     """
 
-    folder: int  # descriptor: the names of sockets are short, and that of the folder can be long
+    path: str  # in this process and those that it forks
+    listening: socket.socket
+    secret: bytearray = field(repr=False)
 
-    @classmethod
-    def of(cls, data: Path) -> Border:
-        """In a data folder. The descriptor stays open until the process ends."""
-        return cls(os.open(data, os.O_PATH | os.O_DIRECTORY))
+    def forget(self) -> None:
+        """Give it up, in a process that is not to ask here."""
+        self.secret[:] = bytes(len(self.secret))
+        self.listening.close()
 
-    @property
-    def main(self) -> str:
-        """The path for what the main port asks, in this process and those that it forks."""
-        return f"/proc/self/fd/{self.folder}/custody.sock"
 
-    @property
-    def enrolment(self) -> str:
-        """The path for what the enrolment port asks."""
-        return f"/proc/self/fd/{self.folder}/enrolment.sock"
-
-    @contextmanager
-    def listening(self) -> Iterator[tuple[socket.socket, socket.socket]]:
-        """Both sockets, in place of what a killed keystore has left; removed after the block."""
-        with ExitStack() as stack:
-            made = [stack.enter_context(_listening(path)) for path in (self.main, self.enrolment)]
-            main, enrolment = made
-            yield main, enrolment
+@contextmanager
+def listening(data: Path) -> Iterator[tuple[Socket, Socket]]:
+    """The sockets for what the main port asks and for what the enrolment port asks, in the data
+    folder, in place of what a killed keystore has left; removed after the block.
+    """
+    # The names of sockets are short, and that of the folder can be long.
+    folder = os.open(data, os.O_PATH | os.O_DIRECTORY)
+    with ExitStack() as stack:
+        stack.callback(os.close, folder)
+        main, enrolment = (
+            stack.enter_context(_listening(f"/proc/self/fd/{folder}/{name}.sock"))
+            for name in ("custody", "enrolment")
+        )
+        yield main, enrolment
 
 
 def make_ready(parts: Parts) -> None:
@@ -106,9 +109,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     keeping.upkeep.finish()
 
 
-async def keep_custody(
-    parts: Parts, main: socket.socket, enrolment: socket.socket, siblings: Siblings
-) -> None:
+async def keep_custody(parts: Parts, main: Socket, enrolment: Socket, siblings: Siblings) -> None:
     """Answer over the border, as a process that holds keys and hears no network."""
     loop, stop = asyncio.get_running_loop(), _told_to_stop()
     telling = Telling(loop, siblings)
@@ -118,10 +119,17 @@ async def keep_custody(
     # In a database of its own, the process before this one had the same number.
     left = keeping.upkeep.sweep(ended=() if parts.database.is_shared else [process])
     cases = keeping.use_cases(telling.wake)
+    places = BoundedSemaphore(parts.settings.limits.threads)
     answering = (
         (
             main,
-            Answering(cases, entries(MainUseCases, use_cases.MAIN), cases.callers.identify),
+            Answering(
+                cases,
+                entries(MainUseCases, use_cases.MAIN),
+                cases.callers.identify,
+                bytes(main.secret),
+                places,
+            ),
         ),
         (
             enrolment,
@@ -129,13 +137,15 @@ async def keep_custody(
                 use_cases.enrolment_use_cases(parts),
                 entries(EnrolmentUseCases, use_cases.ENROLMENT),
                 None,
+                bytes(enrolment.secret),
+                places,
             ),
         ),
     )
     relaying = asyncio.create_task(_keep_relaying(parts, telling))
     with keeping.presence.told():
-        for listening, each in answering:
-            each.listen(listening)
+        for place, each in answering:
+            each.listen(place.listening)
         siblings.tell_ready()
         telling.wake(left)
         tasks = [
@@ -153,21 +163,21 @@ async def keep_custody(
     keeping.upkeep.finish()
 
 
-async def face_clients(settings: Settings, border: Border, siblings: Siblings) -> None:
+async def face_clients(settings: Settings, custody: Socket, siblings: Siblings) -> None:
     """Serve the main port, as a process without a key of the keystore. Raises CannotListen,
     CannotProbe.
     """
-    line = Line(border.main)
-    asked = remote(MainUseCases, entries(MainUseCases, use_cases.MAIN), line)
+    line = Line(custody.path, bytes(custody.secret))
+    asked = remote(MainUseCases, entries(MainUseCases, use_cases.MAIN, use_cases.BRIEF), line)
     await _face(settings, siblings, asked, None, line.named)
 
 
-async def face_newcomers(settings: Settings, border: Border, siblings: Siblings) -> None:
+async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings) -> None:
     """Serve the enrolment port, as a process without a key of the keystore but that of the port.
     Raises CannotListen.
     """
-    table = entries(EnrolmentUseCases, use_cases.ENROLMENT)
-    cases = remote(EnrolmentUseCases, table, Line(border.enrolment))
+    table = entries(EnrolmentUseCases, use_cases.ENROLMENT, use_cases.BRIEF)
+    cases = remote(EnrolmentUseCases, table, Line(custody.path, bytes(custody.secret)))
     await _face(settings, siblings, None, cases, None)
 
 
@@ -181,8 +191,9 @@ async def _face(
     readable = hardening.program_files()
     if not hardening.confine(readable):
         log.warning("this system does not keep the process from the keystore's files")
-    elif any(settings.data.resolve().is_relative_to(each) for each in readable):
-        log.warning("the data folder is among the program's files: move it elsewhere")
+    for each in _private(settings):
+        if any(each.is_relative_to(place) for place in readable):
+            log.warning("this is among what processes of the network may read", path=str(each))
     loop, stop = asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
     wakeups = Wakeups(loop)
@@ -245,6 +256,17 @@ class _Keeping:
         return use_cases.main_use_cases(self.parts, self.sessions, looks, wake)
 
 
+def _private(settings: Settings) -> list[Path]:
+    """What only custody is to read."""
+    named = [Source.parse(each, settings.token) for each in settings.sealing_keys]
+    files = [settings.data, *(Path(each.where) for each in named if each.kind != TOKEN)]
+    if settings.token is not None:
+        files.append(settings.token.pin_file)
+    if passwords := os.environ.get("PGPASSFILE"):
+        files.append(Path(passwords))
+    return [each.resolve() for each in files]
+
+
 def _told_to_stop() -> asyncio.Event:
     """An event that is set by SIGINT and SIGTERM."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -286,14 +308,14 @@ async def _keep_up(
 
 
 @contextmanager
-def _listening(path: str) -> Iterator[socket.socket]:
+def _listening(path: str) -> Iterator[Socket]:
     with suppress(FileNotFoundError):
         os.unlink(path)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)  # for this user alone, as all that is in the data folder
         listening.listen(socket.SOMAXCONN)
         try:
-            yield listening
+            yield Socket(path, listening, bytearray(os.urandom(SECRET_BYTES)))
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(path)

@@ -84,6 +84,7 @@ class EnrolmentUseCases:
     announcing: Announcing
 
 
+BRIEF = ("looks", "announcing")  # what health and TLS handshakes wait for
 MAIN: Mapping[str, Access] = MappingProxyType(
     {
         "callers.identify": NOBODY,

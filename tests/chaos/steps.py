@@ -32,10 +32,13 @@ OPTIONS = ("--log-format", "json")
 
 
 class Counting:
-    """Counts changes and commits, and kills this process at one of them."""
+    """Counts changes and commits, and kills the keystore at one of them: the process that makes it,
+    and the supervisor, with which the others end.
+    """
 
     def __init__(self, left: int) -> None:
         self._left = left
+        self._supervisor = os.getpid()
         self._lock = threading.Lock()
 
     def statement(self, _connection: object, _cursor: object, text: str, *_: object) -> None:
@@ -47,7 +50,8 @@ class Counting:
         with self._lock:
             self._left -= 1
             if self._left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                for pid in (self._supervisor, os.getpid()):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def armed(arguments: Sequence[str], folder: str, streams: Sequence[Connection], step: int) -> None:

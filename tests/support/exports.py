@@ -67,7 +67,7 @@ def story(folder: Path) -> Story:
     world.decide(mistyped, phone, number=f"{(int(mistyped.number) + 1) % 100:02}")
     world.clock.forward(minutes=1)
     scanned = world.ask(serial, pc, channels=[Channel.QR])
-    world.deciding.claim(world.asking.qr_text(scanned), phone.identity)
+    world.deciding.claim(world.qr_text(scanned), phone.identity)
     world.decide(scanned, phone, number="")
     world.perform(scanned, pc)
     world.set_policy(SESSIONS)

@@ -363,6 +363,13 @@ class World:
         with self.database.write() as connection:
             sweeping.sweep(connection, self.clock(), STALLED_TIME)
 
+    def qr_text(self, operation: Operation) -> str:
+        """What its workstation shows for an operation to be claimed by a scan."""
+        with self.database.read() as connection:
+            workstation = people.find_identity(connection, operation.workstation_id)
+        assert workstation is not None
+        return self.asking.qr_text(operation.id, workstation)
+
     def state(self, operation: Operation) -> State:
         with self.database.read() as connection:
             found = operations.find(connection, operation.id)

@@ -156,7 +156,9 @@ def talks(count: int, siblings: Siblings, folder: Path) -> int:
     heard = b""
     while heard.count(b"\n") < count - 1:
         heard += os.read(siblings.hears, 1 << 16)
-    (folder / f"heard {siblings.number}").write_text(" ".join(sorted(heard.decode().split())))
+    draft = folder / f"draft {siblings.number}"
+    draft.write_text(" ".join(sorted(heard.decode().split())))
+    draft.rename(folder / f"heard {siblings.number}")
     if siblings.number == 0:
         while len(list(folder.glob("heard *"))) < count:
             time.sleep(0.01)

@@ -37,6 +37,8 @@ from cloud_keystore.model.tracing import TRACE_ID
 from support.keystore_world import Enrolled, World
 
 SECONDS = 20.0
+SECRET = b"s" * 32
+MOST = frames.MOST_ANSWERED
 
 
 class Things:
@@ -98,10 +100,11 @@ class Border:
     line: Line
     things: Things
 
-    def raw(self) -> socket.socket:
+    def raw(self, secret: bytes = SECRET) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(SECONDS)
         connection.connect(self.path)
+        frames.send(connection, secret)
         return connection
 
 
@@ -112,9 +115,11 @@ def border(world: World, tmp_path: Path) -> Iterator[Border]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        own = Answering(Cases(things), ENTRIES, world.callers.identify)
+        own = Answering(
+            Cases(things), ENTRIES, world.callers.identify, SECRET, threading.BoundedSemaphore(8)
+        )
         own.listen(listening)
-        line = Line(path)
+        line = Line(path, SECRET)
         yield Border(path, own, line, remote(Cases, ENTRIES, line).things)
         line.close()
         own.close()
@@ -212,7 +217,7 @@ class TestAttacks:
     ) -> None:
         with border.raw() as connection:
             frames.send(connection, pack(call))
-            answer = frames.receive(connection)
+            answer = frames.receive(connection, MOST)
         assert answer is None or unpack(answer)[0] == answering.REFUSED  # type: ignore[index]
         assert border.things.add(1) == 3
 
@@ -227,10 +232,25 @@ class TestAttacks:
                     pass
         assert border.things.add(1) == 3
 
+    @pytest.mark.parametrize("secret", [b"", b"t" * 32, b"s" * 31, b"s" * 33])
+    def test_the_process_of_another_port_is_not_answered(
+        self, border: Border, secret: bytes
+    ) -> None:
+        """It is of the same user, and finds the socket."""
+        with suppress(OSError), border.raw(secret) as connection:
+            frames.send(connection, pack(["things.add", None, "", {"one": 1}]))
+            assert frames.receive(connection, MOST) is None
+
+    @pytest.mark.parametrize("trace_id", ["x" * 32, "ab" * 17, "AB" * 16, "ab\n" * 8])
+    def test_no_text_of_its_own_gets_into_the_log(self, border: Border, trace_id: str) -> None:
+        with border.raw() as connection:
+            frames.send(connection, pack(["things.add", None, trace_id, {"one": 1}]))
+            assert frames.receive(connection, MOST) is None
+
     def test_no_length_takes_memory(self, border: Border) -> None:
         with border.raw() as connection:
-            connection.sendall((frames.MOST_BYTES + 1).to_bytes(4))
-            assert frames.receive(connection) is None
+            connection.sendall((frames.MOST_ASKED + 1).to_bytes(4))
+            assert frames.receive(connection, MOST) is None
 
     def test_one_process_cannot_take_all_connections(
         self, border: Border, monkeypatch: pytest.MonkeyPatch
@@ -238,7 +258,7 @@ class TestAttacks:
         monkeypatch.setattr(answering, "MOST_CONNECTIONS", 3)
         many = [border.raw() for _ in range(3)]
         time.sleep(0.2)
-        with border.raw() as one_more:
+        with suppress(OSError), border.raw() as one_more:
             assert one_more.recv(1) == b""
         for each in many:
             each.close()
@@ -285,7 +305,8 @@ def ending(tmp_path: Path) -> Iterator[str]:
         for answers in (False, True, True):
             connection, _ = listening.accept()
             with connection:
-                frames.receive(connection)
+                assert frames.receive(connection, MOST) == SECRET
+                frames.receive(connection, MOST)
                 if answers:
                     frames.send(connection, pack([answering.RESULT, "", "", 3]))
         done.set()
@@ -302,7 +323,7 @@ def ending(tmp_path: Path) -> Iterator[str]:
 
 def test_a_custody_that_ends(ending: str) -> None:
     """What it did not answer is not called done, and nothing is asked over what it has closed."""
-    line = Line(ending)
+    line = Line(ending, SECRET)
     things = remote(Cases, ENTRIES, line).things
     with pytest.raises(StorageUnavailable, match="is not known whether"):
         things.add(1)
@@ -314,7 +335,7 @@ def test_a_custody_that_ends(ending: str) -> None:
 
 def test_without_custody_the_reason_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="is not reached"):
-        remote(Cases, ENTRIES, Line(str(tmp_path / "none"))).things.add(1)
+        remote(Cases, ENTRIES, Line(str(tmp_path / "none"), SECRET)).things.add(1)
 
 
 def test_a_table_names_what_there_is() -> None:

@@ -188,7 +188,7 @@ def test_a_refusal_is_one_although_the_holder_has_seen_the_screen(
 ) -> None:
     operation = world.ask(world.card(ada[0]), pc, channels=(channel,))
     if channel is Channel.QR:
-        world.deciding.claim(world.asking.qr_text(operation), ada[1].identity)
+        world.deciding.claim(world.qr_text(operation), ada[1].identity)
     number = "" if channel is Channel.QR else operation.number
     assert world.decide(operation, ada[1], decision, number) is State.DENIED
     assert world.state(operation) is State.DENIED
@@ -611,7 +611,7 @@ class TestQr:
         user, phone = ada
         operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
         assert world.deciding.waiting(phone.identity) == []  # only the screen knows of it
-        claimed = world.deciding.claim(world.asking.qr_text(operation), phone.identity)
+        claimed = world.deciding.claim(world.qr_text(operation), phone.identity)
         assert world.decide(claimed, phone, number="") is State.APPROVED
         assert world.perform(operation, pc, DIGEST)
 
@@ -619,7 +619,7 @@ class TestQr:
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:
         operation = world.ask(world.card(ada[0]), pc, channels=(Channel.QR,))
-        claimed = world.deciding.claim(world.asking.qr_text(operation), ada[1].identity)
+        claimed = world.deciding.claim(world.qr_text(operation), ada[1].identity)
         wrong = f"{(int(operation.number) + 1) % 100:02}"
         assert world.decide(claimed, ada[1], number=wrong) is State.DENIED
         assert world.state(operation) is State.DENIED
@@ -630,7 +630,7 @@ class TestQr:
         user, phone = ada
         second = world.enrol(world.people.invite_device(user.id, actor=OPERATOR).text)
         operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
-        text = world.asking.qr_text(operation)
+        text = world.qr_text(operation)
         world.deciding.claim(text, phone.identity)
         world.deciding.claim(text, phone.identity)  # its answer was lost
         (claimed,) = world.journal(Kind.OPERATION_CLAIMED)
@@ -647,14 +647,14 @@ class TestQr:
         operation = world.ask(world.card(user), pc, channels=(Channel.QR,))
         world.clock.forward(seconds=60)
         with pytest.raises(OperationClosed):
-            world.deciding.claim(world.asking.qr_text(operation), phone.identity)
+            world.deciding.claim(world.qr_text(operation), phone.identity)
 
     def test_foreign_and_forged_codes(
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:
         _, mallory = world.user("Mallory")
         operation = world.ask(world.card(ada[0]), pc, channels=(Channel.QR,))
-        text = world.asking.qr_text(operation)
+        text = world.qr_text(operation)
         with pytest.raises(OperationNotFound):
             world.deciding.claim(text, mallory.identity)
         forged = text[:-4] + ("A" if text[-4] != "A" else "B") + text[-3:]
@@ -668,7 +668,7 @@ class TestQr:
         self, world: World, ada: tuple[User, Enrolled], pc: Enrolled
     ) -> None:
         operation = world.ask(world.card(ada[0]), pc)
-        assert world.asking.qr_text(operation) == ""
+        assert world.qr_text(operation) == ""
         code = qr.text(operation.id, qr_secret(world.deciding.seal, operation.id))
         with pytest.raises(OperationNotFound, match="not for you"):
             world.deciding.claim(code, ada[1].identity)

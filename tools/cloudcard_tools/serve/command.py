@@ -28,7 +28,6 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import Hold, own, share, whole_or_nothing
-from cloud_keystore.run.serving import Border
 from cloudcard_tools import ending
 from cloudcard_tools.serve.supervisor import Part, Supervisor, holding, run_once
 from cloudcard_tools.shared import logs
@@ -271,8 +270,7 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
         with whole_or_nothing(settings, hold) as keep:
             held.enter_context(holding((settings.listen, settings.enrol_listen)))
             has_operators = _prepare(settings, hold, form)
-            border = Border.of(settings.data)
-            main, enrolment = held.enter_context(border.listening())
+            main, enrolment = held.enter_context(serving.listening(settings.data))
             keep()
 
         def custody(siblings: Siblings) -> None:
@@ -280,15 +278,19 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
                 asyncio.run(serving.keep_custody(parts, main, enrolment, siblings))
 
         def worker(siblings: Siblings) -> None:
-            asyncio.run(serving.face_clients(settings, border, siblings))
+            enrolment.forget()
+            main.listening.close()
+            asyncio.run(serving.face_clients(settings, main, siblings))
 
         def newcomers(siblings: Siblings) -> None:
-            asyncio.run(serving.face_newcomers(settings, border, siblings))
+            main.forget()
+            enrolment.listening.close()
+            asyncio.run(serving.face_newcomers(settings, enrolment, siblings))
 
         parts = [
             *(_part("custody", number, custody, form) for number in range(workers)),
             *(_part("worker", number, worker, form) for number in range(workers)),
-            _part("enrolment", 0, newcomers, form),
+            _part("enrolment", workers, newcomers, form),  # its number is that of its metrics
         ]
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 

@@ -21,7 +21,14 @@ import structlog
 from cloud_keystore.config import Address
 from cloud_keystore.hardening import end_with_parent
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.notify.siblings import ALIVE, ALIVE_SECONDS, READY, Siblings
+from cloud_keystore.notify.siblings import (
+    ALIVE,
+    ALIVE_SECONDS,
+    ENDING,
+    LONGEST_LINE,
+    READY,
+    Siblings,
+)
 from cloud_keystore.run.ports import CannotListen, wait_until_free
 
 log = structlog.get_logger()
@@ -133,21 +140,26 @@ class Supervisor:
         WorkerFailed after all have ended.
         """
         with self._signals(), self._selector:
-            ticked = time.monotonic()
-            while not (self._told or self._failure):
-                self._start_due()
-                self._hear(ALIVE_SECONDS / 10)
-                now = time.monotonic()
-                # In short steps: if this program was stopped too, only one of them has passed.
-                self._find_hanging(min(now - ticked, ALIVE_SECONDS), now)
-                ticked = now
-                if not self._announced and all(past.served for past in self._past.values()):
-                    self._announced = True
-                    ready()
-            log.info("stopping")
-            self._stop()
+            try:
+                self._supervise(ready)
+            finally:
+                log.info("stopping")
+                self._stop()
         if self._failure is not None:
             raise self._failure
+
+    def _supervise(self, ready: Callable[[], None]) -> None:
+        ticked = time.monotonic()
+        while not (self._told or self._failure):
+            self._start_due()
+            self._hear(ALIVE_SECONDS / 10)
+            now = time.monotonic()
+            # In short steps: if this program was stopped too, only one of them has passed.
+            self._find_hanging(min(now - ticked, ALIVE_SECONDS), now)
+            ticked = now
+            if not self._announced and all(past.served for past in self._past.values()):
+                self._announced = True
+                ready()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -172,7 +184,12 @@ class Supervisor:
         now = time.monotonic()
         for part, past in self._past.items():
             if part not in self._children and past.next_start <= now:
-                child = _fork(part, self._children.values())
+                try:
+                    child = _fork(part, self._children.values())
+                except OSError as error:
+                    log.warning(f"no {part.kind} could be started", error=error.strerror)
+                    past.next_start = now + LONGEST_PAUSE
+                    continue
                 self._children[part] = child
                 self._selector.register(child.says, selectors.EVENT_READ, child)
                 self._selector.register(child.end, selectors.EVENT_READ, child)
@@ -199,7 +216,6 @@ class Supervisor:
         except BlockingIOError:
             return
         if not chunk:
-            child.ends, child.silent = True, 0.0
             with suppress(KeyError):
                 self._selector.unregister(child.says)
             return
@@ -207,11 +223,15 @@ class Supervisor:
         *lines, child.rest = (child.rest + chunk).split(b"\n")
         for line in lines:
             self._take(child, line + b"\n")
+        if len(child.rest) > LONGEST_LINE:  # it was taken over: none of ours is so long
+            child.signal(signal.SIGKILL)
 
     def _take(self, child: _Child, line: bytes) -> None:
         if line == READY:
             child.serves = self._past[child.part].served = True
             log.info(f"{child.part.kind} serves", pid=child.pid, **child.part.facts)
+        elif line == ENDING:
+            child.ends = True
         elif line != ALIVE:
             for other in self._children.values():
                 if other is not child and other.part.waits:
@@ -282,8 +302,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Make all processes end, rank by rank."""
-        deadline = time.monotonic() + STOP_SECONDS
         for rank in sorted({part.rank for part in self._past}):
+            deadline = time.monotonic() + STOP_SECONDS
             for child in self._of(rank):
                 child.signal(signal.SIGTERM)
             while self._of(rank) and time.monotonic() < deadline:
@@ -309,7 +329,10 @@ def run_once(part: Part) -> int:
     finally:
         _, status = os.waitpid(child.pid, 0)
         child.close()
-    return os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        raise WorkerFailed(f"the process that prepares the keystore was ended by signal {-code}")
+    return code
 
 
 def _fork(part: Part, others: Iterable[_Child]) -> _Child:
@@ -318,7 +341,17 @@ def _fork(part: Part, others: Iterable[_Child]) -> _Child:
     parent = os.getpid()
     for each in (sys.stdout, sys.stderr):
         each.flush()
-    pid = os.fork()
+    # A signal that arrives before the process has handlers of its own waits for them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        pid = os.fork()
+    except OSError:
+        for each in (hears, to_hear, to_say, says):
+            os.close(each)
+        raise
+    finally:
+        if os.getpid() == parent:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
         for other in others:
             other.close()
@@ -342,6 +375,7 @@ def _be(part: Part, siblings: Siblings, parent: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in STOPPING:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         os.set_blocking(siblings.says, False)
         # What is printed goes to standard error, which is the log.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -175,8 +175,9 @@ def remote(use_cases: type[T], entries: Mapping[str, Entry], line: Line) -> T:
 
 def _is_quiet(connection: socket.socket) -> bool:
     """Whether nothing has come over a connection that nobody waits at, not even its end."""
+    connection.setblocking(False)
     try:
-        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return True
     except OSError:

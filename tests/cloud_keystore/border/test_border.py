@@ -24,7 +24,7 @@ from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.encoding import pack, unpack
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.border.table import ANY, NOBODY, Each, entries
+from cloud_keystore.border.table import ANY, BRIEF_SECONDS, NOBODY, Each, entries
 from cloud_keystore.model.errors import (
     CardNotFound,
     Failed,
@@ -331,6 +331,20 @@ def test_a_custody_that_ends(ending: str) -> None:
     time.sleep(0.1)
     assert things.add(1) == 3
     line.close()
+
+
+def test_nobody_waits_long_for_what_is_brief(border: Border, tmp_path: Path) -> None:
+    """Whether an idle connection is quiet was asked for as long as an answer may take."""
+    brief = remote(Cases, entries(Cases, TABLE, ["things"]), border.line).things
+    began = time.monotonic()
+    assert [brief.add(1) for _ in range(3)] == [3] * 3
+    assert time.monotonic() - began < BRIEF_SECONDS
+    with socket.socket(socket.AF_UNIX) as silent:  # as a custody that hangs
+        silent.bind(path := str(tmp_path / "silent"))
+        silent.listen()
+        line = Line(path, SECRET)
+        with pytest.raises(StorageUnavailable):
+            remote(Cases, entries(Cases, TABLE, ["things"]), line).things.add(1)
 
 
 def test_without_custody_the_reason_is_told(tmp_path: Path) -> None:

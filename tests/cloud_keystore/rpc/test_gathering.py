@@ -1,0 +1,41 @@
+"""Groups of calls: what becomes of them when what serves them ends in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from cloud_keystore.model.errors import StorageUnavailable
+from cloud_keystore.rpc.gathering import Gatherer
+
+
+def together(error: Exception) -> list[str | BaseException]:
+    """What three calls get, of which the last two form a group, whose first is still answered."""
+
+    def run(group: Sequence[str], done: Callable[[int, str | Exception], None]) -> None:
+        done(0, group[0])
+        if len(group) > 1:
+            raise error
+
+    async def call() -> list[str | BaseException]:
+        calls = Gatherer[str, str](run, lambda: None)
+        return await asyncio.gather(*map(calls.call, "abc"), return_exceptions=True)
+
+    return asyncio.run(call())
+
+
+def test_those_that_were_not_answered_get_the_reason() -> None:
+    """They got an internal error, which no client repeats."""
+    first, second, third = together(StorageUnavailable("custody has just ended"))
+    assert (first, second) == ("a", "b")
+    assert isinstance(third, StorageUnavailable)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_ours_tells_only_its_kind() -> None:
+    first, second, third = together(KeyError("135790"))
+    assert (first, second) == ("a", "b")
+    assert isinstance(third, RuntimeError)
+    assert "135790" not in str(third)

@@ -21,7 +21,7 @@ import structlog
 
 from cloud_keystore.border import frames, refusals
 from cloud_keystore.border.encoding import CALLER, Codec, Plain, Unreadable, pack, unpack
-from cloud_keystore.border.table import Entry
+from cloud_keystore.border.table import Method
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID
@@ -39,14 +39,14 @@ RESULT, OUTCOMES, REFUSED, FAILED = "result", "outcomes", "refused", "failed"
 
 @dataclass(slots=True)
 class Answering:
-    """Answers what comes over one socket: the methods of `entries`, on the objects of `use_cases`.
+    """Answers what comes over one socket: the methods of `methods`, on the objects of `use_cases`.
 
     `identify` finds the caller by its certificate, and raises IdentityRejected; None for a port
     whose callers have none.
     """
 
     use_cases: object
-    entries: Mapping[str, Entry]
+    methods: Mapping[str, Method]
     identify: Callable[[bytes, Role | None], Identity] | None
     secret: bytes = field(repr=False)  # what whoever may ask here says first
     places: BoundedSemaphore  # for calls at the same time
@@ -110,10 +110,10 @@ class Answering:
     def _answer(self, connection: socket.socket, frame: bytes) -> None:
         match unpack(frame):
             case [str(name), None | bytes() as fingerprint, str(trace_id), dict(given)]:
-                entry = self.entries.get(name)
+                asked = self.methods.get(name)
             case _:
                 raise Unreadable("no call")
-        if entry is None:
+        if asked is None:
             raise Unreadable(f"{name[:MOST_SAID]} cannot be asked for here")
         if trace_id and not TRACE_FORM.fullmatch(trace_id):
             raise Unreadable("no trace id")
@@ -121,9 +121,9 @@ class Answering:
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
         said: list[Plain] = ["", ""]
         try:
-            said = self._let_in(entry, fingerprint)
+            said = self._let_in(asked, fingerprint)
             with self.places:
-                answer = [RESULT, *said, self._do(connection, entry, given)]
+                answer = [RESULT, *said, self._do(connection, asked, given)]
         except Unreadable:
             raise
         except KeystoreError as error:
@@ -135,29 +135,29 @@ class Answering:
             answer = [FAILED, *said, incident]
         frames.send(connection, pack(answer))
 
-    def _let_in(self, entry: Entry, fingerprint: bytes | None) -> list[Plain]:
+    def _let_in(self, asked: Method, fingerprint: bytes | None) -> list[Plain]:
         """Find the caller; its role and identifier."""
-        if not entry.needs_caller:
+        if not asked.needs_caller:
             return ["", ""]
         if fingerprint is None or self.identify is None:
-            raise Unreadable(f"{entry.name} needs a caller")
-        caller = self.identify(fingerprint, entry.role)
+            raise Unreadable(f"{asked.name} needs a caller")
+        caller = self.identify(fingerprint, asked.role)
         CALLER.set(caller)
         return [caller.role.name.lower(), caller.id]
 
-    def _do(self, connection: socket.socket, entry: Entry, given: Mapping[object, Plain]) -> Plain:
-        field_name, _, method = entry.name.partition(".")
-        if not given.keys() <= entry.parameters.keys():
-            raise Unreadable(f"{entry.name} has no such argument")
+    def _do(self, connection: socket.socket, asked: Method, given: Mapping[object, Plain]) -> Plain:
+        field_name, _, method = asked.name.partition(".")
+        if not given.keys() <= asked.parameters.keys():
+            raise Unreadable(f"{asked.name} has no such argument")
         arguments: dict[str, object] = {
             name: self._arguments.value(given[name], kind)
-            for name, kind in entry.parameters.items()
+            for name, kind in asked.parameters.items()
             if name in given
         }
         call = getattr(getattr(self.use_cases, field_name), method)
-        if entry.outcome is None:
-            return self._results.plain(call(**arguments), entry.result)
-        outcomes = _Outcomes(connection, self._results, entry.outcome)
+        if asked.outcome is None:
+            return self._results.plain(call(**arguments), asked.result)
+        outcomes = _Outcomes(connection, self._results, asked.outcome)
         call(**arguments, done=outcomes.take)
         outcomes.send()
         return None

@@ -15,7 +15,7 @@ from cloud_keystore.border import frames, refusals
 from cloud_keystore.border.answering import FAILED, OUTCOMES, REFUSED, RESULT, is_own
 from cloud_keystore.border.encoding import Codec, Plain, Unreadable, pack, unpack
 from cloud_keystore.border.presented import PRESENTED
-from cloud_keystore.border.table import Entry
+from cloud_keystore.border.table import Method
 from cloud_keystore.model.errors import Failed, StorageUnavailable
 from cloud_keystore.model.tracing import TRACE_ID
 
@@ -41,25 +41,25 @@ class Line:
         """Role and identifier of the caller with this certificate; empty if not known."""
         return self._names.get(fingerprint, ("", ""))
 
-    def ask(self, entry: Entry, *args: object, **kwargs: object) -> object:
+    def ask(self, asked: Method, *args: object, **kwargs: object) -> object:
         """Call a method. Raises what the method does, StorageUnavailable if custody ends meanwhile
         or cannot be reached, and Failed for a fault of its own.
         """
-        bound = entry.signature.bind(*args, **kwargs).arguments
+        bound = asked.signature.bind(*args, **kwargs).arguments
         given = {
             name: self._arguments.plain(bound[name], kind)
-            for name, kind in entry.parameters.items()
+            for name, kind in asked.parameters.items()
             if name in bound
         }
         presented = PRESENTED.get()
-        fingerprint = presented.fingerprint if entry.needs_caller and presented else None
-        call = pack([entry.name, fingerprint, TRACE_ID.get(), given])
+        fingerprint = presented.fingerprint if asked.needs_caller and presented else None
+        call = pack([asked.name, fingerprint, TRACE_ID.get(), given])
         done = cast("Callable[[int, object], None] | None", bound.get("done"))
         connection = self._connection()
-        connection.settimeout(entry.seconds)
+        connection.settimeout(asked.seconds)
         try:
             frames.send(connection, call)
-            kind, role, caller, said = self._answer(connection, entry, done)
+            kind, role, caller, said = self._answer(connection, asked, done)
         # Also an exception of `done`: what else would come is not for the next call.
         except BaseException as error:
             connection.close()
@@ -71,7 +71,7 @@ class Line:
         self._idle.put(connection)
         if fingerprint is not None and caller:
             self._note(fingerprint, role, caller)
-        return self._value(kind, said, entry.result)
+        return self._value(kind, said, asked.result)
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -82,7 +82,7 @@ class Line:
     def _answer(
         self,
         connection: socket.socket,
-        entry: Entry,
+        asked: Method,
         done: Callable[[int, object], None] | None,
     ) -> tuple[str, str, str, Plain]:
         while True:
@@ -91,19 +91,19 @@ class Line:
                 raise ConnectionResetError
             match unpack(frame):
                 case ["outcomes", _, _, list(outcomes)] if done is not None:
-                    self._hand_over(outcomes, entry, done)
+                    self._hand_over(outcomes, asked, done)
                 case [str(kind), str(role), str(caller), said] if kind != OUTCOMES:
                     return kind, role, caller, said
                 case _:
                     raise Unreadable("no answer")
 
     def _hand_over(
-        self, outcomes: list[Plain], entry: Entry, done: Callable[[int, object], None]
+        self, outcomes: list[Plain], asked: Method, done: Callable[[int, object], None]
     ) -> None:
         for each in outcomes:
             match each:
                 case [int(place), str(kind), said]:
-                    done(place, self._outcome(kind, said, entry.outcome))
+                    done(place, self._outcome(kind, said, asked.outcome))
                 case _:
                     raise Unreadable("no outcome")
 
@@ -152,24 +152,24 @@ class Line:
 class _Remote:
     """An object whose methods are those of a use case in custody."""
 
-    def __init__(self, field_name: str, line: Line, entries: Mapping[str, Entry]) -> None:
-        for name, entry in entries.items():
+    def __init__(self, field_name: str, line: Line, methods: Mapping[str, Method]) -> None:
+        for name, asked in methods.items():
             owner, _, method = name.partition(".")
             if owner == field_name:
-                setattr(self, method, _asking(line, entry))
+                setattr(self, method, _asking(line, asked))
 
 
-def _asking(line: Line, entry: Entry) -> Callable[..., object]:
+def _asking(line: Line, asked: Method) -> Callable[..., object]:
     def ask(*args: object, **kwargs: object) -> object:
-        return line.ask(entry, *args, **kwargs)
+        return line.ask(asked, *args, **kwargs)
 
     return ask
 
 
-def remote(use_cases: type[T], entries: Mapping[str, Entry], line: Line) -> T:
+def remote(use_cases: type[T], methods: Mapping[str, Method], line: Line) -> T:
     """The use cases of a table, each a remote one."""
     fields = dataclasses.fields(use_cases)  # type: ignore[arg-type]  # of a dataclass
-    parts = {each.name: _Remote(each.name, line, entries) for each in fields}
+    parts = {each.name: _Remote(each.name, line, methods) for each in fields}
     return cast("Callable[..., T]", use_cases)(**parts)
 
 

@@ -38,7 +38,7 @@ Access: TypeAlias = Role | Free | Each
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Method:
     """One method."""
 
     name: str  # "field.method"
@@ -60,25 +60,25 @@ class Entry:
         return self.access if isinstance(self.access, Role) else None
 
 
-def entries(
+def methods(
     use_cases: type, table: Mapping[str, Access], brief: Collection[str] = ()
-) -> Mapping[str, Entry]:
-    """The entries of a table, whose names are "field.method" of the dataclass `use_cases`. Nobody
+) -> Mapping[str, Method]:
+    """The methods of a table, whose names are "field.method" of the dataclass `use_cases`. Nobody
     waits for long for the methods of the fields `brief`.
     """
     fields = {each.name for each in dataclasses.fields(use_cases)}
     types = get_type_hints(use_cases)
-    made: dict[str, Entry] = {}
+    made: dict[str, Method] = {}
     for name, access in table.items():
         field, _, method = name.partition(".")
         if field not in fields:
             raise ValueError(f"{use_cases.__name__} has no {field}")
-        entry = _entry(name, access, getattr(types[field], method))
-        made[name] = replace(entry, seconds=BRIEF_SECONDS) if field in brief else entry
+        asked = _method(name, access, getattr(types[field], method))
+        made[name] = replace(asked, seconds=BRIEF_SECONDS) if field in brief else asked
     return made
 
 
-def _entry(name: str, access: Access, method: object) -> Entry:
+def _method(name: str, access: Access, method: object) -> Method:
     if not callable(method):
         raise TypeError(f"{name} is no method")
     _, *given = inspect.signature(method).parameters.values()
@@ -89,7 +89,7 @@ def _entry(name: str, access: Access, method: object) -> Entry:
         # What is called back stays on its side.
         if each.name not in ("keep", "done")
     }
-    return Entry(
+    return Method(
         name,
         access.access if isinstance(access, Each) else access,
         inspect.Signature(given),

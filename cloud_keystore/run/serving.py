@@ -18,7 +18,7 @@ import structlog
 from cloud_keystore import hardening
 from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
-from cloud_keystore.border.table import entries
+from cloud_keystore.border.table import methods
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.custody.use.using_sessions import UsingSessions
@@ -125,7 +125,7 @@ async def keep_custody(parts: Parts, main: Socket, enrolment: Socket, siblings: 
             main,
             Answering(
                 cases,
-                entries(MainUseCases, use_cases.MAIN),
+                methods(MainUseCases, use_cases.MAIN),
                 cases.callers.identify,
                 bytes(main.secret),
                 places,
@@ -135,7 +135,7 @@ async def keep_custody(parts: Parts, main: Socket, enrolment: Socket, siblings: 
             enrolment,
             Answering(
                 use_cases.enrolment_use_cases(parts),
-                entries(EnrolmentUseCases, use_cases.ENROLMENT),
+                methods(EnrolmentUseCases, use_cases.ENROLMENT),
                 None,
                 bytes(enrolment.secret),
                 places,
@@ -168,7 +168,7 @@ async def face_clients(settings: Settings, custody: Socket, siblings: Siblings) 
     CannotProbe.
     """
     line = Line(custody.path, bytes(custody.secret))
-    asked = remote(MainUseCases, entries(MainUseCases, use_cases.MAIN, use_cases.BRIEF), line)
+    asked = remote(MainUseCases, methods(MainUseCases, use_cases.MAIN, use_cases.BRIEF), line)
     await _face(settings, siblings, asked, None, line.named)
 
 
@@ -176,7 +176,7 @@ async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings
     """Serve the enrolment port, as a process without a key of the keystore but that of the port.
     Raises CannotListen.
     """
-    table = entries(EnrolmentUseCases, use_cases.ENROLMENT, use_cases.BRIEF)
+    table = methods(EnrolmentUseCases, use_cases.ENROLMENT, use_cases.BRIEF)
     cases = remote(EnrolmentUseCases, table, Line(custody.path, bytes(custody.secret)))
     await _face(settings, siblings, None, cases, None)
 

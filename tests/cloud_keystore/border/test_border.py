@@ -24,7 +24,7 @@ from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.encoding import pack, unpack
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.border.table import ANY, BRIEF_SECONDS, NOBODY, Each, entries
+from cloud_keystore.border.table import ANY, BRIEF_SECONDS, NOBODY, Each, methods
 from cloud_keystore.model.errors import (
     CardNotFound,
     Failed,
@@ -88,7 +88,7 @@ TABLE = {
     "things.break_": NOBODY,
     "things.each": Each(NOBODY, str),
 }
-ENTRIES = entries(Cases, TABLE)
+METHODS = methods(Cases, TABLE)
 
 
 @dataclass
@@ -116,11 +116,11 @@ def border(world: World, tmp_path: Path) -> Iterator[Border]:
         listening.bind(path)
         listening.listen()
         own = Answering(
-            Cases(things), ENTRIES, world.callers.identify, SECRET, threading.BoundedSemaphore(8)
+            Cases(things), METHODS, world.callers.identify, SECRET, threading.BoundedSemaphore(8)
         )
         own.listen(listening)
         line = Line(path, SECRET)
-        yield Border(path, own, line, remote(Cases, ENTRIES, line).things)
+        yield Border(path, own, line, remote(Cases, METHODS, line).things)
         line.close()
         own.close()
         listening.shutdown(socket.SHUT_RDWR)
@@ -324,7 +324,7 @@ def ending(tmp_path: Path) -> Iterator[str]:
 def test_a_custody_that_ends(ending: str) -> None:
     """What it did not answer is not called done, and nothing is asked over what it has closed."""
     line = Line(ending, SECRET)
-    things = remote(Cases, ENTRIES, line).things
+    things = remote(Cases, METHODS, line).things
     with pytest.raises(StorageUnavailable, match="is not known whether"):
         things.add(1)
     assert things.add(1) == 3
@@ -335,7 +335,7 @@ def test_a_custody_that_ends(ending: str) -> None:
 
 def test_nobody_waits_long_for_what_is_brief(border: Border, tmp_path: Path) -> None:
     """Whether an idle connection is quiet was asked for as long as an answer may take."""
-    brief = remote(Cases, entries(Cases, TABLE, ["things"]), border.line).things
+    brief = remote(Cases, methods(Cases, TABLE, ["things"]), border.line).things
     began = time.monotonic()
     assert [brief.add(1) for _ in range(3)] == [3] * 3
     assert time.monotonic() - began < BRIEF_SECONDS
@@ -344,15 +344,15 @@ def test_nobody_waits_long_for_what_is_brief(border: Border, tmp_path: Path) -> 
         silent.listen()
         line = Line(path, SECRET)
         with pytest.raises(StorageUnavailable):
-            remote(Cases, entries(Cases, TABLE, ["things"]), line).things.add(1)
+            remote(Cases, methods(Cases, TABLE, ["things"]), line).things.add(1)
 
 
 def test_without_custody_the_reason_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="is not reached"):
-        remote(Cases, ENTRIES, Line(str(tmp_path / "none"), SECRET)).things.add(1)
+        remote(Cases, METHODS, Line(str(tmp_path / "none"), SECRET)).things.add(1)
 
 
 def test_a_table_names_what_there_is() -> None:
     for name in ("things.nothing", "nothing.add"):
         with pytest.raises((ValueError, AttributeError)):
-            entries(Cases, {name: NOBODY})
+            methods(Cases, {name: NOBODY})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cloud_keystore.border.encoding import CALLER, Codec, Plain, Unreadable, pack, unpack
 from cloud_keystore.border.presented import Presented
-from cloud_keystore.border.table import Entry, entries
+from cloud_keystore.border.table import Method, methods
 from cloud_keystore.cards.administration import Administrator
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.errors import InvalidInput
@@ -23,9 +23,9 @@ from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.run import use_cases
 from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
 
-ENTRIES = {
-    **entries(MainUseCases, use_cases.MAIN),
-    **entries(EnrolmentUseCases, use_cases.ENROLMENT),
+METHODS = {
+    **methods(MainUseCases, use_cases.MAIN),
+    **methods(EnrolmentUseCases, use_cases.ENROLMENT),
 }
 FEW = settings(max_examples=5, suppress_health_check=list(HealthCheck))
 OURS = replace(Presented(b"c" * 32, Role.OPERATOR).stand_in(), id="operator 1")
@@ -62,11 +62,11 @@ def crossed(value: object, kind: type, codec: Codec) -> object:
     return codec.value(unpack(pack(codec.plain(value, kind))), kind)
 
 
-@pytest.mark.parametrize("entry", ENTRIES.values(), ids=[*ENTRIES])
+@pytest.mark.parametrize("asked", METHODS.values(), ids=[*METHODS])
 @FEW
 @given(data=st.data())
-def test_results_arrive_as_they_were(entry: Entry, data: st.DataObject) -> None:
-    kind = entry.outcome or entry.result
+def test_results_arrive_as_they_were(asked: Method, data: st.DataObject) -> None:
+    kind = asked.outcome or asked.result
     value = drawn(data, kind)
     arrived = crossed(value, kind, Codec(callers=False))
     if isinstance(value, Sequence):
@@ -75,13 +75,13 @@ def test_results_arrive_as_they_were(entry: Entry, data: st.DataObject) -> None:
         assert arrived == value
 
 
-@pytest.mark.parametrize("entry", ENTRIES.values(), ids=[*ENTRIES])
+@pytest.mark.parametrize("asked", METHODS.values(), ids=[*METHODS])
 @FEW
 @given(data=st.data())
-def test_arguments_arrive_as_they_were(entry: Entry, data: st.DataObject) -> None:
+def test_arguments_arrive_as_they_were(asked: Method, data: st.DataObject) -> None:
     codec = Codec(callers=True)
     CALLER.set(OURS)
-    for kind in entry.parameters.values():
+    for kind in asked.parameters.values():
         if kind in INJECTED or kind is Administrator or _is_abstract(kind):
             continue
         value = drawn(data, kind)
@@ -124,8 +124,8 @@ def test_nobody_is_named_but_the_caller() -> None:
         ([1], tuple[bytes, ...]),
         ({"id": "x"}, Identity),
         ({"card_serial": "1", "proof": b"", "workstation": None, "more": 1}, Administrator),
-        (["Nothing", {}], ENTRIES["enrolment.enrol"].parameters["registration"]),
-        (["NativeRegistration"], ENTRIES["enrolment.enrol"].parameters["registration"]),
+        (["Nothing", {}], METHODS["enrolment.enrol"].parameters["registration"]),
+        (["NativeRegistration"], METHODS["enrolment.enrol"].parameters["registration"]),
     ],
 )
 def test_no_value_of_another_type_arrives(plain: Plain, kind: type) -> None:
@@ -157,7 +157,7 @@ def test_no_nesting_ends_the_process() -> None:
 def test_each_kind_of_union_is_known() -> None:
     """A union of other things than dataclasses would arrive as whatever fits first."""
     kinds = (
-        ENTRIES["enrolment.enrol"].parameters["registration"],
-        ENTRIES["passcodes.verify"].result,
+        METHODS["enrolment.enrol"].parameters["registration"],
+        METHODS["passcodes.verify"].result,
     )
     assert all(isinstance(kind, UnionType) for kind in kinds)

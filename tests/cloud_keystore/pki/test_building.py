@@ -24,8 +24,8 @@ def test_a_start_with_the_clock_ahead_makes_no_certificate_of_the_future(world: 
     for made in (
         first.certificate,
         self_signed("enrolment", ahead).certificate,
-        server_certificate(first, names, ahead).certificate,
-        server_certificate(earlier, names, NOW + timedelta(days=300)).certificate,
+        server_certificate(first, private.public_key(), names, ahead),
+        server_certificate(earlier, private.public_key(), names, NOW + timedelta(days=300)),
         identity,
     ):
         assert made.not_valid_before_utc <= NOW <= made.not_valid_after_utc

@@ -84,7 +84,7 @@ class EnrolmentUseCases:
     announcing: Announcing
 
 
-BRIEF = ("looks", "announcing")  # what health and TLS handshakes wait for
+BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
 MAIN: Mapping[str, Access] = MappingProxyType(
     {
         "callers.identify": NOBODY,

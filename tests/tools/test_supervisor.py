@@ -13,7 +13,7 @@ from cloud_keystore.config import Address
 from cloud_keystore.run.ports import CannotListen
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.serve import supervisor
-from cloudcard_tools.serve.supervisor import holding
+from cloudcard_tools.serve.holding import holding
 from support import supervised
 from support.supervised import lasts, supervise
 

@@ -103,8 +103,12 @@ class Border:
     def raw(self, secret: bytes = SECRET) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(SECONDS)
-        connection.connect(self.path)
-        frames.send(connection, secret)
+        try:
+            connection.connect(self.path)
+            frames.send(connection, secret)
+        except OSError:
+            connection.close()
+            raise
         return connection
 
 

@@ -29,7 +29,8 @@ from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import Hold, own, share, whole_or_nothing
 from cloudcard_tools import ending
-from cloudcard_tools.serve.supervisor import Part, Supervisor, holding, run_once
+from cloudcard_tools.serve.holding import holding
+from cloudcard_tools.serve.supervisor import Part, Supervisor, run_once
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.place import place_options

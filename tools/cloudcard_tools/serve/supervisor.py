@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import selectors
 import signal
-import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 import structlog
 
-from cloud_keystore.config import Address
 from cloud_keystore.hardening import end_with_parent
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.siblings import (
@@ -29,7 +26,6 @@ from cloud_keystore.notify.siblings import (
     READY,
     Siblings,
 )
-from cloud_keystore.run.ports import CannotListen, wait_until_free
 
 log = structlog.get_logger()
 
@@ -104,22 +100,6 @@ class _Past:
     failures: int = 0
     pause: float = FIRST_PAUSE
     next_start: float = 0.0
-
-
-@contextmanager
-def holding(addresses: Sequence[Address]) -> Iterator[None]:
-    """Hold ports for this program's workers during the block. Raises CannotListen if one is taken.
-
-    Workers share a port (SO_REUSEPORT), and any process of the same user could share it too.
-    Therefore this first checks that nobody listens. Its own sockets are bound and never listen,
-    which makes the same check fail in other processes.
-    """
-    with ExitStack() as sockets:
-        for address in addresses:
-            wait_until_free(address)
-            for family, host in _resolve(address):
-                sockets.enter_context(_bound(family, host, address))
-        yield
 
 
 class Supervisor:
@@ -329,10 +309,10 @@ def run_once(part: Part) -> int:
     finally:
         _, status = os.waitpid(child.pid, 0)
         child.close()
-    code = os.waitstatus_to_exitcode(status)
-    if code < 0:
-        raise WorkerFailed(f"the process that prepares the keystore was ended by signal {-code}")
-    return code
+    ended = os.waitstatus_to_exitcode(status)
+    if ended < 0:
+        raise WorkerFailed(f"the process that prepares the keystore was ended by signal {-ended}")
+    return ended
 
 
 def _fork(part: Part, others: Iterable[_Child]) -> _Child:
@@ -391,33 +371,3 @@ def _be(part: Part, siblings: Siblings, parent: int) -> NoReturn:
 
 def _ended(child: _Child) -> bool:
     return bool(select.select([child.end], [], [], 0)[0])
-
-
-def _resolve(address: Address) -> set[tuple[socket.AddressFamily, str]]:
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {address}: {error.strerror}") from None
-    return {(family, str(place[0])) for family, _, _, _, place in found}
-
-
-def _bound(family: socket.AddressFamily, host: str, address: Address) -> socket.socket:
-    """A bound socket that shares its port and does not listen."""
-    bound = socket.socket(family)
-    try:
-        # A process that has just ended must not block the port.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with socket.socket(family) as asking:
-            asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            asking.bind((host, address.port))
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((host, address.port))
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            # A name can have several addresses. If this is the only one, the workers report it.
-            return bound
-        bound.close()
-        raise CannotListen(
-            f"cannot listen on {address}: is another keystore running there?"
-        ) from None
-    return bound

@@ -44,7 +44,7 @@ def explain(error: grpc.RpcError, diagnose: Diagnose | None = None) -> Failure:
             return OutOfReach(
                 f"the keystore is out of reach ({error.details()}): is `cloudcard serve` running?"
             )
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
+        case grpc.StatusCode.DEADLINE_EXCEEDED if not why:
             return OutOfReach("the keystore does not answer in time: try again", "NO_ANSWER")
         case grpc.StatusCode.CANCELLED if not why:
             return OutOfReach("the call to the keystore was cut off: try again")

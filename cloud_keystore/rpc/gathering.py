@@ -94,16 +94,11 @@ class Gatherer(Generic[Request, Response]):
         try:
             self._run([request for request, _ in group], hand.take)
         except BaseException as error:
+            failed = RuntimeError(f"a group of calls failed: {type(error).__name__}")
             # Those that were answered before are not affected.
-            refused = isinstance(error, KeystoreError)
-            outcome = (
-                error
-                if isinstance(error, KeystoreError)
-                else RuntimeError(f"a group of calls failed: {type(error).__name__}")
-            )
             for place in range(len(group)):
-                hand.take(place, outcome)
-            if not refused:
+                hand.take(place, error if isinstance(error, KeystoreError) else failed)
+            if not isinstance(error, KeystoreError):
                 raise
         finally:
             hand.over()

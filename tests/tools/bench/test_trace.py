@@ -43,7 +43,7 @@ def test_it_measures_both_and_the_corpus_is_fast_enough() -> None:
     facts = json.loads(ended.stdout)
     assert facts["commands"] > 4000
     assert facts["traces"] > 30
-    assert facts["apdus_per_s"] > trace.RATE_GOAL / 8  # of a loaded computer
+    assert facts["apdus_per_s"] > trace.RATE_GOAL / 4  # of a loaded computer
     assert 0 < facts["short_trace_s"] < 10 * trace.SHORT_GOAL_S
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import execnet
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -24,8 +24,10 @@ MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
 TESTS = Path(__file__).parent
 BEGUN: Mapping[str, int] = {"system": -1, "architecture": 1, "card_os": 2}  # among other folders
 
-settings.register_profile("default", deadline=None)  # a busy computer is no fault of the code
-settings.register_profile("ci", deadline=None, derandomize=True)
+# A busy computer is no fault of the code.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", unhurried)
+settings.register_profile("ci", unhurried, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

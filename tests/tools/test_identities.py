@@ -66,7 +66,7 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
     def watch() -> None:
         request = workstation_pb2.WatchOperationRequest(operation_id=operation.id)
         try:
-            for message in stub.WatchOperation(request, timeout=20):
+            for message in stub.WatchOperation(request, timeout=120):
                 seen.append(message.operation.state)
                 watching.set()
         except grpc.RpcError as error:

@@ -71,7 +71,7 @@ class Place:
             return int(database.execute(query).fetchone()[0])
 
     def wait_until_kept(self, results: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.kept() < results:
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -151,7 +151,7 @@ def _log_in_until(
     codes = []
     while not over.wait(0.01):
         try:
-            stub.VerifyPasscode(attempt, timeout=20)
+            stub.VerifyPasscode(attempt, timeout=120)
             codes.append(grpc.StatusCode.OK)
         except grpc.RpcError as error:
             codes.append(code(error))

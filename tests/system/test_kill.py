@@ -48,7 +48,7 @@ def uses(stage: Stage) -> list[tuple[int, bool]]:
 
 def restart_keystore(stage: Stage) -> None:
     stage.nursery["keystore"].kill()
-    stage.nursery.restart("keystore").wait_for("Keystore ready", timeout=30)
+    stage.nursery.restart("keystore").wait_for("Keystore ready", timeout=60)
 
 
 def test_the_keystore_is_killed_while_the_holder_thinks(stage: Stage) -> None:

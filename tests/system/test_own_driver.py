@@ -223,7 +223,7 @@ def test_an_agent_that_is_stopped_loses_its_card_and_its_neighbour_works(
         agent = nursery.start_python(
             "reader", "-m", "cloudcard_tools", "reader", *arguments, "--json", "--no-hold-pcscd"
         )
-        inserted = agent.wait_for_json(event="inserted", timeout=30)
+        inserted = agent.wait_for_json(event="inserted", timeout=60)
         assert (inserted["via"], inserted["slot"]) == ("handler", 0)
         watcher.wait_for(2)
         program.connect(1)

@@ -29,6 +29,6 @@ def test_from_token_to_call(tmp_path: Path) -> None:
         assert operator.address == f"[::1]:{main}"
         with identity.channel(operator) as channel:
             people = Registry(channel).people
-            people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"), timeout=30)
-        with urllib.request.urlopen(f"http://[::1]:{http}/health/ready", timeout=30) as page:
+            people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"), timeout=60)
+        with urllib.request.urlopen(f"http://[::1]:{http}/health/ready", timeout=60) as page:
             assert page.read() == b"ready\n"

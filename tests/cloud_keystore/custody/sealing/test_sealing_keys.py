@@ -169,7 +169,7 @@ def test_a_service_that_runs_forgets_a_retired_key(tmp_path: Path) -> None:
             *("-m", "cloudcard_tools", "serve", "--data", str(folder), *both),
             *("--listen", service, "--enrol-listen", enrolment),
         )
-        keystore.wait_for("Keystore ready", timeout=30)
+        keystore.wait_for("Keystore ready", timeout=60)
         assert run(folder, "rotate", *both).exit_code == 0
         listed = json.loads(run(folder, "list", "--json").output)
         by_new = ("--sealing-key", f"file:{new}")

@@ -77,7 +77,7 @@ class TogetherByFile(LoadFileScheduling):
         self._share_pcscd = namespaces.interpreter() is None
 
     def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
+        file = nodeid.partition("::")[0]
         shares = self._share_pcscd and file.startswith("tests/system/")
         return "tests/system" if shares else file
 

@@ -72,7 +72,7 @@ def enrol(role: str, address: str, begin: timedelta, end: timedelta) -> None:
 
 
 def test_examining_keeps_order_and_survives_bad_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(checks, "LIMIT_SECONDS", 2.0)
     released = threading.Event()
 
     def broken() -> checks.Finding:

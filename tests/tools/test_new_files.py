@@ -44,6 +44,7 @@ WRITERS = {
     "cloudcard_tools.bench.trace": "a trace in a temporary folder",
     "cloudcard_tools.new_files": "the one home",
     "cloudcard_tools.demo.scenes": "a note to sign, in the demo's own folder",
+    "cloudcard_tools.serve.supervisor": "a process's own name, which the kernel has",
     "cloudcard_tools.shared.pcscd": "logs, which grow, and a lock",
     "cloudcard_tools.shared.processes": "logs, which grow",
     "cloudcard_tools.trace.replay.cards": "an image whose name is its digest: the same content",

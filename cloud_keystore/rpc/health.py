@@ -17,13 +17,12 @@ import structlog
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
-from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.clock import TOLD_AS, Clock
 from cloud_keystore.rpc.peer import certificate_sha256
 from cloud_keystore.rpc.refusals import Context
 
 log = structlog.get_logger()
 
-TIME = "cloudcard-time"  # the keystore's time, in the metadata behind the answer
 WHOLE_SERVER = ""  # the name of the whole server in the protocol
 CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 3.0  # a database that takes longer does not answer
@@ -96,7 +95,7 @@ class Health:
         if request.service not in self._names:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
         # So that callers learn by how much their own clock differs.
-        context.set_trailing_metadata(((TIME, self._clock().isoformat()),))
+        context.set_trailing_metadata(((TOLD_AS, self._clock().isoformat()),))
         return pb.HealthCheckResponse(status=self._status)
 
     async def List(self, _request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:

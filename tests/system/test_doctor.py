@@ -13,7 +13,9 @@ from card_os.piv import new_card
 from cloudcard_tools.bench import own_pcscd
 from cloudcard_tools.doctor import asking, daemon, driver, opensc
 from cloudcard_tools.doctor.checks import Level
-from cloudcard_tools.doctor.places import SOCKET_VARIABLE, Places
+from cloudcard_tools.doctor.places import Places
+from cloudcard_tools.shared import pcscd
+from reader_bridge.carriers import handler_socket
 from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.carriers.handler_socket import HandlerSocket
 from reader_bridge.slot import Slot
@@ -62,8 +64,9 @@ def computer(
             readers=tmp_path / "reader.conf.d",
             handler=own.handler_socket,
         )
-        monkeypatch.setenv(SOCKET_VARIABLE, str(places.pcscd))
+        monkeypatch.setenv(pcscd.SOCKET_VARIABLE, str(places.pcscd))
         monkeypatch.setattr(asking, "SECONDS", SECONDS)
+        monkeypatch.setattr(handler_socket, "WELCOME_SECONDS", SECONDS)
         yield Computer(own, places, library)
 
 

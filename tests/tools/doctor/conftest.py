@@ -9,8 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from cloudcard_tools.doctor import bundle, daemon, identities, keystore, system
 from cloudcard_tools.doctor.places import Places
+from reader_bridge.carriers import handler_socket
 from support.ifd_handler import Handler, build, opened
+
+LIMITS = {
+    (module, name): getattr(module, name)
+    for module, name in (
+        (handler_socket, "WELCOME_SECONDS"),
+        (identities, "CALL_SECONDS"),
+        (keystore, "STEP_SECONDS"),
+        (keystore, "CALL_SECONDS"),
+        (daemon, "COMMAND_SECONDS"),
+        (system, "COMMAND_SECONDS"),
+        (bundle, "LOG_SECONDS"),
+    )
+}
 
 
 @pytest.fixture
@@ -40,6 +55,20 @@ def handler(library: Path, places: Places) -> Iterator[Handler]:
     """Our driver with two slots."""
     with opened(Handler(library, places.handler.parent), 0, 1) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes on is waited for, however busy this computer is."""
+    for module, name in LIMITS:
+        monkeypatch.setattr(module, name, 60.0)
+
+
+@pytest.fixture
+def as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product's own limits."""
+    for (module, name), seconds in LIMITS.items():
+        monkeypatch.setattr(module, name, seconds)
 
 
 @pytest.fixture(autouse=True)

@@ -122,4 +122,6 @@ def test_the_same_value_is_replaced_in_the_same_way() -> None:
     assert reduce.text("Ada Byron's a, 2026-11-28, port 35963") == (
         "[name of operator]'s a, 2026-11-28, port 35963"
     )
+    library = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
+    assert reduce.text(library) == library
     assert list(log_lines(["x"])) == ["[a line of 1 characters left out]"]

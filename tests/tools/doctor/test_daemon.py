@@ -127,7 +127,7 @@ def test_a_pcscd_that_refuses_this_user_is_not_told_to_start() -> None:
 
 def test_a_pcscd_that_is_not_there(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "SECONDS", 60.0)
-    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(places.pcscd))
+    monkeypatch.setenv(pcscd.SOCKET_VARIABLE, str(places.pcscd))
     answer = asking.ask("readers")
     assert daemon.access(answer).cause.startswith("PC/SC says: Service not available")
     assert daemon.readers(places, answer).level is Level.WARNING
@@ -136,7 +136,7 @@ def test_a_pcscd_that_is_not_there(places: Places, monkeypatch: pytest.MonkeyPat
 def test_a_pcscd_that_hangs(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the connection, as the kernel does for it, and says nothing."""
     monkeypatch.setattr(asking, "SECONDS", 1.0)
-    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(places.pcscd))
+    monkeypatch.setenv(pcscd.SOCKET_VARIABLE, str(places.pcscd))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(places.pcscd))
         listener.listen()

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cloud_keystore.model.clock import TOLD_AS
 from cloudcard_tools.doctor import identities, keystore
 from cloudcard_tools.doctor.checks import Finding, Level, Once
 from cloudcard_tools.doctor.report import examined
@@ -53,7 +54,7 @@ class Health:
     ) -> health_pb2.HealthCheckResponse:
         if self.ahead is not None:
             now = (datetime.now(UTC) + self.ahead).isoformat()
-            context.set_trailing_metadata(((keystore.TIME, now),))
+            context.set_trailing_metadata(((TOLD_AS, now),))
         return health_pb2.HealthCheckResponse(status=self.status)
 
     List = Watch = Check  # the doctor calls neither
@@ -158,6 +159,7 @@ def test_damaged_files_are_told_before_the_way_is_tried() -> None:
     assert "key.pem is missing" in looked()["keystore.reachable"].cause
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_all_is_said_in_time_when_the_network_swallows_packets() -> None:
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket())

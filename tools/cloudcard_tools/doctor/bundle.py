@@ -33,8 +33,9 @@ NAMES = {"display_name": "name", "id": "identity", "address": "keystore"}  # in 
 LARGEST_FACTS = 1024 * 1024
 LEFT_OUT = (
     "keys, certificates, tokens, passcodes, PINs and passwords",
-    "names, user and host names, serial numbers, identifiers and e-mail addresses: replaced",
-    "values of the environment's variables; lines of the log that are not the reader's own",
+    "values of the environment's variables, and lines of the log by others",
+    "and replaced: names of people, users and hosts, serial numbers,",
+    "identifiers, e-mail addresses",
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 import time
 from collections.abc import Mapping
@@ -14,14 +13,13 @@ from cloudcard_tools.doctor import configuration
 from cloudcard_tools.doctor.checks import Finding, failed, ok, warning
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.shared import pcscd
-from reader_bridge import records
+from reader_bridge import peer, records
 from reader_bridge.carriers.carrier import NotInserted, SlotState
 from reader_bridge.carriers.handler_socket import LIBRARY, HandlerSocket
 
 WAKE_SECONDS = 1.0
 # HELLO needs an ATR. No handler has this slot, so no application ever sees a card of ours.
 ATR, NO_SUCH_SLOT = bytes.fromhex("3B80800101"), records.ANY_SLOT - 1
-CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group (unix(7))
 OTHERS_WRITE = 0o022
 INSTALL = (
     "apt-get install pcscd opensc, and our driver: sudo make -C drivers/linux/ifd install "
@@ -122,7 +120,6 @@ def _listener(path: Path) -> str:
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         sock.settimeout(WAKE_SECONDS)
         sock.connect(str(path))
-        told = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        process, _user, _group = CREDENTIALS.unpack(told)
+        process, _user = peer.listener(sock)
         return Path(f"/proc/{process}/comm").read_text().strip()
     return ""

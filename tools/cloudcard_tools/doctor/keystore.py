@@ -10,6 +10,7 @@ from functools import partial
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cloud_keystore.model.clock import TOLD_AS
 from cloudcard_tools.doctor.checks import Check, Finding, Once, failed, ok, warning
 from cloudcard_tools.doctor.identities import ROLES
 from cloudcard_tools.shared import home, identity
@@ -20,7 +21,6 @@ from cloudcard_tools.shared.reaching import INTERRUPTED, why
 
 STEP_SECONDS = 1.2  # for a connection, a handshake
 CALL_SECONDS = 2.0
-TIME = "cloudcard-time"  # in the metadata behind an answer of the keystore's health
 MOST_DIFFERENCE = timedelta(seconds=30)
 IF_LATE = (
     "is the keystore's computer on, does this computer's DNS answer, and does a firewall let "
@@ -119,7 +119,7 @@ def _see(own: Identity) -> Seen:
         except grpc.RpcError as error:
             return Seen(explain(error))
         doubt = (datetime.now(UTC) - begun) / 2
-        told = dict(call.trailing_metadata() or ()).get(TIME)
+        told = dict(call.trailing_metadata() or ()).get(TOLD_AS)
     ahead = None if told is None else datetime.fromisoformat(str(told)) - (begun + doubt)
     return Seen(None, answer.status == health_pb2.HealthCheckResponse.SERVING, ahead, doubt)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from cloudcard_tools.shared import pcscd
 from reader_bridge.carriers import handler_socket
 
-SOCKET_VARIABLE = "PCSCLITE_CSOCK_NAME"  # libpcsclite's own: where applications look for pcscd
 OPENSC_PLACES = (
     "/usr/lib/*/opensc-pkcs11.so",
     "/usr/lib/opensc-pkcs11.so",
@@ -19,7 +18,7 @@ OPENSC_PLACES = (
 
 
 def _pcscd_socket() -> Path:
-    return Path(os.environ.get(SOCKET_VARIABLE) or pcscd.SOCKET)
+    return Path(os.environ.get(pcscd.SOCKET_VARIABLE) or pcscd.SOCKET)
 
 
 @dataclass(frozen=True, slots=True)

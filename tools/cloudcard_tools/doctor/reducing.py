@@ -18,7 +18,7 @@ REMOVED: Sequence[Pattern] = (
     re.compile(r"-----BEGIN [^-]+-----.*?(-----END [^-]+-----|\Z)", re.DOTALL),
     re.compile(r"\bcc1\.\S+"),  # a token of an enrolment
     re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # user and password in an address
-    re.compile(r"[A-Za-z0-9+/]{32,}={0,2}"),
+    re.compile(r"(?<![A-Za-z0-9+/])(?!/[a-z]+/)[A-Za-z0-9+/]{32,}={0,2}"),  # but for paths
     re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])(?![0-9a-fA-F]{8}-)[\w-]{24,}"),
 )
 NUMBERED: Mapping[str, Pattern] = {

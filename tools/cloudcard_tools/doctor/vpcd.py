@@ -6,7 +6,6 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from cloudcard_tools.doctor.driver import INSTALL
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.shared import pcscd
 from reader_bridge.carriers.handler_socket import LIBRARY
+from reader_bridge.peer import owners
 
 WORD = "vpcd"  # in the name of its library
 WAITS = "/dev/null:"  # a device that lets vpcd wait for cards instead of calling one
@@ -61,7 +61,7 @@ def ports(places: Places) -> Finding:
     found = [*_sockets(places.tcp), *_sockets(places.tcp6)]
     listening = [each for each in found if each.state == pcscd.TCP_LISTEN]
     for each in listening:
-        if each.user not in _owners() or ":" in each.address:  # vpcd speaks IPv4 only
+        if each.user not in owners() or ":" in each.address:  # vpcd speaks IPv4 only
             port = each.port
             return failed(
                 f"a program of {_name(each.user)} listens on vpcd's port {port}, not pcscd",
@@ -102,18 +102,8 @@ def _address(text: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
-def _owners() -> set[int]:
-    """The users as whom pcscd runs: root, and on newer systems its own."""
-    import pwd  # not on Windows, where this is not checked
-
-    owners = {0}
-    with suppress(KeyError):
-        owners.add(pwd.getpwnam("pcscd").pw_uid)
-    return owners
-
-
 def _name(user: int) -> str:
-    import pwd
+    import pwd  # not on Windows, where this is not checked
 
     try:
         return pwd.getpwuid(user).pw_name

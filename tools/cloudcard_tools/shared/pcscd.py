@@ -21,6 +21,7 @@ from cloudcard_tools.shared import pcsc
 
 PORTS = (35963, 35964)  # of vpcd's slots, as Debian builds it
 SOCKET = Path("/run/pcscd/pcscd.comm")
+SOCKET_VARIABLE = "PCSCLITE_CSOCK_NAME"  # libpcsclite reads it once in a process
 PID_FILE = Path("/run/pcscd/pcscd.pid")
 TCP_TABLE = Path("/proc/net/tcp")
 START_SECONDS = 10.0

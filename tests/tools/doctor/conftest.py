@@ -38,6 +38,7 @@ def places() -> Iterator[Places]:
         readers=folder / "reader.conf.d",
         handler=folder / "reader.sock",
         opensc=(f"{folder}/*/opensc-pkcs11.so",),
+        processes=folder / "proc",
         systemd=folder / "systemd",
         seats=folder / "users",
         bus=folder / "bus",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +14,10 @@ from cloudcard_tools.doctor import asking, daemon
 from cloudcard_tools.doctor.checks import Level
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.shared import pcscd
-from support.polling import until
 
 OF_A_DOMAIN = 1234500017
+# The kernel's maps of users (user_namespaces(7)): of PrivateUsers=identity, and of no namespace.
+IDENTITY, ALL_USERS = "         0          0      65536\n", "         0          0 4294967295\n"
 # As systemd tells of Debian 13's pcscd.service.
 DEBIAN_13 = {
     "ProtectSystem": "strict",
@@ -39,19 +38,6 @@ def with_driver(places: Places) -> Places:
     return places
 
 
-@contextmanager
-def confined(places: Places) -> Iterator[None]:
-    """A process in pcscd's place whose user namespace shows only one user."""
-    process = subprocess.Popen(["unshare", "--user", "--map-root-user", "sleep", "600"])
-    try:
-        until(lambda: Path(f"/proc/{process.pid}/uid_map").read_text().split()[2:] == ["1"], 60)
-        places.pcscd.with_name("pcscd.pid").write_text(f"{process.pid}\n")
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
 def systemd(places: Places, told: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A systemd that tells this of pcscd's service."""
     places.systemd.mkdir(exist_ok=True)
@@ -70,7 +56,10 @@ def test_pcscd_runs_or_not(places: Places, monkeypatch: pytest.MonkeyPatch) -> N
         listener.listen()
         assert daemon.running(places).cause == "runs"
         places.pcscd.with_name("pcscd.pid").write_text(f"{os.getpid()}\n")
-        assert daemon.running(places).level is Level.OK
+        arguments = places.processes / str(os.getpid()) / "cmdline"
+        arguments.parent.mkdir(parents=True)
+        arguments.write_text("pcscd\0--foreground\0--auto-exit\0")
+        assert daemon.running(places).cause.startswith("started on demand")
     monkeypatch.setattr(pcscd, "program", lambda: None)
     assert daemon.installed().level is Level.FAILED
     monkeypatch.setattr(pcscd, "program", lambda: "/usr/sbin/pcscd")
@@ -78,9 +67,14 @@ def test_pcscd_runs_or_not(places: Places, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_namespace_that_does_not_show_the_user(with_driver: Places) -> None:
-    with confined(with_driver):
-        hidden = daemon.sandbox(with_driver, OF_A_DOMAIN)
-        assert daemon.sandbox(with_driver, os.geteuid()).level is Level.OK
+    process = with_driver.processes / "4711"
+    process.mkdir(parents=True)
+    (process / "uid_map").write_text(IDENTITY)
+    with_driver.pcscd.with_name("pcscd.pid").write_text("4711\n")
+    hidden = daemon.sandbox(with_driver, OF_A_DOMAIN)
+    assert daemon.sandbox(with_driver, 1000).level is Level.OK
+    (process / "uid_map").write_text(ALL_USERS)
+    assert daemon.sandbox(with_driver, OF_A_DOMAIN).level is Level.OK
     assert hidden.level is Level.FAILED
     assert f"does not show user {OF_A_DOMAIN}" in hidden.cause
     assert "PrivateUsers=no" in hidden.fix

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 from cloudcard_tools.doctor import asking, configuration
 from cloudcard_tools.doctor.checks import Finding, failed, ok, warning
@@ -111,9 +110,9 @@ def readers(places: Places, answer: asking.Answer) -> Finding:
 
 def _shows(places: Places, user: int) -> bool:
     """Whether pcscd's user namespace has this user; yes if that cannot be found out."""
-    process = _process(places)
+    users = places.processes / str(_process(places)) / "uid_map"
     try:
-        rows = Path(f"/proc/{process}/uid_map").read_text().splitlines() if process else []
+        rows = users.read_text().splitlines()
     except OSError:
         return True
     spans = [[int(word) for word in row.split()] for row in rows]
@@ -149,6 +148,7 @@ def _process(places: Places) -> int | None:
 
 def _arguments(places: Places) -> list[str]:
     try:
-        return Path(f"/proc/{_process(places)}/cmdline").read_text().split("\0")
+        cmdline = places.processes / str(_process(places)) / "cmdline"
+        return cmdline.read_text().split("\0")
     except OSError:
         return []

@@ -28,6 +28,7 @@ class Places:
     pcscd: Path = field(default_factory=_pcscd_socket)
     readers: Path = handler_socket.READERS
     handler: Path = handler_socket.SOCKET
+    processes: Path = Path("/proc")
     tcp: Path = Path("/proc/net/tcp")
     tcp6: Path = Path("/proc/net/tcp6")
     opensc: tuple[str, ...] = OPENSC_PLACES

@@ -58,6 +58,7 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("audit pack", "file"): (),
     ("audit verify", "--keep"): (TRACE,),
     ("backup", "file"): (),
+    ("doctor", "--support-bundle"): (),
     ("fixture card", "--output"): (),
     ("keys authorities", "--export"): (),
     ("ra card show", "--export"): ("1",),

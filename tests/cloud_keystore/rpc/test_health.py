@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from cloud_keystore.model.clock import utc_now
 from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.run.tending import TEND_SECONDS
@@ -317,7 +318,7 @@ class Database:
 @in_a_loop
 async def test_who_watches_is_told_of_each_change_and_of_the_end() -> None:
     database = Database()
-    watched = Health(["a.Service"], database.check, nobody)
+    watched = Health(["a.Service"], database.check, nobody, utc_now)
     async with served(watched) as stub:
         stream = stub.Watch(pb.HealthCheckRequest(service="a.Service"))
         unknown = stub.Watch(pb.HealthCheckRequest(service="none.Such"))
@@ -337,7 +338,7 @@ async def test_who_watches_is_told_of_each_change_and_of_the_end() -> None:
 @in_a_loop
 async def test_a_database_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     database = Database()
-    watched = Health([], database.check, nobody)
+    watched = Health([], database.check, nobody, utc_now)
     async with served(watched) as stub:
         await watched.look()
         assert (await stub.Check(pb.HealthCheckRequest())).status == SERVING
@@ -355,7 +356,7 @@ async def test_a_database_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) ->
 @in_a_loop
 async def test_watching_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "MOST_WATCHES", 2)
-    watched = Health([], lambda: True, nobody)
+    watched = Health([], lambda: True, nobody, utc_now)
     async with served(watched) as stub:
         streams = [stub.Watch(pb.HealthCheckRequest()) for _ in range(2)]
         for each in streams:

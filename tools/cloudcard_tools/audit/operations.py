@@ -122,6 +122,23 @@ class Operations:
         self._requests[entry.operation_id or ""] = request
         self.counts.approved += 1
 
+    def decide_sign_in(self, entry: Entry) -> None:
+        """Check a decision about a sign-in. An approval by a number shows the right one; one
+        without was by a code, which the entry before it tells.
+        """
+        device = self.enrolments.device(entry.device_id)
+        evidence.check_decision(entry, None if device is None else device.key)
+        shown = evidence.payload(entry)
+        if device is not None and device.user_id != shown.user_id:
+            raise Wrong("the device that signed it is not the holder's")
+        if not shown.HasField("sign_in"):
+            raise Wrong("the device signed something else than a sign-in")
+        made, end = evidence.instants(shown)
+        if is_later(entry.time, end) or is_later(made, entry.time):
+            raise Wrong("it was decided when the sign-in did not wait")
+        if entry.kind is Kind.SIGN_IN_APPROVED and entry.details.get("number"):
+            evidence.check_number(entry, shown, self.ground)
+
     def use(self, entry: Entry) -> None:
         """Spend an approval, for uses of a key or for a session."""
         request = self._requests.get(entry.operation_id or "")

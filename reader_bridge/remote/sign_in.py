@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.remote.operation import spread
@@ -17,7 +18,6 @@ from reader_bridge.tasks import Cancellation
 
 AGAIN_SECONDS = 0.5  # after a stream that broke, doubled up to the longest
 LONGEST_PAUSE = 4.0
-REQUEST_ID_BYTES = 16
 # An answer that another call does not change.
 FINAL = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED})
 

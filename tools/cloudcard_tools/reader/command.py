@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from click.core import ParameterSource
 
 from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.reader import local_card
@@ -144,6 +145,12 @@ def reader(
         raise click.UsageError("--record works with one card only")
     screen = Screen(sys.stdout, as_json)
     if not local and not serials and application is None:
+        for name in ("approval", "program", "session", "record"):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(
+                    f"--{name} goes with --card, --local or --application; the configuration of "
+                    "the agent is in reader.toml"
+                )
         _run_agent(screen, folder, Via(via, port, slot), hold_pcscd=hold_pcscd)
         return
     carriers = Via(via, port, slot).carriers(max(len(serials), 1))

@@ -179,7 +179,7 @@ def new_bench(folder: Path, settings: Settings) -> Bench:
         return slots[-1]
 
     parts = Parts(sign_ins, lambda _: keys, insert, screen, Notifier(), lambda *_: None)
-    status = Status("1", 1, "PC", "")
+    status = Status("1", 1, "PC")
     agent = Agent(parts, settings, status, folder / "sign-in", lambda: now[0])
     return Bench(agent, sign_ins, screen, keys, slots, now)
 

@@ -152,6 +152,8 @@ def test_the_card_of_whoever_scans_the_code_is_in_the_reader_until_they_end_it(
     reader = running.sign_in()
     found = place.ask("status")
     assert (found["state"], found["card"]) == ("inserted", place.serial)
+    _, certificate = place.own.pair()
+    assert found["identity_expires"] == certificate.not_valid_after_utc.isoformat()
     assert oct((place.folder / "cloudcard" / "agent.sock").stat().st_mode)[-4:] == "0600"
     (listed,) = place.device.ListSignIns(authenticator_pb2.ListSignInsRequest()).sign_ins
     assert (listed.workstation, listed.card_serial) == ("WARD7-PC3", place.serial)
@@ -200,7 +202,10 @@ def test_an_agent_that_was_killed_goes_on_with_the_sign_in(running: Running, pla
     again = running.accept()
     assert again.ask(GET_ATR).startswith(b"\x3b")
     assert place.ask("status")["state"] == "inserted"
-    place.keystore.kill_and_restart()  # the card stays meanwhile
+    place.keystore.kill()  # the card stays meanwhile
+    until(lambda: place.ask("status")["keystore"] != "reached", SECONDS)
+    place.keystore.restart()
+    until(lambda: place.ask("status")["keystore"] == "reached", SECONDS)
     assert again.ask(GET_ATR).startswith(b"\x3b")
     place.ask("sign-out")
     assert is_out(again)

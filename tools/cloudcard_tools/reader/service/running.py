@@ -7,14 +7,18 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import grpc
+
 from card_os.card import Card
+from cloudcard.workstation.v1 import workstation_pb2
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.enrolment.living import living
+from cloudcard_tools.reader import keystore_watch
 from cloudcard_tools.reader.of_keystore import CHANNELS, ROLE
 from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.reader.service import control, notifying, state
@@ -22,17 +26,35 @@ from cloudcard_tools.reader.service.agent import Agent, Keys, Parts
 from cloudcard_tools.reader.service.settings import Settings, apply_proxy, load, own_file
 from cloudcard_tools.reader.via import Via
 from cloudcard_tools.shared import identity, logs
+from cloudcard_tools.shared.calling import Diagnose, explain
 from cloudcard_tools.shared.enrolling import folder_of
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.identity import Identity
+from cloudcard_tools.shared.reaching import why
 from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.desktop.watching import watched
 from reader_bridge.leaving import Told
 from reader_bridge.pcscd import Hold
 from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.remote.sign_in import RemoteSignIns
+from reader_bridge.remote.stub import CALL_SECONDS
 from reader_bridge.slot import Slot
 
+BACK, REACHED = "keystore_back", "reached"
 ASKED = {"sign-in": Told.SIGN_IN, "sign-out": Told.SIGN_OUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Tells of the keystore, and notes it in the status."""
+
+    screen: Screen
+    status: state.Status
+
+    def say(self, event: str, text: str, **more: str | int) -> None:
+        """Tell whether the keystore is there."""
+        self.status.keystore = REACHED if event == BACK else text
+        self.screen.say(event, text, **more)
 
 
 def run(
@@ -75,15 +97,14 @@ def run(
             notifier=notifying.of_this_process(),
             say=screen.say,
         )
-        _, certificate = own.pair()
         status = state.Status(
-            version=version("cloudcard"),
-            pid=os.getpid(),
-            workstation=own.display_name,
-            identity_expires=certificate.not_valid_after_utc.astimezone(UTC).isoformat(),
+            version=version("cloudcard"), pid=os.getpid(), workstation=own.display_name
         )
         agent = Agent(parts, settings, status, runtime / state.SIGN_IN_NAME)
-        stack.enter_context(control.served(runtime / state.SOCKET_NAME, partial(_answer, agent)))
+        answer = partial(_answer, agent, own)
+        stack.enter_context(control.served(runtime / state.SOCKET_NAME, answer))
+        ask = partial(_ask, WorkstationServiceStub(channel), partial(why, own.way))
+        stack.enter_context(keystore_watch.watched(channel, ask, Teller(screen, status)))
         stack.enter_context(watched(os.getuid(), agent.desktop))
         threading.Thread(target=_stopped, args=(agent, stop), daemon=True).start()
         agent.run()
@@ -100,9 +121,20 @@ def carrier_of(settings: Settings, via: Via) -> Carrier:
     return carrier
 
 
-def _answer(agent: Agent, request: dict[str, object]) -> control.Row:
+def _ask(stub: WorkstationServiceStub, diagnose: Diagnose) -> Failure | None:
+    """Why the keystore cannot be reached; None if it can."""
+    try:
+        stub.Ping(workstation_pb2.PingRequest(), timeout=CALL_SECONDS)
+    except grpc.RpcError as error:
+        return explain(error, diagnose)
+    return None
+
+
+def _answer(agent: Agent, own: Identity, request: dict[str, object]) -> control.Row:
     do, user = request.get("do"), request.get("user", "")
     if do == "status":
+        _, certificate = own.pair()  # which can have been renewed
+        agent.status.identity_expires = certificate.not_valid_after_utc.isoformat()
         return agent.status.as_row()
     if do not in ASKED or not isinstance(user, str):
         raise Failure("the agent knows status, sign-in and sign-out")

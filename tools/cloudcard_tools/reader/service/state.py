@@ -21,7 +21,7 @@ class Status:
     version: str
     pid: int
     workstation: str
-    identity_expires: str
+    identity_expires: str = ""
     state: Slot = Slot.EMPTY
     card: str = ""
     reader: str = ""  # the last that the slot has told, such as "inserted"

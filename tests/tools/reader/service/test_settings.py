@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools.reader.service.settings import KEYS, Settings, load
+from cloudcard_tools.reader.service.settings import KEYS, Settings, apply_proxy, load
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.reaching import proxy
 from support.guides import DOCS
 
 
@@ -64,6 +65,21 @@ def test_a_mistake_is_named_with_its_place(files: tuple[Path, Path], text: str, 
         load(*files)
     assert str(files[0]) in raised.value.message
     assert said in raised.value.message
+
+
+def test_a_proxys_password_is_not_told(files: tuple[Path, Path]) -> None:
+    files[0].write_text('proxy = "https://ada:geheim@proxy:1"')
+    with pytest.raises(Failure) as raised:
+        load(*files)
+    assert "geheim" not in raised.value.message
+
+
+def test_the_proxy_is_that_of_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDCARD_PROXY", "http://other:1")
+    apply_proxy(Settings())
+    assert proxy("keystore.example.org") == "http://other:1"
+    apply_proxy(Settings(proxy="http://proxy:3128"))
+    assert proxy("keystore.example.org") == "http://proxy:3128"
 
 
 def test_a_policys_mistakes_are_named_too(files: tuple[Path, Path]) -> None:

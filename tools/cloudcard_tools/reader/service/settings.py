@@ -11,6 +11,7 @@ from pathlib import Path
 import platformdirs
 
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.reaching import PROXY
 from reader_bridge.desktop.events import Event
 
 POLICY = Path("/etc/cloudcard/reader.toml")
@@ -19,6 +20,7 @@ MAY_CHANGE = "may_change"
 LONGEST_IDLE = 24 * 60  # minutes
 LAST_SLOT, LAST_PORT = 15, 0xFFFF
 APPROVALS = ("push", "qr", "both")
+SECRET = frozenset({"proxy"})  # what can hold a password
 CHOICES = (Event.LOCKED, Event.AWAY, Event.SLEEPS)
 
 
@@ -154,7 +156,8 @@ def _read(path: Path, *, of_policy: bool) -> dict[str, object]:
             known = ", ".join(KEYS if not of_policy else (*KEYS, MAY_CHANGE))
             raise Failure(f"{place}: there is no key {name!r}; there are {known}")
         if not KEYS[name].accepts(value):
-            raise Failure(f"{place}: {name} is {value!r}, and has to be {KEYS[name].allowed}")
+            said = "has" if name in SECRET else f"is {value!r}, and has"
+            raise Failure(f"{place}: {name} {said} to be {KEYS[name].allowed}")
     return found
 
 
@@ -175,4 +178,4 @@ def _line(text: str, name: str) -> int:
 def apply_proxy(settings: Settings) -> None:
     """Have this process's connections take the configured proxy."""
     if settings.proxy:
-        os.environ["https_proxy"] = settings.proxy
+        os.environ[PROXY] = settings.proxy

@@ -59,6 +59,13 @@ class Desktop:
         values = [(kind, value) for kind, value in zip(signature, body, strict=True)]
         self.call(path, MOCK, "EmitSignal", "sssav", interface, name, signature, values)
 
+    def lock(self, path: str) -> bool:
+        """Have a session asked to lock its screen, as `loginctl lock-session` does. Nobody says
+        that it has.
+        """
+        self.emit(path, SESSION, "Lock", "")
+        return False
+
     def is_there(self) -> bool:
         try:
             self.call(MANAGER, f"{LOGIND}.Manager", "ListSessions", "")

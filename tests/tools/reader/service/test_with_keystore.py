@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from cloudcard_tools.authenticator.screen import facts
 from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
+from support.desktop import desktop
 from support.endings import wait_until_gone
 from support.keystore_process import KeystoreProcess
 from support.polling import until
@@ -41,6 +43,7 @@ class Place:
     phone: Phone
     device: AuthenticatorServiceStub
     serial: str
+    bus: str = ""  # the address of a system bus, if there is one
 
     def ask(self, *arguments: str) -> dict[str, str]:
         """What a command of the same user prints."""
@@ -68,7 +71,7 @@ class Place:
         return {
             "XDG_RUNTIME_DIR": str(self.folder),
             "XDG_CONFIG_HOME": str(self.folder),
-            "DBUS_SYSTEM_BUS_ADDRESS": nowhere,
+            "DBUS_SYSTEM_BUS_ADDRESS": self.bus or nowhere,
             "DBUS_SESSION_BUS_ADDRESS": nowhere,
         }
 
@@ -189,6 +192,28 @@ def test_the_registration_authority_takes_the_card_out(running: Running, place: 
     registry.SuspendCard(cards_pb2.SuspendCardRequest(card_serial=place.serial))
     assert is_out(reader)
     registry.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=place.serial))
+
+
+def test_a_locked_screen_takes_the_card_out_and_ends_the_sign_in(
+    running: Running, place: Place, tmp_path: Path
+) -> None:
+    with desktop(tmp_path) as here:
+        path = here.log_in(os.getuid())
+        running.place = replace(place, bus=here.address)
+        child = running.start()
+        reader = running.sign_in()
+        # logind is asked on a thread of its own, which may just be beginning.
+        locked = threading.Event()
+        lock = threading.Thread(
+            target=lambda: until(lambda: here.lock(path) or locked.wait(0.5), SECONDS)
+        )
+        lock.start()
+        assert is_out(reader)
+        locked.set()
+        lock.join(SECONDS)
+        child.wait_for_json(event="signed_out", timeout=SECONDS)
+        assert place.ask("status")["said"].startswith("The card is out: lock")
+        until(lambda: _open(place) == 0, SECONDS)
 
 
 def test_an_agent_that_was_killed_goes_on_with_the_sign_in(running: Running, place: Place) -> None:

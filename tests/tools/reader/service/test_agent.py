@@ -13,6 +13,7 @@ import pytest
 from card_os.card import Card
 from card_os.piv import CardImage
 from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard_tools.reader.service import agent
 from cloudcard_tools.reader.service.agent import Agent, Keys, Parts
 from cloudcard_tools.reader.service.notifying import Notifier
 from cloudcard_tools.reader.service.settings import Settings
@@ -180,8 +181,14 @@ def new_bench(folder: Path, settings: Settings) -> Bench:
 
     parts = Parts(sign_ins, lambda _: keys, insert, screen, Notifier(), lambda *_: None)
     status = Status("1", 1, "PC")
-    agent = Agent(parts, settings, status, folder / "sign-in", lambda: now[0])
-    return Bench(agent, sign_ins, screen, keys, slots, now)
+    own = Agent(parts, settings, status, folder / "sign-in", lambda: now[0])
+    return Bench(own, sign_ins, screen, keys, slots, now)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this computer is, the card is out when the desktop goes on."""
+    monkeypatch.setattr(agent, "OUT_SECONDS", SECONDS)
 
 
 @pytest.fixture

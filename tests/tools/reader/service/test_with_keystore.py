@@ -118,6 +118,7 @@ class Running:
 
     def accept(self) -> Reader:
         reader = Reader(self.listener.accept()[0])
+        reader.sock.settimeout(SECONDS)
         self.readers.append(reader)
         return reader
 

@@ -12,7 +12,7 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
-	systemd python3-seccomp tshark
+	systemd python3-seccomp tshark dbus python3-dbusmock
 
 # What development needs beyond Python's packages.
 WORKSHOP_PACKAGES := cppcheck

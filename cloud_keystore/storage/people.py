@@ -33,6 +33,16 @@ def like(connection: Connection, user: User) -> list[User]:
     return [_to_user(row) for row in rows.read(connection, t.user, query)]
 
 
+def named(connection: Connection, text: str) -> User | None:
+    """The only user with this account name or e-mail address, in whatever case of Latin letters;
+    None if there is none, or several.
+    """
+    u = t.user.c
+    same = (func.lower(column) == text.lower() for column in (u.upn, u.email))
+    found = rows.read(connection, t.user, select(t.user).where(or_(*same)).limit(2))
+    return _to_user(found[0]) if len(found) == 1 else None
+
+
 def find_user(connection: Connection, user_id: str) -> User | None:
     row = rows.one(connection, t.user, id=user_id)
     return None if row is None else _to_user(row)

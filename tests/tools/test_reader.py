@@ -170,7 +170,8 @@ def removed_while_connected(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--card SERIAL, or --local"),
+        (["--record", "new.trace"], "is in reader.toml"),
+        (["--no-session"], "is in reader.toml"),
         (["--local", "--card", "1"], "--card SERIAL, or --local"),
         (["--local", "--via", "usb"], "is not handler, handler:SOCKET or vpcd"),
         (["--local", "--via", "handler:socket"], "is not handler, handler:SOCKET or vpcd"),

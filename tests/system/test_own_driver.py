@@ -240,7 +240,7 @@ def test_an_agent_that_is_stopped_loses_its_card_and_its_neighbour_works(
             assert program.transmit(SELECT_PIV).endswith(OK)
             assert time.monotonic() - begun < SECONDS
         assert watcher.events[2][0] == "out"
-        assert watcher.events[2][1] - begun < 2 * records.SILENCE_SECONDS
+        assert watcher.events[2][1] - begun < records.SILENCE_SECONDS + 1
         os.kill(agent.pid, signal.SIGCONT)
         watcher.wait_for(4)
 
@@ -256,8 +256,10 @@ def test_pcscd_ends_soon_although_a_card_waits(library: Path, tmp_path: Path) ->
         assert program.transmit(SELECT_PIV).endswith(OK)
         program.begin("transmit", VERIFY.hex())
         person.wait_until_asked()
+        begun = time.monotonic()
         own.process.terminate()
         own.process.wait(SECONDS)
+        assert time.monotonic() - begun < 3
         assert person.cancelled.wait(SECONDS)
         until(lambda: SlotState.REMOVED in said)
 
@@ -282,7 +284,7 @@ def test_after_a_killed_pcscd_the_card_is_back_and_a_new_application_signs(
             assert program.transmit(SELECT_PIV).endswith(OK)
             assert program.transmit(VERIFY) == OK
             assert program.transmit(SIGN).endswith(OK)
-            assert time.monotonic() - begun < SECONDS
+            assert time.monotonic() - begun < 5
             stack.close()
 
 

@@ -28,7 +28,7 @@ from support.postgres import Server
 from support.replicas import Replicas, Ward
 
 CUT_SECONDS = 10.0
-OTHERS_GO_ON = 6.0
+OTHERS_GO_ON = 3.0
 
 
 @pytest.fixture

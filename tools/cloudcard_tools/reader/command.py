@@ -27,12 +27,20 @@ from cloudcard_tools.shared.output import json_option
 from reader_bridge.agent import Insertion, Tell, inserted
 from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.local.keys import LocalKeys
+from reader_bridge.prompts import choosing
 
 ROLE = "workstation"
 # Windows sees Ctrl-C only between two waits.
 TICK_SECONDS = 0.5
 
 APPROVALS = ("push", "qr", "both")
+
+
+def _prompt(_context: click.Context, _parameter: click.Parameter, wanted: str | None) -> str | None:
+    try:
+        return None if wanted is None else choosing.check(wanted)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group(
@@ -69,6 +77,13 @@ next one 35964). Ctrl-C takes them out. docs/reader.md explains drivers, pcscd, 
     show_default=True,
     help="How a request reaches the holder's phone.",
 )
+@click.option(
+    "--prompt",
+    metavar="HOW",
+    callback=_prompt,
+    help="Where requests are shown: auto (the first of these that works here), gtk, tk, notify, "
+    "terminal, file:PATH or command:PROGRAM.  [default: auto; with --json only the output]",
+)
 @click.option("--program", default="", help="What the phone shows as the asking program.")
 @click.option(
     "--session/--no-session",
@@ -104,6 +119,7 @@ def reader(
     context: click.Context,
     serials: tuple[str, ...],
     approval: str,
+    prompt: str | None,
     program: str,
     session: bool,
     folder: Path | None,
@@ -152,7 +168,14 @@ def reader(
 
             ready = stack.enter_context(
                 of_keystore.opened(
-                    serials, folder, approval, program, screen, stop, sessions=session
+                    serials,
+                    folder,
+                    approval,
+                    program,
+                    screen,
+                    stop,
+                    sessions=session,
+                    prompt=prompt,
                 )
             )
         insertions = [_insertion(each, carriers[each.slot], record, stack) for each in ready]

@@ -2,8 +2,8 @@
 approvals and sessions all the while.
 
 `make chaos` plays it against a keystore with workers, and against two replicas on PostgreSQL, and
-ends with 1 if anything that must hold did not. `--steps N` kills a keystore at its first, second,
-third … step instead, N times.
+ends with 1 if anything that must hold did not. `--steps N` kills processes of a keystore at its
+first, second, third … step instead, N times.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from pathlib import Path
 from chaos import clients, judging
 from chaos.clients import Held, Reader
 from chaos.faults import Stage, small_disk
-from chaos.steps import Steps
+from chaos.steps import VICTIMS, Steps
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.bench.town import Town
@@ -59,6 +59,18 @@ class Report:
     faults: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, tuple[float, float]] = field(default_factory=dict)  # median, most
     wrong: list[str] = field(default_factory=list)
+
+    def time(
+        self, faults: Iterable[str], happened: Iterable[tuple[str, float]], held: Held
+    ) -> None:
+        """Note how often each fault happened, and how soon people were served after its moment."""
+        happened = [*happened]
+        for fault in faults:
+            times = [recovery(held, moment) for which, moment in happened if which == fault]
+            self.faults[fault] = len(times)
+            found = [each for each in times if each is not None]
+            if found:
+                self.recovery[fault] = (statistics.median(found), max(found))
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -148,12 +160,7 @@ def play(name: str, stage: Stage, seconds: float) -> Report:
     report = Report(name, seconds)
     report.operations, report.uses = len(held.results), len(held.uses)
     report.without_result = held.without_result
-    for fault in stage.faults:
-        times = [recovery(held, moment) for which, moment in happened if which == fault]
-        report.faults[fault] = len(times)
-        found = [each for each in times if each is not None]
-        if found:
-            report.recovery[fault] = (statistics.median(found), max(found))
+    report.time(stage.faults, happened, held)
     report.faults |= stage.counts
     report.wrong = judge(stage.town, held, stage.clock.parent)
     return report
@@ -168,10 +175,11 @@ def play_steps(folder: Path, count: int) -> Report:
         report = Report("steps", time.monotonic() - began)
         report.operations, report.uses = len(killed.held.results), len(killed.held.uses)
         report.without_result = killed.held.without_result
-        report.faults = {"kill": killed.kills, "enrolled": killed.enrolled}
+        report.time(VICTIMS, killed.kills, killed.held)
+        report.faults["enrolled"] = killed.enrolled
         report.wrong = judge(killed.town, killed.held, folder)
-    if killed.kills < count:
-        report.wrong.append(f"{count - killed.kills} of {count} keystores ended otherwise")
+    if len(killed.kills) < count:
+        report.wrong.append(f"{count - len(killed.kills)} of {count} steps were not reached")
     return report
 
 

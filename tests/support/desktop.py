@@ -16,6 +16,7 @@ from cloudcard_tools.shared.processes import Nursery
 from support.polling import until
 
 SYSTEM_PYTHON = "/usr/bin/python3"
+NOTICING = Path(__file__).with_name("noticing.py")
 LOOKING = Path(__file__).with_name("looking.py")
 SECONDS = 60.0
 

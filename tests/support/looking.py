@@ -15,6 +15,8 @@ gi.require_version("Atspi", "2.0")
 
 from gi.repository import Atspi, GLib  # noqa: E402 (after its version)
 
+BUTTONS = ("push button", "button")  # before at-spi 2.53, and since
+
 
 def below(node: Atspi.Accessible) -> Iterator[Atspi.Accessible]:
     """What is shown in a node, and the node itself."""
@@ -48,7 +50,7 @@ def actions(node: Atspi.Accessible) -> list[str]:
 def press(name: str) -> bool:
     """Do the first thing that can be done with the button of that name."""
     for node in windows():
-        if node.get_name() == name and node.get_role() == Atspi.Role.PUSH_BUTTON:
+        if node.get_name() == name and node.get_role_name() in BUTTONS:
             return bool(node.get_action_iface().do_action(0))
     return False
 

@@ -179,6 +179,7 @@ def removed_while_connected(
         (["--local", "--via", "vpcd", "--slot", "1"], "--slot goes with --via handler"),
         (["--local", "--slot", "16"], "16 is not in the range"),
         (["--card", "1", "--card", "2", "--slot", "15"], "no slot for each card"),
+        (["--local", "--prompt", "qt"], "qt is not auto, gtk"),
         (["--local", "--port", "0"], "0 is not in the range"),
         (["--card", "1", "--card", "2", "--port", "65535"], "no port for each card"),
         (["enrol"], "give the token"),

@@ -14,21 +14,18 @@ from reader_bridge.prompt_program import texts
 from reader_bridge.prompter import Outcome
 from reader_bridge.prompts import choosing
 from reader_bridge.prompts.json_lines import Line, decided, drawn
-from support.desktop import Desktop, opened
+from support.desktop import NOTICING, SYSTEM_PYTHON, Desktop, opened
 from support.polling import until
 from support.prompts import BOTH, QR, SCANNED, prompt
 
 SECONDS = 60.0
 NUMBER = "Number forty-two: four two"
-# At 200 % this is a screen of 1024x768 in the pixels that programs count.
+# The screen has 1024x768 pixels at 200 % too.
 LOOKS = [
-    *(("gtk", {"GTK_THEME": theme}, "1024x768") for theme in ("Adwaita", "Adwaita:dark")),
-    *(
-        ("gtk", {"GTK_THEME": theme, "GDK_SCALE": "2"}, "1024x768")
-        for theme in ("Adwaita:dark", "HighContrast")
-    ),
-    ("gtk", {"GDK_SCALE": "2"}, "2048x1536"),
-    ("tk", {}, "1024x768"),
+    ("gtk", {"GTK_THEME": "Adwaita"}),
+    ("gtk", {"GTK_THEME": "Adwaita:dark", "GDK_SCALE": "2"}),
+    ("gtk", {"GTK_THEME": "HighContrast"}),
+    ("tk", {}),
 ]
 
 
@@ -87,7 +84,8 @@ def test_screen_readers_know_the_number_the_codes_and_the_buttons(
     } <= set(seen)
     assert any(name.endswith("left") and "minute" in name for name in seen)
     button = seen[texts.CANCEL]
-    assert (button.role, button.actions[0]) == ("push button", "click")
+    assert button.role in ("push button", "button")  # before at-spi 2.53, and since
+    assert button.actions[0] == "click"
     assert button.description == texts.CANCEL_HINT
 
     desktop.press(texts.CANCEL)
@@ -133,24 +131,23 @@ def test_no_key_approves_or_cancels_by_itself(nursery: Nursery, desktop: Desktop
     assert window.cancelled() == "id"
 
 
-@pytest.mark.parametrize(("kind", "look", "size"), LOOKS)
+@pytest.mark.parametrize(("kind", "look"), LOOKS)
 def test_the_code_is_scanned_from_the_screen(
-    nursery: Nursery, tmp_path: Path, kind: str, look: dict[str, str], size: str
+    nursery: Nursery, desktop: Desktop, kind: str, look: dict[str, str]
 ) -> None:
-    with opened(nursery, tmp_path, size) as desktop:
-        window = start(nursery, desktop, kind, **look)
-        window.tell(drawn(replace(SCANNED, number="42", card_serial="1008397352954472")))
-        until(lambda: desktop.scan() == [QR], SECONDS)
-        picture = desktop.picture()
-        box = picture.getbbox()
-        assert box is not None
-        left, top, right, bottom = box
-        # All of it is on the screen, in the middle.
-        assert 0 < left < right < picture.width
-        assert 0 < top < bottom < picture.height
-        assert abs(left - (picture.width - right)) <= 4
-        window.tell(decided("id", Outcome.APPROVED))
-        until(window.gone, SECONDS)
+    window = start(nursery, desktop, kind, **look)
+    window.tell(drawn(replace(SCANNED, number="42", card_serial="1008397352954472")))
+    until(lambda: desktop.scan() == [QR], SECONDS)
+    picture = desktop.picture()
+    box = picture.getbbox()
+    assert box is not None
+    left, top, right, bottom = box
+    # All of it is on the screen, in the middle.
+    assert 0 < left < right < picture.width
+    assert 0 < top < bottom < picture.height
+    assert abs(left - (picture.width - right)) <= 4
+    window.tell(decided("id", Outcome.APPROVED))
+    until(window.gone, SECONDS)
 
 
 @pytest.mark.parametrize("kind", ["gtk", "tk"])
@@ -182,3 +179,20 @@ def test_without_a_screen_or_a_bus_it_says_so_and_ends(nursery: Nursery, kind: s
     failed = child.wait_for_json(event="failed", timeout=SECONDS)
     assert failed["text"]
     assert child.wait(SECONDS) == 1
+
+
+def test_a_notification_says_the_number_and_cancels(nursery: Nursery, desktop: Desktop) -> None:
+    noticing = nursery.start(
+        "notices", SYSTEM_PYTHON, "-I", "-B", "-u", str(NOTICING), **desktop.environment
+    )
+    noticing.wait_for("ready", SECONDS)
+    window = start(nursery, desktop, "notify")
+    window.tell(drawn(BOTH))
+    notice = noticing.wait_for_json(event="notify", timeout=SECONDS)
+    assert notice["title"] == "Approve on your phone: 42 (forty-two)"
+    assert "Program: pkcs11-tool\n" in str(notice["body"])
+    assert "Check code: 7MYH 57PF" in str(notice["body"])
+    noticing.send("cancel")
+    assert window.cancelled() == "id"
+    window.tell(decided("id", Outcome.CANCELLED))
+    noticing.wait_for_json(event="close", timeout=SECONDS)

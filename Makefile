@@ -47,7 +47,7 @@ ONLY ?=
 TRIXIE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/trixie
 TRIXIE_TESTS ?= tests
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest --numprocesses auto
 
 # What make audit looks at.
 LOCKS := requirements.lock requirements-dev.lock requirements-build.lock requirements-audit.lock

@@ -71,14 +71,7 @@ class Deciding:
     def find(self, operation_id: str, device: Identity) -> Operation:
         """Return an operation of the device's holder; raises OperationNotFound."""
         with self.database.read() as connection:
-            operation = operations.find(connection, operation_id)
-        if (
-            operation is None
-            or operation.user_id != device.user_id
-            or not _may_see(operation, device)
-        ):
-            raise OperationNotFound(NOT_YOURS)
-        return operation
+            return _find(connection, operation_id, device)
 
     def signature(self, operation_id: str, device: Identity) -> bytes:
         """The keystore's signature over the request that the device shows; raises
@@ -90,14 +83,19 @@ class Deciding:
         """The operation with an identifier; or else the only one that waits for this device whose
         identifier begins so. Raises OperationNotFound.
         """
+        # The whole identifier, as programs give it, takes no look at all that waits.
+        with self.database.read() as connection:
+            _check_active(connection, device, self.clock())
+            if operations.find(connection, text) is not None:
+                return _find(connection, text, device)
         begun = [each for each in self.waiting(device) if each.id.startswith(text)]
-        if len(text) < SHORTEST_BEGINNING:
-            begun = []
+        if len(text) < SHORTEST_BEGINNING or not begun:
+            raise OperationNotFound(NOT_YOURS)
         if len(begun) > 1:
             raise OperationNotFound(
                 f"{len(begun)} requests that wait for you begin so: give more of the identifier"
             )
-        return begun[0] if len(begun) == 1 else self.find(text, device)
+        return begun[0]
 
     def claim(self, qr_text: str, device: Identity) -> Operation:
         """Bind the operation of a scanned code to this device.
@@ -151,13 +149,13 @@ class Deciding:
         """
         if not (number == "" or (len(number) == 2 and number.isascii() and number.isdigit())):
             raise InvalidInput("the number has two digits")
-        operation = self.find(operation_id, device)
+        with self.database.read() as connection:
+            operation = _find(connection, operation_id, device)
+            key = approval_keys.find(connection, device)
         now = self.clock()
         approval = Approval(device.id, decision, number, signature, assertion)
         if not operation.is_open(now) and not _repeats(approval, operation):
             raise _too_late(operation, now)
-        with self.database.read() as connection:
-            key = approval_keys.find(connection, device)
         if key is None:
             raise ApprovalRejected("this device has no key: enrol it again")
         _check_credential(key, assertion)
@@ -227,6 +225,14 @@ class Deciding:
             asked_at,
         )
         return withdrawn
+
+
+def _find(connection: Connection, operation_id: str, device: Identity) -> Operation:
+    """An operation of the device's holder; raises OperationNotFound."""
+    found = operations.find(connection, operation_id)
+    if found is None or found.user_id != device.user_id or not _may_see(found, device):
+        raise OperationNotFound(NOT_YOURS)
+    return found
 
 
 def _check_active(connection: Connection, device: Identity, now: datetime) -> None:

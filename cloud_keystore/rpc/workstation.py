@@ -136,6 +136,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     ) -> AsyncIterator[pb.WatchOperationResponse]:
         async with self.door.stream(context) as workstation:
             sent: State | None = None
+            qr_text: str | None = None
             with self.wakeups.subscribe(request.operation_id) as subscription:
                 while sent not in FINAL and sent is not State.APPROVED:
                     found = await self.door.look(
@@ -146,8 +147,13 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                         await subscription.wait(patience())
                         continue
                     sent = state
-                    message = await self.door.look(partial(self._operation, found, workstation))
-                    yield pb.WatchOperationResponse(operation=message)
+                    if qr_text is None:  # it stays the same
+                        qr_text = (
+                            await self.door.look(partial(self._qr_text, found, workstation))
+                            if Channel.QR in found.channels
+                            else ""
+                        )
+                    yield pb.WatchOperationResponse(operation=_operation(found, state, qr_text))
 
     async def PerformOperation(
         self, request: pb.PerformOperationRequest, context: Context
@@ -201,17 +207,25 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
 
     def _operation(self, operation: Operation, workstation: Identity) -> pb.Operation:
         state = operation.state_at(self.clock())
-        by_qr = Channel.QR in operation.channels
-        message = pb.Operation(
-            id=operation.id,
-            state=approval_pb2.OperationState.ValueType(state),
-            number=operation.number if Channel.PUSH in operation.channels else "",
-            qr_text=self.asking.qr_text(operation.id, workstation) if by_qr else "",
-        )
-        message.qr_expire_time.FromDatetime(operation.qr_expire_time)
-        message.create_time.FromDatetime(operation.create_time)
-        message.expire_time.FromDatetime(operation.expire_time)
-        return message
+        return _operation(operation, state, self._qr_text(operation, workstation))
+
+    def _qr_text(self, operation: Operation, workstation: Identity) -> str:
+        if Channel.QR not in operation.channels:
+            return ""
+        return self.asking.qr_text(operation.id, workstation)
+
+
+def _operation(operation: Operation, state: State, qr_text: str) -> pb.Operation:
+    message = pb.Operation(
+        id=operation.id,
+        state=approval_pb2.OperationState.ValueType(state),
+        number=operation.number if Channel.PUSH in operation.channels else "",
+        qr_text=qr_text,
+    )
+    message.qr_expire_time.FromDatetime(operation.qr_expire_time)
+    message.create_time.FromDatetime(operation.create_time)
+    message.expire_time.FromDatetime(operation.expire_time)
+    return message
 
 
 def _ask(request: pb.CreateOperationRequest) -> Ask:

@@ -9,7 +9,7 @@ from card_os.keys import KeyRequest, KeyResult, KeyService
 from reader_bridge.tasks import Cancellation
 from reader_bridge.vpcd import encode
 
-SECONDS = 10.0
+SECONDS = 60.0
 VERIFY = bytes.fromhex("00200080 08 313233343536FFFF")
 STATUS = bytes.fromhex("00200080")
 SIGN = bytes.fromhex("0087119A 26 7C24 8200 8120") + b"\x11" * 32 + b"\x00"

@@ -36,7 +36,7 @@ from support.keystore_process import PASSCODE, KeystoreProcess
 from support.scripted_keystore import Keystore, Reply, Script
 from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader, Ready
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @dataclass

@@ -12,7 +12,8 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
-	systemd python3-seccomp tshark dbus python3-dbusmock
+	systemd python3-seccomp tshark dbus python3-dbusmock \
+	python3-gi python3-gi-cairo gir1.2-gtk-3.0 gir1.2-atspi-2.0 at-spi2-core python3-tk
 
 # What development needs beyond Python's packages.
 WORKSHOP_PACKAGES := cppcheck

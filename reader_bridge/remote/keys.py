@@ -55,8 +55,9 @@ class RemoteKeys:
     """The keys and passcodes of one card.
 
     `channel` should use keepalive, to notice if the keystore vanishes. `channels` are the approval
-    channels, and `application` is the asking application's name on the phone. With `sessions`, a
-    session that the keystore offers is asked for when the PIN is verified.
+    channels, `application` is the asking application's name on the phone, and `workstation` this
+    computer's. With `sessions`, a session that the keystore offers is asked for when the PIN is
+    verified.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class RemoteKeys:
         clock: Clock = time.monotonic,
         *,
         sessions: bool = True,
+        workstation: str = "",
     ) -> None:
         self._service = workstation_pb2_grpc.WorkstationServiceStub(channel)
         self._stub = Stub(card_serial)
@@ -77,6 +79,7 @@ class RemoteKeys:
         self._channels = tuple(channels)
         self._application = application
         self._clock = clock
+        self._workstation = workstation
         self._repeats = Repeats(clock)
         self.changes = 0  # that an administrator has made of the card through this reader
         self._sessions = sessions
@@ -163,13 +166,17 @@ class RemoteKeys:
             return refusal(error)
 
     def _use(self, request: UseKey, cancellation: Cancellation) -> KeyResult:
-        if self._repeats.has(request):
-            return Refusal.UNAVAILABLE
+        failed = self._repeats.why(request)
+        if failed is not None:
+            return failed
         result = self._session.use(request, cancellation)
         if result is None:
-            result = self._new_operation(cancellation).run(self._operation(request))
+            operation = self._new_operation(cancellation)
+            result = operation.run(self._operation(request))
+            if operation.withdrawn and result is Refusal.CANCELLED:
+                self._repeats.remember(request, result)
         if result is Refusal.UNAVAILABLE:
-            self._repeats.remember(request)
+            self._repeats.remember(request, result)
         return result
 
     def _passcode(self, request: PasscodeRequest) -> KeyResult:
@@ -230,7 +237,12 @@ class RemoteKeys:
         traceparent = new_traceparent(os.urandom(24))
         log.info("key request", trace_id=traceparent[3:35], card=self._stub.card_serial)
         return RemoteOperation(
-            self._service, self._prompter, cancellation, self._clock, traceparent
+            self._service,
+            self._prompter,
+            cancellation,
+            self._clock,
+            traceparent,
+            self._workstation,
         )
 
 

@@ -13,6 +13,7 @@ from datetime import UTC
 from typing import TypeAlias, TypeVar
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from card_os.keys import KeyResult, Refusal
 from cloudcard.approval.v1 import approval_pb2
@@ -43,6 +44,11 @@ FINAL: Mapping[State, tuple[Refusal, Outcome]] = {
     approval_pb2.OPERATION_STATE_CANCELLED: (Refusal.CANCELLED, Outcome.CANCELLED),
     approval_pb2.OPERATION_STATE_FAILED: (Refusal.UNAVAILABLE, Outcome.FAILED),
 }
+USES: Mapping[approval_pb2.KeyUse.ValueType, str] = {
+    approval_pb2.KEY_USE_SIGN: "sign",
+    approval_pb2.KEY_USE_DECRYPT: "decrypt",
+    approval_pb2.KEY_USE_AGREE: "agree",
+}
 OUTCOMES: Mapping[Refusal, Outcome] = {
     Refusal.DENIED: Outcome.DENIED,
     Refusal.CANCELLED: Outcome.CANCELLED,
@@ -55,6 +61,14 @@ def spread(seconds: float) -> float:
     together when to call again, do not all call at once.
     """
     return seconds * random.uniform(1, 2)  # noqa: S311 (no secret)
+
+
+def _seconds(operation: pb.Operation, end: Timestamp) -> float:
+    """From an operation's creation to an end, both by the keystore's clock: this computer's can
+    differ from it.
+    """
+    lasts = (end.ToDatetime() - operation.create_time.ToDatetime()).total_seconds()
+    return min(max(0.0, lasts), DEADLINE_SECONDS)
 
 
 class Stopped(Exception):
@@ -75,13 +89,17 @@ class RemoteOperation:
         cancellation: Cancellation,
         clock: Clock,
         traceparent: str = "",
+        workstation: str = "",
     ) -> None:
         self._stub = stub
         self._prompter = prompter
         self._cancellation = cancellation
         self._clock = clock
+        self._workstation = workstation
         self._metadata = ((TRACEPARENT, traceparent),) if traceparent else None
         self._deadline = clock() + DEADLINE_SECONDS
+        self.withdrawn = False
+        """Whether somebody at the workstation's screen has cancelled it."""
 
     def run(self, asked: pb.CreateOperationRequest) -> KeyResult:
         """The result of a use, or why there is none. An unfinished operation is withdrawn."""
@@ -146,16 +164,24 @@ class RemoteOperation:
         return FINAL.get(state, (Refusal.UNAVAILABLE, Outcome.FAILED))
 
     def _show(self, operation: pb.Operation, asked: pb.CreateOperationRequest) -> None:
-        self._prompter.show(
-            Prompt(
-                operation_id=operation.id,
-                card_serial=asked.card_serial,
-                number=operation.number,
-                qr_text=operation.qr_text,
-                expire_time=operation.expire_time.ToDatetime(tzinfo=UTC),
-                check_code=check_code.of_request(asked),
-            )
+        prompt = Prompt(
+            operation_id=operation.id,
+            card_serial=asked.card_serial,
+            number=operation.number,
+            qr_text=operation.qr_text,
+            expire_time=operation.expire_time.ToDatetime(tzinfo=UTC),
+            check_code=check_code.of_request(asked),
+            workstation=self._workstation,
+            program=asked.application,
+            key=f"{asked.key_ref:02X}",
+            use=USES.get(asked.key_use, ""),
+            inputs=len(asked.inputs),
+            session_uses=asked.session.most_uses,
+            session_seconds=asked.session.seconds,
+            seconds=_seconds(operation, operation.expire_time),
+            qr_seconds=_seconds(operation, operation.qr_expire_time),
         )
+        self._prompter.show(prompt, self._cancel)
 
     def _decision(self, operation_id: str) -> State:
         """The first state that is not PENDING; an interrupted stream is opened again."""
@@ -208,6 +234,10 @@ class RemoteOperation:
             if self._cancellation.wait(min(spread(pause), left)):
                 raise Stopped(Refusal.CANCELLED)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _cancel(self) -> None:
+        self.withdrawn = True
+        self._cancellation.request()
 
     def _withdraw(self, operation_id: str) -> None:
         """Cancel the operation, so that the phone stops ringing. If this fails, it expires."""

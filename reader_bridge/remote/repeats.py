@@ -1,4 +1,5 @@
-"""Refuses an application's automatic retries while the keystore is out of reach.
+"""Refuses an application's automatic retries while the keystore is out of reach, or after somebody
+cancelled at the screen.
 
 OpenSC repeats a failed signature at once, and pkcs11-tool a third and a fourth time, whatever the
 status word. The keystore itself refuses the repetition of a use that the holder has refused. But
@@ -10,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from card_os.keys import UseKey
+from card_os.keys import Refusal, UseKey
 from card_os.uses import KeyUse
 
 RETRY_SECONDS = 5.0  # programs retry within milliseconds; people take longer
@@ -22,15 +23,17 @@ class Repeats:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failed: tuple[int, KeyUse, bytes] | None = None
+        self._why = Refusal.UNAVAILABLE
         self._until = 0.0
 
-    def has(self, request: UseKey) -> bool:
-        """Whether this very use has just failed."""
-        return self._failed == _asked(request) and self._clock() < self._until
+    def why(self, request: UseKey) -> Refusal | None:
+        """Why this very use has just failed; None if it has not."""
+        just_now = self._failed == _asked(request) and self._clock() < self._until
+        return self._why if just_now else None
 
-    def remember(self, request: UseKey) -> None:
+    def remember(self, request: UseKey, why: Refusal) -> None:
         """Remember a failure for a few seconds; retries do not extend them."""
-        self._failed = _asked(request)
+        self._failed, self._why = _asked(request), why
         self._until = self._clock() + RETRY_SECONDS
 
     def forget(self) -> None:

@@ -31,7 +31,7 @@ ROWS = {
     **COMMANDS,
     **{f"trace {name}": row for name, row in TRACE_COMMANDS.items()},
 }
-BY_OTHERS = {"pytest", "virtualsmartcard", "mkdocs"}  # who runs these modules has them
+BY_OTHERS = {"pytest", "virtualsmartcard", "mkdocs", "gi"}  # who runs these modules has them
 
 
 @pytest.mark.parametrize("name", ROWS)

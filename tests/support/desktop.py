@@ -1,96 +1,115 @@
-"""A private D-Bus with a logind that does as tests say: dbus-daemon and python-dbusmock."""
+"""A desktop on a virtual screen: a session bus, and what screen readers use to look at windows."""
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jeepney import DBusAddress, new_method_call
-from jeepney.io.blocking import open_dbus_connection
-from jeepney.wrappers import unwrap_msg
+import zxingcpp
+from PIL import Image, ImageGrab
 
+from cloudcard_tools.shared.processes import Nursery
 from support.polling import until
 
-SECONDS = 30.0
-# Debian has python-dbusmock for its own Python alone.
 SYSTEM_PYTHON = "/usr/bin/python3"
-LOGIND = "org.freedesktop.login1"
-MANAGER = "/org/freedesktop/login1"
-MOCK = "org.freedesktop.DBus.Mock"
-SESSION = f"{LOGIND}.Session"
-CONFIGURATION = """<busconfig>
-  <type>session</type>
-  <listen>unix:path={socket}</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
-  </policy>
-</busconfig>
-"""
+NOTICING = Path(__file__).with_name("noticing.py")
+LOOKING = Path(__file__).with_name("looking.py")
+SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Something in a window, as a screen reader knows it."""
+
+    role: str
+    name: str
+    description: str
+    actions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Desktop:
-    """What happens at the computer."""
+    """A screen, its session bus, and its keyboard."""
 
-    address: str
+    environment: Mapping[str, str]
 
-    def call(self, path: str, interface: str, method: str, signature: str, *body: object) -> object:
-        with open_dbus_connection(self.address) as connection:
-            message = new_method_call(
-                DBusAddress(path, LOGIND, interface), method, signature or None, body
-            )
-            return unwrap_msg(connection.send_and_get_reply(message, timeout=SECONDS))
+    def seen(self) -> list[Seen]:
+        """What screen readers can say of all windows now."""
+        return [
+            Seen(each["role"], each["name"], each["description"], tuple(each["actions"]))
+            for each in json.loads(self._look("see"))
+        ]
 
-    def log_in(self, uid: int, name: str = "c1") -> str:
-        """A session at the screen; returns its path."""
-        (path,) = self.call(MANAGER, MOCK, "AddSession", "ssusb", name, "seat0", uid, "ada", True)  # type: ignore[misc]
-        return str(path)
+    def named(self, name: str) -> Seen | None:
+        """What has that name; None if nothing has it."""
+        return next((each for each in self.seen() if each.name == name), None)
 
-    def change(self, path: str, **properties: bool) -> None:
-        """Change properties of a session."""
-        changed = {name: ("b", value) for name, value in properties.items()}
-        self.call(path, MOCK, "UpdateProperties", "sa{sv}", SESSION, changed)
+    def wait_for(self, name: str) -> Seen:
+        """What has that name, as soon as it is there."""
+        until(lambda: self.named(name) is not None, SECONDS)
+        found = self.named(name)
+        assert found is not None
+        return found
 
-    def emit(self, path: str, interface: str, name: str, signature: str, *body: object) -> None:
-        """Have a signal sent."""
-        values = [(kind, value) for kind, value in zip(signature, body, strict=True)]
-        self.call(path, MOCK, "EmitSignal", "sssav", interface, name, signature, values)
+    def press(self, name: str) -> None:
+        """Press a button as a screen reader does."""
+        assert self._look("press", name).strip() == "true"
 
-    def lock(self, path: str) -> bool:
-        """Have a session asked to lock its screen, as `loginctl lock-session` does. Nobody says
-        that it has.
-        """
-        self.emit(path, SESSION, "Lock", "")
-        return False
+    def key(self, name: str) -> None:
+        """Press a key."""
+        subprocess.run(["xdotool", "key", name], env={**self.environment}, check=True, timeout=30)
 
-    def is_there(self) -> bool:
-        try:
-            self.call(MANAGER, f"{LOGIND}.Manager", "ListSessions", "")
-        except Exception:  # whatever a bus that starts may answer
-            return False
-        return True
+    def picture(self) -> Image.Image:
+        """The screen."""
+        return ImageGrab.grab(xdisplay=self.environment["DISPLAY"])
+
+    def scan(self) -> list[str]:
+        """The texts of the QR codes on the screen."""
+        return [each.text for each in zxingcpp.read_barcodes(self.picture())]
+
+    def is_empty(self) -> bool:
+        """Whether no window is on the screen."""
+        return self.picture().getbbox() is None
+
+    def _look(self, *arguments: str) -> str:
+        return subprocess.run(
+            [SYSTEM_PYTHON, "-I", "-B", LOOKING, *arguments],
+            env={**self.environment},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        ).stdout
 
 
 @contextmanager
-def desktop(folder: Path) -> Iterator[Desktop]:
-    """A bus with a logind, for the duration of the block."""
-    configuration, address = folder / "bus.conf", f"unix:path={folder / 'bus'}"
-    configuration.write_text(CONFIGURATION.format(socket=folder / "bus"))
-    bus = subprocess.Popen(["dbus-daemon", f"--config-file={configuration}", "--nofork"])
-    environment = {"DBUS_SYSTEM_BUS_ADDRESS": address, "PATH": "/usr/bin:/bin"}
-    mock = None
+def opened(nursery: Nursery, home: Path, size: str = "1024x768") -> Iterator[Desktop]:
+    """A desktop without programs, for the time of the block."""
+    screen = nursery.start(
+        *("screen", "Xvfb", "-displayfd", "1", "-nolisten", "tcp", "-screen", "0", f"{size}x24"),
+    )
+    display = ":" + screen.wait_for(r"^\d+$", SECONDS)[0]
+    runtime = home / "runtime"
+    runtime.mkdir(mode=0o700)
+    own = {
+        "DISPLAY": display,
+        "HOME": str(home),
+        "XDG_RUNTIME_DIR": str(runtime),
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "GSETTINGS_BACKEND": "memory",
+        "GTK_THEME": "Adwaita",
+    }
+    command = ("dbus-daemon", "--session", "--nofork", "--print-address=1")
+    bus = nursery.start("bus", *command, **own)
+    address = bus.wait_for(r"^unix:.*", SECONDS)[0]
     try:
-        until(lambda: (folder / "bus").exists(), SECONDS)
-        mock = subprocess.Popen(
-            [SYSTEM_PYTHON, "-m", "dbusmock", "--system", "--template", "logind"], env=environment
-        )
-        here = Desktop(address)
-        until(here.is_there, SECONDS)
-        yield here
+        yield Desktop({**own, "DBUS_SESSION_BUS_ADDRESS": address, "WAYLAND_DISPLAY": ""})
     finally:
-        for each in filter(None, (mock, bus)):
-            each.terminate()
-            each.wait(SECONDS)
+        for name in ("bus", "screen"):
+            with suppress(KeyError):
+                nursery.stop(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queue import Queue
 
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 
 SECONDS = 60.0
 
@@ -15,7 +15,7 @@ class Screen:
     def __init__(self) -> None:
         self._prompts: Queue[Prompt] = Queue()
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
         self._prompts.put(prompt)
 
     def clear(self, _operation_id: str, _outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import grpc
@@ -196,5 +196,7 @@ def operation(
 ) -> pb.Operation:
     """An operation as a workstation is told of it."""
     made = pb.Operation(id=OPERATION_ID, state=state, number=number, qr_text=qr)
+    made.create_time.FromDatetime(EXPIRES - timedelta(seconds=120))
+    made.qr_expire_time.FromDatetime(EXPIRES - timedelta(seconds=60))
     made.expire_time.FromDatetime(EXPIRES)
     return made

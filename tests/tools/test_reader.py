@@ -29,6 +29,7 @@ from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.agent import Insertion
 from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.carriers.vpcd_port import VpcdPort
+from reader_bridge.prompts.json_lines import JsonPrompter
 from reader_bridge.remote.keys import RemoteKeys
 from support.fakes import CannedKeys, new_card
 from support.keystore_process import PASSCODE, KeystoreProcess
@@ -179,6 +180,7 @@ def removed_while_connected(
         (["--local", "--via", "vpcd", "--slot", "1"], "--slot goes with --via handler"),
         (["--local", "--slot", "16"], "16 is not in the range"),
         (["--card", "1", "--card", "2", "--slot", "15"], "no slot for each card"),
+        (["--local", "--prompt", "qt"], "qt is not auto, gtk"),
         (["--local", "--port", "0"], "0 is not in the range"),
         (["--card", "1", "--card", "2", "--port", "65535"], "no port for each card"),
         (["enrol"], "give the token"),
@@ -209,7 +211,7 @@ def fetch(replies: list[Reply]) -> tuple[list[ReadyCard], list[str]]:
         with keystore.channel() as channel:
             screen = Screen(out, as_json=True)
             keys = {
-                str(number): RemoteKeys(channel, str(number), screen.prompter())
+                str(number): RemoteKeys(channel, str(number), JsonPrompter(out))
                 for number in range(len(replies))
             }
             found = of_keystore.fetch(keys, screen, threading.Event())
@@ -257,7 +259,7 @@ def test_a_keystore_that_is_asked_and_silent_is_named(monkeypatch: pytest.Monkey
     keystore = Keystore(Script())
     screen = Screen(out, as_json=True)
     with keystore.channel() as channel:
-        found = of_keystore.fetch({"1": Silent(channel, "1", screen.prompter())}, screen, stop)
+        found = of_keystore.fetch({"1": Silent(channel, "1", JsonPrompter(out))}, screen, stop)
     keystore.stop()
     assert [each.name for each in found] == ["1"]
     (said,) = out.getvalue().splitlines()
@@ -287,7 +289,7 @@ def test_a_connection_that_is_never_answered_is_given_up(monkeypatch: pytest.Mon
         taking.start()
         with grpc.insecure_channel(address, options=[*options.items()]) as channel:
             screen = Screen(out, as_json=True)
-            of_keystore.fetch({"1": RemoteKeys(channel, "1", screen.prompter())}, screen, stop)
+            of_keystore.fetch({"1": RemoteKeys(channel, "1", JsonPrompter(out))}, screen, stop)
         taking.join()
     assert len(tries) == 2
     assert json.loads(out.getvalue().splitlines()[0])["event"] == "waiting"

@@ -23,7 +23,7 @@ from cloud_keystore.model.clock import utc_now
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 from support import tearing
@@ -52,7 +52,7 @@ def test_death_between_any_two_statements(tmp_path: Path) -> None:
 class Nobody:
     """A holder who is not asked."""
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
         raise AssertionError(prompt)
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ import pytest
 from reader_bridge.desktop.events import Event
 from reader_bridge.desktop.login1 import Logind
 from reader_bridge.desktop.screensavers import ScreenSavers
-from support.desktop import LOGIND, MANAGER, SESSION, Desktop, desktop
+from support.logind import LOGIND, MANAGER, SESSION, Desktop, desktop
 from support.polling import until
 
 SECONDS = 30.0

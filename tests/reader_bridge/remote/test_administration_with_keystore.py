@@ -50,7 +50,7 @@ from card_os.uses import KeyUse, PinPolicy
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import AES_192, MANAGEMENT_KEY, KeystoreProcess, administrator
@@ -68,7 +68,7 @@ class Holder:
 
     phone: Phone
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
         self.phone.approve(self.phone.find(prompt.operation_id), prompt.number)
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:

@@ -30,7 +30,7 @@ from card_os.piv.issuing import encode
 from card_os.uses import KeyUse
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 from reader_bridge.remote import operation as remote_operation
 from reader_bridge.remote.keys import PUSH, QR, RemoteKeys
 from reader_bridge.tasks import Cancellation
@@ -60,10 +60,12 @@ class Screen:
 
     def __init__(self) -> None:
         self.shown: list[Prompt] = []
+        self.withdraw: Withdraw | None = None
         self.cleared: list[tuple[str, Outcome]] = []
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, withdraw: Withdraw) -> None:
         self.shown.append(prompt)
+        self.withdraw = withdraw
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
         self.cleared.append((operation_id, outcome))
@@ -77,7 +79,9 @@ class World:
         self.keystore = Keystore(self.script)
         self.screen = Screen()
         self.channel = self.keystore.channel()
-        self.keys = RemoteKeys(self.channel, "1000", self.screen, (PUSH, QR), "pkcs11-tool")
+        self.keys = RemoteKeys(
+            self.channel, "1000", self.screen, (PUSH, QR), "pkcs11-tool", workstation="WARD7-PC3"
+        )
         self.cancellation = Cancellation()
 
     def perform(self, request: UseKey = SIGN) -> KeyResult:
@@ -123,7 +127,13 @@ def test_an_approved_use(world: World) -> None:
     assert perform == pb.PerformOperationRequest(operation_id=OPERATION_ID, inputs=[b"digest"])
     (shown,) = world.screen.shown
     code = shown.check_code
-    assert shown == Prompt(OPERATION_ID, "1000", "42", "CLOUDCARD:1:X", EXPIRES, code)
+    assert shown == Prompt(
+        *(OPERATION_ID, "1000", "42", "CLOUDCARD:1:X", EXPIRES, code),
+        *("WARD7-PC3", "pkcs11-tool", "9A", "sign"),
+        inputs=1,
+        seconds=120.0,
+        qr_seconds=60.0,
+    )
     assert world.screen.cleared == [(OPERATION_ID, Outcome.APPROVED)]
 
 
@@ -245,6 +255,36 @@ def test_cancelling_withdraws_the_operation(world: World) -> None:
     assert world.outcomes() == [Outcome.CANCELLED]
 
 
+def test_who_cancels_at_the_screen_is_not_asked_again_at_once(world: World) -> None:
+    """OpenSC repeats a failed signature, which would open the window and ring the phone again."""
+    world.script.states = [PENDING, APPROVED]
+    world.script.hold.clear()
+    results: list[KeyResult] = []
+    thread = threading.Thread(target=lambda: results.append(world.perform()))
+    thread.start()
+    assert world.script.watched.wait(SECONDS)
+    assert world.screen.withdraw is not None
+    world.screen.withdraw()
+    thread.join(SECONDS)
+    assert results == [Refusal.CANCELLED]
+    assert world.outcomes() == [Outcome.CANCELLED]
+    assert world.script.kinds()[-1] == "Cancel"
+
+    world.cancellation, asked = Cancellation(), len(world.script.asked)
+    assert world.perform(replace(SIGN, request_id=b"s" * 16)) is Refusal.CANCELLED
+    assert len(world.script.asked) == asked
+    world.script.hold.set()
+    assert world.perform(replace(SIGN, input=b"another")) == b"signature"
+
+
+def test_an_approval_before_the_cancel_counts(world: World) -> None:
+    assert world.perform() == b"signature"
+    assert world.screen.withdraw is not None
+    world.screen.withdraw()
+    world.cancellation = Cancellation()
+    assert world.perform(replace(SIGN, request_id=b"s" * 16)) == b"signature"
+
+
 def test_what_was_cancelled_may_be_asked_anew(world: World) -> None:
     world.cancellation.request()
     assert world.perform() is Refusal.CANCELLED
@@ -254,7 +294,7 @@ def test_what_was_cancelled_may_be_asked_anew(world: World) -> None:
 
 
 def test_a_screen_that_fails_withdraws_the_operation(world: World) -> None:
-    def fail(_prompt: Prompt) -> None:
+    def fail(_prompt: Prompt, _withdraw: Withdraw) -> None:
         raise OSError("nobody reads")
 
     world.screen.show = fail  # type: ignore[method-assign]

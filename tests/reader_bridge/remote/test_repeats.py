@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from card_os.keys import UseKey
+from card_os.keys import Refusal, UseKey
 from card_os.uses import KeyUse
 from reader_bridge.remote.repeats import RETRY_SECONDS, Repeats
 
@@ -24,12 +24,12 @@ class Clock:
 def test_a_retry_is_known_for_a_while() -> None:
     clock = Clock()
     repeats = Repeats(clock)
-    assert not repeats.has(ASKED)
-    repeats.remember(ASKED)
+    assert not repeats.why(ASKED)
+    repeats.remember(ASKED, Refusal.UNAVAILABLE)
     clock.now += RETRY_SECONDS - 0.1
-    assert repeats.has(replace(ASKED, request_id=b"\x01" * 16))
+    assert repeats.why(replace(ASKED, request_id=b"\x01" * 16)) is Refusal.UNAVAILABLE
     clock.now += 0.1
-    assert not repeats.has(ASKED)
+    assert not repeats.why(ASKED)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_a_retry_is_known_for_a_while() -> None:
 )
 def test_another_request_is_no_retry(other: UseKey) -> None:
     repeats = Repeats(Clock())
-    repeats.remember(ASKED)
-    assert not repeats.has(other)
+    repeats.remember(ASKED, Refusal.UNAVAILABLE)
+    assert not repeats.why(other)
 
 
 def test_what_is_forgotten_is_no_retry() -> None:
     repeats = Repeats(Clock())
-    repeats.remember(ASKED)
+    repeats.remember(ASKED, Refusal.UNAVAILABLE)
     repeats.forget()
-    assert not repeats.has(ASKED)
+    assert not repeats.why(ASKED)

@@ -17,7 +17,7 @@ from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import PASSCODE, KeystoreProcess
@@ -35,7 +35,7 @@ class Holder:
         self.approves = True
         self.outcomes: list[Outcome] = []
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
         ringing = self._phone.find(prompt.operation_id)
         if self.approves:
             self._phone.approve(ringing, prompt.number)

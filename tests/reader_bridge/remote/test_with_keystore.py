@@ -26,7 +26,7 @@ from cloudcard_tools.authenticator.screen import facts
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.output import Row
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import PASSCODE, KeystoreProcess
@@ -44,7 +44,7 @@ class DecidingScreen:
     outcomes: list[Outcome] = field(default_factory=list)
     seen: list[Row] = field(default_factory=list)  # on the phone
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
         self.shown.append(prompt)
         ringing = self.phone.find(prompt.operation_id)
         self.seen.append(facts(ringing))

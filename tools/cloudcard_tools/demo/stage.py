@@ -19,7 +19,7 @@ from cloudcard_tools.demo import deciding
 from cloudcard_tools.demo.programs import Cloudcard
 from cloudcard_tools.demo.timeline import INDENT, Declined, StepFailed, wrapped
 from cloudcard_tools.shared.processes import Child, Json, Nursery, ProcessFailed
-from reader_bridge.prompter import qr_code
+from reader_bridge.prompts.qr import qr_code
 
 T = TypeVar("T")
 

@@ -29,12 +29,20 @@ from cloudcard_tools.shared.output import json_option
 from reader_bridge.agent import Insertion, Tell, inserted
 from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.local.keys import LocalKeys
+from reader_bridge.prompts import choosing
 
 ROLE = "workstation"
 # Windows sees Ctrl-C only between two waits.
 TICK_SECONDS = 0.5
 
 APPROVALS = ("push", "qr", "both")
+
+
+def _prompt(_context: click.Context, _parameter: click.Parameter, wanted: str | None) -> str | None:
+    try:
+        return None if wanted is None else choosing.check(wanted)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group(
@@ -75,6 +83,13 @@ next one 35964). Ctrl-C takes them out. docs/reader.md explains drivers, pcscd, 
     show_default=True,
     help="How a request reaches the holder's phone.",
 )
+@click.option(
+    "--prompt",
+    metavar="HOW",
+    callback=_prompt,
+    help="Where requests are shown: auto (the first of these that works here), gtk, tk, notify, "
+    "terminal, file:PATH or command:PROGRAM.  [default: auto; with --json only the output]",
+)
 @click.option("--program", default="", help="What the phone shows as the asking program.")
 @click.option(
     "--session/--no-session",
@@ -110,6 +125,7 @@ def reader(
     context: click.Context,
     serials: tuple[str, ...],
     approval: str,
+    prompt: str | None,
     program: str,
     session: bool,
     folder: Path | None,
@@ -151,7 +167,7 @@ def reader(
                     f"--{name} goes with --card, --local or --application; the configuration of "
                     "the agent is in reader.toml"
                 )
-        _run_agent(screen, folder, Via(via, port, slot), hold_pcscd=hold_pcscd)
+        _run_agent(screen, folder, Via(via, port, slot), prompt=prompt, hold_pcscd=hold_pcscd)
         return
     carriers = Via(via, port, slot).carriers(max(len(serials), 1))
     logs.configure(logging.INFO if verbose else logging.WARNING)
@@ -170,7 +186,14 @@ def reader(
 
             ready = stack.enter_context(
                 of_keystore.opened(
-                    serials, folder, approval, program, screen, stop, sessions=session
+                    serials,
+                    folder,
+                    approval,
+                    program,
+                    screen,
+                    stop,
+                    sessions=session,
+                    prompt=prompt,
                 )
             )
         insertions = [_insertion(each, carriers[each.slot], record, stack) for each in ready]
@@ -195,13 +218,15 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
         enrolling.enrol(token, token_file, folder, ROLE)
 
 
-def _run_agent(screen: Screen, folder: Path | None, via: Via, *, hold_pcscd: bool) -> None:
+def _run_agent(
+    screen: Screen, folder: Path | None, via: Via, *, prompt: str | None, hold_pcscd: bool
+) -> None:
     with brought_by("reader", "cloudcard reader"):
         # Imported late, because --local works without the packages that this needs.
         from cloudcard_tools.reader.service import running
 
     with _stop_signals() as stop:
-        running.run(screen, folder, via, stop, hold_pcscd=hold_pcscd)
+        running.run(screen, folder, via, stop, prompt=prompt, hold_pcscd=hold_pcscd)
     screen.say("stopped", "The reader is empty.")
 
 

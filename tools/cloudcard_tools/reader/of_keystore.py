@@ -46,6 +46,7 @@ def opened(
     stop: threading.Event,
     *,
     sessions: bool,
+    prompt: str | None = None,
 ) -> Iterator[list[Ready]]:
     """The cards, for the time of the block; none if asked to stop before they came.
 
@@ -53,11 +54,16 @@ def opened(
     """
     own = identity.load(folder_of(folder, ROLE))
     diagnose = partial(why, own.way)
-    with living(own) as channel:
-        prompter = screen.prompter()
+    with living(own) as channel, screen.prompter(prompt) as prompter:
         asked = {
             serial: RemoteKeys(
-                channel, serial, prompter, CHANNELS[approval], application, sessions=sessions
+                channel,
+                serial,
+                prompter,
+                CHANNELS[approval],
+                application,
+                sessions=sessions,
+                workstation=own.display_name,
             )
             for serial in serials
         }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TextIO
 
 from reader_bridge.agent import Insertion
 from reader_bridge.carriers.carrier import SlotState
-from reader_bridge.prompter import JsonPrompter, Prompter, TerminalPrompter
+from reader_bridge.prompter import Prompter
+from reader_bridge.prompts import choosing
+from reader_bridge.prompts.both import Both
+from reader_bridge.prompts.json_lines import JsonPrompter
 
 SAYINGS: Mapping[SlotState, str] = {
     SlotState.INSERTED: "Card {card} is in the reader ({place}).",
@@ -49,9 +53,18 @@ class Screen:
         with suppress(OSError, ValueError):
             print(line, file=self.out, flush=True)
 
-    def prompter(self) -> Prompter:
-        """The prompter that shows numbers and codes on the same output."""
-        return JsonPrompter(self.out) if self.as_json else TerminalPrompter(self.out)
+    @contextmanager
+    def prompter(self, prompt: str | None = None) -> Iterator[Prompter]:
+        """What shows numbers and codes, for the time of the block: by default on this output if
+        programs read it, else the best that works here.
+        """
+        with ExitStack() as stack:
+            shown: list[Prompter] = [JsonPrompter(self.out)] if self.as_json else []
+            if prompt is not None or not self.as_json:
+                wanted = prompt or choosing.AUTO
+                opened = choosing.opened(wanted, self.out, os.environ)
+                shown.append(stack.enter_context(opened))
+            yield shown[0] if len(shown) == 1 else Both(*shown)
 
     def tell(self, insertion: Insertion, state: SlotState) -> None:
         """Print the new state of a slot and its card."""

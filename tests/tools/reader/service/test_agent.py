@@ -22,7 +22,7 @@ from cloudcard_tools.shared.failures import Failure
 from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.desktop.events import Event
 from reader_bridge.leaving import Slot, Told
-from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompter import Outcome, Prompt, Withdraw
 from reader_bridge.tasks import Cancellation
 from support.fakes import sample_image
 from support.polling import until
@@ -91,7 +91,7 @@ class Screen:
     shown: list[Prompt] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def show(self, prompt: Prompt) -> None:
+    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
         self.shown.append(prompt)
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:

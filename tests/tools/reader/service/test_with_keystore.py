@@ -24,9 +24,9 @@ from cloudcard_tools.authenticator.screen import facts
 from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
-from support.desktop import desktop
 from support.endings import wait_until_gone
 from support.keystore_process import KeystoreProcess
+from support.logind import desktop
 from support.polling import until
 from support.vpcd_end import GET_ATR, Reader
 

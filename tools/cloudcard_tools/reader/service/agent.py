@@ -28,6 +28,7 @@ from private_files import writing
 from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.desktop.events import LEAVING, Event
 from reader_bridge.leaving import Act, Slot, Told, act
+from reader_bridge.prompt_program import texts
 from reader_bridge.prompter import Outcome, Prompt, Prompter
 from reader_bridge.tasks import Cancellation
 
@@ -257,9 +258,22 @@ class Agent:
         self.status.number, self.status.qr_text = sign_in.number, sign_in.qr_text
         end = sign_in.expire_time.ToDatetime(tzinfo=UTC)
         self.status.expires = end.isoformat(timespec="seconds")
-        self.parts.prompter.show(
-            Prompt(sign_in.id, "", sign_in.number, sign_in.qr_text, end, check_code="")
+        begin = sign_in.create_time.ToDatetime(tzinfo=UTC)
+        qr_end = sign_in.qr_expire_time.ToDatetime(tzinfo=UTC)
+        prompt = Prompt(
+            sign_in.id,
+            "",
+            sign_in.number,
+            sign_in.qr_text,
+            end,
+            check_code="",
+            workstation=self.status.workstation,
+            use=texts.SIGN_IN,
+            # By the keystore's clock alone: this computer's can differ from it.
+            seconds=(end - begin).total_seconds(),
+            qr_seconds=(qr_end - begin).total_seconds(),
         )
+        self.parts.prompter.show(prompt, lambda: self.happenings.put(Asked(Told.SIGN_OUT)))
         self._follow(sign_in.id)
 
     def _resume(self) -> None:

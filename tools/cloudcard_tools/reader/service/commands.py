@@ -13,7 +13,9 @@ from cloudcard_tools.reader.service import control, state
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option, print_facts, print_json
 from reader_bridge.leaving import Slot
-from reader_bridge.prompter import Outcome, Prompt, TerminalPrompter
+from reader_bridge.prompt_program import texts
+from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompts.terminal import TerminalPrompter
 
 LABELS = {
     "state": "Slot",
@@ -53,7 +55,9 @@ def sign_in(user: str, as_json: bool) -> None:
         return
     prompter = TerminalPrompter(sys.stdout)
     end = datetime.fromisoformat(str(found["expires"]))
-    prompter.show(Prompt("", "", str(found["number"]), str(found["qr_text"]), end, check_code=""))
+    number, qr_text = str(found["number"]), str(found["qr_text"])
+    prompt = Prompt("", "", number, qr_text, end, check_code="", use=texts.SIGN_IN)
+    prompter.show(prompt, lambda: None)  # a terminal has no button
     while found["state"] == Slot.ASKING:
         time.sleep(LOOK_SECONDS)
         found = control.ask(_socket(), do="status")

@@ -58,7 +58,13 @@ class Teller:
 
 
 def run(
-    screen: Screen, folder: Path | None, via: Via, stop: threading.Event, *, hold_pcscd: bool
+    screen: Screen,
+    folder: Path | None,
+    via: Via,
+    stop: threading.Event,
+    *,
+    prompt: str | None,
+    hold_pcscd: bool,
 ) -> None:
     """Run the agent until asked to stop. Raises Failure."""
     settings, overruled = load(own_file())
@@ -76,7 +82,7 @@ def run(
         if hold_pcscd:
             hold = Hold()
             stack.callback(hold.release)
-        prompter = screen.prompter()
+        prompter = stack.enter_context(screen.prompter(prompt or settings.prompt or None))
 
         def insert(card: Card, keys: Keys, changed: Callable[[SlotState], None]) -> Slot:
             if not isinstance(keys, RemoteKeys):

@@ -13,6 +13,7 @@ import platformdirs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.reaching import PROXY
 from reader_bridge.desktop.events import Event
+from reader_bridge.prompts import choosing
 
 POLICY = Path("/etc/cloudcard/reader.toml")
 FILE = "reader.toml"
@@ -35,6 +36,7 @@ class Settings:
     idle_minutes: int = 0
     approval: str = "push"
     program: str = ""
+    prompt: str = ""
     sessions: bool = True
     via: str = ""
     slot: int = -1
@@ -69,6 +71,13 @@ def _is_via(value: object) -> bool:
     )
 
 
+def _is_prompt(value: object) -> bool:
+    try:
+        return value == "" or (isinstance(value, str) and bool(choosing.check(value)))
+    except ValueError:
+        return False
+
+
 def _are_choices(value: object) -> bool:
     return isinstance(value, list) and all(each in set(CHOICES) for each in value)
 
@@ -99,6 +108,9 @@ KEYS: Mapping[str, Key] = {
         "how requests for the card's keys reach the phone",
     ),
     "program": Key("a text", _is_text, "what the phone shows as the asking program"),
+    "prompt": Key(
+        choosing.FORMS, _is_prompt, "what shows numbers and codes; by default what works here"
+    ),
     "sessions": Key("true or false", _is_flag, "ask for a session when the PIN is given"),
     "via": Key(
         '"handler", "handler:SOCKET" or "vpcd"', _is_via, "the way to pcscd; by default ours"

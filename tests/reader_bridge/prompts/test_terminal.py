@@ -1,52 +1,30 @@
-"""What the holder reads, and what a program reads."""
+"""What the holder reads on a terminal."""
 
 from __future__ import annotations
 
 import io
-import json
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 import zxingcpp
 from PIL import Image
 
-from reader_bridge.prompter import SAYINGS, JsonPrompter, Outcome, Prompt, TerminalPrompter, large
-
-QR = "CLOUDCARD:1:AGRAOI3QHF3OVOXWDZT4XRUMMY4DUWYSPFTZHN24JPHMTGYLCTDA"
-CODE = "7MYH 57PF"
-PUSHED = Prompt("id", "1000", "42", "", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), CODE)
-BOTH = Prompt("id", "1000", "42", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), CODE)
-SCANNED = Prompt("id", "1000", "", QR, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), CODE)
-
-
-def test_json() -> None:
-    out = io.StringIO()
-    prompter = JsonPrompter(out)
-    prompter.show(PUSHED)
-    prompter.clear("id", Outcome.DENIED)
-    approval, decided = map(json.loads, out.getvalue().splitlines())
-    assert approval == {
-        "event": "approval",
-        "operation": "id",
-        "card": "1000",
-        "number": "42",
-        "qr": "",
-        "expire_time": "2026-01-02T03:04:05+00:00",
-        "check_code": CODE,
-    }
-    assert decided == {"event": "decided", "operation": "id", "outcome": "denied"}
+from reader_bridge.prompt_program import texts
+from reader_bridge.prompter import Outcome, Prompt
+from reader_bridge.prompts.terminal import TerminalPrompter, large
+from support.prompts import BOTH, CODE, PUSHED, QR, SCANNED, unheard
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_has_words(outcome: Outcome) -> None:
     out = io.StringIO()
     TerminalPrompter(out).clear("id", outcome)
-    assert out.getvalue().strip() == SAYINGS[outcome]
+    assert out.getvalue().strip() == texts.OUTCOMES[outcome.value]
 
 
 def test_the_number_is_plain_and_large() -> None:
     out = io.StringIO()
-    TerminalPrompter(out).show(PUSHED)
+    TerminalPrompter(out).show(PUSHED, unheard)
     assert "number 42 " in out.getvalue()
     assert "scan" not in out.getvalue().lower()
 
@@ -64,7 +42,7 @@ def test_large_digits_differ_and_line_up() -> None:
 
 def test_the_code_on_the_terminal_can_be_scanned() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    TerminalPrompter(out).show(SCANNED)
+    TerminalPrompter(out).show(SCANNED, unheard)
     out.seek(0)
     text = out.read()
     assert "number" not in text
@@ -74,7 +52,7 @@ def test_the_code_on_the_terminal_can_be_scanned() -> None:
 @pytest.mark.parametrize("prompt", [PUSHED, SCANNED, BOTH])
 def test_everything_fits_into_a_terminal_of_80_columns_and_24_lines(prompt: Prompt) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    TerminalPrompter(out).show(prompt)
+    TerminalPrompter(out).show(prompt, unheard)
     out.seek(0)
     lines = out.read().splitlines()
     assert len(lines) < 24
@@ -102,6 +80,15 @@ def read_code(lines: list[str]) -> str:
 @pytest.mark.parametrize("prompt", [PUSHED, SCANNED])
 def test_a_terminal_without_block_characters(encoding: str, prompt: Prompt) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    TerminalPrompter(out).show(prompt)
+    TerminalPrompter(out).show(prompt, unheard)
     out.seek(0)
     assert ("####" in out.read()) is bool(prompt.number)
+
+
+def test_who_asks_for_what_stays_on_a_line_and_cannot_forge_another() -> None:
+    out = io.StringIO()
+    TerminalPrompter(out).show(replace(PUSHED, program="x\n\x1b[2JApproved." + "y" * 90), unheard)
+    line = out.getvalue().splitlines()[2]
+    assert line.startswith("Sign with the authentication key (9A), x??[2JApproved.y")
+    assert line.endswith("...")
+    assert len(line) == 80

@@ -1,0 +1,1 @@
+"""The ways to show an operation to its holder: a window, a notification, a terminal, a file."""

@@ -14,6 +14,9 @@ TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-opens
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
 	systemd python3-seccomp tshark
 
+# What builds the package of Debian, and looks for mistakes in it.
+PACKAGING_PACKAGES := debhelper dpkg-dev fakeroot git lintian python3-venv
+
 # What development needs beyond Python's packages.
 WORKSHOP_PACKAGES := cppcheck
 
@@ -55,8 +58,8 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package sbom audit lock \
-	clean
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package deb deb-test \
+	sbom audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -152,6 +155,17 @@ man: setup ## Write the manual pages of the command into build/man
 
 package: workshop ## Build the wheel and the source archive in dist, with locked tools
 	$(BIN)/python -m hatchling build
+
+# Debian's Python has other packages than $(VENV) when make has another one.
+WHEELHOUSE := .cache/wheelhouse
+
+deb: debian ## Build the workstation's package for this release of Debian in build/deb
+	@tools/setup/debian.sh $(PACKAGING_PACKAGES)
+	@tools/setup/wheelhouse.sh $(WHEELHOUSE)
+	@tools/setup/deb.sh build/deb $(WHEELHOUSE)
+
+deb-test: workshop deb ## Install, use, upgrade and purge that package in a root of its own; root only
+	$(BIN)/pytest -p no:cacheprovider tests/distribution/deb_package.py
 
 sbom: setup ## Renew cloudcard.cdx.json and THIRD-PARTY.md, the list of what the product contains
 	$(BIN)/python tools/setup/bill.py

@@ -11,8 +11,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 source=$work/cloudcard
 mkdir "$source"
-git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard |
-    xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' sh |
+# What git knows or would take; where git does not know this folder, such as in the tree of make
+# trixie, all but what is made here.
+files() {
+    if git -c safe.directory="$PWD" rev-parse --quiet --is-inside-work-tree >/dev/null 2>&1; then
+        git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard
+    else
+        find . -mindepth 1 \( -path ./.venv -o -path ./.cache -o -path ./build -o -path ./dist \
+            -o -name __pycache__ -o -name '.*_cache' \) -prune -o ! -type d -print0
+    fi
+}
+files | xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' sh |
     tar --create --null --files-from - |
     tar --extract --no-same-owner --directory "$source"
 ln -s drivers/linux/debian "$source/debian"

@@ -6,6 +6,7 @@ folder=$1
 EXTRAS="reader pcsc" # of pyproject.toml: what a workstation needs
 PYTHON=/usr/bin/python3
 
+mkdir -p "${folder%/*}"
 # shellcheck disable=SC2086 # extras are separate words
 "$PYTHON" tools/setup/part_of_lock.py $EXTRAS >"$folder.lock.new"
 complete=$({ "$PYTHON" --version; cat "$folder.lock.new" requirements-build.lock; } | sha256sum)
@@ -18,7 +19,8 @@ if [ "$complete" != "$(cat "$folder/complete" 2>/dev/null)" ]; then
             --require-hashes
     }
     pip download --only-binary :all: --dest "$folder" --requirement requirements-build.lock
-    pip install --no-index --find-links "$folder" --requirement requirements-build.lock
+    pip install --only-binary :all: --no-index --find-links "$folder" \
+        --requirement requirements-build.lock
     # pip asks a package that comes as source for its name; it is built by `make deb`.
     pip download --no-build-isolation --dest "$folder" --requirement "$folder.lock.new"
     rm -r "$folder/tools"

@@ -53,6 +53,6 @@ timeout "$SECONDS_AT_MOST" qemu-system-x86_64 -accel tcg -machine pc -cpu max -s
     -nodefaults -no-reboot -display none -serial stdio -kernel "$folder/vmlinuz" \
     -initrd "$folder/$suite.initrd" \
     -append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd systemd.show_status=0" </dev/null |
-    tr -d '\r' | tee "$folder/$suite.log" | grep --line-buffered '^VM '
+    stdbuf -oL tr -d '\r' | tee "$folder/$suite.log" | grep --line-buffered '^VM '
 rm -f "$folder/$suite.initrd"
 grep -q '^VM all went well' "$folder/$suite.log"

@@ -32,6 +32,9 @@ SECONDS = 120
 # A card of this computer's own, which asks nobody.
 PIN = "123456"
 
+# Packages are unpacked and compiled here, which a busy machine takes long for.
+pytestmark = pytest.mark.timeout(900)
+
 [GUIDE] = run_by("workstation.md", __file__)
 
 
@@ -166,7 +169,6 @@ def test_lintian_finds_nothing(package: Path) -> None:
     assert said.returncode == 0, said.stderr
 
 
-@pytest.mark.timeout(600)
 def test_its_life(
     root: PrivateRoot, package: Path, unpacked: Path, nursery: Nursery, tmp_path: Path
 ) -> None:
@@ -214,7 +216,6 @@ def existing(names: set[str]) -> set[str]:
     return {name for name in names if Path(name).is_dir()}
 
 
-@pytest.mark.timeout(600)
 def test_from_package_to_signed_file(
     root: PrivateRoot, package: Path, nursery: Nursery, tmp_path: Path
 ) -> None:

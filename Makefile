@@ -12,7 +12,7 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
-	systemd python3-seccomp tshark duktape
+	systemd python3-seccomp tshark duktape dbus python3-dbusmock
 
 # What builds the package of Debian, and looks for mistakes in it.
 PACKAGING_PACKAGES := build-essential debhelper dpkg-dev fakeroot git lintian python3-venv
@@ -49,7 +49,7 @@ ONLY ?=
 TRIXIE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/trixie
 TRIXIE_TESTS ?= tests
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest --numprocesses auto
 
 # What make audit looks at.
 LOCKS := requirements.lock requirements-dev.lock requirements-build.lock requirements-audit.lock

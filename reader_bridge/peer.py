@@ -40,9 +40,17 @@ def is_reader_process(sock: socket.socket) -> bool:
 
     Raises OSError if the socket is not connected.
     """
-    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _process, user, _group = _CREDENTIALS.unpack(peer)
+    _process, user = listener(sock)
     return user in _trusted()
+
+
+def listener(sock: socket.socket) -> tuple[int, int]:
+    """The process that listens at a Unix socket, and its user. Raises OSError if the socket is not
+    connected.
+    """
+    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    process, user, _group = _CREDENTIALS.unpack(peer)
+    return process, user
 
 
 def _owner(sock: socket.socket, table: str) -> int:
@@ -62,7 +70,12 @@ def _place(address: tuple[str, int]) -> str:
 
 
 def _trusted() -> set[int]:
-    users = {ROOT, os.geteuid()}
+    return {*owners(), os.geteuid()}
+
+
+def owners() -> set[int]:
+    """The users as whom pcscd runs: root, and on some systems its own."""
+    users = {ROOT}
     if sys.platform == "linux":
         import pwd  # not on Windows
 

@@ -52,7 +52,7 @@ cat "$folder/$suite.cpio.gz" "$folder/over.cpio.gz" >"$folder/$suite.initrd"
 timeout "$SECONDS_AT_MOST" qemu-system-x86_64 -accel tcg -machine pc -cpu max -smp 2 -m "$MEMORY_MB" \
     -nodefaults -no-reboot -display none -serial stdio -kernel "$folder/vmlinuz" \
     -initrd "$folder/$suite.initrd" \
-    -append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd systemd.show_status=0" </dev/null |
+    -append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd systemd.show_status=0 systemd.default_timeout_start_sec=900" </dev/null |
     stdbuf -oL tr -d '\r' | tee "$folder/$suite.log" | grep --line-buffered '^VM '
 rm -f "$folder/$suite.initrd"
 grep -q '^VM all went well' "$folder/$suite.log"

@@ -12,8 +12,11 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
-	systemd python3-seccomp tshark dbus python3-dbusmock \
+	systemd python3-seccomp tshark duktape dbus python3-dbusmock \
 	python3-gi python3-gi-cairo gir1.2-gtk-3.0 gir1.2-atspi-2.0 at-spi2-core python3-tk
+
+# What builds the package of Debian, and looks for mistakes in it.
+PACKAGING_PACKAGES := build-essential debhelper dpkg-dev fakeroot git lintian python3-venv
 
 # What development needs beyond Python's packages.
 WORKSHOP_PACKAGES := cppcheck
@@ -56,8 +59,8 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package sbom audit lock \
-	clean
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package deb deb-test \
+	trixie-deb-test vm sbom audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -153,6 +156,29 @@ man: setup ## Write the manual pages of the command into build/man
 
 package: workshop ## Build the wheel and the source archive in dist, with locked tools
 	$(BIN)/python -m hatchling build
+
+# For Debian's Python. Kept outside of this folder, where a fresh clone finds it again.
+WHEELHOUSE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/wheelhouse
+
+deb: debian ## Build the workstation's package for this release of Debian in build/deb
+	@tools/setup/debian.sh $(PACKAGING_PACKAGES)
+	@tools/setup/wheelhouse.sh $(WHEELHOUSE)
+	@tools/setup/deb.sh build/deb $(WHEELHOUSE)
+
+deb-test: workshop deb ## Install, use, upgrade and purge that package in a root of its own; root only
+	$(BIN)/pytest tests/deb
+
+trixie-deb-test: ## The same on the Debian 13 of make trixie
+	@$(IN_TRIXIE) make deb-test
+
+# Kept outside of this folder, as the tree of make trixie.
+GUESTS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/vm
+
+vm: deb ## Install, use, upgrade and purge the package in Debian 12 and 13 with systemd and polkit; root only
+	@tools/setup/debian.sh cpio mmdebstrap qemu-system-x86
+	@tools/vm/debian.sh bookworm $(GUESTS) build/deb/*+deb12_*.deb
+	@$(IN_TRIXIE) make deb
+	@tools/vm/debian.sh trixie $(GUESTS) $(TRIXIE)/root/root/cloudcard/build/deb/*+deb13_*.deb
 
 sbom: setup ## Renew cloudcard.cdx.json and THIRD-PARTY.md, the list of what the product contains
 	$(BIN)/python tools/setup/bill.py

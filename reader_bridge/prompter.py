@@ -34,9 +34,7 @@ class Prompt:
     workstation: str = ""  # the name of this computer, as the phone shows it
     program: str = ""  # the asking application; empty if it is not known
     key: str = ""  # the key reference in two hexadecimal digits, such as "9A"
-    use: str = (
-        ""  # sign, decrypt, agree, or sign_in: the holder's card is to be put into the reader
-    )
+    use: str = ""  # sign, decrypt, agree, or sign_in: to put the card into the reader
     inputs: int = 0  # how many are used under this approval; 0 for a session
     session_uses: int = 0
     session_seconds: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -453,6 +454,36 @@ def test_the_folder_is_made_if_it_is_missing(library: Path, tmp_path: Path) -> N
     with opened(Handler(library, folder), 0) as handler:
         assert folder.stat().st_mode & 0o777 == 0o755
         assert handler.path.stat().st_mode & 0o777 == 0o666
+
+
+def test_a_file_tells_whose_card_is_in_a_slot(handler: Handler, tmp_path: Path) -> None:
+    """For polkit's rule, which runs as another user."""
+    told = tmp_path / "owner.1"
+    agent = handler.agent(1)
+    shown(handler, 1)
+    assert told.read_text() == f"{os.getuid()}\n"
+    assert stat.S_IMODE(told.stat().st_mode) == 0o644
+    assert not told.with_name("owner.0").exists()
+    agent.leave()
+    until(lambda: not told.exists())
+
+
+def test_what_a_killed_pcscd_told_is_forgotten(library: Path, tmp_path: Path) -> None:
+    told = tmp_path / "owner.0"
+    told.write_text("1000\n")
+    with opened(Handler(library, tmp_path), 0):
+        assert not told.exists()
+
+
+def test_what_lies_in_the_place_of_an_owner_is_not_followed(
+    handler: Handler, tmp_path: Path
+) -> None:
+    (tmp_path / "other").write_text("other")
+    (tmp_path / "owner.0").symlink_to(tmp_path / "other")
+    handler.agent(0)
+    shown(handler)
+    assert (tmp_path / "owner.0").read_text() == f"{os.getuid()}\n"
+    assert (tmp_path / "other").read_text() == "other"
 
 
 @pytest.mark.parametrize("device", ["", "reader.sock", "/x/reader.sock:16", "/x/r:-1", "/x/r:1x"])

@@ -83,9 +83,13 @@ class KeystoreProcess:
 
     def workstation(self, name: str) -> identity.Identity:
         """An enrolled workstation."""
+        return spending.enrol(self.workstation_token(name), self.folder / name, "workstation")
+
+    def workstation_token(self, name: str) -> str:
+        """The token with which a new workstation enrols."""
         request = identities_pb2.CreateWorkstationRequest(display_name=name, site="Ward 7")
-        made = self.registry.identities.CreateWorkstation(request)
-        return spending.enrol(made.token.text, self.folder / name, "workstation")
+        token: str = self.registry.identities.CreateWorkstation(request).token.text
+        return token
 
     def card(self, user_id: str, phone: identity.Identity, profile: str = "p256") -> str:
         """An active card; returns its serial number."""

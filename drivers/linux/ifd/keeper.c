@@ -12,6 +12,7 @@
 #include "door.h"
 #include "guests.h"
 #include "log.h"
+#include "owners.h"
 #include "slots.h"
 
 enum {
@@ -123,6 +124,7 @@ bool keeper_start(const char *path) {
         return false;
     }
     strcpy(keeper.path, path); // door_open has measured it
+    owners_settle(path);
     keeper.stop = eventfd(0, EFD_CLOEXEC);
     keeper.runs = keeper.stop >= 0 && start_thread();
     if (!keeper.runs) {

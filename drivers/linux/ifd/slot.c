@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "line.h"
 #include "log.h"
+#include "owners.h"
 
 enum { HEARD_AT_ONCE = 64 }; // records, so that a talkative agent does not hold the lock
 
@@ -27,6 +28,7 @@ static void take_out(struct slot *slot, enum eject_reason reason) {
         slot->absence = ABSENCE_DUE;
         tell(slot);
     }
+    owners_forget(slot->index);
     line_end(slot->fd, reason);
     if (!slot->busy) {
         close(slot->fd);
@@ -35,9 +37,9 @@ static void take_out(struct slot *slot, enum eject_reason reason) {
     slot->generation++;
 }
 
-void slot_initialize(struct slot *slot) {
+void slot_initialize(struct slot *slot, uint8_t index) {
     pthread_condattr_t monotonic;
-    *slot = (struct slot){.fd = NO_CONNECTION};
+    *slot = (struct slot){.index = index, .fd = NO_CONNECTION};
     pthread_mutex_init(&slot->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -48,6 +50,7 @@ void slot_initialize(struct slot *slot) {
 
 void slot_open(struct slot *slot, unsigned long lun) {
     pthread_mutex_lock(&slot->lock);
+    owners_forget(slot->index); // of a pcscd that was killed
     slot->lun = lun;
     slot->open = true;
     slot->used = false;
@@ -80,18 +83,19 @@ static bool send_welcome(int fd, uint32_t capabilities, uint8_t index) {
     return send(fd, record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof record;
 }
 
-bool slot_insert(struct slot *slot, uint8_t index, int fd, uid_t owner, const struct hello *hello) {
+bool slot_insert(struct slot *slot, int fd, uid_t owner, const struct hello *hello) {
     bool inserted = false;
     pthread_mutex_lock(&slot->lock);
     if (slot->open && slot->fd == NO_CONNECTION) {
         slot->capabilities = hello->capabilities & CAPABILITY_CANCEL;
         // Under the lock, so that nothing is sent before WELCOME.
-        inserted = send_welcome(fd, slot->capabilities, index);
+        inserted = send_welcome(fd, slot->capabilities, slot->index);
     }
     if (inserted) {
         slot->fd = fd;
         slot->owner = owner;
         slot->used = true;
+        owners_note(slot->index, owner);
         slot->atr_length = hello->atr_length;
         memcpy(slot->atr, hello->atr, hello->atr_length);
         slot->heard = clock_milliseconds();

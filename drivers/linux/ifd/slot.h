@@ -32,6 +32,7 @@ struct slot {
     pthread_cond_t quiet;   // the exchange has ended
 
     unsigned long lun; // pcscd's name of the slot
+    uint8_t index;     // its number
     bool open;
 
     int fd;              // of the agent's connection, or NO_CONNECTION: no card
@@ -59,14 +60,14 @@ struct turn {
     uint8_t number;
 };
 
-void slot_initialize(struct slot *slot);
+void slot_initialize(struct slot *slot, uint8_t index);
 void slot_open(struct slot *slot, unsigned long lun);
 
 // Takes the card out, waits for the exchange, and lets the polling thread return.
 void slot_close(struct slot *slot);
 
 // Puts a card in and sends WELCOME. False if the slot is taken or closed.
-bool slot_insert(struct slot *slot, uint8_t index, int fd, uid_t owner, const struct hello *hello);
+bool slot_insert(struct slot *slot, int fd, uid_t owner, const struct hello *hello);
 
 // The connection of the agent, for whoever watches it, and its generation.
 int slot_watched(struct slot *slot, unsigned *generation);

@@ -5,7 +5,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void initialize(void) {
     for (unsigned i = 0; i < SLOTS; i++) {
-        slot_initialize(&table[i]);
+        slot_initialize(&table[i], (uint8_t)i);
     }
 }
 
@@ -79,5 +79,5 @@ bool slots_insert(int fd, uid_t owner, const struct hello *hello, enum eject_rea
         return false;
     }
     *why_not = EJECT_TAKEN;
-    return slot_insert(slots_at(index), (uint8_t)index, fd, owner, hello);
+    return slot_insert(slots_at(index), fd, owner, hello);
 }

@@ -1,0 +1,134 @@
+#!/bin/bash
+# What `make vm` tries inside a guest, as its root. Each line for the host begins with "VM ".
+set -u
+failed=0
+. /etc/os-release
+
+say() { echo "VM $(cut -d' ' -f1 /proc/uptime) $*"; }
+
+# What is tried, then a command that must succeed.
+holds() {
+    local what=$1
+    shift
+    if "$@" >/root/said 2>&1; then
+        say "yes: $what"
+    else
+        failed=1
+        say "NO:  $what"
+        sed 's/^/VM      /' /root/said
+    fi
+}
+
+refused() { ! "$@"; }
+
+# A command of a user who has no session.
+as() {
+    local user=$1
+    shift
+    setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups env HOME="/home/$user" "$@"
+}
+
+# A command of a user with an active session at this computer's screen, which logind knows of.
+at_the_screen() {
+    local user=$1 terminal=$2
+    shift 2
+    systemd-run --quiet --collect --wait --unit="session-of-$user" --uid="$user" -p PAMName=login \
+        -p TTYPath="/dev/$terminal" -p StandardInput=tty-force -p StandardOutput=file:/root/output-of-"$user" \
+        -p StandardError=inherit -p WorkingDirectory="/home/$user" --setenv=XDG_SEAT=seat0 \
+        --setenv=XDG_VTNR="${terminal#tty}" --setenv=XDG_SESSION_TYPE=tty bash -c "$*"
+    local status=$?
+    cat /root/output-of-"$user"
+    return $status
+}
+
+# A local card of a user, who is a member of the group, in a slot.
+insert() {
+    local user=$1 slot=$2
+    as "$user" cloudcard reader --local --algorithm p256 --slot "$slot" >"/root/reader-$user" 2>&1 &
+    reader[slot]=$!
+    for _ in $(seq 300); do
+        grep -q 'is in the reader' "/root/reader-$user" && return 0
+        sleep 0.2
+    done
+    cat "/root/reader-$user"
+    return 1
+}
+declare -a reader
+
+remove() {
+    kill "${reader[$1]}"
+    wait "${reader[$1]}"
+    true
+}
+
+cat >/usr/local/bin/sign-in-slot <<'X'
+#!/bin/bash
+# Signs with the local card in a slot, and verifies the signature.
+set -e
+folder=$(mktemp -d)
+cd "$folder"
+echo text >letter
+slot=$(pkcs11-tool --list-slots | sed -n "s/^Slot \([0-9]*\) .*: Cloudcard $1 .*/\1/p")
+tool="pkcs11-tool --slot-index $slot"
+$tool --login --pin 123456 --sign --id 01 --mechanism ECDSA-SHA256 --signature-format openssl \
+    --input-file letter --output-file letter.sig
+$tool --read-object --type cert --id 01 --output-file own.der
+openssl x509 -inform der -in own.der -pubkey -noout >own.pem
+openssl dgst -sha256 -verify own.pem -signature letter.sig letter
+X
+chmod 755 /usr/local/bin/sign-in-slot
+
+say "$PRETTY_NAME has started"
+holds "systemd runs" test -d /run/systemd/system
+useradd --create-home --uid 1000 ada
+useradd --create-home --uid 1001 bo
+useradd --create-home --uid 1002 mallory
+groupadd --system cloudcard
+# A user of a domain: Linux' own files take such a number as well.
+echo 'dom:x:1234500017:1001::/home/dom:/bin/bash' >>/etc/passwd
+install -d -o 1234500017 -g 1001 /home/dom
+for user in ada bo dom; do
+    sed -i "s/^\(cloudcard:.*:\)\(.*[^,]\)\?$/\1\2,$user/; s/:,/:/" /etc/group
+done
+
+systemctl start pcscd.service
+holds "the package is installed while pcscd runs" dpkg --install /root/cloudcard-reader.deb
+holds "pcscd was restarted and has the drop-in" \
+    sh -c 'systemctl show pcscd -p DropInPaths | grep -q cloudcard.conf'
+holds "the socket is there, in pcscd's sandbox" sh -c \
+    'for i in $(seq 100); do [ -S /run/cloudcard/reader.sock ] && exit 0; sleep 0.2; done; exit 1'
+holds "uid 1000 puts a card in" insert ada 0
+holds "uid 1234500017 puts a card in" insert dom 1
+holds "its owner is written down" grep -qx 1234500017 /run/cloudcard/owner.1
+holds "uid 1000 signs" as ada sign-in-slot 0
+holds "uid 1234500017 signs" as dom sign-in-slot 1
+holds "root signs" sign-in-slot 0
+holds "a stranger without a session puts no card in" \
+    refused timeout 20 setpriv --reuid=mallory --regid=1002 --clear-groups cloudcard reader --local --algorithm p256
+if [ "$VERSION_ID" -ge 13 ]; then
+    holds "a stranger without a session does not reach pcscd" refused as mallory opensc-tool -r 0 --atr
+    holds "bo does not reach ada's card" refused as bo opensc-tool -r 'Cloudcard 0 00 00' --atr
+    holds "ada does not reach dom's card" refused as ada opensc-tool -r 'Cloudcard 1 01 00' --atr
+    holds "a stranger at the screen does not reach ada's card" \
+        refused at_the_screen mallory tty1 "opensc-tool -r 'Cloudcard 0 00 00' --atr"
+    holds "ada reaches her own" as ada opensc-tool -r 'Cloudcard 0 00 00' --atr
+else
+    say "as documented: pcscd of Debian 12 lets mallory reach ada's card:" \
+        "$(as mallory opensc-tool -r 'Cloudcard 0 00 00' --atr 2>&1 | head -n 1)"
+fi
+remove 1
+holds "the owner is gone with the card" sh -c \
+    'for i in $(seq 100); do [ -e /run/cloudcard/owner.1 ] || exit 0; sleep 0.2; done; exit 1'
+
+echo '# Of the administrator.' >>/etc/reader.conf.d/cloudcard
+holds "the package is upgraded" dpkg --install /root/later.deb
+holds "what the administrator has changed stays" grep -q administrator /etc/reader.conf.d/cloudcard
+holds "ada's agent has found the new pcscd, and she signs" sh -c \
+    'for i in $(seq 60); do setpriv --reuid=ada --regid=1000 --init-groups sign-in-slot 0 && exit 0; sleep 1; done; exit 1'
+remove 0
+holds "the package is purged" dpkg --purge cloudcard-reader
+holds "nothing of it is left" sh -c '! find / -xdev -name "*cloudcard*" -not -path "/proc/*" \
+    -not -path "/sys/*" -not -path "/root/*" -not -path "/var/lib/dpkg/*" -not -path "/home/*" | grep .'
+holds "pcscd runs without it" sh -c 'systemctl restart pcscd && systemctl is-active pcscd'
+
+if [ "$failed" = 0 ]; then echo "VM all went well"; else echo "VM something failed"; fi

@@ -26,7 +26,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # For make fuzz: the time for each target of Python's, and the targets.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS ?= apdu tlv frames records chaining card
+FUZZ_TARGETS ?= apdu tlv frames records ccid usbip chaining card
 # And how many malformed records our driver for pcscd is told.
 FUZZ_RECORDS ?= 1000000
 

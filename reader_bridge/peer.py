@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,14 +36,16 @@ def is_reader(sock: socket.socket, table: Path = TABLE) -> bool:
     return _owner(sock, table.read_text("ascii")) in _trusted()
 
 
-def is_reader_process(sock: socket.socket) -> bool:
-    """Whether who listens at a Unix socket is root, pcscd's user or this process's user.
+def is_reader_process(sock: socket.socket, besides: Iterable[str] = ()) -> bool:
+    """Whether who listens at a Unix socket is root, pcscd's user, this process's user or another.
+
+    `besides` are the names of the others.
 
     Raises OSError if the socket is not connected.
     """
     peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _process, user, _group = _CREDENTIALS.unpack(peer)
-    return user in _trusted()
+    return user in _trusted() or user in _users(besides)
 
 
 def _owner(sock: socket.socket, table: str) -> int:
@@ -62,10 +65,16 @@ def _place(address: tuple[str, int]) -> str:
 
 
 def _trusted() -> set[int]:
-    users = {ROOT, os.geteuid()}
+    return {ROOT, os.geteuid(), *_users([PCSCD])}
+
+
+def _users(names: Iterable[str]) -> set[int]:
+    """The users of these names that this computer has."""
+    users = set()
     if sys.platform == "linux":
         import pwd  # not on Windows
 
-        with suppress(KeyError):
-            users.add(pwd.getpwnam(PCSCD).pw_uid)
+        for name in names:
+            with suppress(KeyError):
+                users.add(pwd.getpwnam(name).pw_uid)
     return users

@@ -36,7 +36,7 @@ RULES = (
     Rule("cloud_keystore.model", IO),  # `now` is an argument; a value of datetime is no clock
     Rule("cloud_keystore.approval", IO),
     Rule("reader_bridge", frozenset({"cloud_keystore"})),  # they meet in proto/
-    *(Rule(f"reader_bridge.{codec}", IO) for codec in ("records", "vpcd")),  # sans-IO
+    *(Rule(f"reader_bridge.{codec}", IO) for codec in ("ccid", "records", "vpcd")),  # sans-IO
     Rule("cloud_keystore", frozenset({"reader_bridge"})),
     Rule(  # the names and numbers of the standard are everybody's
         "cloud_keystore",

@@ -48,6 +48,9 @@ TRIXIE_TESTS ?= tests
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
+# The kernel and initrd of make guests, and the packages of which they are made.
+GUESTS ?= .cache/guests
+
 # What make audit looks at.
 LOCKS := requirements.lock requirements-dev.lock requirements-build.lock requirements-audit.lock
 
@@ -55,7 +58,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package sbom audit lock \
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces docs man proto package sbom audit lock \
 	clean
 
 help: ## Show this list
@@ -136,6 +139,11 @@ attack: workshop ## Let somebody who writes the database play RUNS games against
 mutants: workshop ## Take guards out and change the program in small ways: tests must notice (docs/mutation.md)
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --moment sabotage
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --every $(EVERY) $(ONLY)
+
+guests: setup ## Boot guests with stock libccid in QEMU, which list, sign, wait, and see the card leave
+	@tools/setup/debian.sh qemu-system-x86
+	@$(BIN)/python tools/vm/initrd.py $(GUESTS)
+	@for via in qemu usbip; do $(BIN)/python tools/vm/run.py $(GUESTS) $$via || exit 1; done
 
 traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 import structlog
 
@@ -22,6 +23,25 @@ LOOPBACK = "127.0.0.1"
 GREETING_SECONDS = 2.0  # QEMU answers at once, unless it serves another card
 QEMU_USERS = ("libvirt-qemu", "qemu")  # as whom libvirt runs machines (Debian, Fedora)
 RECEIVE_BYTES = 0x10000
+_AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)  # a machine that is paused does not read
+
+
+class _Parting(socket.socket):
+    """A socket that takes the card out before it goes: QEMU keeps the card of one that is gone."""
+
+    def shutdown(self, how: int, /) -> None:
+        """Take the card out, and shut down."""
+        self._part()
+        super().shutdown(how)
+
+    def close(self) -> None:
+        """Take the card out, unless that has been done, and close."""
+        self._part()
+        super().close()
+
+    def _part(self) -> None:
+        with suppress(OSError):  # there is no connection, or it has been shut down
+            self.send(vsc.Message(vsc.Kind.CARD_REMOVE).encode(), _AT_ONCE)
 
 
 class QemuSocket:
@@ -45,7 +65,7 @@ class QemuSocket:
     def endpoint(self) -> socket.socket:
         """A socket of the address's kind."""
         family = socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET
-        return socket.socket(family, socket.SOCK_STREAM)
+        return _Parting(family, socket.SOCK_STREAM)
 
     def insert(
         self, sock: socket.socket, atr: bytes, _say: OnChange, _stopping: threading.Event, /

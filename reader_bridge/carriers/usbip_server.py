@@ -131,7 +131,7 @@ class UsbipSlot:
         self._server = server
         self._bay = bay
         self._number = number
-        self._end = socket.socket()  # until there is a pair; never connected
+        self._end: socket.socket | None = None
 
     @property
     def where(self) -> Where:
@@ -142,7 +142,6 @@ class UsbipSlot:
 
     def endpoint(self) -> socket.socket:
         """One end of a pair: the other is the computer's thread's."""
-        self._end.close()
         ours, self._end = socket.socketpair()
         return ours
 
@@ -150,15 +149,19 @@ class UsbipSlot:
         self, sock: socket.socket, atr: bytes, say: OnChange, stopping: threading.Event, /
     ) -> CcidLink:
         """Wait until a computer uses the reader, and put the card in. Raises NotInserted."""
+        end, self._end = self._end, None
+        if end is None:
+            raise NotInserted(SlotState.NOT_ATTACHED)
         try:
-            return self._insert(sock, atr, say, stopping)
+            return self._insert(sock, end, atr, say, stopping)
         except BaseException:
-            self._end.close()
+            end.close()
             raise
 
     def _insert(
         self,
         sock: socket.socket,
+        end: socket.socket,
         atr: bytes,
         say: OnChange,
         stopping: threading.Event,
@@ -170,7 +173,7 @@ class UsbipSlot:
         waited = 0.0
         while not stopping.is_set():
             if self._bay.wait_for_host(TICK_SECONDS / 2):
-                if (link := self._bay.insert(atr, sock, self._end)) is not None:
+                if (link := self._bay.insert(atr, sock, end)) is not None:
                     return link
                 continue
             waited += TICK_SECONDS / 2

@@ -65,7 +65,7 @@ class QemuEnd:
     def receive(self) -> bytes:
         """The response to the last command, fetched as T=0 does; empty at the end."""
         answer = self.hear()
-        if answer is None:
+        if answer is None or answer.kind is Kind.CARD_REMOVE:
             return b""
         response = answer.body
         if response[-2:-1] == b"\x6c":

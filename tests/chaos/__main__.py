@@ -2,8 +2,8 @@
 approvals and sessions all the while.
 
 `make chaos` plays it against a keystore with workers, and against two replicas on PostgreSQL, and
-ends with 1 if anything that must hold did not. `--steps N` kills a keystore at its first, second,
-third … step instead, N times.
+ends with 1 if anything that must hold did not. `--steps N` kills processes of a keystore at its
+first, second, third … step instead, N times.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from pathlib import Path
 from chaos import clients, judging
 from chaos.clients import Held, Reader
 from chaos.faults import Stage, small_disk
-from chaos.steps import Steps
+from chaos.steps import VICTIMS, Steps
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.bench.town import Town
@@ -42,6 +42,9 @@ INSIDE = "CHAOS_INSIDE"  # the namespaces, where disks may be mounted
 SIGNERS, USERS = 3, 2  # cards with approvals, and with sessions
 BETWEEN = (0.3, 2.0)  # seconds between faults
 SETTLED_SECONDS = 3.0  # after the last fault
+# Of the disk that fills up, in bytes: the database of the time that is played has to fit, too.
+ROOM, ROOM_A_SECOND = 64 << 20, 1 << 19
+TOLD_SECONDS = 60.0  # between two words on how far it is
 
 
 @dataclass
@@ -56,6 +59,18 @@ class Report:
     faults: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, tuple[float, float]] = field(default_factory=dict)  # median, most
     wrong: list[str] = field(default_factory=list)
+
+    def time(
+        self, faults: Iterable[str], happened: Iterable[tuple[str, float]], held: Held
+    ) -> None:
+        """Note how often each fault happened, and how soon people were served after its moment."""
+        happened = [*happened]
+        for fault in faults:
+            times = [recovery(held, moment) for which, moment in happened if which == fault]
+            self.faults[fault] = len(times)
+            found = [each for each in times if each is not None]
+            if found:
+                self.recovery[fault] = (statistics.median(found), max(found))
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -75,16 +90,17 @@ class Report:
 
 
 @contextmanager
-def workers(folder: Path) -> Iterator[Stage]:
+def workers(folder: Path, seconds: float) -> Iterator[Stage]:
     """A keystore of two workers on SQLite, on a small disk."""
-    with small_disk(folder / "disk") as disk, Nursery(folder / "logs") as nursery:
+    room = ROOM + round(seconds * ROOM_A_SECOND)
+    with small_disk(folder / "disk", room) as disk, Nursery(folder / "logs") as nursery:
         clock = new_clock(folder)
         town = Town(folder / "disk", nursery, ("--workers", "2", "--log-format", "json")).open()
         yield Stage(town, nursery, clock, disk=disk)
 
 
 @contextmanager
-def replicas(folder: Path) -> Iterator[Stage]:
+def replicas(folder: Path, _seconds: float) -> Iterator[Stage]:
     """Two keystores on one PostgreSQL."""
     with server() as running, Nursery(folder / "logs") as nursery:
         clock = new_clock(folder)
@@ -121,8 +137,15 @@ def play(name: str, stage: Stage, seconds: float) -> Report:
     for thread in threads:
         thread.start()
     happened: list[tuple[str, float]] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    begin = time.monotonic()
+    told = 0.0
+    while (gone := time.monotonic() - begin) < seconds:
+        if gone - told >= TOLD_SECONDS:
+            told = gone
+            so_far = (
+                f"{len(held.results)} operations, {len(held.uses)} uses, {len(happened)} faults"
+            )
+            print(f"{name}: {gone:.0f} s of {seconds:.0f} s: {so_far}", file=sys.stderr, flush=True)
         time.sleep(random.uniform(*BETWEEN))
         stage.tend()
         # Each kind of fault is met first; by chance afterwards.
@@ -137,14 +160,9 @@ def play(name: str, stage: Stage, seconds: float) -> Report:
     report = Report(name, seconds)
     report.operations, report.uses = len(held.results), len(held.uses)
     report.without_result = held.without_result
-    for fault in stage.faults:
-        times = [recovery(held, moment) for which, moment in happened if which == fault]
-        report.faults[fault] = len(times)
-        found = [each for each in times if each is not None]
-        if found:
-            report.recovery[fault] = (statistics.median(found), max(found))
+    report.time(stage.faults, happened, held)
     report.faults |= stage.counts
-    report.wrong = judge(stage.town, held)
+    report.wrong = judge(stage.town, held, stage.clock.parent)
     return report
 
 
@@ -157,10 +175,11 @@ def play_steps(folder: Path, count: int) -> Report:
         report = Report("steps", time.monotonic() - began)
         report.operations, report.uses = len(killed.held.results), len(killed.held.uses)
         report.without_result = killed.held.without_result
-        report.faults = {"kill": killed.kills, "enrolled": killed.enrolled}
-        report.wrong = judge(killed.town, killed.held)
-    if killed.kills < count:
-        report.wrong.append(f"{count - killed.kills} of {count} keystores ended otherwise")
+        report.time(VICTIMS, killed.kills, killed.held)
+        report.faults["enrolled"] = killed.enrolled
+        report.wrong = judge(killed.town, killed.held, folder)
+    if len(killed.kills) < count:
+        report.wrong.append(f"{count - len(killed.kills)} of {count} steps were not reached")
     return report
 
 
@@ -169,13 +188,15 @@ def recovery(held: Held, moment: float) -> float | None:
     return min((end - moment for began, end in held.answers if began >= moment), default=None)
 
 
-def judge(town: Town, held: Held) -> list[str]:
-    """Compare what clients hold with the journal, which an auditor exports and verifies."""
+def judge(town: Town, held: Held, folder: Path) -> list[str]:
+    """Compare what clients hold with the journal, which an auditor exports to a folder and
+    verifies.
+    """
     operator = identity.load(town.folder / "operator")
     with service(operator, IdentityServiceStub) as identities:
         asked = identities_pb2.CreateAuditorRequest(display_name="Grace")
         token = identities.CreateAuditor(asked).token.text
-    auditor, export = town.folder / "auditor", town.folder / "journal"
+    auditor, export = folder / "auditor", folder / "journal"
     spending.enrol(token, auditor, "auditor")
     time.sleep(SETTLED_SECONDS)  # all entries get their places
     entries = judging.exported(auditor, export)
@@ -204,8 +225,9 @@ def main() -> int:
             if said.steps:
                 reports.append(play_steps(Path(made), said.steps))
             else:
-                stage = stack.enter_context(STAGES[name](Path(made)))
-                reports.append(play(name, stage, said.seconds / len(names)))
+                seconds = said.seconds / len(names)
+                stage = stack.enter_context(STAGES[name](Path(made), seconds))
+                reports.append(play(name, stage, seconds))
         if not said.json:
             print("\n".join(reports[-1].lines()), flush=True)
     if said.json:

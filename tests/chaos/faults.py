@@ -25,7 +25,6 @@ READY_SECONDS = 60.0
 SHORT, LONG = 1.0, 6.0  # seconds of a pause
 FULL_SECONDS = 1.5
 STEP_SECONDS = (-20, 0, 20)  # of the wall clock; replicas may differ by a minute
-ROOM = "64m"  # of the disk that fills up
 
 Fault = Callable[[], float]  # returns the moment from which people may expect to be served
 
@@ -134,10 +133,10 @@ class Stage:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path | None]:
-    """A disk of its own at a folder, where the system allows it; else None."""
+def small_disk(folder: Path, room: int) -> Iterator[Path | None]:
+    """A disk of so many bytes of its own at a folder, where the system allows it; else None."""
     folder.mkdir(parents=True, mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM},mode=700", "chaos", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room},mode=700", "chaos", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         yield None
         return

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -350,6 +351,8 @@ def _be(part: Part, siblings: Siblings, parent: int) -> NoReturn:
     status = 1
     try:
         end_with_parent(parent)
+        with suppress(OSError):
+            Path("/proc/self/comm").write_text(part.name)  # what ps and top show
         # Ctrl-C then reaches only the supervisor, which stops all processes.
         os.setsid()
         signal.set_wakeup_fd(-1)

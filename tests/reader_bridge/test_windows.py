@@ -11,7 +11,7 @@ from support.fakes import CannedKeys, new_card
 from support.reader_places import served
 from support.vpcd_end import Reader, Ready
 
-ORDERS = Path(__file__).parents[1] / "vectors/readers"
+ORDERS = Path(__file__).parent / "orders"
 
 
 def exchanges(name: str, atr: bytes) -> Iterator[tuple[list[bytes], bytes]]:

@@ -12,7 +12,7 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
-	systemd python3-seccomp tshark
+	systemd python3-seccomp tshark dbus python3-dbusmock
 
 # What development needs beyond Python's packages.
 WORKSHOP_PACKAGES := cppcheck
@@ -46,7 +46,7 @@ ONLY ?=
 TRIXIE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/trixie
 TRIXIE_TESTS ?= tests
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest --numprocesses auto
 
 # The kernel and initrd of make guests, and the packages of which they are made.
 GUESTS ?= .cache/guests

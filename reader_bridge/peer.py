@@ -43,9 +43,17 @@ def is_reader_process(sock: socket.socket, besides: Iterable[str] = ()) -> bool:
 
     Raises OSError if the socket is not connected.
     """
-    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _process, user, _group = _CREDENTIALS.unpack(peer)
+    _process, user = listener(sock)
     return user in _trusted() or user in _users(besides)
+
+
+def listener(sock: socket.socket) -> tuple[int, int]:
+    """The process that listens at a Unix socket, and its user. Raises OSError if the socket is not
+    connected.
+    """
+    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    process, user, _group = _CREDENTIALS.unpack(peer)
+    return process, user
 
 
 def _owner(sock: socket.socket, table: str) -> int:
@@ -65,7 +73,12 @@ def _place(address: tuple[str, int]) -> str:
 
 
 def _trusted() -> set[int]:
-    return {ROOT, os.geteuid(), *_users([PCSCD])}
+    return {*owners(), os.geteuid()}
+
+
+def owners() -> set[int]:
+    """The users as whom pcscd runs: root, and on some systems its own."""
+    return {ROOT, *_users([PCSCD])}
 
 
 def _users(names: Iterable[str]) -> set[int]:

@@ -28,11 +28,12 @@ class Prompt:
     """One operation that waits for the holder."""
 
     operation_id: str
-    card_serial: str
+    card_serial: str  # empty: whoever approves puts a card into the reader
     number: str  # two digits to type on the phone; empty if the holder must scan the code
     qr_text: str  # empty if the holder must type the number
     expire_time: datetime  # of the operation; the QR code can expire sooner
-    check_code: str  # the phone shows the same one if it was asked for the same data
+    # The phone shows the same one if it was asked for the same data; empty if there are none
+    check_code: str
 
 
 class Prompter(Protocol):
@@ -108,7 +109,9 @@ class TerminalPrompter:
         """Print the number, the code, when they expire, and the check code."""
         local = prompt.expire_time.astimezone()
         with self._lock:
-            print(f"\nCard {prompt.card_serial}: your approval is asked for", file=self._out)
+            asked = f"Card {prompt.card_serial}: your approval is asked for"
+            title = asked if prompt.card_serial else "Sign in to put your card into the reader"
+            print(f"\n{title}", file=self._out)
             if prompt.qr_text:
                 # Everything fits into 24 lines, so that the code can be scanned.
                 number = f"Type the number {prompt.number} on your phone, or scan this code with it"
@@ -120,9 +123,9 @@ class TerminalPrompter:
                 print(f"\nType the number {prompt.number} on your phone:\n", file=self._out)
                 print(large(prompt.number, BLOCK if self._blocks else "#"), file=self._out)
                 print(file=self._out)
+            code = f" Check code, the same on your phone: {prompt.check_code}"
             print(
-                f"It expires at {local:%H:%M:%S}. Check code, the same on your phone: "
-                f"{prompt.check_code}",
+                f"It expires at {local:%H:%M:%S}.{code if prompt.check_code else ''}",
                 file=self._out,
                 flush=True,
             )

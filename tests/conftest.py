@@ -10,7 +10,9 @@ from pathlib import Path
 
 import execnet
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from cloud_keystore.storage.databases import postgresql, sqlite
 from cloudcard_tools.demo import programs
@@ -20,11 +22,12 @@ from support.compiled_statements import Statements
 
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
 TESTS = Path(__file__).parent
-SYSTEM = TESTS / "system"
 BEGUN: Mapping[str, int] = {"system": -1, "architecture": 1, "card_os": 2}  # among other folders
 
-settings.register_profile("default", deadline=None)  # a busy computer is no fault of the code
-settings.register_profile("ci", deadline=None, derandomize=True)
+# A busy computer is no fault of the code.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", unhurried)
+settings.register_profile("ci", unhurried, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
@@ -62,13 +65,31 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[execnet.XSpec
         terminal.write_line("No namespaces allowed here: one process runs all the system tests.")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class TogetherByFile(LoadFileScheduling):
     """The tests of a file stay in one process, as they share services; so do all system tests where
-    the processes share a pcscd. The longest are begun first, lest one process works on alone.
+    the processes share a pcscd.
     """
-    for item in items:
-        if namespaces.here() or not item.path.is_relative_to(SYSTEM):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        # The long ones have been put first; xdist would put those first that have most tests.
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+        self._share_pcscd = namespaces.interpreter() is None
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        shares = self._share_pcscd and file.startswith("tests/system/")
+        return "tests/system" if shares else file
+
+
+# Groups (`--dist loadgroup`) are lost: xdist 3.8 notes them where pytest 9.2 does not look.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherByFile:
+    """Share the tests out by file, whatever the command line says."""
+    return TogetherByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest are begun first, lest one process works on alone."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: BEGUN.get(folder(item), 0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from google.protobuf.message import DecodeError
@@ -15,7 +15,8 @@ from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import SHORTEST_SESSION, SessionTerms
 from cloudcard.approval.v1 import approval_pb2
 
-VERSION = 2
+VERSION = 2  # for uses and sessions of a key
+SIGN_IN_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,24 @@ class Asked:
     request_id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class AskedSignIn:
+    """The content of a sign-in's payload, as the keystore knows it."""
+
+    sign_in_id: str
+    card: Card
+    user: User
+    workstation: Identity
+    organisation: str  # its name
+    policy: str
+    create_time: datetime
+    expire_time: datetime
+    nonce: bytes
+    number_commitment: bytes
+    request_id: bytes
+    time: timedelta  # how long it lasts at most
+
+
 def encode(asked: Asked) -> bytes:
     """Encode a payload. This is done once for an operation; its bytes are kept."""
     payload = approval_pb2.Payload(
@@ -55,12 +74,7 @@ def encode(asked: Asked) -> bytes:
         user_id=asked.user.id,
         user_display_name=asked.user.display_name,
         input_sha256=[sha256(each).digest() for each in asked.inputs],
-        workstation=approval_pb2.WorkstationClaim(
-            workstation_id=asked.workstation.id,
-            display_name=asked.workstation.display_name,
-            site=asked.workstation.site,
-            certificate_sha256=asked.workstation.certificate_sha256 or b"",
-        ),
+        workstation=_claim(asked.workstation),
         application=asked.application,
         nonce=asked.nonce,
         policy=asked.policy,
@@ -73,6 +87,38 @@ def encode(asked: Asked) -> bytes:
     payload.create_time.FromDatetime(asked.create_time)
     payload.expire_time.FromDatetime(asked.expire_time)
     return payload.SerializeToString(deterministic=True)
+
+
+def encode_sign_in(asked: AskedSignIn) -> bytes:
+    """Encode the payload of a sign-in, once. It names no key, so that no approval of it fits a use
+    of one.
+    """
+    payload = approval_pb2.Payload(
+        version=SIGN_IN_VERSION,
+        operation_id=asked.sign_in_id,
+        card_serial=asked.card.serial,
+        user_id=asked.user.id,
+        user_display_name=asked.user.display_name,
+        workstation=_claim(asked.workstation),
+        nonce=asked.nonce,
+        policy=asked.policy,
+        organisation=asked.organisation,
+        number_commitment=asked.number_commitment,
+        request_id=asked.request_id,
+        sign_in=approval_pb2.SignInTerms(seconds=int(asked.time.total_seconds())),
+    )
+    payload.create_time.FromDatetime(asked.create_time)
+    payload.expire_time.FromDatetime(asked.expire_time)
+    return payload.SerializeToString(deterministic=True)
+
+
+def _claim(workstation: Identity) -> approval_pb2.WorkstationClaim:
+    return approval_pb2.WorkstationClaim(
+        workstation_id=workstation.id,
+        display_name=workstation.display_name,
+        site=workstation.site,
+        certificate_sha256=workstation.certificate_sha256 or b"",
+    )
 
 
 def terms(session: SessionTerms) -> approval_pb2.SessionTerms:

@@ -1,4 +1,5 @@
-"""The text of a QR code: the operation's id, and a secret that only the screen shows.
+"""The text of a QR code: the id of an operation or a sign-in, and a secret that only the screen
+shows.
 
 All characters are of QR's alphanumeric mode, so that the code stays small.
 """
@@ -12,24 +13,40 @@ from uuid import UUID
 from cloud_keystore.model.errors import InvalidInput
 
 PREFIX = "CLOUDCARD:1:"
+SIGN_IN_PREFIX = "CLOUDCARD:IN:1:"
 SECRET_BYTES = 16
 
 
 def text(operation_id: str, secret: bytes) -> str:
     """Encode the text of an operation's code."""
-    raw = UUID(operation_id).bytes + secret
-    return PREFIX + base64.b32encode(raw).decode("ascii").rstrip("=")
+    return _text(PREFIX, operation_id, secret)
+
+
+def sign_in_text(sign_in_id: str, secret: bytes) -> str:
+    """Encode the text of a sign-in's code."""
+    return _text(SIGN_IN_PREFIX, sign_in_id, secret)
+
+
+def is_sign_in(scanned: str) -> bool:
+    """Whether a code is a sign-in's."""
+    return scanned.strip().startswith(SIGN_IN_PREFIX)
+
+
+def _text(prefix: str, name: str, secret: bytes) -> str:
+    raw = UUID(name).bytes + secret
+    return prefix + base64.b32encode(raw).decode("ascii").rstrip("=")
 
 
 def parse(scanned: str) -> tuple[str, bytes]:
-    """Decode a code into operation id and secret; raises InvalidInput for any other text."""
+    """Decode a code into id and secret; raises InvalidInput for any other text."""
     scanned = scanned.strip()
     problem = InvalidInput(
         "this QR code is not from cloudcard: scan the code that the workstation shows now"
     )
-    if not scanned.startswith(PREFIX):
+    prefix = SIGN_IN_PREFIX if is_sign_in(scanned) else PREFIX
+    if not scanned.startswith(prefix):
         raise problem
-    body = scanned.removeprefix(PREFIX)
+    body = scanned.removeprefix(prefix)
     try:
         raw = base64.b32decode(body + "=" * (-len(body) % 8))
     except (binascii.Error, ValueError):

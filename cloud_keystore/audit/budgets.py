@@ -22,6 +22,7 @@ from cloud_keystore.storage.budgets import Growth, Spent, growth_of
 BEGINNINGS = frozenset(
     {
         Kind.OPERATION_ASKED,
+        Kind.SIGN_IN_ASKED,
         Kind.UNLOCK_ASKED,
         Kind.CARD_ISSUED,
         Kind.CARD_ACTIVATED,

@@ -130,6 +130,52 @@ def session_ended(session: AskedSession, now: datetime, actor: Actor, why: str) 
     return about_operation(Kind.SESSION_ENDED, session, now, actor, details)
 
 
+class AskedSignIn(Protocol):
+    """A sign-in, or the fields that name it. Card and user are not known before it is claimed."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def card_id(self) -> str | None: ...
+
+    @property
+    def user_id(self) -> str | None: ...
+
+    @property
+    def workstation_id(self) -> str: ...
+
+
+def about_sign_in(
+    kind: Kind,
+    asked: AskedSignIn,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
+    *,
+    device_id: str | None = None,
+) -> Entry:
+    """An entry about a sign-in, which the journal finds as it finds operations."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        card_id=asked.card_id,
+        user_id=asked.user_id,
+        workstation_id=asked.workstation_id,
+        device_id=device_id,
+        operation_id=asked.id,
+        details=details,
+        evidence=evidence,
+    )
+
+
+def sign_in_ended(asked: AskedSignIn, now: datetime, actor: Actor, why: str) -> Entry:
+    """The entry about the end of a sign-in."""
+    return about_sign_in(Kind.SIGN_IN_ENDED, asked, now, actor, {"why": str(why)})
+
+
 def about_use(
     kind: Kind,
     use_id: str,

@@ -26,12 +26,12 @@ from cloud_keystore.model.cards import Card, CardState, HeldKey, Key
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, RequestIdReused
+from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
-from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.people import organisations
 from cloud_keystore.pki import certificates, cvc
 from cloud_keystore.pki.issuers import Authorities

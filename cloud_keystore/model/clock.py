@@ -11,6 +11,7 @@ Clock: TypeAlias = Callable[[], datetime]
 Random: TypeAlias = Callable[[int], bytes]
 Nanoseconds: TypeAlias = Callable[[], int]
 
+TOLD_AS = "cloudcard-time"  # the keystore's time, in the metadata behind an answer
 SLEW = 2000  # corrections are at most 1/2000 of the time passed, as fast as kernels slew a clock
 STEP = 1_000_000_000  # ns; a clock that differs by more has been set, not corrected
 PAUSE = 50_000_000  # ns; readings that far apart are not of the same moment

@@ -98,6 +98,10 @@ class SessionNotFound(KeystoreError):
     """No such session, or not one of the caller's."""
 
 
+class SignInNotFound(KeystoreError):
+    """No such sign-in, or not one of the caller's."""
+
+
 class SessionClosed(KeystoreError):
     """The session has ended, is used up, or is no longer allowed."""
 

@@ -30,6 +30,7 @@ from cloud_keystore.model.errors import (
     SessionRefused,
     TooManyRefusals,
 )
+from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import (
@@ -44,7 +45,6 @@ from cloud_keystore.model.operations import (
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.model.sessions import within
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import (

@@ -9,18 +9,15 @@ from hmac import compare_digest
 
 from sqlalchemy import Connection
 
-from cloud_keystore.approval import passkeys, qr, statement
+from cloud_keystore.approval import qr, statement
 from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.alerts import AlertKind
-from cloud_keystore.model.approval_keys import ApprovalKey, Passkey
+from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.cards import Card, CardEvent
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
-    ApprovalRejected,
-    IdentityRejected,
-    InvalidInput,
     OperationClosed,
     OperationNotFound,
 )
@@ -36,11 +33,11 @@ from cloud_keystore.model.operations import (
     State,
 )
 from cloud_keystore.model.people import Identity
-from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.operations import accepting
 from cloud_keystore.operations.asking import number_salt, qr_secret
 from cloud_keystore.pki.issuers import Authorities
-from cloud_keystore.storage import approval_keys, cards, operations, people, policies
+from cloud_keystore.storage import cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
 
 NOT_YOURS = "there is no such operation for you"
@@ -64,21 +61,14 @@ class Deciding:
         """
         with self.database.read() as connection:
             now = self.clock()
-            _check_active(connection, device, now)
+            accepting.check_active(connection, device, now)
             waiting = operations.list_waiting(connection, _holder(device), now)
         return [each for each in waiting if _may_see(each, device)]
 
     def find(self, operation_id: str, device: Identity) -> Operation:
         """Return an operation of the device's holder; raises OperationNotFound."""
         with self.database.read() as connection:
-            operation = operations.find(connection, operation_id)
-        if (
-            operation is None
-            or operation.user_id != device.user_id
-            or not _may_see(operation, device)
-        ):
-            raise OperationNotFound(NOT_YOURS)
-        return operation
+            return _find(connection, operation_id, device)
 
     def signature(self, operation_id: str, device: Identity) -> bytes:
         """The keystore's signature over the request that the device shows; raises
@@ -90,14 +80,19 @@ class Deciding:
         """The operation with an identifier; or else the only one that waits for this device whose
         identifier begins so. Raises OperationNotFound.
         """
+        # The whole identifier, as programs give it, takes no look at all that waits.
+        with self.database.read() as connection:
+            accepting.check_active(connection, device, self.clock())
+            if operations.find(connection, text) is not None:
+                return _find(connection, text, device)
         begun = [each for each in self.waiting(device) if each.id.startswith(text)]
-        if len(text) < SHORTEST_BEGINNING:
-            begun = []
+        if len(text) < SHORTEST_BEGINNING or not begun:
+            raise OperationNotFound(NOT_YOURS)
         if len(begun) > 1:
             raise OperationNotFound(
                 f"{len(begun)} requests that wait for you begin so: give more of the identifier"
             )
-        return begun[0] if len(begun) == 1 else self.find(text, device)
+        return begun[0]
 
     def claim(self, qr_text: str, device: Identity) -> Operation:
         """Bind the operation of a scanned code to this device.
@@ -120,7 +115,7 @@ class Deciding:
             )
         with self.database.write() as connection:
             now = self.clock()
-            _check_active(connection, device, now)
+            accepting.check_active(connection, device, now)
             if not operations.claim(connection, operation_id, device.id, now):
                 raise OperationClosed(
                     "this code has been used or has expired: start again at the workstation"
@@ -149,32 +144,29 @@ class Deciding:
         signature is not the device's over these bytes, or the policy does not accept its key. A
         call that raises changes nothing.
         """
-        if not (number == "" or (len(number) == 2 and number.isascii() and number.isdigit())):
-            raise InvalidInput("the number has two digits")
-        operation = self.find(operation_id, device)
+        accepting.check_number_form(number)
+        with self.database.read() as connection:
+            operation = _find(connection, operation_id, device)
+            key = accepting.key_of(connection, device)
         now = self.clock()
         approval = Approval(device.id, decision, number, signature, assertion)
         if not operation.is_open(now) and not _repeats(approval, operation):
             raise _too_late(operation, now)
-        with self.database.read() as connection:
-            key = approval_keys.find(connection, device)
-        if key is None:
-            raise ApprovalRejected("this device has no key: enrol it again")
-        _check_credential(key, assertion)
+        accepting.check_credential(key, assertion)
         statement.verify(operation.payload, approval, key)
         if _repeats(approval, operation):
             return _answered(operation)
         agrees = decision is Decision.APPROVE and _at_the_workstation(operation, number, device)
         event = Event.APPROVE if agrees else Event.DENY
         with self.database.write() as connection:
-            _check_active(connection, device, now)
+            accepting.check_active(connection, device, now)
             card = cards.find(connection, operation.card_id)
             if card is None:
                 raise OperationNotFound(NOT_YOURS)
             # This must not depend on the number, so that an error reveals nothing about it.
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
-                _check_policy(in_force.policy, key)
+                accepting.check_policy(in_force.policy, key)
             now = self.clock()
             if not operations.decide(connection, operation_id, event, approval, now):
                 found = operations.find(connection, operation_id) or operation
@@ -183,7 +175,7 @@ class Deciding:
                     return _answered(found)
                 raise _too_late(found, now)
             if assertion is not None:
-                _count_use(connection, device, assertion)
+                accepting.count_use(connection, device, assertion)
             kind = Kind.OPERATION_APPROVED if agrees else Kind.OPERATION_DENIED
             kind = Kind.OPERATION_REPORTED if decision is Decision.NOT_ME else kind
             salt = number_salt(self.seal, operation_id)
@@ -229,11 +221,12 @@ class Deciding:
         return withdrawn
 
 
-def _check_active(connection: Connection, device: Identity, now: datetime) -> None:
-    """Raise IdentityRejected if the device was removed after its call was admitted."""
-    found = people.find_identity(connection, device.id)
-    if found is None or not found.is_active(now):
-        raise IdentityRejected("this device was removed: enrol again")
+def _find(connection: Connection, operation_id: str, device: Identity) -> Operation:
+    """An operation of the device's holder; raises OperationNotFound."""
+    found = operations.find(connection, operation_id)
+    if found is None or found.user_id != device.user_id or not _may_see(found, device):
+        raise OperationNotFound(NOT_YOURS)
+    return found
 
 
 def _too_late(operation: Operation, now: datetime) -> OperationClosed:
@@ -242,60 +235,12 @@ def _too_late(operation: Operation, now: datetime) -> OperationClosed:
 
 
 def _repeats(approval: Approval, operation: Operation) -> bool:
-    """Whether a device makes the decision again that it has made. Its signature can be a new one:
-    those of ECDSA and of passkeys differ each time.
-    """
-    made = operation.approval
-    return made is not None and (made.device_id, made.decision, made.number) == (
-        approval.device_id,
-        approval.decision,
-        approval.number,
-    )
+    return accepting.same_decision(approval, operation.approval)
 
 
 def _answered(operation: Operation) -> State:
     """The answer to the decision that was taken, whatever has become of the operation since."""
     return State.DENIED if operation.state is State.DENIED else State.APPROVED
-
-
-def _check_credential(key: ApprovalKey, assertion: Assertion | None) -> None:
-    if (
-        isinstance(key, Passkey)
-        and assertion is not None
-        and not compare_digest(key.credential_id, assertion.credential_id)
-    ):
-        raise ApprovalRejected("this is not the passkey that this device was enrolled with")
-
-
-def _check_policy(policy: Policy, key: ApprovalKey) -> None:
-    """Raise ApprovalRejected unless the policy accepts approvals by such a key. Refusals are
-    accepted by any key.
-    """
-    model = key.attested_model if isinstance(key, Passkey) else ""
-    if policy.passkey_models and model not in policy.passkey_models:
-        raise ApprovalRejected(
-            "this card is used only by passkeys of certain models, which their makers attest: "
-            "approve on another device"
-        )
-    if not isinstance(key, Passkey):
-        return
-    if not policy.passkeys:
-        raise ApprovalRejected("this card is not used by passkeys: approve on another device")
-    if key.backup_eligible and not policy.synced_passkeys:
-        raise ApprovalRejected(
-            "this card is not used by passkeys that several devices keep: approve on another device"
-        )
-
-
-def _count_use(connection: Connection, device: Identity, assertion: Assertion) -> None:
-    used = passkeys.usage(assertion)
-    if not approval_keys.count_use(
-        connection, device.id, used.sign_count, backed_up=used.backed_up
-    ):
-        raise ApprovalRejected(
-            "the passkey's counter went back: there may be a copy of it, so tell your "
-            "registration authority"
-        )
 
 
 def _entry(
@@ -321,22 +266,12 @@ def _decided(
     salt: bytes,
 ) -> Entry:
     """Make an entry with the evidence to check the decision again without the keystore."""
-    details: dict[str, Detail] = {
-        "decision": approval.decision.name.lower(),
-        "number": approval.number,
-        "approval_key": "native",
-    }
     evidence = {
         "approval_key": key.public_key,
         "number_salt": salt,
         **entries.approval_evidence(operation.payload, approval),
     }
-    if isinstance(key, Passkey):
-        details |= {
-            "approval_key": "passkey",
-            "rp_id": key.relying_party.id,
-            "origin": key.relying_party.origin,
-        }
+    details = accepting.told(approval, key)
     return _entry(kind, operation, device, now, details, evidence)
 
 

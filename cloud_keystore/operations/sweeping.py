@@ -1,4 +1,4 @@
-"""Records which operations and sessions have expired, with their journal entries."""
+"""Records which operations, sessions and sign-ins have expired, with their journal entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.model import operations as model
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.journal import Entry, Kind
-from cloud_keystore.storage import operations, session_uses, sessions
+from cloud_keystore.model.sign_ins import Why
+from cloud_keystore.storage import operations, session_uses, sessions, sign_ins
 
 KINDS: Mapping[model.Event, Kind] = {
     model.Event.EXPIRE: Kind.OPERATION_EXPIRED,
@@ -30,6 +31,7 @@ def needs_sweep(
         operations.needs_sweep(connection, now, stalled_time, gone)
         or session_uses.needs_sweep(connection, now, stalled_time, gone)
         or sessions.needs_sweep(connection, now)
+        or sign_ins.needs_sweep(connection, now)
     )
 
 
@@ -40,16 +42,23 @@ def sweep(
     gone: Collection[int] = (),
 ) -> set[str]:
     """End what has expired, and what runs in processes that are `gone`, as the storage modules
-    define it. Returns the ids of operations and users whose waiting callers must be woken.
+    define it. Returns the ids of operations, sign-ins and users whose waiting callers must be
+    woken.
     """
     swept = operations.sweep(connection, now, stalled_time, gone)
     told = [_of_operation(each, now) for each in swept]
     stalled = session_uses.sweep(connection, now, stalled_time, gone)
     told += [entries.use_unsettled(each.id, each.session, now) for each in stalled]
     told += [_of_session(each, now) for each in sessions.sweep(connection, now)]
+    over = sign_ins.sweep(connection, now)
+    told += [entries.sign_in_ended(each, now, KEYSTORE, Why.TIME) for each in over]
     if told:
         journal.append(connection, *told)
-    return {topic for each in swept for topic in (each.id, each.user_id)}
+    woken = [
+        *((each.id, each.user_id) for each in swept),
+        *((each.id, each.user_id) for each in over),
+    ]
+    return {topic for each in woken for topic in each if topic}
 
 
 def _of_operation(swept: operations.Swept, now: datetime) -> Entry:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.storage import journal
+from cloud_keystore.storage import journal, sign_ins
 from cloud_keystore.storage.engine import Database
 
 LOOK_SECONDS = 3.0
@@ -22,8 +22,24 @@ KINDS = (
     Kind.OPERATION_EXPIRED,
     Kind.OPERATION_CANCELLED,
     Kind.OPERATION_FAILED,
+    Kind.SIGN_IN_ASKED,
+    Kind.SIGN_IN_CLAIMED,
+    Kind.SIGN_IN_APPROVED,
+    Kind.SIGN_IN_DENIED,
+    Kind.SIGN_IN_REPORTED,
+    Kind.SIGN_IN_ENDED,
     Kind.IDENTITY_ENROLLED,
     Kind.IDENTITY_REMOVED,
+)
+# What changes the card that a reader shows: its open sign-ins are woken.
+OF_CARDS = (
+    Kind.CARD_WRITTEN,
+    Kind.CARD_RESET,
+    Kind.KEY_MADE,
+    Kind.KEY_IMPORTED,
+    Kind.KEY_MOVED,
+    Kind.KEY_DESTROYED,
+    Kind.MANAGEMENT_KEY_SET,
 )
 
 
@@ -47,14 +63,17 @@ class Watching:
         with self._database.read() as connection:
             last = journal.last(connection)
             changed = (
-                journal.subjects(connection, self._last, last, KINDS)
+                journal.subjects(connection, self._last, last, (*KINDS, *OF_CARDS))
                 if self._last is not None and last > self._last
                 else []
             )
+            holders = {user_id for kind, _, user_id in changed if kind in OF_CARDS and user_id}
+            shown = sign_ins.open_of(connection, holders) if holders else []
         self._last, self._next_look = last, now + LOOK_SECONDS
-        return {
+        return set(shown) | {
             topic
             for kind, operation_id, user_id in changed
+            if kind not in OF_CARDS
             for topic in (None if kind == Kind.OPERATION_ASKED else operation_id, user_id)
             if topic
         }

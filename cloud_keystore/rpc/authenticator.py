@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import TypeAlias
 
+from cloud_keystore.approval import qr
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.operations import Assertion, Decision, Operation
+from cloud_keystore.model.finding import SHORTEST_BEGINNING
+from cloud_keystore.model.operations import Assertion, Decision, Operation, State
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.sign_ins import SignIn
 from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.operations.admitting import Admitting, OpenSignIn
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.alerts import AlertListing, Alerts
@@ -22,6 +28,8 @@ from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+
+Waiting: TypeAlias = Operation | SignIn  # for the holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     alerts: Alerts
     passcodes: Passcodes
     deciding: Deciding
+    admitting: Admitting
     sessions: Sessions
     wakeups: Wakeups
     clock: Clock
@@ -42,19 +51,21 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         self, request: pb.WatchRequestsRequest, context: Context
     ) -> AsyncIterator[pb.WatchRequestsResponse]:
         async with self.door.stream(context) as device:
-            ringing, told = set[str](), set[str]()
+            sign_ins = pb.CAPABILITY_SIGN_IN in request.capabilities
+            ringing, told = dict[str, Waiting](), set[str]()
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
                     found, alerts = await self.door.look(
-                        lambda: (self.deciding.waiting(device), self.alerts.told_to(device))
+                        lambda: (self._waiting(device, sign_ins), self.alerts.told_to(device))
                     )
                     waiting = {each.id: each for each in found}
-                    for gone in sorted(ringing - waiting.keys()):
-                        yield pb.WatchRequestsResponse(closed=await self._closed(gone, device))
-                    for new in sorted(waiting.keys() - ringing):
+                    for gone in sorted(ringing.keys() - waiting.keys()):
+                        closed = await self._closed(ringing[gone], device)
+                        yield pb.WatchRequestsResponse(closed=closed)
+                    for new in sorted(waiting.keys() - ringing.keys()):
                         shown = await self.door.look(partial(self._request, waiting[new], device))
                         yield pb.WatchRequestsResponse(request=shown)
-                    ringing = set(waiting)
+                    ringing = waiting
                     for each in alerts:
                         if each.alert.id not in told:
                             yield pb.WatchRequestsResponse(alert=_alert(each))
@@ -66,7 +77,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> pb.GetRequestResponse:
         shown = await self.door.call(
             context,
-            lambda device: self._request(self.deciding.named(request.operation_id, device), device),
+            lambda device: self._request(self._named(request.operation_id, device), device),
         )
         return pb.GetRequestResponse(request=shown)
 
@@ -75,14 +86,14 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> pb.ClaimQrCodeResponse:
         shown = await self.door.call(
             context,
-            lambda device: self._request(self.deciding.claim(request.qr_text, device), device),
+            lambda device: self._request(self._claimed(request, device), device),
         )
         return pb.ClaimQrCodeResponse(request=shown)
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         state = await self.door.call(
             context,
-            lambda device: self.deciding.decide(
+            lambda device: (self.admitting if request.sign_in else self.deciding).decide(
                 request.operation_id,
                 _decision(request.decision),
                 request.number,
@@ -111,6 +122,18 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         await self.door.call(context, lambda device: self.sessions.end(request.session_id, device))
         return pb.EndSessionResponse()
 
+    async def ListSignIns(
+        self, _request: pb.ListSignInsRequest, context: Context
+    ) -> pb.ListSignInsResponse:
+        found = await self.door.call(context, self.admitting.list_open)
+        return pb.ListSignInsResponse(sign_ins=[_sign_in(each) for each in found])
+
+    async def EndSignIn(
+        self, request: pb.EndSignInRequest, context: Context
+    ) -> pb.EndSignInResponse:
+        await self.door.call(context, lambda device: self.admitting.end(request.sign_in_id, device))
+        return pb.EndSignInResponse()
+
     async def SetPasscode(
         self, request: pb.SetPasscodeRequest, context: Context
     ) -> pb.SetPasscodeResponse:
@@ -128,19 +151,42 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
         return pb.AgreeToUnlockResponse(card=_holder_card(unlocked))
 
-    def _request(self, operation: Operation, device: Identity) -> pb.Request:
+    def _waiting(self, device: Identity, sign_ins: bool) -> list[Waiting]:
+        waiting: list[Waiting] = [*self.deciding.waiting(device)]
+        return [*waiting, *self.admitting.waiting(device)] if sign_ins else waiting
+
+    def _named(self, text: str, device: Identity) -> Waiting:
+        """A sign-in by its whole identifier or its beginning, else an operation."""
+        begun = [each for each in self.admitting.waiting(device) if each.id.startswith(text)]
+        if len(text) >= SHORTEST_BEGINNING and len(begun) == 1:
+            return begun[0]
+        return self.deciding.named(text, device)
+
+    def _claimed(self, request: pb.ClaimQrCodeRequest, device: Identity) -> Waiting:
+        if qr.is_sign_in(request.qr_text):
+            return self.admitting.claim(request.qr_text, request.card_serial, device)
+        return self.deciding.claim(request.qr_text, device)
+
+    def _request(self, waiting: Waiting, device: Identity) -> pb.Request:
+        use_cases = self.admitting if isinstance(waiting, SignIn) else self.deciding
         return pb.Request(
-            operation_id=operation.id,
-            payload=operation.payload,
-            keystore_signature=self.deciding.signature(operation.id, device),
+            operation_id=waiting.id,
+            payload=waiting.payload or b"",
+            keystore_signature=use_cases.signature(waiting.id, device),
         )
 
-    async def _closed(self, operation_id: str, device: Identity) -> pb.ClosedRequest:
-        operation = await self.door.look(lambda: self.deciding.find(operation_id, device))
-        state = operation.state_at(self.clock())
+    async def _closed(self, waiting: Waiting, device: Identity) -> pb.ClosedRequest:
+        use_cases = self.admitting if isinstance(waiting, SignIn) else self.deciding
+        found = await self.door.look(lambda: use_cases.find(waiting.id, device))
         return pb.ClosedRequest(
-            operation_id=operation_id, state=approval_pb2.OperationState.ValueType(state)
+            operation_id=waiting.id,
+            state=approval_pb2.OperationState.ValueType(_final(found, self.clock())),
         )
+
+
+def _final(found: Waiting, now: datetime) -> State:
+    """The state of what no longer waits."""
+    return found.state_at(now) if isinstance(found, Operation) else found.decided_at(now)
 
 
 def _holder_card(entry: CardListing) -> pb.HolderCard:
@@ -171,6 +217,19 @@ def _session(found: OpenSession) -> pb.Session:
         uses_left=found.session.uses_left,
     )
     message.expire_time.FromDatetime(found.session.expire_time)
+    return message
+
+
+def _sign_in(found: OpenSignIn) -> pb.SignIn:
+    sign_in = found.sign_in
+    message = pb.SignIn(
+        id=sign_in.id,
+        card_serial=found.card_serial,
+        workstation=found.workstation,
+        site=found.site,
+    )
+    message.approve_time.FromDatetime(sign_in.approve_time or sign_in.create_time)
+    message.expire_time.FromDatetime(sign_in.expire_time)
     return message
 
 

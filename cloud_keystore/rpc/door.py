@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -29,6 +30,7 @@ Named: TypeAlias = Callable[[bytes], tuple[str, str]]
 
 CHUNK_BYTES = 128 * 1024  # of a list in one response; clients take 1 MiB
 BUSY_SECONDS = 0.1  # before a stream tries again to get a thread
+MOST_JOINED = 10_000  # operations whose traces are remembered: a device calls about one repeatedly
 PATIENCE_SECONDS = (45.0, 75.0)  # random, so that streams opened together do not look together
 
 PASSCODE_METHODS = frozenset(
@@ -55,6 +57,7 @@ class Door:
     role: Role | None
     named: Named | None = None  # where use cases find the caller themselves
     traces: Traces = field(default_factory=Traces)
+    _joined: OrderedDict[str, str] = field(default_factory=OrderedDict)  # traces, by operation
 
     async def call(self, context: Context, use_case: Callable[[Identity], R]) -> R:
         """Run a use case for the caller on a thread, because it can block on the database or on
@@ -151,7 +154,12 @@ class Door:
 
     def _join(self, call: calls.Call) -> None:
         """Join the distributed trace of the request about which the device calls."""
-        if asked := self.callers.trace_id(call.operation_id):
+        asked = self._joined.get(call.operation_id) or self.callers.trace_id(call.operation_id)
+        if asked:
+            self._joined[call.operation_id] = asked
+            if len(self._joined) > MOST_JOINED:
+                with suppress(KeyError):  # another thread was first
+                    self._joined.popitem(last=False)
             call.trace_id, call.joined = asked, True
             # This thread has a copy of the context, which only the use case sees.
             TRACE_ID.set(asked)

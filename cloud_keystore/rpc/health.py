@@ -17,6 +17,7 @@ import structlog
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
+from cloud_keystore.model.clock import TOLD_AS, Clock
 from cloud_keystore.rpc.peer import certificate_sha256
 from cloud_keystore.rpc.refusals import Context
 
@@ -43,10 +44,12 @@ class Health:
         services: Iterable[str],
         check: Callable[[], bool],
         heard: Callable[[str, bytes], None],
+        clock: Clock,
     ) -> None:
         """`check` can block; it is called on a thread of its own, one call at a time. `heard` gets
-        each caller's address and the SHA-256 of its certificate.
+        each caller's address and the SHA-256 of its certificate. `clock` is told to callers.
         """
+        self._clock = clock
         self._names = frozenset({WHOLE_SERVER, *services})
         self._check = check
         self._heard = heard
@@ -91,6 +94,8 @@ class Health:
         self._note(context)
         if request.service not in self._names:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+        # So that callers learn by how much their own clock differs.
+        context.set_trailing_metadata(((TOLD_AS, self._clock().isoformat()),))
         return pb.HealthCheckResponse(status=self._status)
 
     async def List(self, _request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 
 from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
@@ -20,8 +21,11 @@ from cloud_keystore.model.operations import FINAL, Channel, Operation, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.sessions import Session
+from cloud_keystore.model.sign_ins import State as SignInState
+from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
+from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.rpc import calls, card_image
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer
@@ -44,6 +48,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     sessions: UsingSessions
     session_uses: Gatherer[UseRequest, Used]
     secure_messaging: SecureMessaging
+    signing_in: SigningIn
     wakeups: Wakeups
     clock: Clock
 
@@ -136,6 +141,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     ) -> AsyncIterator[pb.WatchOperationResponse]:
         async with self.door.stream(context) as workstation:
             sent: State | None = None
+            qr_text: str | None = None
             with self.wakeups.subscribe(request.operation_id) as subscription:
                 while sent not in FINAL and sent is not State.APPROVED:
                     found = await self.door.look(
@@ -146,8 +152,13 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                         await subscription.wait(patience())
                         continue
                     sent = state
-                    message = await self.door.look(partial(self._operation, found, workstation))
-                    yield pb.WatchOperationResponse(operation=message)
+                    if qr_text is None:  # it stays the same
+                        qr_text = (
+                            await self.door.look(partial(self._qr_text, found, workstation))
+                            if Channel.QR in found.channels
+                            else ""
+                        )
+                    yield pb.WatchOperationResponse(operation=_operation(found, state, qr_text))
 
     async def PerformOperation(
         self, request: pb.PerformOperationRequest, context: Context
@@ -195,23 +206,86 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         )
         return pb.EndSessionResponse()
 
+    async def BeginSignIn(
+        self, request: pb.BeginSignInRequest, context: Context
+    ) -> pb.BeginSignInResponse:
+        message = await self.door.call(
+            context,
+            lambda workstation: self._sign_in(
+                self.signing_in.begin(request.request_id, request.user, workstation)
+            ),
+        )
+        return pb.BeginSignInResponse(sign_in=message)
+
+    async def WatchSignIn(
+        self, request: pb.WatchSignInRequest, context: Context
+    ) -> AsyncIterator[pb.WatchSignInResponse]:
+        async with self.door.stream(context) as workstation:
+            sent: tuple[SignInState, bytes] | None = None
+            with self.wakeups.subscribe(request.sign_in_id) as subscription:
+                while sent is None or sent[0] is not SignInState.ENDED:
+                    message = await self.door.look(
+                        lambda: self._sign_in(self.signing_in.find(request.sign_in_id, workstation))
+                    )
+                    now = SignInState(message.state), message.card_version
+                    if now == sent:
+                        await subscription.wait(patience())
+                        continue
+                    sent = now
+                    yield pb.WatchSignInResponse(sign_in=message)
+
+    async def EndSignIn(
+        self, request: pb.EndSignInRequest, context: Context
+    ) -> pb.EndSignInResponse:
+        await self.door.call(
+            context, lambda workstation: self.signing_in.end(request.sign_in_id, workstation)
+        )
+        return pb.EndSignInResponse()
+
     async def Ping(self, _request: pb.PingRequest, context: Context) -> pb.PingResponse:
         await self.door.greet(context)
         return pb.PingResponse()
 
+    def _sign_in(self, seen: Seen) -> pb.SignIn:
+        sign_in = seen.sign_in
+        message = pb.SignIn(
+            id=sign_in.id,
+            state=pb.SignInState.ValueType(seen.state),
+            number=sign_in.number,
+            qr_text=seen.qr_text,
+            card_serial=seen.card_serial,
+        )
+        if seen.card_serial:
+            image = card_image.card(self.images.read(seen.card_serial))
+            message.card_version = sha256(image.SerializeToString(deterministic=True)).digest()
+        if seen.state is SignInState.ENDED and sign_in.approve_time is not None:
+            message.reason = (sign_in.why or Why.TIME).value
+        message.qr_expire_time.FromDatetime(sign_in.qr_expire_time)
+        message.create_time.FromDatetime(sign_in.create_time)
+        message.expire_time.FromDatetime(sign_in.expire_time)
+        return message
+
     def _operation(self, operation: Operation, workstation: Identity) -> pb.Operation:
         state = operation.state_at(self.clock())
-        by_qr = Channel.QR in operation.channels
-        message = pb.Operation(
-            id=operation.id,
-            state=approval_pb2.OperationState.ValueType(state),
-            number=operation.number if Channel.PUSH in operation.channels else "",
-            qr_text=self.asking.qr_text(operation.id, workstation) if by_qr else "",
-        )
-        message.qr_expire_time.FromDatetime(operation.qr_expire_time)
-        message.create_time.FromDatetime(operation.create_time)
-        message.expire_time.FromDatetime(operation.expire_time)
-        return message
+        return _operation(operation, state, self._qr_text(operation, workstation))
+
+    def _qr_text(self, operation: Operation, workstation: Identity) -> str:
+        if Channel.QR not in operation.channels:
+            return ""
+        return self.asking.qr_text(operation.id, workstation)
+
+
+def _operation(operation: Operation, state: State, qr_text: str) -> pb.Operation:
+    message = pb.Operation(
+        id=operation.id,
+        state=approval_pb2.OperationState.ValueType(state),
+        number=operation.number if Channel.PUSH in operation.channels else "",
+        qr_text=qr_text,
+    )
+    message.qr_expire_time.FromDatetime(operation.qr_expire_time)
+    message.create_time.FromDatetime(operation.create_time)
+    message.expire_time.FromDatetime(operation.expire_time)
+    return message
 
 
 def _ask(request: pb.CreateOperationRequest) -> Ask:

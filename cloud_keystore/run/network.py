@@ -70,7 +70,7 @@ class Network:
                 looked_after = _LookedAfter(*self._shown(metrics, siblings))
         if self.main is not None:
             pages = Pages(self.main.looks, metrics)
-            health = Health(SERVICES, pages.is_ready, limiter.connections.heard)
+            health = Health(SERVICES, pages.is_ready, limiter.connections.heard, self.clock)
             servers.append(ports.main(self.main, wakeups, health, self.named))
             probe = _start_probe(self.settings.http_listen, pages, siblings)
             looked_after = _LookedAfter(pages, health, probe)

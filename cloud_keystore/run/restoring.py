@@ -13,7 +13,8 @@ from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Event, sources
-from cloud_keystore.storage import operations, passcodes, people
+from cloud_keystore.model.sign_ins import Why
+from cloud_keystore.storage import operations, passcodes, people, sign_ins
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.sessions import Which
@@ -46,10 +47,10 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     entries.
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
-    Sessions end; proofs, challenges and unlocks that somebody asked for are dropped. Unused tokens
-    expire, because they can have been used after the backup. Each passcode keeps at most one try,
-    because it is not known how many were spent after the backup; a correct passcode restores all
-    tries.
+    Sessions and sign-ins end; proofs, challenges and unlocks that somebody asked for are dropped.
+    Unused tokens expire, because they can have been used after the backup. Each passcode keeps at
+    most one try, because it is not known how many were spent after the backup; a correct passcode
+    restores all tries.
     """
     with database.write(long=True) as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
@@ -63,6 +64,8 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
                 connection, now, DATA_FOLDER, WHY, Which(user_id=user_id)
             )
         ]
+        for each in sign_ins.end_all(connection, now, Why.TIME):
+            journal.append(connection, entries.sign_in_ended(each, now, DATA_FOLDER, WHY))
         for table in (
             t.passcode_proof,
             t.unlock,

@@ -26,9 +26,11 @@ from cloud_keystore.custody.use.using_sessions import Used, UsingSessions
 from cloud_keystore.model.fields import hosts
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import Sessions
+from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.devices import Devices
@@ -56,6 +58,7 @@ class MainUseCases:
     data_objects: DataObjects
     passcodes: Passcodes
     asking: Asking
+    signing_in: SigningIn
     activation: Activation
     using_sessions: UsingSessions
     secure_messaging: SecureMessaging
@@ -65,6 +68,7 @@ class MainUseCases:
     unlocking: Unlocking
     alerts: Alerts
     deciding: Deciding
+    admitting: Admitting
     sessions: Sessions
     people: People
     issuing: Issuing
@@ -106,6 +110,9 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "asking.find": WORKSTATION,
         "asking.cancel": WORKSTATION,
         "asking.qr_text": WORKSTATION,
+        "signing_in.begin": WORKSTATION,
+        "signing_in.find": WORKSTATION,
+        "signing_in.end": WORKSTATION,
         "activation.perform": WORKSTATION,
         "using_sessions.use_all": Each(NOBODY, Used),  # each request names its certificate
         "using_sessions.write_results": NOBODY,
@@ -139,6 +146,13 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "deciding.claim": DEVICE,
         "deciding.signature": DEVICE,
         "deciding.decide": DEVICE,
+        "admitting.waiting": DEVICE,
+        "admitting.find": DEVICE,
+        "admitting.claim": DEVICE,
+        "admitting.signature": DEVICE,
+        "admitting.decide": DEVICE,
+        "admitting.list_open": DEVICE,
+        "admitting.end": DEVICE,
         "sessions.list_open": DEVICE,
         "sessions.end": DEVICE,
         "people.add_user": OPERATOR,
@@ -198,6 +212,7 @@ def main_use_cases(parts: Parts, sessions: UsingSessions, looks: Looks, wake: Wa
         data_objects=data_objects,
         passcodes=passcodes,
         asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
+        signing_in=SigningIn(database, seal, clock, os.urandom, wake),
         activation=Activation(
             database=database,
             seal=seal,
@@ -229,6 +244,14 @@ def main_use_cases(parts: Parts, sessions: UsingSessions, looks: Looks, wake: Wa
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         alerts=Alerts(database=database, clock=clock),
         deciding=Deciding(
+            database=database,
+            seal=seal,
+            clock=clock,
+            wake=wake,
+            random=os.urandom,
+            authorities=parts.authorities,
+        ),
+        admitting=Admitting(
             database=database,
             seal=seal,
             clock=clock,

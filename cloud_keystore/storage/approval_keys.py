@@ -55,7 +55,7 @@ def complete(connection: Connection) -> None:
 
 def find(connection: Connection, device: Identity) -> ApprovalKey | None:
     """The key with which a device approves; None if it has none."""
-    row = rows.find(connection, t.approval_key, k.identity_id == device.id)
+    row = rows.one(connection, t.approval_key, identity_id=device.id)
     if row is None:
         return None
     if row["kind"] == ApprovalKeyKind.NATIVE:

@@ -16,7 +16,7 @@ def add(connection: Connection, name: str, certificate: bytes, sealed_private: b
 
 def find(connection: Connection, name: str) -> tuple[bytes, bytes] | None:
     """Certificate (DER) and sealed private key of an authority."""
-    row = rows.find(connection, t.authority, t.authority.c.name == name)
+    row = rows.one(connection, t.authority, name=name)
     return None if row is None else (row["certificate"], row["sealed_private"])
 
 

@@ -56,11 +56,11 @@ def add_key(connection: Connection, key: HeldKey) -> None:
 
 
 def find(connection: Connection, card_id: str) -> Card | None:
-    return _one(rows.find(connection, t.card, t.card.c.id == card_id))
+    return _one(rows.one(connection, t.card, id=card_id))
 
 
 def find_by_serial(connection: Connection, serial: str) -> Card | None:
-    return _one(rows.find(connection, t.card, t.card.c.serial == serial))
+    return _one(rows.one(connection, t.card, serial=serial))
 
 
 def named(connection: Connection, serial: str) -> Card:
@@ -82,7 +82,7 @@ def in_use(connection: Connection, serial: str) -> Card:
 
 
 def find_by_request(connection: Connection, request_id: bytes) -> Card | None:
-    return _one(rows.find(connection, t.card, t.card.c.request_id == request_id))
+    return _one(rows.one(connection, t.card, request_id=request_id))
 
 
 def list_all(connection: Connection, user_id: str | None = None) -> list[Card]:
@@ -172,7 +172,7 @@ def remove_key(connection: Connection, card_id: str, key_ref: int, now: datetime
 
 
 def find_key(connection: Connection, key_id: str) -> HeldKey | None:
-    row = rows.find(connection, t.key, t.key.c.id == key_id)
+    row = rows.one(connection, t.key, id=key_id)
     return None if row is None else _to_held_key(row)
 
 

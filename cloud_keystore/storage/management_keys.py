@@ -26,7 +26,7 @@ def set_key(connection: Connection, card_id: str, cipher: Cipher, sealed: bytes)
 
 def find_key(connection: Connection, card_id: str) -> tuple[Cipher, bytes] | None:
     """Algorithm and sealed value of a card's management key."""
-    row = rows.find(connection, t.management_key, t.management_key.c.card_id == card_id)
+    row = rows.one(connection, t.management_key, card_id=card_id)
     return None if row is None else (Cipher(row["algorithm"]), row["sealed"])
 
 

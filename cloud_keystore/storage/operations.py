@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, or_, select, update
 
 from card_os.uses import KeyUse
 from cloud_keystore.model.errors import OperationNotFound
@@ -31,6 +32,16 @@ from cloud_keystore.storage.authentic.codes import Value, Values
 from cloud_keystore.storage.databases.failures import record
 
 o = t.operation.c
+# What is used for each operation is made once: making it takes longer than the database does.
+_THIS, _UNEXPIRED = o.id == bindparam("this"), o.expire_time > bindparam("now")
+_UNUSED, _USED = o.use_time.is_(None), o.use_time.is_not(None)
+_TRACE = select(o.trace_id).where(_THIS)
+_WAITING = (
+    select(t.operation)
+    .where(o.user_id == bindparam("user_id"), o.state == State.PENDING, _UNEXPIRED)
+    .order_by(o.id)
+)
+_UNSPENT = rows.locked(t.operation, _THIS, o.state == State.APPROVED, _UNUSED, _UNEXPIRED)
 
 SUBJECTS = ("id", "card_id", "user_id", "workstation_id", "key_id")  # of what was swept
 
@@ -84,14 +95,11 @@ def newest_time(connection: Connection) -> datetime | None:
 
 def trace_id(connection: Connection, operation_id: str) -> str:
     """The distributed trace in which an operation was asked for; empty if there is none."""
-    found = connection.execute(
-        select(t.operation.c.trace_id).where(t.operation.c.id == operation_id)
-    ).scalar()
-    return found or ""
+    return connection.execute(_TRACE, {"this": operation_id}).scalar() or ""
 
 
 def find(connection: Connection, operation_id: str) -> Operation | None:
-    row = rows.find(connection, t.operation, o.id == operation_id)
+    row = rows.one(connection, t.operation, id=operation_id)
     return None if row is None else _to_operation(row)
 
 
@@ -106,19 +114,14 @@ def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> 
 def find_by_request(
     connection: Connection, workstation_id: str, request_id: bytes
 ) -> Operation | None:
-    this = (o.workstation_id == workstation_id, o.request_id == request_id)
-    row = rows.find(connection, t.operation, *this)
+    row = rows.one(connection, t.operation, workstation_id=workstation_id, request_id=request_id)
     return None if row is None else _to_operation(row)
 
 
 def list_waiting(connection: Connection, user_id: str, now: datetime) -> list[Operation]:
     """Operations that wait for a holder's decision, oldest first."""
-    query = (
-        select(t.operation)
-        .where(o.user_id == user_id, o.state == State.PENDING, o.expire_time > now)
-        .order_by(o.id)
-    )
-    return [_to_operation(row) for row in rows.read(connection, t.operation, query)]
+    found = rows.read(connection, t.operation, _WAITING, {"user_id": user_id, "now": now})
+    return [_to_operation(row) for row in found]
 
 
 def open_at(connection: Connection, card_id: str, workstation_id: str, now: datetime) -> list[str]:
@@ -204,7 +207,7 @@ def decide(
     }
     if event is Event.APPROVE:
         decided["expire_time"] = now + USE_TIME
-    return _advance(connection, operation_id, event, now, [o.expire_time > now], decided)
+    return _advance(connection, operation_id, event, now, [_UNEXPIRED], decided)
 
 
 def start_use(
@@ -218,22 +221,17 @@ def start_use(
     approval expires. The result can have `room` bytes, which are taken from the disk at once: if it
     is full, the approval is kept. The key is `used_by` the process of this number.
     """
-    unspent = [
-        o.id == operation_id,
-        o.state == State.APPROVED,
-        o.use_time.is_(None),
-        o.expire_time > now,
-    ]
+    given: Values = {"this": operation_id, "now": now}
     started: Values = {"use_time": now, "room": bytes(room), "used_by": used_by}
-    return bool(rows.change(connection, t.operation, unspent, started))
+    return bool(rows.change_found(connection, t.operation, _UNSPENT, given, started))
 
 
 def open_session(connection: Connection, operation_id: str, now: datetime) -> bool:
     """Spend the approval of a session, which ends the operation with success: of all callers that
     try, exactly one gets True, and only before the approval expires.
     """
-    unspent = [o.use_time.is_(None), o.expire_time > now]
-    return _advance(connection, operation_id, Event.SUCCEED, now, unspent, {"use_time": now})
+    unspent, used = [_UNUSED, _UNEXPIRED], {"use_time": now}
+    return _advance(connection, operation_id, Event.SUCCEED, now, unspent, used)
 
 
 def end_use(
@@ -241,19 +239,13 @@ def end_use(
 ) -> bool:
     """Write down how the use ended; a use without a result failed."""
     event = Event.FAIL if sealed_result is None else Event.SUCCEED
-    return _advance(
-        connection,
-        operation_id,
-        event,
-        now,
-        [o.use_time.is_not(None)],
-        {"sealed_result": sealed_result},
-    )
+    result = {"sealed_result": sealed_result}
+    return _advance(connection, operation_id, event, now, [_USED], result)
 
 
 def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
     """Withdraw an operation; False if it has ended or its key is in use."""
-    return _advance(connection, operation_id, Event.CANCEL, now, [o.use_time.is_(None)], {})
+    return _advance(connection, operation_id, Event.CANCEL, now, [_UNUSED], {})
 
 
 def users(connection: Connection) -> set[int]:
@@ -321,8 +313,15 @@ def _advance(
     conditions: Iterable[ColumnElement[bool]],
     values: Values,
 ) -> bool:
-    this = _from(event, [o.id == operation_id, *conditions])
-    return bool(rows.change(connection, t.operation, this, {**_to(event, now), **values}))
+    query = _moving(event, tuple(conditions))
+    given: Values = {"this": operation_id, "now": now}
+    changes = {**_to(event, now), **values}
+    return bool(rows.change_found(connection, t.operation, query, given, changes))
+
+
+@cache
+def _moving(event: Event, conditions: tuple[ColumnElement[bool], ...]) -> rows.Query:
+    return rows.locked(t.operation, *_from(event, [_THIS, *conditions]))
 
 
 def _from(event: Event, conditions: Iterable[ColumnElement[bool]]) -> list[ColumnElement[bool]]:

@@ -110,9 +110,13 @@ def replace(
     return was_right(connection, card_id, key_ref, hashed) or 0
 
 
-def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
-    """Forget all passcodes that were given at a workstation."""
-    rows.drop(connection, t.passcode_proof, t.passcode_proof.c.workstation_id == workstation_id)
+def drop_proofs_at(connection: Connection, workstation_id: str, card_id: str | None = None) -> None:
+    """Forget all passcodes that were given at a workstation, or only those of a card."""
+    p = t.passcode_proof.c
+    these = [p.workstation_id == workstation_id]
+    if card_id is not None:
+        these.append(p.card_id == card_id)
+    rows.drop(connection, t.passcode_proof, *these)
 
 
 def add_proof(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.errors import CardNotFound, UserNotFound
@@ -33,8 +33,18 @@ def like(connection: Connection, user: User) -> list[User]:
     return [_to_user(row) for row in rows.read(connection, t.user, query)]
 
 
+def named(connection: Connection, text: str) -> User | None:
+    """The only user with this account name or e-mail address, in whatever case of Latin letters;
+    None if there is none, or several.
+    """
+    u = t.user.c
+    same = (func.lower(column) == text.lower() for column in (u.upn, u.email))
+    found = rows.read(connection, t.user, select(t.user).where(or_(*same)).limit(2))
+    return _to_user(found[0]) if len(found) == 1 else None
+
+
 def find_user(connection: Connection, user_id: str) -> User | None:
-    row = rows.find(connection, t.user, t.user.c.id == user_id)
+    row = rows.one(connection, t.user, id=user_id)
     return None if row is None else _to_user(row)
 
 
@@ -84,18 +94,18 @@ def add_identity(connection: Connection, identity: Identity) -> None:
 
 
 def find_identity(connection: Connection, identity_id: str) -> Identity | None:
-    return _identity(connection, t.identity.c.id == identity_id)
+    return _identity(rows.one(connection, t.identity, id=identity_id))
 
 
 def find_identity_by_certificate(
     connection: Connection, certificate_sha256: bytes
 ) -> Identity | None:
-    return _identity(connection, t.identity.c.certificate_sha256 == certificate_sha256)
+    return _identity(rows.one(connection, t.identity, certificate_sha256=certificate_sha256))
 
 
 def find_renewed(connection: Connection, certificate_sha256: bytes) -> Identity | None:
     """The identity that has this certificate as its next one."""
-    return _identity(connection, t.identity.c.next_certificate_sha256 == certificate_sha256)
+    return _identity(rows.one(connection, t.identity, next_certificate_sha256=certificate_sha256))
 
 
 def find_by_former(
@@ -103,7 +113,8 @@ def find_by_former(
 ) -> Identity | None:
     """The identity that is still known by this former certificate."""
     former = t.identity.c.former_certificate_sha256 == certificate_sha256
-    return _identity(connection, and_(former, t.identity.c.former_end_time > now))
+    known = t.identity.c.former_end_time > now
+    return _identity(rows.find(connection, t.identity, former, known))
 
 
 def is_active(connection: Connection, identity_id: str, now: datetime) -> bool:
@@ -327,8 +338,7 @@ def _unused(secret_sha256: bytes, now: datetime) -> list[ColumnElement[bool]]:
     return [k.secret_sha256 == secret_sha256, k.use_time.is_(None), k.expire_time > now]
 
 
-def _identity(connection: Connection, condition: ColumnElement[bool]) -> Identity | None:
-    row = rows.find(connection, t.identity, condition)
+def _identity(row: RowMapping | None) -> Identity | None:
     return None if row is None else _to_identity(row)
 
 

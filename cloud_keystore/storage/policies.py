@@ -12,6 +12,7 @@ from sqlalchemy import (
     RowMapping,
     ScalarSelect,
     String,
+    bindparam,
     cast,
     func,
     or_,
@@ -57,8 +58,8 @@ def in_force(connection: Connection, organisation_id: str, profile: str) -> Poli
     was set, where the organisation counts for more than the profile; otherwise the default,
     version 0.
     """
-    query = select(t.policy).where(_holds(organisation_id, profile))
-    found = rows.read(connection, t.policy, query.order_by(*_MOST_SPECIFIC).limit(1))
+    given = {"organisation": organisation_id, "profile": profile}
+    found = rows.read(connection, t.policy, _IN_FORCE, given)
     return _to_version(found[0]) if found else UNSET
 
 
@@ -78,10 +79,19 @@ def key_of(name: str) -> Values:
     return {"version": number, "organisation_id": organisation_id, "profile": profile}
 
 
-def _holds(organisation_id: str | Column[str], profile: str | Column[str]) -> ColumnElement[bool]:
+def _holds(organisation_id: ColumnElement[str], profile: ColumnElement[str]) -> ColumnElement[bool]:
     return or_(p.organisation_id == organisation_id, p.organisation_id == "") & or_(
         p.profile == profile, p.profile == ""
     )
+
+
+# Made once, because it is asked for with each operation
+_IN_FORCE = (
+    select(t.policy)
+    .where(_holds(bindparam("organisation"), bindparam("profile")))
+    .order_by(*_MOST_SPECIFIC)
+    .limit(1)
+)
 
 
 def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.authentic.declaring import metadata as metadata
-from cloud_keystore.storage.instants import Instant
+from cloud_keystore.storage.databases.instants import Instant
 
 TO_SWEEP = "end_time IS NULL OR sealed_result IS NOT NULL"  # of a use in a session
 IN_ENTRIES = (  # the columns of the journal besides the entry, which holds them too or needs none

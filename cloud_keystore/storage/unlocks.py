@@ -10,7 +10,7 @@ from cloud_keystore.model.passcodes import Unlock
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
-from cloud_keystore.storage.instants import EPOCH
+from cloud_keystore.storage.databases.instants import EPOCH
 
 u = t.unlock.c
 

@@ -78,6 +78,7 @@ class RemoteKeys:
         self._application = application
         self._clock = clock
         self._repeats = Repeats(clock)
+        self.changes = 0  # that an administrator has made of the card through this reader
         self._sessions = sessions
         self._session = RemoteSession(self._service, self._new_operation)
 
@@ -116,6 +117,7 @@ class RemoteKeys:
             case ApplicationRequest():
                 return Refusal.UNKNOWN_KEY  # the keystore has only keys of PIV
             case _:
+                self.changes += 1
                 return self._administration.perform(request)
 
     def reset(self) -> None:

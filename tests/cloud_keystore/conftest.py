@@ -13,6 +13,7 @@ from support.postgres import Server, server
 ON_BOTH_DATABASES = {
     "test_operations",
     "test_sessions",
+    "test_signing_in",
     "test_batches",
     "test_policies",
     "test_passcodes",

@@ -18,6 +18,7 @@ from cloudcard_tools.shared.processes import Nursery
 from support.guides import DOCS, blocks
 from support.keystore_process import KeystoreProcess, Workstation
 
+AGENT = DOCS.parent / "drivers" / "linux" / "systemd" / "cloudcard-reader.service"
 NAMED = re.compile(r"^# /etc/systemd/\w+/(\S+\.service)", re.MULTILINE)
 UNITS = {
     found[1]: block.text
@@ -35,8 +36,8 @@ CONFINED = str(Path(__file__).parents[1] / "support" / "confined.py")
 def complaints(name: str, text: str, folder: Path) -> str:
     """What systemd says about a unit, with a program that exists here."""
     path = folder / name
-    path.write_text(text.replace("/opt/cloudcard/bin/cloudcard", "/bin/true"))
-    kind = ["--user"] if "@" in name else []
+    path.write_text(re.sub(r"/(opt/cloudcard|usr)/bin/cloudcard", "/bin/true", text))
+    kind = ["--user"] if "reader" in name else []
     ended = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *kind, path],
         capture_output=True,
@@ -55,6 +56,12 @@ def test_both_guides_have_one() -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_takes_it(name: str, tmp_path: Path) -> None:
     assert complaints(name, UNITS[name], tmp_path) == ""
+
+
+def test_systemd_takes_the_agents(tmp_path: Path) -> None:
+    text = AGENT.read_text()
+    assert complaints(AGENT.name, text, tmp_path) == ""
+    assert {"Type=notify", "Restart=on-failure", "WatchdogSec=30"} <= set(text.splitlines())
 
 
 def test_the_keystores_unit_leaves_little_exposed(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Program:
         return [] if result == scard.SCARD_E_NO_READERS_AVAILABLE else cast("list[str]", names)
 
     def connect(self, reader: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             result, self._card, _ = scard.SCardConnect(
                 self._context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_ANY

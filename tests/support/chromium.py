@@ -56,7 +56,7 @@ class Screen:
     def _xdotool(self, *arguments: str) -> bool:
         command = ["xdotool", *arguments]
         done = subprocess.run(
-            command, env={**os.environ, **self.environment}, capture_output=True, timeout=10
+            command, env={**os.environ, **self.environment}, capture_output=True, timeout=60
         )
         return done.returncode == 0
 

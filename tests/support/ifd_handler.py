@@ -26,7 +26,7 @@ from reader_bridge import records
 from reader_bridge.records import Apdu, Hello, Record, Response, Signal, Welcome
 
 SOURCES = Path(__file__).parents[2] / "drivers" / "linux" / "ifd"
-SECONDS = 10.0
+SECONDS = 60.0
 ATR = bytes.fromhex("3B80800101")
 
 # ifdhandler.h and reader.h.

@@ -47,7 +47,7 @@ class KeystoreProcess:
             *("--listen", self.address, "--enrol-listen", self.enrolment_address),
             *self.options,
         )
-        self.child.wait_for("Keystore ready", timeout=30)
+        self.child.wait_for("Keystore ready", timeout=60)
         token = (self.folder / "keystore" / "operator.token").read_text()
         self.operator = spending.enrol(token, self.folder / "operator", "operator")
         self.registry = Registry(identity.channel(self.operator))
@@ -72,7 +72,7 @@ class KeystoreProcess:
     def restart(self) -> None:
         """Start again on the same data."""
         self.child = self.nursery.restart("keystore")
-        self.child.wait_for("Keystore ready", timeout=30)
+        self.child.wait_for("Keystore ready", timeout=60)
 
     def holder(self, name: str, email: str = "") -> tuple[str, identity.Identity]:
         """A person with a phone: user id and the phone's identity."""
@@ -110,12 +110,12 @@ def administrator(channel: grpc.Channel, serial: str) -> bytes:
     """Answer the challenge with the factory's management key; returns the proof."""
     stub = administration_pb2_grpc.AdministrationServiceStub(channel)
     asked = administration_pb2.RequestChallengeRequest(card_serial=serial, algorithm=AES_192)
-    challenge = stub.RequestChallenge(asked, timeout=10).challenge
+    challenge = stub.RequestChallenge(asked, timeout=60).challenge
     response = Cipher(AES(MANAGEMENT_KEY), ECB()).encryptor().update(challenge)
     answer = administration_pb2.AnswerChallengeRequest(
         card_serial=serial, algorithm=AES_192, response=response
     )
-    proof: bytes = stub.AnswerChallenge(answer, timeout=10).proof
+    proof: bytes = stub.AnswerChallenge(answer, timeout=60).proof
     return proof
 
 
@@ -138,18 +138,18 @@ class Workstation:
             inputs=[data],
             passcode_proof=self.proof() if proof is None else proof,
         )
-        return self.stub.CreateOperation(request, timeout=10).operation
+        return self.stub.CreateOperation(request, timeout=60).operation
 
     def proof(self) -> bytes:
         request = workstation_pb2.VerifyPasscodeRequest(
             card_serial=self.serial, key_ref=0x80, passcode=PASSCODE.encode()
         )
-        proof: bytes = self.stub.VerifyPasscode(request, timeout=10).result.passcode_proof
+        proof: bytes = self.stub.VerifyPasscode(request, timeout=60).result.passcode_proof
         return proof
 
     def perform(self, operation_id: str, data: bytes = b"\x11" * 32) -> bytes:
         request = workstation_pb2.PerformOperationRequest(operation_id=operation_id, inputs=[data])
-        result: bytes = self.stub.PerformOperation(request, timeout=10).results[0]
+        result: bytes = self.stub.PerformOperation(request, timeout=60).results[0]
         return result
 
 

@@ -60,8 +60,10 @@ from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations import sweeping
+from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.devices import Devices
@@ -152,6 +154,8 @@ class World:
     data_objects: DataObjects
     asking: Asking
     deciding: Deciding
+    signing_in: SigningIn
+    admitting: Admitting
     activation: Activation
     sessions: UsingSessions
     secure_messaging: SecureMessaging
@@ -326,6 +330,25 @@ class World:
             operation.id, decision, typed, signature, device.identity, assertion
         )
 
+    def admit(
+        self,
+        seen: Seen,
+        device: Enrolled,
+        decision: Decision = Decision.APPROVE,
+        number: str | None = None,
+    ) -> State:
+        """Decide on a sign-in; a code is claimed first."""
+        if seen.qr_text:
+            self.admitting.claim(seen.qr_text, "", device.identity)
+        sign_in = self.admitting.find(seen.sign_in.id, device.identity)
+        approves = decision is Decision.APPROVE
+        typed = (sign_in.number if approves else "") if number is None else number
+        signed = statement.statement(sign_in.payload or b"", decision, typed)
+        signature, assertion = device.evidence(signed)
+        return self.admitting.decide(
+            sign_in.id, decision, typed, signature, device.identity, assertion
+        )
+
     def set_policy(self, policy: Policy, organisation_id: str = "", profile: str = "") -> str:
         """Put a policy in force; returns its name."""
         operator = self.enrol(self.people.add_operator("Operator", actor=self.actor).text).identity
@@ -425,6 +448,8 @@ def new_world(
         data_objects=data_objects,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom, authority),
+        signing_in=SigningIn(database, seal, clock, os.urandom, woken.extend),
+        admitting=Admitting(database, seal, clock, woken.extend, os.urandom, authority),
         devices=Devices(database, clock, woken.extend),
         identities=Identities(database, clock, woken.extend),
         callers=Callers(database, clock),

@@ -62,6 +62,8 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
         operation = stub.CreateOperation(request).operation
         own.approve(own.find(operation.id), operation.number)
         stub.PerformOperation(workstation_pb2.PerformOperationRequest(operation_id=operation.id))
+        begun = stub.BeginSignIn(workstation_pb2.BeginSignInRequest(request_id=os.urandom(16)))
+        own.approve(own.claim(begun.sign_in.qr_text, serial), "")
     return {
         "ra": keystore.operator.folder,
         "audit": reader.folder,

@@ -107,7 +107,7 @@ class Watcher:
         self._thread.start()
         self.wait_for(1)  # how the reader is at the start
 
-    def wait_for(self, count: int, seconds: float = 10.0) -> None:
+    def wait_for(self, count: int, seconds: float = 60.0) -> None:
         """Wait until so many events were seen in all."""
         until(lambda: len(self.events) >= count, seconds)
 

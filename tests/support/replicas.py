@@ -55,7 +55,7 @@ class Replicas:
                 *("--listen", address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
                 *(part for each in self.addresses for part in ("--public-address", each)),
             )
-            child.wait_for("Keystore ready", timeout=30)
+            child.wait_for("Keystore ready", timeout=60)
         token = (self.folder / NAMES[0] / "operator.token").read_text()
         self.operator = spending.enrol(token, self.folder / "operator", "operator")
         self.registry = Registry(identity.channel(self.operator))
@@ -69,7 +69,7 @@ class Replicas:
 
     def start(self, replica: int) -> Child:
         child = self.nursery.restart(NAMES[replica])
-        child.wait_for("Keystore ready", timeout=30)
+        child.wait_for("Keystore ready", timeout=60)
         return child
 
     def meet(self) -> Ward:

@@ -6,7 +6,7 @@ from queue import Queue
 
 from reader_bridge.prompter import Outcome, Prompt
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Screen:

@@ -23,7 +23,7 @@ SUCCEEDED = approval_pb2.OPERATION_STATE_SUCCEEDED
 EXPIRES = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OPERATION_ID = "0190b6a0-0000-7000-8000-000000000001"
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 Response = TypeVar("Response", bound=Message)
 
@@ -162,8 +162,15 @@ class Keystore:
         self._server.stop(0).wait(SECONDS)
 
     def start(self) -> None:
-        """Begin again."""
-        self._server, _ = self._make(self.address)
+        """Begin again, once gRPC has given up the port."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                self._server, _ = self._make(self.address)
+                break
+            except RuntimeError:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
         self._server.start()
 
     def channel(self) -> grpc.Channel:

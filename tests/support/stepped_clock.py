@@ -104,7 +104,7 @@ def _call(everybody: Mapping[str, identity.Identity], user_id: str) -> dict[str,
         phone.approve(phone.find(operation.id), operation.number)
         signature = pc.perform(operation.id)
         audit_pb2_grpc.AuditServiceStub(at["auditor"]).GetJournal(
-            audit_pb2.GetJournalRequest(), timeout=10
+            audit_pb2.GetJournalRequest(), timeout=60
         )
         return {
             "now": datetime.now(UTC).date().isoformat(),

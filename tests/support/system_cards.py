@@ -134,7 +134,7 @@ def in_slot(
     place = Slot(VpcdPort(PORT + slot), card, keys, lambda _: seen.set(), tape=tape)
     place.start()
     try:
-        assert seen.wait(timeout=10), "the reader has not seen the card"
+        assert seen.wait(timeout=60), "the reader has not seen the card"
         with client.connect(slot):
             pass  # pcscd has, too
         yield

@@ -9,7 +9,7 @@ from card_os.keys import KeyRequest, KeyResult, KeyService
 from reader_bridge.tasks import Cancellation
 from reader_bridge.vpcd import encode
 
-SECONDS = 10.0
+SECONDS = 60.0
 VERIFY = bytes.fromhex("00200080 08 313233343536FFFF")
 STATUS = bytes.fromhex("00200080")
 SIGN = bytes.fromhex("0087119A 26 7C24 8200 8120") + b"\x11" * 32 + b"\x00"
@@ -57,8 +57,9 @@ class Ready:
 class Person:
     """Keys that wait until the test decides, or the request is cancelled."""
 
-    def __init__(self, keys: KeyService) -> None:
+    def __init__(self, keys: KeyService, patience: float = SECONDS) -> None:
         self._keys = keys
+        self._patience = patience
         self.asked = threading.Semaphore(0)
         self.decided = threading.Event()
         self.cancelled = threading.Event()
@@ -66,7 +67,7 @@ class Person:
     def perform(self, request: KeyRequest, cancellation: Cancellation) -> KeyResult:
         self.asked.release()
         with cancellation.running(self._stop):
-            assert self.decided.wait(SECONDS)
+            assert self.decided.wait(self._patience)
         return self._keys.perform(request)
 
     def reset(self) -> None:

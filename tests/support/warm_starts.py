@@ -28,7 +28,7 @@ from cloudcard_tools.demo import programs
 from cloudcard_tools.shared import processes
 
 OURS = ("-m", "cloudcard_tools")
-SECONDS = 60.0
+SECONDS = 120.0
 IMPORTED = (
     "cloudcard_tools.shell.lazy",
     "cloudcard_tools.serve.command",

@@ -17,7 +17,6 @@ from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import PROFILES
-from support import namespaces
 from support.authority import Authority
 from support.system_cards import SLOT, LocalCard, in_slot, inserted
 
@@ -26,12 +25,10 @@ RESERVED = pytest.StashKey[ExitStack]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder; one process runs all of it, unless each has a pcscd."""
+    """Mark what is in this folder."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.system)
-            if not namespaces.here():
-                item.add_marker(pytest.mark.xdist_group("pcscd"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -27,9 +27,9 @@ def test_a_hang_up_withdraws_the_request(tmp_path: Path) -> None:
         stage.start_phone()
         serial = stage.issue("p256")
         stage.start_reader("reader-0", serial, listener.getsockname()[1], "push")
-        listener.settimeout(20)
+        listener.settimeout(60)
         connection, _ = listener.accept()
-        connection.settimeout(20)
+        connection.settimeout(60)
         with connection:
             assert exchange(connection, b"\x04").startswith(b"\x3b")
             pin = PASSCODE.encode().ljust(8, b"\xff")
@@ -37,6 +37,6 @@ def test_a_hang_up_withdraws_the_request(tmp_path: Path) -> None:
             sign = bytes.fromhex("0087119A267C2482008120") + b"\x11" * 32 + b"\x00"
             connection.sendall(len(sign).to_bytes(2) + sign)
             request = stage.ringing()
-        closed = nursery["phone"].wait_for_json(event="closed", timeout=10)
+        closed = nursery["phone"].wait_for_json(event="closed", timeout=60)
         assert closed["operation"] == request["operation"]
         assert closed["state"] == "cancelled"

@@ -91,7 +91,7 @@ def test_a_holder_follows_the_guide(
         words = shlex.split(insert.replace("SERIAL", holder.words["SERIAL"]), comments=True)
         own = {"CLOUDCARD_HOME": str(stage.ask.home)}
         reader = nursery.start_python("reader", "-m", "cloudcard_tools", *words[1:], **own)
-        said += reader.wait_for("is in the reader", timeout=20).string
+        said += reader.wait_for("is in the reader", timeout=60).string
         assert shows(READER.shown, said), said
         signer = [sys.executable, pkcs11_signer.__file__, PASSCODE, "1"]
         # A card that nobody is connected to loses its power, and so its session.

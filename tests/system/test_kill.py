@@ -48,7 +48,7 @@ def uses(stage: Stage) -> list[tuple[int, bool]]:
 
 def restart_keystore(stage: Stage) -> None:
     stage.nursery["keystore"].kill()
-    stage.nursery.restart("keystore").wait_for("Keystore ready", timeout=30)
+    stage.nursery.restart("keystore").wait_for("Keystore ready", timeout=60)
 
 
 def test_the_keystore_is_killed_while_the_holder_thinks(stage: Stage) -> None:
@@ -98,6 +98,6 @@ def test_the_reader_is_killed_while_the_holder_thinks(stage: Stage) -> None:
 
     assert sign(stage, kill).code != 0
     assert [state for state, _ in uses(stage)].count(SUCCEEDED) == 0
-    stage.nursery.restart("reader-0").wait_for_json(event="inserted", timeout=20)
+    stage.nursery.restart("reader-0").wait_for_json(event="inserted", timeout=60)
     assert sign(stage, stage.approve_push).code == 0
     assert [state for state, _ in uses(stage)].count(SUCCEEDED) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from support.vpcd_end import OK, SECONDS, SIGN, VERIFY, Person
 
 SLOTS = 8
 SWAPS = int(os.environ.get("CLOUDCARD_SWAPS", "300"))
+WAITS = float(os.environ.get("CLOUDCARD_WAITS", "0"))  # seconds for which a card waits at least
 STRANGERS = int(os.environ.get("CLOUDCARD_STRANGERS", "1500"))  # connections that talk nonsense
 DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
 # OpenSC has sixteen places and keeps four for each reader: with its defaults the fifth is not seen.
@@ -122,7 +124,7 @@ class Numbered:
 
 
 def test_eight_cards_sign_in_eight_readers_while_one_waits(own: OwnPcscd) -> None:
-    person = Person(ScriptedKeys(b"late"))
+    person = Person(ScriptedKeys(b"late"), SECONDS + WAITS)
     with ExitStack() as stack:
         for slot in range(1, SLOTS):
             stack.enter_context(local_card(own, slot))
@@ -136,12 +138,17 @@ def test_eight_cards_sign_in_eight_readers_while_one_waits(own: OwnPcscd) -> Non
 
         programs[0].begin("transmit", VERIFY.hex())
         person.wait_until_asked()
-        during = programs[1].median_us(DISCOVERY, 300)
-        for program in programs[1:]:
-            assert program.transmit(VERIFY) == OK
-            assert program.transmit(SIGN).endswith(OK)
+        end = time.monotonic() + WAITS
+        medians: list[float] = []
+        while not medians or time.monotonic() < end:
+            medians += [program.median_us(DISCOVERY, 300) for program in programs[1:]]
+            for program in programs[1:]:
+                assert program.transmit(VERIFY) == OK
+                assert program.transmit(SIGN).endswith(OK)
+        during = statistics.median(medians)
         person.decided.set()
         assert programs[0].end() == OK.hex()
+    print(f"alone {alone:.0f} us, beside a card that waits {during:.0f} us")
     # Slower by a little where processes share the machine; a blocked slot by far more.
     assert during < 5 * alone
 
@@ -223,7 +230,7 @@ def test_an_agent_that_is_stopped_loses_its_card_and_its_neighbour_works(
         agent = nursery.start_python(
             "reader", "-m", "cloudcard_tools", "reader", *arguments, "--json", "--no-hold-pcscd"
         )
-        inserted = agent.wait_for_json(event="inserted", timeout=30)
+        inserted = agent.wait_for_json(event="inserted", timeout=60)
         assert (inserted["via"], inserted["slot"]) == ("handler", 0)
         watcher.wait_for(2)
         program.connect(1)
@@ -231,7 +238,7 @@ def test_an_agent_that_is_stopped_loses_its_card_and_its_neighbour_works(
         begun = time.monotonic()
         while len(watcher.events) < 3:
             assert program.transmit(SELECT_PIV).endswith(OK)
-            assert time.monotonic() - begun < 2 * records.SILENCE_SECONDS
+            assert time.monotonic() - begun < SECONDS
         assert watcher.events[2][0] == "out"
         assert watcher.events[2][1] - begun < records.SILENCE_SECONDS + 1
         os.kill(agent.pid, signal.SIGCONT)

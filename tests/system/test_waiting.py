@@ -58,6 +58,5 @@ def test_a_minute_of_waiting(
             lambda: Pkcs11(0, PASSCODE).sign("01", "SHA256-RSA-PKCS", document, signature),
         )
     assert signature.stat().st_size == 256
-    # Slower by a little where two processes share the machine; a blocked slot would be slower by
-    # 10,000.
+    # Slower where other processes share the machine; a blocked slot would be slower by 10,000.
     assert statistics.median(medians) < 5 * alone

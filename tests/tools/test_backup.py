@@ -67,7 +67,7 @@ class Place:
         asked = workstation_pb2.ReadObjectRequest(
             card_serial=self.serial, tag=0x5FC109, passcode_proof=workstation.proof()
         )
-        contents: bytes = workstation.stub.ReadObject(asked, timeout=10).value
+        contents: bytes = workstation.stub.ReadObject(asked, timeout=60).value
         return contents
 
 

@@ -156,7 +156,7 @@ def test_each_reason_of_the_keystore_arrives(code: grpc.StatusCode, reason: str)
             grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
             pytest.raises(grpc.RpcError) as raised,
         ):
-            channel.unary_unary("/some")(b"", timeout=10)
+            channel.unary_unary("/some")(b"", timeout=60)
     finally:
         server.stop(None)
     failure = explain(raised.value)

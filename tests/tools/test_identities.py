@@ -66,7 +66,7 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
     def watch() -> None:
         request = workstation_pb2.WatchOperationRequest(operation_id=operation.id)
         try:
-            for message in stub.WatchOperation(request, timeout=20):
+            for message in stub.WatchOperation(request, timeout=120):
                 seen.append(message.operation.state)
                 watching.set()
         except grpc.RpcError as error:
@@ -74,7 +74,7 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
 
     waiter = threading.Thread(target=watch)
     waiter.start()
-    assert watching.wait(10)
+    assert watching.wait(60)
     phone = Phone(ada, identity.channel(ada))
     ringing = phone.find(operation.id)
     workstation_id, before = state(keystore, "workstation", "PC1")
@@ -83,14 +83,14 @@ def test_a_workstation_is_cut_off_while_it_waits(keystore: KeystoreProcess) -> N
     assert run(folder, "workstation", "remove", workstation_id).exit_code == 2  # takes a reason
     removed = run(folder, "workstation", "remove", workstation_id, "--reason", "stolen", "--yes")
     assert json.loads(removed.output)["state"] == "removed"
-    waiter.join(20)
+    waiter.join(60)
     assert seen == [approval_pb2.OPERATION_STATE_PENDING]  # nothing is shown to it any more
     # Refused at its next look, or already without a connection
     assert ended in ([grpc.StatusCode.PERMISSION_DENIED], [grpc.StatusCode.UNAVAILABLE])
     assert "removed" in refused(lambda: pc.perform(operation.id))
     assert "removed" in refused(pc.proof)
     status = workstation_pb2.GetCardRequest(card_serial=serial)
-    assert "removed" in refused(lambda: stub.GetCard(status, timeout=10))
+    assert "removed" in refused(lambda: stub.GetCard(status, timeout=60))
     with pytest.raises(grpc.RpcError):
         phone.approve(ringing, operation.number)
     assert state(keystore, "workstation", "PC1")[1] == "removed"
@@ -108,12 +108,12 @@ def test_an_operator_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) -
     assert CliRunner().invoke(ra, ["enrol", token, "--identity", str(other)]).exit_code == 0
     stub = people_pb2_grpc.PeopleServiceStub(identity.channel(identity.load(other)))
     everybody = people_pb2.ListUsersRequest()
-    list(stub.ListUsers(everybody, timeout=10))  # a stream that nobody refuses
+    list(stub.ListUsers(everybody, timeout=60))  # a stream that nobody refuses
     otto, before = state(keystore, "operator", "Otto")
     assert before == "active"
     gone = run(first, "operator", "remove", otto, "--reason", "left", "--yes")
     assert json.loads(gone.output)["state"] == "removed"
-    assert "removed" in refused(lambda: list(stub.ListUsers(everybody, timeout=10)))
+    assert "removed" in refused(lambda: list(stub.ListUsers(everybody, timeout=60)))
     assert run(other, "user", "list").exit_code == 1
     nobody = run(first, "operator", "remove", "none", "--reason", "left", "--yes")
     assert nobody.exit_code == 1
@@ -127,8 +127,8 @@ def test_an_auditor_comes_and_goes(keystore: KeystoreProcess, tmp_path: Path) ->
     assert done.exit_code == 0, done.output
     stub = audit_pb2_grpc.AuditServiceStub(identity.channel(identity.load(folder)))
     ask = audit_pb2.SearchEntriesRequest(kinds=["identity.removed"])
-    assert stub.SearchEntries(ask, timeout=10)
+    assert stub.SearchEntries(ask, timeout=60)
     auditor, _ = state(keystore, "auditor", "Aude")
     gone = run(operator, "auditor", "remove", auditor, "--reason", "the end", "--yes")
     assert json.loads(gone.output)["state"] == "removed"
-    assert "removed" in refused(lambda: stub.SearchEntries(ask, timeout=10))
+    assert "removed" in refused(lambda: stub.SearchEntries(ask, timeout=60))

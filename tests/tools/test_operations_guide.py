@@ -86,7 +86,7 @@ def start(keystore: KeystoreProcess, nursery: Nursery) -> None:
     command = ("-m", "cloudcard_tools", "serve", "--data", str(keystore.folder / "keystore"))
     ports = keystore.child.command[keystore.child.command.index("--listen") :][:4]
     keystore.child = nursery.start_python("keystore", *command, *ports, *keystore.options)
-    keystore.child.wait_for("Keystore ready", timeout=30)
+    keystore.child.wait_for("Keystore ready", timeout=60)
 
 
 def test_the_records_of_an_earlier_version(tmp_path: Path) -> None:
@@ -169,5 +169,5 @@ def test_a_replica(postgresql: Server, tmp_path: Path) -> None:
         shutil.copy2(tmp_path / "keystore" / "sealing.key", tmp_path / "second")
         _, *words = shlex.split(serve)
         second = nursery.start_python("second", "-m", "cloudcard_tools", *words)
-        said = as_written(second.wait_for("Keystore ready", timeout=30).string, "0.0.0.0")
+        said = as_written(second.wait_for("Keystore ready", timeout=60).string, "0.0.0.0")
     assert shows(REPLICA.shown, said), said

@@ -23,6 +23,7 @@ RUNNERS = (
     "tests/system/test_holder_guide.py",
     "tests/system/test_reader_guide.py",
     "tests/system/test_start_guide.py",
+    "tests/tools/doctor/test_command.py",
     "tests/tools/test_ci_guide.py",
     "tests/tools/test_journal_guide.py",
     "tests/tools/test_operations_guide.py",

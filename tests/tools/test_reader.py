@@ -35,7 +35,7 @@ from support.keystore_process import PASSCODE, KeystoreProcess
 from support.scripted_keystore import Keystore, Reply, Script
 from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader, Ready
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @dataclass
@@ -170,7 +170,8 @@ def removed_while_connected(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--card SERIAL, or --local"),
+        (["--record", "new.trace"], "is in reader.toml"),
+        (["--no-session"], "is in reader.toml"),
         (["--local", "--card", "1"], "--card SERIAL, or --local"),
         (["--local", "--via", "usb"], "is not handler, handler:SOCKET, vpcd, usbip or qemu:SOCKET"),
         (

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.storage import management_keys, operations, passcodes, sessions
+from cloud_keystore.model.sign_ins import State, Why
+from cloud_keystore.storage import management_keys, operations, passcodes, sessions, sign_ins
 from cloud_keystore.storage.sessions import Which
+from cloud_keystore.storage.sign_ins import Which as WhichSignIns
 
 
 def withdraw(
@@ -45,39 +47,69 @@ def end_sessions(
     return [session.id for session in ended]
 
 
+def end_sign_ins(
+    connection: Connection, now: datetime, actor: Actor, why: Why, which: WhichSignIns
+) -> list[str]:
+    """End sign-ins. A card that was in a reader leaves nothing open there: its sessions at that
+    workstation end, and passcodes that were given there no longer count. Returns the topics to
+    wake: the sign-ins, and operations that were withdrawn.
+    """
+    topics: list[str] = []
+    for ended in sign_ins.end(connection, which, now, why):
+        topics.append(ended.id)
+        journal.append(connection, entries.sign_in_ended(ended, now, actor, why))
+        if ended.state is State.OPEN and ended.card_id is not None:
+            at = (ended.card_id, ended.workstation_id)
+            passcodes.drop_proofs_at(connection, ended.workstation_id, ended.card_id)
+            which_sessions = Which(card_id=at[0], workstation_id=at[1])
+            end_sessions(connection, now, actor, why.value, which_sessions)
+            waiting = operations.open_at(connection, *at, now)
+            topics += withdraw(connection, waiting, now, actor, why.value)
+    return topics
+
+
 def close_card(
     connection: Connection, card_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """End a card's sessions and waiting operations, and drop its proofs of passcodes and management
-    keys. Returns the operations that were withdrawn.
+    """End a card's sign-ins, sessions and waiting operations, and drop its proofs of passcodes and
+    management keys. Returns the topics to wake: the operations that were withdrawn, and the
+    sign-ins.
     """
     passcodes.drop_proofs(connection, card_id)
     management_keys.drop_proofs(connection, card_id)
     end_sessions(connection, now, actor, why, Which(card_id=card_id))
     waiting = operations.open_of(connection, card_id)
-    return withdraw(connection, waiting, now, actor, why)
+    withdrawn = withdraw(connection, waiting, now, actor, why)
+    which = WhichSignIns(card_id=card_id)
+    return [*withdrawn, *end_sign_ins(connection, now, actor, Why.CARD, which)]
 
 
 def close_workstation(
     connection: Connection, workstation_id: str, now: datetime, actor: Actor, why: str
 ) -> set[str]:
-    """End a workstation's sessions and waiting operations, and drop the proofs that were given
-    there. Returns the topics to wake: the operations that were withdrawn, and their holders.
+    """End a workstation's sign-ins, sessions and waiting operations, and drop the proofs that were
+    given there. Returns the topics to wake: the operations that were withdrawn, their holders, and
+    the sign-ins.
     """
     passcodes.drop_proofs_at(connection, workstation_id)
     management_keys.drop_proofs_at(connection, workstation_id)
     end_sessions(connection, now, actor, why, Which(workstation_id=workstation_id))
     holders = operations.open_from(connection, workstation_id)
     withdrawn = withdraw(connection, holders, now, actor, why)
-    return {*withdrawn, *(holders[each] for each in withdrawn)}
+    which = WhichSignIns(workstation_id=workstation_id)
+    ended = end_sign_ins(connection, now, actor, Why.REMOVED, which)
+    return {*withdrawn, *(holders[each] for each in withdrawn), *ended}
 
 
 def close_device(
     connection: Connection, device_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """End what depends on a device: approvals that are not yet used, sessions that it approved,
-    and requests that only it can see. Returns the operations that were withdrawn.
+    """End what depends on a device: approvals that are not yet used, sessions and sign-ins that it
+    approved, and requests that only it can see. Returns the topics to wake: the operations that
+    were withdrawn, and the sign-ins.
     """
     end_sessions(connection, now, actor, why, Which(device_id=device_id))
     held = operations.held_by(connection, device_id)
-    return withdraw(connection, held, now, actor, why)
+    withdrawn = withdraw(connection, held, now, actor, why)
+    which = WhichSignIns(device_id=device_id)
+    return [*withdrawn, *end_sign_ins(connection, now, actor, Why.REMOVED, which)]

@@ -39,10 +39,10 @@ from cloud_keystore.model.errors import (
     SessionClosed,
     SessionNotFound,
 )
+from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
 from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.policies import MOST_INPUTS
-from cloud_keystore.model.requests import REUSED, check_request_id
 from cloud_keystore.model.sessions import Session, Use, inputs_sha256, still_allowed
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import session_uses, sessions

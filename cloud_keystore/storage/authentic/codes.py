@@ -23,7 +23,7 @@ from hmac import compare_digest, digest
 from sqlalchemy import Boolean, Column, Integer, Table
 
 from cloud_keystore.model.errors import KeystoreError, RowNotAuthentic
-from cloud_keystore.storage.instants import EPOCH, MICROSECOND
+from cloud_keystore.storage.databases.instants import EPOCH, MICROSECOND
 
 COUNTER_BYTES = 8
 MAC = "mac"  # the column that holds a row's code

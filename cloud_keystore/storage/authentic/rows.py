@@ -42,9 +42,11 @@ from cloud_keystore.storage.authentic.newest import GONE, Name, Newest
 TURN = "turn"  # the name under which a connection keeps what its transaction has seen
 NOTHING: Mapping[str, Value | list[str]] = MappingProxyType({})
 MOST_BELIEVED = 1 << 14  # rows that a process keeps
+MOST_RECENT = 1 << 11  # rows whose codes need not be computed again while they stay the same
 MOST_SWEPT = 2000  # rows in one transaction, for which other writers wait
 PUT_BACK = "an earlier version was put back"
 
+Query: TypeAlias = Select[tuple[Value, ...]]
 Given: TypeAlias = "Mapping[str, Value | list[str]]"
 Changes: TypeAlias = "Values | Callable[[RowMapping], Values]"
 
@@ -58,6 +60,7 @@ class Turn:
     codes: Codes
     newest: Newest
     believed: dict[bytes, RowMapping]
+    recent: dict[tuple[str, bytes], RowMapping]
     began: int
     seen: dict[Name, int] = field(default_factory=dict)
 
@@ -69,13 +72,14 @@ class Rows:
         self.codes = Codes()
         self._newest = Newest()
         self._believed: dict[bytes, RowMapping] = {}  # by code
+        self._recent: dict[tuple[str, bytes], RowMapping] = {}  # by table and code
 
     @contextmanager
     def turn(self, connection: Connection) -> Iterator[None]:
         """Let a transaction, which the block begins and ends, use authenticated rows. What it has
         seen counts only if the block ends without an exception.
         """
-        this = Turn(self.codes, self._newest, self._believed, self._newest.now)
+        this = Turn(self.codes, self._newest, self._believed, self._recent, self._newest.now)
         connection.info[TURN] = this
         yield
         self._newest.learn(this.seen)
@@ -92,6 +96,21 @@ def find(
     """The row that matches, or any of several; None if there is none. Raises RowNotAuthentic."""
     found = read(connection, table, _any(table).where(*conditions))
     return found[0] if found else None
+
+
+def one(connection: Connection, table: Table, **holds: Value) -> RowMapping | None:
+    """The row whose columns of these names hold these values, or any of several; None if there is
+    none. Raises RowNotAuthentic.
+    """
+    found = fetch(connection, _holding(table, tuple(holds)), holds)
+    if not found:
+        return None
+    this = _turn(connection)
+    row = _checked_now(this, table, found[0])
+    if len(this.recent) >= MOST_RECENT:
+        this.recent.clear()
+    this.recent[table.name, row[MAC]] = row
+    return row
 
 
 def read(
@@ -146,6 +165,18 @@ def checked(connection: Connection, table: Table, row: RowMapping) -> RowMapping
     return row
 
 
+def _checked_now(this: Turn, table: Table, row: RowMapping) -> RowMapping:
+    """The row after its code was checked, or the one that this process has checked lately, if all
+    columns are the same. Raises RowNotAuthentic.
+    """
+    before = this.recent.get((table.name, row[MAC]))
+    if before is None or tuple(before.values()) != tuple(row.values()):
+        before = row
+        this.codes.check(table, {**row})
+    _check_newest(this, table, before, changes_of(before[MAC]))
+    return before
+
+
 def check(connection: Connection, table: Table, row: Values) -> None:
     """Check the code of a row; raises RowNotAuthentic."""
     this = _turn(connection)
@@ -164,8 +195,7 @@ def known(connection: Connection, table: Table, code: bytes | None, key: Values)
     this = _turn(connection)
     row = None if code is None else this.believed.get(code)
     if row is None:
-        where = [table.c[name] == value for name, value in key.items()]
-        row = find(connection, table, *where)
+        row = one(connection, table, **key)
         if row is None or row[MAC] != code:
             raise not_authentic(f"{table.name} {', '.join(map(str, key.values()))}", "another code")
         if len(this.believed) >= MOST_BELIEVED:
@@ -183,7 +213,15 @@ def change(
     """Change the rows that match, and return them as they were. Other writers wait meanwhile, and
     then see whether the rows still match. Raises RowNotAuthentic.
     """
-    found = read(connection, table, _locked(table).where(*where))
+    return change_found(connection, table, locked(table, *where), NOTHING, changes)
+
+
+def change_found(
+    connection: Connection, table: Table, query: Executable, given: Given, changes: Changes
+) -> list[RowMapping]:
+    """Change the rows of a query that `locked` has made, as `change` does."""
+    this = _turn(connection)
+    found = [_checked_now(this, table, row) for row in fetch(connection, query, given)]
     for row in found:
         rewrite(connection, table, row, changes(row) if callable(changes) else changes)
     return found
@@ -255,14 +293,25 @@ def _key(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.primary_key)
 
 
-# The statements are made once: making them for each row takes longer than the database does.
+def locked(table: Table, *conditions: ColumnElement[bool]) -> Query:
+    """A query for the rows that match, which keeps other writers from them."""
+    return _locked(table).where(*conditions)
+
+
+# The statements are made once: making them for each row takes longer than the database does. Also
+# SQLAlchemy takes three times as long for a statement that is equal to one of before, but another.
 @cache
-def _any(table: Table) -> Select[tuple[Value, ...]]:
+def _any(table: Table) -> Query:
     return select(table).limit(1)
 
 
 @cache
-def _locked(table: Table) -> Select[tuple[Value, ...]]:
+def _holding(table: Table, names: tuple[str, ...]) -> Query:
+    return _any(table).where(*(table.c[name] == bindparam(name) for name in names))
+
+
+@cache
+def _locked(table: Table) -> Query:
     return select(table).order_by(*table.primary_key.columns).with_for_update()
 
 

@@ -60,7 +60,7 @@ class SameFile:
     def __call__(self, _connection: Connection) -> None:
         """Raises StorageUnavailable if the file was deleted or replaced."""
         try:
-            found = self._path.stat()
+            found = os.stat(self._path)
         except OSError:
             found = None
         name = None if found is None else (found.st_dev, found.st_ino)
@@ -112,5 +112,8 @@ def _check_references(connection: Connection, *, on: bool) -> None:
 
 def _begin(connection: Connection) -> None:
     # The lock is taken at the start: a reader that becomes a writer later fails instead of waiting.
-    reads = connection.info.get(MODE, Mode.READ) is Mode.READ
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if connection.info.get(MODE, Mode.READ) is Mode.READ:
+        # Straight to the driver, which is quicker: this takes no lock yet, so it does not fail.
+        connection.connection.cursor().execute("BEGIN")
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from cloud_keystore.storage.authentic.declaring import metadata
-from cloud_keystore.storage.instants import Instant
+from cloud_keystore.storage.databases.instants import Instant
 
 ID_BYTES = 8  # of a key's identifier
 

@@ -64,6 +64,9 @@ TOLD: dict[str, Kind] = {
     "WorkstationService.CancelOperation": Kind.OPERATION_CANCELLED,
     "WorkstationService.UseSession": Kind.SESSION_USED,
     "WorkstationService.EndSession": Kind.SESSION_ENDED,
+    "WorkstationService.BeginSignIn": Kind.SIGN_IN_ASKED,
+    "WorkstationService.EndSignIn": Kind.SIGN_IN_ENDED,
+    "AuthenticatorService.EndSignIn": Kind.SIGN_IN_ENDED,
     "AuthenticatorService.ClaimQrCode": Kind.OPERATION_CLAIMED,
     "AuthenticatorService.Decide": Kind.OPERATION_APPROVED,
     "AuthenticatorService.EndSession": Kind.SESSION_ENDED,
@@ -110,11 +113,11 @@ UNTOLD: dict[str, str] = {
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
     **{
         f"WorkstationService.{name}": "reads"
-        for name in ("GetCard", "GetPasscodeStatus", "WatchOperation", "Ping")
+        for name in ("GetCard", "GetPasscodeStatus", "WatchOperation", "WatchSignIn", "Ping")
     },
     **{
         f"AuthenticatorService.{name}": "reads"
-        for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions")
+        for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions", "ListSignIns")
     },
     "PeopleService.ListUsers": "reads",
     "FindingService.Find": "reads",
@@ -235,6 +238,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         )
     )
     _use_keys(Workstation(pc, serial), phone, device)
+    _sign_in(Workstation(pc, serial), phone, device)
     _administer(pc_channel, keystore.developer_card(user_id))
     _renew(pc_channel, own_pc)
     journal = _audit(place)
@@ -307,6 +311,20 @@ def _use_keys(
     pc.stub.EndSession(workstation_pb2.EndSessionRequest(session_id=session_id))
     another = authenticator_pb2.EndSessionRequest(session_id=_session(pc, phone))
     device.EndSession(another)
+
+
+def _sign_in(
+    pc: Workstation, phone: Phone, device: authenticator_pb2_grpc.AuthenticatorServiceStub
+) -> None:
+    """Sign in twice, and leave at the workstation and on the phone."""
+    for leaves in (False, True):
+        asked = workstation_pb2.BeginSignInRequest(request_id=os.urandom(16))
+        begun = pc.stub.BeginSignIn(asked).sign_in
+        phone.approve(phone.claim(begun.qr_text), "")
+        if leaves:
+            pc.stub.EndSignIn(workstation_pb2.EndSignInRequest(sign_in_id=begun.id))
+        else:
+            device.EndSignIn(authenticator_pb2.EndSignInRequest(sign_in_id=begun.id))
 
 
 def _ask(pc: Workstation, **more: object) -> workstation_pb2.Operation:

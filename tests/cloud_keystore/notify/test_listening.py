@@ -13,7 +13,7 @@ from cloud_keystore.notify.wakeups import Subscription, Wakeups
 from cloud_keystore.storage.databases.addresses import parameters
 from support.postgres import Server
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -379,7 +379,7 @@ def test_a_decision_that_arrives_twice_at_once_is_taken_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     operation = world.ask(world.card(ada[0]), pc)
-    both_have_looked = threading.Barrier(2, timeout=10)
+    both_have_looked = threading.Barrier(2, timeout=60)
     checked = statement.verify
 
     def after_both(asked: bytes, approval: Approval, key: ApprovalKey) -> None:

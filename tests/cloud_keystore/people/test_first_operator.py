@@ -32,7 +32,7 @@ def test_an_invitation_that_has_expired_is_made_anew(tmp_path: Path) -> None:
 def test_it_is_told_until_somebody_has_enrolled(tmp_path: Path) -> None:
     with Nursery(tmp_path / "logs") as nursery:
         keystore = KeystoreProcess(tmp_path, nursery)  # whose first operator enrols
-        keystore.child.wait_for("First operator:", timeout=10)
+        keystore.child.wait_for("First operator:", timeout=60)
         keystore.kill_and_restart()
         keystore.holder("ada")  # it serves, so it has said all
         assert keystore.child.tail().count("ra enrol --token-file") == 1

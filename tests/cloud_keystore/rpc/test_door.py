@@ -23,7 +23,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rpc.calls import CALL, Call
 from cloud_keystore.rpc.door import CHUNK_BYTES, PASSCODE_METHODS, Door, patience
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.storage import people
+from cloud_keystore.storage import operations, people
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
@@ -275,6 +275,20 @@ def test_what_a_phone_does_joins_the_trace_of_the_request(
         assert come(new_door(world, role), who, call, look) == OK
         assert (call.joined, call.trace_id == "ab" * 16) == (joined, joined)
     assert met == ["ab" * 16, ""]
+
+
+def test_the_trace_of_a_request_is_looked_up_once(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = world.ask(world.card(ada[0]), pc)
+    traces = iter(["", "ab" * 16])  # not known yet, then known
+    monkeypatch.setattr(operations, "trace_id", lambda *_: next(traces))
+    door, met = new_door(world, Role.DEVICE), list[str]()
+    for _ in range(4):
+        call = Call(operation_id=operation.id, trace_id="cd" * 16)
+        assert come(door, ada[1], call, use_case) == OK
+        met.append(call.trace_id)
+    assert met == ["cd" * 16] + ["ab" * 16] * 3
 
 
 def test_the_first_call_with_a_new_certificate_can_be_a_use_of_a_session(

@@ -133,7 +133,7 @@ async def test_one_caller_begins_so_many_calls_at_once() -> None:
     async with served(Limits(message_seconds=60, begun_of_one=5), metrics) as channel:
         begun = [await begin(channel, f"{OURS}/Check") for _ in range(SLOTS)]
         refused = begun[5:]
-        codes = {await asyncio.wait_for(each.code(), 5) for each in refused}
+        codes = {await asyncio.wait_for(each.code(), 60) for each in refused}
         assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         status = await rpc_status.aio.from_call(refused[0])
         info = error_details_pb2.ErrorInfo()
@@ -144,7 +144,7 @@ async def test_one_caller_begins_so_many_calls_at_once() -> None:
         for each in begun[:5]:
             each.cancel()
         assert refused_by(metrics, "begun") == SLOTS - 5
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not await is_served(channel):  # until the server has noticed
                 await asyncio.sleep(0.01)
 
@@ -156,7 +156,7 @@ async def test_a_call_that_ends_without_a_message_is_the_callers_fault() -> None
         for method in (f"{HEALTH}/Check", f"{OURS}/Watch"):
             call = await begin(channel, method)
             await call.done_writing()
-            assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.INVALID_ARGUMENT
+            assert await asyncio.wait_for(call.code(), 60) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @in_a_loop
@@ -169,4 +169,4 @@ async def test_a_conversation_has_that_long_for_each_message() -> None:
         assert await asyncio.wait_for(call.code(), 20 * SOON) is grpc.StatusCode.DEADLINE_EXCEEDED
         ended = await begin(channel, f"{HEALTH}/Converse")
         await ended.done_writing()
-        assert await asyncio.wait_for(ended.code(), 5) is grpc.StatusCode.OK
+        assert await asyncio.wait_for(ended.code(), 60) is grpc.StatusCode.OK

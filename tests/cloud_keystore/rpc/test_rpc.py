@@ -96,7 +96,7 @@ def test_no_certificate_no_call(town: Town) -> None:
     with grpc.secure_channel(town.pc.address, grpc.ssl_channel_credentials(ca)) as channel:
         stub = people_pb2_grpc.PeopleServiceStub(channel)
         with pytest.raises(grpc.RpcError) as refused:
-            list(stub.ListUsers(people_pb2.ListUsersRequest(), timeout=5))
+            list(stub.ListUsers(people_pb2.ListUsersRequest(), timeout=60))
     assert code(refused.value) is grpc.StatusCode.UNAVAILABLE  # TLS did not come about
 
 
@@ -109,26 +109,26 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
         calls = {
             "operator": lambda: list(
                 people_pb2_grpc.PeopleServiceStub(channel).ListUsers(
-                    people_pb2.ListUsersRequest(), timeout=5
+                    people_pb2.ListUsersRequest(), timeout=60
                 )
             ),
             "operator, to find": lambda: finding_pb2_grpc.FindingServiceStub(channel).Find(
-                finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5
+                finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=60
             ),
             "auditor, to find": lambda: audit_pb2_grpc.AuditServiceStub(channel).FindSubjects(
-                audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=5
+                audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=60
             ),
             "ada": lambda: authenticator_pb2_grpc.AuthenticatorServiceStub(channel).ListCards(
-                authenticator_pb2.ListCardsRequest(), timeout=5
+                authenticator_pb2.ListCardsRequest(), timeout=60
             ),
             "pc": lambda: workstation_pb2_grpc.WorkstationServiceStub(channel).GetCard(
-                workstation_pb2.GetCardRequest(card_serial=serial), timeout=5
+                workstation_pb2.GetCardRequest(card_serial=serial), timeout=60
             ),
             "pc, for an administrator": lambda: administration_pb2_grpc.AdministrationServiceStub(
                 channel
             ).AttestKey(
                 administration_pb2.AttestKeyRequest(card_serial=developer, key_ref=0x9A),
-                timeout=5,
+                timeout=60,
             ),
         }
         for service, call in calls.items():
@@ -152,7 +152,7 @@ def test_a_large_message_is_refused_with_a_reason(town: Town, filler: str, size:
         lambda: registry.cards.IssueCard(
             cards_pb2.IssueCardRequest(request_id=bytes(16), user_id=text)
         ),
-        lambda: town.stub().GetCard(workstation_pb2.GetCardRequest(card_serial=text), timeout=5),
+        lambda: town.stub().GetCard(workstation_pb2.GetCardRequest(card_serial=text), timeout=60),
     )
     for call in calls:
         with pytest.raises(grpc.RpcError) as refused:
@@ -290,7 +290,7 @@ class TestKill:
         town.keystore.kill_and_restart()
         assert pc.perform(operation.id) == signature  # ECDSA: the same one, not another
 
-        image = pc.stub.GetCard(workstation_pb2.GetCardRequest(card_serial=serial), timeout=5)
+        image = pc.stub.GetCard(workstation_pb2.GetCardRequest(card_serial=serial), timeout=60)
         verify(image.card, signature)
 
     def test_in_the_middle_of_a_use(self, town: Town) -> None:
@@ -311,7 +311,7 @@ class TestKill:
             pc.perform(operation.id)
         assert code(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
         request = workstation_pb2.WatchOperationRequest(operation_id=operation.id)
-        (seen,) = pc.stub.WatchOperation(request, timeout=5)
+        (seen,) = pc.stub.WatchOperation(request, timeout=60)
         assert seen.operation.state == approval_pb2.OPERATION_STATE_FAILED
 
 

@@ -48,19 +48,19 @@ class Place:
             passcode_proof=self.pc.proof(),
             session=TERMS,
         )
-        operation = self.pc.stub.CreateOperation(asked, timeout=10).operation
+        operation = self.pc.stub.CreateOperation(asked, timeout=60).operation
         assert self.phone.approve(self.phone.find(operation.id), operation.number) == "approved"
         return self.open(operation.id)
 
     def open(self, operation_id: str) -> pb.Session:
         request = pb.PerformOperationRequest(operation_id=operation_id)
-        return self.pc.stub.PerformOperation(request, timeout=10).session
+        return self.pc.stub.PerformOperation(request, timeout=60).session
 
     def use(self, session_id: str, request_id: bytes, *inputs: bytes) -> pb.UseSessionResponse:
         request = pb.UseSessionRequest(
             session_id=session_id, request_id=request_id, inputs=inputs or (DIGEST,)
         )
-        response: pb.UseSessionResponse = self.pc.stub.UseSession(request, timeout=10)
+        response: pb.UseSessionResponse = self.pc.stub.UseSession(request, timeout=60)
         return response
 
     def kept(self) -> int:
@@ -71,7 +71,7 @@ class Place:
             return int(database.execute(query).fetchone()[0])
 
     def wait_until_kept(self, results: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.kept() < results:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -104,7 +104,7 @@ def test_kill_9_at_every_step_of_a_session(place: Place) -> None:
     place.wait_until_kept(before + 1)
     place.keystore.kill_and_restart()
     assert place.use(session.id, request_id) == used  # ECDSA: not made anew
-    place.pc.stub.EndSession(pb.EndSessionRequest(session_id=session.id), timeout=10)
+    place.pc.stub.EndSession(pb.EndSessionRequest(session_id=session.id), timeout=60)
     place.keystore.kill_and_restart()
     with pytest.raises(grpc.RpcError) as ended:
         place.use(session.id, os.urandom(16))
@@ -151,7 +151,7 @@ def test_kill_9_while_a_session_is_used(place: Place) -> None:
 
 
 def test_ping_needs_a_certificate_alone(place: Place) -> None:
-    assert place.pc.stub.Ping(pb.PingRequest(), timeout=10) == pb.PingResponse()
+    assert place.pc.stub.Ping(pb.PingRequest(), timeout=60) == pb.PingResponse()
 
 
 def test_the_largest_batch_fits_a_message(place: Place) -> None:
@@ -165,7 +165,7 @@ def test_the_largest_batch_fits_a_message(place: Place) -> None:
         inputs=inputs,
         passcode_proof=place.pc.proof(),
     )
-    operation = place.pc.stub.CreateOperation(request, timeout=10).operation
+    operation = place.pc.stub.CreateOperation(request, timeout=60).operation
     place.phone.approve(place.phone.find(operation.id), operation.number)
     perform = pb.PerformOperationRequest(operation_id=operation.id, inputs=inputs)
-    assert len(place.pc.stub.PerformOperation(perform, timeout=10).results) == 250
+    assert len(place.pc.stub.PerformOperation(perform, timeout=60).results) == 250

@@ -298,7 +298,7 @@ class TestStart:
             hour = 3600 * 1_000_000
             shift(database, hour)
             keystore.child = nursery.restart("keystore")
-            assert keystore.child.wait(timeout=30) == 1
+            assert keystore.child.wait(timeout=60) == 1
             said = keystore.child.tail()
             assert "set the clock right and start anew" in said
             assert "Traceback" not in said

@@ -31,11 +31,13 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
+from support import warm_starts
 from support.keystore_process import KeystoreProcess, Workstation, code, refused_call
 from support.keystore_world import OPERATOR, Enrolled, World
 
 resource = pytest.importorskip("resource", reason="this system has no limits of processes")
 Called = TypeVar("Called")
+SECONDS = 60.0
 SMALL = 4096  # bytes: no file of a keystore grows beyond, if this is the most
 
 
@@ -48,9 +50,11 @@ def every_connection(world: World, pragma: str) -> Iterator[None]:
 
     world.database.close()
     event.listen(Engine, "connect", limit)
-    yield
-    event.remove(Engine, "connect", limit)
-    world.database.close()
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", limit)
+        world.database.close()
 
 
 @pytest.mark.parametrize(
@@ -163,9 +167,11 @@ def limited(pids: list[int], limit: int, most: int) -> Iterator[None]:
     before = {pid: resource.prlimit(pid, limit) for pid in pids}
     for pid, (_, hard) in before.items():
         resource.prlimit(pid, limit, (most, hard))
-    yield
-    for pid, both in before.items():
-        resource.prlimit(pid, limit, both)
+    try:
+        yield
+    finally:
+        for pid, both in before.items():
+            resource.prlimit(pid, limit, both)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes limits of others")
@@ -197,7 +203,7 @@ def not_taken_in(file: Path) -> int:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -205,7 +211,7 @@ def until(true: Callable[[], bool]) -> None:
 
 def repeatedly(call: Callable[[], Called]) -> Called:
     """What comes of a call once the channel has found the keystore again."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
             return call()
@@ -250,25 +256,31 @@ def served(enrolled: Ward) -> Path:
 def half_gone(file: Path) -> Iterator[None]:
     whole = file.read_bytes()
     os.truncate(file, len(whole) // 2)
-    yield
-    file.write_bytes(whole)
+    try:
+        yield
+    finally:
+        file.write_bytes(whole)
 
 
 @contextmanager
 def gone(file: Path) -> Iterator[None]:
     aside = file.with_suffix(".aside")
     file.rename(aside)
-    yield
-    assert not file.exists()  # nothing was made in its place
-    aside.rename(file)
+    try:
+        yield
+        assert not file.exists()  # nothing was made in its place
+    finally:
+        aside.rename(file)
 
 
 @contextmanager
 def a_folder_instead(file: Path) -> Iterator[None]:
     with gone(file) if file.exists() else nullcontext():
         file.mkdir()
-        yield
-        file.rmdir()
+        try:
+            yield
+        finally:
+            file.rmdir()
 
 
 @contextmanager
@@ -277,9 +289,11 @@ def of_the_future(file: Path) -> Iterator[None]:
         (was,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
         with database:
             database.execute("UPDATE alembic_version SET version_num = '9999'")
-        yield
-        with database:
-            database.execute("UPDATE alembic_version SET version_num = ?", (was,))
+        try:
+            yield
+        finally:
+            with database:
+                database.execute("UPDATE alembic_version SET version_num = ?", (was,))
 
 
 Fault: TypeAlias = "Callable[[Path], AbstractContextManager[None]]"
@@ -307,25 +321,28 @@ def test_a_start_that_cannot_be(served: Path, fault: Fault, name: str, said: str
 def test_a_first_start_without_room(tmp_path: Path) -> None:
     """Afterwards nothing half-made is in the way."""
     shell = ("sh", "-c", 'ulimit -f 8 && exec "$0" "$@"')
-    clear(serve(tmp_path / "keystore", *shell), "disk I/O error: look whether its disk is full")
+    program = (*shell, sys.executable, "-m", "cloudcard_tools", "serve")
+    ended = subprocess.run(
+        [*program, *options(tmp_path / "keystore")],
+        capture_output=True,
+        text=True,
+        timeout=2 * SECONDS,
+        check=False,
+    )
+    clear(ended, "disk I/O error: look whether its disk is full")
     with Nursery(tmp_path / "logs") as nursery:
         keystore = KeystoreProcess(tmp_path, nursery)
         user_id, phone = keystore.holder("ada")
         keystore.card(user_id, phone)
 
 
-def serve(data: Path, *before: str) -> subprocess.CompletedProcess[str]:
+def serve(data: Path) -> subprocess.CompletedProcess[str]:
+    return warm_starts.run("serve", *options(data))
+
+
+def options(data: Path) -> list[str]:
     service, enrolment = (f"127.0.0.1:{port}" for port in free_ports(2))
-    return subprocess.run(
-        [
-            *(*before, sys.executable, "-m", "cloudcard_tools", "serve", "--data", str(data)),
-            *("--listen", service, "--enrol-listen", enrolment),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return ["--data", str(data), "--listen", service, "--enrol-listen", enrolment]
 
 
 def clear(ended: subprocess.CompletedProcess[str], said: str) -> None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 from pathlib import Path
 
 from cloudcard.registry.v1 import people_pb2
+from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.registry import Registry
 
 
-def free_port() -> int:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as held:
-        return int(held.getsockname()[1])
-
-
 def test_from_token_to_call(tmp_path: Path) -> None:
-    main, enrolment, http = free_port(), free_port(), free_port()
+    main, enrolment, http = free_ports(3)
     with Nursery(tmp_path / "logs") as nursery:
         keystore = nursery.start_python(
             "keystore",
@@ -34,6 +29,6 @@ def test_from_token_to_call(tmp_path: Path) -> None:
         assert operator.address == f"[::1]:{main}"
         with identity.channel(operator) as channel:
             people = Registry(channel).people
-            people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"), timeout=10)
-        with urllib.request.urlopen(f"http://[::1]:{http}/health/ready", timeout=10) as page:
+            people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"), timeout=60)
+        with urllib.request.urlopen(f"http://[::1]:{http}/health/ready", timeout=60) as page:
             assert page.read() == b"ready\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.processes import Nursery
 from support.postgres import Server
 
+SECONDS = 60.0
 RESET = b"\1\0\0\0\0\0\0\0"  # a linger of no seconds: what was sent is not waited for
 SERVE = ("-m", "cloudcard_tools", "serve", "--log-format", "json")
 
@@ -40,7 +42,7 @@ def test_every_line_is_json(tmp_path: Path, postgresql: Server) -> None:
             *("--database", postgresql.new_database()),
             *("--enrol-listen", f"127.0.0.1:{enrolment}", "--http-listen", f"127.0.0.1:{http}"),
         )
-        keystore.wait_for("Keystore ready", timeout=60)
+        keystore.wait_for("Keystore ready", timeout=SECONDS)
         for _ in range(20):
             hang_up(http, b"GET /metrics HTTP/1.1\r\n\r\n" * 50)
         hang_up(http, b"GET /metr")
@@ -48,10 +50,11 @@ def test_every_line_is_json(tmp_path: Path, postgresql: Server) -> None:
             hang_up(port, b"GET / HTTP/1.1\r\n\r\n")
         postgresql.stop("immediate")
         with pytest.raises(urllib.error.HTTPError, match="503"):
-            urllib.request.urlopen(f"http://127.0.0.1:{http}/health/ready", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{http}/health/ready", timeout=SECONDS)
         time.sleep(1.2)  # for the upkeep and the wake-ups, which find it gone
         postgresql.start()
-        keystore.stop()
+        keystore.kill(signal.SIGTERM)
+        assert keystore.wait(SECONDS) == 0
     lines = "".join(path.read_text() for path in (tmp_path / "logs").iterdir()).splitlines()
     events = [json.loads(line)["event"] for line in lines]
     assert any(event.startswith("Keystore ready") for event in events)
@@ -78,13 +81,13 @@ def test_nobody_reads_what_it_says(tmp_path: Path, closed: str) -> None:
         until_ready(http)
     finally:
         child.terminate()
-    assert child.wait(20) == 0
+    assert child.wait(SECONDS) == 0
 
 
 def until_ready(port: int) -> None:
-    for _ in range(300):
+    for _ in range(int(10 * SECONDS)):
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=SECONDS).close()
         except OSError:
             time.sleep(0.1)
         else:
@@ -98,6 +101,6 @@ def serve(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
         env=os.environ,
     )

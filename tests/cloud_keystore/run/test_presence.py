@@ -20,7 +20,7 @@ from support.keystore_world import new_world
 from support.postgres import Server
 from support.wire import wire
 
-SECONDS = 20.0
+SECONDS = 60.0
 KILLED, STOPPED, CUT_OFF, WELL = 1, 2, 3, 4
 
 

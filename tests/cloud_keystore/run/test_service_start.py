@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
             "keystore",
             *("-m", "cloudcard_tools", "serve", "--data", str(tmp_path / "data")),
             *("--listen", f"127.0.0.1:{service}", "--enrol-listen", f"127.0.0.1:{enrolment}"),
-        ).wait_for("Keystore ready", timeout=30)
+        ).wait_for("Keystore ready", timeout=60)
     return tmp_path / "data"
 
 
@@ -75,13 +75,13 @@ def test_a_data_folder_has_one_keystore(tmp_path: Path) -> None:
             *("-m", "cloudcard_tools", "serve", "--data", str(data)),
             *("--listen", first, "--enrol-listen", second),
         )
-        keystore.wait_for("Keystore ready", timeout=30)
+        keystore.wait_for("Keystore ready", timeout=60)
         ended = serve(data, "--listen", third, "--enrol-listen", fourth)
         assert ended.returncode == 1
         assert "another keystore runs on it" in ended.stderr
         assert keystore.returncode is None
         keystore.kill()
-        nursery.restart("keystore").wait_for("Keystore ready", timeout=30)  # no stale lock
+        nursery.restart("keystore").wait_for("Keystore ready", timeout=60)  # no stale lock
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Ward:
             metadata = (("traceparent", f"00-{trace_id}-{trace_id[:16]}-01"),)
             stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
             with suppress(grpc.RpcError):  # of another role: refused, and logged all the same
-                stub.Ping(pb.PingRequest(), metadata=metadata, timeout=5)
+                stub.Ping(pb.PingRequest(), metadata=metadata, timeout=SECONDS)
             eventually(lambda: self._answered(trace_id) is not None)  # noqa: B023 (called here)
             if self._answered(trace_id) == worker:
                 return channel
@@ -168,7 +168,7 @@ def sign(ward: Ward, serial: str, numbers: dict[str, str]) -> KeyResult:
         signing.start()
         prompt = screen.read()
         numbers[prompt.operation_id] = prompt.number
-        signing.join(60)
+        signing.join(120)
         return results[0]
 
 
@@ -232,22 +232,29 @@ def ask_here_and_decide_there(ward: Ward) -> None:
     ):
         stub = workstation_pb2_grpc.WorkstationServiceStub(asking)
         elsewhere = workstation_pb2_grpc.WorkstationServiceStub(watching)
-        for phone in (Phone(ward.phone, ringing), Phone(ward.phone, deciding)):
+
+        def woken_after(phone: Phone) -> float:
+            """Seconds from a decision until the other worker tells it."""
             events = phone.watch()
-            made = stub.CreateOperation(create(stub, ward.serial), timeout=10).operation
+            made = stub.CreateOperation(create(stub, ward.serial), timeout=SECONDS).operation
             rung = next(events)
             assert isinstance(rung, Ringing)
             assert rung.operation_id == made.id
             request = pb.WatchOperationRequest(operation_id=made.id)
-            states = elsewhere.WatchOperation(request, timeout=10)
+            states = elsewhere.WatchOperation(request, timeout=SECONDS)
             assert next(states).operation.state == approval_pb2.OPERATION_STATE_PENDING
             began = time.monotonic()
             assert phone.approve(rung, made.number) == "approved"
             assert next(states).operation.state == approval_pb2.OPERATION_STATE_APPROVED
-            assert time.monotonic() - began < 1.0  # a look without a wake-up is after two seconds
+            took = time.monotonic() - began
             assert Workstation(elsewhere, ward.serial).perform(made.id) == Workstation(
                 stub, ward.serial
             ).perform(made.id)
+            return took
+
+        for phone in (Phone(ward.phone, ringing), Phone(ward.phone, deciding)):
+            # A look without a wake-up is after two seconds each time; a busy computer is slow.
+            assert any(woken_after(phone) < 1.0 for _ in range(5))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -289,7 +296,7 @@ def test_a_worker_that_hangs_is_replaced_and_what_it_leaves_behind_is_ended(ward
     pid = workers(ward.keystore, "custody")[0]
     with ward.connection(ward.pc, 1) as channel, ward.connection(ward.phone, 1) as ringing:
         pc = workstation_pb2_grpc.WorkstationServiceStub(channel)
-        made = pc.CreateOperation(create(pc, ward.serial), timeout=10).operation
+        made = pc.CreateOperation(create(pc, ward.serial), timeout=SECONDS).operation
         phone = Phone(ward.phone, ringing)
         assert phone.approve(phone.find(made.id), made.number) == "approved"
         # What the worker would have written before it uses the key
@@ -309,17 +316,24 @@ def test_a_worker_that_hangs_is_replaced_and_what_it_leaves_behind_is_ended(ward
 
 
 def test_a_stopped_worker_ends_its_streams_for_others_to_resume(ward: Ward) -> None:
+    # It does not wait for its grace to end, of five seconds; a busy computer is slow at times.
+    assert any(ended_after(ward) < 4.0 for _ in range(2))
+
+
+def ended_after(ward: Ward) -> float:
+    """Seconds from the signal until a worker is gone that had streams."""
     pid = workers(ward.keystore)[1]
     with ward.connection(ward.pc, 1) as channel, ward.connection(ward.phone, 1) as phone:
         stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
-        made = stub.CreateOperation(create(stub, ward.serial), timeout=10).operation
-        states = stub.WatchOperation(pb.WatchOperationRequest(operation_id=made.id), timeout=30)
+        made = stub.CreateOperation(create(stub, ward.serial), timeout=SECONDS).operation
+        watched = pb.WatchOperationRequest(operation_id=made.id)
+        states = stub.WatchOperation(watched, timeout=SECONDS)
         next(states)
         ringing = authenticator_pb2_grpc.AuthenticatorServiceStub(phone)
         events = ringing.WatchRequests(authenticator_pb2.WatchRequestsRequest())
         next(events)
         watching = health_pb2.HealthCheckRequest()
-        health = health_pb2_grpc.HealthStub(channel).Watch(watching, timeout=30)
+        health = health_pb2_grpc.HealthStub(channel).Watch(watching, timeout=SECONDS)
         # A worker that has just started in place of another says at first that it does not serve.
         assert any(answer.status == SERVING for answer in health)
         began = time.monotonic()
@@ -329,10 +343,11 @@ def test_a_stopped_worker_ends_its_streams_for_others_to_resume(ward: Ward) -> N
             assert ended is grpc.StatusCode.UNAVAILABLE
         assert last == [health_pb2.HealthCheckResponse(status=NOT_SERVING)]
         eventually(lambda: gone(pid))
-        assert time.monotonic() - began < 4.0  # and does not wait for its grace to end
-        again = stub.WatchOperation(pb.WatchOperationRequest(operation_id=made.id), timeout=30)
+        took = time.monotonic() - began
+        again = stub.WatchOperation(watched, timeout=SECONDS)
         assert next(again).operation.state == approval_pb2.OPERATION_STATE_PENDING
-        stub.CancelOperation(pb.CancelOperationRequest(operation_id=made.id), timeout=10)
+        stub.CancelOperation(pb.CancelOperationRequest(operation_id=made.id), timeout=SECONDS)
+        return took
 
 
 def test_a_rival_finds_the_ports_and_the_folder_taken(ward: Ward, tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ from cloud_keystore.run.looks import answers
 from cloud_keystore.storage.databases.addresses import AddressUnusable, parameters, shown
 from cloud_keystore.storage.databases.failures import advice
 from cloud_keystore.storage.engine import Database
+from support.polling import until
 from support.postgres import Server, server
 
+SECONDS = 60.0
 INSERT = "INSERT INTO changes DEFAULT VALUES"
 
 
@@ -46,7 +48,7 @@ def change(database: Database) -> None:
 
 
 def until_refused(call: Callable[[], None]) -> StorageUnavailable:
-    for _ in range(500):
+    for _ in range(int(100 * SECONDS)):
         try:
             call()
         except StorageUnavailable as refused:
@@ -65,6 +67,14 @@ def read_only(primary: Server) -> Iterator[None]:
             connection.execute("SET default_transaction_read_only = off")
             connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
             connection.execute("SELECT pg_reload_conf()")
+        until(lambda: is_writable(primary))  # the server reads its settings a little later
+
+
+def is_writable(primary: Server) -> bool:
+    """Whether a new session may change something."""
+    with psycopg.connect(primary.url("postgres")) as connection:
+        (setting,) = connection.execute("SHOW default_transaction_read_only").fetchone() or ("",)
+    return str(setting) == "off"
 
 
 def test_a_server_that_becomes_read_only_is_not_used(primary: Server, database: Database) -> None:
@@ -114,12 +124,12 @@ async def fail_over(database: Database, primary: Server, standby: Server) -> Non
     relay = Relay(database.parameters, wakeups)
     with wakeups.subscribe("x") as waiting:
         running = asyncio.create_task(relay.run())
-        async with asyncio.timeout(20):
-            await waiting.wait(20)  # connected
+        async with asyncio.timeout(SECONDS):
+            await waiting.wait(SECONDS)  # connected
             await asyncio.to_thread(primary.stop)
             assert not answers(database)
             await asyncio.to_thread(standby.promote)
-            await waiting.wait(20)  # connected again
+            await waiting.wait(SECONDS)  # connected again
         running.cancel()
     primary.start()
 

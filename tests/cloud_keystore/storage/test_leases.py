@@ -23,7 +23,7 @@ from support import warm_starts
 from support.postgres import Server
 from support.wire import wire
 
-SECONDS = 20.0
+SECONDS = 60.0
 OTHERS_GO_ON = 3.0  # seconds, at most
 WAITING = 6  # transactions of the process that is stopped
 MADE = "CREATE TABLE probe (who text)"

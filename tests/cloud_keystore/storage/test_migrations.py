@@ -27,8 +27,8 @@ from cloud_keystore.model.errors import RowNotAuthentic
 from cloud_keystore.model.people import IDENTITY_LIFETIME
 from cloud_keystore.model.sessions import Use
 from cloud_keystore.storage import cards, people, session_uses
+from cloud_keystore.storage.databases.instants import EPOCH
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
-from cloud_keystore.storage.instants import EPOCH
 from cloud_keystore.storage.tables import metadata
 from support.crashing import Crash, crashing
 

@@ -100,7 +100,7 @@ def administer_until_killed(
     assert isinstance(keys.perform(write(proof, sent), Cancellation()), Changed)
     killer = threading.Timer(seconds, keystore.kill)
     killer.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         sent = bytes((1 + (written[0] + 1) % 250,))
         made = keys.perform(write(proof, sent), Cancellation())

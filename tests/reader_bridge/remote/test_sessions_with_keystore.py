@@ -75,7 +75,7 @@ class AtCard:
     def sessions(self) -> list[authenticator_pb2.Session]:
         stub = authenticator_pb2_grpc.AuthenticatorServiceStub(self.holder.channel)
         request = authenticator_pb2.ListSessionsRequest()
-        return list(stub.ListSessions(request, timeout=5).sessions)
+        return list(stub.ListSessions(request, timeout=60).sessions)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def keystore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoreProce
         }
         for profile, policy in policies.items():
             request = organisations_pb2.SetPolicyRequest(profile=profile, policy=policy)
-            keystore.registry.organisations.SetPolicy(request, timeout=5)
+            keystore.registry.organisations.SetPolicy(request, timeout=60)
         yield keystore
 
 
@@ -141,7 +141,7 @@ def test_the_holder_ends_it_on_the_phone(at_card: AtCard) -> None:
     assert (session.key_ref, session.uses_left) == (0x9A, TERMS.most_uses)
     stub = authenticator_pb2_grpc.AuthenticatorServiceStub(at_card.holder.channel)
     request = authenticator_pb2.EndSessionRequest(session_id=session.id)
-    stub.EndSession(request, timeout=5)
+    stub.EndSession(request, timeout=60)
     assert isinstance(at_card.sign(proof), bytes)  # asked for on its own
     assert len(at_card.holder.outcomes) == 2
 
@@ -151,9 +151,9 @@ def test_another_holder_sees_and_ends_nothing(keystore: KeystoreProcess, at_card
     (session,) = at_card.sessions()
     mallory = identity.channel(keystore.holder(f"Mallory {at_card.serial}")[1])
     stub = authenticator_pb2_grpc.AuthenticatorServiceStub(mallory)
-    assert not stub.ListSessions(authenticator_pb2.ListSessionsRequest(), timeout=5).sessions
+    assert not stub.ListSessions(authenticator_pb2.ListSessionsRequest(), timeout=60).sessions
     with pytest.raises(grpc.RpcError, match="no such session"):
-        stub.EndSession(authenticator_pb2.EndSessionRequest(session_id=session.id), timeout=5)
+        stub.EndSession(authenticator_pb2.EndSessionRequest(session_id=session.id), timeout=60)
     assert len(at_card.sessions()) == 1
 
 
@@ -167,7 +167,7 @@ def test_without_a_passcode_where_the_policy_says_so(keystore: KeystoreProcess) 
     at_card = AtCard(keystore, "global-pin")
     stub = workstation_pb2_grpc.WorkstationServiceStub(at_card.workstation)
     request = workstation_pb2.GetCardRequest(card_serial=at_card.serial)
-    told = {key.key_ref: key.pin_policy for key in stub.GetCard(request, timeout=5).card.keys}
+    told = {key.key_ref: key.pin_policy for key in stub.GetCard(request, timeout=60).card.keys}
     assert told == {0x9A: 1, 0x9C: 0, 0x9D: 1, 0x9E: 1}
     assert isinstance(at_card.sign(b""), bytes)
     assert at_card.sign(b"", 0x9C) is Refusal.PASSCODE_NEEDED

@@ -42,7 +42,7 @@ def asked(channel: grpc.Channel) -> str:
     """Why the keystore refuses a workstation's call: because of its card, if it lets it in."""
     request = workstation_pb2.GetPasscodeStatusRequest(card_serial="1", key_ref=KeyRef.PIN)
     with pytest.raises(grpc.RpcError) as refused:
-        workstation_pb2_grpc.WorkstationServiceStub(channel).GetPasscodeStatus(request, timeout=10)
+        workstation_pb2_grpc.WorkstationServiceStub(channel).GetPasscodeStatus(request, timeout=60)
     return reason(refused.value)
 
 
@@ -158,7 +158,7 @@ def test_a_running_program_goes_over_to_the_new_certificate(own: Identity) -> No
         channel.subscribe(changed)
         first = channel.present
         assert asked(channel) == "CARD_NOT_FOUND"
-        assert ready.wait(10)
+        assert ready.wait(60)
         channel.look()
         assert channel.present is first
         renewing.renew(own, LATER)  # another program
@@ -166,7 +166,7 @@ def test_a_running_program_goes_over_to_the_new_certificate(own: Identity) -> No
         channel.look()
         assert channel.present is not first
         assert asked(channel) == asked(first) == "CARD_NOT_FOUND"
-        assert ready.wait(10)  # the new one is
+        assert ready.wait(60)  # the new one is
         channel.unsubscribe(changed)
 
 

@@ -76,7 +76,7 @@ def test_a_call_that_says_no_time_ends(channel: grpc.Channel) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_call_that_says_its_time_has_it(channel: grpc.Channel) -> None:
-    assert channel.unary_unary("/answer")(b"hello", timeout=30) == b"hello"
+    assert channel.unary_unary("/answer")(b"hello", timeout=60) == b"hello"
 
 
 @pytest.mark.usefixtures("impatient")

@@ -158,10 +158,10 @@ def test_lines_wake_a_waiting_thread() -> None:
     lines = Lines()
     timer = threading.Timer(0.05, lines.put, ["hello"])
     timer.start()
-    assert lines.first(lambda line: line or None, timeout=5) == "hello"
+    assert lines.first(lambda line: line or None, timeout=60) == "hello"
     lines.put("rest")
     lines.end()
     assert lines.take_all() == ["rest"]
     with pytest.raises(EOFError):
-        lines.first(lambda line: line, timeout=5)
+        lines.first(lambda line: line, timeout=60)
     timer.join()

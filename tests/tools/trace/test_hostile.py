@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +21,7 @@ MEGABYTE = 1024 * 1024
 MOST_MEMORY = 400 * MEGABYTE  # of addresses, the interpreter and its libraries included
 LIMITED = ("prlimit", f"--as={MOST_MEMORY}")
 COMMANDS = ("replay", "minimise", "show")
-SECONDS = 20.0
+SECONDS, PROCESSOR_SECONDS = 120.0, 10.0
 
 
 def head(folder: Path) -> bytes:
@@ -48,7 +48,7 @@ def test_a_line_of_a_gigabyte_is_not_taken_in(
     with path.open("wb") as file:
         file.write(head(tmp_path) + start if start else b"")
         file.truncate(1024 * MEGABYTE)  # NULs that take no room on the disk
-    begun = monotonic()
+    begun = os.times()
     done = subprocess.run(
         [*LIMITED, sys.executable, "-m", "cloudcard_tools", "trace", *arguments(command, path)],
         capture_output=True,
@@ -57,7 +57,8 @@ def test_a_line_of_a_gigabyte_is_not_taken_in(
     )
     assert (done.returncode, said in done.stdout + done.stderr) == (1, True), done
     assert "Memory" not in done.stderr
-    assert monotonic() - begun < SECONDS / 2
+    ended = os.times()  # of the processor: the computer may be busy
+    assert ended.children_user - begun.children_user < PROCESSOR_SECONDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

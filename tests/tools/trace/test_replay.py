@@ -20,7 +20,7 @@ from cloudcard_tools.trace.replay import cards
 from support.fakes import sample_image
 from support.vpcd_end import GET_ATR, OK, RESET, SIGN, VERIFY, Reader
 
-SECONDS = 20.0
+SECONDS = 60.0
 WRONG = bytes.fromhex("00200080 08 393939393939FFFF")
 
 

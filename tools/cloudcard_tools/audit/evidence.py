@@ -21,6 +21,11 @@ DECISIONS = {
     Kind.OPERATION_DENIED: Decision.DENY,
     Kind.OPERATION_REPORTED: Decision.NOT_ME,
 }
+SIGN_INS = {
+    Kind.SIGN_IN_APPROVED: Decision.APPROVE,
+    Kind.SIGN_IN_DENIED: Decision.DENY,
+    Kind.SIGN_IN_REPORTED: Decision.NOT_ME,
+}
 NOT_SIGNED = "the device's signature is not over this decision"
 NO_NUMBER = (
     "that the right number was typed for some approvals, because requests of before do not "
@@ -68,7 +73,8 @@ def check_decision(entry: Entry, key: ApprovalKey | None) -> Decision:
     said = {each.name.lower(): each for each in Decision}.get(str(entry.details.get("decision")))
     if said is None:
         raise Wrong("the entry does not say what was decided")
-    if entry.kind is not Kind.OPERATION_DENIED and said is not DECISIONS[entry.kind]:
+    decided = {**DECISIONS, **SIGN_INS}[entry.kind]
+    if decided is not Decision.DENY and said is not decided:
         raise Wrong("the device signed another decision")
     own = entry.evidence.get("approval_key")
     if key is not None and key.public_key != own:

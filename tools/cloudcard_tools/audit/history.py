@@ -8,7 +8,7 @@ from datetime import datetime
 from cloud_keystore.model.journal import Entry, Kind
 from cloudcard_tools.audit.cards import EVENTS, Cards
 from cloudcard_tools.audit.enrolments import Enrolments
-from cloudcard_tools.audit.evidence import DECISIONS
+from cloudcard_tools.audit.evidence import DECISIONS, SIGN_INS
 from cloudcard_tools.audit.grounds import Ground, Wrong, is_later
 from cloudcard_tools.audit.guesses import FORGIVEN, Guesses
 from cloudcard_tools.audit.operations import Counts, Operations
@@ -46,6 +46,7 @@ class History:
             Kind.OPERATION_ASKED: operations.ask,
             Kind.OPERATION_CLAIMED: operations.claim,
             **dict.fromkeys(DECISIONS, operations.decide),
+            **dict.fromkeys(SIGN_INS, operations.decide_sign_in),
             Kind.OPERATION_USED: operations.use,
             Kind.SESSION_OPENED: operations.use,
             Kind.SESSION_USED: operations.use_session,

@@ -95,11 +95,7 @@ class Operations:
 
     def decide(self, entry: Entry) -> None:
         """Check a decision; only an approval is remembered."""
-        device = self.enrolments.device(entry.device_id)
-        evidence.check_decision(entry, None if device is None else device.key)
-        shown = evidence.payload(entry)
-        if device is not None and device.user_id != shown.user_id:
-            raise Wrong("the device that signed it is not the holder's")
+        shown = self._signed_by_holder(entry)
         made, end = evidence.instants(shown)
         if is_later(entry.time, end) or is_later(made, entry.time):
             raise Wrong("it was decided when the request did not wait")
@@ -121,6 +117,28 @@ class Operations:
         request.device_id, request.approve_time = entry.device_id, entry.time
         self._requests[entry.operation_id or ""] = request
         self.counts.approved += 1
+
+    def _signed_by_holder(self, entry: Entry) -> approval_pb2.Payload:
+        """The payload of a decision, which a device of its holder has signed."""
+        device = self.enrolments.device(entry.device_id)
+        evidence.check_decision(entry, None if device is None else device.key)
+        shown = evidence.payload(entry)
+        if device is not None and device.user_id != shown.user_id:
+            raise Wrong("the device that signed it is not the holder's")
+        return shown
+
+    def decide_sign_in(self, entry: Entry) -> None:
+        """Check a decision about a sign-in. An approval by a number shows the right one; one
+        without was by a code, which the entry before it tells.
+        """
+        shown = self._signed_by_holder(entry)
+        if not shown.HasField("sign_in"):
+            raise Wrong("the device signed something else than a sign-in")
+        made, end = evidence.instants(shown)
+        if is_later(entry.time, end) or is_later(made, entry.time):
+            raise Wrong("it was decided when the sign-in did not wait")
+        if entry.kind is Kind.SIGN_IN_APPROVED and entry.details.get("number"):
+            evidence.check_number(entry, shown, self.ground)
 
     def use(self, entry: Entry) -> None:
         """Spend an approval, for uses of a key or for a session."""

@@ -17,8 +17,9 @@ from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
-from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
+from cloudcard_tools.authenticator.screen import LABELS, facts, reported
 from cloudcard_tools.authenticator.sessions import sessions
+from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.caller import Caller, caller_options, service
@@ -162,27 +163,29 @@ def deny(operation: str, caller: Caller) -> None:
 @click.argument("operation")
 @caller_options(ROLE)
 def not_me(operation: str, caller: Caller) -> None:
-    """Deny the request OPERATION because somebody else made it. This suspends the card and alerts
-    the registration authority.
+    """Deny the request OPERATION because somebody else made it. This alerts the registration
+    authority, and suspends the card unless it was only to sign in.
     """
     with phone(caller) as own:
         ringing = own.find(operation)
         _finish(ringing, own.not_me(ringing), "denied", as_json=caller.as_json)
     if not caller.as_json:
-        click.echo(REPORTED)
+        click.echo(reported(ringing))
 
 
 @authenticator.command()
 @click.argument("source")
 @click.option("--yes", is_flag=True, help="Approve without asking.")
+@click.option("--card", default="", help="To sign in, the card; by default the one issued last.")
 @caller_options(ROLE)
-def scan(source: str, yes: bool, caller: Caller) -> None:
+def scan(source: str, yes: bool, card: str, caller: Caller) -> None:
     """Scan a QR code and decide on its request. SOURCE is the code's text or a picture of it."""
     text = read_code(source)
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("nobody is here to decide: say --yes to approve without asking")
     with phone(caller) as own:
-        ringing = own.claim(text)
+        serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS) if card else ""
+        ringing = own.claim(text, serial)
         if not caller.as_json:
             print_facts(facts(ringing), LABELS, as_json=False)
         agreed = yes or click.confirm("Approve?", err=caller.as_json)
@@ -191,6 +194,7 @@ def scan(source: str, yes: bool, caller: Caller) -> None:
 
 
 authenticator.add_command(sessions)
+authenticator.add_command(sign_ins)
 
 
 def _card(message: HolderCard) -> Row:

@@ -25,7 +25,9 @@ ROLE = "authenticator"
 TIMEOUT_SECONDS = 10.0
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
-PAYLOAD_VERSION = 2
+USE_VERSION = 2  # of payloads: of uses and sessions of a key
+SIGN_IN_VERSION = 3
+CAPABILITIES = (pb.CAPABILITY_SIGN_IN,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Ringing:
     operation_id: str
     raw: bytes = field(repr=False)
     payload: approval_pb2.Payload
+
+    @property
+    def is_sign_in(self) -> bool:
+        """Whether a card is to be put into a reader, and no key is used."""
+        return self.payload.version == SIGN_IN_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,8 @@ class Phone:
 
     def watch(self) -> Iterator[Event]:
         """Yield what waits now, and every change from now on. Ends by raising grpc.RpcError."""
-        for response in self._stub.WatchRequests(pb.WatchRequestsRequest()):
+        request = pb.WatchRequestsRequest(capabilities=CAPABILITIES)
+        for response in self._stub.WatchRequests(request):
             match response.WhichOneof("event"):
                 case "request":
                     yield self._checked(response.request)
@@ -100,9 +108,11 @@ class Phone:
             )
         return found
 
-    def claim(self, qr_text: str) -> Ringing:
-        """The request of a scanned code, which is bound to this device from now on."""
-        request = pb.ClaimQrCodeRequest(qr_text=qr_text)
+    def claim(self, qr_text: str, card_serial: str = "") -> Ringing:
+        """The request of a scanned code, which is bound to this device from now on; of a sign-in,
+        for one of the holder's cards.
+        """
+        request = pb.ClaimQrCodeRequest(qr_text=qr_text, card_serial=card_serial)
         return self._checked(self._stub.ClaimQrCode(request, timeout=TIMEOUT_SECONDS).request)
 
     def approve(self, ringing: Ringing, number: str) -> str:
@@ -116,7 +126,9 @@ class Phone:
         return self._decide(ringing, pb.DECISION_DENY, "")
 
     def not_me(self, ringing: Ringing) -> str:
-        """Deny and report that somebody else asked, which suspends the card. Returns the state."""
+        """Deny and report that somebody else asked, which suspends the card unless it is a sign-in.
+        Returns the state.
+        """
         return self._decide(ringing, pb.DECISION_NOT_ME, "")
 
     def cards(self) -> list[pb.HolderCard]:
@@ -142,6 +154,7 @@ class Phone:
             operation_id=ringing.operation_id,
             decision=decision,
             number=number,
+            sign_in=ringing.is_sign_in,
         )
         self._approver.decide(request, statement)
         try:
@@ -174,7 +187,7 @@ class Phone:
                 "this request is not from your keystore: do not approve it, and tell "
                 "your registration authority"
             ) from None
-        if payload.version != PAYLOAD_VERSION:
+        if payload.version != (SIGN_IN_VERSION if payload.HasField("sign_in") else USE_VERSION):
             raise Failure("this request is of a newer kind: update the authenticator")
         if payload.operation_id != request.operation_id:
             raise Failure(

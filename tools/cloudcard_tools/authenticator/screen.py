@@ -11,6 +11,9 @@ from cloudcard_tools.shared.output import Row, iso_time
 from reader_bridge.remote import check_code
 
 REPORTED = "The card is suspended, and your registration authority knows."
+SIGN_IN_REPORTED = (
+    "Your registration authority knows. The card stays in use: no passcode was given."
+)
 KEY_USE = {
     approval_pb2.KEY_USE_SIGN: "Sign",
     approval_pb2.KEY_USE_DECRYPT: "Decrypt",
@@ -38,9 +41,16 @@ LABELS = {
 }
 
 
+def reported(ringing: Ringing) -> str:
+    """What the report that somebody else asked has led to."""
+    return SIGN_IN_REPORTED if ringing.is_sign_in else REPORTED
+
+
 def facts(ringing: Ringing) -> Row:
     """Everything that the holder should see before deciding."""
     payload = ringing.payload
+    if ringing.is_sign_in:
+        return _sign_in_facts(ringing)
     return {
         "operation": ringing.operation_id,
         "key_use": key_use(payload),
@@ -54,6 +64,22 @@ def facts(ringing: Ringing) -> Row:
         "expires": iso_time(payload.expire_time.ToDatetime()),
         "fingerprint": fingerprint(payload),
         "check_code": check_code.of_payload(payload),
+        "policy": payload.policy,
+    }
+
+
+def _sign_in_facts(ringing: Ringing) -> Row:
+    payload = ringing.payload
+    hours = -(-payload.sign_in.seconds // 3600)
+    return {
+        "operation": ringing.operation_id,
+        "key_use": f"SIGN IN: put the card into the reader, for {hours} hours at most",
+        "card": payload.card_serial,
+        "holder": payload.user_display_name,
+        "workstation": payload.workstation.display_name,
+        "site": payload.workstation.site,
+        "created": iso_time(payload.create_time.ToDatetime()),
+        "expires": iso_time(payload.expire_time.ToDatetime()),
         "policy": payload.policy,
     }
 

@@ -14,7 +14,7 @@ import click
 import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing, Warned
-from cloudcard_tools.authenticator.screen import LABELS, REPORTED, facts
+from cloudcard_tools.authenticator.screen import LABELS, facts, reported
 from cloudcard_tools.shared.calling import explain, explained
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
 from cloudcard_tools.shared.output import print_facts
@@ -140,7 +140,7 @@ class Watch:
         self._drop(current.operation_id)
         more = " The number was wrong." if typed.isdigit() and state == "denied" else ""
         if typed.lower() in NOT_ME:
-            more = f" {REPORTED}"
+            more = f" {reported(current)}"
         text = f"{state.capitalize()}.{more}"
         self._say("decided", text, operation=current.operation_id, state=state)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from cloudcard_tools.shared import pcscd
 
-VARIABLE = "PCSCLITE_CSOCK_NAME"  # libpcsclite reads it once in a process
 START_SECONDS = END_SECONDS = 10.0
 IN_ITS_PLACE = 'mkdir -p "$2" && mount --bind "$1" "$2" && shift 2 && exec "$@"'
 
@@ -36,7 +35,7 @@ class OwnPcscd:
     @property
     def environment(self) -> dict[str, str]:
         """The variable for programs that use this pcscd."""
-        return {VARIABLE: str(self.folder / pcscd.SOCKET.name)}
+        return {pcscd.SOCKET_VARIABLE: str(self.folder / pcscd.SOCKET.name)}
 
 
 def handler_socket(folder: Path) -> Path:

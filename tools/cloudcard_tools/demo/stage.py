@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -22,6 +25,9 @@ T = TypeVar("T")
 
 PASSCODE = "246813"
 VPCD_PORT = 35963
+# Below those that the kernel gives: Linux begins at 32768. A keystore's further processes show
+# health and metrics on the ports that follow, which are for nobody else.
+PORTS = range(12_000, 32_000, 8)
 INSERTED_OR_WHY_NOT = ("inserted", "refused", "port_busy", "pcscd_not_running")  # events of readers
 PROMPT_SECONDS = 30.0
 TICK_SECONDS = 0.2  # between two looks whether the application still runs
@@ -53,7 +59,7 @@ class Stage:
             "--enrol-listen",
             f"127.0.0.1:{enrolment}",
         )
-        keystore.wait_for("Keystore ready", timeout=30)
+        keystore.wait_for("Keystore ready", timeout=60)
         token = self.ask.home / "keystore" / "operator.token"
         self.ask("ra", "enrol", "--token-file", str(token))
 
@@ -85,7 +91,7 @@ class Stage:
     def insert(self, slot: int, serial: str, approval: str) -> None:
         """Put a card into a virtual reader's slot."""
         reader = self.start_reader(f"reader-{slot}", serial, VPCD_PORT + slot, approval)
-        said = reader.wait_for(rf'"event": "({"|".join(INSERTED_OR_WHY_NOT)})"', timeout=20)
+        said = reader.wait_for(rf'"event": "({"|".join(INSERTED_OR_WHY_NOT)})"', timeout=60)
         if said[1] != INSERTED_OR_WHY_NOT[0]:
             raise StepFailed(f"the reader says {said.string}")
 
@@ -197,7 +203,7 @@ class Stage:
 
     def ringing(self) -> dict[str, Json]:
         """Wait until the phone rings, and return what it shows."""
-        request = self.nursery["phone"].wait_for_json(event="request", timeout=10)
+        request = self.nursery["phone"].wait_for_json(event="request")
         self.rings += 1
         return request
 
@@ -241,9 +247,21 @@ def _end_of(running: Future[T]) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback address on which nobody listens now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """TCP ports of the loopback address on which nobody listens now. A process is given each but
+    once, and the kernel gives none of them to whoever does not care.
+    """
+    return list(islice(filter(_is_free, islice(_candidates(), len(PORTS))), count))
+
+
+@cache
+def _candidates() -> Iterator[int]:
+    """All ports, one by one; each process begins elsewhere."""
+    return islice(cycle(PORTS), os.getpid() * 1009 % len(PORTS), None)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True

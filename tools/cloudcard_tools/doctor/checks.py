@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-LIMIT_SECONDS = 4.0
+T = TypeVar("T")
+
+LIMIT_SECONDS = 3.5  # for all checks; with the start of the program, all is said within 5 s
+RESTART = "restart what this check asks, then try again"
 
 
 class Level(Enum):
     """The result of a check."""
 
     OK = "ok"
-    WARNING = "warning"  # works, or is not needed by everybody
-    FAILED = "failed"
+    WARNING = "warn"  # works, or is not needed by everybody
+    FAILED = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,14 @@ class Finding:
 
 
 class Check(NamedTuple):
-    """The name of a prerequisite, and the function that checks it."""
+    """One check: its word for programs, its name for people, the function that looks, and what to
+    do if that takes too long.
+    """
 
+    id: str
     name: str
     look: Callable[[], Finding]
+    if_late: str = RESTART
 
 
 def ok(cause: str) -> Finding:
@@ -49,6 +56,22 @@ def warning(cause: str, fix: str) -> Finding:
 def failed(cause: str, fix: str) -> Finding:
     """A finding of something that will not work."""
     return Finding(Level.FAILED, cause, fix)
+
+
+class Once(Generic[T]):
+    """What several checks ask for, and is asked once."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._answers: list[T] = []
+
+    def __call__(self) -> T:
+        """The answer; who comes first asks, and others wait."""
+        with self._lock:
+            if not self._answers:
+                self._answers.append(self._ask())
+            return self._answers[0]
 
 
 def examine(checks: Sequence[Check]) -> list[Finding]:
@@ -72,7 +95,8 @@ def examine(checks: Sequence[Check]) -> list[Finding]:
     deadline = time.monotonic() + LIMIT_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = failed(
-        f"no answer in {LIMIT_SECONDS:g} s", "restart what this check asks, then try again"
-    )
-    return [finding or late for finding in findings]
+    late = f"no answer in {LIMIT_SECONDS:g} s"
+    return [
+        finding or failed(late, check.if_late)
+        for check, finding in zip(checks, findings, strict=True)
+    ]

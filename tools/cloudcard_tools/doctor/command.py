@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from rich.text import Text
 
-from cloudcard_tools.doctor import computer
-from cloudcard_tools.doctor.checks import Check, Finding, Level, examine, warning
-from cloudcard_tools.shared.extras import install
+from cloudcard_tools.doctor import bundle, every
+from cloudcard_tools.doctor.checks import Level
+from cloudcard_tools.doctor.places import Places
+from cloudcard_tools.doctor.report import Report, examined
+from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.shared.output import json_option, print_json
 from cloudcard_tools.shared.tables import Column, print_table
 
 MARK = {
     Level.OK: Text("ok", "green"),
-    Level.WARNING: Text("look", "yellow"),
-    Level.FAILED: Text("failed", "red"),
+    Level.WARNING: Text("warn", "yellow"),
+    Level.FAILED: Text("fail", "red"),
 }
 COLUMNS = (Column("Check"), Column(""), Column("Found"))
 
@@ -24,57 +28,38 @@ COLUMNS = (Column("Check"), Column(""), Column("Found"))
 Examples:
   cloudcard doctor
   cloudcard doctor --json | jq '.checks[] | select(.ok | not)'
+  cloudcard doctor --support-bundle cloudcard-support.zip
 
-Exit status: 1 if a check failed. Warnings do not count.
+Exit status: 1 if a check failed. Warnings do not count. docs/doctor.md explains each check.
 """
+)
+@click.option(
+    "--support-bundle",
+    "support",
+    type=NEW_FILE,
+    help="Write the report, with versions, configuration and recent log lines, into this new ZIP "
+    "file for whoever helps you. Secrets are left out; names, serial numbers and e-mail addresses "
+    "are replaced.",
 )
 @json_option
 @click.pass_context
-def doctor(context: click.Context, as_json: bool) -> None:
+def doctor(context: click.Context, support: Path | None, as_json: bool) -> None:
     """Check what this computer needs, and say what to do."""
-    checks = (*computer.CHECKS, *_of_the_keystore())
-    findings = examine(checks)
+    places = Places()
+    report = examined(every.checks(places))
     if as_json:
-        _print_json(checks, findings)
+        print_json(report.facts())
     else:
-        _print_table(checks, findings)
-    context.exit(int(any(finding.level is Level.FAILED for finding in findings)))
+        _print_table(report)
+    if support is not None:
+        told = bundle.write(support, report, places)
+        click.echo("\n".join(told), err=as_json)
+    context.exit(0 if report.is_well else 1)
 
 
-def _of_the_keystore() -> tuple[Check, ...]:
-    """The checks of identities and keystore, which need the packages of the extra `reader`."""
-    try:
-        from cloudcard_tools.doctor import keystore
-    except ModuleNotFoundError as error:
-        missing = warning(
-            f"the Python module {error.name!r} is missing, so this was not tried",
-            f"{install('reader')} (needed for cards of a keystore)",
-        )
-        return (Check("Keystore", lambda: missing),)
-    return keystore.CHECKS
-
-
-def _print_json(checks: tuple[Check, ...], findings: list[Finding]) -> None:
-    print_json(
-        {
-            "ok": all(finding.level is not Level.FAILED for finding in findings),
-            "checks": [
-                {
-                    "name": check.name,
-                    "ok": finding.level is not Level.FAILED,
-                    "level": finding.level.value,
-                    "cause": finding.cause,
-                    "fix": finding.fix,
-                }
-                for check, finding in zip(checks, findings, strict=True)
-            ],
-        }
-    )
-
-
-def _print_table(checks: tuple[Check, ...], findings: list[Finding]) -> None:
+def _print_table(report: Report) -> None:
     rows: list[tuple[str | Text, ...]] = []
-    for check, finding in zip(checks, findings, strict=True):
+    for check, finding in report.findings:
         rows.append((check.name, MARK[finding.level], finding.cause))
         if finding.fix:
             rows.append(("", "", Text(finding.fix, "bold")))

@@ -13,11 +13,13 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from click.core import ParameterSource
 
 from cloudcard_tools.new_files import NEW_FILE
 from cloudcard_tools.reader import local_card
 from cloudcard_tools.reader.ready import Ready
 from cloudcard_tools.reader.screen import Screen
+from cloudcard_tools.reader.service import commands
 from cloudcard_tools.reader.via import Via
 from cloudcard_tools.reader.via import options as via_options
 from cloudcard_tools.shared import enrolling, logs, pcsc
@@ -40,6 +42,10 @@ APPROVALS = ("push", "qr", "both")
     epilog="""\b
 Examples:
   cloudcard reader enrol TOKEN                   make this computer a workstation, once
+  cloudcard reader                               the agent: sign in by phone
+  cloudcard reader sign-in --user ada@example.org
+  cloudcard reader status --json
+  cloudcard reader sign-out
   cloudcard reader --card 1500000000000017       the holder types a number on the phone
   cloudcard reader --card 1500000000000017 --card 1000000000000025 --approval qr
   cloudcard reader --local                       a throw-away card: no keystore, no approval
@@ -122,10 +128,13 @@ def reader(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Put cards into this computer's readers, until Ctrl-C."""
+    """Put cards into this computer's readers, until Ctrl-C. Without --card, --local and
+    --application it is the agent: whoever signs in by phone has their card in the reader until they
+    leave.
+    """
     if context.invoked_subcommand is not None:
         return
-    if local + bool(serials) + (application is not None) != 1:
+    if local + bool(serials) + (application is not None) > 1:
         raise click.UsageError("give --card SERIAL, or --local, or --application MODULE:FACTORY")
     if keys is not None and application is None:
         raise click.UsageError("--keys goes with --application")
@@ -134,9 +143,18 @@ def reader(
         raise click.UsageError("--profile, --algorithm, --retired and --state go with --local")
     if record is not None and len(serials) > 1:
         raise click.UsageError("--record works with one card only")
+    screen = Screen(sys.stdout, as_json)
+    if not local and not serials and application is None:
+        for name in ("approval", "program", "session", "record"):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(
+                    f"--{name} goes with --card, --local or --application; the configuration of "
+                    "the agent is in reader.toml"
+                )
+        _run_agent(screen, folder, Via(via, port, slot), hold_pcscd=hold_pcscd)
+        return
     carriers = Via(via, port, slot).carriers(max(len(serials), 1))
     logs.configure(logging.INFO if verbose else logging.WARNING)
-    screen = Screen(sys.stdout, as_json)
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if local:
@@ -162,6 +180,11 @@ def reader(
     screen.say("stopped", "The reader is empty.")
 
 
+reader.add_command(commands.status)
+reader.add_command(commands.sign_in)
+reader.add_command(commands.sign_out)
+
+
 @reader.command()
 @enrolling.token_argument
 @enrolling.token_file_option
@@ -170,6 +193,16 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
     """Enrol this computer as a workstation, with a one-time TOKEN ("-": from standard input)."""
     with brought_by("reader", "cloudcard reader enrol"):
         enrolling.enrol(token, token_file, folder, ROLE)
+
+
+def _run_agent(screen: Screen, folder: Path | None, via: Via, *, hold_pcscd: bool) -> None:
+    with brought_by("reader", "cloudcard reader"):
+        # Imported late, because --local works without the packages that this needs.
+        from cloudcard_tools.reader.service import running
+
+    with _stop_signals() as stop:
+        running.run(screen, folder, via, stop, hold_pcscd=hold_pcscd)
+    screen.say("stopped", "The reader is empty.")
 
 
 def _insertion(ready: Ready, carrier: Carrier, record: Path | None, stack: ExitStack) -> Insertion:

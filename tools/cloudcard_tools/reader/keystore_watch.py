@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 
-from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
 from reader_bridge.remote.operation import spread
 
@@ -21,12 +21,18 @@ LOST_SECONDS = 2.0
 Ask = Callable[[], Failure | None]
 
 
+class Says(Protocol):
+    """What tells people, as `Screen` does."""
+
+    def say(self, event: str, text: str, **more: str | int) -> None: ...
+
+
 @dataclass(slots=True)
 class KeystoreWatch:
     """What was told last, so that nothing is told twice."""
 
     ask: Ask
-    screen: Screen
+    screen: Says
     told: str = ""  # the reason of the failure; empty while all is well
 
     def look(self) -> float:
@@ -46,7 +52,7 @@ class KeystoreWatch:
 
 
 @contextmanager
-def watched(channel: grpc.Channel, ask: Ask, screen: Screen) -> Iterator[None]:
+def watched(channel: grpc.Channel, ask: Ask, screen: Says) -> Iterator[None]:
     """Watch the keystore during the block, on a thread of its own."""
     woken, ended = threading.Event(), threading.Event()
     watch = KeystoreWatch(ask, screen)

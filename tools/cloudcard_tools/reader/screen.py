@@ -23,7 +23,8 @@ SAYINGS: Mapping[SlotState, str] = {
     SlotState.NO_SLOT: "The reader has no such slot ({place}): choose another --slot for card "
     "{card}, or add the slot to /etc/reader.conf.d/cloudcard and restart pcscd.",
     SlotState.FORBIDDEN: "This user may not put card {card} into this computer's readers: use it "
-    "in a session at this computer's screen, or become a member of the group cloudcard.",
+    "in a session at this computer's screen, or become a member of the group cloudcard and log in "
+    "again. `cloudcard doctor` checks.",
     SlotState.OTHER_VERSION: "The reader's driver is of another version than this program: install "
     "both from the same release, and restart pcscd. Card {card} waits.",
     SlotState.HANGS_UP: "The program at {place} hangs up at once: is it pcscd, with {driver}? "

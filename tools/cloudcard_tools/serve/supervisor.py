@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import selectors
@@ -120,7 +121,7 @@ class Supervisor:
         """Run the processes until SIGINT or SIGTERM. Calls `ready` once all serve. Raises
         WorkerFailed after all have ended.
         """
-        with self._signals(), self._selector:
+        with self._signals(), self._selector, _shared():
             try:
                 self._supervise(ready)
             finally:
@@ -177,6 +178,7 @@ class Supervisor:
 
     def _hear(self, seconds: float) -> None:
         """Wait for what the processes say, and for their end."""
+        ended: list[_Child] = []
         for key, events in self._selector.select(seconds):
             child = key.data
             if child is None:
@@ -184,12 +186,13 @@ class Supervisor:
                     os.read(key.fd, 1 << 10)
             elif key.fd == child.says:
                 self._read(child)
+            elif key.fd == child.end:
+                ended.append(child)
             elif events & selectors.EVENT_WRITE:
                 self._write(child)
-        for child in [*self._children.values()]:
-            if _ended(child):
-                self._read(child)
-                self._bury(child)
+        for child in ended:
+            self._read(child)
+            self._bury(child)
 
     def _read(self, child: _Child) -> None:
         try:
@@ -221,19 +224,25 @@ class Supervisor:
     def _pass_on(self, child: _Child, line: bytes) -> None:
         if len(child.unread) >= MOST_UNREAD:
             return
-        if not child.unread:
-            self._selector.register(child.hears, selectors.EVENT_WRITE, child)
+        waits = bool(child.unread)
         child.unread += line
+        # At once, if the pipe takes it: people wait for what it says.
+        if not waits and not self._wrote(child):
+            self._selector.register(child.hears, selectors.EVENT_WRITE, child)
 
     def _write(self, child: _Child) -> None:
+        if self._wrote(child):
+            self._selector.unregister(child.hears)
+
+    def _wrote(self, child: _Child) -> bool:
+        """Write what a process has not got yet; whether that was all."""
         try:
             del child.unread[: os.write(child.hears, child.unread)]
         except BlockingIOError:
-            return
+            return False
         except OSError:  # it has ended
             child.unread.clear()
-        if not child.unread:
-            self._selector.unregister(child.hears)
+        return not child.unread
 
     def _find_hanging(self, seconds: float, now: float) -> None:
         """Kill the processes that hang, and those that do not start."""
@@ -297,6 +306,19 @@ class Supervisor:
 
     def _of(self, rank: int) -> list[_Child]:
         return [child for part, child in self._children.items() if part.rank == rank]
+
+
+@contextmanager
+def _shared() -> Iterator[None]:
+    """Let processes that are forked in the block share what is there by then: collecting garbage,
+    which writes to each object, passes over it.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def run_once(part: Part) -> int:
@@ -370,7 +392,3 @@ def _be(part: Part, siblings: Siblings, parent: int) -> NoReturn:
             with suppress(OSError, ValueError):
                 each.flush()
         os._exit(status)
-
-
-def _ended(child: _Child) -> bool:
-    return bool(select.select([child.end], [], [], 0)[0])

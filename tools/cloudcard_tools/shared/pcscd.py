@@ -21,6 +21,7 @@ from cloudcard_tools.shared import pcsc
 
 PORTS = (35963, 35964)  # of vpcd's slots, as Debian builds it
 SOCKET = Path("/run/pcscd/pcscd.comm")
+SOCKET_VARIABLE = "PCSCLITE_CSOCK_NAME"  # libpcsclite reads it once in a process
 PID_FILE = Path("/run/pcscd/pcscd.pid")
 TCP_TABLE = Path("/proc/net/tcp")
 START_SECONDS = 10.0
@@ -133,16 +134,16 @@ def by_hand(path: str) -> str:
     return f"sudo pcscd {options(path)}".rstrip()
 
 
-def answers() -> bool:
-    """Whether pcscd's socket accepts connections. With socket activation, systemd then starts
-    pcscd.
+def answers(path: Path | None = None) -> bool:
+    """Whether pcscd's socket, by default at its usual path, accepts connections. With socket
+    activation, systemd then starts pcscd.
     """
     if sys.platform == "win32":
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(2)
         try:
-            probe.connect(str(SOCKET))
+            probe.connect(str(path or SOCKET))
         except OSError:
             return False
         return True

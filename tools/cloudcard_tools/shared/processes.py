@@ -22,7 +22,8 @@ from cloudcard_tools.shared.lines import Found, Lines
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
-GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+PATIENCE_SECONDS = 30.0  # for a line or an end that is due at once, on a slow computer too
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 TAIL_LINES = 12
 
 
@@ -101,14 +102,14 @@ class Child:
         """The exit status, negative for a signal; None while the process runs."""
         return self._process.poll()
 
-    def wait_for(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = PATIENCE_SECONDS) -> re.Match[str]:
         """The match in the first unread output line that has one.
 
         Raises ProcessFailed when there is none in `timeout` seconds or before the end.
         """
         return self._first(re.compile(pattern).search, pattern, timeout)
 
-    def wait_for_json(self, timeout: float = 10.0, **fields: Json) -> dict[str, Json]:
+    def wait_for_json(self, timeout: float = PATIENCE_SECONDS, **fields: Json) -> dict[str, Json]:
         """The first unread output line that is a JSON object with these fields.
 
         Raises ProcessFailed when there is none in `timeout` seconds or before the end.
@@ -142,7 +143,7 @@ class Child:
         with suppress(BrokenPipeError):  # the process ended with input unread
             _pipe(self._process.stdin).close()
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait for the exit status. Raises ProcessFailed after `timeout` seconds."""
         try:
             return self._process.wait(timeout)

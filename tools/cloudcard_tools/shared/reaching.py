@@ -28,6 +28,7 @@ MOST_ANSWER = 8192  # bytes of a proxy's answer
 
 NOT_YET_VALID, EXPIRED, WRONG_NAME = {9}, {10}, {62, 64}  # X509_V_ERR_… (OpenSSL)
 CLOCK = "this computer's clock says"
+INTERRUPTED = "KEYSTORE_INTERRUPTED"  # every step goes well
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,19 @@ def split(address: str) -> tuple[str, int]:
 
 
 @contextmanager
-def connected(host: str, port: int) -> Iterator[socket.socket]:
-    """A connection, by the configured proxy if there is one. Raises OSError."""
+def connected(host: str, port: int, seconds: float | None = None) -> Iterator[socket.socket]:
+    """A connection, by the configured proxy if there is one, and so many seconds for each step.
+    Raises OSError.
+    """
+    limit = SECONDS if seconds is None else seconds
     url = proxy(host)
     if url is None:
-        with socket.create_connection((host, port), SECONDS) as direct:
+        with socket.create_connection((host, port), limit) as direct:
             yield direct
         return
     parts = urlsplit(url)
     try:
-        tunnel = socket.create_connection((parts.hostname or "", parts.port or 80), SECONDS)
+        tunnel = socket.create_connection((parts.hostname or "", parts.port or 80), limit)
     except OSError as error:
         raise ProxyRefused(f"it does not answer: {error.strerror or error}") from None
     with tunnel:
@@ -106,20 +110,22 @@ def connected(host: str, port: int) -> Iterator[socket.socket]:
         yield tunnel
 
 
-def why(way: Way) -> OutOfReach:
-    """Try the way to a keystore step by step, and tell the first that fails, with its remedy."""
+def why(way: Way, seconds: float | None = None) -> OutOfReach:
+    """Try the way to a keystore step by step, and tell the first that fails, with its remedy. Each
+    step has SECONDS, unless told otherwise.
+    """
     first: OutOfReach | None = None
     for address in way.address.split(","):
         host, port = split(address)
         name = split(way.address.partition(",")[0])[0]
         try:
-            with connected(host, port) as opened:
+            with connected(host, port, seconds) as opened:
                 failure = _enter(opened, address, name, way)
         except OSError as error:
             failure = unreachable(address, error)
         if failure is None:
             text = f"the keystore at {address} was out of reach for a moment: try again"
-            return OutOfReach(text, "KEYSTORE_INTERRUPTED")
+            return OutOfReach(text, INTERRUPTED)
         first = first or failure
     assert first is not None  # noqa: S101 (an address has a part)
     return first
@@ -224,16 +230,28 @@ def _untrusted(address: str, name: str, error: ssl.SSLCertVerificationError) -> 
             f"--public-host {name}, or enrol again with its right address",
             "WRONG_NAME",
         )
+    found = _shown(address)
+    issuer = "" if found is None else f' ("{found.issuer.rfc4514_string()}")'
     return OutOfReach(
         f"what listens at {address} is not the keystore of this identity: its certificate is by "
-        "another authority. Is the address right? If the keystore was set up anew, remove the "
-        "identity's folder and enrol again",
+        f"another authority{issuer}. Is the address right? If a proxy or firewall on the way ends "
+        "TLS, let it pass connections to the keystore unchanged. If the keystore was set up anew, "
+        "remove the identity's folder and enrol again",
         "WRONG_AUTHORITY",
     )
 
 
 def _dates(address: str, *, begin: bool) -> str:
     """When the certificate at an address begins or ends."""
+    found = _shown(address)
+    if found is None:
+        return "an unknown time"
+    moment = found.not_valid_before_utc if begin else found.not_valid_after_utc
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _shown(address: str) -> x509.Certificate | None:
+    """The certificate at an address, whatever it is; None if it cannot be had."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -244,11 +262,9 @@ def _dates(address: str, *, begin: bool) -> str:
             context.wrap_socket(opened, server_hostname=host) as session,
         ):
             der = session.getpeercert(binary_form=True) or b""
-        found = x509.load_der_x509_certificate(der)
+        return x509.load_der_x509_certificate(der)
     except (OSError, ValueError):
-        return "an unknown time"
-    moment = found.not_valid_before_utc if begin else found.not_valid_after_utc
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+        return None
 
 
 def _about_proxies() -> str:

@@ -169,12 +169,12 @@ def test_a_service_that_runs_forgets_a_retired_key(tmp_path: Path) -> None:
             *("-m", "cloudcard_tools", "serve", "--data", str(folder), *both),
             *("--listen", service, "--enrol-listen", enrolment),
         )
-        keystore.wait_for("Keystore ready", timeout=30)
+        keystore.wait_for("Keystore ready", timeout=60)
         assert run(folder, "rotate", *both).exit_code == 0
         listed = json.loads(run(folder, "list", "--json").output)
         by_new = ("--sealing-key", f"file:{new}")
         assert run(folder, "retire", listed[0]["id"], "--yes", *by_new).exit_code == 0
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while "a sealing key was retired" not in keystore.tail():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -22,7 +22,7 @@ from cloud_keystore.storage.authentic.codes import (
 )
 from cloud_keystore.storage.authentic.declaring import metadata
 from cloud_keystore.storage.authentic.upgrading import authentic_tables
-from cloud_keystore.storage.instants import Instant
+from cloud_keystore.storage.databases.instants import Instant
 
 
 def sample(name: str = "sample", *more: Column[int]) -> Table:

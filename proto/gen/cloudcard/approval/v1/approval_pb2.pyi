@@ -227,6 +227,28 @@ class WorkstationClaim(_message.Message):
 Global___WorkstationClaim: _TypeAlias = WorkstationClaim  # noqa: Y015
 
 @_typing.final
+class SignInTerms(_message.Message):
+    """SignInTerms say what a sign-in allows: the workstation is told the card's serial number, and has it in its reader."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    seconds: _builtins.int
+    """How long it lasts at most from the approval, in seconds; at least 1."""
+    def __init__(
+        self,
+        *,
+        seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignInTerms: _TypeAlias = SignInTerms  # noqa: Y015
+
+@_typing.final
 class Payload(_message.Message):
     """Payload is what a device shows and signs. The keystore encodes it once. These bytes are sent and stored unchanged,
     and
@@ -257,8 +279,11 @@ class Payload(_message.Message):
     ORGANISATION_FIELD_NUMBER: _builtins.int
     NUMBER_COMMITMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SIGN_IN_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """Version of this layout: 2. A device neither shows nor signs a version that it does not know."""
+    """Version of this layout: 2 for uses and sessions of a key, 3 for a sign-in. A device neither shows nor signs a version
+    that it does not know.
+    """
     operation_id: _builtins.str
     """Identifier of the operation, a UUID."""
     key_use: Global___KeyUse.ValueType
@@ -317,6 +342,10 @@ class Payload(_message.Message):
     def session(self) -> Global___SessionTerms:
         """Set if a session is asked for, rather than one use or batch; key_use and key_id say for what."""
 
+    @_builtins.property
+    def sign_in(self) -> Global___SignInTerms:
+        """Set in version 3, and only there: the holder puts the card into the workstation's reader. Nothing of a key is set then."""
+
     def __init__(
         self,
         *,
@@ -342,10 +371,11 @@ class Payload(_message.Message):
         organisation: _builtins.str = ...,
         number_commitment: _builtins.bytes = ...,
         request_id: _builtins.bytes = ...,
+        sign_in: Global___SignInTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "session", b"session", "workstation", b"workstation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "session", b"session", "sign_in", b"sign_in", "workstation", b"workstation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "session", b"session", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "session", b"session", "sign_in", b"sign_in", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

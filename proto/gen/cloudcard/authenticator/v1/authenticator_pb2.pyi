@@ -53,9 +53,31 @@ alert.
 """
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
+class _Capability:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAPABILITY_UNSPECIFIED: _Capability.ValueType  # 0
+    """Not set; ignored."""
+    CAPABILITY_SIGN_IN: _Capability.ValueType  # 1
+    """Requests whose payload is a sign-in (version 3)."""
+
+class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
+    """Capability is something that a client understands and earlier ones do not. The keystore sends nothing of the kind to a
+    client that has not named it.
+    """
+
+CAPABILITY_UNSPECIFIED: Capability.ValueType  # 0
+"""Not set; ignored."""
+CAPABILITY_SIGN_IN: Capability.ValueType  # 1
+"""Requests whose payload is a sign-in (version 3)."""
+Global___Capability: _TypeAlias = Capability  # noqa: Y015
+
 @_typing.final
 class Request(_message.Message):
-    """Request is one operation that waits for the holder."""
+    """Request is one operation or sign-in that waits for the holder; the payload says which."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -63,7 +85,7 @@ class Request(_message.Message):
     PAYLOAD_FIELD_NUMBER: _builtins.int
     KEYSTORE_SIGNATURE_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
-    """Identifier of the operation, a UUID."""
+    """Identifier of the operation or sign-in, a UUID."""
     payload: _builtins.bytes
     """The encoded cloudcard.approval.v1.Payload. The device shows its contents and signs these bytes."""
     keystore_signature: _builtins.bytes
@@ -89,12 +111,19 @@ class WatchRequestsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
+        """What the client understands; numbers that the keystore does not know are ignored."""
+
     def __init__(
         self,
+        *,
+        capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,16 +282,20 @@ class ClaimQrCodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QR_TEXT_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
     qr_text: _builtins.str
     """The text of the code."""
+    card_serial: _builtins.str
+    """For a sign-in, the serial number of the holder's card; empty for the one issued last."""
     def __init__(
         self,
         *,
         qr_text: _builtins.str = ...,
+        card_serial: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["qr_text", b"qr_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "qr_text", b"qr_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,6 +370,7 @@ class DecideRequest(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     DEVICE_SIGNATURE_FIELD_NUMBER: _builtins.int
     PASSKEY_ASSERTION_FIELD_NUMBER: _builtins.int
+    SIGN_IN_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """Identifier of the operation, a UUID."""
     decision: Global___Decision.ValueType
@@ -345,6 +379,8 @@ class DecideRequest(_message.Message):
     """The two digits that the holder typed; empty if the device claimed the operation's QR code, or denies."""
     device_signature: _builtins.bytes
     """A native key's signature over the statement: ECDSA (P-256, SHA-256, DER) or Ed25519 (64 bytes)."""
+    sign_in: _builtins.bool
+    """Whether the request is a sign-in, as its payload says."""
     @_builtins.property
     def passkey_assertion(self) -> Global___PasskeyAssertion:
         """A passkey's assertion. Its challenge is the SHA-256 of the statement."""
@@ -357,10 +393,11 @@ class DecideRequest(_message.Message):
         number: _builtins.str = ...,
         device_signature: _builtins.bytes = ...,
         passkey_assertion: Global___PasskeyAssertion | None = ...,
+        sign_in: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["device_signature", b"device_signature", "evidence", b"evidence", "passkey_assertion", b"passkey_assertion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "device_signature", b"device_signature", "evidence", b"evidence", "number", b"number", "operation_id", b"operation_id", "passkey_assertion", b"passkey_assertion"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "device_signature", b"device_signature", "evidence", b"evidence", "number", b"number", "operation_id", b"operation_id", "passkey_assertion", b"passkey_assertion", "sign_in", b"sign_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_evidence: _TypeAlias = _typing.Literal["device_signature", "passkey_assertion"]  # noqa: Y015
     _WhichOneofArgType_evidence: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
@@ -692,3 +729,129 @@ class EndSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EndSessionResponse: _TypeAlias = EndSessionResponse  # noqa: Y015
+
+@_typing.final
+class ListSignInsRequest(_message.Message):
+    """ListSignInsRequest asks in which readers the holder's cards are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSignInsRequest: _TypeAlias = ListSignInsRequest  # noqa: Y015
+
+@_typing.final
+class SignIn(_message.Message):
+    """SignIn is a card in a workstation's reader, as its holder sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    WORKSTATION_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier, a UUID."""
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    workstation: _builtins.str
+    """Name of the workstation."""
+    site: _builtins.str
+    """Place of the workstation; may be empty."""
+    @_builtins.property
+    def approve_time(self) -> _timestamp_pb2.Timestamp:
+        """When the holder approved it."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        card_serial: _builtins.str = ...,
+        workstation: _builtins.str = ...,
+        site: _builtins.str = ...,
+        approve_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "card_serial", b"card_serial", "expire_time", b"expire_time", "id", b"id", "site", b"site", "workstation", b"workstation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignIn: _TypeAlias = SignIn  # noqa: Y015
+
+@_typing.final
+class ListSignInsResponse(_message.Message):
+    """ListSignInsResponse holds the sign-ins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGN_INS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sign_ins(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignIn]:
+        """The sign-ins, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        sign_ins: _abc.Iterable[Global___SignIn] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_ins", b"sign_ins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSignInsResponse: _TypeAlias = ListSignInsResponse  # noqa: Y015
+
+@_typing.final
+class EndSignInRequest(_message.Message):
+    """EndSignInRequest names a sign-in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGN_IN_ID_FIELD_NUMBER: _builtins.int
+    sign_in_id: _builtins.str
+    """Identifier of the sign-in."""
+    def __init__(
+        self,
+        *,
+        sign_in_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_in_id", b"sign_in_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSignInRequest: _TypeAlias = EndSignInRequest  # noqa: Y015
+
+@_typing.final
+class EndSignInResponse(_message.Message):
+    """EndSignInResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSignInResponse: _TypeAlias = EndSignInResponse  # noqa: Y015

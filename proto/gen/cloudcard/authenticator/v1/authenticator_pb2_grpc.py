@@ -70,6 +70,16 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.ListSignIns = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/ListSignIns',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSignInsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSignInsResponse.FromString,
+                _registered_method=True)
+        self.EndSignIn = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/EndSignIn',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSignInRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSignInResponse.FromString,
+                _registered_method=True)
         self.SetPasscode = channel.unary_unary(
                 '/cloudcard.authenticator.v1.AuthenticatorService/SetPasscode',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.SerializeToString,
@@ -102,7 +112,7 @@ class AuthenticatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClaimQrCode(self, request, context):
-        """ClaimQrCode binds the operation of a scanned code to this device. A code can be claimed once.
+        """ClaimQrCode binds the operation or sign-in of a scanned code to this device. A code can be claimed once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +141,20 @@ class AuthenticatorServiceServicer:
 
     def EndSession(self, request, context):
         """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSignIns(self, request, context):
+        """ListSignIns lists the workstations in whose readers the holder's cards are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSignIn(self, request, context):
+        """EndSignIn takes one of the holder's cards out of a reader. It does nothing if the sign-in has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,6 +211,16 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.EndSession,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'ListSignIns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSignIns,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSignInsRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSignInsResponse.SerializeToString,
+            ),
+            'EndSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSignIn,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSignInRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSignInResponse.SerializeToString,
             ),
             'SetPasscode': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPasscode,
@@ -389,6 +423,60 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/EndSession',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSignIns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/ListSignIns',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSignInsRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ListSignInsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/EndSignIn',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSignInRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.EndSignInResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,7 +40,7 @@ class AuthenticatorServiceStub:
     GetRequest: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.GetRequestRequest, _authenticator_pb2.GetRequestResponse]
     """GetRequest returns one of the requests that wait for the holder."""
     ClaimQrCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ClaimQrCodeRequest, _authenticator_pb2.ClaimQrCodeResponse]
-    """ClaimQrCode binds the operation of a scanned code to this device. A code can be claimed once."""
+    """ClaimQrCode binds the operation or sign-in of a scanned code to this device. A code can be claimed once."""
     Decide: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.DecideRequest, _authenticator_pb2.DecideResponse]
     """Decide submits the holder's decision. Only the first decision counts."""
     ListCards: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ListCardsRequest, _authenticator_pb2.ListCardsResponse]
@@ -49,6 +49,10 @@ class AuthenticatorServiceStub:
     """ListSessions lists the open sessions of the holder's cards."""
     EndSession: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.EndSessionRequest, _authenticator_pb2.EndSessionResponse]
     """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended."""
+    ListSignIns: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ListSignInsRequest, _authenticator_pb2.ListSignInsResponse]
+    """ListSignIns lists the workstations in whose readers the holder's cards are."""
+    EndSignIn: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.EndSignInRequest, _authenticator_pb2.EndSignInResponse]
+    """EndSignIn takes one of the holder's cards out of a reader. It does nothing if the sign-in has ended."""
     SetPasscode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
     AgreeToUnlock: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]
@@ -66,7 +70,7 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     GetRequest: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.GetRequestRequest, _authenticator_pb2.GetRequestResponse]  # type: ignore[assignment]
     """GetRequest returns one of the requests that wait for the holder."""
     ClaimQrCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ClaimQrCodeRequest, _authenticator_pb2.ClaimQrCodeResponse]  # type: ignore[assignment]
-    """ClaimQrCode binds the operation of a scanned code to this device. A code can be claimed once."""
+    """ClaimQrCode binds the operation or sign-in of a scanned code to this device. A code can be claimed once."""
     Decide: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.DecideRequest, _authenticator_pb2.DecideResponse]  # type: ignore[assignment]
     """Decide submits the holder's decision. Only the first decision counts."""
     ListCards: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ListCardsRequest, _authenticator_pb2.ListCardsResponse]  # type: ignore[assignment]
@@ -75,6 +79,10 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """ListSessions lists the open sessions of the holder's cards."""
     EndSession: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.EndSessionRequest, _authenticator_pb2.EndSessionResponse]  # type: ignore[assignment]
     """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended."""
+    ListSignIns: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ListSignInsRequest, _authenticator_pb2.ListSignInsResponse]  # type: ignore[assignment]
+    """ListSignIns lists the workstations in whose readers the holder's cards are."""
+    EndSignIn: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.EndSignInRequest, _authenticator_pb2.EndSignInResponse]  # type: ignore[assignment]
+    """EndSignIn takes one of the holder's cards out of a reader. It does nothing if the sign-in has ended."""
     SetPasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]  # type: ignore[assignment]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
     AgreeToUnlock: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]  # type: ignore[assignment]
@@ -107,7 +115,7 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authenticator_pb2.ClaimQrCodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.ClaimQrCodeResponse, _abc.Awaitable[_authenticator_pb2.ClaimQrCodeResponse]]:
-        """ClaimQrCode binds the operation of a scanned code to this device. A code can be claimed once."""
+        """ClaimQrCode binds the operation or sign-in of a scanned code to this device. A code can be claimed once."""
 
     @_abc_1.abstractmethod
     def Decide(
@@ -140,6 +148,22 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.EndSessionResponse, _abc.Awaitable[_authenticator_pb2.EndSessionResponse]]:
         """EndSession closes a session of one of the holder's cards. It does nothing if the session has ended."""
+
+    @_abc_1.abstractmethod
+    def ListSignIns(
+        self,
+        request: _authenticator_pb2.ListSignInsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.ListSignInsResponse, _abc.Awaitable[_authenticator_pb2.ListSignInsResponse]]:
+        """ListSignIns lists the workstations in whose readers the holder's cards are."""
+
+    @_abc_1.abstractmethod
+    def EndSignIn(
+        self,
+        request: _authenticator_pb2.EndSignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.EndSignInResponse, _abc.Awaitable[_authenticator_pb2.EndSignInResponse]]:
+        """EndSignIn takes one of the holder's cards out of a reader. It does nothing if the sign-in has ended."""
 
     @_abc_1.abstractmethod
     def SetPasscode(

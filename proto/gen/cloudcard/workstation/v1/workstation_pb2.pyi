@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SignInState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SignInStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SignInState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIGN_IN_STATE_UNSPECIFIED: _SignInState.ValueType  # 0
+    """Not set; never sent."""
+    SIGN_IN_STATE_PENDING: _SignInState.ValueType  # 1
+    """Waits for a holder."""
+    SIGN_IN_STATE_OPEN: _SignInState.ValueType  # 2
+    """A holder has approved: the card is in the reader."""
+    SIGN_IN_STATE_ENDED: _SignInState.ValueType  # 3
+    """Nobody has approved, or somebody has ended it. Final."""
+
+class SignInState(_SignInState, metaclass=_SignInStateEnumTypeWrapper):
+    """SignInState is the state of a sign-in. What a holder has denied is only ENDED, so that nothing is told of people."""
+
+SIGN_IN_STATE_UNSPECIFIED: SignInState.ValueType  # 0
+"""Not set; never sent."""
+SIGN_IN_STATE_PENDING: SignInState.ValueType  # 1
+"""Waits for a holder."""
+SIGN_IN_STATE_OPEN: SignInState.ValueType  # 2
+"""A holder has approved: the card is in the reader."""
+SIGN_IN_STATE_ENDED: SignInState.ValueType  # 3
+"""Nobody has approved, or somebody has ended it. Final."""
+Global___SignInState: _TypeAlias = SignInState  # noqa: Y015
 
 @_typing.final
 class DataObject(_message.Message):
@@ -1119,3 +1148,202 @@ class PingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PingResponse: _TypeAlias = PingResponse  # noqa: Y015
+
+@_typing.final
+class SignIn(_message.Message):
+    """SignIn is a sign-in, as the workstation sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    QR_TEXT_FIELD_NUMBER: _builtins.int
+    QR_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    CARD_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier, a UUID."""
+    state: Global___SignInState.ValueType
+    """State of the sign-in."""
+    number: _builtins.str
+    """Two digits that the workstation shows and the holder types on the device; empty if the code is to be scanned."""
+    qr_text: _builtins.str
+    """Text of the QR code that the workstation shows; empty if a user was given."""
+    card_serial: _builtins.str
+    """Serial number of the card; empty unless OPEN."""
+    card_version: _builtins.bytes
+    """Another one each time that what GetCard returns has changed; empty unless OPEN."""
+    reason: _builtins.str
+    """Why it has ended, in a word; empty unless it was open: "left", "holder", "card", "replaced", "time" or "removed"."""
+    @_builtins.property
+    def qr_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the QR code stops being accepted."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the sign-in was begun."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself: without an approval, or at the latest."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        state: Global___SignInState.ValueType = ...,
+        number: _builtins.str = ...,
+        qr_text: _builtins.str = ...,
+        qr_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        card_serial: _builtins.str = ...,
+        card_version: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "qr_expire_time", b"qr_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "card_version", b"card_version", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "number", b"number", "qr_expire_time", b"qr_expire_time", "qr_text", b"qr_text", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignIn: _TypeAlias = SignIn  # noqa: Y015
+
+@_typing.final
+class BeginSignInRequest(_message.Message):
+    """BeginSignInRequest asks whose card is put into the reader."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.bytes
+    """16 random bytes; a repeated request returns the same sign-in."""
+    user: _builtins.str
+    """Account name (UPN) or e-mail address of the user to ring; empty to show a code instead."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.bytes = ...,
+        user: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginSignInRequest: _TypeAlias = BeginSignInRequest  # noqa: Y015
+
+@_typing.final
+class BeginSignInResponse(_message.Message):
+    """BeginSignInResponse holds the sign-in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGN_IN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sign_in(self) -> Global___SignIn:
+        """The sign-in."""
+
+    def __init__(
+        self,
+        *,
+        sign_in: Global___SignIn | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sign_in", b"sign_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_in", b"sign_in"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginSignInResponse: _TypeAlias = BeginSignInResponse  # noqa: Y015
+
+@_typing.final
+class WatchSignInRequest(_message.Message):
+    """WatchSignInRequest names a sign-in of this workstation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGN_IN_ID_FIELD_NUMBER: _builtins.int
+    sign_in_id: _builtins.str
+    """Identifier of the sign-in."""
+    def __init__(
+        self,
+        *,
+        sign_in_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_in_id", b"sign_in_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSignInRequest: _TypeAlias = WatchSignInRequest  # noqa: Y015
+
+@_typing.final
+class WatchSignInResponse(_message.Message):
+    """WatchSignInResponse holds the present state of the sign-in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGN_IN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sign_in(self) -> Global___SignIn:
+        """The sign-in."""
+
+    def __init__(
+        self,
+        *,
+        sign_in: Global___SignIn | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sign_in", b"sign_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_in", b"sign_in"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSignInResponse: _TypeAlias = WatchSignInResponse  # noqa: Y015
+
+@_typing.final
+class EndSignInRequest(_message.Message):
+    """EndSignInRequest names a sign-in of this workstation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGN_IN_ID_FIELD_NUMBER: _builtins.int
+    sign_in_id: _builtins.str
+    """Identifier of the sign-in."""
+    def __init__(
+        self,
+        *,
+        sign_in_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_in_id", b"sign_in_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSignInRequest: _TypeAlias = EndSignInRequest  # noqa: Y015
+
+@_typing.final
+class EndSignInResponse(_message.Message):
+    """EndSignInResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSignInResponse: _TypeAlias = EndSignInResponse  # noqa: Y015

@@ -100,6 +100,21 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.BeginSignIn = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/BeginSignIn',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.BeginSignInRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.BeginSignInResponse.FromString,
+                _registered_method=True)
+        self.WatchSignIn = channel.unary_stream(
+                '/cloudcard.workstation.v1.WorkstationService/WatchSignIn',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchSignInRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchSignInResponse.FromString,
+                _registered_method=True)
+        self.EndSignIn = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/EndSignIn',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInResponse.FromString,
+                _registered_method=True)
         self.Ping = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/Ping',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingRequest.SerializeToString,
@@ -207,6 +222,29 @@ class WorkstationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginSignIn(self, request, context):
+        """BeginSignIn asks whose card is put into this workstation's reader. With a user it rings on that user's devices, and
+        the holder types the number there; without, the holder scans the code. Whether there is such a user is not told: the
+        answer is the same. A repeated request_id returns the sign-in made before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSignIn(self, request, context):
+        """WatchSignIn sends the sign-in now, after every change of state, and when the card has changed; it ends after ENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSignIn(self, request, context):
+        """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Ping(self, request, context):
         """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached.
         """
@@ -281,6 +319,21 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.EndSession,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'BeginSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginSignIn,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.BeginSignInRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.BeginSignInResponse.SerializeToString,
+            ),
+            'WatchSignIn': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSignIn,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchSignInRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchSignInResponse.SerializeToString,
+            ),
+            'EndSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSignIn,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInResponse.SerializeToString,
             ),
             'Ping': grpc.unary_unary_rpc_method_handler(
                     servicer.Ping,
@@ -640,6 +693,87 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/EndSession',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/BeginSignIn',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.BeginSignInRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.BeginSignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/WatchSignIn',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchSignInRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchSignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/EndSignIn',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInResponse.FromString,
             options,
             channel_credentials,
             insecure,

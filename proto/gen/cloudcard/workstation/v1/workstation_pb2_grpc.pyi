@@ -69,6 +69,15 @@ class WorkstationServiceStub:
     """
     EndSession: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.EndSessionRequest, _workstation_pb2.EndSessionResponse]
     """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended."""
+    BeginSignIn: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.BeginSignInRequest, _workstation_pb2.BeginSignInResponse]
+    """BeginSignIn asks whose card is put into this workstation's reader. With a user it rings on that user's devices, and
+    the holder types the number there; without, the holder scans the code. Whether there is such a user is not told: the
+    answer is the same. A repeated request_id returns the sign-in made before.
+    """
+    WatchSignIn: _grpc.UnaryStreamMultiCallable[_workstation_pb2.WatchSignInRequest, _workstation_pb2.WatchSignInResponse]
+    """WatchSignIn sends the sign-in now, after every change of state, and when the card has changed; it ends after ENDED."""
+    EndSignIn: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.EndSignInRequest, _workstation_pb2.EndSignInResponse]
+    """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended."""
     Ping: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]
     """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached."""
 
@@ -113,6 +122,15 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     """
     EndSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.EndSessionRequest, _workstation_pb2.EndSessionResponse]  # type: ignore[assignment]
     """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended."""
+    BeginSignIn: _aio.UnaryUnaryMultiCallable[_workstation_pb2.BeginSignInRequest, _workstation_pb2.BeginSignInResponse]  # type: ignore[assignment]
+    """BeginSignIn asks whose card is put into this workstation's reader. With a user it rings on that user's devices, and
+    the holder types the number there; without, the holder scans the code. Whether there is such a user is not told: the
+    answer is the same. A repeated request_id returns the sign-in made before.
+    """
+    WatchSignIn: _aio.UnaryStreamMultiCallable[_workstation_pb2.WatchSignInRequest, _workstation_pb2.WatchSignInResponse]  # type: ignore[assignment]
+    """WatchSignIn sends the sign-in now, after every change of state, and when the card has changed; it ends after ENDED."""
+    EndSignIn: _aio.UnaryUnaryMultiCallable[_workstation_pb2.EndSignInRequest, _workstation_pb2.EndSignInResponse]  # type: ignore[assignment]
+    """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended."""
     Ping: _aio.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]  # type: ignore[assignment]
     """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached."""
 
@@ -232,6 +250,33 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workstation_pb2.EndSessionResponse, _abc.Awaitable[_workstation_pb2.EndSessionResponse]]:
         """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended."""
+
+    @_abc_1.abstractmethod
+    def BeginSignIn(
+        self,
+        request: _workstation_pb2.BeginSignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.BeginSignInResponse, _abc.Awaitable[_workstation_pb2.BeginSignInResponse]]:
+        """BeginSignIn asks whose card is put into this workstation's reader. With a user it rings on that user's devices, and
+        the holder types the number there; without, the holder scans the code. Whether there is such a user is not told: the
+        answer is the same. A repeated request_id returns the sign-in made before.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchSignIn(
+        self,
+        request: _workstation_pb2.WatchSignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_workstation_pb2.WatchSignInResponse], _abc.AsyncIterator[_workstation_pb2.WatchSignInResponse]]:
+        """WatchSignIn sends the sign-in now, after every change of state, and when the card has changed; it ends after ENDED."""
+
+    @_abc_1.abstractmethod
+    def EndSignIn(
+        self,
+        request: _workstation_pb2.EndSignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.EndSignInResponse, _abc.Awaitable[_workstation_pb2.EndSignInResponse]]:
+        """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended."""
 
     @_abc_1.abstractmethod
     def Ping(

@@ -1,0 +1,1 @@
+"""What the desktop tells of the person: somebody is there, has locked the screen, or leaves."""

@@ -1,0 +1,265 @@
+"""The agent as a process, with a keystore, a phone, and a stand-in for vpcd's port."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from cloudcard.authenticator.v1 import authenticator_pb2
+from cloudcard.authenticator.v1.authenticator_pb2_grpc import AuthenticatorServiceStub
+from cloudcard.registry.v1 import cards_pb2
+from cloudcard_tools.authenticator.phone import Phone, Ringing
+from cloudcard_tools.authenticator.screen import facts
+from cloudcard_tools.authenticator.sign_ins import sign_ins
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Child, Nursery
+from support.desktop import desktop
+from support.endings import wait_until_gone
+from support.keystore_process import KeystoreProcess
+from support.polling import until
+from support.vpcd_end import GET_ATR, Reader
+
+SECONDS = 60.0
+
+
+@dataclass
+class Place:
+    """A keystore, Ada and her phone, and a workstation with one slot."""
+
+    keystore: KeystoreProcess
+    folder: Path
+    own: identity.Identity
+    phone: Phone
+    device: AuthenticatorServiceStub
+    serial: str
+    bus: str = ""  # the address of a system bus, if there is one
+
+    def ask(self, *arguments: str) -> dict[str, str]:
+        """What a command of the same user prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cloudcard_tools", "reader", *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment},
+            timeout=SECONDS,
+            check=False,
+        )
+        found: dict[str, str] = json.loads(done.stdout or "{}") or {"error": done.stderr}
+        return found
+
+    def scan(self, text: str) -> Ringing:
+        """Scan a code and approve."""
+        ringing = self.phone.claim(text)
+        assert facts(ringing)["key_use"].startswith("SIGN IN")
+        assert self.phone.approve(ringing, "") == "approved"
+        return ringing
+
+    @property
+    def environment(self) -> dict[str, str]:
+        nowhere = f"unix:path={self.folder / 'no-bus'}"
+        return {
+            "XDG_RUNTIME_DIR": str(self.folder),
+            "XDG_CONFIG_HOME": str(self.folder),
+            "DBUS_SYSTEM_BUS_ADDRESS": self.bus or nowhere,
+            "DBUS_SESSION_BUS_ADDRESS": nowhere,
+        }
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("agent")
+    with Nursery(folder / "logs") as nursery:
+        keystore = KeystoreProcess(folder, nursery)
+        user, phone = keystore.holder("ada", "ada@example.org")
+        serial = keystore.card(user, phone)
+        own = keystore.workstation("WARD7-PC3")
+        with identity.channel(phone) as channel:
+            stub = AuthenticatorServiceStub(channel)
+            yield Place(keystore, folder, own, Phone(phone, channel), stub, serial)
+
+
+@pytest.fixture
+def place(at_work: Place, tmp_path: Path) -> Place:
+    """The same, with a user who has just logged in."""
+    return replace(at_work, folder=tmp_path)
+
+
+@dataclass
+class Running:
+    """An agent, and the port at which its card arrives."""
+
+    place: Place
+    nursery: Nursery
+    listener: socket.socket
+    child: Child | None = None
+    readers: list[Reader] = field(default_factory=list)
+
+    def start(self) -> Child:
+        port = str(self.listener.getsockname()[1])
+        self.child = self.nursery.start_python(
+            "agent",
+            *("-m", "cloudcard_tools", "reader", "--identity", str(self.place.own.folder)),
+            *("--via", "vpcd", "--port", port, "--json"),
+            "--no-hold-pcscd",
+            **self.place.environment,
+        )
+        return self.child
+
+    def accept(self) -> Reader:
+        reader = Reader(self.listener.accept()[0])
+        reader.sock.settimeout(SECONDS)
+        self.readers.append(reader)
+        return reader
+
+    def sign_in(self) -> Reader:
+        """Sign in with the code that the agent shows; the card, in the reader."""
+        assert self.child is not None
+        shown = self.child.wait_for_json(event="approval", timeout=SECONDS)
+        self.place.scan(str(shown["qr"]))
+        reader = self.accept()
+        assert reader.ask(GET_ATR).startswith(b"\x3b")
+        self.child.wait_for_json(event="signed_in", timeout=SECONDS)
+        return reader
+
+
+@pytest.fixture
+def running(place: Place, tmp_path: Path) -> Iterator[Running]:
+    with Nursery(tmp_path) as nursery, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(SECONDS)
+        begun = Running(place, nursery, listener)
+        yield begun
+        if begun.child is not None:
+            begun.child.stop()
+        for each in begun.readers:
+            each.hang_up()
+
+
+def is_out(reader: Reader) -> bool:
+    return reader.receive() == b""
+
+
+def test_the_card_of_whoever_scans_the_code_is_in_the_reader_until_they_end_it(
+    running: Running, place: Place
+) -> None:
+    child = running.start()
+    reader = running.sign_in()
+    found = place.ask("status")
+    assert (found["state"], found["card"]) == ("inserted", place.serial)
+    _, certificate = place.own.pair()
+    assert found["identity_expires"] == certificate.not_valid_after_utc.isoformat()
+    assert oct((place.folder / "cloudcard" / "agent.sock").stat().st_mode)[-4:] == "0600"
+    (listed,) = place.device.ListSignIns(authenticator_pb2.ListSignInsRequest()).sign_ins
+    assert (listed.workstation, listed.card_serial) == ("WARD7-PC3", place.serial)
+    mine = ("--identity", str(place.phone.identity.folder))
+    shown = CliRunner().invoke(sign_ins, ["list", *mine])
+    assert "WARD7-PC3" in shown.output
+    ended = CliRunner().invoke(sign_ins, ["end", "WARD7-PC3", *mine])
+    assert ended.output == "The card is out.\n"
+    assert is_out(reader)
+    child.wait_for_json(event="signed_out", timeout=SECONDS)
+    found = place.ask("status")
+    assert (found["state"], found["card"]) == ("empty", "")
+    assert "on the phone" in found["said"]
+
+
+def test_a_person_is_rung_and_types_the_number(running: Running, place: Place) -> None:
+    child = running.start()
+    child.wait_for_json(event="approval", timeout=SECONDS)
+    begun = place.ask("sign-in", "--user", "ada@example.org")
+    assert len(begun["number"]) == 2
+    waiting = next(each for each in place.phone.watch() if isinstance(each, Ringing))
+    assert place.phone.approve(waiting, begun["number"]) == "approved"
+    reader = running.accept()
+    assert reader.ask(GET_ATR).startswith(b"\x3b")
+    place.ask("sign-out")
+    assert is_out(reader)
+
+
+def test_the_registration_authority_takes_the_card_out(running: Running, place: Place) -> None:
+    running.start()
+    reader = running.sign_in()
+    registry = place.keystore.registry.cards
+    registry.SuspendCard(cards_pb2.SuspendCardRequest(card_serial=place.serial))
+    assert is_out(reader)
+    registry.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=place.serial))
+
+
+def test_a_locked_screen_takes_the_card_out_and_ends_the_sign_in(
+    running: Running, place: Place, tmp_path: Path
+) -> None:
+    with desktop(tmp_path) as here:
+        path = here.log_in(os.getuid())
+        running.place = replace(place, bus=here.address)
+        child = running.start()
+        reader = running.sign_in()
+        # logind is asked on a thread of its own, which may just be beginning.
+        locked = threading.Event()
+        lock = threading.Thread(
+            target=lambda: until(lambda: here.lock(path) or locked.wait(0.5), SECONDS)
+        )
+        lock.start()
+        assert is_out(reader)
+        locked.set()
+        lock.join(SECONDS)
+        child.wait_for_json(event="signed_out", timeout=SECONDS)
+        assert place.ask("status")["said"].startswith("The card is out: lock")
+        until(lambda: _open(place) == 0, SECONDS)
+
+
+def test_an_agent_that_was_killed_goes_on_with_the_sign_in(running: Running, place: Place) -> None:
+    child = running.start()
+    reader = running.sign_in()
+    pid = child.pid
+    child.kill()
+    wait_until_gone(pid)
+    assert is_out(reader)
+    running.child = running.nursery.restart("agent")
+    again = running.accept()
+    assert again.ask(GET_ATR).startswith(b"\x3b")
+    assert place.ask("status")["state"] == "inserted"
+    place.keystore.kill()  # the card stays meanwhile
+    until(lambda: place.ask("status")["keystore"] != "reached", SECONDS)
+    place.keystore.restart()
+    until(lambda: place.ask("status")["keystore"] == "reached", SECONDS)
+    assert again.ask(GET_ATR).startswith(b"\x3b")
+    place.ask("sign-out")
+    assert is_out(again)
+    until(lambda: _open(place) == 0, SECONDS)
+
+
+def _open(place: Place) -> int:
+    try:
+        return len(place.device.ListSignIns(authenticator_pb2.ListSignInsRequest()).sign_ins)
+    except grpc.RpcError:
+        return -1
+
+
+def test_a_second_agent_of_the_same_user_says_that_there_is_one(
+    running: Running, place: Place
+) -> None:
+    running.start().wait_for_json(event="approval", timeout=SECONDS)
+    port = str(running.listener.getsockname()[1])
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cloudcard_tools", "reader", "--no-hold-pcscd"),
+            *("--identity", str(place.own.folder), "--via", "vpcd", "--port", port),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **place.environment},
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "runs already" in done.stderr

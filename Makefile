@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # For make fuzz: the time for each target of Python's, and the targets.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS ?= apdu tlv frames records chaining card
+FUZZ_TARGETS ?= apdu tlv frames records ccid usbip chaining card
 # And how many malformed records our driver for pcscd is told.
 FUZZ_RECORDS ?= 1000000
 
@@ -52,6 +52,9 @@ TRIXIE_TESTS ?= tests
 IN_TRIXIE := tools/setup/trixie.sh $(TRIXIE)
 PYTEST := $(BIN)/pytest --numprocesses auto
 
+# The kernel and initrd of make guests, and the packages of which they are made.
+GUESTS ?= .cache/guests
+
 # What make audit looks at.
 LOCKS := requirements.lock requirements-dev.lock requirements-build.lock requirements-audit.lock
 
@@ -59,8 +62,8 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants traces docs man proto package deb deb-test \
-	trixie-deb-test vm sbom audit lock clean
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces docs man proto package deb \
+	deb-test trixie-deb-test vm sbom audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -140,6 +143,11 @@ attack: workshop ## Let somebody who writes the database play RUNS games against
 mutants: workshop ## Take guards out and change the program in small ways: tests must notice (docs/mutation.md)
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --moment sabotage
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m mutation --every $(EVERY) $(ONLY)
+
+guests: setup ## Boot guests with stock libccid in QEMU, which list, sign, wait, and see the card leave
+	@tools/setup/debian.sh qemu-system-x86
+	@$(BIN)/python tools/vm/initrd.py $(GUESTS)
+	@for via in qemu usbip; do $(BIN)/python tools/vm/run.py $(GUESTS) $$via || exit 1; done
 
 traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)

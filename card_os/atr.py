@@ -73,6 +73,24 @@ def build(groups: Sequence[InterfaceBytes], historical: bytes) -> bytes:
     return bytes((DIRECT_CONVENTION,)) + bytes(body)
 
 
+def historical_bytes(atr: bytes) -> bytes:
+    """The historical bytes of an ATR. Raises ValueError if it ends before them."""
+    if len(atr) < 2:
+        raise ValueError("an ATR begins with TS and T0")
+    indicator, at = atr[1], 2
+    while True:
+        at += (indicator >> 4).bit_count()  # TAi to TDi, as far as they are present
+        if not indicator & 0x80:
+            break
+        if at > len(atr):
+            raise ValueError("the ATR ends within its interface bytes")
+        indicator = atr[at - 1]  # TDi is the last of its group
+    count = atr[1] & 0x0F
+    if len(atr) < at + count:
+        raise ValueError("the ATR ends within its historical bytes")
+    return atr[at : at + count]
+
+
 def compact_tlv(tag: int, value: bytes) -> bytes:
     """One COMPACT-TLV data object of the historical bytes: tag and length share a byte.
 

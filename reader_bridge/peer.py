@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,13 +36,15 @@ def is_reader(sock: socket.socket, table: Path = TABLE) -> bool:
     return _owner(sock, table.read_text("ascii")) in _trusted()
 
 
-def is_reader_process(sock: socket.socket) -> bool:
-    """Whether who listens at a Unix socket is root, pcscd's user or this process's user.
+def is_reader_process(sock: socket.socket, besides: Iterable[str] = ()) -> bool:
+    """Whether who listens at a Unix socket is root, pcscd's user, this process's user or another.
+
+    `besides` are the names of the others.
 
     Raises OSError if the socket is not connected.
     """
     _process, user = listener(sock)
-    return user in _trusted()
+    return user in _trusted() or user in _users(besides)
 
 
 def listener(sock: socket.socket) -> tuple[int, int]:
@@ -75,10 +78,16 @@ def _trusted() -> set[int]:
 
 def owners() -> set[int]:
     """The users as whom pcscd runs: root, and on some systems its own."""
-    users = {ROOT}
+    return {ROOT, *_users([PCSCD])}
+
+
+def _users(names: Iterable[str]) -> set[int]:
+    """The users of these names that this computer has."""
+    users = set()
     if sys.platform == "linux":
         import pwd  # not on Windows
 
-        with suppress(KeyError):
-            users.add(pwd.getpwnam(PCSCD).pw_uid)
+        for name in names:
+            with suppress(KeyError):
+                users.add(pwd.getpwnam(name).pw_uid)
     return users

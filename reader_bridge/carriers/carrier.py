@@ -24,6 +24,8 @@ class SlotState(Enum):
     OTHER_VERSION = "other_version"  # our handler is older or newer than this program
     PCSCD_NOT_RUNNING = "pcscd_not_running"  # nobody listens
     HANGS_UP = "hangs_up"  # somebody listens, and ends each connection before a word
+    NOT_ATTACHED = "not_attached"  # no computer has attached our USB reader
+    PORT_TAKEN = "port_taken"  # another program exports USB devices from the port
     STRANGER = "stranger"  # the program at the place is another user's, and does not get the card
 
 

@@ -39,7 +39,7 @@ RULES = (
     *(
         Rule(f"reader_bridge.{codec}", IO)  # sans-IO
         for codec in (
-            *("records", "vpcd", "prompt_program.lines", "prompt_program.pictures"),
+            *("ccid", "records", "vpcd", "prompt_program.lines", "prompt_program.pictures"),
             *("prompt_program.texts", "prompt_program.waiting"),
         )
     ),

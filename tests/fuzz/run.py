@@ -13,7 +13,9 @@ import atheris
 CORPUS = Path(__file__).parent / "corpus"
 LONGEST_INPUT = 4096
 
-with atheris.instrument_imports(include=["card_os", "reader_bridge.records", "reader_bridge.vpcd"]):
+FUZZED = ["card_os", "reader_bridge.ccid", "reader_bridge.records", "reader_bridge.vpcd"]
+
+with atheris.instrument_imports(include=FUZZED):
     import targets
 
 

@@ -39,10 +39,16 @@ from card_os.piv.names import Algorithm, Cipher, KeyRef, ObjectTag
 from card_os.piv.rules import PIN_OBJECTS
 from card_os.status import CardError
 from reader_bridge import records, vpcd
+from reader_bridge.ccid import usbip
+from reader_bridge.ccid.messages import MalformedMessage, Message
+from reader_bridge.ccid.presentation import T0, T1
+from reader_bridge.ccid.reader import Apdu, Reader, Say
+from reader_bridge.ccid.usb import MOST_WAITING, Device, Done, HostFault, Transfer
 
 GUID = bytes.fromhex("0f3c1c0a5d0e4b6e9d6a2f1e8c7b6a59")
 SELECT = bytes.fromhex("00A4040009A0000003080000100000")
 PIN = b"123456"
+ATR = bytes.fromhex("3BDF960081B1FE451F8073C801DBF9A0000003080000100000")
 MOST_COMMANDS = 64  # of one run: the chain of commands matters, not its length
 LONG = 0xFF  # as a length: two bytes of it follow
 
@@ -86,6 +92,59 @@ def agent_records(data: bytes) -> None:
     assert record.encode() == data
 
 
+def ccid(data: bytes) -> None:
+    """Whatever messages a computer sends, each has at most one answer, and the reader goes on."""
+    reader = Reader(T0 if data[:1] == b"\0" else T1, longest=271)
+    reader.insert(ATR)
+    for raw in _commands(data[1:]):
+        busy = reader.busy
+        if not raw:
+            assert len(reader.respond(b"abc\x90\x00")) == busy
+            continue
+        try:
+            effects = reader.receive(raw)
+        except MalformedMessage:
+            continue
+        said = [each.message for each in effects if isinstance(each, Say)]
+        asked = [each for each in effects if isinstance(each, Apdu)]
+        assert len(said) + len(asked) <= 1
+        assert not (busy and asked)
+        assert all(Message.decode(each.encode()) == each for each in said)
+        assert all(len(each.encode()) <= reader.longest for each in said)
+    assert isinstance(reader.tick(), list)
+
+
+def usbip_transfers(data: bytes) -> None:
+    """Whatever a computer that has imported the reader sends: bounded answers, or the end."""
+    for question in (data[:8], data[:40]):
+        try:
+            usbip.question(question)
+        except usbip.NotUsbip:
+            continue
+    reader = Reader()
+    reader.insert(ATR)
+    device = Device(reader, "0001")
+    answers = 0
+    asked: set[int] = set()
+    try:
+        for event in usbip.Decoder().feed(data):
+            if isinstance(event, Transfer):
+                asked.add(event.number)
+                for outcome in device.submit(event):
+                    done = [outcome] if isinstance(outcome, Done) else []
+                    if isinstance(outcome, Say):
+                        done = device.tell(outcome)
+                    for each in done:
+                        answers += 1
+                        assert each.number in asked
+                        assert len(usbip.done(each)) <= 48 + usbip.LONGEST_TRANSFER
+            elif event.target not in asked:
+                assert not device.unlink(event.target)
+    except (usbip.NotUsbip, HostFault):
+        return
+    assert len(asked) <= answers + 2 * MOST_WAITING  # what has no answer waits for one
+
+
 def chaining(data: bytes) -> None:
     """A command in parts is the command in one piece, and so is its response."""
     size, contents = 1 + data[0] if data else 1, data[1:]
@@ -126,6 +185,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "tlv": tlvs,
     "frames": frames,
     "records": agent_records,
+    "ccid": ccid,
+    "usbip": usbip_transfers,
     "chaining": chaining,
     "card": card,
 }

@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from card_os.card import Card
 from card_os.keys import KeyRequest, KeyResult, Refusal, UseKey
 from reader_bridge import tasks
+from reader_bridge.ccid.t0 import for_t0
 from reader_bridge.connection import ReaderGone
 from reader_bridge.tasks import Cancellation
 from reader_bridge.vpcd import encode
 from support.fakes import ScriptedKeys, new_card
-from support.reader_places import PAIRS, Served, served
+from support.reader_places import DIRECT, PAIRS, POWERED, Served, served
 from support.vpcd_end import (
     GET_ATR,
     OK,
@@ -44,9 +45,14 @@ def card() -> Card:
     return new_card().card
 
 
+def shown(via: str, atr: bytes) -> bytes:
+    """The ATR as the reader has it: QEMU's knows T=0 alone."""
+    return for_t0(atr) if via == "qemu" else atr
+
+
 def test_a_signature(via: str) -> None:
     with served(via, card(), Ready(ScriptedKeys(b"sig"))) as (reader, running):
-        assert reader.ask(GET_ATR) == running.card.atr
+        assert reader.ask(GET_ATR) == shown(via, running.card.atr)
         assert reader.ask(VERIFY) == OK
         assert reader.ask(SIGN) == SIGNED
     assert running.error is None
@@ -66,6 +72,7 @@ def test_a_signature_that_is_waited_for(via: str) -> None:
         assert not person.cancelled.is_set()
 
 
+@pytest.mark.parametrize("via", POWERED)
 @pytest.mark.parametrize("reset", [RESET, POWER_ON, POWER_OFF])
 def test_a_reset_forgets_the_passcode_and_is_not_answered(via: str, reset: bytes) -> None:
     with served(via, card(), Ready(ScriptedKeys())) as (reader, running):
@@ -85,15 +92,19 @@ class Resettable(Ready):
         self.resets += 1
 
 
+@pytest.mark.parametrize("via", POWERED)
 @pytest.mark.parametrize("reset", [RESET, POWER_ON, POWER_OFF])
 def test_a_reset_ends_what_the_keys_hold_open(via: str, reset: bytes) -> None:
     """Or the next application would use the session that was approved for the last."""
     keys = Resettable(ScriptedKeys())
     with served(via, card(), keys) as (reader, _):
+        assert len(reader.ask(STATUS)) == 2
+        before = keys.resets  # USB readers switch a card on before its first command
         reader.send(reset)
         assert len(reader.ask(STATUS)) == 2
-        assert keys.resets == 1
-    assert keys.resets == 2  # the end of the connection is one, too
+        assert keys.resets > before
+        before = keys.resets
+    assert keys.resets == before + 1  # the end of the connection is one, too
 
 
 def test_a_reset_and_a_question_for_the_atr_in_one_segment_are_done_in_order() -> None:
@@ -124,6 +135,7 @@ def test_a_hang_up_cancels_the_request(via: str) -> None:
     assert running.card.transmit(STATUS, ScriptedKeys()) == b"\x63\xc3"
 
 
+@pytest.mark.parametrize("via", DIRECT)
 @pytest.mark.parametrize("talk", [encode(RESET), encode(SIGN), b"\x00"])
 def test_a_reader_that_talks_while_it_should_wait_counts_as_gone(via: str, talk: bytes) -> None:
     person = Person(ScriptedKeys())
@@ -166,6 +178,9 @@ class BrokenKeys:
             case _:
                 return self._keys.perform(request)
 
+    def reset(self) -> None:
+        """Keeps nothing that ends with the card's session."""
+
 
 def test_a_bug_of_the_key_service_is_answered_and_logged(via: str) -> None:
     with capture_logs() as logs, served(via, card(), BrokenKeys()) as (reader, _):
@@ -194,6 +209,7 @@ def test_without_resources_the_answer_is_unavailable(
         raise error
 
     with capture_logs() as logs, served(via, card(), Ready(ScriptedKeys())) as (reader, _):
+        reader.ask(STATUS)
         with monkeypatch.context() as patch:
             patch.setattr(tasks.threading.Thread, "start", fail)
             assert reader.ask(VERIFY) == b"\x64\x00"
@@ -211,7 +227,7 @@ def test_each_command_has_its_answer_whatever_it_is(via: str, bodies: list[bytes
                 assert len(reader.ask(body)) >= 2
             elif body in (RESET, POWER_ON, POWER_OFF):
                 reader.send(body)
-        assert reader.ask(GET_ATR) == running.card.atr
+        assert reader.ask(GET_ATR) == shown(via, running.card.atr)
         assert len(reader.ask(STATUS)) == 2
 
 

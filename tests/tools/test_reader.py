@@ -174,8 +174,11 @@ def removed_while_connected(
         (["--record", "new.trace"], "is in reader.toml"),
         (["--no-session"], "is in reader.toml"),
         (["--local", "--card", "1"], "--card SERIAL, or --local"),
-        (["--local", "--via", "usb"], "is not handler, handler:SOCKET or vpcd"),
-        (["--local", "--via", "handler:socket"], "is not handler, handler:SOCKET or vpcd"),
+        (["--local", "--via", "usb"], "is not handler, handler:SOCKET, vpcd, usbip or qemu:SOCKET"),
+        (
+            ["--local", "--via", "handler:socket"],
+            "is not handler, handler:SOCKET, vpcd, usbip or qemu:SOCKET",
+        ),
         (["--local", "--via", "handler", "--port", "1"], "--port goes with --via vpcd"),
         (["--local", "--via", "vpcd", "--slot", "1"], "--slot goes with --via handler"),
         (["--local", "--slot", "16"], "16 is not in the range"),

@@ -35,6 +35,8 @@ def test_the_first_that_is_there(ours: bool) -> None:
         (Via("vpcd", port=4000), ["vpcd port 4000", "vpcd port 4001"]),
         (Via("handler"), [SOCKET] * 2),
         (Via(slot=3), ["handler slot 3", "handler slot 4"]),
+        (Via("usbip"), [f"usbip USB/IP port 3240, device 1-{number}" for number in (1, 2)]),
+        (Via("usbip", port=9), [f"usbip USB/IP port 9, device 1-{number}" for number in (1, 2)]),
         (Via("handler:/x/y.sock"), ["handler socket /x/y.sock"] * 2),
         (Via("handler:/x/y.sock", slot=14), ["handler slot 14", "handler slot 15"]),
     ],

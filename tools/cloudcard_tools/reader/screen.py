@@ -35,6 +35,10 @@ SAYINGS: Mapping[SlotState, str] = {
     "`cloudcard doctor` checks. Trying again with card {card}.",
     SlotState.STRANGER: "The program at {place} is not pcscd: it is neither root's nor yours. "
     "Card {card} is kept from it. Find it with `{finder}`, end it, and start pcscd.",
+    SlotState.NOT_ATTACHED: "The USB reader waits for a computer ({place}): attach it there with a "
+    "USB/IP client. Card {card} is inserted then.",
+    SlotState.PORT_TAKEN: "Another program listens at the port ({place}): find it with `{finder}`, "
+    "and end it, or choose another --port. Card {card} waits.",
     SlotState.PCSCD_NOT_RUNNING: "Nobody listens at {place}: is pcscd running, with {driver}? "
     "`cloudcard doctor` checks. Card {card} is inserted when pcscd is there.",
 }

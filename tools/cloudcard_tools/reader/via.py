@@ -12,12 +12,15 @@ import click
 from reader_bridge.carriers import handler_socket
 from reader_bridge.carriers.carrier import Carrier
 from reader_bridge.carriers.handler_socket import HandlerSocket
+from reader_bridge.carriers.qemu_socket import QemuSocket
+from reader_bridge.carriers.usbip_server import UsbipServer
 from reader_bridge.carriers.vpcd_port import VpcdPort
+from reader_bridge.ccid import usbip
 from reader_bridge.vpcd import PORT
 
 FC = TypeVar("FC", bound=Callable[..., None])
 
-HANDLER, VPCD = "handler", "vpcd"
+HANDLER, VPCD, USBIP, QEMU = "handler", "vpcd", "usbip", "qemu"
 LAST_PORT = 0xFFFF
 LAST_SLOT = 15  # of our handler (drivers/linux/ifd/slots.h)
 
@@ -39,6 +42,10 @@ class Via:
             return self._of_handler(count, Path(socket) if socket else handler_socket.SOCKET)
         if self.slot is not None:
             raise click.UsageError("--slot goes with --via handler")
+        if name == USBIP:
+            return self._of_usbip(count)
+        if name == QEMU:
+            return self._of_qemu(count, socket)
         first = PORT if self.port is None else self.port
         if first + count - 1 > LAST_PORT:
             raise click.UsageError(f"there is no port for each card from {first} on")
@@ -51,9 +58,20 @@ class Via:
             return HANDLER
         return HANDLER if handler_socket.is_installed() else VPCD
 
+    def _of_usbip(self, count: int) -> list[Carrier]:
+        server = UsbipServer(count, usbip.PORT if self.port is None else self.port)
+        return [server.slot(number) for number in range(count)]
+
+    def _of_qemu(self, count: int, place: str) -> list[Carrier]:
+        if self.port is not None:
+            raise click.UsageError("--port goes with --via vpcd and --via usbip")
+        if count > 1:
+            raise click.UsageError("--via qemu is for one card: a virtual machine's reader")
+        return [QemuSocket(place)]
+
     def _of_handler(self, count: int, socket: Path) -> list[Carrier]:
         if self.port is not None:
-            raise click.UsageError("--port goes with --via vpcd")
+            raise click.UsageError("--port goes with --via vpcd and --via usbip")
         if self.slot is None:
             return [HandlerSocket(socket) for _ in range(count)]
         if self.slot + count - 1 > LAST_SLOT:
@@ -63,9 +81,18 @@ class Via:
 
 def _known(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """The value itself, if there is such a way. Raises BadParameter."""
-    if value is None or value in (HANDLER, VPCD) or value.startswith(f"{HANDLER}:/"):
+    if value is None or value in (HANDLER, VPCD, USBIP) or value.startswith(f"{HANDLER}:/"):
         return value
-    raise click.BadParameter(f"{value!r} is not handler, handler:SOCKET or vpcd")
+    name, colon, place = value.partition(":")
+    if (name, colon) == (QEMU, ":"):
+        try:
+            QemuSocket(place)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        return value
+    raise click.BadParameter(
+        f"{value!r} is not handler, handler:SOCKET, vpcd, usbip or qemu:SOCKET"
+    )
 
 
 def options(command: FC) -> FC:
@@ -75,10 +102,11 @@ def options(command: FC) -> FC:
             click.option(
                 "--via",
                 callback=_known,
-                metavar="handler|vpcd",
-                help="How the cards get to pcscd: through our own driver, if need be with its "
-                "SOCKET behind a colon, or through vpcd. By default through our driver if this "
-                "computer has it, else through vpcd.",
+                metavar="handler|vpcd|usbip|qemu:SOCKET",
+                help="How the cards get to a reader: through our own driver, if need be with its "
+                "SOCKET behind a colon; through vpcd; as USB readers that are exported over "
+                "USB/IP; or into the virtual machine whose reader QEMU has at SOCKET, a path or a "
+                "port. By default through our driver if this computer has it, else through vpcd.",
             ),
             click.option(
                 "--slot",
@@ -88,7 +116,8 @@ def options(command: FC) -> FC:
             click.option(
                 "--port",
                 type=click.IntRange(1, LAST_PORT),
-                help=f"With vpcd, its port for the first card; by default {PORT}.",
+                help=f"With vpcd, its port for the first card, by default {PORT}; with usbip, its "
+                f"one port, by default {usbip.PORT}.",
             ),
         )
     ):

@@ -1,0 +1,5 @@
+"""What PyInstaller makes a program of."""
+
+from cloudcard_tools.__main__ import main
+
+main()

@@ -7,10 +7,9 @@ in addition: a wrong one is answered with 6CXX, and the command comes again.
 from __future__ import annotations
 
 from card_os import atr
+from card_os.apdu import HEADER_BYTES, SHORT_NE
 
-HEADER_BYTES = 4
 P3 = 4  # the place of P3, which is Lc or Le
-SHORT_FULL = 0x100  # what P3 of zero asks for
 STATUS_BYTES = 2
 WRONG_LENGTH = 0x6C
 
@@ -52,11 +51,11 @@ class Adapter:
         length = len(response) - STATUS_BYTES
         sent = self._sent
         # Case 1 and case 2 look alike; only a response with data shows that it was case 2.
-        if len(sent) != P3 + 1 or not length or length == (sent[P3] or SHORT_FULL):
+        if len(sent) != P3 + 1 or not length or length == (sent[P3] or SHORT_NE):
             return response
         self._header, self._held = sent[:HEADER_BYTES], response
         return bytes([WRONG_LENGTH]) + _p3(length)
 
 
 def _p3(length: int) -> bytes:
-    return bytes([length % SHORT_FULL])
+    return bytes([length % SHORT_NE])

@@ -36,6 +36,15 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("cloudcard_tools.trace.formats.pcap", "0xc0"): "GET RESPONSE among those of T=0",
     ("cloudcard_tools.trace.formats.pcap", "0xf2"): "GET STATUS",
     ("cloudcard_tools.trace.fuzz.fuzzing", "0xc0"): "the status word 63CX",
+    ("reader_bridge.ccid.descriptors", "0x82"): "an endpoint of USB",
+    ("reader_bridge.ccid.messages", "HEADER_BYTES"): "of a message of CCID",
+    ("reader_bridge.ccid.messages", "0x71"): "a message of CCID",
+    ("reader_bridge.ccid.messages", "0x72"): "a message of CCID",
+    ("reader_bridge.ccid.messages", "0x81"): "a message of CCID",
+    ("reader_bridge.ccid.messages", "0x82"): "a message of CCID",
+    ("reader_bridge.ccid.messages", "0xe0"): "an error of CCID",
+    ("reader_bridge.ccid.usb", "0x81"): "a request of USB",
+    ("reader_bridge.ccid.usb", "0x82"): "a request of USB",
 }
 
 

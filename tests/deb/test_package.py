@@ -26,7 +26,9 @@ from support.polling import until
 from support.private_root import PrivateRoot, private_root
 
 NAME, PRIVATE = "cloudcard-reader", "/usr/lib/cloudcard"
-READERS, UNIT = "/etc/reader.conf.d/cloudcard", "/usr/lib/systemd/user/cloudcard-reader@.service"
+READERS, POLICY = "/etc/reader.conf.d/cloudcard", "/etc/cloudcard/reader.toml"
+UNIT = "/usr/lib/systemd/user/cloudcard-reader@.service"
+AGENT = "/usr/lib/systemd/user/cloudcard-reader.service"
 LIMIT_MB = 25
 SECONDS = 120
 # A card of this computer's own, which asks nobody.
@@ -131,7 +133,9 @@ def test_it_holds_what_a_workstation_needs_and_nothing_more(unpacked: Path) -> N
 def test_its_parts_are_in_their_places(unpacked: Path, package: Path) -> None:
     for place in (
         READERS,
+        POLICY,
         UNIT,
+        AGENT,
         "/usr/bin/cloudcard",
         "/usr/lib/pcsc/drivers/serial/libifdcloudcard.so",
         "/usr/lib/systemd/system/pcscd.service.d/cloudcard.conf",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudcard_tools.doctor import bundle, daemon, identities, keystore, system
+from cloudcard_tools.doctor import agent, bundle, daemon, identities, keystore, system
 from cloudcard_tools.doctor.places import Places
 from reader_bridge.carriers import handler_socket
 from support.ifd_handler import Handler, build, opened
@@ -21,6 +21,7 @@ LIMITS = {
         (identities, "CALL_SECONDS"),
         (keystore, "STEP_SECONDS"),
         (keystore, "CALL_SECONDS"),
+        (agent, "COMMAND_SECONDS"),
         (daemon, "COMMAND_SECONDS"),
         (system, "COMMAND_SECONDS"),
         (bundle, "LOG_SECONDS"),
@@ -42,6 +43,7 @@ def places() -> Iterator[Places]:
         systemd=folder / "systemd",
         seats=folder / "users",
         bus=folder / "bus",
+        policy=folder / "policy.toml",
     )
     shutil.rmtree(folder)
 

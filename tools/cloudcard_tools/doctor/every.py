@@ -14,8 +14,8 @@ PCSCD_HANGS = "restart pcscd: sudo systemctl restart pcscd"
 
 
 def checks(places: Places) -> tuple[Check, ...]:
-    """The checks of this computer, and of its identities and their keystores."""
-    return (*of_computer(places), *of_identities())
+    """The checks of this computer, of its agent, and of its identities and their keystores."""
+    return (*of_computer(places), *of_identities(places))
 
 
 def of_computer(places: Places) -> tuple[Check, ...]:
@@ -54,17 +54,24 @@ def of_computer(places: Places) -> tuple[Check, ...]:
     )
 
 
-def of_identities() -> tuple[Check, ...]:
-    """The checks of identities and keystores, which need the packages of the extra `reader`."""
+def of_identities(places: Places) -> tuple[Check, ...]:
+    """The checks of the agent, identities and keystores, which need the packages of the extra
+    `reader`.
+    """
     try:
-        from cloudcard_tools.doctor import identities, keystore
+        from cloudcard_tools.doctor import agent, identities, keystore
     except ModuleNotFoundError as error:
         missing = warning(
             f"the Python module {error.name!r} is missing, so this was not tried",
             f"{install('reader')} (needed for cards of a keystore)",
         )
         return (Check("keystore.reachable", "Keystore", lambda: missing),)
-    return (*identities.checks(), *keystore.checks())
+    return (
+        Check("agent.configuration", "Agent's settings", partial(agent.configuration, places)),
+        *((Check("agent.window", "Window", agent.window),) if sys.platform == "linux" else ()),
+        *identities.checks(),
+        *keystore.checks(),
+    )
 
 
 def _slots(places: Places) -> asking.Answer:

@@ -33,10 +33,10 @@ class Places:
     tcp6: Path = Path("/proc/net/tcp6")
     opensc: tuple[str, ...] = OPENSC_PLACES
     systemd: Path = Path("/run/systemd/system")
-    seats: Path = Path(
-        "/run/systemd/users"
-    )  # what systemd-logind tells of users, and the driver reads
+    # What systemd-logind tells of users, and our driver reads
+    seats: Path = Path("/run/systemd/users")
     bus: Path = Path("/run/dbus/system_bus_socket")
+    policy: Path = Path("/etc/cloudcard/reader.toml")  # of the agent
 
     def module(self, name: str = "") -> Path | None:
         """OpenSC's PKCS#11 module, or the other one of this name beside it."""

@@ -21,6 +21,7 @@ from reader_bridge.vpcd import PORT
 FC = TypeVar("FC", bound=Callable[..., None])
 
 HANDLER, VPCD, USBIP, QEMU = "handler", "vpcd", "usbip", "qemu"
+FORMS = "handler, handler:SOCKET, vpcd, usbip or qemu:SOCKET"
 LAST_PORT = 0xFFFF
 LAST_SLOT = 15  # of our handler (drivers/linux/ifd/slots.h)
 
@@ -79,20 +80,24 @@ class Via:
         return [HandlerSocket(socket, self.slot + number) for number in range(count)]
 
 
+def check(way: str) -> None:
+    """Raise ValueError, which says the forms, if there is no such way."""
+    if way in (HANDLER, VPCD, USBIP) or way.startswith(f"{HANDLER}:/"):
+        return
+    name, colon, place = way.partition(":")
+    if (name, colon) != (QEMU, ":"):
+        raise ValueError(f"{way!r} is not {FORMS}")
+    QemuSocket(place)
+
+
 def _known(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """The value itself, if there is such a way. Raises BadParameter."""
-    if value is None or value in (HANDLER, VPCD, USBIP) or value.startswith(f"{HANDLER}:/"):
-        return value
-    name, colon, place = value.partition(":")
-    if (name, colon) == (QEMU, ":"):
-        try:
-            QemuSocket(place)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-        return value
-    raise click.BadParameter(
-        f"{value!r} is not handler, handler:SOCKET, vpcd, usbip or qemu:SOCKET"
-    )
+    try:
+        if value is not None:
+            check(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
 
 
 def options(command: FC) -> FC:

@@ -47,7 +47,7 @@ def test_a_policy_can_say_what_the_user_may_change(files: tuple[Path, Path]) -> 
     ("text", "said"),
     [
         ("colour = 1", "line 1: there is no key 'colour'; there are identity, user"),
-        ('# first\nvia = "usb"', "line 2: via is 'usb', and has to be \"handler\""),
+        ('# first\nvia = "usb"', "line 2: via is 'usb', and has to be handler"),
         ("ask = 1", "line 1: ask is 1, and has to be true or false"),
         ("idle_minutes = true", "line 1: idle_minutes is True, and has to be 0 to 1440"),
         ("slot = 16", "line 1: slot is 16, and has to be 0 to 15"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from cloudcard_tools.reader import via
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.reaching import PROXY
 from reader_bridge.desktop.events import Event
@@ -65,17 +66,18 @@ def _within(least: int, most: int) -> Callable[[object], bool]:
     return lambda value: type(value) is int and least <= value <= most
 
 
-def _is_via(value: object) -> bool:
-    return (_is_text(value) and value in ("", "handler", "vpcd")) or str(value).startswith(
-        "handler:/"
-    )
+def _checked_by(check: Callable[[str], object]) -> Callable[[object], bool]:
+    """Accepts no text at all, or one about which `check` does not raise ValueError."""
 
+    def accepts(value: object) -> bool:
+        try:
+            if value != "":
+                check(str(value))
+        except ValueError:
+            return False
+        return _is_text(value)
 
-def _is_prompt(value: object) -> bool:
-    try:
-        return value == "" or (isinstance(value, str) and bool(choosing.check(value)))
-    except ValueError:
-        return False
+    return accepts
 
 
 def _are_choices(value: object) -> bool:
@@ -109,11 +111,13 @@ KEYS: Mapping[str, Key] = {
     ),
     "program": Key("a text", _is_text, "what the phone shows as the asking program"),
     "prompt": Key(
-        choosing.FORMS, _is_prompt, "what shows numbers and codes; by default what works here"
+        choosing.FORMS,
+        _checked_by(choosing.check),
+        "what shows numbers and codes; by default what works here",
     ),
     "sessions": Key("true or false", _is_flag, "ask for a session when the PIN is given"),
     "via": Key(
-        '"handler", "handler:SOCKET" or "vpcd"', _is_via, "the way to pcscd; by default ours"
+        via.FORMS, _checked_by(via.check), "the way to a reader; by default through our driver"
     ),
     "slot": Key(f"0 to {LAST_SLOT}", _within(0, LAST_SLOT), "the slot of our driver"),
     "port": Key(f"1 to {LAST_PORT}", _within(1, LAST_PORT), "vpcd's port"),

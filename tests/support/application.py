@@ -18,6 +18,7 @@ from smartcard import scard
 
 FOR_EVER = 0xFFFFFFFF
 COUNTER = 16  # bits of a state below pcscd's count of events
+HALF_TOLD = 1000  # looks at a state that does not match the count
 NUMBER = slice(4, 8)  # of a card, in its ATR (`support.numbered`)
 
 
@@ -112,17 +113,28 @@ class Program:
         """Print how a reader is, and then each insertion and removal. pcscd counts them: two can
         have happened before somebody looks.
         """
-        state, before, timeout = scard.SCARD_STATE_UNAWARE, -1, 0
+        state = self._state(reader, scard.SCARD_STATE_UNAWARE, 0)
+        present, count = bool(state & scard.SCARD_STATE_PRESENT), state >> COUNTER
+        print(json.dumps(["in" if present else "out", time.monotonic()]), flush=True)
         while True:
-            result, found = scard.SCardGetStatusChange(self._context, timeout, [(reader, state)])
+            state = self._state(reader, state, FOR_EVER)
             when = time.monotonic()
-            checked(result)
-            state, timeout = found[0][1], FOR_EVER
-            present, count = bool(state & scard.SCARD_STATE_PRESENT), state >> COUNTER
-            events = 1 if before < 0 else (count - before) % (1 << COUNTER)
+            for _ in range(HALF_TOLD):
+                events = ((state >> COUNTER) - count) % (1 << COUNTER)
+                if bool(state & scard.SCARD_STATE_PRESENT) == present ^ bool(events % 2):
+                    break
+                # pcscd tells first how the reader is, and counts the event a moment later.
+                time.sleep(0.001)
+                state = self._state(reader, scard.SCARD_STATE_UNAWARE, 0)
+            now = bool(state & scard.SCARD_STATE_PRESENT)
             for left in reversed(range(events)):
-                print(json.dumps(["in" if present ^ left % 2 else "out", when]), flush=True)
-            before = count
+                print(json.dumps(["in" if now ^ left % 2 else "out", when]), flush=True)
+            present, count = now, state >> COUNTER
+
+    def _state(self, reader: str, known: int, timeout: int) -> int:
+        result, found = scard.SCardGetStatusChange(self._context, timeout, [(reader, known)])
+        checked(result)
+        return cast("int", found[0][1])
 
     def hammer(self, reader: str) -> None:
         """Send each card its own number, as long as its handle is good."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloudcard_tools.demo.programs import must
+from cloudcard_tools.demo.stage import wait_for_card
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.trace.replay.replaying import replay
 from support.guides import DOCS, blocks, run_by
@@ -31,6 +32,7 @@ def test_the_example_in_the_reader(
     monkeypatch.syspath_prepend(ROOT / "examples")
     reader = nursery.start_python("reader", "-m", "cloudcard_tools", *options, "--verbose")
     reader.wait_for("Card hello_card:new_card is in the reader")
+    wait_for_card(0)
     said = must(shlex.split(ASKS))
     assert "Hello, Ada! You" in said
     must(["opensc-tool", "--reader", "0", "--send-apdu", "80:10:01:00:01:41"])
@@ -48,6 +50,7 @@ def test_a_key_service_of_its_own(
     _, *words = shlex.split(OWN_KEYS)
     reader = nursery.start_python("reader", "-m", "cloudcard_tools", *words)
     reader.wait_for("Card vault_card:new_card is in the reader")
+    wait_for_card(0)
     said = must(["opensc-tool", "--reader", "0", "--send-apdu", f"0030010006{b'sesame'.hex()}"])
     assert "forty thieves" in said
     nursery.stop("reader")

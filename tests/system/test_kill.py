@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloudcard_tools.demo.programs import Ended, Pkcs11
-from cloudcard_tools.demo.stage import PASSCODE, Stage
+from cloudcard_tools.demo.stage import PASSCODE, Stage, wait_for_card
 from cloudcard_tools.shared.processes import Nursery
 
 SUCCEEDED = 6
@@ -99,5 +99,6 @@ def test_the_reader_is_killed_while_the_holder_thinks(stage: Stage) -> None:
     assert sign(stage, kill).code != 0
     assert [state for state, _ in uses(stage)].count(SUCCEEDED) == 0
     stage.nursery.restart("reader-0").wait_for_json(event="inserted", timeout=60)
+    wait_for_card(0)
     assert sign(stage, stage.approve_push).code == 0
     assert [state for state, _ in uses(stage)].count(SUCCEEDED) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloudcard_tools.demo.programs import Pkcs11
-from cloudcard_tools.demo.stage import PASSCODE, Stage
+from cloudcard_tools.demo.stage import PASSCODE, Stage, wait_for_card
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.prompt_program import texts
 from support import desktop
@@ -39,6 +39,7 @@ def test_a_window_shows_the_number_and_cancels(nursery: Nursery, tmp_path: Path)
             GTK_THEME="Adwaita",
         )
         reader.wait_for_json(event="inserted", timeout=SECONDS)
+        wait_for_card(0)
 
         signing = threads.submit(application, *arguments)
         asked = reader.wait_for_json(event="approval", timeout=SECONDS)

@@ -56,6 +56,14 @@ WHOLE: Mapping[str, Message] = {
             cards=[authenticator_pb2.HolderCard(serial=SERIAL, state="revoked")] * OF_ONE_PERSON
         )
     ),
+    "cloudcard.authenticator.v1.AuthenticatorService.ListSignIns": (
+        authenticator_pb2.ListSignInsResponse(
+            sign_ins=[
+                authenticator_pb2.SignIn(id=ID, card_serial=SERIAL, workstation=LABEL, site=LABEL)
+            ]
+            * OF_ONE_PERSON
+        )
+    ),
     "cloudcard.authenticator.v1.AuthenticatorService.ListSessions": (
         authenticator_pb2.ListSessionsResponse(
             sessions=[

@@ -18,6 +18,7 @@ import click
 from cloudcard_tools.demo import deciding
 from cloudcard_tools.demo.programs import Cloudcard
 from cloudcard_tools.demo.timeline import INDENT, Declined, StepFailed, wrapped
+from cloudcard_tools.shared import pcsc
 from cloudcard_tools.shared.processes import Child, Json, Nursery, ProcessFailed
 from reader_bridge.prompts.qr import qr_code
 
@@ -94,6 +95,7 @@ class Stage:
         said = reader.wait_for(rf'"event": "({"|".join(INSERTED_OR_WHY_NOT)})"', timeout=60)
         if said[1] != INSERTED_OR_WHY_NOT[0]:
             raise StepFailed(f"the reader says {said.string}")
+        wait_for_card(slot)
 
     def start_reader(self, name: str, serial: str, port: int, approval: str) -> Child:
         """Start a reader for one card at one port of vpcd."""
@@ -244,6 +246,14 @@ def _end_of(running: Future[T]) -> str:
     lines = problem.format_message().strip().splitlines()
     told = next((line for line in lines if "CKR_" in line), lines[-1])
     return f"The application says: {told.strip()}"
+
+
+def wait_for_card(slot: int) -> None:
+    """Wait until applications see the card too: the reader knows only that vpcd does, which pcscd
+    asks now and then.
+    """
+    with pcsc.connect(slot, timeout=PROMPT_SECONDS):
+        pass
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,6 +18,7 @@ from cloudcard_tools.shared import pcscd
 ALONE = "alone in its namespaces"  # so the lock for pcscd is ours without asking
 NETWORK = Path("/proc/self/ns/net")
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # linux/sockios.h, net/if.h
+SCREENS = Path("/tmp/.X11-unix")
 SECONDS = 10
 
 
@@ -55,10 +56,14 @@ def _enter(outside: str, *command: str) -> None:
         raise SystemExit("these are everybody's namespaces: nothing is changed in them")
     import fcntl  # not on Windows, where the tests are imported all the same
 
-    folder = pcscd.SOCKET.parent
-    folder.mkdir(exist_ok=True)
-    # Not all of /run: pcscd may ask others there, such as polkit, who may use it.
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "pcscd", folder], check=True)
+    # Not all of /run: pcscd may ask others there, such as polkit, who may use it. A virtual screen
+    # looks for a free number in its network alone, and takes another one's place in this folder.
+    for folder, mode in ((pcscd.SOCKET.parent, 0o755), (SCREENS, 0o1777)):
+        if not folder.exists():
+            folder.mkdir()
+            folder.chmod(mode)
+        options = ("-t", "tmpfs", "-o", f"mode={mode:o}")
+        subprocess.run(["mount", *options, "cloudcard-tests", folder], check=True)
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
     os.environ[pcscd.HELD] = ALONE

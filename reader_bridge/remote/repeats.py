@@ -37,8 +37,11 @@ class Repeats:
         self._until = self._clock() + RETRY_SECONDS
 
     def forget(self) -> None:
-        """Forget the failure, because the keystore is back."""
-        self._failed = None
+        """Forget a failure for want of the keystore, because it is back. What somebody cancelled is
+        remembered: OpenSC 0.26 gives the passcode again before it repeats.
+        """
+        if self._why is Refusal.UNAVAILABLE:
+            self._failed = None
 
 
 def _asked(request: UseKey) -> tuple[int, KeyUse, bytes]:

@@ -51,3 +51,11 @@ def test_what_is_forgotten_is_no_retry() -> None:
     repeats.remember(ASKED, Refusal.UNAVAILABLE)
     repeats.forget()
     assert not repeats.why(ASKED)
+
+
+def test_a_passcode_given_again_does_not_undo_a_cancel() -> None:
+    """OpenSC 0.26 gives it before it repeats: the window opened again, and the phone rang."""
+    repeats = Repeats(Clock())
+    repeats.remember(ASKED, Refusal.CANCELLED)
+    repeats.forget()
+    assert repeats.why(ASKED) is Refusal.CANCELLED

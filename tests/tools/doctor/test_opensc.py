@@ -62,7 +62,7 @@ def test_a_module_that_crashes(places: Places, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_module_that_hangs(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    place(places, "long C_GetFunctionList(void **table) { for (;;) pause(); }")
+    place(places, "int pause(void); long C_GetFunctionList(void **table) { for (;;) pause(); }")
     assert "does not answer in 1 s" in found(places, monkeypatch, 1.0)
 
 

@@ -11,11 +11,18 @@ set -eu
 suite=$1
 folder=$2
 package=$3
-MEMORY_MB=3072
+MEMORY_MB=4096
 SECONDS_AT_MOST=1800
 INCLUDED=dbus,init,kmod,libpam-systemd,opensc,openssl,pcscd,polkitd,python3,systemd,systemd-sysv,udev
 
+case $suite in
+    bookworm) python=3.11 ;;
+    trixie) python=3.13 ;;
+    *) echo "which Python has Debian $suite? add it to $0" >&2 && exit 2 ;;
+esac
+
 mkdir -p "$folder"
+tools/vm/keystore.sh "$folder/$suite.keystore" "$python"
 if ! [ -e "$folder/$suite.cpio.gz" ]; then
     [ -e "$folder/$suite.tar" ] ||
         mmdebstrap --quiet --variant=minbase --include="$INCLUDED" "$suite" "$folder/$suite.tar"
@@ -33,8 +40,8 @@ if ! [ -e "$folder/vmlinuz" ]; then
         tar --extract --to-stdout --wildcards './boot/vmlinuz-*' >vmlinuz.new && mv vmlinuz.new vmlinuz)
 fi
 
-# What is new each time lies over the image: the package twice, the second time as a later version,
-# and what is to be tried.
+# What is new each time lies over the image: the package twice, the second time as a later version, a
+# keystore, and what is to be tried.
 over=$(mktemp -d "$folder/over.XXXXXX")
 trap 'rm -rf "$over"' EXIT
 mkdir -p "$over/root/later" "$over/etc/systemd/system/multi-user.target.wants"
@@ -43,6 +50,8 @@ dpkg-deb --raw-extract "$package" "$over/root/later"
 sed -i 's/^Version: .*/&+later/' "$over/root/later/DEBIAN/control"
 dpkg-deb --root-owner-group -Znone --build "$over/root/later" "$over/root/later.deb" >"$folder/log"
 rm -r "$over/root/later"
+mkdir "$over/opt"
+cp -R "$folder/$suite.keystore/python" "$over/opt/keystore"
 install -m 755 tools/vm/scenario.sh "$over/root/scenario.sh"
 cp tools/vm/scenario.service "$over/etc/systemd/system/"
 ln -s ../scenario.service "$over/etc/systemd/system/multi-user.target.wants/scenario.service"

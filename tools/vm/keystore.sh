@@ -23,3 +23,5 @@ for each in $OURS; do
     rm -rf "$folder/python/${each##*/}"
     cp -R "$each" "$folder/python"
 done
+# Which version it is.
+cp -R .venv/lib/python3.*/site-packages/cloudcard-*.dist-info "$folder/python"

@@ -19,22 +19,24 @@ NO_EVIDENCE: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Asked(Protocol):
-    """An operation or a session that a workstation has asked for, or the fields that name it."""
+    """What a workstation has asked for, or the fields that name it: an operation, a session, or a
+    sign-in, whose card and holder are not known before it is claimed, and which uses no key.
+    """
 
     @property
     def id(self) -> str: ...
 
     @property
-    def card_id(self) -> str: ...
+    def card_id(self) -> str | None: ...
 
     @property
-    def user_id(self) -> str: ...
+    def user_id(self) -> str | None: ...
 
     @property
     def workstation_id(self) -> str: ...
 
     @property
-    def key_id(self) -> str: ...
+    def key_id(self) -> str | None: ...
 
 
 class AskedSession(Asked, Protocol):
@@ -98,7 +100,7 @@ def about_orphan(
     return Entry(kind, now, actor, key_id=key_id, details=details)
 
 
-def about_operation(
+def about_asked(
     kind: Kind,
     asked: Asked,
     now: datetime,
@@ -108,7 +110,9 @@ def about_operation(
     *,
     device_id: str | None = None,
 ) -> Entry:
-    """An entry about an operation or a session; `device_id` names the device that decided."""
+    """An entry about an operation, a session or a sign-in; `device_id` names the device that
+    decided.
+    """
     return Entry(
         kind,
         now,
@@ -127,53 +131,12 @@ def about_operation(
 def session_ended(session: AskedSession, now: datetime, actor: Actor, why: str) -> Entry:
     """The entry about the end of a session."""
     details: dict[str, Detail] = {"why": why, "uses_left": session.uses_left}
-    return about_operation(Kind.SESSION_ENDED, session, now, actor, details)
+    return about_asked(Kind.SESSION_ENDED, session, now, actor, details)
 
 
-class AskedSignIn(Protocol):
-    """A sign-in, or the fields that name it. Card and user are not known before it is claimed."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def card_id(self) -> str | None: ...
-
-    @property
-    def user_id(self) -> str | None: ...
-
-    @property
-    def workstation_id(self) -> str: ...
-
-
-def about_sign_in(
-    kind: Kind,
-    asked: AskedSignIn,
-    now: datetime,
-    actor: Actor,
-    details: Mapping[str, Detail] = NO_DETAILS,
-    evidence: Mapping[str, bytes] = NO_EVIDENCE,
-    *,
-    device_id: str | None = None,
-) -> Entry:
-    """An entry about a sign-in, which the journal finds as it finds operations."""
-    return Entry(
-        kind,
-        now,
-        actor,
-        card_id=asked.card_id,
-        user_id=asked.user_id,
-        workstation_id=asked.workstation_id,
-        device_id=device_id,
-        operation_id=asked.id,
-        details=details,
-        evidence=evidence,
-    )
-
-
-def sign_in_ended(asked: AskedSignIn, now: datetime, actor: Actor, why: str) -> Entry:
+def sign_in_ended(asked: Asked, now: datetime, actor: Actor, why: str) -> Entry:
     """The entry about the end of a sign-in."""
-    return about_sign_in(Kind.SIGN_IN_ENDED, asked, now, actor, {"why": str(why)})
+    return about_asked(Kind.SIGN_IN_ENDED, asked, now, actor, {"why": str(why)})
 
 
 def about_use(

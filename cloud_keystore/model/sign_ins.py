@@ -63,6 +63,10 @@ class SignIn:
     approve_time: datetime | None = None
     why: Why | None = None
 
+    @property
+    def key_id(self) -> None:
+        """A sign-in uses no key."""
+
     def state_at(self, now: datetime) -> State:
         """The state at `now`; a sign-in has ended even before a sweep records it."""
         return State.ENDED if now >= self.expire_time else self.state

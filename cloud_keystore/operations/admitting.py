@@ -291,6 +291,6 @@ def _entry(
     details: Mapping[str, Detail] = entries.NO_DETAILS,
     evidence: Mapping[str, bytes] = entries.NO_EVIDENCE,
 ) -> Entry:
-    return entries.about_sign_in(
+    return entries.about_asked(
         kind, sign_in, now, device.actor, details, evidence, device_id=device.id
     )

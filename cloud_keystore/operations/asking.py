@@ -326,7 +326,7 @@ def _asked(operation: Operation, ask: Ask, in_force: PolicyVersion, actor: Actor
             "most_uses": ask.session.most_uses,
             "seconds": int(ask.session.time.total_seconds()),
         }
-    return entries.about_operation(
+    return entries.about_asked(
         Kind.OPERATION_ASKED,
         operation,
         operation.create_time,

@@ -251,7 +251,7 @@ def _entry(
     details: Mapping[str, Detail] = entries.NO_DETAILS,
     evidence: Mapping[str, bytes] = entries.NO_EVIDENCE,
 ) -> Entry:
-    return entries.about_operation(
+    return entries.about_asked(
         kind, operation, now, device.actor, details, evidence, device_id=device.id
     )
 

@@ -94,7 +94,7 @@ class SigningIn:
                 topics.append(holder.id)
             sign_ins.add(connection, sign_in)
             details = {"channel": channel.name.lower()}
-            asked = entries.about_sign_in(
+            asked = entries.about_asked(
                 Kind.SIGN_IN_ASKED,
                 sign_in,
                 now,

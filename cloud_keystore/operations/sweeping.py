@@ -62,7 +62,7 @@ def sweep(
 
 
 def _of_operation(swept: operations.Swept, now: datetime) -> Entry:
-    return entries.about_operation(KINDS[swept.event], swept, now, KEYSTORE)
+    return entries.about_asked(KINDS[swept.event], swept, now, KEYSTORE)
 
 
 def _of_session(session: sessions.Swept, now: datetime) -> Entry:

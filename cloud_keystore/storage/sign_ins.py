@@ -70,6 +70,10 @@ class Swept:
     user_id: str | None
     workstation_id: str
 
+    @property
+    def key_id(self) -> None:
+        """A sign-in uses no key."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Which:

@@ -36,7 +36,7 @@ def test_a_hang_up_withdraws_the_request(tmp_path: Path) -> None:
             assert exchange(connection, b"\x00\x20\x00\x80\x08" + pin) == b"\x90\x00"
             sign = bytes.fromhex("0087119A267C2482008120") + b"\x11" * 32 + b"\x00"
             connection.sendall(len(sign).to_bytes(2) + sign)
-            request = stage.ringing()
+            request = stage.ringing(stage.prompt(0))
         closed = nursery["phone"].wait_for_json(event="closed", timeout=60)
         assert closed["operation"] == request["operation"]
         assert closed["state"] == "cancelled"

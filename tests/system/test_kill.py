@@ -54,7 +54,7 @@ def restart_keystore(stage: Stage) -> None:
 def test_the_keystore_is_killed_while_the_holder_thinks(stage: Stage) -> None:
     def decide() -> None:
         prompt = stage.prompt(0)
-        stage.ringing()
+        stage.ringing(prompt)
         restart_keystore(stage)
         stage.type_number(prompt)
 
@@ -66,7 +66,7 @@ def test_the_keystore_is_killed_while_the_holder_thinks(stage: Stage) -> None:
 def test_the_keystore_is_killed_right_after_the_approval(stage: Stage, delay: float) -> None:
     def decide() -> None:
         prompt = stage.prompt(0)
-        stage.ringing()
+        stage.ringing(prompt)
         stage.type_number(prompt)
         time.sleep(delay)
         restart_keystore(stage)
@@ -80,10 +80,10 @@ def test_the_keystore_is_killed_right_after_the_approval(stage: Stage, delay: fl
 def test_the_phone_is_killed_while_it_rings(stage: Stage) -> None:
     def decide() -> None:
         prompt = stage.prompt(0)
-        stage.ringing()
+        stage.ringing(prompt)
         stage.nursery["phone"].kill()
         stage.nursery.restart("phone")
-        stage.ringing()  # what waits rings again
+        stage.ringing(prompt)  # what waits rings again
         stage.type_number(prompt)
 
     assert sign(stage, decide).code == 0
@@ -92,8 +92,8 @@ def test_the_phone_is_killed_while_it_rings(stage: Stage) -> None:
 
 def test_the_reader_is_killed_while_the_holder_thinks(stage: Stage) -> None:
     def kill() -> None:
-        stage.prompt(0)
-        stage.ringing()
+        prompt = stage.prompt(0)
+        stage.ringing(prompt)
         stage.nursery["reader-0"].kill()
 
     assert sign(stage, kill).code != 0

@@ -47,7 +47,7 @@ def test_a_window_shows_the_number_and_cancels(nursery: Nursery, tmp_path: Path)
         screen.wait_for(texts.number_name(number))
         assert screen.named(f"{texts.WORKSTATION}: WARD7-PC3") is not None
         assert not signing.done()
-        stage.ringing()
+        stage.ringing(asked)
         stage.nursery["phone"].send(number)
         signing.result(SECONDS)
         assert signature.stat().st_size > 60

@@ -75,6 +75,9 @@ def _fill(root: Path, unpacked: Path) -> None:
     _program(root, Path(opensc), "/usr/lib/opensc-pkcs11.so")
     for name in ("libpcsclite.so.1", "libgcc_s.so.1"):  # loaded by name
         _program(root, Path(LIBRARIES, name), f"{LIBRARIES}/{name}")
+    longest = root.with_name("longest")
+    subprocess.run(_compiler(HERE / "longest.c", longest), check=True)
+    _program(root, longest, "/bin/longest")
     driver = BUNDLE / "Linux/libccid.so"
     _program(root, driver, str(driver))
     (root / str(BUNDLE)[1:] / "Info.plist").write_text(_readers(BUNDLE / "Info.plist"), "utf-8")
@@ -82,6 +85,12 @@ def _fill(root: Path, unpacked: Path) -> None:
     for module in MODULES:
         (found,) = drivers.glob(f"*/kernel/drivers/{module}.ko")
         shutil.copy(found, root / "lib/modules")
+
+
+def _compiler(source: Path, program: Path) -> list[str]:
+    asked = ["pkg-config", "--cflags", "--libs", "libpcsclite"]
+    flags = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    return ["cc", "-std=c11", "-O2", "-Wall", "-Werror", str(source), "-o", str(program), *flags]
 
 
 def _program(root: Path, file: Path, place: str) -> None:

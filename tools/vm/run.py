@@ -1,7 +1,9 @@
 """Boots a guest with stock libccid, and puts a card into its reader: `run.py FOLDER qemu|usbip`.
 
 The guest lists, signs, signs once more while the card waits for 45 s as for a person, and sees the
-card leave. QEMU emulates the processor, as the machines of our tests have no /dev/kvm.
+card leave. By USB/IP it also sends the longest command to the card, which gives the longest
+response; QEMU's own reader takes short ones only. QEMU emulates the processor, as the machines of
+our tests have no /dev/kvm.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_os.keys import KeyRequest, KeyResult, UseKey
+from card_os.card import Card
+from card_os.keys import Exchange, KeyRequest, KeyResult, UseKey
 from card_os.piv import new_card
 from card_os.piv.names import Algorithm
+from card_os.status import SW
 from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.carriers.qemu_socket import QemuSocket
 from reader_bridge.carriers.usbip_server import UsbipServer
@@ -36,6 +40,8 @@ from reader_bridge.slot import Slot
 from reader_bridge.tasks import Cancellation
 
 WAIT_SECONDS = 45.0
+LONGEST = bytes.fromhex("00DB3FFF00FFFF") + bytes(each % 256 for each in range(65535)) + b"\0\0"
+RESPONSE = bytes(each * 7 % 256 for each in range(65536)) + SW.OK.to_bytes(2)
 LIMIT_SECONDS = 600.0  # tells a guest that hangs from one that is slow
 DATA = b"to be signed\n"  # as guest-init has it
 MARK = "vm: "
@@ -64,6 +70,19 @@ class Deciding:
         """Keeps nothing that ends with the card's session."""
 
 
+class Wordy(Card):
+    """A card with the longest response to the longest command."""
+
+    def exchange(self, apdu: bytes) -> Exchange:
+        """As every card, but for that command."""
+        return _respond(RESPONSE) if apdu == LONGEST else super().exchange(apdu)
+
+
+def _respond(response: bytes) -> Exchange:
+    return response
+    yield
+
+
 def main(folder: Path, via: str) -> None:
     """Run the scenario; print what the guest says, and what came of it. Raises SystemExit."""
     image = making.new_card(PROFILES["plain"], Algorithm.ECC_P256, os.urandom, datetime.now(UTC))
@@ -72,7 +91,8 @@ def main(folder: Path, via: str) -> None:
     states: queue.Queue[SlotState] = queue.Queue()
     with tempfile.TemporaryDirectory() as work:
         carrier, devices = WAYS[via](Path(work))
-        slot = Slot(carrier, new_card(local.image, os.urandom), keys, states.put)
+        card = new_card(local.image, os.urandom)
+        slot = Slot(carrier, Wordy(card.applications, card.atr), keys, states.put)
         said: list[str] = []
         with _machine(folder, via, devices) as lines:
             slot.start()
@@ -85,6 +105,18 @@ def main(folder: Path, via: str) -> None:
                     slot.stop()
         slot.stop()
     _check(said)
+    if via == "usbip":
+        _check_longest(_said(said, "longest "))
+
+
+def _check_longest(said: str) -> None:
+    """Look whether the longest response came as it was sent. Raises SystemExit if not."""
+    fnv = 0xCBF29CE484222325
+    for byte in RESPONSE:
+        fnv = (fnv ^ byte) * 0x100000001B3 % 2**64
+    if said != f"{len(RESPONSE)} {fnv:016x}":
+        raise SystemExit(f"the longest command led to: {said}")
+    print("the longest command and response came as they were sent")
 
 
 def _check(said: Sequence[str]) -> None:

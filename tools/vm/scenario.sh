@@ -78,6 +78,54 @@ openssl dgst -sha256 -verify own.pem -signature letter.sig letter
 X
 chmod 755 /usr/local/bin/sign-in-slot
 
+# Keystore, registration authority and phone, all of root's, beside the package that is tried.
+cloud() { PYTHONPATH=/opt/keystore CLOUDCARD_HOME=/root/cloud python3 -P -m cloudcard_tools "$@"; }
+
+# The value of a field, in what is printed with --json.
+field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+# Waits until a line of a file has the words, and prints the line.
+line_with() {
+    for _ in $(seq 900); do
+        grep -m 1 -e "$2" "$1" 2>/dev/null && return 0
+        sleep 0.2
+    done
+    cat "$1"
+    return 1
+}
+
+# A keystore, Ada with a phone and a card, and this computer as her workstation.
+enrol() {
+    local user
+    cloud serve --workers 1 >/root/keystore.log 2>&1 &
+    line_with /root/keystore.log 'Keystore ready' &&
+        cloud ra enrol --token-file /root/cloud/keystore/operator.token &&
+        user=$(cloud ra user add "Ada Byron" --email ada@example.org --json) &&
+        cloud authenticator enrol "$(field token <<<"$user")" --name "Ada's phone" &&
+        serial=$(cloud ra card issue "$(field id <<<"$user")" --profile p256 --json | field serial) &&
+        cloud authenticator passcode "$serial" --passcode-stdin <<<246813 &&
+        as ada cloudcard reader enrol "$(cloud ra workstation add WARD7-PC3 --json | field token)"
+}
+
+# Ada's agent in a session at the screen, and her card, for which she scans the code.
+sign_in() {
+    at_the_screen ada tty2 'cloudcard reader --slot 2 --json' >/root/agent-ended 2>&1 &
+    local shown
+    shown=$(line_with /root/output-of-ada '"event": "approval"') || return
+    cloud authenticator scan "$(field qr <<<"$shown")" --yes &&
+        line_with /root/output-of-ada '"event": "signed_in"' && as ada opensc-tool --list-readers
+}
+
+# Locks the screen of Ada's session, and prints how long her card stays; at most two seconds.
+lock() {
+    local session
+    session=$(loginctl list-sessions --no-legend | awk '$3 == "ada" && $4 == "seat0" { print $1 }')
+    local begun=$EPOCHREALTIME
+    loginctl lock-session "$session" || return
+    line_with /root/output-of-ada '"event": "signed_out"' || return
+    python3 -c "took = $EPOCHREALTIME - $begun; print(f'{took:.1f} s'); exit(took > 2)"
+}
+
 say "$PRETTY_NAME has started"
 holds "systemd runs" test -d /run/systemd/system
 useradd --create-home --uid 1000 ada
@@ -116,6 +164,12 @@ else
     say "as documented: pcscd of Debian 12 lets mallory reach ada's card:" \
         "$(as mallory opensc-tool -r 'Cloudcard 0 00 00' --atr 2>&1 | head -n 1)"
 fi
+holds "a keystore, a phone and this workstation are enrolled" enrol
+holds "ada signs in by scanning a code" sign_in
+holds "loginctl lock-session takes the card out within two seconds" lock
+say "    after $(tail -n 1 /root/said)"
+holds "applications see that it is out" sh -c "opensc-tool --list-readers | grep -q ' No .*Cloudcard 2'"
+systemctl stop session-of-ada
 remove 1
 holds "the owner is gone with the card" sh -c \
     'for i in $(seq 100); do [ -e /run/cloudcard/owner.1 ] || exit 0; sleep 0.2; done; exit 1'

@@ -257,7 +257,7 @@ def _entry(
 ) -> Entry:
     """Make an entry about an operation, with the approval as evidence."""
     evidence = entries.NO_EVIDENCE if approved is None else _evidence(operation, approved.approval)
-    return entries.about_operation(
+    return entries.about_asked(
         kind,
         operation,
         now,

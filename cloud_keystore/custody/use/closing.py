@@ -28,7 +28,7 @@ def withdraw(
         if found is None or not operations.cancel(connection, operation_id, now):
             continue
         cancelled.append(operation_id)
-        entry = entries.about_operation(Kind.OPERATION_CANCELLED, found, now, actor, {"why": why})
+        entry = entries.about_asked(Kind.OPERATION_CANCELLED, found, now, actor, {"why": why})
         journal.append(connection, entry)
     return cancelled
 

@@ -101,11 +101,11 @@ MADE: dict[bytes, Entry] = {
     + TIME
     + b"}": entries.about_orphan(Kind.KEY_DESTROYED, "k9", NOW, KEYSTORE, {"orphan": True}),
     b'{"actor":"workstation w1",' + ABOUT + b',"details":{"why":"withdrawn"},'
-    + OF_OPERATION % (b"operation.cancelled", b"op1", TIME): entries.about_operation(
+    + OF_OPERATION % (b"operation.cancelled", b"op1", TIME): entries.about_asked(
         Kind.OPERATION_CANCELLED, OPERATION, NOW, AT_PC, {"why": "withdrawn"}
     ),
     b'{"actor":"device d1",' + ABOUT + b',"device_id":"d1","evidence":{"payload":"cGF5bG9hZA=="},'
-    + OF_OPERATION % (b"operation.denied", b"op1", TIME): entries.about_operation(
+    + OF_OPERATION % (b"operation.denied", b"op1", TIME): entries.about_asked(
         Kind.OPERATION_DENIED,
         OPERATION,
         NOW,

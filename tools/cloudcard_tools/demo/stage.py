@@ -133,7 +133,7 @@ class Stage:
     def approve_push(self, slot: int = 0) -> None:
         """Read the number at the workstation and type it on the phone."""
         prompt = self.prompt(slot)
-        self._show(self.ringing())
+        self._show(self.ringing(prompt))
         self.type_number(prompt)
 
     def type_number(self, prompt: dict[str, Json]) -> None:
@@ -148,7 +148,7 @@ class Stage:
     def deny(self) -> None:
         """Deny the request on the phone."""
         prompt = self.prompt(0)
-        self._show(self.ringing())
+        self._show(self.ringing(prompt))
         number = str(prompt["number"])
         typed = deciding.ask_to_deny(number) if self.interactive else deciding.DENY
         decided = self._decide(prompt, typed)
@@ -203,19 +203,25 @@ class Stage:
                 if reader.returncode is not None or time.monotonic() > deadline:
                     raise
 
-    def ringing(self) -> dict[str, Json]:
-        """Wait until the phone rings, and return what it shows."""
-        request = self.nursery["phone"].wait_for_json(event="request")
+    def ringing(self, prompt: dict[str, Json]) -> dict[str, Json]:
+        """Wait until the phone rings for what a workstation shows, and return what the phone
+        shows. It may still show an earlier request, which was approved by its QR code.
+        """
+        request = self._phone_says("request", prompt)
         self.rings += 1
         return request
 
     def _decide(self, prompt: dict[str, Json], typed: str) -> dict[str, Json]:
         """Type a decision on the phone, and return what the phone says."""
         self.nursery["phone"].send(typed)
-        decided = self.nursery["phone"].wait_for_json(event="decided")
+        decided = self._phone_says("decided", prompt)
         if typed == deciding.NOT_ME:
             self._resume(str(prompt["card"]))
         return decided
+
+    def _phone_says(self, event: str, prompt: dict[str, Json]) -> dict[str, Json]:
+        phone = self.nursery["phone"]
+        return phone.wait_for_json(event=event, operation=prompt["operation"])
 
     def _resume(self, serial: str) -> None:
         """Let the RA put a card back in use that its holder has reported, so that the demo can go

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 from cloudcard_tools.doctor.checks import Finding, failed, ok, warning
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.reader.service.settings import load, own_file
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.processes import answered
 from reader_bridge.prompts import choosing
 
 COMMAND_SECONDS = 2.0
@@ -39,13 +39,8 @@ def window(python: Path = choosing.SYSTEM_PYTHON) -> Finding:
     if not kinds:
         return ok("there is no desktop here: the terminal shows numbers and codes")
     for kind, needs in NEEDS.items():
-        try:
-            tried = subprocess.run(  # noqa: S603 (the system's Python)
-                [python, "-I", "-c", needs], capture_output=True, timeout=COMMAND_SECONDS
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if tried.returncode == 0:
+        tried = answered([str(python), "-I", "-c", needs], COMMAND_SECONDS)
+        if tried is not None and tried.returncode == 0:
             if kind == choosing.WINDOWS[0]:
                 return ok("a window that screen readers can read")
             break

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from cloudcard_tools.new_files import draft
 from cloudcard_tools.shared import home
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import Value, iso_time
+from cloudcard_tools.shared.processes import answered
 from cloudcard_tools.shared.reaching import PROXY
 from private_files.rules import OWNER_ONLY
 
@@ -99,21 +99,8 @@ def _readers() -> Value:
 def _log() -> Sequence[str]:
     """The last lines of the reader's log, if it runs as a service of this user."""
     program = shutil.which("journalctl")
-    if program is None:
-        return []
-    try:
-        said = subprocess.run(  # noqa: S603 (fixed text)
-            [program, *LOG_COMMAND],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LOG_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return said.stdout.splitlines()
+    said = None if program is None else answered([program, *LOG_COMMAND], LOG_SECONDS)
+    return [] if said is None else said.stdout.splitlines()
 
 
 def _known() -> Mapping[str, str]:

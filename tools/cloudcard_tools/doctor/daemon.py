@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 
 from cloudcard_tools.doctor import asking, configuration
@@ -14,6 +13,7 @@ from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.shared import pcscd
 from cloudcard_tools.shared.extras import install
 from cloudcard_tools.shared.output import counted
+from cloudcard_tools.shared.processes import answered
 from reader_bridge.carriers.handler_socket import LIBRARY
 
 INSTALL = "apt-get install pcscd opensc (other systems: their package manager)"
@@ -125,18 +125,10 @@ def _unit(places: Places) -> Mapping[str, str] | None:
     if program is None or not places.systemd.is_dir():
         return None
     asked = "--property=ProtectSystem,PrivateUsers,RuntimeDirectory,User,NeedDaemonReload"
-    try:
-        said = subprocess.run(  # noqa: S603 (fixed text)
-            [program, "show", "pcscd.service", asked],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+    said = answered([program, "show", "pcscd.service", asked], COMMAND_SECONDS)
+    if said is None or said.returncode != 0:
         return None
-    return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    return dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)
 
 
 def _process(places: Places) -> int | None:

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from cloudcard_tools.doctor.asking import Answer
 from cloudcard_tools.doctor.checks import Finding, failed, ok, warning
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.shared import pcscd
+from cloudcard_tools.shared.processes import answered
 
 OLDEST_PYTHON = (3, 11)
 RELEASED = datetime(2025, 1, 1, tzinfo=UTC)  # this program is newer
@@ -110,19 +110,8 @@ def bus(places: Places) -> Finding:
 
 def _of_pcscd() -> str:
     path = pcscd.program()
-    if path is None:
-        return ""
-    try:
-        said = subprocess.run(  # noqa: S603 (pcscd's own path)
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
+    said = None if path is None else answered([path, "--version"], COMMAND_SECONDS)
+    if said is None:
         return ""
     found = re.search(r"version (\d[\d.]*\d)", said.stdout + said.stderr)
     return found[1] if found else ""

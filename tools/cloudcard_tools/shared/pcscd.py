@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from cloudcard_tools.shared import pcsc
+from cloudcard_tools.shared.processes import answered
 
 PORTS = (35963, 35964)  # of vpcd's slots, as Debian builds it
 SOCKET = Path("/run/pcscd/pcscd.comm")
@@ -114,19 +115,9 @@ def program() -> str | None:
 
 def options(path: str) -> str:
     """The options with which a pcscd of ours runs, as far as this one knows them."""
-    try:
-        said = subprocess.run(  # noqa: S603 (pcscd's own path)
-            [path, "--help"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=HELP_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return WITHOUT_POLKIT if WITHOUT_POLKIT in said.stdout + said.stderr else ""
+    said = answered([path, "--help"], HELP_SECONDS)
+    knows = said is not None and WITHOUT_POLKIT in said.stdout + said.stderr
+    return WITHOUT_POLKIT if knows else ""
 
 
 def by_hand(path: str) -> str:

@@ -60,6 +60,24 @@ def launch(command: Sequence[str], errors: IO[bytes], environment: Mapping[str, 
     )
 
 
+def answered(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str] | None:
+    """How a program of the system ended, which asks for no input; None if it cannot be run, or has
+    not ended in time.
+    """
+    try:
+        return subprocess.run(  # noqa: S603 (the programs are the caller's own)
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 class Child:
     """One process. Output and errors go to `log`; each output line can be waited for once."""
 

@@ -100,7 +100,9 @@ def _parse(note: bytes) -> tuple[Checkpoint, list[tuple[str, bytes]]]:
 
 
 def _decode(blob: str) -> bytes:
+    """A signature; empty if this is not its text in Base64, of which each has one."""
     try:
-        return base64.b64decode(blob, validate=True)
+        signature = base64.b64decode(blob, validate=True)
     except binascii.Error:
         return b""
+    return signature if base64.b64encode(signature).decode() == blob else b""

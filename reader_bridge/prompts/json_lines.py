@@ -70,4 +70,5 @@ class JsonPrompter:
 
     def _write(self, line: Line) -> None:
         with self._lock:
-            print(json.dumps(line), file=self._out, flush=True)
+            self._out.write(f"{json.dumps(line)}\n")  # in one piece: others print there too
+            self._out.flush()

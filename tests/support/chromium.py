@@ -16,14 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import ImageGrab
 from playwright.sync_api import Page, sync_playwright
 
 from cloudcard_tools.shared.processes import Nursery
 
 PIN_DIALOG = "Unlock Security Device"  # the title of its window
 PAGE = (500, 500)  # a place inside the page
+INSIDE = (20, 160, 960, 660)  # of the page: left, top, right, bottom
 LOOK_SECONDS = 0.2  # between two looks at the screen
-UNASKED_SECONDS = 4.0  # without a PIN's dialog, before the choice of a certificate comes first
+ANSWERED_SECONDS = 2.0  # for which a choice that was made may stay on the screen
 FLAGS = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--window-position=0,0"),
@@ -39,6 +41,11 @@ class Screen:
     def shows(self, title: str) -> bool:
         """Whether a window has that title."""
         return self._xdotool("search", "--onlyvisible", "--name", title)
+
+    def is_blank(self) -> bool:
+        """Whether the page is empty, and no dialog is drawn over it."""
+        picture = ImageGrab.grab(xdisplay=self.environment["DISPLAY"])
+        return picture.crop(INSIDE).getcolors(1) is not None
 
     def turn_to(self, title: str) -> None:
         """Give the window of that title the focus, and wait until it has it."""
@@ -84,19 +91,25 @@ class Person:
         self._thread.join()
 
     def _watch(self) -> None:
-        # Before, an Enter could meet the dialog for the PIN as it comes.
-        unasked_until = time.monotonic() + UNASKED_SECONDS
         while not self._done.wait(LOOK_SECONDS):
+            # In this order: a dialog that is drawn has had its title before. An Enter that is meant
+            # for the choice, which has no window of its own, must not meet the PIN's as it comes.
+            blank = self._screen.is_blank()
             if self._screen.shows(PIN_DIALOG):
                 self.asked += 1
                 self._screen.turn_to(PIN_DIALOG)
                 self._screen.type(self._pin)
                 while self._screen.shows(PIN_DIALOG) and not self._done.wait(LOOK_SECONDS):
                     pass
-            elif self.asked or time.monotonic() > unasked_until:
-                # The choice has no window of its own. Enter means nothing before it is there.
+            elif not blank:
                 self._screen.type("")
-                unasked_until = time.monotonic() + UNASKED_SECONDS
+                self._wait_for_the_choice_to_go()
+
+    def _wait_for_the_choice_to_go(self) -> None:
+        end = time.monotonic() + ANSWERED_SECONDS
+        while not (self._screen.is_blank() or self._screen.shows(PIN_DIALOG)):
+            if time.monotonic() > end or self._done.wait(LOOK_SECONDS):
+                return
 
 
 @contextmanager

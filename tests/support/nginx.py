@@ -12,7 +12,7 @@ from cloudcard_tools.shared.processes import Nursery
 from support.authority import Authority
 
 PROGRAM = "/usr/sbin/nginx"
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 CONFIGURATION = """\
 daemon off;
 master_process off;

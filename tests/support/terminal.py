@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from support import warm_starts
+from support.polling import until
 
 ROWS, COLUMNS = 24, 80
 PROMPT = "ready>"
@@ -26,7 +28,8 @@ ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])|\r")
 # that: code of ours between fork and exec is not safe in a process with threads of gRPC.
 OWN_TERMINAL = ("env", "--default-signal=HUP", "setsid", "--ctty")
 SECONDS = 40.0
-HESITATION = 0.4
+# A character can come in two pieces.
+DECODER = codecs.getincrementaldecoder("utf-8")
 
 SIZE = {"TERM": "xterm", "LINES": str(ROWS), "COLUMNS": str(COLUMNS)}
 NO_QUESTIONS: Mapping[str, str] = {}
@@ -52,10 +55,10 @@ def show(
     streams = (slave, os.dup(slave), os.dup(slave))
     whole = {**os.environ, **environment, **SIZE}
     process = warm_starts.fork(arguments, whole, str(folder), streams)
-    shown, unanswered = "", dict(answers)
+    shown, unanswered, decoder = "", dict(answers), DECODER()
     try:
         while more := _read(master):
-            shown = ESCAPES.sub("", shown + more)
+            shown = ESCAPES.sub("", shown + decoder.decode(more))
             for question in [each for each in unanswered if re.search(each, shown)]:
                 os.write(master, unanswered.pop(question).encode() + b"\n")
         process.join(SECONDS)
@@ -68,15 +71,15 @@ def show(
     return process.exitcode, shown
 
 
-def _read(master: int) -> str:
+def _read(master: int) -> bytes:
     """What a terminal shows next; nothing when its program has ended. Raises TimeoutError."""
     ready, _, _ = select.select([master], [], [], SECONDS)
     if not ready:
         raise TimeoutError
     try:
-        return os.read(master, 4096).decode()
+        return os.read(master, 4096)
     except OSError:  # Linux: nobody has the other end any more
-        return ""
+        return b""
 
 
 class Terminal:
@@ -93,7 +96,7 @@ class Terminal:
             env={**environment, **SIZE, "PS1": PROMPT},
         )
         os.close(slave)
-        self._unread = ""
+        self._unread, self._decoder = "", DECODER()
         self.expect(PROMPT)
 
     def __enter__(self) -> Self:
@@ -110,10 +113,10 @@ class Terminal:
         self._shell.wait(10)
 
     def answer(self, line: str) -> None:
-        """Type a line a moment after a question: a program that hides it forgets what was typed
-        before.
+        """Type a line once it is hidden: the program that hides it forgets what was typed before,
+        and it may have asked before that.
         """
-        time.sleep(HESITATION)
+        until(self._hides, SECONDS)
         self.type(line)
 
     def type(self, line: str) -> None:
@@ -121,7 +124,9 @@ class Terminal:
         os.write(self._master, line.encode() + b"\n")
 
     def run(self, line: str, answers: Mapping[str, str] = NO_QUESTIONS) -> str:
-        """What a command shows until it has ended; questions that match are answered."""
+        """What a command shows until it has ended; questions that match, and hide the answer, are
+        answered.
+        """
         self.type(line)
         self.expect(r"\n")  # the line itself
         shown = ""
@@ -140,6 +145,11 @@ class Terminal:
         while (match := re.search(pattern, self._unread)) is None:
             ready, _, _ = select.select([self._master], [], [], deadline - time.monotonic())
             assert ready, f"{pattern!r} is not shown, but:\n{self._unread}"
-            self._unread = ESCAPES.sub("", self._unread + os.read(self._master, 4096).decode())
+            more = self._decoder.decode(os.read(self._master, 4096))
+            self._unread = ESCAPES.sub("", self._unread + more)
         shown, self._unread = self._unread[: match.end()], self._unread[match.end() :]
         return shown
+
+    def _hides(self) -> bool:
+        """Whether what is typed is not shown."""
+        return not termios.tcgetattr(self._master)[3] & termios.ECHO

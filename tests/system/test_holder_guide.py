@@ -98,7 +98,7 @@ def test_a_holder_follows_the_guide(
         with virtual_readers.connect(0), ThreadPoolExecutor(1) as threads:
             running = threads.submit(must, signer)
             phone.expect("there is one guess.*\n.*: ")
-            phone.answer(reader.wait_for(r"number (\d\d)")[1])
+            phone.type(reader.wait_for(r"number (\d\d)")[1])
             running.result()
             seen = "".join(map(holder.type, SESSIONS.commands))
             assert shows(SESSIONS.shown, seen), seen

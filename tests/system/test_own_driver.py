@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import count as counted
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ SLOTS = 8
 SWAPS = int(os.environ.get("CLOUDCARD_SWAPS", "300"))
 WAITS = float(os.environ.get("CLOUDCARD_WAITS", "0"))  # seconds for which a card waits at least
 STRANGERS = int(os.environ.get("CLOUDCARD_STRANGERS", "1500"))  # connections that talk nonsense
+TURNS_US = 20_000.0  # of other processes, which run on this computer too
 DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
 # OpenSC has sixteen places and keeps four for each reader: with its defaults the fifth is not seen.
 ALL_READERS = "app default { pkcs11 { max_virtual_slots = 32; slots_per_card = 1; } }"
@@ -149,8 +151,9 @@ def test_eight_cards_sign_in_eight_readers_while_one_waits(own: OwnPcscd) -> Non
         person.decided.set()
         assert programs[0].end() == OK.hex()
     print(f"alone {alone:.0f} us, beside a card that waits {during:.0f} us")
-    # Slower by a little where processes share the machine; a blocked slot by far more.
-    assert during < 5 * alone
+    # Slower by a little where processes share the machine, or by some of their turns; a blocked
+    # slot by far more.
+    assert during < max(5 * alone, TURNS_US)
 
 
 def _image() -> CardImage:
@@ -316,8 +319,12 @@ def test_what_applications_ask_about_a_reader(own: OwnPcscd) -> None:
 
 
 def test_strangers_who_talk_nonsense_disturb_nobody(own: OwnPcscd) -> None:
+    enough = threading.Event()  # has been signed beside them
+
     def talk(seed: int) -> None:
-        for count in range(STRANGERS // 3):
+        for count in counted():
+            if count >= STRANGERS // 3 and enough.is_set():
+                return
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock, suppress(OSError):
                 sock.connect(str(own.handler_socket))
                 if count % 2:
@@ -336,5 +343,6 @@ def test_strangers_who_talk_nonsense_disturb_nobody(own: OwnPcscd) -> None:
             assert program.transmit(VERIFY) == OK
             assert program.transmit(SIGN).endswith(OK)
             signed += 1
-        assert signed > 3
+            if signed > 3:
+                enough.set()
         assert said == [SlotState.INSERTED]

@@ -71,7 +71,7 @@ class Person:
         application.answer(PASSCODE)
         asked = self._terminals["fourth"].expect(r"number \d\d on your phone")
         rings = self._terminals["third"].expect("there is one guess.*\n.*: ")
-        self._terminals["third"].answer(asked.split()[-4])
+        self._terminals["third"].type(asked.split()[-4])
         application.expect(PROMPT)
         return rings
 

@@ -14,6 +14,7 @@ from cloudcard_tools.shared import pcsc
 from cloudcard_tools.shared.processes import Nursery
 
 WAIT_SECONDS = 60.0
+TURNS_SECONDS = 0.02  # of other processes
 DISCOVERY = bytes.fromhex("00CB3FFF035C017E00")
 
 
@@ -58,5 +59,6 @@ def test_a_minute_of_waiting(
             lambda: Pkcs11(0, PASSCODE).sign("01", "SHA256-RSA-PKCS", document, signature),
         )
     assert signature.stat().st_size == 256
-    # Slower where other processes share the machine; a blocked slot would be slower by 10,000.
-    assert statistics.median(medians) < 5 * alone
+    # Slower where other processes share the machine, or by some of their turns; a blocked slot
+    # would be slower by 10,000.
+    assert statistics.median(medians) < max(5 * alone, TURNS_SECONDS)

@@ -294,7 +294,7 @@ def test_killed_while_it_restores(backup: Path, tmp_path: Path, kept: Path, dela
     new = tmp_path / "new"
     command = ("restore", str(backup), "--data", str(new), *key_of(kept))
     with Nursery(tmp_path / "logs") as nursery:
-        restoring = nursery.start("restoring", *command)
+        restoring = nursery.start_python("restoring", "-m", "cloudcard_tools", *command)
         while not (new / "keystore.restored").exists() and restoring.returncode is None:
             time.sleep(0.005)
         time.sleep(delay)

@@ -232,7 +232,7 @@ class Patience(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waits += 1
-        if self.waits == TRIES:
+        if self.waits >= TRIES:  # two threads count
             self.set()
         return super().wait(0 if timeout is not None else None)
 

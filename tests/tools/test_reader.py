@@ -33,6 +33,7 @@ from reader_bridge.prompts.json_lines import JsonPrompter
 from reader_bridge.remote.keys import RemoteKeys
 from support.fakes import CannedKeys, new_card
 from support.keystore_process import PASSCODE, KeystoreProcess
+from support.prompts import PUSHED, unheard
 from support.scripted_keystore import Keystore, Reply, Script
 from support.vpcd_end import GET_ATR, OK, SIGN, VERIFY, Reader, Ready
 
@@ -301,6 +302,21 @@ def test_a_connection_that_is_never_answered_is_given_up(monkeypatch: pytest.Mon
 def test_all_cards_refused() -> None:
     with pytest.raises(Failure, match="no card to insert"):
         fetch([grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION])
+
+
+def test_each_line_is_written_in_one_piece() -> None:
+    """What two threads said at once stood in one line, which was no JSON."""
+    pieces: list[str] = []
+
+    class Out(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    Screen(Out(), as_json=True).say("inserted", "text")
+    JsonPrompter(Out()).show(PUSHED, unheard)
+    assert [each.count("\n") for each in pieces] == [1, 1]
+    assert [json.loads(each)["event"] for each in pieces] == ["inserted", "approval"]
 
 
 def test_a_card_stays_in_use_when_nobody_reads() -> None:

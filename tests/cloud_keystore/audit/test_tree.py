@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from hashlib import sha256
+from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -187,6 +188,21 @@ def test_any_change_breaks_a_note(position: int, byte: int) -> None:
     note[position] = byte
     with pytest.raises(InvalidInput):
         notes.open_(bytes(note), PUBLIC)
+
+
+def test_a_signature_has_one_text() -> None:
+    """Two bits of its last character count for nothing, and such a note was another one that
+    verified.
+    """
+    note = notes.close(CHECKPOINT, PUBLIC, PRIVATE.sign).decode()
+    start, _, blob = note.rpartition(" ")
+    digits = f"{ascii_uppercase}{ascii_lowercase}0123456789+/"
+    last = digits.index(blob[-3])  # before the padding and the end of the line
+    for digit in digits[last + 1 : last + 4]:
+        other = f"{blob[:-3]}{digit}=\n"
+        assert base64.b64decode(other) == base64.b64decode(blob)
+        with pytest.raises(InvalidInput, match="not signed"):
+            notes.open_(f"{start} {other}".encode(), PUBLIC)
 
 
 @pytest.mark.parametrize("origin", ["", "two words", "a+b", "a\nb", "x" * 129])

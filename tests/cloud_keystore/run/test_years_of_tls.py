@@ -38,7 +38,7 @@ def test_everybody_is_let_in_and_signs(tmp_path: Path) -> None:
         seen: dict[str, set[str]] = {name: set() for name in NAMES}
         for days in (0, *DAYS):
             keystore.send(str(days))
-            keystore.wait_for(f"stepped {days}$")
+            keystore.wait_for(f"stepped {days}$", timeout=60)
             clients.send(str(days))
             told = clients.wait_for_json(timeout=60)
             then = datetime.now(UTC).date() + timedelta(days=days)

@@ -55,7 +55,8 @@ class Screen:
         """Print an event. If nobody reads the output any more, the card stays in use."""
         line = json.dumps({"event": event, **more, "text": text}) if self.as_json else text
         with suppress(OSError, ValueError):
-            print(line, file=self.out, flush=True)
+            self.out.write(f"{line}\n")  # in one piece: other threads print too
+            self.out.flush()
 
     @contextmanager
     def prompter(self, prompt: str | None = None) -> Iterator[Prompter]:

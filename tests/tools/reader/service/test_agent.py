@@ -134,6 +134,7 @@ class Bench:
     keys: OwnKeys
     slots: list[InSlot]
     now: list[float]
+    told: list[tuple[str, Slot]]  # each event, and the state in which it was told
 
     @property
     def state(self) -> Slot:
@@ -179,10 +180,14 @@ def new_bench(folder: Path, settings: Settings) -> Bench:
         slots.append(InSlot(changed))
         return slots[-1]
 
-    parts = Parts(sign_ins, lambda _: keys, insert, screen, Notifier(), lambda *_: None)
-    status = Status("1", 1, "PC")
+    status, told = Status("1", 1, "PC"), list[tuple[str, Slot]]()
+
+    def say(event: str, _text: str) -> None:
+        told.append((event, status.state))
+
+    parts = Parts(sign_ins, lambda _: keys, insert, screen, Notifier(), say)
     own = Agent(parts, settings, status, folder / "sign-in", lambda: now[0])
-    return Bench(own, sign_ins, screen, keys, slots, now)
+    return Bench(own, sign_ins, screen, keys, slots, now, told)
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +223,8 @@ def test_who_signs_in_has_the_card_and_who_leaves_takes_it(bench: Bench) -> None
     assert bench.in_slot == [False]
     until(lambda: bench.sign_ins.ended == ["1"], SECONDS)
     assert (bench.state, bench.agent.kept.read_text()) == (Slot.EMPTY, "")
+    # Whoever hears it may ask for the state at once.
+    assert bench.told == [("signed_in", Slot.TAKEN), ("signed_out", Slot.EMPTY)]
     bench.tell("1", pb.SIGN_IN_STATE_OPEN)  # that comes too late
     bench.all_done()
     assert bench.in_slot == [False]

@@ -338,15 +338,16 @@ class Agent:
     def _drop(self) -> None:
         self._take_card()
         self._watch.request()
-        if self.status.state is Slot.ASKING:
+        before, text = self.status.state, f"Card {self.status.card} is out. {self.status.said}"
+        if before is Slot.ASKING:
             self._finish_prompt(Outcome.CANCELLED)
-        elif self.status.state is Slot.TAKEN:
-            text = f"Card {self.status.card} is out. {self.status.said}".rstrip()
-            self.parts.say("signed_out", text)
         self._keep("")
         self._version = b""
         self.status.state, self.status.card, self.status.reader = Slot.EMPTY, "", ""
         self.status.expires = ""
+        # Last: whoever hears it may ask for the status at once.
+        if before is Slot.TAKEN:
+            self.parts.say("signed_out", text.rstrip())
 
     def _take_card(self) -> None:
         card, self._card = self._card, None

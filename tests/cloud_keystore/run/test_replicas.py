@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import signal
+import statistics
 import threading
 import time
 from collections import Counter
@@ -172,11 +173,8 @@ def test_a_stopped_replica_stops_no_other(replicas: Replicas, ward: Ward) -> Non
     with ThreadPoolExecutor(8) as pool:
         writing = [pool.submit(write, who) for who in range(8)]
         try:
-            took = [others_go_on_after() for _ in range(2)]
-            # A busy computer is slow at times.
-            assert any(each < OTHERS_GO_ON for each in took) or any(
-                others_go_on_after() < OTHERS_GO_ON for _ in range(3)
-            )
+            took = [others_go_on_after() for _ in range(3)]
+            assert statistics.median(took) < OTHERS_GO_ON  # a busy computer is slow at times
         finally:
             done.set()
         for each in writing:

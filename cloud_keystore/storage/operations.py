@@ -173,8 +173,8 @@ def open_from(connection: Connection, workstation_id: str) -> dict[str, str]:
 
 
 def held_by(connection: Connection, user_id: str, device_id: str) -> list[str]:
-    """Operations of a holder that no other device can complete: those that the device has approved and that are
-    not used yet, and those that can be reached only by the QR code that it claimed.
+    """Operations of a holder that no other device can complete: those that the device has approved
+    and that are not used yet, and those that can be reached only by the QR code that it claimed.
     """
     alone = (o.claimed_by == device_id) & (o.channels == _channel_bits(frozenset({Channel.QR})))
     query = select(o.id).where(

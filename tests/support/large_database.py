@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.sign_ins import State as SignInState
 from cloud_keystore.storage.authentic.codes import Value
@@ -91,6 +92,17 @@ class LargeDatabase:
                 names = ", ".join(f"'{table.name}'" for table in GROWN)
                 believed = f"UPDATE pg_class SET reltuples = {MANY} WHERE relname IN ({names})"
                 connection.execute(text(believed))
+
+    def old(self) -> int:
+        """How many rows are left that are to be removed."""
+        with self.engine.connect() as connection:
+            until = {"until": earliest_id(self.now - timedelta(days=20))}
+            return sum(
+                connection.execute(
+                    text(f'SELECT count(*) FROM "{name}" WHERE id < :until'), until
+                ).scalar_one()
+                for name in ENDED
+            )
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:

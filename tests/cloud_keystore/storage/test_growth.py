@@ -238,6 +238,7 @@ def test_what_writers_wait_for_reads_few_rows(ward: Ward) -> None:
         ward.sign_in()
         ward.close()
     assert len(plans.seen) > 100
+    assert ward.large.old() == 0
     wrong = {
         each: found
         for each, found in plans.wrong.items()

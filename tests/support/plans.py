@@ -17,7 +17,7 @@ from support.large_database import GROWN
 
 MOST_ROWS = 200  # of the thousands of a table
 MOST_BLOCKS = 100  # of 8 KiB: an index is read that does not find the rows
-MOST_STEPS = 6  # thousands of steps of SQLite's machine
+MOST_STEPS = 2  # thousands of steps of SQLite's machine
 READS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 GROWN_NAMES = {table.name for table in GROWN}
 SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}

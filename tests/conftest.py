@@ -17,7 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 from cloud_keystore.storage.databases import postgresql, sqlite
 from cloudcard_tools.demo import programs
 from cloudcard_tools.shared import processes
-from support import namespaces, warm_starts
+from support import examples, namespaces, warm_starts
 from support.compiled_statements import Statements
 
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
@@ -40,6 +40,14 @@ def pytest_configure() -> None:
     processes.launch, programs.run = warm_starts.launch, warm_starts.run_program
     for module in (sqlite, postgresql):
         module.new_engine = Statements().shared(module.new_engine)
+
+
+def pytest_collection_finish() -> None:
+    """All modules of tests are imported now. What the tests import besides depends on their order,
+    and in CI no example does.
+    """
+    if os.environ.get("CI"):
+        examples.settle(pytest.MonkeyPatch())
 
 
 def roomy(place: Path) -> bool:

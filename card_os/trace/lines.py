@@ -147,12 +147,14 @@ def write(line: Line) -> str:
 
 
 def read(text: str) -> Line:
-    """The line that a text encodes. Raises TraceError, which says what is wrong."""
+    """The line that a text encodes; spaces at its end mean nothing. Raises TraceError, which says
+    what is wrong.
+    """
     if len(text) > LONGEST_LINE:
         raise TraceError(f"the line has more than {LONGEST_LINE:,} characters")
     if not text.isprintable():
         raise TraceError("the line holds control characters: traces are plain text")
-    mark, _, rest = text.partition(" ")
+    mark, _, rest = text.rstrip(" ").partition(" ")
     if mark not in MARKS:
         raise TraceError(f"a line begins with one of {' '.join(MARKS)}, not with {shown(mark)}")
     return MARKS[mark](rest)
@@ -170,7 +172,7 @@ def read_all(lines: Iterable[str]) -> Iterator[tuple[int, Line]]:
             if number == 1:
                 _check_header(text)
             elif text.strip():
-                yield number, read(text.rstrip(" "))
+                yield number, read(text)
         except TraceError as error:
             raise TraceError(f"line {number}: {error}") from None
     if number == 0:

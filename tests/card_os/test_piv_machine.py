@@ -22,7 +22,8 @@ AUTHENTICATE = "0087089B {:02X} {} 00"
 
 pins = st.sampled_from([0x80, 0x00])
 key_refs = st.sampled_from([0x9A, 0x9C, 0x9E])
-# Leave the status as it is, and come between a VERIFY and a signature.
+# Leave the status as it is, and come between a VERIFY and a signature. Parts are of commands that
+# no rule sends: a rule's command would go on with them.
 others = st.sampled_from(
     [
         "00CB3FFF 03 5C017E 00",
@@ -31,8 +32,8 @@ others = st.sampled_from(
         "00C0000000",
         "00200080 01 31",
         "00200096 08 3636363636363636",
-        "1087119C 02 7C00",
-        "10DB3FFF 02 7C00",
+        "1087119D 02 7C00",
+        "1047009C 02 AC00",
         "00B0000000",
         "8000",
     ]

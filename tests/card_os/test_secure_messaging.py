@@ -400,7 +400,7 @@ X_Y = POINT.x.to_bytes(32) + POINT.y.to_bytes(32)
 
 WRONG_POINTS = {
     "control byte": b"\x10" + bytes(8) + b"\x04" + X_Y,
-    "not on the curve": bytes(9) + b"\x04" + X_Y[:-1] + b"\x00",
+    "not on the curve": bytes(9) + b"\x04" + X_Y[:-1] + bytes((X_Y[-1] ^ 1,)),
     "compressed": bytes(9) + bytes((2 + (POINT.y & 1),)) + X_Y[:32],
     "infinity": bytes(9) + b"\x00",
     "cut short": bytes(9) + b"\x04" + X_Y[:-1],

@@ -152,7 +152,7 @@ class Reader:
             perform(self._pc)
 
     def use_session(self, done: Callable[[], bool]) -> None:
-        """A session, used until it ends."""
+        """A session, used until it ends, and once at least."""
         terms = approval_pb2.SessionTerms(most_uses=MOST_USES, seconds=3600)
         operation_id = self._approved(pb.CreateOperationRequest(session=terms))
         self.held.sessions[operation_id] = MOST_USES
@@ -162,7 +162,7 @@ class Reader:
                 perform, timeout=CALL_SECONDS
             )
         )
-        while not done():
+        while True:
             inputs = tuple(os.urandom(32) for _ in range(random.randint(1, MOST_INPUTS)))
             asked = pb.UseSessionRequest(
                 session_id=operation_id, request_id=os.urandom(16), inputs=inputs
@@ -180,6 +180,8 @@ class Reader:
                     self.held.without_result += 1
                     break
                 self.held.hold_use(operation_id, inputs, tuple(answer.results))
+            if done():
+                return
 
     def _approved(self, asked: pb.CreateOperationRequest) -> str:
         """Ask for something, and approve it. Returns the operation."""

@@ -156,9 +156,13 @@ class Steps:
         for number in range(count):
             victim = VICTIMS[number % len(VICTIMS)]
             self._arms.set(victim, 1 + number // len(VICTIMS) * STRIDE % STEPS)
-            if keystore is None or not keystore.is_alive():
-                keystore = self._started(arguments)
-            if self._until(LIFE_SECONDS, lambda: self._arms.moment > 0):
+            deadline = time.monotonic() + LIFE_SECONDS
+            while not self._arms.moment and time.monotonic() < deadline:
+                # The last one may need a while to end, and comes to no further step.
+                if keystore is None or not keystore.is_alive():
+                    keystore = self._started(arguments)
+                time.sleep(TICK_SECONDS)
+            if keystore is not None and self._arms.moment:
                 self.kills.append((victim, self._arms.moment))
                 if victim == "keystore":
                     keystore.join()

@@ -39,6 +39,7 @@ def chaos(*arguments: str) -> dict[str, object]:
     return report
 
 
+@pytest.mark.timeout(600)
 def test_a_keystore_in_chaos() -> None:
     report = chaos("--stage", "workers", "--seconds", "10")
     assert report["operations"]
@@ -48,6 +49,7 @@ def test_a_keystore_in_chaos() -> None:
     assert sum(faults.values())
 
 
+@pytest.mark.timeout(600)
 def test_a_keystore_killed_at_its_first_steps() -> None:
     faults = chaos("--steps", "4")["faults"]
     assert isinstance(faults, dict)

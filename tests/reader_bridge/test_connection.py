@@ -5,7 +5,7 @@ nonsense.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -255,6 +255,7 @@ class Refuser:
 
 
 @given(st.binary(min_size=1, max_size=60))
+@example(bytes(10))  # a message that the reader answers, and nobody hears it
 @settings(max_examples=30)
 def test_a_connection_that_breaks_off_ends_in_order(via: str, wire: bytes) -> None:
     with served(via, card(), Ready(Refuser())) as (reader, running):

@@ -12,7 +12,7 @@ import pytest
 
 from reader_bridge.pcscd import Hold
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 if sys.platform == "win32":
     pytest.skip("no such socket on Windows", allow_module_level=True)

@@ -15,6 +15,7 @@ from warnings import catch_warnings, simplefilter
 import pytest
 
 from reader_bridge import peer
+from reader_bridge.carriers import vpcd_port
 from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.carriers.vpcd_port import VpcdPort
 from reader_bridge.slot import Slot
@@ -98,7 +99,8 @@ def ask_for_the_card(taken: socket.socket) -> bytes:
 
 @pytest.fixture
 def foreign(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
-    """The port, whose listener is not of a user whom the reader trusts."""
+    """The port, whose listener is not of a user whom the reader trusts, and slow perhaps."""
+    monkeypatch.setattr(vpcd_port, "SILENCE_SECONDS", SECONDS)
     if os.geteuid() != 0:
         monkeypatch.setattr(peer, "_trusted", lambda: {peer.ROOT})
         monkeypatch.setattr(os, "setuid", lambda _uid: None)

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from card_os.keys import Refusal
-from reader_bridge.carriers.carrier import Carrier, SlotState
+from reader_bridge.carriers.carrier import Carrier, OnChange, SlotState
 from reader_bridge.carriers.vpcd_port import VpcdLink, VpcdPort
 from reader_bridge.slot import REFUSALS, Slot
 from reader_bridge.tasks import CancellableKeys
@@ -154,8 +154,11 @@ def test_a_stop_before_the_connection_leaves_no_card_behind() -> None:
     said: queue.Queue[SlotState] = queue.Queue()
 
     class Slow(VpcdPort):
-        def insert(self, sock: socket.socket, atr: bytes, *_: object) -> VpcdLink:
+        def insert(
+            self, sock: socket.socket, atr: bytes, _say: OnChange, stopping: threading.Event, /
+        ) -> VpcdLink:
             connecting.set()
+            assert stopping.wait(SECONDS)
             assert stopped.wait(SECONDS)
             return VpcdLink(sock, atr)
 
@@ -164,7 +167,7 @@ def test_a_stop_before_the_connection_leaves_no_card_behind() -> None:
     assert connecting.wait(SECONDS)
     stopping = threading.Thread(target=slot.stop)
     stopping.start()
-    time.sleep(0.1)
+    time.sleep(0.1)  # in which it looks for a connection
     stopped.set()
     stopping.join(SECONDS)
     assert said.empty()

@@ -14,7 +14,7 @@ from support.fakes import ScriptedKeys
 from support.vpcd_end import Person, Ready
 
 ASK = PasscodeStatus(bytes(16), 0x80)
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 def wait(task: KeyTask) -> None:

@@ -14,7 +14,7 @@ from jeepney.wrappers import unwrap_msg
 
 from support.polling import until
 
-SECONDS = 30.0
+SECONDS = 60.0
 # Debian has python-dbusmock for its own Python alone.
 SYSTEM_PYTHON = "/usr/bin/python3"
 LOGIND = "org.freedesktop.login1"

@@ -98,7 +98,15 @@ class Server:
             with (data / "postgresql.auto.conf").open("a") as file:
                 file.write(f"port={port}\n")
             with copy.running():
+                while not self._is_followed():  # what it has not been sent would be lost
+                    time.sleep(0.01)
                 yield copy
+
+    def _is_followed(self) -> bool:
+        """Whether a standby gets its changes as they are made."""
+        query = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"
+        with psycopg.connect(self.url("postgres")) as connection:
+            return connection.execute(query).fetchone() is not None
 
     def promote(self) -> None:
         """Make a standby the primary, and wait until it takes changes."""

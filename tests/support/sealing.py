@@ -58,7 +58,7 @@ def told(database: Database) -> list[str]:
 
 def bare(database: Database, key: bytes, name: str = "transport") -> None:
     """Add a value as it was sealed before envelopes."""
-    nonce = os.urandom(12)
+    nonce = b"\0" + os.urandom(11)  # envelopes begin otherwise
     sealed = nonce + AESGCM(key).encrypt(nonce, b"value", f"authority {name}".encode())
     with database.write() as connection:
         row = {"name": name, "certificate": b"", "sealed_private": sealed}

@@ -14,7 +14,7 @@ if ! cmp --silent "$folder/new" "$folder/lock"; then
     rm -rf "$folder/python"
     platforms=$(for each in $PLATFORMS; do echo "--platform=${each}_$(uname -m)"; done)
     # shellcheck disable=SC2086 # several options
-    .venv/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
+    .venv/bin/pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
         --require-hashes --only-binary :all: --implementation cp --python-version "$version" \
         $platforms --target "$folder/python" --requirement "$folder/new"
     mv "$folder/new" "$folder/lock"

@@ -133,7 +133,7 @@ class Passcodes:
         """
         if rule := violated_rule(KeyRef.PIN, passcode):
             raise InvalidInput(f"the passcode must be {rule}")
-        puk = f"{int.from_bytes(self.random(8)) % 10**8:08}"
+        puk = self._new_puk()
         with self.database.read() as connection:
             card = cards.find_by_serial(connection, serial)
         if card is None or card.user_id != device.user_id:
@@ -159,6 +159,13 @@ class Passcodes:
             told.append(entries.about_card(Kind.CARD_ACTIVATED, card, now, actor))
             journal.append(connection, *told)
         return puk
+
+    def _new_puk(self) -> str:
+        """Eight random digits, which no guesser tries first."""
+        while True:
+            puk = f"{int.from_bytes(self.random(8)) % 10**8:08}"
+            if violated_rule(KeyRef.PUK, puk.encode()) is None:
+                return puk
 
     def factory(self, card_id: str) -> Mapping[int, str]:
         """Return the hashes of the publicly known passcodes by key reference, for a card whose

@@ -32,6 +32,9 @@ DIGEST_INFO = {
 }
 PSS_HASHES = ("sha256", "sha384", "sha512", "sha1", "sha224")
 SHORTEST_PADDING = 8  # random bytes of EME-PKCS1-v1_5 (RFC 8017, 7.2.1)
+# Before the salt of EMSA-PSS. One in 65,536 blocks of 128 bytes would be one with SHA-512 and the
+# longest salt: a caller would find one that hides a cryptogram, and a signature key decipher it.
+FEWEST_ZEROS = 16
 
 
 def check(use: KeyUse, algorithm: Algorithm, data: bytes) -> None:
@@ -89,7 +92,7 @@ def digest_of(block: bytes) -> tuple[str, bytes] | None:
 
 def is_pss(block: bytes) -> bool:
     """Whether the block is padded by EMSA-PSS with MGF1, with a salt no longer than the hash (RFC
-    8017, 9.1).
+    8017, 9.1), and enough zeros before it to tell it from a random block.
 
     The hash of the message is not in the block, but everything else can be checked: the unmasked
     data block must consist of zeros, a one and the salt.
@@ -105,7 +108,8 @@ def _pss_salt_fits(block: bytes, hash_name: str) -> bool:
     unmasked = bytearray(_xor(masked, _mgf1(seed, len(masked), hash_name)))
     unmasked[0] &= 0x7F  # emBits is one less than the modulus's bits
     zeros, one, salt = bytes(unmasked).partition(b"\1")
-    return bool(one) and not any(zeros) and len(salt) <= size
+    enough = len(zeros) >= FEWEST_ZEROS
+    return bool(one) and enough and not any(zeros) and len(salt) <= size
 
 
 def _is_pkcs1_message(block: bytes) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from card_os import piv
@@ -63,6 +63,8 @@ def test_what_is_written_is_read(line: Line) -> None:
 
 
 @given(text=st.text(max_size=80))
+@example(text="#  ")
+@example(text="= a name ")
 def test_any_text_is_a_line_or_refused(text: str) -> None:
     try:
         line = read(text)

@@ -138,11 +138,12 @@ def test_no_secret_is_in_any_entry(world: World) -> None:
     told = world.journal()
     secret = token.text.partition("@")[0].encode()
     assert not [entry for entry in told if secret in encode(entry)]
-    # Identifiers and times may hold any six digits by chance; details and evidence have none.
+    # Identifiers and times may hold any six digits by chance; details and evidence have none, but
+    # for the entry of a card that is issued, which is older than its passcodes.
     said = [
         f"{list(entry.details.values())} {list(entry.evidence.values())}"
         for entry in told
-        if entry.kind.value.startswith(("passcode.", "card."))
+        if entry.kind.value.startswith(("passcode.", "card.")) and entry.kind != Kind.CARD_ISSUED
     ]
     assert len(said) > 8
     secrets = (puk, "731964", "582046", "640285", "917350")

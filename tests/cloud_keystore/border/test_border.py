@@ -24,7 +24,7 @@ from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.encoding import pack, unpack
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.border.table import ANY, BRIEF_SECONDS, NOBODY, Each, methods
+from cloud_keystore.border.table import ANY, NOBODY, Each, methods
 from cloud_keystore.model.errors import (
     CardNotFound,
     Failed,
@@ -343,10 +343,11 @@ def test_a_custody_that_ends(ending: tuple[str, threading.Semaphore]) -> None:
 
 def test_nobody_waits_long_for_what_is_brief(border: Border, tmp_path: Path) -> None:
     """Whether an idle connection is quiet was asked for as long as an answer may take."""
-    brief = remote(Cases, methods(Cases, TABLE, ["things"]), border.line).things
+    long = {name: replace(each, seconds=SECONDS) for name, each in METHODS.items()}
+    things = remote(Cases, long, border.line).things
     began = time.monotonic()
-    assert [brief.add(1) for _ in range(3)] == [3] * 3
-    assert time.monotonic() - began < BRIEF_SECONDS
+    assert [things.add(1) for _ in range(3)] == [3] * 3
+    assert time.monotonic() - began < SECONDS
     with socket.socket(socket.AF_UNIX) as silent:  # as a custody that hangs
         silent.bind(path := str(tmp_path / "silent"))
         silent.listen()

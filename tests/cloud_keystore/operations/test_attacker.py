@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import hypothesis.strategies as st
 import psycopg
+import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -54,6 +55,8 @@ from support.keystore_world import (
     new_world,
 )
 from support.postgres import Server
+
+pytestmark = pytest.mark.timeout(600)  # games take minutes on a busy computer
 
 WHICH = st.integers(0, 5)
 # Of a table's records or columns. How many of them there are depends on keys, identifiers and

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
@@ -35,6 +36,8 @@ from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import operations, session_uses, tables
 from support.crashing import Crash, crashing
 from support.keystore_world import DATABASE, OPERATOR, SESSIONS, Enrolled, World, new_world
+
+pytestmark = pytest.mark.timeout(600)  # games take minutes on a busy computer
 
 AN_HOUR = timedelta(hours=1)
 # Most of the time nothing happens, or the steps after would find nothing to do.

@@ -242,8 +242,12 @@ def test_one_call_more_than_the_keystore_holds_is_refused_and_told_when_to_come_
             for each in streams:
                 each.cancel()
             async with asyncio.timeout(60):  # the refused ones hold nothing: all places are free
-                for _ in range(UNDER_WAY):
-                    while not await opened(channel):
+                streams = []
+                while len(streams) < UNDER_WAY:
+                    stream = channel.unary_stream(STREAM)(b"")
+                    if await is_open(stream):
+                        streams.append(stream)
+                    else:
                         await asyncio.sleep(0.01)
             with pytest.raises(grpc.aio.AioRpcError):
                 await channel.unary_unary(CALL)(b"")
@@ -251,10 +255,10 @@ def test_one_call_more_than_the_keystore_holds_is_refused_and_told_when_to_come_
     asyncio.run(run())
 
 
-async def opened(channel: grpc.aio.Channel) -> bool:
-    """Whether there was a place for one more stream, which stays open."""
+async def is_open(stream: grpc.aio.UnaryStreamCall[bytes, bytes]) -> bool:
+    """Whether there was a place for one more stream, which stays open while somebody has it."""
     try:
-        await channel.unary_stream(STREAM)(b"").read()
+        await stream.read()
     except grpc.aio.AioRpcError:
         return False
     return True

@@ -237,6 +237,7 @@ def test_a_look_waits_for_a_thread(world: World) -> None:
 
 def test_looks_take_turns(world: World) -> None:
     under_way, most = 0, 0
+    both = threading.Barrier(2, timeout=60)
     limits = Limits(looks=2)
     door = Door(world.callers, Limiter(limits, lambda: 0.0, Metrics()), Role.DEVICE)
     counting = threading.Lock()
@@ -246,6 +247,7 @@ def test_looks_take_turns(world: World) -> None:
         with counting:
             under_way += 1
             most = max(most, under_way)
+        both.wait()
         time.sleep(0.02)
         with counting:
             under_way -= 1

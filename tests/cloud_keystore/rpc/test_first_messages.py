@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import wraps
 
 import grpc
@@ -24,7 +25,7 @@ from cloud_keystore.rpc.watch import Watch
 HEALTH = "/grpc.health.v1.Health"
 OURS = "/cloudcard.test.v1.Test"
 SLOTS = 20
-SOON = 0.5  # seconds
+MESSAGE_SECONDS = 60.0
 
 
 class Servicer(health_pb2_grpc.HealthServicer):
@@ -95,6 +96,26 @@ async def begin(channel: grpc.aio.Channel, method: str) -> grpc.aio.StreamStream
     return call
 
 
+@dataclass
+class Clock:
+    """That of the event loop, by which messages are late; a test moves it."""
+
+    ahead: float = 0.0  # seconds
+
+    def __post_init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        loop.time = lambda: now() + self.ahead  # type: ignore[method-assign]
+
+    async def until_ended(self, *calls: grpc.aio.Call) -> set[grpc.StatusCode]:
+        """How calls end whose messages never come."""
+        ended = asyncio.gather(*(each.code() for each in calls))
+        while not ended.done():
+            self.ahead += MESSAGE_SECONDS
+            await asyncio.sleep(0.01)
+        return {*ended.result()}
+
+
 async def answers(channel: grpc.aio.Channel, method: str) -> int:
     """How many messages a call gets that brings its own."""
     made = channel.unary_stream(
@@ -114,14 +135,15 @@ async def is_served(channel: grpc.aio.Channel) -> bool:
 @in_a_loop
 async def test_calls_without_a_message_end_and_give_their_places_back(method: str) -> None:
     """One identity held 12,800 calls for an hour, and two of them stopped the service."""
-    metrics = Metrics()
-    async with served(Limits(message_seconds=SOON, begun_of_one=SLOTS + 1), metrics) as channel:
+    metrics, clock = Metrics(), Clock()
+    async with served(
+        Limits(message_seconds=MESSAGE_SECONDS, begun_of_one=SLOTS + 1), metrics
+    ) as channel:
         begun = await asyncio.gather(*(begin(channel, method) for _ in range(SLOTS)))
         with pytest.raises(grpc.aio.AioRpcError) as full:
             await answers(channel, method)
         assert full.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        codes = {await asyncio.wait_for(each.code(), 20 * SOON) for each in begun}
-        assert codes == {grpc.StatusCode.DEADLINE_EXCEEDED}
+        assert await clock.until_ended(*begun) == {grpc.StatusCode.DEADLINE_EXCEEDED}
         assert refused_by(metrics, "message") == SLOTS
         assert await answers(channel, method) == (2 if method.endswith("Watch") else 1)
 
@@ -161,12 +183,14 @@ async def test_a_call_that_ends_without_a_message_is_the_callers_fault() -> None
 
 @in_a_loop
 async def test_a_conversation_has_that_long_for_each_message() -> None:
-    async with served(Limits(message_seconds=SOON), Metrics()) as channel:
+    clock = Clock()
+    async with served(Limits(message_seconds=MESSAGE_SECONDS), Metrics()) as channel:
         call = await begin(channel, f"{HEALTH}/Converse")
-        for _ in range(2):
+        for _ in range(3):
             await call.write(b"")
             assert await call.read() == b"\x08\x01"
-        assert await asyncio.wait_for(call.code(), 20 * SOON) is grpc.StatusCode.DEADLINE_EXCEEDED
+            clock.ahead += MESSAGE_SECONDS * 2 / 3
+        assert await clock.until_ended(call) == {grpc.StatusCode.DEADLINE_EXCEEDED}
         ended = await begin(channel, f"{HEALTH}/Converse")
         await ended.done_writing()
         assert await asyncio.wait_for(ended.code(), 60) is grpc.StatusCode.OK

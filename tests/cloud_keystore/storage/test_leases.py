@@ -31,7 +31,8 @@ WRITTEN = "INSERT INTO probe VALUES ('stopped')"
 
 
 def hold(url: str, how: str, said: Connection) -> None:
-    """Hold the writers' lock with a row written, until told to go on; then write another one.
+    """Hold the writers' lock with a row written, until told to go on; then write another one. One
+    that is busy says something to the server all the time.
 
     Further writers of this process wait meanwhile, as in a service with many calls.
     """
@@ -49,6 +50,8 @@ def hold(url: str, how: str, said: Connection) -> None:
                     threading.Thread(target=_quietly, args=(write,), daemon=True).start()
                 time.sleep(0.3 if how == "crowd" else 0)
                 said.send("holds")
+                while how == "busy" and not said.poll(0.05):
+                    connection.exec_driver_sql("SELECT 1")
                 said.recv()
                 connection.exec_driver_sql(WRITTEN)
         except StorageUnavailable:
@@ -167,7 +170,7 @@ def test_a_process_that_nobody_reaches_loses_its_lock(url: str, postgresql: Serv
 
 def test_who_waits_for_a_lock_asks_again_until_it_has_it(url: str) -> None:
     """A request for a lock lasts a second; a process that lives waits for longer."""
-    with closing(Database(url)) as database, closing(Holder(url)) as holder:
+    with closing(Database(url)) as database, closing(Holder(url, "busy")) as holder:
 
         def keep() -> str:
             time.sleep(1.2)

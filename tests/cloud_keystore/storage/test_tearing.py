@@ -34,6 +34,7 @@ ROUNDS = 6
 LEAST_STATEMENTS = 5  # of any change
 
 
+@pytest.mark.timeout(600)  # on a busy computer
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_death_between_any_two_statements(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +55,9 @@ def test_the_connection_does_not_wait_for_more_data(listener: socket.socket) -> 
             reader.sock.sendall(GET_ATR)
             reader.receive()
             times.append(time.perf_counter() - begun)
-        assert statistics.median(times) < 0.040  # a busy computer delays some of them
+        # A busy computer delays most of them; Nagle delays all, once the kernel's first quick
+        # acknowledgements are over.
+        assert min(times[20:]) < 0.020
         reader.hang_up()
 
 

@@ -16,7 +16,7 @@ from reader_bridge.desktop.screensavers import ScreenSavers
 from support.logind import LOGIND, MANAGER, SESSION, Desktop, desktop
 from support.polling import until
 
-SECONDS = 30.0
+SECONDS = 60.0
 ADA, BOB = 1001, 1002
 
 

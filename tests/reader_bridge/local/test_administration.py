@@ -342,11 +342,13 @@ def bad_rsa() -> dict[str, bytes]:
     good = primes(rsa.generate_private_key(65537, 2048))
     p, q = good[:half], good[half:]
     short = primes(rsa.generate_private_key(65537, 1024))
-    composite = (int.from_bytes(p) + 2).to_bytes(half)
+    composite = int.from_bytes(p) + 2
+    while gmpy2.is_prime(composite):
+        composite += 2
     return {
         "one twice": p + p,
         "two close to each other": p + int(gmpy2.next_prime(int.from_bytes(p))).to_bytes(half),
-        "a composite": composite + q,
+        "a composite": composite.to_bytes(half) + q,
         "an even number": p + (int.from_bytes(q) + 1).to_bytes(half),
         "one too short": short[:64].rjust(half, b"\0") + q,
         "one": (1).to_bytes(half) + q,

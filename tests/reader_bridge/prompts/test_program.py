@@ -69,7 +69,9 @@ class Programs:
 
 
 @pytest.fixture
-def programs(tmp_path: Path) -> Iterator[Programs]:
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Programs]:
+    for patience in ("READY_SECONDS", "END_SECONDS"):
+        monkeypatch.setattr(program, patience, SECONDS)
     with ExitStack() as stack:
         yield Programs(tmp_path, stack)
 

@@ -126,7 +126,9 @@ def test_a_refused_session_does_not_fail_the_verification(at_card: AtCard) -> No
     assert at_card.sign(proof) is Refusal.DENIED  # it was refused a moment ago
 
 
-def test_a_reset_ends_it(at_card: AtCard) -> None:
+def test_a_reset_ends_it(at_card: AtCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its call may be slow here.
+    monkeypatch.setattr("reader_bridge.remote.session.WITHDRAW_SECONDS", 60.0)
     proof = at_card.verify()
     assert len(at_card.sessions()) == 1
     at_card.keys.reset()

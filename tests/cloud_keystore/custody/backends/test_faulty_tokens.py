@@ -53,7 +53,7 @@ class Pool:
         assert isinstance(inputs, list)
         results = [use(OpenKey.of(self.private), key_use, each, os.urandom) for each in inputs]
         if self.spoil:
-            results[-1] = results[0][:-1] + bytes((results[-1][-1] ^ 1,))
+            results[-1] = results[-1][:-1] + bytes((results[-1][-1] ^ 1,))
         return results
 
 

@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
+from card_os.piv.algorithms import PUBLIC_EXPONENT
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
 from cloud_keystore.custody.backends import software
@@ -36,6 +38,7 @@ from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound, Malf
 from private_keys import keys, using
 from private_keys.using import OpenKey
 
+SECONDS = 60.0
 SEAL = Seal(b"\x07" * 32, os.urandom)
 DIGEST = sha256(b"document").digest()
 
@@ -198,7 +201,7 @@ def meeting(monkeypatch: pytest.MonkeyPatch, number: int, seconds: float) -> set
 
 def test_a_batch_is_shared_among_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    threads = meeting(monkeypatch, 3, 5.0)
+    threads = meeting(monkeypatch, 3, SECONDS)
     inputs = [bytes([number]) for number in range(6)]
     assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, inputs) == inputs
     assert {name.partition("_")[0] for name in threads} == {"keys"}
@@ -212,7 +215,7 @@ def test_an_unknown_number_of_processors_is_one(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_single_input_waits_for_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = meeting(monkeypatch, 1, 5.0)
+    threads = meeting(monkeypatch, 1, SECONDS)
     assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1"]) == [b"1"]
     assert threads == {threading.current_thread().name}
 
@@ -277,8 +280,11 @@ def test_a_sealed_key_is_not_checked_again() -> None:
     primes = keys.generate(Algorithm.RSA_2048)
     assert isinstance(primes, rsa.RSAPrivateKey)
     numbers = primes.private_numbers()
-    composite = (numbers.p - 2).to_bytes(128) + numbers.q.to_bytes(128)
-    bad = keys.load(Algorithm.RSA_2048, composite)
+    # An odd multiple of three, of which the exponent has an inverse
+    composite = next(
+        each for each in count(numbers.p // 6 * 6 + 3, -6) if (each - 1) % PUBLIC_EXPONENT
+    )
+    bad = keys.load(Algorithm.RSA_2048, composite.to_bytes(128) + numbers.q.to_bytes(128))
     pkcs8 = bad.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     assert software.open_pkcs8(pkcs8).numbers is not None
 

@@ -15,6 +15,8 @@ from cloud_keystore.model.errors import Overloaded
 from cloud_keystore.model.passcodes import Verified
 from support.keystore_world import PASSCODE, World
 
+SECONDS = 60.0
+
 
 def test_who_is_refused_for_load_has_spent_no_try(world: World) -> None:
     user, _ = world.user()
@@ -30,7 +32,8 @@ def test_who_is_refused_for_load_has_spent_no_try(world: World) -> None:
     assert isinstance(passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
 
 
-def test_no_more_than_allowed_at_once() -> None:
+def test_no_more_than_allowed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", SECONDS)
     hashing = Hashing(at_once=2, waiting=3)
     lock, open_gate = threading.Lock(), threading.Event()
     now, most, refused = 0, 0, 0
@@ -42,7 +45,7 @@ def test_no_more_than_allowed_at_once() -> None:
                 with lock:
                     now += 1
                     most = max(most, now)
-                open_gate.wait(30)
+                open_gate.wait(SECONDS)
                 with lock:
                     now -= 1
         except Overloaded:

@@ -177,7 +177,7 @@ def test_a_key_id_exchanged_is_refused() -> None:
 
 
 def test_the_old_format_opens_only_where_it_was_in_use() -> None:
-    nonce = os.urandom(12)
+    nonce = bytes(12)
     bare = nonce + AESGCM(ROOT).encrypt(nonce, b"value", b"context")
     assert Seal(ROOT, os.urandom, bare=ROOT).open(bare, "context") == b"value"
     with pytest.raises(SealBroken):
@@ -185,7 +185,7 @@ def test_the_old_format_opens_only_where_it_was_in_use() -> None:
 
 
 def test_no_downgrade_of_an_envelope_to_the_old_format() -> None:
-    seal = Seal(ROOT, os.urandom, bare=ROOT)
+    seal = Seal(ROOT, counting(), bare=ROOT)  # no part of it begins as an envelope by chance
     sealed = seal.close(b"value", "context")
     for cut in (len(envelope.FORMAT), HEADER_BYTES, BODY):
         with pytest.raises(SealBroken):

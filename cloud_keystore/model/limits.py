@@ -47,6 +47,8 @@ BUDGETS: Mapping[ActorKind, str] = MappingProxyType(
         ActorKind.AUDITOR: "journal-auditor",
     }
 )
+# Refusals of the last day count, and a session of half a day looks for requests that are repeated.
+LEAST_DAYS = 2
 _FORM = re.compile(r"([a-z-]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
 
 
@@ -70,7 +72,15 @@ class Limits:
     strangers_of_address: int = 200  # those that have not brought a call yet
     connections_of_one: int = 64  # of one identity
     free_mebibytes: float = 256  # of the disk, below which nothing is begun; of SQLite alone
+    keep_days: float = 7  # for which rows of what is over are kept
     looks: int = 8  # database queries of streams at once; the other threads are for calls
+
+
+def _keeping(limits: Limits, days: float) -> Limits:
+    """Raises InvalidInput for less than LEAST_DAYS."""
+    if days < LEAST_DAYS:
+        raise InvalidInput(f"keep={days:g} is too short: keep what is over for {LEAST_DAYS} days")
+    return replace(limits, keep_days=days)
 
 
 # Limits that are one number, by the name under which they are set.
@@ -78,6 +88,7 @@ NUMBERS: Mapping[str, Callable[[Limits, float], Limits]] = MappingProxyType(
     {
         "message": lambda limits, number: replace(limits, message_seconds=number),
         "free": lambda limits, number: replace(limits, free_mebibytes=number),
+        "keep": _keeping,
         "begun": lambda limits, number: replace(limits, begun_of_one=int(number)),
     }
 )

@@ -54,10 +54,10 @@ from cloud_keystore.storage import (
     passcodes,
     people,
     policies,
-    refused,
     sessions,
 )
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.past import refused
 
 NONCE_BYTES = 32
 NO_TIME, MINUTE = timedelta(), timedelta(minutes=1)

@@ -60,7 +60,7 @@ class Devices:
                 said = {"reason": reason, "name": device.display_name}
                 removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
                 journal.append(connection, removed)
-                withdrawn = close_device(connection, device.id, now, actor, "device removed")
+                withdrawn = close_device(connection, device, now, actor, "device removed")
             listing = _listing(connection, people.find_identity(connection, device.id) or device)
         self.wake([device.user_id or device.id, *withdrawn])
         return listing

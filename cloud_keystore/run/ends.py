@@ -58,8 +58,8 @@ class Ends:
         """Warn people once of each identity that ends."""
         now = self.clock()
         with self.database.read() as connection:
-            found = people.ending(connection, now, now + WARNING_TIME)
-        if all(each.warn_time is not None for each in found):
+            found = people.ending(connection, now, now + WARNING_TIME, unwarned=True)
+        if not found:
             return
         with self.database.write() as connection:
             for each in found:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from threading import BoundedSemaphore
 
@@ -247,6 +248,7 @@ class _Keeping:
             ),
             budgets=Budgets(parts.database, parts.clock),
             presence=presence,
+            keep_time=timedelta(days=parts.settings.limits.keep_days),
         )
         return cls(parts, sessions, presence, upkeep)
 

@@ -32,8 +32,11 @@ from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.storage import guesses, management_keys, passcodes
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.past import removing
 
 log = structlog.get_logger()
+
+MOST_PORTIONS = 10  # of old rows that one process removes in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Upkeep:
     ends: Ends
     budgets: Budgets
     presence: Presence
+    keep_time: timedelta  # for rows of what is over
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """The tasks of every second, independent of each other: if one fails, the others still
@@ -63,6 +67,7 @@ class Upkeep:
             self.sessions.write_results,
             lambda: wake(self.sweep()),
             lambda: wake_here(self.watching.topics()),
+            self.remove_old,
             self.take_in,
             self.ends.look,
             self.budgets.tell,
@@ -97,6 +102,18 @@ class Upkeep:
                 management_keys.drop_expired(connection, now)
         self.presence.forget(gone)
         return changed
+
+    def remove_old(self) -> None:
+        """Remove rows of what was over long ago, some in each transaction, so that others get their
+        turns.
+        """
+        before = self.clock() - self.keep_time
+        for _ in range(MOST_PORTIONS):
+            with self.database.read() as connection:
+                if not removing.is_due(connection, before):
+                    return
+            with self.database.write() as connection:
+                removing.remove(connection, before)
 
     def take_in(self) -> None:
         """Take new entries of the journal into its tree."""

@@ -92,7 +92,7 @@ def to_take_in(connection: Connection, most: int) -> list[Row]:
 
 def has_to_take_in(connection: Connection) -> bool:
     """Whether there is an entry that has no place in the tree yet."""
-    query = select(j.id).where(j.leaf_index.is_(None)).limit(1)
+    query = select(j.id).where(j.leaf_index.is_(None)).order_by(j.id).limit(1)
     return connection.execute(query).first() is not None
 
 

@@ -133,8 +133,6 @@ def drop_proofs_at(connection: Connection, workstation_id: str) -> None:
 def drop_expired(connection: Connection, now: datetime) -> None:
     """Delete expired proofs, and challenges that no longer count as guesses."""
     connection.execute(delete(t.administrator_proof).where(p.expire_time <= now))
-    connection.execute(
-        delete(t.management_challenge).where(
-            c.expire_time <= now, func.coalesce(c.spend_time, c.expire_time) <= now - GUESS_WINDOW
-        )
-    )
+    # A challenge is answered before it expires.
+    counted = c.expire_time > now - GUESS_WINDOW
+    connection.execute(delete(t.management_challenge).where(~counted))

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from card_os.uses import KeyUse
 from cloud_keystore.model.errors import OperationNotFound
 from cloud_keystore.model.operations import (
+    DECISION_TIME,
     FINAL,
     RESULT_TIME,
     USE_TIME,
@@ -30,17 +41,22 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value, Values
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.indexes import is_open, number
 
 o = t.operation.c
 # What is used for each operation is made once: making it takes longer than the database does.
 _THIS, _UNEXPIRED = o.id == bindparam("this"), o.expire_time > bindparam("now")
 _UNUSED, _USED = o.use_time.is_(None), o.use_time.is_not(None)
+_MOST_ERASED = 2000  # results in one transaction, for which other writers wait
+_OPEN, _TO_END = o.end_time.is_(None), is_open(o.end_time)  # all, and for sweeps alone
+_WITHDRAWABLE = (_OPEN, o.state.in_(sources(Event.CANCEL)), _UNUSED)
 _TRACE = select(o.trace_id).where(_THIS)
 _WAITING = (
     select(t.operation)
-    .where(o.user_id == bindparam("user_id"), o.state == State.PENDING, _UNEXPIRED)
+    .where(_OPEN, o.user_id == bindparam("user_id"), o.state == State.PENDING, _UNEXPIRED)
     .order_by(o.id)
 )
+_IN_ORDER = (o.use_time, o.expire_time)  # as in the index of what has not ended
 _UNSPENT = rows.locked(t.operation, _THIS, o.state == State.APPROVED, _UNUSED, _UNEXPIRED)
 
 SUBJECTS = ("id", "card_id", "user_id", "workstation_id", "key_id")  # of what was swept
@@ -83,7 +99,7 @@ def add(connection: Connection, operation: Operation) -> None:
 
 def count_waiting(connection: Connection) -> int:
     """How many operations wait for their holder, including expired ones before the next sweep."""
-    waiting = select(func.count()).where(t.operation.c.state == State.PENDING)
+    waiting = select(func.count()).where(_TO_END, o.state == State.PENDING)
     return int(connection.execute(waiting).scalar_one())
 
 
@@ -129,26 +145,22 @@ def open_at(connection: Connection, card_id: str, workstation_id: str, now: date
     query = select(o.id).where(
         o.card_id == card_id,
         o.workstation_id == workstation_id,
-        o.state.in_(sources(Event.CANCEL)),
+        *_WITHDRAWABLE,
         o.expire_time > now,
-        o.use_time.is_(None),
+        o.create_time > now - DECISION_TIME - USE_TIME,  # follows, and bounds what is read
     )
     return list(connection.execute(query).scalars())
 
 
 def open_of(connection: Connection, card_id: str) -> list[str]:
     """Operations of a card that have not ended and whose key is not in use."""
-    query = select(o.id).where(
-        o.card_id == card_id, o.state.in_(sources(Event.CANCEL)), o.use_time.is_(None)
-    )
+    query = select(o.id).where(o.card_id == card_id, *_WITHDRAWABLE)
     return list(connection.execute(query).scalars())
 
 
 def open_with(connection: Connection, key_id: str) -> list[str]:
     """Operations of a key that have not ended and for which the key is not in use."""
-    query = select(o.id).where(
-        o.key_id == key_id, o.state.in_(sources(Event.CANCEL)), o.use_time.is_(None)
-    )
+    query = select(o.id).where(o.key_id == key_id, *_WITHDRAWABLE)
     return list(connection.execute(query).scalars())
 
 
@@ -156,22 +168,18 @@ def open_from(connection: Connection, workstation_id: str) -> dict[str, str]:
     """Operations of a workstation that have not ended and whose key is not in use, each with the
     holder's user id.
     """
-    query = select(o.id, o.user_id).where(
-        o.workstation_id == workstation_id,
-        o.state.in_(sources(Event.CANCEL)),
-        o.use_time.is_(None),
-    )
+    query = select(o.id, o.user_id).where(o.workstation_id == workstation_id, *_WITHDRAWABLE)
     return {row.id: row.user_id for row in connection.execute(query)}
 
 
-def held_by(connection: Connection, device_id: str) -> list[str]:
-    """Operations that no other device can complete: those that the device has approved and that are
-    not used yet, and those that can be reached only by the QR code that it claimed.
+def held_by(connection: Connection, user_id: str, device_id: str) -> list[str]:
+    """Operations of a holder that no other device can complete: those that the device has approved
+    and that are not used yet, and those that can be reached only by the QR code that it claimed.
     """
     alone = (o.claimed_by == device_id) & (o.channels == _channel_bits(frozenset({Channel.QR})))
     query = select(o.id).where(
-        o.state.in_(sources(Event.CANCEL)),
-        o.use_time.is_(None),
+        o.user_id == user_id,
+        *_WITHDRAWABLE,
         or_(o.device_id == device_id, alone),
     )
     return list(connection.execute(query).scalars())
@@ -250,7 +258,7 @@ def cancel(connection: Connection, operation_id: str, now: datetime) -> bool:
 
 def users(connection: Connection) -> set[int]:
     """The numbers of the processes that use keys."""
-    query = select(o.used_by).where(o.state.in_(sources(Event.FAIL)), o.use_time.is_not(None))
+    query = select(o.used_by).where(_TO_END, o.state.in_(sources(Event.FAIL)), _USED)
     return {each for each in connection.execute(query).scalars() if each is not None}
 
 
@@ -265,18 +273,13 @@ def sweep(
     An operation that waited too long expires. A use fails that has run for `stalled_time` (None:
     for any time), or that is by one of the processes that are `gone`. Old results are erased.
     """
-    expired = [o.expire_time <= now, o.use_time.is_(None)]
-    stalled = [_stalled(now, stalled_time, gone)]
     changed = [
         Swept(event, *(row[name] for name in SUBJECTS))
-        for event, conditions in ((Event.EXPIRE, expired), (Event.FAIL, stalled))
-        for row in rows.sweep(connection, t.operation, _from(event, conditions), _to(event, now))
+        for event, conditions in _due(now, stalled_time, gone).items()
+        for row in rows.sweep(connection, t.operation, conditions, _IN_ORDER, _to(event, now))
     ]
-    connection.execute(
-        update(t.operation)
-        .where(o.sealed_result.is_not(None), o.end_time <= now - RESULT_TIME)
-        .values(sealed_result=None)
-    )
+    old = _old(now).limit(number(_MOST_ERASED))
+    connection.execute(update(t.operation).where(o.id.in_(old)).values(sealed_result=None))
     return changed
 
 
@@ -287,13 +290,29 @@ def needs_sweep(
     gone: Collection[int] = (),
 ) -> bool:
     """Whether `sweep` would find anything; keeps an idle service from writing."""
-    waiting = o.state.in_(sources(Event.EXPIRE))
-    due = or_(
-        waiting & (o.expire_time <= now) & o.use_time.is_(None),
-        waiting & _stalled(now, stalled_time, gone),
-        o.sealed_result.is_not(None) & (o.end_time <= now - RESULT_TIME),
-    )
-    return connection.execute(select(o.id).where(due).limit(1)).first() is not None
+    due = [
+        select(o.id).where(*conditions).order_by(*_IN_ORDER)
+        for conditions in _due(now, stalled_time, gone).values()
+    ]
+    queries = (*due, _old(now))
+    return any(connection.execute(each.limit(1)).first() is not None for each in queries)
+
+
+def _due(
+    now: datetime, stalled_time: timedelta | None, gone: Collection[int]
+) -> Mapping[Event, list[ColumnElement[bool]]]:
+    """What time does to operations that have not ended, and to which."""
+    expired, stalled = o.expire_time <= now, _stalled(now, stalled_time, gone)
+    return {
+        Event.EXPIRE: _from(Event.EXPIRE, [_TO_END, _UNUSED, expired]),
+        Event.FAIL: _from(Event.FAIL, [_TO_END, stalled]),
+    }
+
+
+def _old(now: datetime) -> Select[tuple[str]]:
+    """Operations whose results are no longer kept, the oldest first."""
+    old = (o.sealed_result.is_not(None), o.end_time <= now - RESULT_TIME)
+    return select(o.id).where(*old).order_by(o.end_time)
 
 
 def _stalled(

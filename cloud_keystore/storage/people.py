@@ -129,12 +129,16 @@ def count_active(connection: Connection, role: Role, now: datetime) -> int:
     return connection.execute(query).scalar_one()
 
 
-def ending(connection: Connection, now: datetime, before: datetime) -> list[Identity]:
-    """Identities that are active and end before a time, the first to end first; records that are
-    not authentic are passed over.
+def ending(
+    connection: Connection, now: datetime, before: datetime, *, unwarned: bool = False
+) -> list[Identity]:
+    """Identities that are active and end before a time, the first to end first: all, or those of
+    which nobody was warned. Records that are not authentic are passed over.
     """
     i = t.identity.c
     query = select(t.identity).where(*_active(now), i.expire_time < before)
+    if unwarned:
+        query = query.where(i.warn_time.is_(None))
     found = rows.authentic(connection, t.identity, query.order_by(i.expire_time, i.id))
     return [_to_identity(row) for row in found]
 

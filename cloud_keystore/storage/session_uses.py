@@ -9,15 +9,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    LargeBinary,
     RowMapping,
+    Select,
+    String,
     Table,
     and_,
     bindparam,
+    column,
     insert,
-    or_,
     select,
-    tuple_,
     update,
+    values,
 )
 
 from cloud_keystore.model.cards import CardState, HeldKey
@@ -29,6 +32,8 @@ from cloud_keystore.model.sessions import Session, Use
 from cloud_keystore.storage import cards, policies, sessions
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
+from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.databases.indexes import is_open, number
 
 u = t.session_use.c
 # The statements are made once: making them for each use takes longer than the database does.
@@ -57,9 +62,6 @@ _SUBJECTS = (
     .order_by(t.session.c.id)
     .with_for_update(of=t.session)
 )
-_SEEN = select(u.session_id, u.request_id).where(
-    tuple_(u.session_id, u.request_id).in_(bindparam("requests", expanding=True))
-)
 _ADD = insert(t.session_use)
 _END = (
     update(t.session_use)
@@ -67,8 +69,8 @@ _END = (
     .values(end_time=bindparam("at"), sealed_result=bindparam("result"))
 )
 _APPROVED = (State.SUCCEEDED, Decision.APPROVE)
-# The same condition as in the index, so that the database uses the index
-_TO_SWEEP = or_(u.end_time.is_(None), u.sealed_result.is_not(None))
+_IN_USE = is_open(u.end_time)
+_MOST_ERASED = 5000  # results in one transaction, for which other writers wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,12 @@ def find(
         return {name: subject for each in alone for name, subject in each.items()}
 
 
-def leave(connection: Connection, subject: Subject, uses: int) -> None:
-    """Leave so many uses to a session, which this transaction has found."""
-    rows.rewrite(connection, t.session, subject.row, {"uses_left": uses})
+def leave(connection: Connection, subject: Subject, uses: int, now: datetime) -> None:
+    """Leave so many uses to a session, which this transaction has found. With its last use its time
+    ends, so that sweeps need not look for sessions without uses.
+    """
+    left: Values = {"uses_left": uses} if uses else {"uses_left": 0, "expire_time": now}
+    rows.rewrite(connection, t.session, subject.row, left)
 
 
 def _to_subject(connection: Connection, row: RowMapping) -> Subject:
@@ -164,10 +169,15 @@ def _to_subject(connection: Connection, row: RowMapping) -> Subject:
 
 def seen(connection: Connection, requests: Collection[tuple[str, bytes]]) -> set[tuple[str, bytes]]:
     """Those of the requests, given as (session, request), that were made before."""
-    return {
-        (row.session_id, row.request_id)
-        for row in connection.execute(_SEEN, {"requests": list(requests)})
-    }
+    # Joined, not `IN`: of that, SQLite would look for the sessions alone, with all their uses.
+    asked = (
+        values(column("session_id", String), column("request_id", LargeBinary), name="asked")
+        .data(list(requests))
+        .cte()
+    )
+    same = and_(u.session_id == asked.c.session_id, u.request_id == asked.c.request_id)
+    query = select(u.session_id, u.request_id).select_from(asked).join(t.session_use, same)
+    return {(row.session_id, row.request_id) for row in connection.execute(query)}
 
 
 def find_by_request(connection: Connection, session_id: str, request_id: bytes) -> Use | None:
@@ -204,7 +214,7 @@ def end(connection: Connection, ended: Sequence[Ended]) -> int:
 
 def users(connection: Connection) -> set[int]:
     """The numbers of the processes that use keys."""
-    query = select(u.used_by).where(_TO_SWEEP, u.end_time.is_(None)).distinct()
+    query = select(u.used_by).where(_IN_USE).distinct()
     return {each for each in connection.execute(query).scalars() if each is not None}
 
 
@@ -221,12 +231,14 @@ def sweep(
         select(t.session, u.id.label("use_id"))
         .join(t.session, t.session.c.id == u.session_id)
         .where(_stalled(now, stalled_time, gone))
+        .order_by(u.create_time)
     )
     found = rows.authentic(connection, t.session, query)
     stalled = [Stalled(row["use_id"], sessions.to_session(row)) for row in found]
     if stalled:
         end(connection, [Ended(each.id, None, now) for each in stalled])
-    connection.execute(update(t.session_use).where(_old(now)).values(sealed_result=None))
+    old = _old(now).limit(number(_MOST_ERASED))
+    connection.execute(update(t.session_use).where(u.id.in_(old)).values(sealed_result=None))
     return stalled
 
 
@@ -237,9 +249,10 @@ def needs_sweep(
     gone: Collection[int] = (),
 ) -> bool:
     """Whether `sweep` would find anything."""
-    due = or_(_stalled(now, stalled_time, gone), _old(now))
-    query = select(u.id).where(_TO_SWEEP, due).limit(1)
-    return connection.execute(query).first() is not None
+    stalled = select(u.id).where(_stalled(now, stalled_time, gone)).order_by(u.create_time)
+    return any(
+        connection.execute(query.limit(1)).first() is not None for query in (stalled, _old(now))
+    )
 
 
 def _stalled(
@@ -248,8 +261,10 @@ def _stalled(
     begun = u.create_time <= now if stalled_time is None else u.create_time <= now - stalled_time
     if gone:
         begun |= u.used_by.in_(gone)
-    return and_(_TO_SWEEP, u.end_time.is_(None), begun)
+    return and_(_IN_USE, begun)
 
 
-def _old(now: datetime) -> ColumnElement[bool]:
-    return and_(_TO_SWEEP, u.sealed_result.is_not(None), u.create_time <= now - RESULT_TIME)
+def _old(now: datetime) -> Select[tuple[str]]:
+    """The uses whose results are no longer kept, the oldest first."""
+    old = (u.sealed_result.is_not(None), u.create_time <= now - RESULT_TIME)
+    return select(u.id).where(*old).order_by(u.create_time)

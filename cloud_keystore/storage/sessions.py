@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, select
 
 from card_os.uses import KeyUse
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.indexes import is_open as has_not_ended
 
 s = t.session.c
 
@@ -98,8 +99,11 @@ def end(
         column == value for column, value in given.items() if value is not None
     ]
     if which.device_id is not None:
-        approved = select(t.operation.c.id).where(t.operation.c.device_id == which.device_id)
-        conditions.append(s.id.in_(approved))
+        o = t.operation.c
+        # A value, not `EXISTS`, for which PostgreSQL can read all operations.
+        conditions.append(
+            select(o.device_id).where(o.id == s.id).scalar_subquery() == which.device_id
+        )
     if not conditions:
         raise ValueError("not all sessions of everybody")
     open_ = [s.end_time.is_(None), s.expire_time > now, s.uses_left > 0, *conditions]
@@ -108,20 +112,21 @@ def end(
 
 
 def sweep(connection: Connection, now: datetime) -> list[Swept]:
-    """Write down which sessions have run out of time or uses, so that a clock that is set back does
-    not open them again; return them.
+    """Write down which sessions have run out of time, which ends with the last use too, so that a
+    clock that is set back does not open them again; return them.
     """
-    ended = rows.sweep(connection, t.session, [_run_out(now)], {"end_time": now})
+    ended = rows.sweep(connection, t.session, _run_out(now), [s.expire_time], {"end_time": now})
     return [Swept(**{name: row[name] for name in Swept.__dataclass_fields__}) for row in ended]
 
 
 def needs_sweep(connection: Connection, now: datetime) -> bool:
     """Whether `sweep` would find anything."""
-    return connection.execute(select(s.id).where(_run_out(now)).limit(1)).first() is not None
+    query = select(s.id).where(*_run_out(now)).order_by(s.expire_time).limit(1)
+    return connection.execute(query).first() is not None
 
 
-def _run_out(now: datetime) -> ColumnElement[bool]:
-    return s.end_time.is_(None) & or_(s.expire_time <= now, s.uses_left == 0)
+def _run_out(now: datetime) -> list[ColumnElement[bool]]:
+    return [has_not_ended(s.end_time), s.expire_time <= now]
 
 
 @record("session")

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     func,
+    literal_column,
     or_,
     select,
 )
@@ -28,7 +29,10 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.indexes import partial
 from cloud_keystore.storage.databases.instants import Instant
+
+UNENDED = "coalesce(why, '') = ''"  # as OPEN is of operations: no other query has it
 
 sign_in = authentic(
     "sign_in",
@@ -53,12 +57,16 @@ sign_in = authentic(
     Column("why", String),  # it has ended
     UniqueConstraint("workstation_id", "request_id"),
     Index("sign_in_by_workstation", "workstation_id", "create_time"),
-    Index("sign_in_by_user", "user_id", "state"),
-    Index("sign_in_by_card", "card_id", "state"),
-    Index("sign_in_by_expiry", "state", "expire_time"),
+    Index("sign_in_by_user", "user_id", "create_time"),
+    Index("sign_in_open_at", "workstation_id", "why"),
+    Index("sign_in_open_for", "user_id", "why"),
+    Index("sign_in_open_of", "card_id", "why"),
+    partial("sign_in_to_end", "expire_time", where=UNENDED),
 )
 
 s = sign_in.c
+_NO_REASON: ColumnElement[str] = literal_column("''")
+_TO_END = func.coalesce(s.why, _NO_REASON) == _NO_REASON  # as in the index
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class Which:
     sign_in_id: str | None = None
     card_id: str | None = None
     workstation_id: str | None = None
+    user_id: str | None = None
     device_id: str | None = None  # that approved or claimed
 
 
@@ -108,7 +117,7 @@ def list_of(connection: Connection, user_id: str, state: State, now: datetime) -
     """A holder's sign-ins in a state, oldest first."""
     query = (
         select(sign_in)
-        .where(s.user_id == user_id, s.state == state, s.expire_time > now)
+        .where(s.why.is_(None), s.user_id == user_id, s.state == state, s.expire_time > now)
         .order_by(s.id)
     )
     return [_to_sign_in(row) for row in rows.read(connection, sign_in, query)]
@@ -117,7 +126,8 @@ def list_of(connection: Connection, user_id: str, state: State, now: datetime) -
 def pending_at(connection: Connection, workstation_id: str, now: datetime) -> list[str]:
     """Sign-ins at a workstation that wait for somebody, oldest first."""
     query = select(s.id).where(
-        s.workstation_id == workstation_id, s.state == State.PENDING, s.expire_time > now
+        *(s.why.is_(None), s.workstation_id == workstation_id),
+        *(s.state == State.PENDING, s.expire_time > now),
     )
     return list(connection.execute(query.order_by(s.id)).scalars())
 
@@ -143,7 +153,7 @@ def in_vain(
 
 def open_of(connection: Connection, user_ids: Collection[str]) -> list[str]:
     """The open sign-ins of some people."""
-    query = select(s.id).where(s.user_id.in_(user_ids), s.state == State.OPEN)
+    query = select(s.id).where(s.why.is_(None), s.user_id.in_(user_ids), s.state == State.OPEN)
     return list(connection.execute(query).scalars())
 
 
@@ -192,16 +202,16 @@ def end(connection: Connection, which: Which, now: datetime, why: Why) -> list[S
         s.id: which.sign_in_id,
         s.card_id: which.card_id,
         s.workstation_id: which.workstation_id,
+        s.user_id: which.user_id,
     }
     conditions: list[ColumnElement[bool]] = [
         column == value for column, value in given.items() if value is not None
     ]
-    if which.device_id is not None:
-        by = which.device_id
+    if (by := which.device_id) is not None:
         conditions.append(or_(s.device_id == by, s.claimed_by == by))
     if not conditions:
         raise ValueError("not all sign-ins of everybody")
-    this = [s.state != State.ENDED, s.expire_time > now, *conditions]
+    this = [s.why.is_(None), s.state != State.ENDED, s.expire_time > now, *conditions]
     ended = rows.change(connection, sign_in, this, {"state": State.ENDED, "why": why.value})
     return [_to_sign_in(row) for row in ended]
 
@@ -216,17 +226,18 @@ def end_all(connection: Connection, now: datetime, why: Why) -> list[SignIn]:
 def sweep(connection: Connection, now: datetime) -> list[Swept]:
     """Write down which sign-ins have run out of time; return them."""
     ended: dict[str, Value] = {"state": State.ENDED, "why": Why.TIME.value}
-    found = rows.sweep(connection, sign_in, [_run_out(now)], ended)
+    found = rows.sweep(connection, sign_in, _run_out(now), [s.expire_time], ended)
     return [Swept(**{name: row[name] for name in Swept.__dataclass_fields__}) for row in found]
 
 
 def needs_sweep(connection: Connection, now: datetime) -> bool:
     """Whether `sweep` would find anything."""
-    return connection.execute(select(s.id).where(_run_out(now)).limit(1)).first() is not None
+    query = select(s.id).where(*_run_out(now)).order_by(s.expire_time).limit(1)
+    return connection.execute(query).first() is not None
 
 
-def _run_out(now: datetime) -> ColumnElement[bool]:
-    return s.state.in_((State.PENDING, State.OPEN)) & (s.expire_time <= now)
+def _run_out(now: datetime) -> list[ColumnElement[bool]]:
+    return [_TO_END, s.state != State.ENDED, s.expire_time <= now]
 
 
 @record("sign-in")

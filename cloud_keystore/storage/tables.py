@@ -20,12 +20,14 @@ from sqlalchemy import (
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.authentic.declaring import metadata as metadata
+from cloud_keystore.storage.databases.indexes import HAS_RESULT, OPEN, partial
 from cloud_keystore.storage.databases.instants import Instant
 
-TO_SWEEP = "end_time IS NULL OR sealed_result IS NOT NULL"  # of a use in a session
+TO_TELL = {"sqlite": "is_full = 1 AND is_told = 0", "postgresql": "is_full AND NOT is_told"}
 IN_ENTRIES = (  # the columns of the journal besides the entry, which holds them too or needs none
     "id", "leaf_index", "time", "kind", "card_id", "user_id", "workstation_id", "operation_id",
 )  # fmt: skip
+
 
 authority = authentic(
     "authority",
@@ -43,6 +45,8 @@ user = authentic(
     Column("create_time", Instant, nullable=False),
     Column("upn", String, nullable=False, server_default=""),
     Column("sid", String, nullable=False, server_default=""),
+    Index("user_by_upn", text("lower(upn)")),
+    Index("user_by_email", text("lower(email)")),
 )
 
 identity = authentic(
@@ -65,6 +69,7 @@ identity = authentic(
     Column("warn_time", Instant),  # when people were warned that the identity ends
     Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
     Index("identity_by_former_certificate", "former_certificate_sha256"),
+    Index("identity_by_end", "expire_time", "warn_time"),
 )
 
 token = authentic(
@@ -168,14 +173,8 @@ key = authentic(
     Column("remove_time", Instant),  # when the key left its card: erased or replaced
     Column("backend", String, nullable=False, server_default="software"),  # where the key is
     Column("handle", LargeBinary),  # by which the backend finds the key; None: in sealed_private
-    Index(
-        "key_on_card",
-        "card_id",
-        "key_ref",
-        unique=True,
-        sqlite_where=text("remove_time IS NULL"),
-        postgresql_where=text("remove_time IS NULL"),
-    ),
+    partial("key_on_card", "card_id", "key_ref", where="remove_time IS NULL", unique=True),
+    partial("key_on_token", "id", where="destroy_time IS NOT NULL AND handle IS NOT NULL"),
     uncovered=("sealed_private",),
 )
 
@@ -199,7 +198,7 @@ guess = Table(  # passcodes that are being compared, or were wrong, and count fo
     metadata,
     Column("id", Integer, primary_key=True),
     Column("workstation_id", ForeignKey("identity.id"), nullable=False),
-    Column("create_time", Instant, nullable=False),
+    Column("create_time", Instant, nullable=False, index=True),
     Index("guess_by_workstation", "workstation_id", "create_time"),
 )
 
@@ -210,6 +209,12 @@ budget = Table(  # what an identity has used up of its share of the journal
     Column("empty_time", Instant, nullable=False),  # when all will have been given back
     Column("is_full", Boolean, nullable=False),  # nearly used up
     Column("is_told", Boolean, nullable=False),
+    Index(
+        "budget_to_tell",
+        "identity_id",
+        sqlite_where=text(TO_TELL["sqlite"]),
+        postgresql_where=text(TO_TELL["postgresql"]),
+    ),
 )
 
 unlock = authentic(  # one operator has asked for it; somebody else has to agree
@@ -223,10 +228,10 @@ passcode_proof = authentic(
     "passcode_proof",
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
-    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False, index=True),
     Column("key_ref", Integer, nullable=False, server_default=text("128")),  # of the passcode
     Column("hash_sha256", LargeBinary),  # of the passcode's hash, with which the proof ends
-    Column("expire_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False, index=True),
     # When the one use of the signature key that the proof allows was asked for
     Column("signature_time", Instant),
 )
@@ -243,9 +248,9 @@ management_challenge = authentic(
     "management_challenge",
     Column("id", Integer, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False),
-    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False, index=True),
     Column("response_sha256", LargeBinary, nullable=False),
-    Column("expire_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False, index=True),
     Column("spend_time", Instant),  # when it was answered; a right answer's row is deleted
     Index("challenge_by_card", "card_id", "spend_time"),
     uncovered=("id",),
@@ -255,8 +260,8 @@ administrator_proof = authentic(
     "administrator_proof",
     Column("sha256", LargeBinary, primary_key=True),
     Column("card_id", ForeignKey("card.id"), nullable=False, index=True),
-    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
-    Column("expire_time", Instant, nullable=False),
+    Column("workstation_id", ForeignKey("identity.id"), nullable=False, index=True),
+    Column("expire_time", Instant, nullable=False, index=True),
 )
 
 operation = authentic(
@@ -294,9 +299,13 @@ operation = authentic(
         "trace_id", String, nullable=False, default=lambda: TRACE_ID.get(), server_default=""
     ),
     UniqueConstraint("workstation_id", "request_id"),
-    Index("operation_by_user", "user_id", "state"),
-    Index("operation_by_card", "card_id", "create_time"),
-    Index("operation_by_expiry", "state", "expire_time"),
+    Index("operation_by_card", "card_id", "workstation_id", "create_time"),
+    Index("operation_by_key", "key_id", "end_time"),
+    partial("operation_to_end", "use_time", "expire_time", where=OPEN),
+    Index("operation_open_of", "card_id", "end_time"),
+    Index("operation_open_at", "workstation_id", "end_time"),
+    Index("operation_open_for", "user_id", "end_time"),
+    partial("operation_result", "end_time", where=HAS_RESULT),
     uncovered=(
         "sealed_result",
         "room",
@@ -319,7 +328,9 @@ session = authentic(
     Column("end_time", Instant),
     Index("session_by_card", "card_id", "end_time"),
     Index("session_by_user", "user_id", "end_time"),
-    Index("session_by_expiry", "end_time", "expire_time"),
+    Index("session_by_key", "key_id", "end_time"),
+    Index("session_by_workstation", "workstation_id", "end_time"),
+    partial("session_to_end", "expire_time", where=OPEN),
 )
 
 session_use = Table(  # for repeated requests, and to find uses that have lost their process
@@ -334,12 +345,8 @@ session_use = Table(  # for repeated requests, and to find uses that have lost t
     Column("sealed_result", LargeBinary),
     Column("used_by", Integer),  # the number of the process that uses the key
     UniqueConstraint("session_id", "request_id"),
-    Index(
-        "session_use_to_sweep",
-        "create_time",
-        sqlite_where=text(TO_SWEEP),
-        postgresql_where=text(TO_SWEEP),
-    ),
+    partial("session_use_to_end", "create_time", where=OPEN),
+    partial("session_use_result", "create_time", where=HAS_RESULT),
     sqlite_with_rowid=False,
 )
 
@@ -359,12 +366,7 @@ journal = authentic(  # append-only: a row is inserted, gets its place in the tr
     Index("journal_by_user", "user_id", "time", "id"),
     Index("journal_by_workstation", "workstation_id", "time", "id"),
     Index("journal_by_operation", "operation_id"),
-    Index(
-        "journal_to_take_in",
-        "id",
-        sqlite_where=text("leaf_index IS NULL"),
-        postgresql_where=text("leaf_index IS NULL"),
-    ),
+    partial("journal_to_take_in", "id", where="leaf_index IS NULL"),
     uncovered=IN_ENTRIES,
 )
 

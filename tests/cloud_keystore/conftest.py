@@ -27,6 +27,7 @@ ON_BOTH_DATABASES = {
     "test_renewing",
     "test_management",
     "test_journal",
+    "test_removing",
 }
 
 

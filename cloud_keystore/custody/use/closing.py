@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.sign_ins import State, Why
 from cloud_keystore.storage import management_keys, operations, passcodes, sessions, sign_ins
 from cloud_keystore.storage.sessions import Which
@@ -102,14 +103,16 @@ def close_workstation(
 
 
 def close_device(
-    connection: Connection, device_id: str, now: datetime, actor: Actor, why: str
+    connection: Connection, device: Identity, now: datetime, actor: Actor, why: str
 ) -> list[str]:
     """End what depends on a device: approvals that are not yet used, sessions and sign-ins that it
     approved, and requests that only it can see. Returns the topics to wake: the operations that
     were withdrawn, and the sign-ins.
     """
-    end_sessions(connection, now, actor, why, Which(device_id=device_id))
-    held = operations.held_by(connection, device_id)
+    # All of that is the holder's, by whom it is found.
+    user_id = device.user_id or ""
+    end_sessions(connection, now, actor, why, Which(user_id=user_id, device_id=device.id))
+    held = operations.held_by(connection, user_id, device.id)
     withdrawn = withdraw(connection, held, now, actor, why)
-    which = WhichSignIns(device_id=device_id)
+    which = WhichSignIns(user_id=user_id, device_id=device.id)
     return [*withdrawn, *end_sign_ins(connection, now, actor, Why.REMOVED, which)]

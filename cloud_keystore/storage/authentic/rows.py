@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import structlog
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Executable,
@@ -231,11 +232,15 @@ def sweep(
     connection: Connection,
     table: Table,
     where: Sequence[ColumnElement[bool]],
+    order: Sequence[Column[Value]],
     changes: Values,
     most: int = MOST_SWEPT,
 ) -> list[RowMapping]:
-    """Change at most so many of the rows that match, but pass over those that are not authentic."""
-    found = authentic(connection, table, _locked(table).where(*where).limit(most))
+    """Change at most so many of the rows that match, but pass over those that are not authentic.
+    The order is that of the index that finds them.
+    """
+    query = _all(table).where(*where).order_by(*order).limit(most).with_for_update()
+    found = authentic(connection, table, query)
     for row in found:
         rewrite(connection, table, row, changes)
     return found
@@ -300,6 +305,11 @@ def locked(table: Table, *conditions: ColumnElement[bool]) -> Query:
 
 # The statements are made once: making them for each row takes longer than the database does. Also
 # SQLAlchemy takes three times as long for a statement that is equal to one of before, but another.
+@cache
+def _all(table: Table) -> Query:
+    return select(table)
+
+
 @cache
 def _any(table: Table) -> Query:
     return select(table).limit(1)

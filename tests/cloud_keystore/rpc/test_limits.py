@@ -203,5 +203,10 @@ def test_a_limit_that_is_set() -> None:
 
 
 def test_a_limit_that_is_a_number() -> None:
-    found = with_limits(Limits(), ["message=2.5", "begun=7"])
-    assert (found.message_seconds, found.begun_of_one) == (2.5, 7)
+    found = with_limits(Limits(), ["message=2.5", "begun=7", "keep=2"])
+    assert (found.message_seconds, found.begun_of_one, found.keep_days) == (2.5, 7, 2)
+
+
+def test_what_is_over_is_kept_for_as_long_as_refusals_count() -> None:
+    with pytest.raises(InvalidInput, match=r"keep=1\.9 is too short: keep what is over for 2 days"):
+        with_limits(Limits(), ["keep=1.9"])

@@ -160,7 +160,7 @@ def test_what_depends_on_a_device_ends(
     code = qr.text(claimed.id, qr_secret(world.seal, claimed.id))
     world.deciding.claim(code, phone.identity)
     with world.database.write() as connection:
-        withdrawn = close_device(connection, phone.identity.id, world.clock(), KEYSTORE, "lost")
+        withdrawn = close_device(connection, phone.identity, world.clock(), KEYSTORE, "lost")
     assert set(withdrawn) == {approved.id, claimed.id}
     assert {each for each, _ in ended(world)} == {session.id, approved.id, claimed.id}
     assert world.state(waits) is State.PENDING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import takewhile
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from cloud_keystore.model.operations import QUIET_TIME, REFUSAL_WINDOW, Decision, State
 from cloud_keystore.storage import tables as t
@@ -17,12 +17,19 @@ MOST_REFUSALS = 32  # that are looked at; the back-off has stopped growing long 
 def just_refused(connection: Connection, key_id: str, workstation_id: str, now: datetime) -> bool:
     """Whether a use of the key at the workstation was refused or expired a moment ago."""
     since = now - QUIET_TIME
-    refused = o.state.in_((State.DENIED, State.EXPIRED)) & (o.end_time > since)
-    unswept = (o.state == State.PENDING) & (o.expire_time > since) & (o.expire_time <= now)
-    query = select(o.id).where(
-        o.key_id == key_id, o.workstation_id == workstation_id, or_(refused, unswept)
+    refused = (o.end_time > since, o.state.in_((State.DENIED, State.EXPIRED)))
+    unswept = (
+        *(o.end_time.is_(None), o.state == State.PENDING),
+        *(o.expire_time > since, o.expire_time <= now),
     )
-    return connection.execute(query.limit(1)).first() is not None
+    # Each for itself: with `OR`, a database can read all operations of the key.
+    return any(
+        connection.execute(query.limit(1)).first() is not None
+        for query in (
+            select(o.id).where(o.key_id == key_id, o.workstation_id == workstation_id, *conditions)
+            for conditions in (refused, unswept)
+        )
+    )
 
 
 def in_a_row(

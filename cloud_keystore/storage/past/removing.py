@@ -1,0 +1,61 @@
+"""Removes the rows of operations, sessions, their uses and sign-ins that were over long ago. The
+journal keeps what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Select, Table, delete, select
+
+from cloud_keystore.model.clock import earliest_id
+from cloud_keystore.model.policies import LONGEST_SESSION
+from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.sign_ins import sign_in
+
+PORTION = 500  # rows in one transaction, for which other writers wait
+# So much later than the uses of sessions everything else is removed: no session has uses by then.
+LATER = LONGEST_SESSION + timedelta(hours=1)
+
+
+def is_due(connection: Connection, before: datetime) -> bool:
+    """Whether `remove` would find anything."""
+    return any(connection.execute(query.limit(1)).first() is not None for _, query in _over(before))
+
+
+def remove(connection: Connection, before: datetime) -> int:
+    """Remove at most PORTION rows of what was begun before a time and is over, the oldest first;
+    return how many.
+
+    Nothing that can still be used goes: a session does not last for LONGEST_SESSION more, and has
+    ended itself, so that no request that is repeated finds its use missing while it is open.
+    """
+    left = PORTION
+    for table, query in _over(before):
+        # Deleted without a note that they are gone: there can be so many that a process would
+        # forget the versions of rows that count. Who puts one back has something that is over.
+        these = table.c.id.in_(query.limit(number(left)))
+        left -= connection.execute(delete(table).where(these)).rowcount
+        if left <= 0:
+            break
+    return PORTION - left
+
+
+def _over(before: datetime) -> Iterator[tuple[Table, Select[tuple[str]]]]:
+    """What can be removed. It is found by primary keys, which are in the order of time, and no
+    condition is that of another index.
+    """
+    u, s, o, i = t.session_use.c, t.session.c, t.operation.c, sign_in.c
+    first, later = earliest_id(before), earliest_id(before - LATER)
+    # Values, not `EXISTS`, for which PostgreSQL can read all uses.
+    used = select(u.id).where(u.session_id == s.id).limit(number(1)).scalar_subquery()
+    opened = select(s.id).where(s.id == o.id).scalar_subquery()
+    for table, conditions in (
+        (t.session_use, (u.id < first, u.end_time.is_not(None))),
+        (t.session, (s.id < later, s.end_time.is_not(None), used.is_(None))),
+        (t.operation, (o.id < later, o.end_time.is_not(None), opened.is_(None))),
+        (sign_in, (i.id < later, i.why.is_not(None))),
+    ):
+        yield table, select(table.c.id).where(*conditions).order_by(table.c.id)

@@ -54,13 +54,15 @@ mkdir "$over/opt"
 cp -R "$folder/$suite.keystore/python" "$over/opt/keystore"
 install -m 755 tools/vm/scenario.sh "$over/root/scenario.sh"
 cp tools/vm/scenario.service "$over/etc/systemd/system/"
+mkdir "$over/etc/systemd/system/serial-getty@ttyS0.service.d"
+cp tools/vm/line.conf "$over/etc/systemd/system/serial-getty@ttyS0.service.d"
 ln -s ../scenario.service "$over/etc/systemd/system/multi-user.target.wants/scenario.service"
 (cd "$over" && find . | cpio --create --format=newc --quiet | gzip -1) >"$folder/over.cpio.gz"
 cat "$folder/$suite.cpio.gz" "$folder/over.cpio.gz" >"$folder/$suite.initrd"
 
-# Nobody logs in at the serial line, which the scenario writes to, and no disk is looked after.
+# No disk is looked after.
 arguments="console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd systemd.show_status=0 systemd.default_timeout_start_sec=900"
-for each in serial-getty@ttyS0 e2scrub_reap systemd-update-utmp; do
+for each in e2scrub_reap systemd-update-utmp; do
     arguments="$arguments systemd.mask=$each.service"
 done
 timeout "$SECONDS_AT_MOST" qemu-system-x86_64 -accel tcg -machine pc -cpu max -smp 2 -m "$MEMORY_MB" \

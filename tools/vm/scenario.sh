@@ -109,7 +109,7 @@ enrol() {
 
 # Ada's agent in a session at the screen, and her card, for which she scans the code.
 sign_in() {
-    at_the_screen ada tty2 'cloudcard reader --slot 2 --json' >/root/agent-ended 2>&1 &
+    at_the_screen ada tty1 'cloudcard reader --slot 2 --json' >/root/agent-ended 2>&1 &
     local shown
     shown=$(line_with /root/output-of-ada '"event": "approval"') || return
     cloud authenticator scan "$(field qr <<<"$shown")" --yes &&

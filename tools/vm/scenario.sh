@@ -44,8 +44,10 @@ at_the_screen() {
 # A local card of a user, who is a member of the group, in a slot.
 insert() {
     local user=$1 slot=$2
-    as "$user" cloudcard reader --local --algorithm p256 --slot "$slot" >"/root/reader-$user" 2>&1 &
-    reader[slot]=$!
+    # shellcheck disable=SC2016 # for the shell that becomes the reader
+    as "$user" sh -c 'echo $$ >~/pid; exec cloudcard reader --local --algorithm p256 --slot "$1"' - \
+        "$slot" >"/root/reader-$user" 2>&1 &
+    holder[slot]=$user
     for _ in $(seq 300); do
         grep -q 'is in the reader' "/root/reader-$user" && return 0
         sleep 0.2
@@ -53,13 +55,9 @@ insert() {
     cat "/root/reader-$user"
     return 1
 }
-declare -a reader
+declare -a holder
 
-remove() {
-    kill "${reader[$1]}"
-    wait "${reader[$1]}"
-    true
-}
+remove() { kill "$(cat "/home/${holder[$1]}/pid")"; }
 
 cat >/usr/local/bin/sign-in-slot <<'X'
 #!/bin/bash
@@ -183,7 +181,7 @@ holds "ada's agent has found the new pcscd, and she signs" sh -c \
 remove 0
 holds "the package is purged" dpkg --purge cloudcard-reader
 holds "nothing of it is left" sh -c '! find / -xdev -name "*cloudcard*" -not -path "/proc/*" \
-    -not -path "/sys/*" -not -path "/root/*" -not -path "/var/lib/dpkg/*" -not -path "/home/*" | grep .'
+    -not -path "/sys/*" -not -path "/opt/*" -not -path "/root/*" -not -path "/var/lib/dpkg/*" -not -path "/home/*" | grep .'
 holds "pcscd runs without it" sh -c 'systemctl restart pcscd && systemctl is-active pcscd'
 
 if [ "$failed" = 0 ]; then echo "VM all went well"; else echo "VM something failed"; fi

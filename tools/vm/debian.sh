@@ -44,6 +44,7 @@ fi
 # keystore, and what is to be tried.
 over=$(mktemp -d "$folder/over.XXXXXX")
 trap 'rm -rf "$over"' EXIT
+chmod 755 "$over" # it becomes the guest's root
 mkdir -p "$over/root/later" "$over/etc/systemd/system/multi-user.target.wants"
 cp "$package" "$over/root/cloudcard-reader.deb"
 dpkg-deb --raw-extract "$package" "$over/root/later"

@@ -17,7 +17,7 @@ from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
-from cloudcard_tools.authenticator.screen import LABELS, facts, reported
+from cloudcard_tools.authenticator.screen import facts, reported, show
 from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.authenticator.watching import Watch
@@ -26,7 +26,7 @@ from cloudcard_tools.shared.caller import Caller, caller_options, service
 from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Answer, Words, find, of_own
-from cloudcard_tools.shared.output import Row, expiry, print_facts, print_json
+from cloudcard_tools.shared.output import Row, expiry, print_json
 
 CARD_COLUMNS = {
     "serial": "Card",
@@ -187,7 +187,7 @@ def scan(source: str, yes: bool, card: str, caller: Caller) -> None:
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS) if card else ""
         ringing = own.claim(text, serial)
         if not caller.as_json:
-            print_facts(facts(ringing), LABELS, as_json=False)
+            show(ringing)
         agreed = yes or click.confirm("Approve?", err=caller.as_json)
         state = own.approve(ringing, "") if agreed else own.deny(ringing)
         _finish(ringing, state, "approved" if agreed else "denied", as_json=caller.as_json)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
-from cloudcard_tools.shared.output import Row, iso_time
+from cloudcard_tools.shared.output import Row, iso_time, print_facts
 from reader_bridge.remote import check_code
 
 REPORTED = "The card is suspended, and your registration authority knows."
@@ -44,6 +44,13 @@ LABELS = {
 def reported(ringing: Ringing) -> str:
     """What the report that somebody else asked has led to."""
     return SIGN_IN_REPORTED if ringing.is_sign_in else REPORTED
+
+
+def show(ringing: Ringing) -> None:
+    """Print a request for its holder. A sign-in has no key, program or data."""
+    row = facts(ringing)
+    labels = {name: label for name, label in LABELS.items() if name in row}
+    print_facts(row, labels, as_json=False)
 
 
 def facts(ringing: Ringing) -> Row:

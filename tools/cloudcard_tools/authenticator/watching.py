@@ -14,10 +14,9 @@ import click
 import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing, Warned
-from cloudcard_tools.authenticator.screen import LABELS, facts, reported
+from cloudcard_tools.authenticator.screen import facts, reported, show
 from cloudcard_tools.shared.calling import explain, explained
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
-from cloudcard_tools.shared.output import print_facts
 from cloudcard_tools.shared.reaching import why
 
 RETRY_SECONDS = 0.5
@@ -117,7 +116,7 @@ class Watch:
             click.echo(json.dumps({"event": "request", **facts(ringing)}))
             return
         click.echo("\a\nA request waits for you")
-        print_facts(facts(ringing), LABELS, as_json=False)
+        show(ringing)
         click.echo(HINT, nl=False)
 
     def _answer(self, typed: str) -> None:

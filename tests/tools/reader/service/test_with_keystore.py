@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import click
 import grpc
 import pytest
 from click.testing import CliRunner
@@ -19,8 +21,9 @@ from click.testing import CliRunner
 from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.authenticator.v1.authenticator_pb2_grpc import AuthenticatorServiceStub
 from cloudcard.registry.v1 import cards_pb2
+from cloudcard_tools.authenticator.command import scan
 from cloudcard_tools.authenticator.phone import Phone, Ringing
-from cloudcard_tools.authenticator.screen import facts
+from cloudcard_tools.authenticator.screen import facts, show
 from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
@@ -171,6 +174,32 @@ def test_the_card_of_whoever_scans_the_code_is_in_the_reader_until_they_end_it(
     found = place.ask("status")
     assert (found["state"], found["card"]) == ("empty", "")
     assert "on the phone" in found["said"]
+
+
+def test_a_holder_sees_what_the_code_is_for(running: Running, place: Place) -> None:
+    """The command ended with a fault of its own: a sign-in has no key that it could show."""
+    shown = running.start().wait_for_json(event="approval", timeout=SECONDS)
+    mine = ("--identity", str(place.phone.identity.folder))
+    scanned = CliRunner().invoke(scan, [str(shown["qr"]), "--yes", *mine])
+    assert "SIGN IN: put the card into the reader" in scanned.output, scanned.output
+    assert re.search(rf"^Card +{place.serial}$", scanned.output, re.MULTILINE)
+    reader = running.accept()
+    assert reader.ask(GET_ATR).startswith(b"\x3b")
+    place.ask("sign-out")
+    assert is_out(reader)
+
+
+def test_a_holder_who_watches_sees_it_too(running: Running, place: Place) -> None:
+    running.start().wait_for_json(event="approval", timeout=SECONDS)
+    place.ask("sign-in", "--user", "ada@example.org")
+    waiting = next(each for each in place.phone.watch() if isinstance(each, Ringing))
+
+    @click.command()
+    def shown() -> None:
+        show(waiting)
+
+    assert "SIGN IN" in CliRunner().invoke(shown, catch_exceptions=False).output
+    place.phone.deny(waiting)
 
 
 def test_a_person_is_rung_and_types_the_number(running: Running, place: Place) -> None:

@@ -111,6 +111,24 @@ def replicas(folder: Path, _seconds: float) -> Iterator[Stage]:
 STAGES = {"workers": workers, "replicas": replicas}
 
 
+@dataclass
+class Telling:
+    """Tells once a minute how far a stage is."""
+
+    stage: str
+    held: Held
+    began: float = field(default_factory=time.monotonic)
+    _told: int = 0
+
+    def tell(self, so_far: str) -> None:
+        """Tell it, if it is time."""
+        minute = int((time.monotonic() - self.began) / TOLD_SECONDS)
+        if minute > self._told:
+            self._told = minute
+            answered = f"{len(self.held.results)} operations, {len(self.held.uses)} uses"
+            print(f"{self.stage}: {so_far}, {answered}", file=sys.stderr, flush=True)
+
+
 def new_clock(folder: Path) -> Path:
     """The file that says by how much the programs' clocks are stepped."""
     clock = folder / "clock"
@@ -137,15 +155,9 @@ def play(name: str, stage: Stage, seconds: float) -> Report:
     for thread in threads:
         thread.start()
     happened: list[tuple[str, float]] = []
-    begin = time.monotonic()
-    told = 0.0
-    while (gone := time.monotonic() - begin) < seconds:
-        if gone - told >= TOLD_SECONDS:
-            told = gone
-            so_far = (
-                f"{len(held.results)} operations, {len(held.uses)} uses, {len(happened)} faults"
-            )
-            print(f"{name}: {gone:.0f} s of {seconds:.0f} s: {so_far}", file=sys.stderr, flush=True)
+    telling = Telling(name, held)
+    while (gone := time.monotonic() - telling.began) < seconds:
+        telling.tell(f"{gone:.0f} of {seconds:.0f} s, {len(happened)} faults")
         time.sleep(random.uniform(*BETWEEN))
         stage.tend()
         # Each kind of fault is met first; by chance afterwards.
@@ -168,11 +180,11 @@ def play(name: str, stage: Stage, seconds: float) -> Report:
 
 def play_steps(folder: Path, count: int) -> Report:
     """Kill a keystore at one step after the other, then judge."""
-    began = time.monotonic()
     with Nursery(folder / "logs") as nursery:
         killed = Steps(folder, nursery)
-        killed.run(count)
-        report = Report("steps", time.monotonic() - began)
+        telling = Telling("steps", killed.held)
+        killed.run(count, lambda number: telling.tell(f"{number} of {count} kills"))
+        report = Report("steps", time.monotonic() - telling.began)
         report.operations, report.uses = len(killed.held.results), len(killed.held.uses)
         report.without_result = killed.held.without_result
         report.time(VICTIMS, killed.kills, killed.held)

@@ -144,8 +144,8 @@ class Steps:
         ]
         self.enrolled = 0
 
-    def run(self, count: int) -> None:
-        """Kill so many times, each victim at each step in turn."""
+    def run(self, count: int, tell: Callable[[int], None]) -> None:
+        """Kill so many times, each victim at each step in turn; `tell` hears how often so far."""
         child = self.nursery["keystore-0"]
         arguments = warm_starts.ours(child.command)
         assert arguments is not None
@@ -154,6 +154,7 @@ class Steps:
             thread.start()
         keystore = None
         for number in range(count):
+            tell(number)
             victim = VICTIMS[number % len(VICTIMS)]
             self._arms.set(victim, 1 + number // len(VICTIMS) * STRIDE % STEPS)
             deadline = time.monotonic() + LIFE_SECONDS

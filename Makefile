@@ -180,13 +180,13 @@ trixie-deb-test: ## The same on the Debian 13 of make trixie
 	@$(IN_TRIXIE) make deb-test
 
 # Kept outside of this folder, as the tree of make trixie.
-GUESTS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/vm
+MACHINES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudcard/vm
 
 vm: deb ## Install, use, upgrade and purge the package in Debian 12 and 13 with systemd and polkit; root only
 	@tools/setup/debian.sh cpio mmdebstrap qemu-system-x86
-	@tools/vm/debian.sh bookworm $(GUESTS) build/deb/*+deb12_*.deb
+	@tools/vm/debian.sh bookworm $(MACHINES) build/deb/*+deb12_*.deb
 	@$(IN_TRIXIE) make deb
-	@tools/vm/debian.sh trixie $(GUESTS) $(TRIXIE)/root/root/cloudcard/build/deb/*+deb13_*.deb
+	@tools/vm/debian.sh trixie $(MACHINES) $(TRIXIE)/root/root/cloudcard/build/deb/*+deb13_*.deb
 
 sbom: setup ## Renew cloudcard.cdx.json and THIRD-PARTY.md, the list of what the product contains
 	$(BIN)/python tools/setup/bill.py

@@ -14,10 +14,11 @@ from card_os.card import Card
 from card_os.piv import CardImage
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.reader.service import agent
-from cloudcard_tools.reader.service.agent import Agent, Keys, Parts
+from cloudcard_tools.reader.service.agent import Agent
 from cloudcard_tools.reader.service.notifying import Notifier
+from cloudcard_tools.reader.service.place import Keys, Parts
 from cloudcard_tools.reader.service.settings import Settings
-from cloudcard_tools.reader.service.state import Status
+from cloudcard_tools.reader.service.state import Here, Status
 from cloudcard_tools.shared.failures import Failure
 from reader_bridge.carriers.carrier import SlotState
 from reader_bridge.desktop.events import Event
@@ -28,7 +29,7 @@ from support.fakes import sample_image
 from support.polling import until
 
 SECONDS = 30.0
-SERIAL = "1500000000000017"
+SERIAL = "1500000000000011"  # of the first sign-in; that of each ends with the number of its own
 
 
 class Unreachable(grpc.RpcError, grpc.Call):
@@ -89,10 +90,12 @@ class Screen:
     """What is shown."""
 
     shown: list[Prompt] = field(default_factory=list)
+    withdraws: list[Withdraw] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def show(self, prompt: Prompt, _withdraw: Withdraw) -> None:
+    def show(self, prompt: Prompt, withdraw: Withdraw) -> None:
         self.shown.append(prompt)
+        self.withdraws.append(withdraw)
 
     def clear(self, operation_id: str, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -113,6 +116,7 @@ class OwnKeys:
 class InSlot:
     """A card in a slot."""
 
+    number: int
     changed: Callable[[SlotState], None]
     is_in: bool = False
 
@@ -138,13 +142,19 @@ class Bench:
 
     @property
     def state(self) -> Slot:
-        return self.agent.status.state
+        return self.here.state
 
-    def open(self, sign_in_id: str = "1", version: bytes = b"1") -> None:
+    @property
+    def here(self) -> Here:
+        """The first slot."""
+        return self.agent.status.slots[0]
+
+    def open(self, sign_in_id: str = "1", slot: int = 0) -> None:
         """The holder approves."""
         until(lambda: sign_in_id in self.sign_ins.tell, SECONDS)
-        self.tell(sign_in_id, pb.SIGN_IN_STATE_OPEN, version)
-        until(lambda: self.state is Slot.TAKEN and self.agent.status.reader != "", SECONDS)
+        self.tell(sign_in_id, pb.SIGN_IN_STATE_OPEN)
+        here = self.agent.status.slots[slot]
+        until(lambda: here.state is Slot.TAKEN and here.reader != "", SECONDS)
 
     def tell(
         self,
@@ -157,7 +167,7 @@ class Bench:
             pb.SignIn(
                 id=sign_in_id,
                 state=state,
-                card_serial=SERIAL,
+                card_serial=SERIAL[: -len(sign_in_id)] + sign_in_id,
                 card_version=version,
                 reason=reason,
             )
@@ -171,19 +181,27 @@ class Bench:
     def in_slot(self) -> list[bool]:
         return [each.is_in for each in self.slots]
 
+    @property
+    def taken(self) -> list[int]:
+        """The slots in which there are cards."""
+        return [each.number for each in self.slots if each.is_in]
+
 
 def new_bench(folder: Path, settings: Settings) -> Bench:
     sign_ins, screen, slots, now = SignIns(), Screen(), list[InSlot](), [0.0]
     keys = OwnKeys(sample_image())
 
-    def insert(_card: Card, _keys: Keys, changed: Callable[[SlotState], None]) -> InSlot:
-        slots.append(InSlot(changed))
+    def insert(
+        number: int, _card: Card, _keys: Keys, changed: Callable[[SlotState], None]
+    ) -> InSlot:
+        slots.append(InSlot(number, changed))
         return slots[-1]
 
-    status, told = Status("1", 1, "PC"), list[tuple[str, Slot]]()
+    here = tuple(Here(number) for number in range(settings.slots))
+    status, told = Status("1", 1, "PC", here), list[tuple[str, Slot]]()
 
     def say(event: str, _text: str) -> None:
-        told.append((event, status.state))
+        told.append((event, here[0].state))
 
     parts = Parts(sign_ins, lambda _: keys, insert, screen, Notifier(), say)
     own = Agent(parts, settings, status, folder / "sign-in", lambda: now[0])
@@ -216,7 +234,7 @@ def test_who_signs_in_has_the_card_and_who_leaves_takes_it(bench: Bench) -> None
     assert (shown.qr_text, shown.card_serial, shown.check_code) == ("code", "", "")
     bench.open()
     assert bench.screen.outcomes == [Outcome.APPROVED]
-    assert (bench.in_slot, bench.agent.status.card) == ([True], SERIAL)
+    assert (bench.in_slot, bench.here.card) == ([True], SERIAL)
     assert bench.agent.kept.read_text() == "1"
     assert bench.agent.kept.stat().st_mode & 0o777 == 0o600
     bench.agent.desktop(Event.LOCKED)  # returns when it is out
@@ -280,6 +298,78 @@ def test_another_sign_in_takes_the_card_before_out(bench: Bench) -> None:
     assert bench.in_slot == [False, True]
 
 
+SEVERAL = pytest.mark.parametrize("bench", [{"ask": True, "slots": 2}], indirect=True)
+
+
+@SEVERAL
+def test_with_several_slots_a_second_person_signs_in_beside_the_first(bench: Bench) -> None:
+    bench.open()
+    assert bench.agent.ask(Told.SIGN_IN) == 1
+    assert bench.taken == [0]
+    bench.open("2", slot=1)
+    assert bench.taken == [0, 1]
+    first, second = bench.agent.status.slots
+    assert (first.card, second.card) == (SERIAL, f"{SERIAL[:-1]}2")
+    assert bench.agent.kept.read_text() == "1\n2"
+    row = bench.agent.status.as_row(1)
+    assert (row["card"], row["slots"]) == (second.card, [first.as_row(), second.as_row()])
+    assert first.card in bench.agent.status.sentence()
+    assert second.card in bench.agent.status.sentence()
+    bench.agent.desktop(Event.LOCKED)
+    assert bench.taken == []
+    until(lambda: sorted(bench.sign_ins.ended) == ["1", "2"], SECONDS)
+
+
+@SEVERAL
+def test_with_several_slots_each_card_leaves_by_itself(bench: Bench) -> None:
+    bench.open()
+    bench.agent.ask(Told.SIGN_IN)
+    bench.open("2", slot=1)
+    bench.tell("1", pb.SIGN_IN_STATE_ENDED, reason="holder")
+    bench.all_done()
+    assert bench.taken == [1]
+    bench.agent.desktop(Event.HERE)  # somebody is signed in: nobody is asked
+    assert bench.sign_ins.begun == ["", ""]
+    with pytest.raises(Failure, match="none of your readers"):
+        bench.agent.ask(Told.SIGN_OUT, card=SERIAL)
+    assert bench.agent.ask(Told.SIGN_OUT, card=f"{SERIAL[:-1]}2") == 1
+    assert bench.taken == []
+    bench.agent.ask(Told.SIGN_IN)
+    bench.open("3")
+    bench.agent.ask(Told.SIGN_OUT)  # whoever it is
+    assert bench.taken == []
+
+
+@SEVERAL
+def test_who_is_one_too_many_takes_the_place_of_whoever_is_asked_or_came_first(
+    bench: Bench,
+) -> None:
+    until(lambda: "1" in bench.sign_ins.tell, SECONDS)
+    bench.agent.ask(Told.SIGN_IN)  # nobody has scanned the first code
+    until(lambda: bench.sign_ins.ended == ["1"], SECONDS)
+    bench.open("2")
+    bench.agent.ask(Told.SIGN_IN)
+    bench.open("3", slot=1)
+    bench.agent.ask(Told.SIGN_OUT, card=f"{SERIAL[:-1]}2")
+    bench.agent.ask(Told.SIGN_IN)
+    bench.open("4")
+    assert bench.taken == [1, 0]
+    assert bench.agent.ask(Told.SIGN_IN) == 1
+    assert bench.taken == [0]
+
+
+@SEVERAL
+def test_a_cancelled_prompt_is_that_of_its_own_sign_in(bench: Bench) -> None:
+    bench.open()
+    bench.agent.ask(Told.SIGN_IN)
+    bench.screen.withdraws[1]()
+    bench.all_done()
+    assert [each.state for each in bench.agent.status.slots] == [Slot.TAKEN, Slot.EMPTY]
+    bench.screen.withdraws[0]()  # just when its holder had approved
+    bench.all_done()
+    assert bench.taken == []
+
+
 @pytest.mark.parametrize(
     ("reason", "said"), [("holder", "on the phone"), ("card", "suspended"), ("replaced", "another")]
 )
@@ -317,13 +407,15 @@ def test_a_keystore_out_of_reach_is_told_and_the_agent_goes_on(bench: Bench) -> 
     assert bench.agent.status.keystore == "reached"
 
 
-def test_one_that_is_started_again_goes_on_with_the_sign_in(tmp_path: Path) -> None:
-    bench = new_bench(tmp_path, Settings())
-    (tmp_path / "sign-in").write_text("7")
+def test_one_that_is_started_again_goes_on_with_the_sign_ins(tmp_path: Path) -> None:
+    bench = new_bench(tmp_path, Settings(slots=2))
+    (tmp_path / "sign-in").write_text("7\n8\n9")  # it had three slots
     thread = threading.Thread(target=bench.agent.run, daemon=True)
     thread.start()
     bench.open("7")
-    assert (bench.in_slot, bench.sign_ins.begun) == ([True], [])
+    bench.open("8", slot=1)
+    until(lambda: bench.sign_ins.ended == ["9"], SECONDS)
+    assert (bench.taken, bench.sign_ins.begun) == ([0, 1], [])
     bench.agent.stop()
     thread.join(SECONDS)
-    assert (bench.in_slot, bench.sign_ins.ended) == ([False], ["7"])
+    assert (bench.taken, sorted(bench.sign_ins.ended)) == ([], ["7", "8", "9"])

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,7 +51,17 @@ class Place:
 
     def ask(self, *arguments: str) -> dict[str, str]:
         """What a command of the same user prints."""
-        done = subprocess.run(
+        done = self._run(arguments)
+        found: dict[str, str] = json.loads(done.stdout or "{}") or {"error": done.stderr}
+        return found
+
+    def slots(self) -> list[dict[str, str]]:
+        """The agent's slots."""
+        found: list[dict[str, str]] = json.loads(self._run(("status",)).stdout)["slots"]
+        return found
+
+    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "cloudcard_tools", "reader", *arguments, "--json"],
             capture_output=True,
             text=True,
@@ -58,8 +69,6 @@ class Place:
             timeout=SECONDS,
             check=False,
         )
-        found: dict[str, str] = json.loads(done.stdout or "{}") or {"error": done.stderr}
-        return found
 
     def scan(self, text: str) -> Ringing:
         """Scan a code and approve."""
@@ -146,6 +155,22 @@ def running(place: Place, tmp_path: Path) -> Iterator[Running]:
             begun.child.stop()
         for each in begun.readers:
             each.hang_up()
+
+
+@contextmanager
+def two_ports() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two listeners at ports that follow one another, as vpcd's slots do."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            try:
+                second = socket.create_server(("127.0.0.1", first.getsockname()[1] + 1))
+            except OSError:
+                continue
+            with second:
+                second.settimeout(SECONDS)
+                first.settimeout(SECONDS)
+                yield first, second
+                return
 
 
 def is_out(reader: Reader) -> bool:
@@ -272,6 +297,35 @@ def _open(place: Place) -> int:
         return len(place.device.ListSignIns(authenticator_pb2.ListSignInsRequest()).sign_ins)
     except grpc.RpcError:
         return -1
+
+
+def test_with_two_slots_two_people_have_their_cards_in_at_once(
+    running: Running, place: Place
+) -> None:
+    user, device = place.keystore.holder("grace", "grace@example.org")
+    theirs = place.keystore.card(user, device)
+    (place.folder / "cloudcard").mkdir(exist_ok=True)
+    (place.folder / "cloudcard" / "reader.toml").write_text("slots = 2\n")
+    with two_ports() as (first, second), identity.channel(device) as channel:
+        running.listener = first
+        child = running.start()
+        ada = running.sign_in()
+        begun = place.ask("sign-in")
+        running.listener, running.place = second, replace(place, phone=Phone(device, channel))
+        running.place.scan(begun["qr_text"])
+        other = running.accept()
+        assert other.ask(GET_ATR).startswith(b"\x3b")
+        child.wait_for_json(event="signed_in", timeout=SECONDS)
+        assert [(each["state"], each["card"]) for each in place.slots()] == [
+            ("inserted", place.serial),
+            ("inserted", theirs),
+        ]
+        place.ask("sign-out", "--card", place.serial)
+        assert is_out(ada)
+        assert other.ask(GET_ATR).startswith(b"\x3b")
+        until(lambda: _open(place) == 0, SECONDS)
+        place.ask("sign-out")
+        assert is_out(other)
 
 
 def test_a_second_agent_of_the_same_user_says_that_there_is_one(

@@ -11,16 +11,14 @@ import click
 
 from cloudcard_tools.reader.service import control, state
 from cloudcard_tools.shared.failures import Failure
-from cloudcard_tools.shared.output import json_option, print_facts, print_json
+from cloudcard_tools.shared.output import Row, json_option, print_facts, print_json
 from reader_bridge.leaving import Slot
 from reader_bridge.prompt_program import texts
 from reader_bridge.prompter import Outcome, Prompt
 from reader_bridge.prompts.terminal import TerminalPrompter
 
+OF_SLOT = {"state": "Slot", "card": "Card", "reader": "Reader"}
 LABELS = {
-    "state": "Slot",
-    "card": "Card",
-    "reader": "Reader",
     "keystore": "Keystore",
     "workstation": "Workstation",
     "identity_expires": "Identity until",
@@ -34,11 +32,15 @@ LOOK_SECONDS = 0.25
 def status(as_json: bool) -> None:
     """Show what the agent of this user does."""
     found = control.ask(_socket(), do="status")
-    row = {name: value for name, value in found.items() if isinstance(value, str | int)}
     if as_json:
-        print_json(row)
-    else:
-        print_facts({name: row.get(name, "") for name in LABELS}, LABELS, as_json=False)
+        print_json(found)
+        return
+    slots, facts, labels = _slots(found), dict(found), dict[str, str]()
+    for row in slots:
+        number = f" {row['slot']}" if len(slots) > 1 else ""
+        facts |= {name + number: row[name] for name in OF_SLOT}
+        labels |= {name + number: label + number for name, label in OF_SLOT.items()}
+    print_facts(facts, labels | LABELS, as_json=False)
 
 
 @click.command("sign-in")
@@ -46,7 +48,7 @@ def status(as_json: bool) -> None:
 @json_option
 def sign_in(user: str, as_json: bool) -> None:
     """Sign in: your card goes into the reader when you have scanned the code, or typed the number
-    on your phone. A card that is in the reader is taken out.
+    on your phone. If there is no slot without a card, the oldest one is taken out.
     """
     found = control.ask(_socket(), do="sign-in", user=user)
     if as_json:
@@ -55,12 +57,13 @@ def sign_in(user: str, as_json: bool) -> None:
         return
     prompter = TerminalPrompter(sys.stdout)
     end = datetime.fromisoformat(str(found["expires"]))
-    number, qr_text = str(found["number"]), str(found["qr_text"])
-    prompt = Prompt("", "", number, qr_text, end, check_code="", use=texts.SIGN_IN)
+    to_type, qr_text = str(found["number"]), str(found["qr_text"])
+    prompt = Prompt("", "", to_type, qr_text, end, check_code="", use=texts.SIGN_IN)
     prompter.show(prompt, lambda: None)  # a terminal has no button
+    number = int(str(found["slot"]))
     while found["state"] == Slot.ASKING:
         time.sleep(LOOK_SECONDS)
-        found = control.ask(_socket(), do="status")
+        found = _slots(control.ask(_socket(), do="status"))[number]
     if found["state"] != Slot.TAKEN:
         raise Failure("nobody has signed in")
     prompter.clear("", Outcome.APPROVED)
@@ -68,14 +71,23 @@ def sign_in(user: str, as_json: bool) -> None:
 
 
 @click.command("sign-out")
+@click.option("--card", default="", metavar="SERIAL", help="This one alone, if there are several.")
 @json_option
-def sign_out(as_json: bool) -> None:
+def sign_out(card: str, as_json: bool) -> None:
     """Sign out: take the card out of the reader."""
-    found = control.ask(_socket(), do="sign-out")
+    found = control.ask(_socket(), do="sign-out", card=card)
     if as_json:
         print_json({"state": str(found.get("state", ""))})
     else:
         click.echo("The reader is empty.")
+
+
+def _slots(found: Row) -> list[Row]:
+    """The rows of the agent's slots."""
+    slots = found.get("slots")
+    if not isinstance(slots, list) or not all(isinstance(each, dict) for each in slots):
+        raise Failure("the agent that runs is of another version: start it again")
+    return slots
 
 
 def _socket() -> Path:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import Row
 
 SECONDS = 15.0  # for a request and its answer
 LONGEST = 4096  # bytes of a request
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
-Row: TypeAlias = dict[str, str | int]
 Answer: TypeAlias = Callable[[dict[str, object]], Row]
 
 
@@ -48,7 +48,7 @@ def served(path: Path, answer: Answer) -> Iterator[None]:
                 listener.shutdown(socket.SHUT_RDWR)
 
 
-def ask(path: Path, **request: str) -> dict[str, object]:
+def ask(path: Path, **request: str) -> Row:
     """Ask the agent. Raises Failure if there is none, or if it refuses."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -93,6 +93,7 @@ def _serve(connection: socket.socket, answer: Answer) -> None:
         if uid not in (0, os.getuid()):
             return
         with connection.makefile("rb") as lines:
+            told: Row
             try:
                 request = json.loads(lines.readline(LONGEST))
                 told = answer(request if isinstance(request, dict) else {})

@@ -22,7 +22,8 @@ from cloudcard_tools.reader import keystore_watch
 from cloudcard_tools.reader.of_keystore import CHANNELS, ROLE
 from cloudcard_tools.reader.screen import Screen
 from cloudcard_tools.reader.service import control, notifying, state
-from cloudcard_tools.reader.service.agent import Agent, Keys, Parts
+from cloudcard_tools.reader.service.agent import Agent
+from cloudcard_tools.reader.service.place import Keys, Parts
 from cloudcard_tools.reader.service.settings import Settings, apply_proxy, load, own_file
 from cloudcard_tools.reader.via import Via
 from cloudcard_tools.shared import identity, logs
@@ -30,6 +31,7 @@ from cloudcard_tools.shared.calling import Diagnose, explain
 from cloudcard_tools.shared.enrolling import folder_of
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import Identity
+from cloudcard_tools.shared.output import Row
 from cloudcard_tools.shared.reaching import why
 from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.desktop.watching import watched
@@ -74,7 +76,7 @@ def run(
     logs.configure(logging.WARNING)
     named = folder or (Path(settings.identity) if settings.identity else None)
     own = identity.load(folder_of(named, ROLE))
-    carrier = carrier_of(settings, via)
+    carriers = carriers_of(settings, via)
     runtime = state.folder()
     with ExitStack() as stack:
         channel = stack.enter_context(living(own))
@@ -84,10 +86,10 @@ def run(
             stack.callback(hold.release)
         prompter = stack.enter_context(screen.prompter(prompt or settings.prompt or None))
 
-        def insert(card: Card, keys: Keys, changed: Callable[[SlotState], None]) -> Slot:
+        def insert(slot: int, card: Card, keys: Keys, changed: Callable[[SlotState], None]) -> Slot:
             if not isinstance(keys, RemoteKeys):
                 raise TypeError("these are no keys of the keystore")
-            return Slot(carrier, card, keys, changed, hold)
+            return Slot(carriers[slot], card, keys, changed, hold)
 
         def keys_of(serial: str) -> Keys:
             channels = CHANNELS[settings.approval]
@@ -104,7 +106,10 @@ def run(
             say=screen.say,
         )
         status = state.Status(
-            version=version("cloudcard"), pid=os.getpid(), workstation=own.display_name
+            version=version("cloudcard"),
+            pid=os.getpid(),
+            workstation=own.display_name,
+            slots=tuple(state.Here(number) for number in range(settings.slots)),
         )
         agent = Agent(parts, settings, status, runtime / state.SIGN_IN_NAME)
         answer = partial(_answer, agent, own)
@@ -116,15 +121,14 @@ def run(
         agent.run()
 
 
-def carrier_of(settings: Settings, via: Via) -> Carrier:
-    """The way to the slot: as the options say, else the configuration."""
+def carriers_of(settings: Settings, via: Via) -> list[Carrier]:
+    """The ways to the slots: as the options say, else the configuration."""
     configured = Via(
         via.name or settings.via or None,
         via.port or settings.port or None,
         via.slot if via.slot is not None else (settings.slot if settings.slot >= 0 else None),
     )
-    (carrier,) = configured.carriers(1)
-    return carrier
+    return configured.carriers(settings.slots)
 
 
 def _ask(stub: WorkstationServiceStub, diagnose: Diagnose) -> Failure | None:
@@ -136,15 +140,15 @@ def _ask(stub: WorkstationServiceStub, diagnose: Diagnose) -> Failure | None:
     return None
 
 
-def _answer(agent: Agent, own: Identity, request: dict[str, object]) -> control.Row:
-    do, user = request.get("do"), request.get("user", "")
+def _answer(agent: Agent, own: Identity, request: dict[str, object]) -> Row:
+    do, user, card = request.get("do"), request.get("user", ""), request.get("card", "")
     if do == "status":
         _, certificate = own.pair()  # which can have been renewed
         agent.status.identity_expires = certificate.not_valid_after_utc.isoformat()
         return agent.status.as_row()
-    if do not in ASKED or not isinstance(user, str):
+    if do not in ASKED or not isinstance(user, str) or not isinstance(card, str):
         raise Failure("the agent knows status, sign-in and sign-out")
-    return agent.ask(ASKED[str(do)], user).as_row()
+    return agent.status.as_row(agent.ask(ASKED[str(do)], user, card))
 
 
 def _stopped(agent: Agent, stop: threading.Event) -> None:

@@ -41,6 +41,7 @@ class Settings:
     sessions: bool = True
     via: str = ""
     slot: int = -1
+    slots: int = 1
     port: int = 0
     proxy: str = ""
 
@@ -120,6 +121,11 @@ KEYS: Mapping[str, Key] = {
         via.FORMS, _checked_by(via.check), "the way to a reader; by default through our driver"
     ),
     "slot": Key(f"0 to {LAST_SLOT}", _within(0, LAST_SLOT), "the slot of our driver"),
+    "slots": Key(
+        f"1 to {LAST_SLOT + 1}",
+        _within(1, LAST_SLOT + 1),
+        "for how many people's cards at once; one more sign-in takes the oldest card out",
+    ),
     "port": Key(f"1 to {LAST_PORT}", _within(1, LAST_PORT), "vpcd's port"),
     "proxy": Key(
         "http://HOST:PORT",

@@ -7,11 +7,39 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cloudcard_tools.shared import home
+from cloudcard_tools.shared.output import Row
 from reader_bridge.leaving import Slot
 
 RUNTIME = "XDG_RUNTIME_DIR"
 SOCKET_NAME = "agent.sock"
 SIGN_IN_NAME = "sign-in"
+
+
+@dataclass(slots=True)
+class Here:
+    """The state of one slot."""
+
+    slot: int  # counted from 0 among those of this agent
+    state: Slot = Slot.EMPTY
+    card: str = ""
+    reader: str = ""  # the last that the slot has told, such as "inserted"
+    number: str = ""  # to be typed on the phone; empty unless somebody may sign in
+    qr_text: str = ""
+    expires: str = ""  # the sign-in
+
+    def as_row(self) -> Row:
+        """The fields, for JSON."""
+        return {**asdict(self), "state": self.state.value}
+
+    def sentence(self) -> str:
+        """One line for people."""
+        match self.state:
+            case Slot.EMPTY:
+                return "No card: sign in."
+            case Slot.ASKING:
+                return "Waiting for somebody to sign in."
+            case Slot.TAKEN:
+                return f"Card {self.card} is in use; the reader: {self.reader or 'waits'}."
 
 
 @dataclass(slots=True)
@@ -21,30 +49,34 @@ class Status:
     version: str
     pid: int
     workstation: str
+    slots: tuple[Here, ...]
     identity_expires: str = ""
-    state: Slot = Slot.EMPTY
-    card: str = ""
-    reader: str = ""  # the last that the slot has told, such as "inserted"
     keystore: str = "reached"  # or why not
-    number: str = ""  # to be typed on the phone; empty unless somebody may sign in
-    qr_text: str = ""
-    expires: str = ""  # the sign-in
     said: str = ""  # what has happened last
 
-    def as_row(self) -> dict[str, str | int]:
-        """The fields, for JSON."""
-        return {**asdict(self), "state": self.state.value}
+    @property
+    def occupied(self) -> list[Here]:
+        """The slots in which there is a card, or in which somebody may sign in."""
+        return [each for each in self.slots if each.state is not Slot.EMPTY]
+
+    def as_row(self, slot: int = 0) -> Row:
+        """The fields, with those of one slot among them, for JSON."""
+        return {
+            "version": self.version,
+            "pid": self.pid,
+            "workstation": self.workstation,
+            "identity_expires": self.identity_expires,
+            **self.slots[slot].as_row(),
+            "keystore": self.keystore,
+            "said": self.said,
+            "slots": [each.as_row() for each in self.slots],
+        }
 
     def sentence(self) -> str:
         """One line for people."""
-        lost = "" if self.keystore == "reached" else f" {self.keystore}"
-        match self.state:
-            case Slot.EMPTY:
-                return f"No card: sign in.{lost}"
-            case Slot.ASKING:
-                return f"Waiting for somebody to sign in.{lost}"
-            case Slot.TAKEN:
-                return f"Card {self.card} is in use; the reader: {self.reader or 'waits'}.{lost}"
+        shown = self.occupied or self.slots[:1]
+        lost = [] if self.keystore == "reached" else [self.keystore]
+        return " ".join([*(each.sentence() for each in shown), *lost])
 
 
 def folder() -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 PART = 65536  # bytes
 END = b"\r\n\r\n"
+SERVING = "proxy's connection"  # the name of its threads
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Proxy:
 
     listener: socket.socket
     refusal: str = ""  # the status line of its answers, if it connects nobody
+    instead: int = 0  # the port to which it leads whoever asks, as one that looks into TLS
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -29,19 +31,24 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
-                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+                threading.Thread(
+                    target=self._connect, args=(client,), name=SERVING, daemon=True
+                ).start()
 
     def _connect(self, client: socket.socket) -> None:
         head = b""
         with client, suppress(OSError):
             while END not in head:
-                head += client.recv(PART)
+                part = client.recv(PART)
+                if not part:
+                    return  # it hung up before it had asked
+                head += part
             target = head.split()[1].decode()
             self.asked.append(target)
             if self.refusal:
                 client.sendall(f"HTTP/1.1 {self.refusal}".encode() + END)
                 return
-            port = int(target.rpartition(":")[2])
+            port = self.instead or int(target.rpartition(":")[2])
             with socket.create_connection(("127.0.0.1", port)) as server:
                 client.sendall(b"HTTP/1.1 200 Connected" + END)
                 back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)

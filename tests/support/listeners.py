@@ -33,9 +33,9 @@ NOW = datetime.now(UTC)
 class Issuer:
     """An authority, and the certificates by it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "authority") -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self.issue(self.key.public_key(), authority=True)
 
     def issue(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import partial
 
 from cloudcard_tools.doctor import asking, daemon, driver, opensc, system, vpcd
 from cloudcard_tools.doctor.checks import Check, Once, warning
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.shared.extras import install
+from cloudcard_tools.shared.failures import Failure
 
 PCSCD_HANGS = "restart pcscd: sudo systemctl restart pcscd"
 
@@ -60,12 +62,15 @@ def of_identities(places: Places) -> tuple[Check, ...]:
     """
     try:
         from cloudcard_tools.doctor import agent, identities, keystore
+        from cloudcard_tools.reader.service.settings import take_configured_proxy
     except ModuleNotFoundError as error:
         missing = warning(
             f"the Python module {error.name!r} is missing, so this was not tried",
             f"{install('reader')} (needed for cards of a keystore)",
         )
         return (Check("keystore.reachable", "Keystore", lambda: missing),)
+    with suppress(Failure):  # which the first check tells
+        take_configured_proxy(places.policy)
     return (
         Check("agent.configuration", "Agent's settings", partial(agent.configuration, places)),
         *((Check("agent.window", "Window", agent.window),) if sys.platform == "linux" else ()),

@@ -183,7 +183,9 @@ def reader(
             with brought_by("reader", "cloudcard reader --card"):
                 # Imported late, because --local works without the packages that this needs.
                 from cloudcard_tools.reader import of_keystore
+                from cloudcard_tools.reader.service.settings import take_configured_proxy
 
+            take_configured_proxy()
             ready = stack.enter_context(
                 of_keystore.opened(
                     serials,
@@ -215,6 +217,9 @@ reader.add_command(commands.sign_out)
 def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> None:
     """Enrol this computer as a workstation, with a one-time TOKEN ("-": from standard input)."""
     with brought_by("reader", "cloudcard reader enrol"):
+        from cloudcard_tools.reader.service.settings import take_configured_proxy
+
+        take_configured_proxy()
         enrolling.enrol(token, token_file, folder, ROLE)
 
 

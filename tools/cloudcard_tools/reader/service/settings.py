@@ -197,6 +197,13 @@ def _line(text: str, name: str) -> int:
     return 1
 
 
+def take_configured_proxy(policy: Path = POLICY) -> None:
+    """Have this process's connections take the proxy of the files, if they name one. Raises Failure
+    for a file that cannot be used.
+    """
+    apply_proxy(load(own_file(), policy)[0])
+
+
 def apply_proxy(settings: Settings) -> None:
     """Have this process's connections take the configured proxy."""
     if settings.proxy:

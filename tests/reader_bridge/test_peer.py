@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from warnings import catch_warnings, simplefilter
 
 import pytest
 
@@ -21,12 +19,12 @@ from reader_bridge.carriers.vpcd_port import VpcdPort
 from reader_bridge.slot import Slot
 from reader_bridge.vpcd import encode
 from support.fakes import CannedKeys, new_card
+from support.strangers import forked
 from support.vpcd_end import GET_ATR, SECONDS, VERIFY, Ready
 
 if sys.platform != "linux":
     pytest.skip("other systems do not tell whose a socket is", allow_module_level=True)
 
-NOBODY = 65534
 HEAD = (
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode"
 )
@@ -68,25 +66,14 @@ def another_users(listener: socket.socket, talk: Callable[[socket.socket], bytes
     Only root can be somebody else: another user's program takes the connection as itself, and the
     reader is told that it runs as nobody.
     """
-    reading, writing = os.pipe()
-    with catch_warnings():
-        simplefilter("ignore", DeprecationWarning)  # threads of other tests: the child uses none
-        child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            os.setuid(NOBODY)
-            taken, _ = listener.accept()
-            taken.settimeout(SECONDS)
-            os.write(writing, b"<" + talk(taken) + b">")
-            signal.pause()
-        os._exit(0)
-    os.close(writing)
-    try:
+
+    def take() -> str:
+        taken, _ = listener.accept()
+        taken.settimeout(SECONDS)
+        return f"<{talk(taken).hex()}>"
+
+    with forked(take) as reading:
         yield reading
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reading)
 
 
 def ask_for_the_card(taken: socket.socket) -> bytes:
@@ -103,7 +90,8 @@ def foreign(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> socket.
     monkeypatch.setattr(vpcd_port, "SILENCE_SECONDS", SECONDS)
     if os.geteuid() != 0:
         monkeypatch.setattr(peer, "_trusted", lambda: {peer.ROOT})
-        monkeypatch.setattr(os, "setuid", lambda _uid: None)
+        for name in ("setgroups", "setgid", "setuid"):
+            monkeypatch.setattr(os, name, lambda _whom: None)
     return listener
 
 
@@ -113,7 +101,7 @@ def test_another_users_program_at_the_port_gets_no_card(foreign: socket.socket) 
     """
     with another_users(foreign, ask_for_the_card) as learnt, in_slot(foreign) as said:
         assert said.get(timeout=SECONDS) is SlotState.STRANGER
-        assert os.read(learnt, 1024) == b"<>"  # the connection ended without a word
+        assert os.read(learnt, 1024) == b"<>\0"  # the connection ended without a word
 
 
 def test_who_hides_behind_a_closed_connection_gets_no_card(listener: socket.socket) -> None:

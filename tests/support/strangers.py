@@ -13,7 +13,7 @@ NOBODY = 65534
 
 def as_nobody(work: Callable[[], str]) -> str:
     """What a piece of work says that is done by a process of nobody."""
-    with _forked(work) as reading:
+    with forked(work) as reading:
         said = b""
         while part := os.read(reading, 4096):
             said += part
@@ -31,14 +31,16 @@ def holding(take: Callable[[], object]) -> Iterator[None]:
         return "taken"
 
     kept: list[object] = []
-    with _forked(work) as reading:
+    with forked(work) as reading:
         assert os.read(reading, 100) == b"taken\0"
         yield
 
 
 @contextmanager
-def _forked(work: Callable[[], str]) -> Iterator[int]:
-    """A process of nobody that works, tells, and waits for its end; the pipe of what it tells."""
+def forked(work: Callable[[], str]) -> Iterator[int]:
+    """A process of nobody that works, tells, and waits for its end; the pipe of what it tells, up
+    to a zero.
+    """
     reading, writing = os.pipe()
     with catch_warnings():
         simplefilter("ignore", DeprecationWarning)  # threads of other tests: the child uses none

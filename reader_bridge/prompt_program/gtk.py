@@ -159,13 +159,11 @@ class Window:
         self._number_side.set_visible(bool(view.number))
         self._number.set_text(view.number)
         self._number.get_accessible().set_name(texts.number_name(view.number))
-        words, digits = texts.in_words(view.number), texts.digit_by_digit(view.number)
-        self._words.set_text(words if words == digits else f"{words} \u2013 {digits}")
+        self._words.set_text(texts.number_spelt(view.number))
         self._draw_code(view)
         for each in self._grid.get_children():
             each.destroy()
-        code_row = ((texts.CHECK_CODE, view.check_code),) if view.check_code else ()
-        for place, (name, value) in enumerate((*view.rows, *code_row)):
+        for place, (name, value) in enumerate(view.facts):
             title = gtk_look.label("name", name, align=1.0)
             title.set_valign(Gtk.Align.START)
             shown = gtk_look.label("check" if value is view.check_code else "value", value)

@@ -89,6 +89,12 @@ def digit_by_digit(text: str) -> str:
     )
 
 
+def number_spelt(number: str) -> str:
+    """A number in words, and digit by digit if that differs."""
+    words, digits = in_words(number), digit_by_digit(number)
+    return words if words == digits else f"{words} \u2013 {digits}"
+
+
 def number_name(number: str) -> str:
     """A number for a screen reader."""
     return NUMBER_IS.format(words=in_words(number), digits=digit_by_digit(number))

@@ -110,8 +110,7 @@ class Window:
             self._draw_top(view).pack()
         facts = ttk.Frame(self._frame)
         facts.pack(pady=self._pixels(GAP))
-        code_row = ((texts.CHECK_CODE, view.check_code),) if view.check_code else ()
-        for place, (name, value) in enumerate((*view.rows, *code_row)):
+        for place, (name, value) in enumerate(view.facts):
             style = "Check.TLabel" if value is view.check_code else "TLabel"
             gap = self._pixels(GAP)
             ttk.Label(facts, text=name).grid(row=place, column=0, sticky="ne", padx=gap)
@@ -125,11 +124,9 @@ class Window:
         top = ttk.Frame(self._frame)
         if view.number:
             side = ttk.Frame(top)
-            words, digits = texts.in_words(view.number), texts.digit_by_digit(view.number)
-            said = words if words == digits else f"{words} \u2013 {digits}"
             ttk.Label(side, text=texts.NUMBER, style="Lead.TLabel").pack()
             ttk.Label(side, text=view.number, style="Number.TLabel").pack()
-            ttk.Label(side, text=said).pack()
+            ttk.Label(side, text=texts.number_spelt(view.number)).pack()
             side.pack(side="left", padx=self._pixels(GAP))
         if view.qr_label:
             side = ttk.Frame(top)

@@ -28,6 +28,12 @@ class View:
     count: int
     said: str  # how it has ended; empty while it waits
 
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """The rows, and the check code last, if there is one."""
+        code = ((texts.CHECK_CODE, self.check_code),) if self.check_code else ()
+        return (*self.rows, *code)
+
 
 @dataclass(slots=True)
 class _Entry:

@@ -108,13 +108,26 @@ enrol() {
         as ada cloudcard reader enrol "$(cloud ra workstation add WARD7-PC3 --json | field token)"
 }
 
-# Ada's agent in a session at the screen, and her card, for which she scans the code.
+# Waits until a command succeeds, and prints what it printed.
+soon() {
+    for _ in $(seq 900); do
+        "$@" 2>/dev/null && return 0
+        sleep 0.2
+    done
+    "$@"
+}
+
+# Ada's agent, which systemd starts when she logs in at the screen, and her card, for which she scans
+# the code that the agent shows.
 sign_in() {
-    at_the_screen ada tty1 'cloudcard reader --slot 2 --json' >/root/agent-ended 2>&1 &
+    local settings=/home/ada/.config/cloudcard
+    as ada mkdir -p $settings
+    printf '%s\n' 'slot = 1' 'prompt = "file:/home/ada/prompt"' >$settings/reader.toml
+    at_the_screen ada tty1 'sleep infinity' &
     local shown
-    shown=$(line_with /root/output-of-ada '"event": "approval"') || return
-    cloud authenticator scan "$(field qr <<<"$shown")" --yes &&
-        line_with /root/output-of-ada '"event": "signed_in"' && as ada opensc-tool --list-readers
+    shown=$(soon cat /home/ada/prompt) &&
+        cloud authenticator scan "$(python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["qr"])' <<<"$shown")" --yes &&
+        soon test -e /run/cloudcard/owner.1 && as ada opensc-tool --list-readers
 }
 
 # Locks the screen of Ada's session, and prints how long her card stays; at most two seconds.
@@ -123,7 +136,7 @@ lock() {
     session=$(loginctl list-sessions --no-legend | awk '$3 == "ada" && $4 == "seat0" { print $1 }')
     local begun=$EPOCHREALTIME
     loginctl lock-session "$session" || return
-    line_with /root/output-of-ada '"event": "signed_out"' || return
+    while [ -e /run/cloudcard/owner.1 ]; do sleep 0.02; done
     python3 -c "took = $EPOCHREALTIME - $begun; print(f'{took:.1f} s'); exit(took > 2)"
 }
 
@@ -166,15 +179,15 @@ else
     say "as documented: pcscd of Debian 12 lets mallory reach ada's card:" \
         "$(as mallory opensc-tool -r 'Cloudcard 0 00 00' -s $DISCOVERY 2>&1 | tail -n 1)"
 fi
-holds "a keystore, a phone and this workstation are enrolled" enrol
-holds "ada signs in by scanning a code" sign_in
-holds "loginctl lock-session takes the card out within two seconds" lock
-say "    after $(tail -n 1 /root/said)"
-holds "applications see that it is out" sh -c "opensc-tool --list-readers | grep -q ' No .*Cloudcard 2'"
-systemctl stop session-of-ada
 remove 1
 holds "the owner is gone with the card" sh -c \
     'for i in $(seq 100); do [ -e /run/cloudcard/owner.1 ] || exit 0; sleep 0.2; done; exit 1'
+holds "a keystore, a phone and this workstation are enrolled" enrol
+holds "systemd starts ada's agent with her session, and she signs in by scanning its code" sign_in
+holds "loginctl lock-session takes the card out within two seconds" lock
+say "    after $(tail -n 1 /root/said)"
+holds "applications see that it is out" sh -c "opensc-tool --list-readers | grep -q ' No .*Cloudcard 1'"
+systemctl stop session-of-ada
 
 echo '# Of the administrator.' >>/etc/reader.conf.d/cloudcard
 holds "the package is upgraded" dpkg --install /root/later.deb

@@ -6,6 +6,7 @@ The keystore's service for readers: card images, passcodes, and operations with 
 from cloudcard.approval.v1 import approval_pb2 as _approval_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -1075,6 +1076,110 @@ class UseSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UseSessionResponse: _TypeAlias = UseSessionResponse  # noqa: Y015
+
+@_typing.final
+class UseSessionsRequest(_message.Message):
+    """UseSessionsRequest asks for uses of the key of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Chosen by the caller; it comes back with the outcome."""
+    traceparent: _builtins.str
+    """The caller's span, as in the header of this name (Trace Context, 3.2); empty if it is the span of the call."""
+    @_builtins.property
+    def use(self) -> Global___UseSessionRequest:
+        """What is asked for."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        use: Global___UseSessionRequest | None = ...,
+        traceparent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["use", b"use"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "traceparent", b"traceparent", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseSessionsRequest: _TypeAlias = UseSessionsRequest  # noqa: Y015
+
+@_typing.final
+class UseSessionsResponse(_message.Message):
+    """UseSessionsResponse is the outcome of one request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number of the request."""
+    @_builtins.property
+    def used(self) -> Global___UseSessionResponse:
+        """The results of the key."""
+
+    @_builtins.property
+    def refusal(self) -> Global___Refusal:
+        """Why there are none: what the status of UseSession would say."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        used: Global___UseSessionResponse | None = ...,
+        refusal: Global___Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "outcome", b"outcome", "refusal", b"refusal", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["used", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___UseSessionsResponse: _TypeAlias = UseSessionsResponse  # noqa: Y015
+
+@_typing.final
+class Refusal(_message.Message):
+    """Refusal is a refused call's status, as a message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """The status code of gRPC, such as 9 for FAILED_PRECONDITION."""
+    reason: _builtins.str
+    """The reason, as in google.rpc.ErrorInfo."""
+    text: _builtins.str
+    """For a person."""
+    @_builtins.property
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """After which the same request can be made again, as in google.rpc.RetryInfo; absent if only a different one helps."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        text: _builtins.str = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_delay", b"retry_delay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "reason", b"reason", "retry_delay", b"retry_delay", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
 
 @_typing.final
 class EndSessionRequest(_message.Message):

@@ -95,6 +95,11 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionResponse.FromString,
                 _registered_method=True)
+        self.UseSessions = channel.stream_stream(
+                '/cloudcard.workstation.v1.WorkstationService/UseSessions',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionsResponse.FromString,
+                _registered_method=True)
         self.EndSession = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/EndSession',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSessionRequest.SerializeToString,
@@ -215,6 +220,15 @@ class WorkstationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UseSessions(self, request_iterator, context):
+        """UseSessions takes many uses over one call, as UseSession takes one. Each request gets one response, in any order.
+        A refusal concerns its request alone: the call goes on. A keystore that stops answers what it has read, then ends
+        the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndSession(self, request, context):
         """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended.
         """
@@ -314,6 +328,11 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.UseSession,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionResponse.SerializeToString,
+            ),
+            'UseSessions': grpc.stream_stream_rpc_method_handler(
+                    servicer.UseSessions,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionsRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionsResponse.SerializeToString,
             ),
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
@@ -666,6 +685,33 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/UseSession',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseSessions(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/UseSessions',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionsRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.UseSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

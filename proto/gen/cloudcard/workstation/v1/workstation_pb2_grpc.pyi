@@ -67,6 +67,11 @@ class WorkstationServiceStub:
     """UseSession uses the key of an open session without asking the holder. A repeated request_id with the same inputs
     returns the results made before.
     """
+    UseSessions: _grpc.StreamStreamMultiCallable[_workstation_pb2.UseSessionsRequest, _workstation_pb2.UseSessionsResponse]
+    """UseSessions takes many uses over one call, as UseSession takes one. Each request gets one response, in any order.
+    A refusal concerns its request alone: the call goes on. A keystore that stops answers what it has read, then ends
+    the call.
+    """
     EndSession: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.EndSessionRequest, _workstation_pb2.EndSessionResponse]
     """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended."""
     BeginSignIn: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.BeginSignInRequest, _workstation_pb2.BeginSignInResponse]
@@ -119,6 +124,11 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     UseSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.UseSessionRequest, _workstation_pb2.UseSessionResponse]  # type: ignore[assignment]
     """UseSession uses the key of an open session without asking the holder. A repeated request_id with the same inputs
     returns the results made before.
+    """
+    UseSessions: _aio.StreamStreamMultiCallable[_workstation_pb2.UseSessionsRequest, _workstation_pb2.UseSessionsResponse]  # type: ignore[assignment]
+    """UseSessions takes many uses over one call, as UseSession takes one. Each request gets one response, in any order.
+    A refusal concerns its request alone: the call goes on. A keystore that stops answers what it has read, then ends
+    the call.
     """
     EndSession: _aio.UnaryUnaryMultiCallable[_workstation_pb2.EndSessionRequest, _workstation_pb2.EndSessionResponse]  # type: ignore[assignment]
     """EndSession closes a session, for example when the card is removed. It does nothing if the session has ended."""
@@ -241,6 +251,17 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_workstation_pb2.UseSessionResponse, _abc.Awaitable[_workstation_pb2.UseSessionResponse]]:
         """UseSession uses the key of an open session without asking the holder. A repeated request_id with the same inputs
         returns the results made before.
+        """
+
+    @_abc_1.abstractmethod
+    def UseSessions(
+        self,
+        request_iterator: _MaybeAsyncIterator[_workstation_pb2.UseSessionsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_workstation_pb2.UseSessionsResponse], _abc.AsyncIterator[_workstation_pb2.UseSessionsResponse]]:
+        """UseSessions takes many uses over one call, as UseSession takes one. Each request gets one response, in any order.
+        A refusal concerns its request alone: the call goes on. A keystore that stops answers what it has read, then ends
+        the call.
         """
 
     @_abc_1.abstractmethod

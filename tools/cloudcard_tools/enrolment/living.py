@@ -115,12 +115,20 @@ class LivingChannel(grpc.Channel):
         call = _Call(self, lambda channel: channel.unary_stream(method, *coders))
         return cast("grpc.UnaryStreamMultiCallable[Request, Response]", call)
 
-    def stream_unary(self, *_: object, **__: object) -> NoReturn:
-        """No method of the keystore takes many requests."""
-        raise NotImplementedError
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Request], bytes] | None = None,
+        response_deserializer: Callable[[bytes], Response] | None = None,
+        _registered_method: bool | None = False,
+    ) -> grpc.StreamStreamMultiCallable[Request, Response]:
+        """A method with many requests and many responses."""
+        coders = request_serializer, response_deserializer
+        call = _Call(self, lambda channel: channel.stream_stream(method, *coders))
+        return cast("grpc.StreamStreamMultiCallable[Request, Response]", call)
 
-    def stream_stream(self, *_: object, **__: object) -> NoReturn:
-        """No method of the keystore takes many requests."""
+    def stream_unary(self, *_: object, **__: object) -> NoReturn:
+        """No method of the keystore takes many requests and gives one response."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -38,6 +38,7 @@ from reader_bridge.remote.refusals import refusal, retry_seconds
 from reader_bridge.remote.repeats import Repeats
 from reader_bridge.remote.session import KEY_USES, RemoteSession
 from reader_bridge.remote.stub import CALL_SECONDS, Stub
+from reader_bridge.remote.uses import Uses
 from reader_bridge.tasks import Cancellation
 
 Channel: TypeAlias = approval_pb2.Channel.ValueType
@@ -57,7 +58,7 @@ class RemoteKeys:
     `channel` should use keepalive, to notice if the keystore vanishes. `channels` are the approval
     channels, `application` is the asking application's name on the phone, and `workstation` this
     computer's. With `sessions`, a session that the keystore offers is asked for when the PIN is
-    verified.
+    verified. Cards that share a channel share their `uses`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class RemoteKeys:
         *,
         sessions: bool = True,
         workstation: str = "",
+        uses: Uses | None = None,
     ) -> None:
         self._service = workstation_pb2_grpc.WorkstationServiceStub(channel)
         self._stub = Stub(card_serial)
@@ -83,7 +85,7 @@ class RemoteKeys:
         self._repeats = Repeats(clock)
         self.changes = 0  # that an administrator has made of the card through this reader
         self._sessions = sessions
-        self._session = RemoteSession(self._service, self._new_operation)
+        self._session = RemoteSession(self._service, uses or Uses(channel), self._new_operation)
 
     def get_card(self) -> CardImage:
         """The card's image. Raises grpc.RpcError, and ValueError if no card can have this image."""

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,8 +26,11 @@ from reader_bridge.remote.stub import CALL_SECONDS
 from reader_bridge.tasks import Cancellation
 
 Clock: TypeAlias = Callable[[], float]
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Asked = TypeVar("Asked", contravariant=True)
+Answer = TypeVar("Answer", covariant=True)
 State: TypeAlias = approval_pb2.OperationState.ValueType
 
 DEADLINE_SECONDS = 130.0  # the holder has 120
@@ -69,6 +72,12 @@ def _seconds(operation: pb.Operation, end: Timestamp) -> float:
     """
     lasts = (end.ToDatetime() - operation.create_time.ToDatetime()).total_seconds()
     return min(max(0.0, lasts), DEADLINE_SECONDS)
+
+
+class Call(Protocol[Asked, Answer]):
+    """A method of the keystore. Raises grpc.RpcError."""
+
+    def __call__(self, asked: Asked, /, *, timeout: float, metadata: Metadata | None) -> Answer: ...
 
 
 class Stopped(Exception):
@@ -115,9 +124,13 @@ class RemoteOperation:
             return None
         return performed.session
 
-    def use_session(self, asked: pb.UseSessionRequest) -> pb.UseSessionResponse:
+    def use_session(
+        self,
+        asked: pb.UseSessionRequest,
+        call: Call[pb.UseSessionRequest, pb.UseSessionResponse],
+    ) -> pb.UseSessionResponse:
         """Use a session. Raises Stopped or grpc.RpcError."""
-        return self._repeat(self._stub.UseSession, asked, ASK_SECONDS)
+        return self._repeat(call, asked, ASK_SECONDS)
 
     def _run(self, asked: pb.CreateOperationRequest) -> pb.PerformOperationResponse | Refusal:
         try:
@@ -201,7 +214,7 @@ class RemoteOperation:
 
     def _repeat(
         self,
-        call: grpc.UnaryUnaryMultiCallable[Request, Response],
+        call: Call[Request, Response],
         request: Request,
         patience: float = DEADLINE_SECONDS,
     ) -> Response:

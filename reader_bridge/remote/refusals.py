@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from card_os.keys import Refusal
+from cloudcard.workstation.v1 import workstation_pb2 as pb
 
 REFUSALS: Mapping[grpc.StatusCode, Refusal] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Refusal.DENIED,
@@ -42,9 +43,46 @@ TRANSIENT = frozenset(
 )
 
 
+CODES: Mapping[int, grpc.StatusCode] = {each.value[0]: each for each in grpc.StatusCode}
+
+
+class UseFailed(grpc.RpcError):
+    """A use over a stream has no result; it tells what the status of a failed call tells."""
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        text: str,
+        reason: str = "",
+        retry_seconds: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self._code = code
+        self._text = text
+        self.reason = reason
+        self.retry_seconds = retry_seconds
+
+    @classmethod
+    def of(cls, said: pb.Refusal) -> UseFailed:
+        """The keystore's refusal."""
+        retry = said.retry_delay.ToTimedelta() if said.HasField("retry_delay") else None
+        code = CODES.get(said.code, grpc.StatusCode.UNKNOWN)
+        seconds = None if retry is None else retry.total_seconds()
+        return cls(code, said.text, said.reason, seconds)
+
+    def code(self) -> grpc.StatusCode:
+        """The status code."""
+        return self._code
+
+    def details(self) -> str:
+        """What it says to a person."""
+        return self._text
+
+
 def code(error: grpc.RpcError) -> grpc.StatusCode:
     """The status of a failed call."""
-    return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    known = isinstance(error, grpc.Call | UseFailed)
+    return error.code() if known else grpc.StatusCode.UNKNOWN
 
 
 def refusal(error: grpc.RpcError) -> Refusal:
@@ -57,6 +95,8 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
     """After how many seconds the keystore, which did nothing, wants the same call again; None if it
     does not.
     """
+    if isinstance(error, UseFailed):
+        return error.retry_seconds
     retry = error_details_pb2.RetryInfo()
     if _unpack(error, retry):
         return float(retry.retry_delay.ToTimedelta().total_seconds())
@@ -65,6 +105,8 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
 
 def reason(error: grpc.RpcError) -> str:
     """The keystore's reason for its refusal; empty if the status comes without one."""
+    if isinstance(error, UseFailed):
+        return error.reason
     info = error_details_pb2.ErrorInfo()
     return str(info.reason) if _unpack(error, info) else ""
 

@@ -22,6 +22,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.remote.operation import WITHDRAW_SECONDS, RemoteOperation, Stopped
 from reader_bridge.remote.refusals import reason, refusal
+from reader_bridge.remote.uses import Uses
 from reader_bridge.tasks import Cancellation
 
 # Reasons that a session has ended. Nothing was used, so the use can ask for an approval of its own.
@@ -40,9 +41,13 @@ class RemoteSession:
     """The session of one card, if it has one. The slot's thread ends it; other threads use it."""
 
     def __init__(
-        self, stub: workstation_pb2_grpc.WorkstationServiceStub, new_operation: NewOperation
+        self,
+        stub: workstation_pb2_grpc.WorkstationServiceStub,
+        uses: Uses,
+        new_operation: NewOperation,
     ) -> None:
         self._stub = stub
+        self._uses = uses
         self._new_operation = new_operation
         self._lock = threading.Lock()  # guards `_open` and `_card`
         self._open: pb.Session | None = None
@@ -90,7 +95,7 @@ class RemoteSession:
             session_id=session.id, request_id=request.request_id, inputs=[request.input]
         )
         try:
-            used = self._new_operation(cancellation).use_session(asked)
+            used = self._new_operation(cancellation).use_session(asked, self._uses.call)
         except Stopped as stopped:
             return stopped.why
         except grpc.RpcError as error:

@@ -34,6 +34,7 @@ class LostAnswer:
 
 Context = grpc.ServicerContext
 Reply = Message | grpc.StatusCode | grpc.Status | LostAnswer
+Streamed = pb.UseSessionResponse | pb.Refusal | grpc.StatusCode | None
 
 
 @dataclass
@@ -49,6 +50,11 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
         default_factory=lambda: [APPROVED]
     )
     """What watchers see, over all streams; a status or None (a clean end) ends a stream."""
+    use: list[Reply] = field(default_factory=list)
+    streamed: list[Streamed] = field(default_factory=list)
+    """What each use over a stream gets; a status or None (a clean end) ends the stream."""
+    streams: int = 0
+    """How many were begun."""
     asked: list[Message] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     """Set: watchers who have seen all states but the last are let go on."""
@@ -56,6 +62,8 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
 
     def __post_init__(self) -> None:
         self.create = self.create or [pb.CreateOperationResponse(operation=operation())]
+        self.use = self.use or [pb.UseSessionResponse(results=[b"signature"])]
+        self.streamed = self.streamed or [pb.UseSessionResponse(results=[b"streamed"])]
         self.perform = self.perform or [pb.PerformOperationResponse(results=[b"signature"])]
         self.hold.set()
 
@@ -121,6 +129,27 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
             yield pb.WatchOperationResponse(operation=pb.Operation(id=OPERATION_ID, state=state))
             if state != PENDING:
                 return
+
+    def UseSession(self, request: pb.UseSessionRequest, context: Context) -> pb.UseSessionResponse:
+        return self._reply(self.use, request, context, pb.UseSessionResponse)
+
+    def UseSessions(
+        self, requests: Iterator[pb.UseSessionsRequest], context: Context
+    ) -> Iterator[pb.UseSessionsResponse]:
+        self.streams += 1
+        for request in requests:
+            self.asked.append(request)
+            reply = self.streamed[0] if len(self.streamed) == 1 else self.streamed.pop(0)
+            match reply:
+                case None:
+                    return
+                case grpc.StatusCode():
+                    context.abort(reply, "the script says so")
+                case pb.Refusal():
+                    yield pb.UseSessionsResponse(number=request.number, refusal=reply)
+                case pb.UseSessionResponse():
+                    self.hold.wait(SECONDS)
+                    yield pb.UseSessionsResponse(number=request.number, used=reply)
 
     def kinds(self) -> list[str]:
         """The names of the calls so far."""

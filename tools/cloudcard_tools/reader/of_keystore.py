@@ -27,6 +27,7 @@ from cloudcard_tools.shared.failures import Failure, Refused, sentence
 from cloudcard_tools.shared.reaching import why
 from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
 from reader_bridge.remote.stub import CALL_SECONDS
+from reader_bridge.remote.uses import Uses
 
 ROLE = "workstation"
 REJECTED = "IDENTITY_REJECTED"
@@ -55,6 +56,7 @@ def opened(
     own = identity.load(folder_of(folder, ROLE))
     diagnose = partial(why, own.way)
     with living(own) as channel, screen.prompter(prompt) as prompter:
+        uses = Uses(channel)
         asked = {
             serial: RemoteKeys(
                 channel,
@@ -64,6 +66,7 @@ def opened(
                 application,
                 sessions=sessions,
                 workstation=own.display_name,
+                uses=uses,
             )
             for serial in serials
         }

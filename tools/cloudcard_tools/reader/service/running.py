@@ -40,6 +40,7 @@ from reader_bridge.pcscd import Hold
 from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.remote.sign_in import RemoteSignIns
 from reader_bridge.remote.stub import CALL_SECONDS
+from reader_bridge.remote.uses import Uses
 from reader_bridge.slot import Slot
 
 BACK, REACHED = "keystore_back", "reached"
@@ -85,6 +86,7 @@ def run(
             hold = Hold()
             stack.callback(hold.release)
         prompter = stack.enter_context(screen.prompter(prompt or settings.prompt or None))
+        uses = Uses(channel)
 
         def insert(slot: int, card: Card, keys: Keys, changed: Callable[[SlotState], None]) -> Slot:
             if not isinstance(keys, RemoteKeys):
@@ -94,7 +96,13 @@ def run(
         def keys_of(serial: str) -> Keys:
             channels = CHANNELS[settings.approval]
             return RemoteKeys(
-                channel, serial, prompter, channels, settings.program, sessions=settings.sessions
+                channel,
+                serial,
+                prompter,
+                channels,
+                settings.program,
+                sessions=settings.sessions,
+                uses=uses,
             )
 
         parts = Parts(

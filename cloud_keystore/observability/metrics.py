@@ -48,6 +48,12 @@ class Metrics:
         self.calls_under_way = Gauge(
             "cloudcard_rpc_under_way", "Calls and streams now", registry=at
         )
+        self.uses = Counter(
+            "cloudcard_uses", "Uses of sessions over streams, by status", ("code",), registry=at
+        )
+        self.use_seconds = Histogram(
+            "cloudcard_use_seconds", "Duration of uses over streams", buckets=SECONDS, registry=at
+        )
         self.streams = Gauge("cloudcard_rpc_streams", "Streams now", registry=at)
         self.refusals = Counter(
             "cloudcard_refusals", "Refusals by reason", ("reason",), registry=at

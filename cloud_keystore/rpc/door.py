@@ -89,10 +89,14 @@ class Door:
             except SessionNotFound:
                 # A session does not know a certificate before its first use, which another call can
                 # make meanwhile.
-                await asyncio.to_thread(self._identify, fingerprint)
+                await self.meet(fingerprint)
                 return await use_case(fingerprint)
         except Exception as error:
             await refuse(context, error)
+
+    async def meet(self, fingerprint: bytes) -> Identity:
+        """The identity of a certificate; raises IdentityRejected if it has another role."""
+        return await asyncio.to_thread(self._identify, fingerprint)
 
     async def greet(self, context: Context) -> None:
         """Let in a caller with a certificate, without asking the database."""
@@ -108,7 +112,7 @@ class Door:
             fingerprint = self._admit(context)
             with self.limiter.stream(fingerprint):
                 async with self.limiter.looks:
-                    identity = await asyncio.to_thread(self._identify, fingerprint)
+                    identity = await self.meet(fingerprint)
                 yield identity
         except Exception as error:
             await refuse(context, error)

@@ -72,6 +72,10 @@ class Gatherer(Generic[Request, Response]):
         """The outcome that `run` gives for a request; raised if it is an exception. Raises
         Overloaded if too many requests wait.
         """
+        return await self.ask(request)
+
+    def ask(self, request: Request) -> asyncio.Future[Response]:
+        """Do the same for a caller that does not wait here."""
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded("the keystore has more to do than it can: try again")
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -79,7 +83,7 @@ class Gatherer(Generic[Request, Response]):
         if self._idle is not None:
             self._idle.cancel()
         self._begin()
-        return await future
+        return future
 
     def _begin(self) -> None:
         while self._waiting and self._groups < GROUPS:

@@ -59,6 +59,7 @@ class Limiter:
     def __init__(self, limits: Limits, monotonic: Callable[[], float], metrics: Metrics) -> None:
         self._limits = limits
         self._metrics = metrics
+        self.message_seconds = limits.message_seconds
         self._buckets = {
             name: Buckets(rate.per_second, rate.burst, monotonic)
             for name, rate in limits.rates.items()

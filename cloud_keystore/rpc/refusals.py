@@ -1,8 +1,11 @@
-"""Translates errors into the status of a call: one table for all services."""
+"""Translates errors into what callers are told: one table for all services, and for calls as well
+as for messages of a stream.
+"""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn, TypeAlias
 
@@ -82,34 +85,48 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a caller is told of an error."""
+
+    code: StatusCode
+    reason: str
+    text: str
+    retry_seconds: float | None = None  # None if only a different call helps
+
+
 async def refuse(context: Context, error: Exception) -> NoReturn:
     """End the call with a refusal and its reason; for a bug, only with the id of its log entry."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    told, call = refusal(error), calls.current()
+    call.code, call.reason = told.code.name, told.reason
+    await context.abort_with_status(_status(told))
+    raise AssertionError("an abort does not return")
+
+
+def refusal(error: Exception) -> Refusal:
+    """What to tell of an error. What only the log may tell is written there."""
     incident = uuid.uuid4().hex
     # A broken seal is a damaged record too; only the log says which of the two it is.
     if isinstance(error, errors.RecordDamaged):
         code, reason = GRPC_STATUS[errors.RecordDamaged]
-        _note(code, reason)
         log.error(reason, incident=incident, cause=str(error))
         text = f"a record of the keystore is damaged; its log tells which under {incident}"
-        await context.abort_with_status(_status(code, reason, text))
+        return Refusal(code, reason, text)
     if isinstance(error, errors.KeystoreError) and type(error) in GRPC_STATUS:
         code, reason = GRPC_STATUS[type(error)]
-        _note(code, reason)
         if isinstance(error, errors.StorageUnavailable | errors.StorageDamaged):
             log.error(reason, cause=_cause(error))
         if isinstance(error, errors.SealingKeyMissing):
             log.error(reason, cause=str(error))
-        await context.abort_with_status(_status(code, reason, str(error), _retry_seconds(error)))
-    _note(StatusCode.INTERNAL, "INTERNAL")
+        return Refusal(code, reason, _shortened(str(error)), _retry_seconds(error))
     if isinstance(error, errors.Failed):
         incident = str(error)
     else:
         log.error("internal error", incident=incident, exc_info=error)
     text = f"the keystore failed; its log tells more under {incident}"
-    await context.abort_with_status(_status(StatusCode.INTERNAL, "INTERNAL", text))
-    raise AssertionError("an abort does not return")
+    return Refusal(StatusCode.INTERNAL, "INTERNAL", text)
 
 
 def _shortened(text: str) -> str:
@@ -127,11 +144,6 @@ def _cause(error: Exception) -> str:
     return str(getattr(cause, "orig", None) or cause)
 
 
-def _note(code: StatusCode, reason: str) -> None:
-    call = calls.current()
-    call.code, call.reason = code.name, reason
-
-
 def _retry_seconds(error: errors.KeystoreError) -> float | None:
     """Seconds after which the same call can be made again; None if only a different call helps."""
     match error:
@@ -143,15 +155,12 @@ def _retry_seconds(error: errors.KeystoreError) -> float | None:
             return None
 
 
-def _status(
-    code: StatusCode, reason: str, text: str, retry_seconds: float | None = None
-) -> grpc.Status:
-    number, _ = code.value
-    text = _shortened(text)
-    status = status_pb2.Status(code=number, message=text)
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
-    if retry_seconds is not None:
+def _status(told: Refusal) -> grpc.Status:
+    number, _ = told.code.value
+    status = status_pb2.Status(code=number, message=told.text)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=told.reason, domain=DOMAIN))
+    if told.retry_seconds is not None:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromTimedelta(timedelta(seconds=retry_seconds))
+        retry.retry_delay.FromTimedelta(timedelta(seconds=told.retry_seconds))
         status.details.add().Pack(retry)
     return rpc_status.to_status(status)

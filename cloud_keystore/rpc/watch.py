@@ -21,7 +21,15 @@ from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.connections.first_messages import Handler, Streaming, Unary, in_time
+from cloud_keystore.rpc.connections.first_messages import (
+    Handler,
+    Listening,
+    Messages,
+    Streaming,
+    Unary,
+    first_in_time,
+    in_time,
+)
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 
@@ -56,6 +64,13 @@ class Watch(grpc.aio.ServerInterceptor):
         if not method.startswith(OURS):
             return in_time(handler, self.limiter)
         parent = _parent(details) or tracing.new(os.urandom(24))
+        if handler.request_streaming:
+            listening = self._listening(cast(Listening, handler.stream_stream), method, parent)
+            return grpc.stream_stream_rpc_method_handler(
+                first_in_time(listening, self.limiter),
+                _reading(handler.request_deserializer, self.largest_message),
+                handler.response_serializer,
+            )
         if handler.response_streaming:
             watched = grpc.unary_stream_rpc_method_handler(
                 self._stream(cast(Streaming, handler.unary_stream), method, parent),
@@ -102,6 +117,22 @@ class Watch(grpc.aio.ServerInterceptor):
                     with self.limiter.call():
                         async for message in serve(_read(request, self.largest_message), context):
                             yield message
+                except (Overloaded, InvalidInput) as error:
+                    await refuse(context, error)
+
+        return watched
+
+    def _listening(
+        self,
+        serve: Listening,
+        method: str,
+        parent: TraceParent,
+    ) -> Listening:
+        async def watched(messages: Messages, context: Context) -> None:
+            with self._watched(method, parent, UNREAD):
+                try:
+                    with self.limiter.call():
+                        await serve(_each_read(messages, self.largest_message), context)
                 except (Overloaded, InvalidInput) as error:
                     await refuse(context, error)
 
@@ -175,3 +206,8 @@ def _read(request: Message, largest: int) -> Message:
     if request is UNREAD:
         raise InvalidInput("the request is no message of this method: check the client's version")
     return request
+
+
+async def _each_read(messages: Messages, largest: int) -> Messages:
+    async for message in messages:
+        yield _read(message, largest)

@@ -27,9 +27,11 @@ from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.rpc import calls, card_image
+from cloud_keystore.rpc.connections.first_messages import Messages
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -47,6 +49,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     activation: Activation
     sessions: UsingSessions
     session_uses: Gatherer[UseRequest, Used]
+    use_streams: UseStreams
     secure_messaging: SecureMessaging
     signing_in: SigningIn
     wakeups: Wakeups
@@ -197,6 +200,11 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         )
         call.role, call.identity_id = Role.WORKSTATION.name.lower(), used.workstation_id
         return pb.UseSessionResponse(results=used.results, uses_left=used.uses_left)
+
+    async def UseSessions(  # type: ignore[override]  # it writes by the context
+        self, messages: Messages, context: Context
+    ) -> None:
+        await self.use_streams.serve(messages, context)
 
     async def EndSession(
         self, request: pb.EndSessionRequest, context: Context

@@ -80,7 +80,16 @@ class Ports:
         """The server for enrolled clients, with mutual TLS."""
         certifying = Certifying(use_cases.announcing, self.clock)
         server = self._server(LARGEST_MESSAGE, SERVER_OPTIONS + MAIN_OPTIONS)
-        add_services(server, use_cases, self.limiter, wakeups, self.clock, self.traces, named)
+        add_services(
+            server,
+            use_cases,
+            self.limiter,
+            wakeups,
+            self.clock,
+            self.traces,
+            self.metrics,
+            named,
+        )
         health.add_to(server)
         if self.settings.reflection:
             add_reflection(server)

@@ -9,6 +9,7 @@ from grpc_reflection.v1alpha import reflection
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.administration import AdministrationServicer
 from cloud_keystore.rpc.alerts import AlertServicer
@@ -23,6 +24,7 @@ from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
+from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
@@ -70,24 +72,28 @@ def add_services(
     wakeups: Wakeups,
     clock: Clock,
     traces: Traces,
+    metrics: Metrics,
     named: Named | None,
 ) -> None:
     """Add the services of the main port, for enrolled clients."""
     our, sessions = use_cases, use_cases.using_sessions
+    session_uses = Gatherer(run=sessions.use_all, tidy=sessions.write_results)
 
     def door(role: Role | None) -> Door:
         return Door(callers=our.callers, limiter=limiter, role=role, traces=traces, named=named)
 
+    workstations = door(Role.WORKSTATION)
     workstation_pb2_grpc.add_WorkstationServiceServicer_to_server(
         WorkstationServicer(
-            door=door(Role.WORKSTATION),
+            door=workstations,
             images=our.images,
             data_objects=our.data_objects,
             passcodes=our.passcodes,
             asking=our.asking,
             activation=our.activation,
             sessions=sessions,
-            session_uses=Gatherer(run=sessions.use_all, tidy=sessions.write_results),
+            session_uses=session_uses,
+            use_streams=UseStreams(workstations, session_uses, wakeups, metrics),
             secure_messaging=our.secure_messaging,
             signing_in=our.signing_in,
             wakeups=wakeups,

@@ -1,4 +1,6 @@
-"""One approval at log-in, then an application signs as often as the session allows, unasked."""
+"""One approval at log-in, then an application signs as often as the session allows, unasked, over
+one stream.
+"""
 
 from __future__ import annotations
 
@@ -47,3 +49,5 @@ def test_one_approval_at_log_in(
         der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
         public.verify(der, pkcs11_signer.digest(number), ec.ECDSA(Prehashed(SHA256())))
     assert stage.count_rings() == 1
+    log = nursery["keystore"].log.read_text()
+    assert (log.count('"event": "use"'), log.count('/UseSession"')) == (SIGNATURES, 0)

@@ -58,6 +58,7 @@ class Connections:
     _callers: dict[str, Caller] = field(default_factory=dict)  # by gRPC's name of the address
     _open: dict[int, Connection] = field(default_factory=dict)  # by descriptor
     _others: dict[int, str] = field(default_factory=dict)  # descriptors that are none
+    _cut: set[Peer | None] = field(default_factory=set)  # whose connections end at the next look
     _closed: int = 0
     _counted: int = 0  # descriptors at the last look
 
@@ -68,6 +69,13 @@ class Connections:
             caller = Caller(fingerprint, peer_of(peer), self.monotonic())
             with self._lock:
                 self._callers[peer] = caller
+
+    def cut_off(self, peer: str) -> None:
+        """End a connection when they are tended next. gRPC itself ends no call whose caller takes
+        nothing.
+        """
+        with self._lock:
+            self._cut.add(peer_of(peer))
 
     def caller(self, peer: str) -> bytes | None:
         """The certificate under which calls came over a connection; None before the first."""
@@ -80,18 +88,22 @@ class Connections:
 
     def tend(self, main: int, others: Collection[int], removed: Removed) -> int:
         """End connections beyond the limits, those at the `main` port that have brought no call for
-        too long, and those of the identities that `removed` picks out; return how many. `others`
-        are the further ports that are looked after.
+        too long, those that are cut off, and those of the identities that `removed` picks out;
+        return how many. `others` are the further ports that are looked after.
         """
         if not os.path.isdir(DESCRIPTORS):
             return 0
         self._look({main, *others})
         callers = self._known()
+        with self._lock:
+            cut, self._cut = self._cut, set()
         gone = frozenset(removed(set(callers.values())))
         condemned = [
             number
             for number, each in self._open.items()
-            if callers.get(each.peer) in gone or self._is_silent(each, main, callers)
+            if callers.get(each.peer) in gone
+            or each.peer in cut
+            or self._is_silent(each, main, callers)
         ]
         condemned += self._beyond(callers)
         for number in set(condemned):

@@ -24,6 +24,7 @@ Messages: TypeAlias = AsyncIterator[Message]
 Unary: TypeAlias = Callable[[Message, Context], Awaitable[Message]]
 Streaming: TypeAlias = Callable[[Message, Context], Messages]
 Conversing: TypeAlias = Callable[[Messages, Context], Messages]
+Listening: TypeAlias = Callable[[Messages, Context], Awaitable[None]]  # it writes by the context
 
 
 def in_time(handler: Handler, limiter: Limiter) -> Handler:
@@ -39,6 +40,17 @@ def in_time(handler: Handler, limiter: Limiter) -> Handler:
         return grpc.stream_stream_rpc_method_handler(streaming, *readers)
     unary = _unary(cast(Unary, handler.unary_unary), limiter)
     return grpc.stream_unary_rpc_method_handler(unary, *readers)
+
+
+def first_in_time(serve: Listening, limiter: Limiter) -> Listening:
+    """A handler of a stream of requests of which only the first has to come in time: who has sent
+    one can be silent for as long as the handler allows.
+    """
+
+    async def reading(_messages: Messages, context: Context) -> None:
+        await serve(_first_and_others(context, limiter), context)
+
+    return reading
 
 
 def _unary(serve: Unary, limiter: Limiter) -> Callable[[Messages, Context], Awaitable[Message]]:
@@ -74,6 +86,14 @@ async def _first(context: Context, limiter: Limiter) -> Message:
 async def _each(context: Context, limiter: Limiter) -> Messages:
     while (message := await _next(context, limiter)) is not None:
         yield message
+
+
+async def _first_and_others(context: Context, limiter: Limiter) -> Messages:
+    message = await _next(context, limiter)
+    while message is not None:
+        yield message
+        read = await _read(context)
+        message = None if read is grpc.aio.EOF else cast(Message, read)
 
 
 async def _next(context: Context, limiter: Limiter) -> Message | None:

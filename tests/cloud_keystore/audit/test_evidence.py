@@ -63,6 +63,7 @@ TOLD: dict[str, Kind] = {
     "WorkstationService.PerformOperation": Kind.OPERATION_USED,
     "WorkstationService.CancelOperation": Kind.OPERATION_CANCELLED,
     "WorkstationService.UseSession": Kind.SESSION_USED,
+    "WorkstationService.UseSessions": Kind.SESSION_USED,
     "WorkstationService.EndSession": Kind.SESSION_ENDED,
     "WorkstationService.BeginSignIn": Kind.SIGN_IN_ASKED,
     "WorkstationService.EndSignIn": Kind.SIGN_IN_ENDED,
@@ -141,6 +142,7 @@ def test_every_method_is_in_a_table() -> None:
 class Journal(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
 ):
     """Notes what each method that succeeds leaves in a keystore's journal."""
 
@@ -176,6 +178,14 @@ class Journal(
     ) -> Iterator[object]:
         with self.during(_name(details)):
             return iter(list(continuation(details, request)))
+
+    def intercept_stream_stream(
+        self,
+        continuation: Callable[[grpc.ClientCallDetails, object], Iterator[object]],
+        details: grpc.ClientCallDetails,
+        requests: object,
+    ) -> Iterator[object]:
+        return self.intercept_unary_stream(continuation, details, requests)
 
 
 def _name(details: grpc.ClientCallDetails) -> str:
@@ -303,11 +313,15 @@ def _use_keys(
     unwanted = pc.create(os.urandom(16))
     pc.stub.CancelOperation(workstation_pb2.CancelOperationRequest(operation_id=unwanted.id))
     session_id = _session(pc, phone)
-    pc.stub.UseSession(
+    one, other = (
         workstation_pb2.UseSessionRequest(
             session_id=session_id, request_id=os.urandom(16), inputs=[DIGEST]
         )
+        for _ in range(2)
     )
+    pc.stub.UseSession(one)
+    (outcome,) = pc.stub.UseSessions(iter([workstation_pb2.UseSessionsRequest(use=other)]))
+    assert outcome.used.results
     pc.stub.EndSession(workstation_pb2.EndSessionRequest(session_id=session_id))
     another = authenticator_pb2.EndSessionRequest(session_id=_session(pc, phone))
     device.EndSession(another)

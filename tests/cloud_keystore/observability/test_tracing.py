@@ -91,6 +91,25 @@ def test_spans_are_below_their_caller() -> None:
     assert inner.parent.span_id == outer.context.span_id
 
 
+def test_a_span_that_has_ended_is_below_its_caller_or_the_present_one() -> None:
+    exporter = InMemorySpanExporter()
+    traces = exporting(SimpleSpanProcessor(exporter))
+    with traces.span("stream"):
+        traces.ended("use", 2.5, tracing.parse(GOOD))
+        traces.ended("use", 0.0, None)
+    first, second, stream = exporter.get_finished_spans()
+    assert first.parent
+    assert second.parent
+    assert stream.context
+    assert f"{first.parent.span_id:016x}" == GOOD[36:52]
+    assert second.parent.span_id == stream.context.span_id
+    assert first.start_time
+    assert first.end_time
+    assert first.end_time - first.start_time == 2_500_000_000
+    Traces().ended("use", 0.0, None)
+    assert len(exporter.get_finished_spans()) == 3
+
+
 def test_without_a_collector_nothing_is_made() -> None:
     with Traces().span("call", tracing.parse(GOOD)):
         assert not trace.get_current_span().get_span_context().is_valid

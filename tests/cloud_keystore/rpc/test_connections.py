@@ -126,6 +126,17 @@ def test_a_removed_identity_loses_its_connections_at_once(port: Port) -> None:
     assert [port.is_open(each) for each in (ada, bo)] == [False, True]
 
 
+def test_a_connection_that_is_cut_off_ends_alone(port: Port) -> None:
+    ada, other = port.connect(ADA), port.connect(ADA)
+    host, number = ada.getsockname()[:2]
+    port.connections.cut_off(
+        f"ipv6:%5B{host}%5D:{number}" if ":" in host else f"ipv4:{host}:{number}"
+    )
+    assert port.tend() == 1
+    assert [port.is_open(each) for each in (ada, other)] == [False, True]
+    assert port.tend() == 0
+
+
 def test_who_has_hung_up_is_forgotten(port: Port) -> None:
     port.connect(ADA)
     port.connections.heard("unix:", BO)

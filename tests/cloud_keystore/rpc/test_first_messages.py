@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from cloud_keystore.model.limits import Limits
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
+from cloud_keystore.rpc.connections.first_messages import Messages
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context
 from cloud_keystore.rpc.watch import Watch
@@ -42,6 +43,11 @@ class Servicer(health_pb2_grpc.HealthServicer):
         for number in (1, 2):
             yield pb.HealthCheckResponse(status=number)
 
+    async def Listen(self, requests: Messages, context: Context) -> None:
+        """Answers by the context."""
+        async for _ in requests:
+            await context.write(pb.HealthCheckResponse(status=1))
+
     async def Converse(
         self, requests: AsyncIterator[pb.HealthCheckRequest], _context: Context
     ) -> AsyncIterator[pb.HealthCheckResponse]:
@@ -62,7 +68,9 @@ async def served(limits: Limits, metrics: Metrics) -> AsyncIterator[grpc.aio.Cha
         "Watch": grpc.unary_stream_rpc_method_handler(servicer.Watch, *readers),
         "Converse": grpc.stream_stream_rpc_method_handler(servicer.Converse, *readers),
     }
-    named = (HEALTH, {**handlers}), (OURS, {name: handlers[name] for name in ("Check", "Watch")})
+    listening = grpc.stream_stream_rpc_method_handler(servicer.Listen, *readers)
+    ours = {"Check": handlers["Check"], "Watch": handlers["Watch"], "Listen": listening}
+    named = (HEALTH, {**handlers}), (OURS, ours)
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler(name[1:], of) for name, of in named]
     )
@@ -194,3 +202,40 @@ async def test_a_conversation_has_that_long_for_each_message() -> None:
         ended = await begin(channel, f"{HEALTH}/Converse")
         await ended.done_writing()
         assert await asyncio.wait_for(ended.code(), 60) is grpc.StatusCode.OK
+
+
+@in_a_loop
+async def test_of_a_stream_of_ours_only_the_first_message_has_to_come_in_time() -> None:
+    """Who is silent later is not among those whose calls have brought no message."""
+    metrics, clock = Metrics(), Clock()
+    limits = Limits(message_seconds=MESSAGE_SECONDS, begun_of_one=1)
+    async with served(limits, metrics) as channel:
+        call = await begin(channel, f"{OURS}/Listen")
+        await call.write(b"")
+        assert await call.read() == b"\x08\x01"
+        silent = await begin(channel, f"{OURS}/Listen")
+        assert await clock.until_ended(silent) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+        await call.write(b"")
+        assert await call.read() == b"\x08\x01"
+        await call.done_writing()
+        assert await asyncio.wait_for(call.code(), 60) is grpc.StatusCode.OK
+        assert metrics.registry.get_sample_value("cloudcard_rpc_under_way") == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "end"),
+    [
+        (b"\xff", grpc.StatusCode.INVALID_ARGUMENT),  # no message
+        (b"\n\xd0\x0f" + b"x" * 2000, grpc.StatusCode.INVALID_ARGUMENT),  # too large
+    ],
+)
+@in_a_loop
+async def test_how_a_stream_of_ours_ends(message: bytes, end: grpc.StatusCode) -> None:
+    metrics = Metrics()
+    async with served(Limits(), metrics) as channel:
+        call = await begin(channel, f"{OURS}/Listen")
+        await call.write(message)
+        assert await asyncio.wait_for(call.code(), 60) is end
+        counted = {"method": f"{OURS}/Listen", "code": end.name}
+        assert metrics.registry.get_sample_value("cloudcard_rpc_calls_total", counted) == 1
+        assert await is_served(channel)

@@ -1,0 +1,1 @@
+"""Calls over which many requests are under way."""

@@ -29,6 +29,7 @@ RUNNERS = (
     "tests/tools/test_journal_guide.py",
     "tests/tools/test_operations_guide.py",
     "tests/tools/test_ra_guide.py",
+    "tests/tools/test_signing_guide.py",
 )
 # A page of which a test makes every byte again.
 MADE = {"test-vectors.md": "tests/cloud_keystore/test_vectors.py"}

@@ -11,7 +11,12 @@ import json
 import os
 import sys
 import time
+from collections import deque
+from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +25,7 @@ import grpc
 from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard_tools.shared.reaching import DIRECTLY
+from reader_bridge.remote.uses import Uses
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
@@ -37,6 +43,7 @@ class Task:
     inputs: tuple[str, ...]  # of each use, in hexadecimal
     in_flight: int
     seconds: float
+    streamed: bool = False  # over one stream for each address, by the library for programs
 
 
 def read(text: str) -> Task:
@@ -48,14 +55,10 @@ def read(text: str) -> Task:
 
 async def run(task: Task) -> dict[str, float]:
     """The number of calls that ended in time, and their durations."""
-    folder = Path(task.folder)
-    credentials = grpc.ssl_channel_credentials(
-        (folder / "ca.pem").read_bytes(),
-        (folder / "key.pem").read_bytes(),
-        (folder / "certificate.pem").read_bytes(),
-    )
+    if task.streamed:
+        return await asyncio.to_thread(_run_streamed, task)
     channels = [
-        grpc.aio.secure_channel(address, credentials, options=DIRECTLY)
+        grpc.aio.secure_channel(address, _credentials(task), options=DIRECTLY)
         for address in task.addresses
     ]
     name = "UseSession" if task.sessions else "Ping"
@@ -84,6 +87,53 @@ async def run(task: Task) -> dict[str, float]:
     await asyncio.gather(*(caller(number) for number in range(task.in_flight)))
     for channel in channels:
         await channel.close()
+    return _measured(durations)
+
+
+def _run_streamed(task: Task) -> dict[str, float]:
+    inputs = [bytes.fromhex(each) for each in task.inputs]
+    durations: list[float] = []
+    with ExitStack() as stack:
+        streams = []
+        for address in task.addresses:
+            channel = grpc.secure_channel(address, _credentials(task), options=DIRECTLY)
+            stack.enter_context(channel)
+            grpc.channel_ready_future(channel).result()
+            most = max(1, task.in_flight // len(task.addresses))
+            streams.append(stack.enter_context(Uses(channel, most)))
+        print("ready", flush=True)
+        sys.stdin.readline()
+        end = time.perf_counter() + task.seconds
+
+        def ended(started: float, use: Future[pb.UseSessionResponse]) -> None:
+            use.result()
+            now = time.perf_counter()
+            if now < end or not durations:
+                durations.append(now - started)
+
+        last: deque[Future[pb.UseSessionResponse]] = deque(maxlen=task.in_flight)
+        for number in count():
+            if (started := time.perf_counter()) >= end:
+                break
+            session = task.sessions[number % len(task.sessions)]
+            use = streams[number % len(streams)].use(session, inputs)
+            use.add_done_callback(partial(ended, started))
+            last.append(use)
+        for use in last:
+            use.result()
+    return _measured(durations)
+
+
+def _credentials(task: Task) -> grpc.ChannelCredentials:
+    folder = Path(task.folder)
+    return grpc.ssl_channel_credentials(
+        (folder / "ca.pem").read_bytes(),
+        (folder / "key.pem").read_bytes(),
+        (folder / "certificate.pem").read_bytes(),
+    )
+
+
+def _measured(durations: list[float]) -> dict[str, float]:
     durations.sort()
     return {
         "calls": len(durations),

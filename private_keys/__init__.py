@@ -1,1 +1,1 @@
-"""Arithmetic of private keys: generating, importing, using. Pure; randomness is an argument."""
+"""Arithmetic of private keys: generating, importing, using. OpenSSL computes."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from math import gcd
 
-import gmpy2
-
 from card_os.piv.algorithms import MODULUS_BYTES, PUBLIC_EXPONENT
 from private_keys import keys
 from private_keys.keys import BadKey, PrivateKey
 
-PRIMALITY_TESTS = 44  # Miller-Rabin: a composite passes with a probability below 2**-88
 LEAST_DISTANCE_BITS = 100  # |p - q| > 2**(bits / 2 - 100) (FIPS 186-5, A.1.3)
 
 
@@ -25,9 +22,11 @@ def load(algorithm: int, private: bytes) -> PrivateKey:
         return keys.load(algorithm, private)
     _check_primes(MODULUS_BYTES[algorithm], private)
     try:
+        # OpenSSL checks the key, and with it whether both are prime (RSA_check_key): a composite
+        # passes with a probability below 2**-128.
         return keys.rsa_numbers(private).private_key()
     except (ValueError, ArithmeticError):
-        raise BadKey("the primes make no RSA key") from None
+        raise BadKey("the numbers are not primes, or make no RSA key") from None
 
 
 def _check_primes(size: int, private: bytes) -> None:
@@ -42,5 +41,3 @@ def _check_primes(size: int, private: bytes) -> None:
         raise BadKey(
             f"the public exponent {PUBLIC_EXPONENT} has a factor in common with p-1 or q-1"
         )
-    if not all(gmpy2.is_prime(prime, PRIMALITY_TESTS) for prime in (p, q)):
-        raise BadKey("a number that should be prime is not")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from math import lcm
 from typing import TypeAlias
 
-import gmpy2
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -98,16 +97,18 @@ def primes(private: bytes) -> tuple[int, int]:
 
 
 def rsa_numbers(private: bytes) -> rsa.RSAPrivateNumbers:
-    """Compute all numbers of an RSA key from its primes; raises ArithmeticError if none exist."""
+    """Compute all numbers of an RSA key from its primes; raises ValueError or ArithmeticError if
+    none exist.
+    """
     p, q = primes(private)
-    d = int(gmpy2.invert(PUBLIC_EXPONENT, lcm(p - 1, q - 1)))
+    d = pow(PUBLIC_EXPONENT, -1, lcm(p - 1, q - 1))
     return rsa.RSAPrivateNumbers(
         p=p,
         q=q,
         d=d,
         dmp1=d % (p - 1),
         dmq1=d % (q - 1),
-        iqmp=int(gmpy2.invert(q, p)),
+        iqmp=pow(q, -1, p),
         public_numbers=rsa.RSAPublicNumbers(PUBLIC_EXPONENT, p * q),
     )
 

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import gmpy2
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hashes import (
-    SHA1,
-    SHA224,
-    SHA256,
-    SHA384,
-    SHA512,
-    HashAlgorithm,
-)
 
 from card_os.uses import KeyUse
-from private_keys.keys import FIELD_HASH, PrivateKey, Random
-
-HASHES: Mapping[str, HashAlgorithm] = {
-    "sha1": SHA1(),  # noqa: S303 (the application has made the digest and chosen its hash)
-    "sha224": SHA224(),
-    "sha256": SHA256(),
-    "sha384": SHA384(),
-    "sha512": SHA512(),
-}
+from private_keys.keys import FIELD_HASH, PrivateKey
+from private_keys.libcrypto import RsaKey
 
 
 class BadInput(ValueError):
@@ -38,19 +21,18 @@ class BadInput(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class OpenKey:
-    """A key that is ready for use. An RSA key keeps its numbers, because reading them is slow."""
+    """A key that is ready for use; an RSA key is open in libcrypto."""
 
     private: PrivateKey = field(repr=False)
-    numbers: rsa.RSAPrivateNumbers | None = field(repr=False)
+    rsa: RsaKey | None = field(repr=False)
 
     @classmethod
     def of(cls, private: PrivateKey) -> OpenKey:
-        """Prepare a key for use."""
-        numbers = private.private_numbers() if isinstance(private, rsa.RSAPrivateKey) else None
-        return cls(private, numbers)
+        """Prepare a key for use. Raises NoLibcrypto for an RSA key where there is none."""
+        return cls(private, RsaKey(private) if isinstance(private, RSAPrivateKey) else None)
 
 
-def use(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
+def use(key: OpenKey, key_use: KeyUse, data: bytes) -> bytes:
     """Use a key once. Returns an RSA block, a signature (ECDSA: DER; EdDSA: 64 bytes) or a shared
     secret.
 
@@ -58,8 +40,8 @@ def use(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
     below the modulus, and for a point that is not on the curve.
     """
     match key.private, key_use:
-        case rsa.RSAPrivateKey(), KeyUse.SIGN | KeyUse.DECRYPT if key.numbers is not None:
-            return _raw_rsa(key.numbers, data, random)
+        case RSAPrivateKey(), KeyUse.SIGN | KeyUse.DECRYPT if key.rsa is not None:
+            return _raw_rsa(key.rsa, key_use, data)
         case ec.EllipticCurvePrivateKey() as private, KeyUse.SIGN:
             return _ecdsa(private, data)
         case ec.EllipticCurvePrivateKey() as private, KeyUse.AGREE:
@@ -72,16 +54,6 @@ def use(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
             raise BadInput("the key cannot be used so")
 
 
-def sign_digest(key: rsa.RSAPrivateKey, hash_name: str, digest: bytes) -> bytes:
-    """Sign a digest by PKCS #1 v1.5: the result is that of raw RSA on the padded block.
-
-    OpenSSL is two to three times as fast as GMP and lets other threads work. It blinds the base
-    and checks the result with the public exponent (rsa_ossl_mod_exp), because one faulty half would
-    reveal the factors.
-    """
-    return key.sign(digest, PKCS1v15(), Prehashed(HASHES[hash_name]))
-
-
 def fit_digest(digest: bytes, size: int) -> bytes:
     """Fit a digest to a field of `size` bytes, for ECDSA: a long digest is cut to its leftmost
     bits, a short one is a small number (FIPS 186-5, 6.4.1).
@@ -89,29 +61,13 @@ def fit_digest(digest: bytes, size: int) -> bytes:
     return digest[:size].rjust(size, b"\0")
 
 
-def _raw_rsa(numbers: rsa.RSAPrivateNumbers, block: bytes, random: Random) -> bytes:
-    """RSASP1 and RSADP (RFC 8017, 5.1.2 and 5.2.1) on a block whose padding the application made.
-
-    The OpenSSL under `cryptography` does no raw RSA, hence GMP: its `powm_sec` takes the same time
-    for every exponent. The base is blinded, and the result is checked, because one faulty half
-    reveals the factors.
-    """
-    modulus, exponent = numbers.public_numbers.n, numbers.public_numbers.e
-    size = (modulus.bit_length() + 7) // 8
-    if len(block) != size:
-        raise BadInput(f"the block has {len(block)} bytes, the key's modulus {size}")
-    base = int.from_bytes(block)
-    if base >= modulus:
+def _raw_rsa(key: RsaKey, key_use: KeyUse, block: bytes) -> bytes:
+    """RSASP1 and RSADP (RFC 8017, 5.2.1 and 5.1.2); the application has made the padding."""
+    if len(block) != len(key.modulus):
+        raise BadInput(f"the block has {len(block)} bytes, the key's modulus {len(key.modulus)}")
+    if block >= key.modulus:  # of equal length, bytes compare as numbers
         raise BadInput("the block is a number beyond the key's modulus")
-    blind = int.from_bytes(random(size)) % (modulus - 2) + 2
-    blinded = base * gmpy2.powmod(blind, exponent, modulus) % modulus
-    half_p = gmpy2.powmod_sec(blinded % numbers.p, numbers.dmp1, numbers.p)
-    half_q = gmpy2.powmod_sec(blinded % numbers.q, numbers.dmq1, numbers.q)
-    whole = half_q + numbers.q * (numbers.iqmp * (half_p - half_q) % numbers.p)
-    result = whole * gmpy2.invert(blind, modulus) % modulus
-    if gmpy2.powmod(result, exponent, modulus) != base:
-        raise ArithmeticError("an RSA result did not verify and was thrown away")
-    return int(result).to_bytes(size)
+    return key.sign(block) if key_use is KeyUse.SIGN else key.decrypt(block)
 
 
 def _ecdsa(key: ec.EllipticCurvePrivateKey, digest: bytes) -> bytes:

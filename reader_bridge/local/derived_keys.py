@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from math import gcd
 
-import gmpy2
-
 from card_os.piv.algorithms import (
     CURVE25519_BYTES,
     FIELD_BYTES,
@@ -19,6 +17,7 @@ from card_os.piv.algorithms import (
     SUITE_ALGORITHM,
 )
 from private_keys.keys import BadKey, Random, load
+from private_keys.libcrypto import is_prime
 
 
 def derive(algorithm: int, random: Random) -> bytes:
@@ -46,9 +45,9 @@ def _scalar(algorithm: int, random: Random) -> bytes:
 
 
 def _prime(drawn: bytes) -> int:
-    """The first fitting prime from `drawn` on; the product of two such primes has full length."""
+    """The first fitting prime above `drawn`; the product of two such primes has full length."""
     highest = 0b11 << (8 * len(drawn) - 2)
-    prime = int(gmpy2.next_prime(int.from_bytes(drawn) | highest))
-    while gcd(prime - 1, PUBLIC_EXPONENT) != 1:
-        prime = int(gmpy2.next_prime(prime))
-    return prime
+    number = (int.from_bytes(drawn) | highest) + 1 | 1
+    while gcd(number - 1, PUBLIC_EXPONENT) != 1 or not is_prime(number):
+        number += 2
+    return number

@@ -38,6 +38,7 @@ from card_os.piv import CardImage, rules
 from card_os.piv.algorithms import BLOCK_BYTES
 from card_os.uses import PinPolicy
 from private_keys.keys import BadKey, Random
+from private_keys.libcrypto import NoLibcrypto
 from private_keys.using import BadInput
 from reader_bridge.local import administration, management_key, passcodes, private_keys
 from reader_bridge.local.administration import Change, ChangeRefused
@@ -152,11 +153,12 @@ class LocalKeys:
         if asks and not hmac.compare_digest(request.proof, self._passcode_proof()):
             return Refusal.PASSCODE_NEEDED
         try:
-            return private_keys.use(
-                key.algorithm, key.private, request.use, request.input, self._random
-            )
+            return private_keys.use(key.algorithm, key.private, request.use, request.input)
         except (BadKey, BadInput):
             return Refusal.MALFORMED
+        except NoLibcrypto as error:
+            log.error("the key cannot be used", reason=str(error))  # noqa: TRY400 (as above)
+            return Refusal.UNAVAILABLE
 
     def _read(self, request: ReadObject) -> KeyResult:
         """The contents of an object for the holder; the card's image has them too."""

@@ -10,7 +10,7 @@ from card_os.piv.algorithms import SUITE_ALGORITHM
 from card_os.piv.issuing import encode_keys
 from card_os.uses import KeyUse
 from private_keys import importing, keys, using
-from private_keys.keys import PrivateKey, Random, point
+from private_keys.keys import PrivateKey, point
 from private_keys.using import BadInput, OpenKey
 
 
@@ -43,11 +43,12 @@ def public_template(algorithm: int, private: bytes) -> bytes:
             return encode_keys.ecc_public_key(key.public_key().public_bytes_raw())
 
 
-def use(algorithm: int, private: bytes, key_use: KeyUse, data: bytes, random: Random) -> bytes:
+def use(algorithm: int, private: bytes, key_use: KeyUse, data: bytes) -> bytes:
     """Use a key once; see `private_keys.using.use`. A key of secure messaging can only agree.
 
-    Raises BadKey if the bytes are not a key, and BadInput for a use or input that does not fit it.
+    Raises BadKey if the bytes are not a key, BadInput for a use or input that does not fit it, and
+    NoLibcrypto for an RSA key where there is none.
     """
     if algorithm in SUITE_ALGORITHM and key_use is not KeyUse.AGREE:
         raise BadInput("a key of secure messaging cannot be used so")
-    return using.use(OpenKey.of(load(algorithm, private)), key_use, data, random)
+    return using.use(OpenKey.of(load(algorithm, private)), key_use, data)

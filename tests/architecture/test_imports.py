@@ -110,7 +110,7 @@ BESIDES = {
     "reader_bridge.prompt_program": frozenset({"reader_bridge.prompt_program", "gi"}),
     "card_os": frozenset({"card_os"}),
     "private_files": frozenset({"private_files"}),
-    "private_keys": STANDARD | {"private_keys", "cryptography", "gmpy2"},
+    "private_keys": STANDARD | {"private_keys", "cryptography"},
 }
 CIPHERS = {  # card-held symmetric keys; no private key is among them
     "card_os.secure_messaging",

@@ -40,13 +40,13 @@ def rsa_public() -> rsa.RSAPublicKey:
 def test_raw_rsa_signs() -> None:
     digest_info = bytes.fromhex("3031300d060960864801650304020105000420") + b"\x42" * 32
     block = b"\0\1" + b"\xff" * (253 - len(digest_info)) + b"\0" + digest_info
-    signature = using.use(RSA, KeyUse.SIGN, block, os.urandom)
+    signature = using.use(RSA, KeyUse.SIGN, block)
     rsa_public().verify(signature, b"\x42" * 32, rsa_padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
 def test_raw_rsa_decrypts() -> None:
     cryptogram = rsa_public().encrypt(b"for Ada", rsa_padding.PKCS1v15())
-    block = using.use(RSA, KeyUse.DECRYPT, cryptogram, os.urandom)
+    block = using.use(RSA, KeyUse.DECRYPT, cryptogram)
     assert block.startswith(b"\0\2")
     assert block.endswith(b"\0for Ada")
 
@@ -60,66 +60,23 @@ def test_raw_rsa_of_every_size(algorithm: Algorithm) -> None:
     assert public.public_numbers().e == 65537
     digest_info = bytes.fromhex("3041300d060960864801650304020205000430") + b"\x42" * 48
     block = b"\0\1" + b"\xff" * (size - 3 - len(digest_info)) + b"\0" + digest_info
-    signature = using.use(key, KeyUse.SIGN, block, os.urandom)
+    signature = using.use(key, KeyUse.SIGN, block)
     assert len(signature) == size
     public.verify(signature, b"\x42" * 48, rsa_padding.PKCS1v15(), Prehashed(hashes.SHA384()))
     cryptogram = public.encrypt(b"for Ada", rsa_padding.PKCS1v15())
-    plain = using.use(key, KeyUse.DECRYPT, cryptogram, os.urandom)
+    plain = using.use(key, KeyUse.DECRYPT, cryptogram)
     assert plain.endswith(b"\0for Ada")
 
 
 def test_a_block_beyond_the_modulus_is_refused() -> None:
     with pytest.raises(BadInput, match="beyond"):
-        using.use(RSA, KeyUse.DECRYPT, b"\xff" * 256, os.urandom)
+        using.use(RSA, KeyUse.DECRYPT, b"\xff" * 256)
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 257])
 def test_a_block_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(BadInput, match=f"{size} bytes"):
-        using.use(RSA, KeyUse.DECRYPT, bytes(size), os.urandom)
-
-
-@pytest.mark.parametrize("number", ["dmp1", "dmq1", "iqmp", "p", "q"])
-def test_a_faulty_result_is_never_returned(number: str) -> None:
-    assert RSA.numbers is not None
-    parts = {name: getattr(RSA.numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
-    parts[number] ^= 1 << 20
-    faulty = rsa.RSAPrivateNumbers(**parts, public_numbers=RSA.numbers.public_numbers)
-    with pytest.raises(ArithmeticError, match="thrown away"):
-        using.use(OpenKey(RSA.private, faulty), KeyUse.DECRYPT, b"\1" * 256, os.urandom)
-
-
-def test_the_base_is_blinded() -> None:
-    asked: list[int] = []
-
-    def random(size: int) -> bytes:
-        asked.append(size)
-        return os.urandom(size)
-
-    results = {using.use(RSA, KeyUse.DECRYPT, b"\1" * 256, random) for _ in range(2)}
-    assert len(results) == 1
-    assert asked == [256, 256]
-
-
-@pytest.mark.parametrize("distance", [0, 1, 2, -1, -2, -3, -4])
-def test_any_randomness_blinds_the_base(distance: int) -> None:
-    """Zero, which has no inverse, is never the blinding number."""
-    modulus = rsa_public().public_numbers().n
-    number = distance if distance >= 0 else modulus + distance
-    expected = using.use(RSA, KeyUse.DECRYPT, b"\1" * 256, os.urandom)
-    random = number.to_bytes(256)
-    assert using.use(RSA, KeyUse.DECRYPT, b"\1" * 256, lambda _: random) == expected
-
-
-@pytest.mark.parametrize("name", using.HASHES)
-def test_both_ways_to_sign_a_digest_agree(name: str) -> None:
-    digest = os.urandom(using.HASHES[name].digest_size)
-    assert isinstance(RSA.private, rsa.RSAPrivateKey)
-    signature = using.sign_digest(RSA.private, name, digest)
-    numbers = rsa_public().public_numbers()
-    block = pow(int.from_bytes(signature), numbers.e, numbers.n).to_bytes(256)
-    assert block.endswith(digest)
-    assert using.use(RSA, KeyUse.SIGN, block, os.urandom) == signature
+        using.use(RSA, KeyUse.DECRYPT, bytes(size))
 
 
 @both_curves
@@ -134,7 +91,7 @@ def test_openssl_verifies_digests_of_any_length(algorithm: Algorithm, tmp_path: 
     for size in range(1, 65):
         digest = os.urandom(size)
         signed.write_bytes(digest)
-        signature.write_bytes(using.use(EC[algorithm], KeyUse.SIGN, digest, os.urandom))
+        signature.write_bytes(using.use(EC[algorithm], KeyUse.SIGN, digest))
         done = subprocess.run(
             [
                 *("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public)),
@@ -150,7 +107,7 @@ def test_openssl_verifies_digests_of_any_length(algorithm: Algorithm, tmp_path: 
 @both_curves
 @given(digest=st.binary(min_size=1, max_size=64))
 def test_a_digest_counts_by_its_leftmost_bits(algorithm: Algorithm, digest: bytes) -> None:
-    signature = using.use(EC[algorithm], KeyUse.SIGN, digest, os.urandom)
+    signature = using.use(EC[algorithm], KeyUse.SIGN, digest)
     public = EC[algorithm].private.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     size = CURVES[algorithm][1]
@@ -165,11 +122,11 @@ def test_ecdh_agrees_with_the_peer(algorithm: Algorithm) -> None:
     point = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     public = EC[algorithm].private.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
-    secret = using.use(EC[algorithm], KeyUse.AGREE, point, os.urandom)
+    secret = using.use(EC[algorithm], KeyUse.AGREE, point)
     assert secret == peer.exchange(ec.ECDH(), public)
     off_the_curve = point[:-1] + bytes((point[-1] ^ 1,))
     with pytest.raises(BadInput):
-        using.use(EC[algorithm], KeyUse.AGREE, off_the_curve, os.urandom)
+        using.use(EC[algorithm], KeyUse.AGREE, off_the_curve)
 
 
 def test_ed25519_signs_the_message_itself() -> None:
@@ -177,13 +134,13 @@ def test_ed25519_signs_the_message_itself() -> None:
     public = key.private.public_key()
     assert isinstance(public, ed25519.Ed25519PublicKey)
     for message in (b"m", os.urandom(32), os.urandom(5000)):
-        public.verify(using.use(key, KeyUse.SIGN, message, os.urandom), message)
+        public.verify(using.use(key, KeyUse.SIGN, message), message)
 
 
 def test_ed25519_follows_rfc_8032() -> None:  # 7.1, test 2
     seed = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
     private = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
-    signature = using.use(OpenKey.of(private), KeyUse.SIGN, b"\x72", os.urandom)
+    signature = using.use(OpenKey.of(private), KeyUse.SIGN, b"\x72")
     assert signature.hex() == (
         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
@@ -195,7 +152,7 @@ def test_x25519_agrees_with_the_peer() -> None:
     public = key.private.public_key()
     assert isinstance(public, x25519.X25519PublicKey)
     point = peer.public_key().public_bytes_raw()
-    secret = using.use(key, KeyUse.AGREE, point, os.urandom)
+    secret = using.use(key, KeyUse.AGREE, point)
     assert secret == peer.exchange(public)
 
 
@@ -203,12 +160,12 @@ def test_x25519_agrees_with_the_peer() -> None:
 def test_x25519_refuses_points_of_small_order_or_length(point: bytes) -> None:
     key = OpenKey.of(generate(Algorithm.X25519))
     with pytest.raises(BadInput):
-        using.use(key, KeyUse.AGREE, point, os.urandom)
+        using.use(key, KeyUse.AGREE, point)
 
 
 def test_no_secret_in_a_repr() -> None:
     assert "RSAPrivate" not in repr(RSA)
-    assert str(RSA.numbers and RSA.numbers.p) not in repr(RSA)
+    assert repr(RSA) == "OpenKey()"
 
 
 @pytest.mark.parametrize(
@@ -223,4 +180,4 @@ def test_no_secret_in_a_repr() -> None:
 )
 def test_a_key_is_not_used_for_what_it_cannot_do(key: OpenKey, key_use: KeyUse) -> None:
     with pytest.raises(BadInput, match="cannot be used so"):
-        using.use(key, key_use, b"\1" * 32, os.urandom)
+        using.use(key, key_use, b"\1" * 32)

@@ -424,7 +424,7 @@ def new_world(
     database = Database(url or f"sqlite:///{folder / DATABASE}")
     database.migrate()
     database.authenticate(seal.row_key)
-    custody = Keys({SOFTWARE: SoftwareKeys(seal, os.urandom), **more}, new)
+    custody = Keys({SOFTWARE: SoftwareKeys(seal), **more}, new)
     authority = authorities.load_or_make(database, seal, clock)
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

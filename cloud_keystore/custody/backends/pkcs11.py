@@ -18,7 +18,6 @@ from threading import Lock
 from typing import Self
 from uuid import UUID
 
-import gmpy2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -40,6 +39,7 @@ from cloud_keystore.model.errors import (
     MalformedKeyInput,
 )
 from private_keys.keys import FIELD_HASH
+from private_keys.libcrypto import RsaKey
 from private_keys.using import fit_digest
 
 AT_ONCE = 16  # inputs in one request, so that it ends in time and others get their turn
@@ -153,9 +153,7 @@ def _check(key: HeldKey, key_use: KeyUse, data: bytes, result: bytes) -> None:
     public = load_der_public_key(key.public_key)
     match public, key_use:
         case rsa.RSAPublicKey(), _:
-            numbers = public.public_numbers()
-            back = gmpy2.powmod(int.from_bytes(result), numbers.e, numbers.n)
-            right = back == int.from_bytes(data)
+            right = RsaKey(public).recover(result) == data
         case ec.EllipticCurvePublicKey(), KeyUse.SIGN:
             field_hash = FIELD_HASH[public.curve.name]
             fitted = fit_digest(data, field_hash.digest_size)

@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Lock
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -27,9 +26,7 @@ from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.keys import MadeKey, key_context, public_der
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
-from cloud_keystore.custody.use import padding
 from cloud_keystore.model.cards import HeldKey, Sealed
-from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput
 from private_keys import importing, keys, using
 from private_keys.keys import BadKey, PrivateKey
@@ -53,11 +50,8 @@ class SoftwareKeys:
     the database take effect at once.
     """
 
-    def __init__(
-        self, seal: Seal, random: Random, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, seal: Seal, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seal = seal
-        self._random = random
         self._monotonic = monotonic
         self._open: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = Lock()
@@ -71,12 +65,15 @@ class SoftwareKeys:
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key once on each input; several inputs are shared among all processors."""
         opened = self._opened(key)
-        use = partial(use_open, opened, key_use, random=self._random)
         if len(inputs) == 1:
-            return [use(inputs[0])]
+            return [use_open(opened, key_use, inputs[0])]
         # One part for each processor: handing over single inputs would cost as much as signatures.
         parts = [inputs[start :: self._processors] for start in range(self._processors)]
-        made = list(self._threads.map(lambda part: [use(each) for each in part], parts))
+        made = list(
+            self._threads.map(
+                lambda part: [use_open(opened, key_use, each) for each in part], parts
+            )
+        )
         return [made[at % self._processors][at // self._processors] for at in range(len(inputs))]
 
     def destroy(self, key: HeldKey) -> None:
@@ -144,17 +141,13 @@ def open_pkcs8(pkcs8: bytes) -> OpenKey:
             raise ValueError("a key of an unknown kind")
 
 
-def use_open(key: OpenKey, key_use: KeyUse, data: bytes, random: Random) -> bytes:
+def use_open(key: OpenKey, key_use: KeyUse, data: bytes) -> bytes:
     """Use a key once on `data`, which `padding.check` has accepted; see `private_keys.using.use`.
 
     Raises MalformedKeyInput if the key does not accept the input.
     """
-    if isinstance(key.private, rsa.RSAPrivateKey) and key_use is KeyUse.SIGN:
-        info = padding.digest_of(data)
-        if info is not None:
-            return using.sign_digest(key.private, *info)
     try:
-        return using.use(key, key_use, data, random)
+        return using.use(key, key_use, data)
     except BadInput as error:
         raise MalformedKeyInput(str(error)) from None
 

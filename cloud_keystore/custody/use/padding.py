@@ -76,17 +76,11 @@ def digest_info(block: bytes) -> bytes | None:
     """Return the DigestInfo of a block padded by EMSA-PKCS1-v1_5 (RFC 8017, 9.2), or None for any
     other block.
     """
-    found = digest_of(block)
-    return None if found is None else DIGEST_INFO[found[0]][0] + found[1]
-
-
-def digest_of(block: bytes) -> tuple[str, bytes] | None:
-    """Return hash name and digest of a block padded by EMSA-PKCS1-v1_5, or None for any other."""
-    for name, (prefix, size) in DIGEST_INFO.items():
+    for prefix, size in DIGEST_INFO.values():
         info = block[len(block) - len(prefix) - size :]
         padding = b"\0\1" + b"\xff" * (len(block) - len(info) - 3) + b"\0"
         if info.startswith(prefix) and block == padding + info:
-            return name, info[len(prefix) :]
+            return info
     return None
 
 

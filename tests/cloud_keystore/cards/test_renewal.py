@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 
 import pytest
@@ -31,7 +30,7 @@ NAMING = {ObjectTag.CHUID, ObjectTag.CCC, ObjectTag.SECURITY_OBJECT, CARD_CERTIF
 def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> HeldKey:
     card = world.cards.find(serial).card
     key_id = new_id(world.clock(), world.renewal.random)
-    made = SoftwareKeys(world.seal, os.urandom).make(key_id, algorithm)
+    made = SoftwareKeys(world.seal).make(key_id, algorithm)
     return HeldKey(
         id=key_id,
         card_id=card.id,

@@ -32,6 +32,7 @@ from card_os.piv.algorithms import MODULUS_BYTES
 from card_os.piv.names import CERTIFICATE_OF_KEY, Algorithm, ObjectTag
 from card_os.piv.sizes import FACTORY_PIN, FACTORY_PUK
 from card_os.uses import KeyUse
+from private_keys import libcrypto
 from private_keys.keys import FIELD_HASH
 from reader_bridge.local.card import GLOBAL_PIN
 from reader_bridge.local.keys import LocalKeys
@@ -162,6 +163,16 @@ def test_the_key_of_secure_messaging(profile: str, suite: int, curve: ec.Ellipti
     assert service.perform(agree) == peer.exchange(ec.ECDH(), public)
     sign = UseKey(ID, KeyUse.SIGN, 0x04, suite, b"digest")
     assert service.perform(sign) is Refusal.MALFORMED
+
+
+def test_without_libcrypto_an_rsa_key_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rsa_card, ec_card = keys(algorithm=Algorithm.RSA_2048), keys()
+    monkeypatch.setattr(libcrypto, "_loaded", None)
+    assert use(rsa_card, KeyUse.SIGN, 0x9A, b"\1" * 256) is Refusal.UNAVAILABLE
+    assert "install it" in capsys.readouterr().out
+    assert isinstance(use(ec_card, KeyUse.SIGN, 0x9A, b"\1" * 32), bytes)
 
 
 def test_a_key_that_is_not_there() -> None:

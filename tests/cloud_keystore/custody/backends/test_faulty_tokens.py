@@ -51,7 +51,7 @@ class Pool:
         _, _, key_use, inputs = arguments
         assert isinstance(key_use, KeyUse)
         assert isinstance(inputs, list)
-        results = [use(OpenKey.of(self.private), key_use, each, os.urandom) for each in inputs]
+        results = [use(OpenKey.of(self.private), key_use, each) for each in inputs]
         if self.spoil:
             results[-1] = results[-1][:-1] + bytes((results[-1][-1] ^ 1,))
         return results

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
-from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -33,7 +32,6 @@ from cloud_keystore.custody.backends.software import SoftwareKeys, import_key
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.custody.use import padding
 from cloud_keystore.model.cards import SOFTWARE, Destroyed, HeldKey, OnToken, Sealed
-from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import KeyBackendUnavailable, KeyNotFound, MalformedKeyInput
 from private_keys import keys, using
 from private_keys.using import OpenKey
@@ -54,7 +52,7 @@ class Opening(Seal):
 
 
 def new_key(key_id: str, algorithm: Algorithm = Algorithm.ECC_P256) -> HeldKey:
-    made = SoftwareKeys(SEAL, os.urandom).make(key_id, algorithm)
+    made = SoftwareKeys(SEAL).make(key_id, algorithm)
     now = datetime(2026, 11, 23, tzinfo=UTC)
     return HeldKey(
         id=key_id,
@@ -86,7 +84,7 @@ def sign(keys: SoftwareKeys, key: HeldKey) -> None:
 
 def test_a_key_is_opened_once_for_a_while() -> None:
     now, seal = [0.0], Opening(b"\x07" * 32, os.urandom)
-    keys, key = SoftwareKeys(seal, os.urandom, lambda: now[0]), new_key("k")
+    keys, key = SoftwareKeys(seal, lambda: now[0]), new_key("k")
     for _ in range(3):
         sign(keys, key)
     assert seal.count == 1
@@ -101,7 +99,7 @@ def test_a_key_is_opened_once_for_a_while() -> None:
 def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
-    keys, held = SoftwareKeys(seal, os.urandom), [new_key(str(number)) for number in range(3)]
+    keys, held = SoftwareKeys(seal), [new_key(str(number)) for number in range(3)]
     for key in (*held, held[2], held[1]):
         sign(keys, key)
     assert seal.count == 3
@@ -111,7 +109,7 @@ def test_no_more_keys_than_the_limit_stay_open(monkeypatch: pytest.MonkeyPatch) 
 
 def test_only_the_keys_that_were_opened_long_ago_are_closed() -> None:
     now, seal = [0.0], Opening(b"\x07" * 32, os.urandom)
-    keys = SoftwareKeys(seal, os.urandom, lambda: now[0])
+    keys = SoftwareKeys(seal, lambda: now[0])
     old, young = new_key("old"), new_key("young")
     sign(keys, old)
     now[0] += software.OPEN_SECONDS / 2
@@ -128,7 +126,7 @@ def test_a_key_that_was_sealed_anew_counts_as_opened_last(
 ) -> None:
     monkeypatch.setattr(software, "MOST_OPEN", 2)
     seal = Opening(b"\x07" * 32, os.urandom)
-    keys, first, second = SoftwareKeys(seal, os.urandom), new_key("first"), new_key("second")
+    keys, first, second = SoftwareKeys(seal), new_key("first"), new_key("second")
     pkcs8 = SEAL.open(sealed_of(first), key_context("first"))
     renewed = with_sealed(first, SEAL.close(pkcs8, key_context("first")))
     for key in (first, second, renewed, new_key("third"), renewed):
@@ -139,7 +137,7 @@ def test_a_key_that_was_sealed_anew_counts_as_opened_last(
 
 
 def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
-    keys, key = SoftwareKeys(SEAL, os.urandom), new_key("k")
+    keys, key = SoftwareKeys(SEAL), new_key("k")
     sign(keys, key)
     for gone in (Destroyed(), OnToken(b"handle", sealed_of(key))):
         with pytest.raises(KeyNotFound):
@@ -150,7 +148,7 @@ def test_an_open_key_does_not_outlive_its_sealed_bytes() -> None:
 
 
 def test_a_key_under_the_row_of_another_is_refused() -> None:
-    keys, mine, other = SoftwareKeys(SEAL, os.urandom), new_key("mine"), new_key("other")
+    keys, mine, other = SoftwareKeys(SEAL), new_key("mine"), new_key("other")
     with pytest.raises(SealBroken):
         keys.use(with_sealed(mine, sealed_of(other)), KeyUse.SIGN, [DIGEST])
     with pytest.raises(SealBroken, match="not the one of its public key"):
@@ -160,17 +158,17 @@ def test_a_key_under_the_row_of_another_is_refused() -> None:
 def test_what_is_no_key_is_refused() -> None:
     key = with_sealed(new_key("k"), SEAL.close(b"junk", key_context("k")))
     with pytest.raises(SealBroken, match="altered"):
-        SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
+        SoftwareKeys(SEAL).use(key, KeyUse.SIGN, [DIGEST])
 
 
 def test_a_key_of_a_backend_that_is_not_there_is_refused() -> None:
-    keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
+    keys = Keys({SOFTWARE: SoftwareKeys(SEAL)})
     with pytest.raises(KeyBackendUnavailable, match="pkcs11"):
         keys.use(replace(new_key("k"), private=OnToken(b"", b"")), KeyUse.SIGN, [DIGEST])
 
 
 def test_a_destroyed_key_is_refused() -> None:
-    keys = Keys({SOFTWARE: SoftwareKeys(SEAL, os.urandom)})
+    keys = Keys({SOFTWARE: SoftwareKeys(SEAL)})
     with pytest.raises(KeyNotFound, match="destroyed"):
         keys.use(replace(new_key("k"), private=Destroyed()), KeyUse.SIGN, [DIGEST])
 
@@ -179,7 +177,7 @@ def test_a_batch_keeps_its_order() -> None:
     key = new_key("k", Algorithm.RSA_2048)
     digests = [sha256(bytes([number])).digest() for number in range(20)]
     blocks = [block(digest) for digest in digests]
-    signatures = SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, blocks)
+    signatures = SoftwareKeys(SEAL).use(key, KeyUse.SIGN, blocks)
     public = load_der_public_key(key.public_key)
     assert isinstance(public, rsa.RSAPublicKey)
     for digest, signature in zip(digests, signatures, strict=True):
@@ -190,7 +188,7 @@ def meeting(monkeypatch: pytest.MonkeyPatch, number: int, seconds: float) -> set
     """Let as many uses wait for each other; returns the names of the threads that made them."""
     barrier, threads = threading.Barrier(number), set[str]()
 
-    def use(_key: OpenKey, _use: KeyUse, data: bytes, **_: Random) -> bytes:
+    def use(_key: OpenKey, _use: KeyUse, data: bytes) -> bytes:
         threads.add(threading.current_thread().name)
         barrier.wait(seconds)
         return data
@@ -203,7 +201,7 @@ def test_a_batch_is_shared_among_all_processors(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     threads = meeting(monkeypatch, 3, SECONDS)
     inputs = [bytes([number]) for number in range(6)]
-    assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, inputs) == inputs
+    assert SoftwareKeys(SEAL).use(new_key("k"), KeyUse.SIGN, inputs) == inputs
     assert {name.partition("_")[0] for name in threads} == {"keys"}
 
 
@@ -211,12 +209,12 @@ def test_an_unknown_number_of_processors_is_one(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     meeting(monkeypatch, 2, 0.01)
     with pytest.raises(threading.BrokenBarrierError):
-        SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1", b"2"])
+        SoftwareKeys(SEAL).use(new_key("k"), KeyUse.SIGN, [b"1", b"2"])
 
 
 def test_a_single_input_waits_for_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = meeting(monkeypatch, 1, SECONDS)
-    assert SoftwareKeys(SEAL, os.urandom).use(new_key("k"), KeyUse.SIGN, [b"1"]) == [b"1"]
+    assert SoftwareKeys(SEAL).use(new_key("k"), KeyUse.SIGN, [b"1"]) == [b"1"]
     assert threads == {threading.current_thread().name}
 
 
@@ -226,35 +224,16 @@ def block(digest: bytes) -> bytes:
     return b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
 
 
-@pytest.mark.parametrize("name", padding.DIGEST_INFO)
-def test_both_ways_to_sign_a_block_agree(name: str) -> None:
-    prefix, size = padding.DIGEST_INFO[name]
-    info = prefix + os.urandom(size)
-    padded = b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
-    key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
-    assert held.use(key, KeyUse.SIGN, [padded]) == held.use(key, KeyUse.DECRYPT, [padded])
-
-
-def test_openssl_signs_the_blocks_that_it_can_pad(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is faster, and lets other threads work; any other block is signed all the same."""
-    signed: list[bytes] = []
-
-    def sign_digest(key: rsa.RSAPrivateKey, hash_name: str, digest: bytes) -> bytes:
-        signed.append(digest)
-        return using.sign_digest(key, hash_name, digest)
-
-    monkeypatch.setattr(software, "using", SimpleNamespace(sign_digest=sign_digest, use=using.use))
-    key, held = new_key("k", Algorithm.RSA_2048), SoftwareKeys(SEAL, os.urandom)
-    held.use(key, KeyUse.SIGN, [block(DIGEST)])
-    assert signed == [DIGEST]
-    (signature,) = held.use(key, KeyUse.SIGN, [b"\0\2" + b"\x55" * 254])
-    held.use(key, KeyUse.DECRYPT, [block(DIGEST)])
-    assert signed == [DIGEST]
+@pytest.mark.parametrize("key_use", [KeyUse.SIGN, KeyUse.DECRYPT])
+def test_an_rsa_key_takes_any_block(key_use: KeyUse) -> None:
+    key, blocks = new_key("k", Algorithm.RSA_2048), [block(DIGEST), b"\0\2" + b"\x55" * 254]
     public = load_der_public_key(key.public_key)
     assert isinstance(public, rsa.RSAPublicKey)
     numbers = public.public_numbers()
-    back = pow(int.from_bytes(signature), numbers.e, numbers.n)
-    assert back.to_bytes(256) == b"\0\2" + b"\x55" * 254
+    results = SoftwareKeys(SEAL).use(key, key_use, blocks)
+    assert [pow(int.from_bytes(each), numbers.e, numbers.n).to_bytes(256) for each in results] == (
+        blocks
+    )
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.ECC_P256, Algorithm.ECC_P384, Algorithm.ED25519])
@@ -263,7 +242,7 @@ def test_what_looks_like_a_block_of_rsa_is_signed_by_other_keys_as_it_is(
 ) -> None:
     info = padding.DIGEST_INFO["sha1"][0] + bytes(20)
     data = b"\0\1" + b"\xff" * (64 - 3 - len(info)) + b"\0" + info
-    key, held = new_key("k", algorithm), SoftwareKeys(SEAL, os.urandom)
+    key, held = new_key("k", algorithm), SoftwareKeys(SEAL)
     (signature,) = held.use(key, KeyUse.SIGN, [data])
     public = load_der_public_key(key.public_key)
     if isinstance(public, ec.EllipticCurvePublicKey):
@@ -286,7 +265,7 @@ def test_a_sealed_key_is_not_checked_again() -> None:
     )
     bad = keys.load(Algorithm.RSA_2048, composite.to_bytes(128) + numbers.q.to_bytes(128))
     pkcs8 = bad.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    assert software.open_pkcs8(pkcs8).numbers is not None
+    assert software.open_pkcs8(pkcs8).rsa is not None
 
 
 def test_a_sealed_key_of_a_kind_that_cards_have_not_is_refused() -> None:
@@ -297,7 +276,7 @@ def test_a_sealed_key_of_a_kind_that_cards_have_not_is_refused() -> None:
         software.open_pkcs8(pkcs8)
     key = with_sealed(new_key("k"), SEAL.close(pkcs8, key_context("k")))
     with pytest.raises(SealBroken, match="altered"):
-        SoftwareKeys(SEAL, os.urandom).use(key, KeyUse.SIGN, [DIGEST])
+        SoftwareKeys(SEAL).use(key, KeyUse.SIGN, [DIGEST])
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
@@ -327,12 +306,12 @@ def test_a_bad_key_from_elsewhere_is_refused() -> None:
 def test_what_the_key_cannot_take_is_refused(
     algorithm: Algorithm, key_use: KeyUse, data: bytes, said: str
 ) -> None:
-    held = SoftwareKeys(SEAL, os.urandom)
+    held = SoftwareKeys(SEAL)
     with pytest.raises(MalformedKeyInput, match=said):
         held.use(new_key("k", algorithm), key_use, [data])
 
 
 def test_no_secret_in_a_repr() -> None:
-    made = SoftwareKeys(SEAL, os.urandom).make("k", Algorithm.ECC_P256)
+    made = SoftwareKeys(SEAL).make("k", Algorithm.ECC_P256)
     assert isinstance(made.private, Sealed)
     assert repr(made.private.private) not in repr(made)

@@ -16,6 +16,8 @@ from cloud_keystore.custody.backends.software import SoftwareKeys
 from cloud_keystore.custody.backends.starting import new_keys, token_keys
 from cloud_keystore.custody.sealing.seal import Seal, SealingKeyError
 from cloud_keystore.model.cards import PKCS11, SOFTWARE, Sealed
+from cloud_keystore.model.errors import KeyBackendUnavailable
+from private_keys import libcrypto
 
 SEAL = Seal(b"\x07" * 32, os.urandom)
 KEY_ID = "01890000-0000-7000-8000-000000000001"
@@ -32,15 +34,22 @@ def token(tmp_path: Path) -> Token:
 
 def test_a_service_without_a_token_has_software_keys_alone() -> None:
     assert token_keys(None, SEAL) is None
-    keys = new_keys(SEAL, os.urandom, None, SOFTWARE)
+    keys = new_keys(SEAL, None, SOFTWARE)
     assert list(keys.backends) == [SOFTWARE]
     assert isinstance(keys.backends[SOFTWARE], SoftwareKeys)
     assert isinstance(keys.make(KEY_ID, Algorithm.ECC_P256).private, Sealed)
 
 
+def test_a_service_that_cannot_use_rsa_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libcrypto, "_loaded", None)
+    with pytest.raises(KeyBackendUnavailable, match="OpenSSL 3 or later") as refusal:
+        new_keys(SEAL, None, SOFTWARE)
+    assert refusal.value.__cause__ is None
+
+
 def test_a_service_with_a_token_uses_the_keys_of_both() -> None:
     held = TokenKeys(Pool(TokenAddress("", "", "", ""), 1), SEAL)
-    keys = new_keys(SEAL, os.urandom, held, PKCS11)
+    keys = new_keys(SEAL, held, PKCS11)
     assert set(keys.backends) == {SOFTWARE, PKCS11}
     assert keys.backends[PKCS11] is held
     assert keys.new == PKCS11

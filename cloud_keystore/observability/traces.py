@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from opentelemetry import trace
@@ -27,24 +27,13 @@ class Traces:
 
     provider: TracerProvider | None = None
 
-    @contextmanager
     def span(
         self, name: str, parent: TraceParent | None = None, attributes: Mapping[str, str] = {}
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """A span around the block: below `parent`, or below the current span."""
         if self.provider is None:
-            yield
-            return
-        tracer = self.provider.get_tracer("cloudcard")
-        above = None if parent is None else trace.set_span_in_context(_remote(parent))
-        with tracer.start_as_current_span(
-            name,
-            context=above,
-            attributes=dict(attributes),
-            record_exception=False,  # a traceback can quote secrets
-            set_status_on_exception=False,
-        ):
-            yield
+            return nullcontext()
+        return _span(self.provider, name, parent, attributes)
 
     def ended(self, name: str, seconds: float, parent: TraceParent | None) -> None:
         """A span that ends now and has lasted so long: below `parent` or the current span."""
@@ -75,6 +64,22 @@ def exporting(processor: SpanProcessor) -> Traces:
     provider = TracerProvider(resource=Resource.create({"service.name": "cloudcard-keystore"}))
     provider.add_span_processor(processor)
     return Traces(provider)
+
+
+@contextmanager
+def _span(
+    provider: TracerProvider, name: str, parent: TraceParent | None, attributes: Mapping[str, str]
+) -> Iterator[None]:
+    tracer = provider.get_tracer("cloudcard")
+    above = None if parent is None else trace.set_span_in_context(_remote(parent))
+    with tracer.start_as_current_span(
+        name,
+        context=above,
+        attributes=dict(attributes),
+        record_exception=False,  # a traceback can quote secrets
+        set_status_on_exception=False,
+    ):
+        yield
 
 
 def _remote(parent: TraceParent) -> trace.NonRecordingSpan:

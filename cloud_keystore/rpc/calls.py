@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from cloud_keystore.model.tracing import TraceParent
+
 
 @dataclass(slots=True)
 class Call:
@@ -18,6 +20,7 @@ class Call:
     identity_id: str = ""
     code: str = "OK"
     reason: str = ""
+    parent: TraceParent | None = None  # the span that the caller names, or a new one
     joined: bool = False  # whether it joined the distributed trace of the request it is about
 
     def facts(self) -> dict[str, str]:

@@ -7,19 +7,21 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 import grpc
 import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
+from structlog.typing import FilteringBoundLogger
 
 from cloud_keystore.model import tracing
 from cloud_keystore.model.errors import InvalidInput, Overloaded
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
+from cloud_keystore.rpc import calls
 from cloud_keystore.rpc.calls import CALL, Call
 from cloud_keystore.rpc.connections.first_messages import (
     Handler,
@@ -33,9 +35,10 @@ from cloud_keystore.rpc.connections.first_messages import (
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.refusals import Context, refuse
 
-log = structlog.get_logger()
+log: FilteringBoundLogger = structlog.get_logger()
 
 OURS = "/cloudcard."
+LONGEST_NAME = 64  # characters of what a caller names
 UNREAD = Empty()  # in place of a request that cannot be read
 TOO_LARGE = Empty()  # and of one that is too large
 
@@ -50,6 +53,9 @@ class Watch(grpc.aio.ServerInterceptor):
     traces: Traces
     limiter: Limiter
     largest_message: int  # bytes; gRPC itself takes more, so that the refusal gets its reason
+    _handlers: dict[str, Handler] = field(default_factory=dict)  # by method: each is made once
+    # Bound once: `log` would be bound anew for each entry.
+    _log: FilteringBoundLogger = field(default_factory=log.bind)
 
     async def intercept_service(  # type: ignore[override]  # the base knows no messages' types
         self,
@@ -57,15 +63,27 @@ class Watch(grpc.aio.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> Handler:
         """The handler of a method; for services of cloudcard, one that is watched."""
-        handler = await continuation(details)
         method = str(details.method)
+        handler = self._handlers.get(method)
         if handler is None:
-            return handler
+            handler = await continuation(details)
+            if handler is None:
+                return handler
+            handler = self._handlers[method] = self._made(handler, method)
+        if method.startswith(OURS):
+            # Each call is a task of its own, in which its handler runs too: what is set here ends
+            # with it.
+            parent = _parent(details) or tracing.new(os.urandom(24))
+            CALL.set(Call(method, parent.trace_id, parent=parent))
+            TRACE_ID.set(parent.trace_id)
+            structlog.contextvars.bind_contextvars(trace_id=parent.trace_id)
+        return handler
+
+    def _made(self, handler: Handler, method: str) -> Handler:
         if not method.startswith(OURS):
             return in_time(handler, self.limiter)
-        parent = _parent(details) or tracing.new(os.urandom(24))
         if handler.request_streaming:
-            listening = self._listening(cast(Listening, handler.stream_stream), method, parent)
+            listening = self._listening(cast(Listening, handler.stream_stream), method)
             return grpc.stream_stream_rpc_method_handler(
                 first_in_time(listening, self.limiter),
                 _reading(handler.request_deserializer, self.largest_message),
@@ -73,26 +91,23 @@ class Watch(grpc.aio.ServerInterceptor):
             )
         if handler.response_streaming:
             watched = grpc.unary_stream_rpc_method_handler(
-                self._stream(cast(Streaming, handler.unary_stream), method, parent),
+                self._stream(cast(Streaming, handler.unary_stream), method),
                 _reading(handler.request_deserializer, self.largest_message),
                 handler.response_serializer,
             )
         else:
             watched = grpc.unary_unary_rpc_method_handler(
-                self._unary(cast(Unary, handler.unary_unary), method, parent),
+                self._unary(cast(Unary, handler.unary_unary), method),
                 _reading(handler.request_deserializer, self.largest_message),
                 handler.response_serializer,
             )
         return in_time(watched, self.limiter)
 
-    def _unary(
-        self,
-        serve: Unary,
-        method: str,
-        parent: TraceParent,
-    ) -> Unary:
+    def _unary(self, serve: Unary, method: str) -> Unary:
+        duration = self.metrics.call_seconds.labels(method)
+
         async def watched(request: Message, context: Context) -> Message:
-            with self._watched(method, parent, request):
+            with self._watched(method, request):
                 started = time.perf_counter()
                 try:
                     with self.limiter.call():
@@ -100,19 +115,13 @@ class Watch(grpc.aio.ServerInterceptor):
                 except (Overloaded, InvalidInput) as error:
                     await refuse(context, error)
                 finally:
-                    seconds = time.perf_counter() - started
-                    self.metrics.call_seconds.labels(method).observe(seconds)
+                    duration.observe(time.perf_counter() - started)
 
         return watched
 
-    def _stream(
-        self,
-        serve: Streaming,
-        method: str,
-        parent: TraceParent,
-    ) -> Streaming:
+    def _stream(self, serve: Streaming, method: str) -> Streaming:
         async def watched(request: Message, context: Context) -> AsyncIterator[Message]:
-            with self._watched(method, parent, request):
+            with self._watched(method, request):
                 try:
                     with self.limiter.call():
                         async for message in serve(_read(request, self.largest_message), context):
@@ -122,14 +131,9 @@ class Watch(grpc.aio.ServerInterceptor):
 
         return watched
 
-    def _listening(
-        self,
-        serve: Listening,
-        method: str,
-        parent: TraceParent,
-    ) -> Listening:
+    def _listening(self, serve: Listening, method: str) -> Listening:
         async def watched(messages: Messages, context: Context) -> None:
-            with self._watched(method, parent, UNREAD):
+            with self._watched(method, UNREAD):
                 try:
                     with self.limiter.call():
                         await serve(_each_read(messages, self.largest_message), context)
@@ -139,21 +143,14 @@ class Watch(grpc.aio.ServerInterceptor):
         return watched
 
     @contextmanager
-    def _watched(self, method: str, parent: TraceParent, request: Message) -> Iterator[None]:
-        # Each call is a task of its own: what is set here ends with it.
-        call = Call(
-            method,
-            parent.trace_id,
-            getattr(request, "card_serial", "")[:64],
-            getattr(request, "operation_id", "")[:64],
-        )
-        CALL.set(call)
-        TRACE_ID.set(call.trace_id)
-        structlog.contextvars.bind_contextvars(trace_id=call.trace_id)
+    def _watched(self, method: str, request: Message) -> Iterator[None]:
+        call = calls.current()
+        call.card_serial = getattr(request, "card_serial", "")[:LONGEST_NAME]
+        call.operation_id = getattr(request, "operation_id", "")[:LONGEST_NAME]
         started = time.perf_counter()
         self.metrics.calls_under_way.inc()
         try:
-            with self.traces.span(method, parent):
+            with self.traces.span(method, call.parent):
                 yield
         except (asyncio.CancelledError, GeneratorExit):
             call.code = "CANCELLED"
@@ -166,7 +163,7 @@ class Watch(grpc.aio.ServerInterceptor):
             self.metrics.calls.labels(method, call.code).inc()
             if call.reason:
                 self.metrics.refusals.labels(call.reason).inc()
-            log.info(
+            self._log.info(
                 "call",
                 method=method,
                 code=call.code,

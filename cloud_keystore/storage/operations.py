@@ -37,6 +37,7 @@ from cloud_keystore.model.operations import (
     sources,
     target,
 )
+from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value, Values
@@ -93,6 +94,7 @@ def add(connection: Connection, operation: Operation) -> None:
         "use_time": operation.use_time,
         "kind": operation.kind,
         "policy": operation.policy,
+        "trace_id": TRACE_ID.get(),
     }
     rows.add(connection, t.operation, values)
 

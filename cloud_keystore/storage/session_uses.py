@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from sqlalchemy import (
     ColumnElement,
@@ -17,7 +18,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    insert,
     select,
     update,
     values,
@@ -34,6 +34,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.indexes import is_open, number
+from cloud_keystore.storage.databases.prepared import Changing, ForEach, adding, given_together
 
 u = t.session_use.c
 # The statements are made once: making them for each use takes longer than the database does.
@@ -57,16 +58,26 @@ _SUBJECTS = (
     .join(t.identity, t.identity.c.id == t.session.c.workstation_id)
     .join(t.operation, t.operation.c.id == t.session.c.id)
     .outerjoin(_DEVICE, _DEVICE.c.id == t.operation.c.device_id)
-    .where(t.session.c.id.in_(bindparam("ids", expanding=True)))
     # All transactions lock sessions in the same order, so that they cannot deadlock.
     .order_by(t.session.c.id)
     .with_for_update(of=t.session)
 )
-_ADD = insert(t.session_use)
-_END = (
-    update(t.session_use)
-    .where(u.id == bindparam("of"), u.end_time.is_(None))
-    .values(end_time=bindparam("at"), sealed_result=bindparam("result"))
+_ADD = adding(
+    t.session_use,
+    ("id", "session_id", "request_id", "input_sha256", "create_time", "used_by"),
+)
+_TOGETHER = given_together({"of": u.id.type, "at": u.end_time.type, "result": u.sealed_result.type})
+_END = ForEach(
+    Changing(
+        update(t.session_use)
+        .where(u.id == bindparam("of"), u.end_time.is_(None))
+        .values(end_time=bindparam("at"), sealed_result=bindparam("result"))
+    ),
+    Changing(
+        update(t.session_use)
+        .where(u.id == _TOGETHER.c.of, u.end_time.is_(None))
+        .values(end_time=_TOGETHER.c.at, sealed_result=_TOGETHER.c.result)
+    ),
 )
 _APPROVED = (State.SUCCEEDED, Decision.APPROVE)
 _IN_USE = is_open(u.end_time)
@@ -111,7 +122,7 @@ def find(
     Other writers wait to use these sessions until the transaction has ended.
     """
     try:
-        found = rows.fetch(connection, _SUBJECTS, {"ids": list(session_ids)})
+        found = rows.fetch(connection, *_subjects(sorted(session_ids)))
         return {row["id"]: _to_subject(connection, row) for row in found}
     except RecordDamaged as damaged:
         # Each session is read alone, which shows the damaged one.
@@ -119,6 +130,18 @@ def find(
             return dict.fromkeys(session_ids, damaged)
         alone = [find(connection, [each]) for each in session_ids]
         return {name: subject for each in alone for name, subject in each.items()}
+
+
+def _subjects(session_ids: Sequence[str]) -> tuple[rows.Query, rows.Given]:
+    """The query for so many sessions, and what it is given."""
+    names = [f"id_{place}" for place in range(len(session_ids))]
+    return _subjects_of(tuple(names)), dict(zip(names, session_ids, strict=True))
+
+
+@cache
+def _subjects_of(names: tuple[str, ...]) -> rows.Query:
+    # One parameter for a list of values would make SQLAlchemy write the statement anew each time.
+    return _SUBJECTS.where(t.session.c.id.in_([bindparam(name, type_=String) for name in names]))
 
 
 def leave(connection: Connection, subject: Subject, uses: int, now: datetime) -> None:
@@ -189,9 +212,9 @@ def find_by_request(connection: Connection, session_id: str, request_id: bytes) 
 
 def add(connection: Connection, uses: Sequence[Use]) -> None:
     """Write down uses; raises IntegrityError for a request that was made before."""
-    connection.execute(
-        _ADD,
-        [
+    _ADD.run(
+        connection,
+        *(
             {
                 "id": use.id,
                 "session_id": use.session_id,
@@ -201,15 +224,16 @@ def add(connection: Connection, uses: Sequence[Use]) -> None:
                 "used_by": use.used_by,
             }
             for use in uses
-        ],
+        ),
     )
 
 
 def end(connection: Connection, ended: Sequence[Ended]) -> int:
     """End uses, and keep their results for repeated requests; return how many had not ended."""
-    return connection.execute(
-        _END, [{"of": each.id, "result": each.sealed_result, "at": each.time} for each in ended]
-    ).rowcount
+    return _END.run(
+        connection,
+        *({"of": each.id, "result": each.sealed_result, "at": each.time} for each in ended),
+    )
 
 
 def users(connection: Connection) -> set[int]:

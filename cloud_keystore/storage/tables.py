@@ -17,7 +17,6 @@ from sqlalchemy import (
     text,
 )
 
-from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.authentic.declaring import metadata as metadata
 from cloud_keystore.storage.databases.indexes import HAS_RESULT, OPEN, partial
@@ -296,7 +295,7 @@ operation = authentic(
     Column("authenticator_data", LargeBinary),  # of a passkey's approval
     Column("client_data", LargeBinary),  # of a passkey's approval
     Column(  # 32 hex digits, or empty: the distributed trace of the call that asked
-        "trace_id", String, nullable=False, default=lambda: TRACE_ID.get(), server_default=""
+        "trace_id", String, nullable=False, server_default=""
     ),
     UniqueConstraint("workstation_id", "request_id"),
     Index("operation_by_card", "card_id", "workstation_id", "create_time"),

@@ -28,6 +28,7 @@ ON_BOTH_DATABASES = {
     "test_management",
     "test_journal",
     "test_removing",
+    "test_prepared",
 }
 
 

@@ -15,14 +15,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
-    Insert,
     RowMapping,
     Select,
     Table,
-    Update,
     bindparam,
     delete,
-    insert,
     select,
     update,
 )
@@ -39,6 +36,7 @@ from cloud_keystore.storage.authentic.codes import (
     not_authentic,
 )
 from cloud_keystore.storage.authentic.newest import GONE, Name, Newest
+from cloud_keystore.storage.databases.prepared import Changing, ForEach, adding
 
 TURN = "turn"  # the name under which a connection keeps what its transaction has seen
 NOTHING: Mapping[str, Value | list[str]] = MappingProxyType({})
@@ -88,7 +86,8 @@ class Rows:
 
 def add(connection: Connection, table: Table, *rows: Values) -> None:
     """Add rows, each with its code. Raises IntegrityError for one that exists."""
-    connection.execute(_adding(table), [{**row, MAC: code(connection, table, row)} for row in rows])
+    coded = [{**row, MAC: code(connection, table, row)} for row in rows]
+    _adding(table, tuple(coded[0])).run(connection, *coded)
 
 
 def find(
@@ -254,7 +253,7 @@ def rewrite(connection: Connection, table: Table, row: RowMapping, changes: Valu
     code = this.codes.make(table, values, count)
     given = {f"of_{name}": row[name] for name in _key(table)}
     given |= {f"to_{name}": value for name, value in changes.items()} | {f"to_{MAC}": code}
-    connection.execute(_changing(table, tuple(changes)), given)
+    _changing(table, tuple(changes)).run(connection, given)
     if (name := _name(table, values)) is not None:
         this.seen[name] = count
 
@@ -326,14 +325,14 @@ def _locked(table: Table) -> Query:
 
 
 @cache
-def _adding(table: Table) -> Insert:
-    return insert(table)
+def _adding(table: Table, names: tuple[str, ...]) -> ForEach:
+    return adding(table, names)
 
 
 @cache
-def _changing(table: Table, names: tuple[str, ...]) -> Update:
+def _changing(table: Table, names: tuple[str, ...]) -> Changing:
     columns = (*names, MAC)
-    return (
+    return Changing(
         update(table)
         .where(*(column == bindparam(f"of_{column.name}") for column in table.primary_key))
         .values({name: bindparam(f"to_{name}") for name in columns})

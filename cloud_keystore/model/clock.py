@@ -77,4 +77,6 @@ def new_id(now: datetime, random: Random) -> str:
     milliseconds = int(now.timestamp() * 1000)
     tail = int.from_bytes(random(10))
     rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)
-    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b))
+    number = milliseconds << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b
+    digits = f"{number:032x}"  # a UUID object would take twice as long
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

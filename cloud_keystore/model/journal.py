@@ -20,6 +20,8 @@ Detail: TypeAlias = str | int | bool
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 ID_LENGTH = 36  # of a UUID as text
+# Made once: json.dumps would make one for each entry.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 SUBJECTS = ("card_id", "user_id", "workstation_id", "device_id", "operation_id", "key_id")
 
 
@@ -135,7 +137,7 @@ def encode(entry: Entry) -> bytes:
     }
     fields |= {name: getattr(entry, name) for name in SUBJECTS}
     kept = {name: value for name, value in fields.items() if value not in (None, "", {})}
-    return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(kept).encode()
 
 
 def decode(line: bytes) -> Entry:

@@ -6,10 +6,10 @@ A range (first, end) holds the leaves first to end - 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from cloud_keystore.audit.tree import node_hash
+from cloud_keystore.audit.tree import node_hash, root_of
 
 Range: TypeAlias = tuple[int, int]
 
@@ -58,7 +58,7 @@ def range_roots(leaves: Iterable[bytes], ranges: Iterable[Range]) -> Mapping[Ran
     The ranges must be those of proofs: the largest subtree of each starts at a multiple of its own
     size. Raises ValueError if there are too few leaves.
     """
-    pieces = {each: _complete(*each) for each in ranges}
+    pieces = _pieces(ranges)
     wanted = {piece for parts in pieces.values() for piece in parts}
     found: dict[Range, bytes] = {}
     stack: list[bytes] = []
@@ -74,6 +74,37 @@ def range_roots(leaves: Iterable[bytes], ranges: Iterable[Range]) -> Mapping[Ran
     if len(found) != len(wanted):
         raise ValueError("there are too few leaves")
     return {each: _join([found[piece] for piece in parts]) for each, parts in pieces.items()}
+
+
+def tiled_roots(
+    ranges: Iterable[Range],
+    width: int,
+    tops: Iterable[bytes],
+    leaves: Callable[[int], Sequence[bytes]],
+) -> Mapping[Range, bytes]:
+    """What `range_roots` returns, from the roots of all `width` leaves, and the hashes of those
+    leaves alone that are needed: `leaves` returns the nth `width` of them. The width is a power of
+    two.
+    """
+    pieces = _pieces(ranges)
+    large: dict[Range, Range] = {}
+    small: dict[int, list[Range]] = {}
+    for first, end in {piece for parts in pieces.values() for piece in parts}:
+        if end - first >= width:
+            large[first // width, end // width] = (first, end)
+        else:
+            small.setdefault(first // width, []).append((first, end))
+    found = {large[each]: root for each, root in range_roots(tops, large).items()}
+    for number, some in small.items():
+        hashes, before = leaves(number), number * width
+        for first, end in some:
+            found[first, end] = root_of(hashes[first - before : end - before])
+    return {each: _join([found[piece] for piece in parts]) for each, parts in pieces.items()}
+
+
+def _pieces(ranges: Iterable[Range]) -> Mapping[Range, Sequence[Range]]:
+    """The complete subtrees of each range."""
+    return {each: _complete(*each) for each in ranges}
 
 
 def _complete(first: int, end: int) -> Sequence[Range]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+
+from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal, naming, proofs
 from cloud_keystore.audit.sequencing import Log
-from cloud_keystore.audit.tree import leaf_hash
+from cloud_keystore.audit.tree import leaf_hash, root_of
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import (
     EntryNotFound,
@@ -19,6 +22,7 @@ from cloud_keystore.model.journal import Detail, Kind, decode
 from cloud_keystore.model.people import Identity
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
+from cloud_keystore.storage.bundles.contents import SIZE
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Place, Query, Row
 
@@ -109,7 +113,7 @@ class Reading:
     def prove_inclusion(
         self, auditor: Identity, size: int, indices: Sequence[int]
     ) -> list[tuple[bytes, ...]]:
-        """An inclusion proof for each of the places. Reads the whole journal once.
+        """An inclusion proof for each of the places.
 
         Raises EntryNotFound, InvalidInput.
         """
@@ -123,7 +127,6 @@ class Reading:
 
     def prove_consistency(self, auditor: Identity, old_size: int, size: int) -> tuple[bytes, ...]:
         """The proof that the journal of `size` entries begins with that of `old_size` entries.
-        Reads the whole journal once.
 
         Raises EntryNotFound.
         """
@@ -137,8 +140,11 @@ class Reading:
         self._check_covered(size)
         paths = list(paths)
         with self.database.read() as connection:
-            leaves = (leaf_hash(entry) for entry in rows.entries(connection, size))
-            roots = proofs.range_roots(leaves, {each for path in paths for each in path})
+            hashes = partial(_leaves, connection, size)
+            tops = rows.bundle_roots(connection, size // SIZE)
+            tops += (root_of(hashes(number)) for number in range(len(tops), size // SIZE))
+            ranges = {each for path in paths for each in path}
+            roots = proofs.tiled_roots(ranges, SIZE, tops, hashes)
         return [tuple(roots[each] for each in path) for path in paths]
 
     def _check_covered(self, size: int) -> None:
@@ -153,6 +159,13 @@ class Reading:
         entry = entries.about_keystore(Kind.JOURNAL_READ, self.clock(), auditor.actor, read)
         with self.database.write(shared=True) as connection:
             journal.append(connection, entry)
+
+
+def _leaves(connection: Connection, size: int, number: int) -> list[bytes]:
+    """The hashes of the entries of a bundle, or of those that will be in it, within a size."""
+    first = number * SIZE
+    found = rows.between(connection, first, min(first + SIZE, size))
+    return [leaf_hash(row.entry) for row in found]
 
 
 def _words(query: Query) -> dict[str, Detail]:

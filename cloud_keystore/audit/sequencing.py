@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloud_keystore.audit import notes
+from cloud_keystore.audit import bundling, notes
 from cloud_keystore.audit.tree import Frontier, leaf_hash
 from cloud_keystore.model.errors import StorageDamaged
 from cloud_keystore.storage import journal
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.journal import Head
 
-MOST_AT_ONCE = 2000  # in one transaction, which keeps other writers waiting
+MOST_AT_ONCE = 1024  # in one transaction, which keeps other writers waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def take_in(database: Database, log: Log, now: datetime) -> int:
         rows = journal.to_take_in(connection, MOST_AT_ONCE)
         if not rows:
             return 0
-        journal.take_in(connection, tree.size, rows)
+        bundled = bundling.fill(connection, tree, rows)
+        journal.take_in(connection, tree.size + bundled, rows[bundled:])
         tree = tree.extend(leaf_hash(row.entry) for row in rows)
         checkpoint = notes.Checkpoint(log.origin, tree.size, tree.root)
         note = notes.close(checkpoint, log.public_key, log.sign)

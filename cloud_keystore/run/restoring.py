@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, MetaData, Table, delete, func, inspect, select
+from sqlalchemy import Connection, MetaData, Table, delete, inspect, select
 from sqlalchemy.schema import CreateTable, DropTable
 
 from cloud_keystore.audit import entries, journal
@@ -14,6 +14,7 @@ from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Event, sources
 from cloud_keystore.model.sign_ins import Why
+from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import operations, passcodes, people, sign_ins
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
@@ -84,8 +85,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
 def newest_entry(database: Database) -> datetime | None:
     """When the newest entry of the journal was made; None if the journal is empty."""
     with database.read() as connection:
-        found: datetime | None = connection.execute(select(func.max(t.journal.c.time))).scalar()
-    return found
+        return rows.newest_time(connection)
 
 
 def _open_operations(connection: Connection) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from cloud_keystore.audit import entries, sequencing
+from cloud_keystore.audit import bundling, entries, sequencing
 from cloud_keystore.audit import journal as evidence
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.custody.backends import destroying
@@ -36,7 +36,7 @@ from cloud_keystore.storage.past import removing
 
 log = structlog.get_logger()
 
-MOST_PORTIONS = 10  # of old rows that one process removes in a second
+MOST_PORTIONS = 10  # of old rows that one process removes, or bundles, in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Upkeep:
             lambda: wake_here(self.watching.topics()),
             self.remove_old,
             self.take_in,
+            self.bundle_old,
             self.ends.look,
             self.budgets.tell,
         )
@@ -118,6 +119,14 @@ class Upkeep:
     def take_in(self) -> None:
         """Take new entries of the journal into its tree."""
         sequencing.take_in_all(self.database, self.journal, self.clock())
+
+    def bundle_old(self) -> None:
+        """Put entries of a journal from before there were bundles into some, as many in each
+        transaction as others can wait for.
+        """
+        for _ in range(MOST_PORTIONS):
+            if not bundling.catch_up(self.database):
+                return
 
     def finish(self) -> None:
         """Write the last results, and take the last entries into the tree, before the process

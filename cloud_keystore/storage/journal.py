@@ -1,32 +1,42 @@
-"""Rows of the journal and of its checkpoints."""
+"""The journal and its checkpoints. New entries are rows; those that have filled a bundle are there.
+The newest one is always a row, so that identifiers are not used again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeAlias
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
+from cloud_keystore.model.errors import StorageDamaged
+from cloud_keystore.model.journal import decode
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.authentic.codes import MAC, Values
+from cloud_keystore.storage.bundles import rows as bundles
+from cloud_keystore.storage.bundles.contents import SIZE
+from cloud_keystore.storage.bundles.contents import Place as Place
+from cloud_keystore.storage.bundles.contents import Query as Query
+from cloud_keystore.storage.bundles.contents import Row as Row
 
 j = t.journal.c
+TIME_DIGITS = 12  # of an identifier, which count milliseconds
+LAST_TIME = 253_000_000_000_000  # in the year 9987
+SLACK = timedelta(minutes=1)  # by which an entry can be apart from the time in an identifier
 PAGE = 1000
-
-Place: TypeAlias = tuple[datetime, int]  # time and id
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An entry; `index` is its place in the tree, or None if the tree has not taken it in yet."""
-
-    id: int
-    index: int | None
-    entry: bytes
-    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +46,6 @@ class Head:
     size: int
     note: bytes
     frontier: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Conditions on entries; None and () match all. Times are from `since` to before `until`."""
-
-    card_id: str | None = None
-    user_id: str | None = None
-    workstation_id: str | None = None
-    operation_id: str | None = None
-    kinds: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 def last(connection: Connection) -> int:
@@ -67,18 +64,41 @@ def subjects(
         .where(j.id > after, j.id <= last, j.kind.in_(kinds))
         .distinct()
     )
-    return [(row.kind, row.operation_id, row.user_id) for row in connection.execute(query)]
+    found = {(row.kind, row.operation_id, row.user_id) for row in connection.execute(query)}
+    for row in bundles.after(connection, after, kinds):
+        told = decode(row.entry)
+        found.add((told.kind.value, told.operation_id, told.user_id))
+    return list(found)
 
 
 def operations_beginning(connection: Connection, beginning: str, most: int) -> list[str]:
-    """Identifiers of operations and sessions that begin so, at most `most`."""
+    """Identifiers of operations and sessions that begin so, at most `most`. An identifier begins
+    with its time, and the first entry about it is of that time.
+    """
     query = (
         select(j.operation_id)
         .where(j.operation_id.startswith(beginning, autoescape=True))
         .distinct()
         .order_by(j.operation_id)
     )
-    return list(connection.execute(query.limit(most)).scalars())
+    found = set(connection.execute(query.limit(most)).scalars())
+    if (times := _times(beginning)) is not None:
+        for contents in bundles.around(connection, *times):
+            if len(found) >= most:
+                break
+            found |= contents.operations_beginning(beginning)
+    return sorted(found)[:most]
+
+
+def _times(beginning: str) -> tuple[datetime, datetime] | None:
+    """The times of identifiers that begin so; None if none does."""
+    digits = beginning.replace("-", "")[:TIME_DIGITS]
+    try:
+        first, last = (int(digits.ljust(TIME_DIGITS, fill), 16) for fill in "0f")
+    except ValueError:
+        return None
+    times = [datetime.fromtimestamp(min(each, LAST_TIME) / 1000, UTC) for each in (first, last)]
+    return times[0] - SLACK, times[1] + SLACK
 
 
 def to_take_in(connection: Connection, most: int) -> list[Row]:
@@ -86,8 +106,7 @@ def to_take_in(connection: Connection, most: int) -> list[Row]:
     else than a keystore has written one.
     """
     query = select(t.journal).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)
-    found = rows.read(connection, t.journal, query)
-    return [Row(row["id"], None, row["entry"], row["time"]) for row in found]
+    return [_row(row) for row in rows.read(connection, t.journal, query)]
 
 
 def has_to_take_in(connection: Connection) -> bool:
@@ -115,7 +134,54 @@ def take_in(connection: Connection, first: int, found: Sequence[Row]) -> None:
 def count_taken_in(connection: Connection) -> int:
     """How many entries have a place in the tree, which is also the next free place."""
     last = connection.execute(select(func.max(j.leaf_index))).scalar()
-    return 0 if last is None else last + 1
+    return in_bundles(connection) if last is None else last + 1
+
+
+def in_bundles(connection: Connection) -> int:
+    """How many entries are in bundles."""
+    return bundles.count(connection) * SIZE
+
+
+def placed(connection: Connection, first: int, most: int) -> list[Row]:
+    """The entries that are rows at the places from `first` on, at most so many. Raises
+    RowNotAuthentic for one with a wrong code, and StorageDamaged for places that are not in a row.
+    Those without a code are from before there were codes.
+    """
+    query = select(t.journal).where(j.leaf_index >= first).order_by(j.leaf_index).limit(most)
+    found = rows.fetch(connection, query)
+    if not found:
+        raise _missing(first)
+    for number, row in enumerate(found):
+        if row["leaf_index"] != first + number:
+            raise _missing(first + number)
+        if row[MAC] is not None:
+            rows.check(connection, t.journal, {**row})
+    return [_row(row) for row in found]
+
+
+def _missing(place: int) -> StorageDamaged:
+    return StorageDamaged(
+        f"the journal's entry {place} is missing: somebody has changed the database; keep it as "
+        "evidence and restore a backup"
+    )
+
+
+def bundle(connection: Connection, found: Sequence[Row], root: bytes) -> None:
+    """Put the next SIZE entries into a bundle, in the place of their rows; `root` is that of the
+    subtree with these leaves.
+    """
+    bundles.add(connection, bundles.count(connection), root, found)
+    gone = delete(t.journal).where(j.id == bindparam("of"))
+    connection.execute(gone, [{"of": row.id} for row in found])
+
+
+def bundle_roots(connection: Connection, most: int) -> list[bytes]:
+    """The roots of the bundles, at most so many, from the first on."""
+    return bundles.roots(connection, most)
+
+
+def _row(row: RowMapping) -> Row:
+    return Row(row["id"], row["leaf_index"], row["entry"], row["time"])
 
 
 def head(connection: Connection, size: int | None = None) -> Head | None:
@@ -174,11 +240,20 @@ def search(connection: Connection, query: Query, before: Place | None, most: int
         .order_by(j.time.desc(), j.id.desc())
         .limit(most)
     )
-    return [Row(row.id, row.leaf_index, row.entry, row.time) for row in connection.execute(found)]
+    rows = [Row(row.id, row.leaf_index, row.entry, row.time) for row in connection.execute(found)]
+    latest = None if before is None else before[0]
+    for time, some in bundles.matching(connection, query, latest):
+        if len(rows) >= most and rows[most - 1].time > time:
+            break
+        rows += (row for row in some if before is None or (row.time, row.id) < before)
+        rows.sort(key=lambda row: (row.time, row.id), reverse=True)
+    return rows[:most]
 
 
 def between(connection: Connection, first: int, end: int) -> list[Row]:
     """Entries at the places `first` to `end` - 1, in order, but at most PAGE of them."""
+    if first < in_bundles(connection):
+        return bundles.between(connection, first, end)
     query = (
         select(j.id, j.leaf_index, j.entry, j.time)
         .where(j.leaf_index >= first, j.leaf_index < end)
@@ -190,13 +265,6 @@ def between(connection: Connection, first: int, end: int) -> list[Row]:
 
 def newest_time(connection: Connection) -> datetime | None:
     """The latest time of an entry."""
-    return connection.execute(select(j.time).order_by(j.time.desc()).limit(1)).scalar()
-
-
-def entries(connection: Connection, size: int) -> Iterator[bytes]:
-    """The first `size` entries, in order, read page by page."""
-    first = 0
-    while found := between(connection, first, size):
-        for row in found:
-            yield row.entry
-        first += len(found)
+    row = connection.execute(select(func.max(j.time))).scalar()
+    times = (row, bundles.newest_time(connection))
+    return max((each for each in times if each is not None), default=None)

@@ -349,7 +349,7 @@ session_use = Table(  # for repeated requests, and to find uses that have lost t
     sqlite_with_rowid=False,
 )
 
-journal = authentic(  # append-only: a row is inserted, gets its place in the tree once, and stays
+journal = authentic(  # a row is inserted, gets its place in the tree once, and goes to a bundle
     "journal",
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("leaf_index", BigInteger, unique=True),  # None until the tree has taken it in
@@ -360,12 +360,6 @@ journal = authentic(  # append-only: a row is inserted, gets its place in the tr
     Column("workstation_id", String),
     Column("operation_id", String),
     Column("entry", LargeBinary, nullable=False),  # JSON; its hash is the leaf
-    Index("journal_by_time", "time", "id"),
-    Index("journal_by_card", "card_id", "time", "id"),
-    Index("journal_by_user", "user_id", "time", "id"),
-    Index("journal_by_workstation", "workstation_id", "time", "id"),
-    Index("journal_by_operation", "operation_id"),
-    partial("journal_to_take_in", "id", where="leaf_index IS NULL"),
     uncovered=IN_ENTRIES,
 )
 

@@ -11,6 +11,7 @@ from support.keystore_world import DATABASE, Enrolled, World, new_world
 from support.postgres import Server, server
 
 ON_BOTH_DATABASES = {
+    "test_bundling",
     "test_operations",
     "test_sessions",
     "test_signing_in",

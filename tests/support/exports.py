@@ -23,7 +23,7 @@ from cloud_keystore.storage.engine import Database
 from cloudcard_tools.audit import lines, pack
 from cloudcard_tools.audit.checking import Checked, check
 from cloudcard_tools.audit.lines import End, EntryLine, Header, Line, Note
-from support.keystore_world import SESSIONS, TERMS, Enrolled, World, new_world
+from support.keystore_world import SESSIONS, TERMS, Enrolled, World, new_world, rows_in_places
 
 Export = list[Line]
 KEY = Ed25519PrivateKey.generate()  # of journals that are written anew
@@ -99,16 +99,15 @@ def exported(world: World) -> Export:
 def export_of(database: Database, origin: str, public_key: bytes) -> Export:
     """The same of any database."""
     with database.read() as connection:
-        entries = rows.between(connection, 0, 10**9)
+        entries = rows_in_places(connection)
         found = rows.list_notes(connection, 0, 1000)
-    taken = [row for row in entries if row.index is not None]
-    exported: Export = [Header(origin, public_key, len(taken))]
+    exported: Export = [Header(origin, public_key, len(entries))]
     sizes = {int(note.split(b"\n")[1]): note for note in found}
-    for row in taken:
+    for row in entries:
         exported.append(EntryLine(row.index or 0, row.entry))
         if (note := sizes.get((row.index or 0) + 1)) is not None:
             exported.append(Note(note))
-    return [*exported, End(len(taken), len(found))]
+    return [*exported, End(len(entries), len(found))]
 
 
 def audited(address: str) -> Checked:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from card_os.piv.names import Cipher, KeyRef
 from card_os.uses import KeyUse
@@ -76,6 +76,8 @@ from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import CardAuthorities
 from cloud_keystore.storage import cards, operations, people, tables
+from cloud_keystore.storage.bundles.contents import Row, unpack
+from cloud_keystore.storage.bundles.rows import bundle
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.approving import Private, sign
@@ -219,8 +221,12 @@ class World:
     def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds, or all."""
         with self.database.read() as connection:
-            rows = connection.execute(select(tables.journal.c.entry).order_by(tables.journal.c.id))
-            told = [decode(line) for line in rows.scalars()]
+            j = tables.journal.c
+            waiting = select(j.entry).where(j.leaf_index.is_(None)).order_by(j.id)
+            told = [
+                *(decode(row.entry) for row in rows_in_places(connection)),
+                *(decode(line) for line in connection.execute(waiting).scalars()),
+            ]
         return [entry for entry in told if not kinds or entry.kind in kinds]
 
     def auditor(self) -> Identity:
@@ -398,6 +404,15 @@ class World:
             found = operations.find(connection, operation.id)
         assert found is not None
         return found.state_at(self.clock())
+
+
+def rows_in_places(connection: Connection) -> list[Row]:
+    """The journal's entries that have places in the tree, in their order; codes are not checked."""
+    j = tables.journal.c
+    packed = connection.execute(select(bundle.c.number, bundle.c.entries).order_by(bundle.c.number))
+    found = [row for number, each in packed for row in unpack(number, each).rows(0, 10**9)]
+    places = select(j.id, j.leaf_index, j.entry, j.time).where(j.leaf_index.is_not(None))
+    return [*found, *(Row(*each) for each in connection.execute(places.order_by(j.leaf_index)))]
 
 
 def verify(world: World, serial: str, key_ref: int, signature: bytes, digest: bytes) -> None:

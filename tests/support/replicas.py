@@ -14,6 +14,7 @@ import psycopg
 
 from card_os.keys import KeyResult
 from cloud_keystore.model.journal import Entry, Kind, decode
+from cloud_keystore.storage.bundles.contents import unpack
 from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -91,8 +92,11 @@ class Replicas:
     def journal(self, *kinds: Kind) -> list[Entry]:
         """The journal's entries of these kinds."""
         with psycopg.connect(self.url) as connection:
+            bundles = connection.execute("SELECT entries FROM bundle ORDER BY number").fetchall()
             rows = connection.execute("SELECT entry FROM journal ORDER BY id").fetchall()
-        return [entry for (line,) in rows if (entry := decode(line)).kind in kinds]
+        lines = [line for (each,) in bundles for line in unpack(0, each).entries]
+        lines += (line for (line,) in rows)
+        return [entry for line in lines if (entry := decode(line)).kind in kinds]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from cloudcard.registry.v1 import finding_pb2
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Answer
 
-PROOF_SECONDS = 600.0  # a proof reads the whole journal
+PROOF_SECONDS = 600.0  # a proof reads a journal of before as a whole
 PAGE = 500
 MOST_PROOFS = 500
 

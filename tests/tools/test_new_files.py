@@ -56,6 +56,7 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("audit cosign", "file"): ("--witness", "https://witness.example.org", "key"),
     ("audit export", "file"): (),
     ("audit pack", "file"): (),
+    ("audit tiles", "folder"): (TRACE,),
     ("audit verify", "--keep"): (TRACE,),
     ("backup", "file"): (),
     ("doctor", "--support-bundle"): (),

@@ -83,6 +83,12 @@ def opened(path: Path) -> Iterator[TextIOWrapper]:
         yield file
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write a new file of these bytes. For the rest as `draft`."""
+    with draft(path) as made:
+        made.write_bytes(content)
+
+
 @contextmanager
 def growing(path: Path) -> Iterator[TextIOWrapper]:
     """Open a new text file that others can read while it is written, and that stays as far as it

@@ -20,6 +20,7 @@ from cloud_keystore.model.journal import SUBJECTS, decode, identifiers
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools import new_files
 from cloudcard_tools.audit import lines, pack
+from cloudcard_tools.audit import tiles as tiling
 from cloudcard_tools.audit.checking import check
 from cloudcard_tools.audit.collecting import collect
 from cloudcard_tools.audit.filters import Filters, filter_options
@@ -28,7 +29,7 @@ from cloudcard_tools.audit.pack_checking import check_pack
 from cloudcard_tools.audit.reporting import report
 from cloudcard_tools.audit.service import Journal
 from cloudcard_tools.audit.witnesses import cosign as cosign_by
-from cloudcard_tools.new_files import NEW_FILE
+from cloudcard_tools.new_files import NEW_FILE, NEW_FOLDER
 from cloudcard_tools.shared import enrolling, output
 from cloudcard_tools.shared.caller import Caller, caller_options
 from cloudcard_tools.shared.failures import Failure
@@ -68,6 +69,7 @@ Examples:
   cloudcard audit export journal.jsonl
   cloudcard audit verify journal.jsonl --journal-key journal.key \\
       --since-checkpoint october.checkpoint --keep november.checkpoint
+  cloudcard audit tiles journal.jsonl journal.tiles
   cloudcard audit cosign november.checkpoint --witness https://witness.example.org KEY
   cloudcard audit pack evidence.zip --card 1500000000000017
 """
@@ -149,6 +151,20 @@ def export(file: Path, caller: Caller) -> None:
 
 @audit.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("folder", type=NEW_FOLDER)
+@json_option
+def tiles(file: Path, folder: Path, as_json: bool) -> None:
+    """Write the exported journal FILE to the empty FOLDER as tiles, which static hosting can serve
+    (C2SP tlog-tiles).
+    """
+    with file.open("rb") as exported:
+        written = tiling.write(folder, lines.read(exported))
+    facts: output.Row = {"folder": str(folder), "entries": written.size}
+    output.print_facts(facts, {"folder": "Written to", "entries": "Entries"}, as_json=as_json)
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option(
     "--journal-key",
     metavar="KEY",
@@ -180,14 +196,18 @@ def verify(
     keep: Path | None,
     as_json: bool,
 ) -> None:
-    """Check an exported journal or an evidence pack, without the keystore.
+    """Check an exported journal, its folder of tiles, or an evidence pack, without the keystore.
 
     Exit code 0: nothing is wrong; 1: something is; 2: the command was wrong.
     """
     public_key = None if journal_key is None else _key(journal_key)
     kept = None if since_checkpoint is None else _kept(since_checkpoint, public_key)
     witnessed = _witnessed(since_checkpoint, [_witness(each) for each in witness_keys])
-    if zipfile.is_zipfile(file):
+    if file.is_dir():
+        if public_key is None:
+            raise click.UsageError("tiles do not have the journal's key: give --journal-key")
+        result = tiling.check_folder(file, public_key, kept, witnessed)
+    elif zipfile.is_zipfile(file):
         with pack.opened(file) as found:
             result = check_pack(found, public_key, kept)
     else:

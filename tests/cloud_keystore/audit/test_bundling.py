@@ -330,7 +330,10 @@ class TestAttacks:
 
     @pytest.fixture
     def full(self, world: World) -> World:
-        write(world, 4 * SIZE + 1)
+        # The last entry of each time stays where it is, here within a bundle and beyond the fourth.
+        write(world, 3 * SIZE + 10)
+        world.take_in()
+        write(world, SIZE - 9, 3 * SIZE + 10)
         world.take_in()
         assert counts(world)[0] == 4
         return world

@@ -303,7 +303,7 @@ class Administration:
         found = []
         for key in keys:
             end_sessions(connection, now, KEYSTORE, "key changed", Which(key_id=key.id))
-            found += operations.open_with(connection, key.id)
+            found += operations.open_of(connection, key.card_id, key.id)
         return withdraw(connection, found, now, KEYSTORE, "key changed")
 
     def _profile(

@@ -308,7 +308,7 @@ def _wanted(ask: Ask) -> frozenset[Channel]:
 
 def _check_patience(connection: Connection, key: Key, workstation: Identity, now: datetime) -> None:
     """Raise JustRefused or TooManyRefusals if the phone must not be asked now."""
-    if refused.just_refused(connection, key.id, workstation.id, now):
+    if refused.just_refused(connection, key, workstation.id, now):
         raise JustRefused("the holder has just refused: ask again in a few seconds")
     times = refused.in_a_row(connection, key.card_id, workstation.id, now)
     if times and (wait := times[0] + back_off(len(times)) - now) > NO_TIME:

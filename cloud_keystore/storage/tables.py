@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.authentic.declaring import metadata as metadata
-from cloud_keystore.storage.databases.indexes import HAS_RESULT, OPEN, partial
+from cloud_keystore.storage.databases.indexes import HAS_RESULT, OPEN, OPEN_AT, OPEN_FOR, partial
 from cloud_keystore.storage.databases.instants import Instant
 
 TO_TELL = {"sqlite": "is_full = 1 AND is_told = 0", "postgresql": "is_full AND NOT is_told"}
@@ -299,11 +299,10 @@ operation = authentic(
     ),
     UniqueConstraint("workstation_id", "request_id"),
     Index("operation_by_card", "card_id", "workstation_id", "create_time"),
-    Index("operation_by_key", "key_id", "end_time"),
     partial("operation_to_end", "use_time", "expire_time", where=OPEN),
-    Index("operation_open_of", "card_id", "end_time"),
-    Index("operation_open_at", "workstation_id", "end_time"),
-    Index("operation_open_for", "user_id", "end_time"),
+    # What ends leaves these, and is not moved within them: each page counts that a commit writes.
+    partial("operation_open_at", "workstation_id", where=OPEN_AT),
+    partial("operation_open_for", "user_id", where=OPEN_FOR),
     partial("operation_result", "end_time", where=HAS_RESULT),
     uncovered=(
         "sealed_result",

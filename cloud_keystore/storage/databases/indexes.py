@@ -14,8 +14,10 @@ from sqlalchemy import Column, ColumnElement, Index, func, literal_column, text
 
 HAS_RESULT = "sealed_result IS NOT NULL"
 OPEN = "coalesce(end_time, 0) = 0"
-# Within the statement too: of a parameter, no database knows that it is that of the index.
-_ZERO: ColumnElement[int] = literal_column("0")
+# The same in other words, one for each further index of a table: a query finds its own index alone.
+# Nothing has ended in these microseconds of 1970.
+OPEN_AT, OPEN_FOR = "coalesce(end_time, 1) = 1", "coalesce(end_time, 2) = 2"
+_NUMBERS = {OPEN: 0, OPEN_AT: 1, OPEN_FOR: 2}
 
 
 def partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
@@ -29,6 +31,8 @@ def number(value: int) -> ColumnElement[int]:
     return literal_column(str(value))
 
 
-def is_open(end_time: Column[datetime]) -> ColumnElement[bool]:
-    """The condition OPEN, for queries that are to use its indexes."""
-    return func.coalesce(end_time, _ZERO) == _ZERO
+def is_open(end_time: Column[datetime], where: str = OPEN) -> ColumnElement[bool]:
+    """One of the conditions OPEN, for queries that are to use its index."""
+    # Within the statement too: of a parameter, no database knows that it is that of the index.
+    never = number(_NUMBERS[where])
+    return func.coalesce(end_time, never) == never

@@ -5,31 +5,36 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import takewhile
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, or_, select
 
-from cloud_keystore.model.operations import QUIET_TIME, REFUSAL_WINDOW, Decision, State
+from cloud_keystore.model.cards import Key
+from cloud_keystore.model.operations import (
+    DECISION_TIME,
+    QUIET_TIME,
+    REFUSAL_WINDOW,
+    USE_TIME,
+    Decision,
+    State,
+)
 from cloud_keystore.storage import tables as t
 
 o = t.operation.c
 MOST_REFUSALS = 32  # that are looked at; the back-off has stopped growing long before
 
 
-def just_refused(connection: Connection, key_id: str, workstation_id: str, now: datetime) -> bool:
+def just_refused(connection: Connection, key: Key, workstation_id: str, now: datetime) -> bool:
     """Whether a use of the key at the workstation was refused or expired a moment ago."""
     since = now - QUIET_TIME
-    refused = (o.end_time > since, o.state.in_((State.DENIED, State.EXPIRED)))
-    unswept = (
-        *(o.end_time.is_(None), o.state == State.PENDING),
-        *(o.expire_time > since, o.expire_time <= now),
+    refused = and_(o.end_time > since, o.state.in_((State.DENIED, State.EXPIRED)))
+    unswept = and_(o.state == State.PENDING, o.expire_time > since, o.expire_time <= now)
+    query = select(o.id).where(
+        o.card_id == key.card_id,
+        o.workstation_id == workstation_id,
+        o.create_time > since - DECISION_TIME - USE_TIME,  # follows, and bounds what is read
+        o.key_id == key.id,
+        or_(refused, unswept),
     )
-    # Each for itself: with `OR`, a database can read all operations of the key.
-    return any(
-        connection.execute(query.limit(1)).first() is not None
-        for query in (
-            select(o.id).where(o.key_id == key_id, o.workstation_id == workstation_id, *conditions)
-            for conditions in (refused, unswept)
-        )
-    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def in_a_row(

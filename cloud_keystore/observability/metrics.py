@@ -67,7 +67,7 @@ class Metrics:
 
         self.identities_ending = Gauge(
             "cloudcard_identities_ending",
-            "Identities that end within 60 days and were not renewed",
+            "Identities that end within 60 days and were not renewed, of the first 1000 to end",
             ("role",),
             registry=at,
         )

@@ -22,6 +22,8 @@ from cloud_keystore.storage.engine import Database
 log = structlog.get_logger()
 
 LOOK_SECONDS = 60.0
+MOST_WARNED = 500  # identities in one transaction, for which other writers wait
+MOST_COUNTED = 1000  # for the metrics, which need not tell thousands from more
 
 
 @dataclass(slots=True)
@@ -55,10 +57,10 @@ class Ends:
             log.warning("an authority has a successor", authority=name.value)
 
     def warn(self) -> None:
-        """Warn people once of each identity that ends."""
+        """Warn people once of each identity that ends; of some of many, and of the others later."""
         now = self.clock()
         with self.database.read() as connection:
-            found = people.ending(connection, now, now + WARNING_TIME, unwarned=True)
+            found = people.ending(connection, now, now + WARNING_TIME, MOST_WARNED, unwarned=True)
         if not found:
             return
         with self.database.write() as connection:
@@ -67,10 +69,12 @@ class Ends:
                     alerts.identity_ends(connection, each, each.expire_time, now, os.urandom)
 
     def identities_ending(self) -> Mapping[str, float]:
-        """How many identities of each role end soon and were not renewed."""
+        """How many identities of each role end soon and were not renewed, of the first MOST_COUNTED
+        to end.
+        """
         now = self.clock()
         with self.database.read() as connection:
-            found = people.ending(connection, now, now + WARNING_TIME)
+            found = people.ending(connection, now, now + WARNING_TIME, MOST_COUNTED)
         return {role.name.lower(): sum(each.role is role for each in found) for role in Role}
 
     def authority_seconds(self) -> Mapping[str, float]:

@@ -15,6 +15,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.indexes import number
 
 
 def add_user(connection: Connection, user: User) -> None:
@@ -130,16 +131,17 @@ def count_active(connection: Connection, role: Role, now: datetime) -> int:
 
 
 def ending(
-    connection: Connection, now: datetime, before: datetime, *, unwarned: bool = False
+    connection: Connection, now: datetime, before: datetime, most: int, *, unwarned: bool = False
 ) -> list[Identity]:
-    """Identities that are active and end before a time, the first to end first: all, or those of
-    which nobody was warned. Records that are not authentic are passed over.
+    """Identities that are active and end before a time, at most so many, the first to end first:
+    of all, or of those of which nobody was warned. Records that are not authentic are passed over.
     """
     i = t.identity.c
     query = select(t.identity).where(*_active(now), i.expire_time < before)
     if unwarned:
         query = query.where(i.warn_time.is_(None))
-    found = rows.authentic(connection, t.identity, query.order_by(i.expire_time, i.id))
+    query = query.order_by(i.expire_time).limit(number(most))
+    found = rows.authentic(connection, t.identity, query)
     return [_to_identity(row) for row in found]
 
 

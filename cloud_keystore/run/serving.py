@@ -82,7 +82,7 @@ def listening(data: Path) -> Iterator[tuple[Socket, Socket]]:
 
 def make_ready(parts: Parts) -> None:
     """Do what the owner of a keystore must do once before its processes serve."""
-    _Keeping.of(parts, 0).upkeep.sweep_at_start()
+    Keeping.of(parts, 0).upkeep.sweep_at_start()
 
 
 async def serve(parts: Parts, ready: Callable[[], None]) -> None:
@@ -92,7 +92,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     loop, stop = asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(parts.settings.limits))
     wakeups = Wakeups(loop)
-    keeping = _Keeping.of(parts, _number(parts, None))
+    keeping = Keeping.of(parts, _number(parts, None))
     keeping.upkeep.sweep_at_start()
     network = Network(
         settings=parts.settings,
@@ -116,7 +116,7 @@ async def keep_custody(parts: Parts, main: Socket, enrolment: Socket, siblings: 
     telling = Telling(loop, siblings)
     siblings.listen(None)
     process = _number(parts, siblings)
-    keeping = _Keeping.of(parts, process)
+    keeping = Keeping.of(parts, process)
     # In a database of its own, the process before this one had the same number.
     left = keeping.upkeep.sweep(ended=() if parts.database.is_shared else [process])
     cases = keeping.use_cases(telling.wake)
@@ -210,7 +210,7 @@ async def _face(
 
 
 @dataclass(frozen=True, slots=True)
-class _Keeping:
+class Keeping:
     """What a process of custody does beside answering."""
 
     parts: Parts
@@ -219,7 +219,7 @@ class _Keeping:
     upkeep: Upkeep
 
     @classmethod
-    def of(cls, parts: Parts, process: int) -> _Keeping:
+    def of(cls, parts: Parts, process: int) -> Keeping:
         """For the process with a number, which no other process on the database has."""
         sessions = UsingSessions(
             database=parts.database,

@@ -52,6 +52,7 @@ def test_waiting(tmp_path: Path) -> None:
     result = waiting.measure(tmp_path, 30, 3, lambda _: None)
     assert result.waiting == 30
     assert result.rss_mib > 10
+    assert result.kib_each < 1000
     assert 0 < result.approve_to_signature_p50_ms <= result.approve_to_signature_p99_ms
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cloudcard_tools.bench import apdu, card, journal, reader, sign, waiting
 from cloudcard_tools.bench import trace as traces
+from cloudcard_tools.bench.growth.command import growth_command
 from cloudcard_tools.shared import output, pcscd
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.tables import Column, print_table
@@ -28,6 +29,7 @@ Examples:
   cloudcard bench sign --json --seconds 5
   cloudcard bench waiting --json
   cloudcard bench journal --rows 10000000
+  cloudcard bench growth --rows 100000
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
   cloudcard bench trace --json
 """
@@ -250,6 +252,9 @@ def journal_command(rows: int, as_json: bool) -> None:
         p99 = result.search_p99_ms[what]
         click.echo(f"A page by {what:12} p50 {p50:8.2f} ms   p99 {p99:8.2f} ms")
     click.echo(result.machine)
+
+
+bench.add_command(growth_command)
 
 
 @bench.command("trace", epilog=EXAMPLES)

@@ -28,6 +28,7 @@ from cloudcard_tools.shared.processes import Child, Nursery
 
 MOST_USES = 100_000
 HOURS = 8
+READY_SECONDS = 240.0  # to start a keystore, on a busy computer
 MAKING_SECONDS = 120.0  # to make the keys of a card, on a busy computer
 LIMITS = tuple(
     part
@@ -131,7 +132,7 @@ class Town:
             *("--listen", address, "--enrol-listen", f"127.0.0.1:{enrolment}"),
             *(part for each in self.addresses for part in ("--public-address", each)),
         )
-        child.wait_for("Keystore ready", timeout=60)
+        child.wait_for("Keystore ready", timeout=READY_SECONDS)
         self.keystores.append(child)
 
     def _data(self, number: int) -> Path:

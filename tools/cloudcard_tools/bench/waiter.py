@@ -57,20 +57,23 @@ def encode(task: Task) -> str:
 
 
 async def run(task: Task) -> dict[str, float]:
-    """Open all streams, then approve one operation after the other."""
+    """Open half of the streams, then the others, then approve one operation after the other."""
     opening = asyncio.Semaphore(OPENING)
-    opened: list[asyncio.Event] = []
-    watching: list[asyncio.Task[None]] = []
+    places: list[tuple[Stub, str]] = []
     for folder, operations in task.waiting.items():
         for start in range(0, len(operations), STREAMS_OF_CONNECTION):
             stub = workstation_pb2_grpc.WorkstationServiceStub(channel(Path(folder)))
-            for operation in operations[start : start + STREAMS_OF_CONNECTION]:
-                event = asyncio.Event()
-                opened.append(event)
-                watching.append(asyncio.create_task(_hold(stub, operation, opening, event)))
-    await asyncio.gather(*(event.wait() for event in opened))
-    print(json.dumps({"waiting": len(opened)}), flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
+            places += [(stub, each) for each in operations[start : start + STREAMS_OF_CONNECTION]]
+    watching: list[asyncio.Task[None]] = []
+    for until in (len(places) // 2, len(places)):
+        opened: list[asyncio.Event] = []
+        for stub, operation in places[len(watching) : until]:
+            event = asyncio.Event()
+            opened.append(event)
+            watching.append(asyncio.create_task(_hold(stub, operation, opening, event)))
+        await asyncio.gather(*(event.wait() for event in opened))
+        print(json.dumps({"waiting": until}), flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
     durations = await _approve(task)
     still = sum(not each.done() for each in watching)
     for each in watching:

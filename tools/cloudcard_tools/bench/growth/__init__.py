@@ -1,0 +1,1 @@
+"""What a keystore that has grown costs, against a small one."""

@@ -22,7 +22,7 @@ from cloud_keystore.storage.authentic.declaring import metadata as metadata
 from cloud_keystore.storage.databases.indexes import HAS_RESULT, OPEN, OPEN_AT, OPEN_FOR, partial
 from cloud_keystore.storage.databases.instants import Instant
 
-TO_TELL = {"sqlite": "is_full = 1 AND is_told = 0", "postgresql": "is_full AND NOT is_told"}
+FULL = {"sqlite": "is_full = 1", "postgresql": "is_full"}
 IN_ENTRIES = (  # the columns of the journal besides the entry, which holds them too or needs none
     "id", "leaf_index", "time", "kind", "card_id", "user_id", "workstation_id", "operation_id",
 )  # fmt: skip
@@ -139,6 +139,8 @@ alert = Table(
     Column("acknowledge_time", Instant),
     Column("acknowledged_by", ForeignKey("identity.id")),
     Column("workstation_id", String),
+    Index("alert_about", "card_id", "workstation_id", "kind"),
+    Index("alert_by_user", "user_id"),
 )
 
 card_object = authentic(
@@ -209,10 +211,10 @@ budget = Table(  # what an identity has used up of its share of the journal
     Column("is_full", Boolean, nullable=False),  # nearly used up
     Column("is_told", Boolean, nullable=False),
     Index(
-        "budget_to_tell",
+        "budget_full",
         "identity_id",
-        sqlite_where=text(TO_TELL["sqlite"]),
-        postgresql_where=text(TO_TELL["postgresql"]),
+        sqlite_where=text(FULL["sqlite"]),
+        postgresql_where=text(FULL["postgresql"]),
     ),
 )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine
 
+from cloud_keystore.audit import alerts
 from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import SessionClosed
@@ -27,9 +28,10 @@ from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.watching import LOOK_SECONDS, Watching
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
+from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.upkeep import Upkeep
-from cloud_keystore.storage import operations, session_uses
+from cloud_keystore.storage import cards, operations, session_uses
 from cloud_keystore.storage.databases.addresses import DRIVER
 from support.keystore_world import DATABASE, SESSIONS, Enrolled, World, new_world
 from support.large_database import LargeDatabase
@@ -40,7 +42,8 @@ EXCEPTIONS: Mapping[str, str] = {
     "SELECT DISTINCT session_use.used_by": "a new process looks once at the uses under way",
     "session_use.used_by IN": "a process has gone: it can have any of the uses under way",
     "operation.used_by IN": "a process has gone: it can have any of the uses under way",
-    "FROM budget": "the index has the budgets alone of which somebody is to be told",
+    "FROM budget": "the index has the budgets alone that are nearly used up",
+    "SELECT count(*)": "the index has the operations alone that have not ended",
     "journal.leaf_index IS NULL": "the index has the entries alone that are to be taken in",
     "key.destroy_time IS NOT NULL": "the index has the keys alone that are to be destroyed",
 }
@@ -107,6 +110,7 @@ class Ward:
         self.monotonic += 2 * LOOK_SECONDS + 60
         for task in self.upkeep.tasks(self.world.woken.extend, self.world.woken.extend):
             task()
+        Looks(self.world.database, self.upkeep.ends, self.upkeep.budgets).gauges()
 
     def ask(self) -> None:
         """Operations: used, repeated, denied, cancelled, claimed, left to expire, stalled."""
@@ -141,6 +145,11 @@ class Ward:
         self.tend(minutes=3)
         assert world.state(expired) is State.EXPIRED
         self.tend(minutes=11)  # results are erased
+        world.alerts.told_to(phone.identity)
+        with world.database.write() as connection:
+            card, now = cards.named(connection, self.serial), world.clock()
+            alerts.too_many_refusals(connection, card, pc.identity, now, os.urandom)
+            alerts.wrong_passcodes(connection, pc.identity, now, os.urandom)
 
     def use_sessions(self) -> None:
         """Sessions: used, repeated, used up, replaced, ended by either side, left to run out."""

@@ -7,7 +7,6 @@ missing one a poll.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeAlias
@@ -26,8 +25,8 @@ class Wakeups:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._closed = asyncio.Event()
+        self.listening: dict[str, list[Subscription]] = {}  # by topic
+        self.is_closed = False
         self.tell_others: Wake | None = None  # tells other processes; called in the loop
 
     def wake(self, topics: Iterable[str]) -> None:
@@ -42,13 +41,13 @@ class Wakeups:
 
     def subscribe(self, topic: str) -> Subscription:
         """Start listening; wake-ups from now on are not missed."""
-        return Subscription(topic, self._waiting, self._closed)
+        return Subscription(topic, self)
 
     def wake_here(self, topics: Iterable[str]) -> None:
         """Wake coroutines of this process only; called in its loop."""
-        for topic in self._waiting.keys() & frozenset(topics):
-            for event in self._waiting[topic]:
-                event.set()
+        for topic in self.listening.keys() & frozenset(topics):
+            for each in self.listening[topic]:
+                each.wake()
 
     def wake_all(self) -> None:
         """Wake all coroutines of this process, after wake-ups were perhaps missed; called in its
@@ -57,17 +56,17 @@ class Wakeups:
         They are woken one after the other: each reads its row, and of thousands at the same time
         many would be refused.
         """
-        for number, event in enumerate(self._everybody()):
-            self._loop.call_later(number / WOKEN_PER_SECOND, event.set)
+        for number, each in enumerate(self._everybody()):
+            self._loop.call_later(number / WOKEN_PER_SECOND, each.wake)
 
     def close(self) -> None:
         """Make all present and future waits raise Stopping; called in the loop."""
-        self._closed.set()
-        for event in self._everybody():
-            event.set()
+        self.is_closed = True
+        for each in self._everybody():
+            each.wake()
 
-    def _everybody(self) -> list[asyncio.Event]:
-        return [event for events in self._waiting.values() for event in events]
+    def _everybody(self) -> list[Subscription]:
+        return [each for some in self.listening.values() for each in some]
 
     def _wake(self, topics: frozenset[str]) -> None:
         self.wake_here(topics)
@@ -76,35 +75,45 @@ class Wakeups:
 
 
 class Subscription:
-    """One waiter for one topic, as a context manager."""
+    """One waiter for one topic, as a context manager. There are many, so each has little: a future
+    and a timer while it waits, and no event, whose queue alone has 600 bytes.
+    """
 
-    def __init__(
-        self,
-        topic: str,
-        waiting: defaultdict[str, set[asyncio.Event]],
-        closed: asyncio.Event,
-    ) -> None:
+    __slots__ = ("_is_woken", "_topic", "_waiter", "_wakeups")
+
+    def __init__(self, topic: str, wakeups: Wakeups) -> None:
         self._topic = topic
-        self._waiting = waiting
-        self._closed = closed
-        self._event = asyncio.Event()
+        self._wakeups = wakeups
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_woken = False
 
     def __enter__(self) -> Subscription:
-        self._waiting[self._topic].add(self._event)
+        self._wakeups.listening.setdefault(self._topic, []).append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._waiting[self._topic].discard(self._event)
-        if not self._waiting[self._topic]:
-            del self._waiting[self._topic]
+        listening = self._wakeups.listening
+        listening[self._topic].remove(self)
+        if not listening[self._topic]:
+            del listening[self._topic]
+
+    def wake(self) -> None:
+        """End the present wait, or the next one."""
+        self._is_woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def wait(self, seconds: float) -> None:
         """Return at the next wake-up, or after `seconds`; raises Stopping after `close`."""
-        if not self._closed.is_set():
-            with suppress(TimeoutError):
-                # Unlike wait_for of Python 3.11, this makes no task: there are many waits.
-                async with asyncio.timeout(seconds):
-                    await self._event.wait()
-        self._event.clear()
-        if self._closed.is_set():
+        if not self._is_woken and not self._wakeups.is_closed:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, self.wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        self._is_woken = False
+        if self._wakeups.is_closed:
             raise Stopping("this process of the keystore stops: another one goes on")

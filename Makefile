@@ -13,7 +13,8 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
 	systemd python3-seccomp tshark duktape dbus python3-dbusmock \
-	python3-gi python3-gi-cairo gir1.2-gtk-3.0 gir1.2-atspi-2.0 at-spi2-core python3-tk
+	python3-gi python3-gi-cairo gir1.2-gtk-3.0 gir1.2-atspi-2.0 at-spi2-core python3-tk \
+	libnghttp2-dev libssl-dev
 
 # What builds the package of Debian, and looks for mistakes in it.
 PACKAGING_PACKAGES := build-essential debhelper dpkg-dev fakeroot git lintian python3-venv
@@ -111,6 +112,7 @@ lint: workshop ## Check style, types, schema, and whether the generated code mat
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@$(DRIVER) lint
+	@$(MAKE) --silent --directory tools/bench lint
 	$(BIN)/buf lint proto
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
 	tools/setup/generate.sh $(CURDIR)/$(BIN)/python "$$folder" && \

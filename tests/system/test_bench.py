@@ -1,4 +1,4 @@
-"""The bench measures through real pcscd and vpcd, and leaves nothing behind."""
+"""Benches measure real parts together: pcscd and vpcd, drivers, keystores and their clients."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ def test_our_driver_is_measured_beside_vpcd(
     assert 0 < result.insert_ms <= result.insert_p99_ms
     assert 0 < result.remove_ms <= result.remove_p99_ms
     assert all(value >= 0 for _, value, _ in result.goals())
+
+
+@pytest.mark.timeout(600)
+def test_signatures_are_measured_with_both_clients() -> None:
+    small = ("--seconds", "0.2", "--rounds", "1", "--workstations", "2", "--sessions", "4")
+    command = [*COMMAND[:3], "bench", "sign", "--json", "--client", "both", *small]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=580, check=True)
+    results = json.loads(done.stdout)
+    assert list(results) == ["native", "python"]
+    for result in results.values():
+        assert list(result) == ["rsa2048", "rsa2048_pss", "p256", "openssl", "noop", "limit"]
+        assert list(result["rsa2048"]) == ["unary", "stream", "batch"]
+        assert list(result["rsa2048_pss"]) == ["unary"]
+        assert list(result["p256"]) == ["unary", "stream"]
+        for algorithm in ("rsa2048", "rsa2048_pss", "p256"):
+            for figures in result[algorithm].values():
+                assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+                assert min(figures.values()) > 0

@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import click
 from rich.text import Text
 
-from cloudcard_tools.bench import apdu, card, journal, reader, sign, waiting
+from cloudcard_tools.bench import apdu, card, journal, reader, waiting
 from cloudcard_tools.bench import trace as traces
 from cloudcard_tools.bench.growth.command import growth_command
+from cloudcard_tools.bench.signing.command import sign_command
 from cloudcard_tools.shared import output, pcscd
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.tables import Column, print_table
@@ -38,6 +39,9 @@ Examples:
 @click.group(epilog=EXAMPLES)
 def bench() -> None:
     """Measure how fast the card and the keystore are."""
+
+
+bench.add_command(sign_command)
 
 
 @bench.command("apdu", epilog=EXAMPLES)
@@ -135,55 +139,6 @@ def reader_command(count: int, as_json: bool) -> None:
     for title, value, most in result.goals():
         met = "met" if value <= most else "not met"
         click.echo(f"{title:34} {value:8.2f}  goal {most:g}, {met}")
-    click.echo(result.machine)
-
-
-@bench.command("sign", epilog=EXAMPLES)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.1, 600),
-    default=2.0,
-    show_default=True,
-    help="Seconds for each kind of call, in each of three rounds.",
-)
-@click.option(
-    "--postgres",
-    default="",
-    metavar="URL",
-    help="Use two replicas on this empty PostgreSQL database instead of one keystore on SQLite.",
-)
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Of each keystore."
-)
-@json_option
-def sign_command(seconds: float, postgres: str, workers: int, as_json: bool) -> None:
-    """Measure signatures of a real keystore, compared with OpenSSL and with an empty call.
-
-    It uses mutual TLS, sessions with their policy and a durable journal. The client is on the same
-    computer.
-    """
-    with (
-        TemporaryDirectory(prefix="cloudcard-bench-") as name,
-        output.progress() as progress,
-    ):
-        task = progress.add_task("Measuring", total=sign.steps())
-        result = sign.measure(
-            Path(name), seconds, postgres, workers, lambda steps: progress.advance(task, steps)
-        )
-    if as_json:
-        click.echo(json.dumps(result.facts(), indent=2))
-        return
-    rows = [
-        (kind, f"{each.per_s:.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}")
-        for kind, each in result.calls.items()
-    ]
-    rows += [
-        (f"openssl {algorithm}, all cores", f"{per_s:.0f}", "", "")
-        for algorithm, per_s in result.openssl_per_s.items()
-    ]
-    print_table(figures("A real keystore", "Per second", "p50, ms", "p99, ms"), rows)
-    for title, value, wanted, met in result.goals():
-        click.echo(f"{title:20} {value:.3f}  goal {wanted:.2f}, {'met' if met else 'not met'}")
     click.echo(result.machine)
 
 

@@ -88,12 +88,8 @@ class Town:
 
     def passcode_proof(self, serial: str) -> bytes:
         """Give the holder's passcode at the workstation. Returns the passcode proof."""
-        request = pb.VerifyPasscodeRequest(
-            card_serial=serial, key_ref=KeyRef.PIN, passcode=PASSCODE.encode()
-        )
         with service(self.workstation, WorkstationServiceStub) as stub:
-            proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
-        return proof
+            return _passcode_proof(serial, stub)
 
     def ask(self, serial: str, proof: bytes) -> str:
         """Ask for a P-256 signature at the workstation. Returns the operation's identifier."""
@@ -103,18 +99,21 @@ class Town:
             operation_id: str = stub.CreateOperation(request).operation.id
         return operation_id
 
-    def session(self, profile: str, algorithm: approval_pb2.Algorithm.ValueType) -> str:
-        """Open a session of a new card's authentication key. Returns its identifier."""
-        serial = self.card(profile)
-        request = _request(serial, algorithm, self.passcode_proof(serial))
+    def session(
+        self,
+        serial: str,
+        algorithm: approval_pb2.Algorithm.ValueType,
+        stub: WorkstationServiceStub,
+        holder: Phone,
+    ) -> str:
+        """Open a session of a card's authentication key at the workstation of a stub. Returns its
+        identifier.
+        """
+        request = _request(serial, algorithm, _passcode_proof(serial, stub))
         request.session.CopyFrom(_terms())
-        with (
-            service(self.phone, partial(Phone, self.phone)) as holder,
-            service(self.workstation, WorkstationServiceStub) as stub,
-        ):
-            operation = stub.CreateOperation(request).operation
-            holder.approve(holder.find(operation.id), operation.number)
-            performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
+        operation = stub.CreateOperation(request).operation
+        holder.approve(holder.find(operation.id), operation.number)
+        performed = stub.PerformOperation(pb.PerformOperationRequest(operation_id=operation.id))
         session_id: str = performed.session.id
         return session_id
 
@@ -141,6 +140,14 @@ class Town:
 
 def _terms() -> approval_pb2.SessionTerms:
     return approval_pb2.SessionTerms(most_uses=MOST_USES, seconds=HOURS * 3600)
+
+
+def _passcode_proof(serial: str, stub: WorkstationServiceStub) -> bytes:
+    request = pb.VerifyPasscodeRequest(
+        card_serial=serial, key_ref=KeyRef.PIN, passcode=PASSCODE.encode()
+    )
+    proof: bytes = stub.VerifyPasscode(request).result.passcode_proof
+    return proof
 
 
 def _request(

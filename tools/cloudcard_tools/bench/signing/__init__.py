@@ -1,0 +1,1 @@
+"""How fast a keystore signs, beside OpenSSL on the same computer."""

@@ -81,7 +81,7 @@ def test_who_sends_and_takes_nothing_is_read_no_more(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some are on the way, some have outcomes that nobody takes; the others wait at the caller."""
-    # gRPC would else let more and more outcomes wait at the caller, on a quick computer all of them.
+    # gRPC would else let more and more outcomes wait at the caller: all, on a quick computer.
     monkeypatch.setattr(
         identity, "CHANNEL_OPTIONS", (*identity.CHANNEL_OPTIONS, ("grpc.http2.bdp_probe", 0))
     )

@@ -20,7 +20,7 @@ DOCUMENTS = {  # path in the repository: path on the site
     "THIRD-PARTY.md": "third-party.md",
     "tests/traces/README.md": "recorded-sessions.md",
 }
-PROGRAMS = ("examples/hello_card.py",)  # which guides link to, as they are
+PROGRAMS = ("examples/hello_card.py", "examples/sign_many.py")  # which guides link to, as they are
 API = "card_os"
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)(?=[)#])")
 

@@ -32,7 +32,7 @@ from cloud_keystore.model.cards import HeldKey
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.operations import Decision, Operation, State
 from cloud_keystore.model.policies import SessionTerms
-from cloud_keystore.model.sessions import Session
+from cloud_keystore.model.sessions import Session, inputs_sha256
 from cloud_keystore.storage import operations, session_uses, tables
 from support.crashing import Crash, crashing
 from support.keystore_world import DATABASE, OPERATOR, SESSIONS, Enrolled, World, new_world
@@ -316,8 +316,9 @@ class Keystore(RuleBasedStateMachine):
         made = self.made[session.id]
         with self._counting(session.id), suppress(KeystoreError):
             used = self.world.sessions.use(session.id, request_id, sent, own)
-            assert same_input or before is None
             if before is not None:
+                # The first may have come to nothing, and another use of the request may be written.
+                assert before.input_sha256 == inputs_sha256(sent)
                 kept = self.results_of_uses.setdefault(before.id, used.results)
                 assert kept == used.results
         assert before is None or self.made[session.id] == made

@@ -11,6 +11,7 @@ from pathlib import Path
 import platformdirs
 
 from cloudcard_tools.reader import via
+from cloudcard_tools.shared import home
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.reaching import PROXY
 from reader_bridge.desktop.events import Event
@@ -136,8 +137,8 @@ KEYS: Mapping[str, Key] = {
 
 
 def own_file() -> Path:
-    """The user's own file."""
-    return platformdirs.user_config_path("cloudcard") / FILE
+    """The user's own file. Raises Failure if this user has no home folder."""
+    return home.of_user(platformdirs.user_config_path) / FILE
 
 
 def load(own: Path, policy: Path = POLICY) -> tuple[Settings, list[str]]:

@@ -1,8 +1,8 @@
 """OpenSSL's libcrypto, for what `cryptography` does not offer: RSA without padding, and primality.
 
-It is the library that Python's own `hashlib` uses, or else the system's, and is loaded with this
-module, before a process gives up its files. Functions that compute for long release Python's lock;
-the others keep it, because getting it back can take longer than they do.
+It is the library that Python's own `hashlib` uses, or else the system's, and is loaded when it is
+first asked for. Functions that compute for long release Python's lock; the others keep it, because
+getting it back can take longer than they do.
 
 RSA is asked for by OpenSSL's older functions, which take a block in one call. By EVP_PKEY it would
 be five calls, and opening a key would take about as long as using it.
@@ -14,6 +14,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, PYFUNCTYPE, byref, c_char_p, c_int, c_long, c_void_p
+from functools import cache
 from importlib.util import find_spec
 from typing import TypeAlias
 from weakref import finalize
@@ -76,18 +77,17 @@ def load(paths: list[str]) -> _Library | None:
     return None
 
 
-_hashlib = find_spec("_hashlib")
-_loaded = load(places(sys.platform, (_hashlib and _hashlib.origin) or "_hashlib"))
-
-
+@cache
 def library() -> _Library:
     """Return the library; raises NoLibcrypto."""
-    if _loaded is None:
+    own = find_spec("_hashlib")
+    loaded = load(places(sys.platform, (own and own.origin) or "_hashlib"))
+    if loaded is None:
         raise NoLibcrypto(
             "RSA keys need libcrypto of OpenSSL 3 or later, and there is none: install it (Debian: "
             "libssl3), or a Python that brings it"
         )
-    return _loaded
+    return loaded
 
 
 class RsaKey:

@@ -53,6 +53,7 @@ def test_our_modules_do_nothing_when_imported() -> None:
             "from threading import Event, Thread\nThread(target=Event().wait, daemon=True).start()",
             "busy: thread",
         ),
+        ("import ctypes\nctypes.CDLL(None)", "busy: ctypes.dlopen"),
         ("import importlib", None),
     ],
 )

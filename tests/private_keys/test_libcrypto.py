@@ -214,7 +214,8 @@ def test_the_first_library_with_all_functions_is_taken() -> None:
 
 
 def test_without_a_library_somebody_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libcrypto, "_loaded", None)
+    monkeypatch.setattr(libcrypto, "load", lambda _: None)
+    libcrypto.library.cache_clear()
     with pytest.raises(NoLibcrypto, match="libssl3"):
         RsaKey(KEYS[RSA])
     with pytest.raises(NoLibcrypto):

@@ -169,7 +169,8 @@ def test_without_libcrypto_an_rsa_key_is_unavailable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rsa_card, ec_card = keys(algorithm=Algorithm.RSA_2048), keys()
-    monkeypatch.setattr(libcrypto, "_loaded", None)
+    monkeypatch.setattr(libcrypto, "load", lambda _: None)
+    libcrypto.library.cache_clear()
     assert use(rsa_card, KeyUse.SIGN, 0x9A, b"\1" * 256) is Refusal.UNAVAILABLE
     assert "install it" in capsys.readouterr().out
     assert isinstance(use(ec_card, KeyUse.SIGN, 0x9A, b"\1" * 32), bytes)

@@ -41,7 +41,8 @@ def test_a_service_without_a_token_has_software_keys_alone() -> None:
 
 
 def test_a_service_that_cannot_use_rsa_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libcrypto, "_loaded", None)
+    monkeypatch.setattr(libcrypto, "load", lambda _: None)
+    libcrypto.library.cache_clear()
     with pytest.raises(KeyBackendUnavailable, match="OpenSSL 3 or later") as refusal:
         new_keys(SEAL, None, SOFTWARE)
     assert refusal.value.__cause__ is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,10 @@ def test_a_change_ends_what_was_proved_before(world: World, serial: str, pc: Enr
     world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"246802", pc.identity)
     with pytest.raises(PasscodeNeeded):
         world.ask(serial, pc, proof=proof)
+    # It holds for the passcode's hash alone; that it is also gone is a second guard.
+    with world.database.read() as connection:
+        kept = connection.execute(select(tables.passcode_proof.c.sha256)).scalars().all()
+    assert sha256(proof).digest() not in kept
 
 
 def test_a_hash_holds_for_its_card_and_reference_alone(

@@ -167,30 +167,42 @@ def not_me(operation: str, caller: Caller) -> None:
     authority, and suspends the card unless it was only to sign in.
     """
     with phone(caller) as own:
-        ringing = own.find(operation)
-        _finish(ringing, own.not_me(ringing), "denied", as_json=caller.as_json)
-    if not caller.as_json:
-        click.echo(reported(ringing))
+        _report(own, own.find(operation), as_json=caller.as_json)
 
 
 @authenticator.command()
 @click.argument("source")
-@click.option("--yes", is_flag=True, help="Approve without asking.")
+@click.option("--yes", "decision", flag_value="yes", help="Approve without asking.")
+@click.option("--deny", "decision", flag_value="deny", help="Deny without asking.")
+@click.option(
+    "--not-me",
+    "decision",
+    flag_value="not-me",
+    help="Deny, because somebody else made the request.",
+)
 @click.option("--card", default="", help="To sign in, the card; by default the one issued last.")
 @caller_options(ROLE)
-def scan(source: str, yes: bool, card: str, caller: Caller) -> None:
+def scan(source: str, decision: str | None, card: str, caller: Caller) -> None:
     """Scan a QR code and decide on its request. SOURCE is the code's text or a picture of it."""
     text = read_code(source)
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError("nobody is here to decide: say --yes to approve without asking")
+    if decision is None and not sys.stdin.isatty():
+        raise click.UsageError(
+            "nobody is here to decide: say --yes to approve without asking, --deny or --not-me"
+        )
     with phone(caller) as own:
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS) if card else ""
         ringing = own.claim(text, serial)
         if not caller.as_json:
             show(ringing)
-        agreed = yes or click.confirm("Approve?", err=caller.as_json)
-        state = own.approve(ringing, "") if agreed else own.deny(ringing)
-        _finish(ringing, state, "approved" if agreed else "denied", as_json=caller.as_json)
+        if decision is None:
+            decision = "yes" if click.confirm("Approve?", err=caller.as_json) else "deny"
+        match decision:
+            case "yes":
+                _finish(ringing, own.approve(ringing, ""), "approved", as_json=caller.as_json)
+            case "deny":
+                _finish(ringing, own.deny(ringing), "denied", as_json=caller.as_json)
+            case _:
+                _report(own, ringing, as_json=caller.as_json)
 
 
 authenticator.add_command(sessions)
@@ -209,6 +221,13 @@ def _card(message: HolderCard) -> Row:
 def _own(cards: Sequence[HolderCard], _sort: Sort, text: str) -> Answer:
     known = (Findable(each.serial, (each.serial,), (), "", state=each.state) for each in cards)
     return of_own(finding.find(text, known))
+
+
+def _report(own: Phone, ringing: Ringing, *, as_json: bool) -> None:
+    """Deny a request that somebody else made."""
+    _finish(ringing, own.not_me(ringing), "denied", as_json=as_json)
+    if not as_json:
+        click.echo(reported(ringing))
 
 
 def _finish(ringing: Ringing, state: str, wanted: str, *, as_json: bool) -> None:

@@ -32,6 +32,7 @@ PORTS = range(12_000, 32_000, 8)
 INSERTED_OR_WHY_NOT = ("inserted", "refused", "port_busy", "pcscd_not_running")  # events of readers
 PROMPT_SECONDS = 30.0
 TICK_SECONDS = 0.2  # between two looks whether the application still runs
+SCANNED = {deciding.SCAN: "--yes", deciding.DENY: "--deny", deciding.NOT_ME: "--not-me"}
 
 
 @dataclass(slots=True)
@@ -169,17 +170,15 @@ class Stage:
         drawn.terminal(compact=True)
         typed = deciding.ask_scan()
         try:
-            if typed == deciding.SCAN:
-                self.ask(*scan, "--yes")
-                return
-            if typed == deciding.DENY:
-                self.ask(*scan, stdin="n\n")
-                raise Declined("Your phone says: Denied.")
-            self.ask("authenticator", "not-me", str(prompt["operation"]))
-            self._resume(str(prompt["card"]))
+            self.ask(*scan, SCANNED[typed])
+            if typed == deciding.NOT_ME:
+                self._resume(str(prompt["card"]))
         except StepFailed as failure:
             raise Declined(failure.format_message()) from None
-        raise Declined("Your phone says: Denied, and reported.")
+        if typed == deciding.DENY:
+            raise Declined("Your phone says: Denied.")
+        if typed == deciding.NOT_ME:
+            raise Declined("Your phone says: Denied, and reported.")
 
     def count_rings(self) -> int:
         """How often the phone has rung since the last call."""

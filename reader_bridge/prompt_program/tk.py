@@ -8,7 +8,7 @@ import tkinter
 from collections.abc import Callable
 from tkinter import font, ttk
 
-from reader_bridge.prompt_program import pictures, texts
+from reader_bridge.prompt_program import pictures, texts, tk_look
 from reader_bridge.prompt_program.starting import Cancel, Unusable
 from reader_bridge.prompt_program.waiting import View, Waiting
 
@@ -94,6 +94,7 @@ class Window:
     def _styles(self) -> None:
         size = abs(int(font.nametofont(FONT).actual("size")))
         style = ttk.Style(self._root)
+        tk_look.follow_desktop(self._root, style)
         family = font.nametofont(FONT).actual("family")
         fixed = font.nametofont("TkFixedFont").actual("family")
         style.configure("Number.TLabel", font=(family, 4 * size, "bold"))

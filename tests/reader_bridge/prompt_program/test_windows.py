@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -16,16 +18,18 @@ from reader_bridge.prompts import choosing
 from reader_bridge.prompts.json_lines import Line, decided, drawn
 from support.desktop import NOTICING, SYSTEM_PYTHON, Desktop, opened
 from support.polling import until
-from support.prompts import BOTH, QR, SCANNED, prompt
+from support.prompts import BOTH, PUSHED, QR, SCANNED, prompt
 
 SECONDS = 60.0
 NUMBER = "Number forty-two: four two"
+DARKEST = 80  # of 255: the ground of a dark window is below
 # The screen has 1024x768 pixels at 200 % too.
 LOOKS = [
     ("gtk", {"GTK_THEME": "Adwaita"}),
     ("gtk", {"GTK_THEME": "Adwaita:dark", "GDK_SCALE": "2"}),
     ("gtk", {"GTK_THEME": "HighContrast"}),
     ("tk", {}),
+    ("tk", {"GTK_THEME": "Adwaita:dark"}),
 ]
 
 
@@ -148,6 +152,34 @@ def test_the_code_is_scanned_from_the_screen(
     assert abs(left - (picture.width - right)) <= 4
     window.tell(decided("id", Outcome.APPROVED))
     until(window.gone, SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "look"),
+    [
+        ("gtk", {"GTK_THEME": "Adwaita:dark"}),
+        ("tk", {"GTK_THEME": "Adwaita:dark"}),
+        ("tk", {"GTK_THEME": "", "PATH": "SAYS"}),
+    ],
+)
+def test_a_window_is_dark_where_the_desktop_is(
+    nursery: Nursery, desktop: Desktop, kind: str, look: dict[str, str], tmp_path: Path
+) -> None:
+    """But for the code, which is dark on light for scanners; without one here."""
+    says = tmp_path / "gsettings"
+    says.write_text("#!/bin/sh\necho \"'prefer-dark'\"\n")
+    says.chmod(0o700)
+    path = {name: f"{tmp_path}:{os.environ['PATH']}" for name in look if name == "PATH"}
+    window = start(nursery, desktop, kind, **{**look, **path})
+    window.tell(drawn(PUSHED))
+    until(lambda: not desktop.is_empty(), SECONDS)
+
+    def is_dark() -> bool:
+        grey = desktop.picture().convert("L")
+        box = grey.getbbox()
+        return box is not None and median(grey.crop(box).tobytes()) < DARKEST
+
+    until(is_dark, SECONDS)
 
 
 @pytest.mark.parametrize("kind", ["gtk", "tk"])

@@ -22,7 +22,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.remote.operation import WITHDRAW_SECONDS, RemoteOperation, Stopped
 from reader_bridge.remote.refusals import reason, refusal
-from reader_bridge.remote.uses import Uses
+from reader_bridge.remote.uses import Uses, timed
 from reader_bridge.tasks import Cancellation
 
 # Reasons that a session has ended. Nothing was used, so the use can ask for an approval of its own.
@@ -92,7 +92,7 @@ class RemoteSession:
         if session is None or not _is_of(session, request):
             return None
         asked = pb.UseSessionRequest(
-            session_id=session.id, request_id=request.request_id, inputs=[request.input]
+            session_id=session.id, request_id=timed(request.request_id), inputs=[request.input]
         )
         try:
             used = self._new_operation(cancellation).use_session(asked, self._uses.call)

@@ -2,6 +2,7 @@
 
 #include <openssl/rand.h>
 #include <string.h>
+#include <time.h>
 
 enum { VARINT = 0, DELIMITED = 2, NUMBER = 1 << 3, LONGEST_VARINT = 10 }; // NUMBER: the tag of field 1
 
@@ -40,6 +41,12 @@ static void add_fields(struct bytes *to, const struct use *use) {
     uint8_t request_id[REQUEST_ID];
     if (RAND_bytes(request_id, REQUEST_ID) != 1) {
         fail("OpenSSL has no random bytes");
+    }
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t milliseconds = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    for (size_t at = TIME; at-- > 0; milliseconds >>= 8) {
+        request_id[at] = (uint8_t)milliseconds;
     }
     add_head(to, 1, strlen(use->session));
     bytes_add(to, use->session, strlen(use->session));

@@ -7,7 +7,8 @@
 #include "bytes.h"
 #include "keys.h"
 
-enum { PREFIX = 5, REQUEST_ID = 16, LONGEST_ID = 64, MOST_INPUTS = 250, LONGEST_ANSWER = 1 << 17 };
+enum { PREFIX = 5, LONGEST_ID = 64, MOST_INPUTS = 250, LONGEST_ANSWER = 1 << 17 };
+enum { REQUEST_ID = 16, TIME = 6 }; // a request's identifier, and the time at its beginning
 
 // A part of a message that somebody else has sent.
 struct part {

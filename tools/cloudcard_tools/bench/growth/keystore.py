@@ -43,6 +43,7 @@ from cloudcard_tools.bench.town import HOURS, MOST_USES
 from cloudcard_tools.demo.stage import PASSCODE
 from cloudcard_tools.enrolment.requests import fresh_key
 from cloudcard_tools.enrolment.tokens import parse_token
+from reader_bridge.remote.uses import timed
 
 TERMS = SessionTerms(MOST_USES, timedelta(hours=HOURS))
 DIGEST = bytes(32)
@@ -97,7 +98,10 @@ class Ward:
         """Use the keys of some sessions, once each, in one group."""
         requests = [
             UseRequest(
-                each.session_id, os.urandom(REQUEST_ID_BYTES), (DIGEST,), each.certificate_sha256
+                each.session_id,
+                timed(os.urandom(REQUEST_ID_BYTES)),
+                (DIGEST,),
+                each.certificate_sha256,
             )
             for each in places
         ]

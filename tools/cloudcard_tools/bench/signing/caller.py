@@ -23,6 +23,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.bench.signing.inputs import INPUTS, is_signed
 from cloudcard_tools.shared.reaching import DIRECTLY
+from reader_bridge.remote.uses import timed
 
 if TYPE_CHECKING:
     from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceAsyncStub
@@ -165,7 +166,7 @@ class Run:
         session = self.sessions[turn % len(self.sessions)]
         place = self.places[session.workstation]
         inputs = [INPUTS[self.plan.input]() for _ in range(self.plan.batch)]
-        request_id = os.urandom(REQUEST_ID_BYTES)
+        request_id = timed(os.urandom(REQUEST_ID_BYTES))
         use = pb.UseSessionRequest(session_id=session.id, request_id=request_id, inputs=inputs)
         call = place.stream if self.plan.kind == "stream" else place.stub.UseSession
         self._check(session, inputs, (await call(use)).results)

@@ -1029,7 +1029,9 @@ class UseSessionRequest(_message.Message):
     session_id: _builtins.str
     """Identifier of the session."""
     request_id: _builtins.bytes
-    """16 random bytes; a repeated request returns the same results."""
+    """16 bytes that no other request has: six of the Unix time in milliseconds, then random ones. A repeated request returns
+    the same results.
+    """
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The inputs, 1 to 250, as in CreateOperationRequest."""

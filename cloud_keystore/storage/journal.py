@@ -31,8 +31,15 @@ from cloud_keystore.storage.bundles.contents import SIZE
 from cloud_keystore.storage.bundles.contents import Place as Place
 from cloud_keystore.storage.bundles.contents import Query as Query
 from cloud_keystore.storage.bundles.contents import Row as Row
+from cloud_keystore.storage.databases import indexes
+from cloud_keystore.storage.databases.sqlite import freeing
 
 j = t.journal.c
+# Identifiers are given to one writer after another, and all wait while entries get their places: an
+# entry without a place has a higher one than those with places.
+_PLACED = j.leaf_index.is_not(None)
+_LAST_PLACED = select(j.id).where(_PLACED).order_by(j.leaf_index.desc()).limit(indexes.number(1))
+_TO_TAKE_IN = j.id > func.coalesce(_LAST_PLACED.scalar_subquery(), 0)
 TIME_DIGITS = 12  # of an identifier, which count milliseconds
 LAST_TIME = 253_000_000_000_000  # in the year 9987
 SLACK = timedelta(minutes=1)  # by which an entry can be apart from the time in an identifier
@@ -105,13 +112,13 @@ def to_take_in(connection: Connection, most: int) -> list[Row]:
     """Entries that have no place in the tree yet, oldest first. Raises RowNotAuthentic if somebody
     else than a keystore has written one.
     """
-    query = select(t.journal).where(j.leaf_index.is_(None)).order_by(j.id).limit(most)
+    query = select(t.journal).where(_TO_TAKE_IN).order_by(j.id).limit(most)
     return [_row(row) for row in rows.read(connection, t.journal, query)]
 
 
 def has_to_take_in(connection: Connection) -> bool:
     """Whether there is an entry that has no place in the tree yet."""
-    query = select(j.id).where(j.leaf_index.is_(None)).order_by(j.id).limit(1)
+    query = select(j.id).where(_TO_TAKE_IN).order_by(j.id).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -133,7 +140,7 @@ def take_in(connection: Connection, first: int, found: Sequence[Row]) -> None:
 
 def count_taken_in(connection: Connection) -> int:
     """How many entries have a place in the tree, which is also the next free place."""
-    last = connection.execute(select(func.max(j.leaf_index))).scalar()
+    last = connection.execute(select(func.max(j.leaf_index)).where(_PLACED)).scalar()
     return in_bundles(connection) if last is None else last + 1
 
 
@@ -168,11 +175,20 @@ def _missing(place: int) -> StorageDamaged:
 
 def bundle(connection: Connection, found: Sequence[Row], root: bytes) -> None:
     """Put the next SIZE entries into a bundle, in the place of their rows; `root` is that of the
-    subtree with these leaves.
+    subtree with these leaves. Raises StorageDamaged if an entry is left behind that has no place:
+    nobody would ever take it into the tree.
     """
     bundles.add(connection, bundles.count(connection), root, found)
     gone = delete(t.journal).where(j.id == bindparam("of"))
-    connection.execute(gone, [{"of": row.id} for row in found])
+    with freeing(connection):  # the bundle has what they held
+        connection.execute(gone, [{"of": row.id} for row in found])
+    last = max(row.id for row in found)
+    left = select(j.id).where(j.id < last).order_by(j.id).limit(indexes.number(1))
+    if connection.execute(left).first() is not None:
+        raise StorageDamaged(
+            "the journal has an entry among older ones that its checkpoints do not cover: somebody "
+            "has changed the database; keep it as evidence and restore a backup"
+        )
 
 
 def bundle_roots(connection: Connection, most: int) -> list[bytes]:

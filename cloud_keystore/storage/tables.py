@@ -337,23 +337,25 @@ session_use = Table(  # for repeated requests, and to find uses that have lost t
     "session_use",
     metadata,
     Column("id", String, primary_key=True),
-    Column("session_id", ForeignKey("session.id"), nullable=False),
+    # Without a foreign key, which would need an index: each use would write a page of it.
+    Column("session_id", String, nullable=False),
     Column("request_id", LargeBinary, nullable=False),
     Column("input_sha256", LargeBinary, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("end_time", Instant),  # None while the key is in use; with no result the use failed
     Column("sealed_result", LargeBinary),
     Column("used_by", Integer),  # the number of the process that uses the key
-    UniqueConstraint("session_id", "request_id"),
+    # The request first: those of our clients begin with the time, so that the uses of all sessions
+    # are added where the last ones were.
+    Index("session_use_by_request", "request_id", "session_id", unique=True),
     partial("session_use_to_end", "create_time", where=OPEN),
     partial("session_use_result", "create_time", where=HAS_RESULT),
-    sqlite_with_rowid=False,
 )
 
 journal = authentic(  # a row is inserted, gets its place in the tree once, and goes to a bundle
     "journal",
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("leaf_index", BigInteger, unique=True),  # None until the tree has taken it in
+    Column("leaf_index", BigInteger),  # None until the tree has taken it in
     Column("time", Instant, nullable=False),
     Column("kind", String, nullable=False),
     Column("card_id", String),
@@ -361,6 +363,8 @@ journal = authentic(  # a row is inserted, gets its place in the tree once, and 
     Column("workstation_id", String),
     Column("operation_id", String),
     Column("entry", LargeBinary, nullable=False),  # JSON; its hash is the leaf
+    # What was just added is not in it, and found by its identifier.
+    partial("journal_by_place", "leaf_index", where="leaf_index IS NOT NULL", unique=True),
     uncovered=IN_ENTRIES,
 )
 

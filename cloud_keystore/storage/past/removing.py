@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, Table, delete, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select
 
 from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.policies import LONGEST_SESSION
@@ -22,7 +22,10 @@ LATER = LONGEST_SESSION + timedelta(hours=1)
 
 def is_due(connection: Connection, before: datetime) -> bool:
     """Whether `remove` would find anything."""
-    return any(connection.execute(query.limit(1)).first() is not None for _, query in _over(before))
+    return any(
+        connection.execute(query.limit(1)).first() is not None
+        for _, query in _over(connection, before)
+    )
 
 
 def remove(connection: Connection, before: datetime) -> int:
@@ -33,7 +36,7 @@ def remove(connection: Connection, before: datetime) -> int:
     ended itself, so that no request that is repeated finds its use missing while it is open.
     """
     left = PORTION
-    for table, query in _over(before):
+    for table, query in _over(connection, before):
         # Deleted without a note that they are gone: there can be so many that a process would
         # forget the versions of rows that count. Who puts one back has something that is over.
         these = table.c.id.in_(query.limit(number(left)))
@@ -43,19 +46,25 @@ def remove(connection: Connection, before: datetime) -> int:
     return PORTION - left
 
 
-def _over(before: datetime) -> Iterator[tuple[Table, Select[tuple[str]]]]:
+def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Select[tuple[str]]]]:
     """What can be removed. It is found by primary keys, which are in the order of time, and no
     condition is that of another index.
     """
     u, s, o, i = t.session_use.c, t.session.c, t.operation.c, sign_in.c
     first, later = earliest_id(before), earliest_id(before - LATER)
-    # Values, not `EXISTS`, for which PostgreSQL can read all uses.
-    used = select(u.id).where(u.session_id == s.id).limit(number(1)).scalar_subquery()
+    yield t.session_use, _oldest(t.session_use, u.id < first, u.end_time.is_not(None))
+    # A session this old has no later uses. One of before is left if no sweep has ended it yet.
+    if connection.execute(_oldest(t.session_use, u.id < first).limit(number(1))).first() is None:
+        yield t.session, _oldest(t.session, s.id < later, s.end_time.is_not(None))
+    # A value, not `EXISTS`, for which PostgreSQL can read all sessions.
     opened = select(s.id).where(s.id == o.id).scalar_subquery()
-    for table, conditions in (
-        (t.session_use, (u.id < first, u.end_time.is_not(None))),
-        (t.session, (s.id < later, s.end_time.is_not(None), used.is_(None))),
-        (t.operation, (o.id < later, o.end_time.is_not(None), opened.is_(None))),
-        (sign_in, (i.id < later, i.why.is_not(None))),
-    ):
-        yield table, select(table.c.id).where(*conditions).order_by(table.c.id)
+    yield (
+        t.operation,
+        _oldest(t.operation, o.id < later, o.end_time.is_not(None), opened.is_(None)),
+    )
+    yield sign_in, _oldest(sign_in, i.id < later, i.why.is_not(None))
+
+
+def _oldest(table: Table, *conditions: ColumnElement[bool]) -> Select[tuple[str]]:
+    """The rows that match, the oldest first."""
+    return select(table.c.id).where(*conditions).order_by(table.c.id)

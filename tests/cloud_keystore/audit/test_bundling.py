@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from cloud_keystore.audit import bundling, entries, journal, notes, tree
 from cloud_keystore.audit.sequencing import MOST_AT_ONCE, take_in
@@ -125,6 +125,17 @@ class TestFilling:
         world.take_in()
         assert everything(world)[-1].id == highest + 1
         assert is_whole(world)
+
+    def test_an_entry_that_was_put_among_older_ones_is_noticed(self, world: World) -> None:
+        """Nobody looks for new entries there."""
+        write(world, SIZE // 2)
+        world.take_in()
+        with world.database.write() as connection:
+            first = connection.execute(select(t.journal).limit(1)).mappings().one()
+            connection.execute(insert(t.journal).values({**first, "id": 0, "leaf_index": None}))
+        write(world, SIZE)
+        with pytest.raises(StorageDamaged, match="among older ones"):
+            world.take_in()
 
     def test_death_at_any_statement_loses_nothing(self, world: World) -> None:
         written, step, crashed = 0, 1, True

@@ -44,7 +44,6 @@ EXCEPTIONS: Mapping[str, str] = {
     "operation.used_by IN": "a process has gone: it can have any of the uses under way",
     "FROM budget": "the index has the budgets alone that are nearly used up",
     "SELECT count(*)": "the index has the operations alone that have not ended",
-    "journal.leaf_index IS NULL": "the index has the entries alone that are to be taken in",
     "key.destroy_time IS NOT NULL": "the index has the keys alone that are to be destroyed",
 }
 GONE = 7  # the number of a process

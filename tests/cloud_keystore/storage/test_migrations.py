@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Row, Table, create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.custody.sealing import authenticating
@@ -26,11 +27,16 @@ from cloud_keystore.model.cards import Sealed, StoredObject
 from cloud_keystore.model.errors import RowNotAuthentic
 from cloud_keystore.model.people import IDENTITY_LIFETIME
 from cloud_keystore.model.sessions import Use
-from cloud_keystore.storage import cards, people, session_uses
+from cloud_keystore.storage import cards, journal, people, session_uses
+from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic.codes import Value, Values
 from cloud_keystore.storage.databases.instants import EPOCH
 from cloud_keystore.storage.engine import Database, DatabaseUnusable
 from cloud_keystore.storage.tables import metadata
 from support.crashing import Crash, crashing
+from support.postgres import Server
+
+CREATED = {"create_time": EPOCH}
 
 
 def open_database(path: Path) -> Database:
@@ -215,6 +221,62 @@ def test_uses_of_sessions_get_their_own_table(tmp_path: Path) -> None:
     at = [EPOCH + timedelta(microseconds=each) for each in (1, 2)]
     assert use == Use("o2", "s", b"\x07", b"\x09", *at, b"\x08")
     assert left == ["o"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_uses_and_entries_move_into_new_tables(
+    engine: str, tmp_path: Path, postgresql: Server
+) -> None:
+    url = f"sqlite:///{tmp_path}/k.db" if engine == "sqlite" else postgresql.new_database()
+    database, own = Database(url), {"user_id": "u", "card_id": "c", "key_id": "k"}
+    made: Mapping[Table, list[Values]] = {
+        t.user: [{"id": "u", "display_name": "", "email": "", **CREATED}],
+        t.identity: [
+            {"id": "w", "role": 1, "state": "", "display_name": "", "site": "", **CREATED}
+        ],
+        t.card: [
+            {"id": "c", "serial": "", "guid": b"", "user_id": "u", "profile": "", "state": ""}
+            | {"request_id": b"", "expire_time": EPOCH, **CREATED}
+        ],
+        t.key: [
+            {"id": "k", "card_id": "c", "key_ref": 1, "algorithm": 1, "certificate": b""}
+            | {"public_key": b"", "pin_policy": 0, "touch_policy": 0, "imported": False, **CREATED}
+        ],
+        t.session: [
+            {"id": "s", "workstation_id": "w", "key_use": 1, "policy": "", "uses_left": 1, **own}
+            | {"expire_time": EPOCH, **CREATED}
+        ],
+        t.session_use: [
+            {"id": name, "session_id": "s", "request_id": name.encode(), "input_sha256": b"i"}
+            | {"end_time": end, "sealed_result": result, "used_by": 7, **CREATED}
+            for name, end, result in (("2", None, None), ("1", EPOCH, b"sealed"))
+        ],
+        t.journal: [
+            {"id": number, "leaf_index": place, "time": EPOCH, "kind": "k", "entry": b"e"}
+            | {"user_id": "u", "card_id": "c", "mac": b"m"}
+            for number, place in ((3, 0), (4, None))
+        ],
+    }
+
+    def moved(connection: Connection) -> list[list[Row[tuple[Value, ...]]]]:
+        return [
+            list(connection.execute(select(table).order_by(table.c.id)))
+            for table in (t.session_use, t.journal)
+        ]
+
+    with database.write(long=True) as connection:
+        upgrade(connection, "0018")
+        for table, values in made.items():
+            connection.execute(insert(table), values)
+        before = moved(connection)
+    database.migrate()
+    with database.write(long=True) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert moved(connection) == before
+        assert (journal.count_taken_in(connection), journal.has_to_take_in(connection)) == (1, True)
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            connection.execute(insert(t.session_use), [made[t.session_use][0] | {"id": "3"}])
+    database.close()
 
 
 def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from support.keystore_world import World
 CARDS = 3
 WRITTEN = 100  # entries in one transaction
 PC = Actor(ActorKind.WORKSTATION, "pc")
+BUSY = 5  # looks, after each of which another entry comes
 LEAST_STATEMENTS = 10  # of taking in entries that fill a bundle
 
 Change: type = Callable[[Connection], None]
@@ -158,8 +159,29 @@ class TestFilling:
         write(world, MOST_AT_ONCE + SIZE)
         assert take_in(world.database, world.reading.log, world.clock()) == MOST_AT_ONCE
         assert is_whole(world)
-        world.take_in()
+        assert world.take_in() == SIZE
         assert is_whole(world)
+
+    def test_all_that_were_there_are_taken(self, world: World) -> None:
+        write(world, 2 * MOST_AT_ONCE + SIZE)
+        assert world.take_in() == head(world).size >= 2 * MOST_AT_ONCE + SIZE
+
+    def test_those_that_come_meanwhile_wait_for_the_next_turn(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks: list[bool] = []
+        look = rows.has_to_take_in
+
+        def busy(connection: Connection) -> bool:
+            looks.append(look(connection))
+            if len(looks) < BUSY:
+                write(world, 1)
+            return looks[-1]
+
+        write(world, 1)
+        monkeypatch.setattr(rows, "has_to_take_in", busy)
+        world.take_in()
+        assert looks == [True]
 
 
 class TestOldJournals:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cloudcard_tools.bench import journal, waiting
+from support.postgres import Server
 
 
 def test_waiting(tmp_path: Path) -> None:
@@ -15,10 +18,14 @@ def test_waiting(tmp_path: Path) -> None:
     assert 0 < result.approve_to_signature_p50_ms <= result.approve_to_signature_p99_ms
 
 
-def test_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_journal(tmp_path: Path, shared: bool, postgresql: Server) -> None:
     parts: list[int] = []
-    result = journal.measure(tmp_path, 7000, parts.append)
-    assert sum(parts) == 14_000
+    address = postgresql.new_database() if shared else ""
+    result = journal.measure(tmp_path, 1000, address, parts.append)
+    assert sum(parts) == 2000
+    if shared:
+        assert list(tmp_path.iterdir()) == []
     assert result.search_p50_ms.keys() == {"card", "user", "workstation", "operation", "time"}
     assert all(
         0 < result.search_p50_ms[each] <= result.search_p99_ms[each]

@@ -13,6 +13,7 @@ from rich.text import Text
 from cloudcard_tools.bench import apdu, card, journal, reader, waiting
 from cloudcard_tools.bench import trace as traces
 from cloudcard_tools.bench.growth.command import growth_command
+from cloudcard_tools.bench.scale.command import scale_command
 from cloudcard_tools.bench.signing.command import sign_command
 from cloudcard_tools.shared import output, pcscd
 from cloudcard_tools.shared.output import json_option
@@ -32,6 +33,7 @@ Examples:
   cloudcard bench journal --rows 10000000
   cloudcard bench growth --rows 100000
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
+  cloudcard bench scale
   cloudcard bench trace --json
 """
 
@@ -42,6 +44,7 @@ def bench() -> None:
 
 
 bench.add_command(sign_command)
+bench.add_command(scale_command)
 
 
 @bench.command("apdu", epilog=EXAMPLES)
@@ -187,15 +190,24 @@ def waiting_command(count: int, samples: int, as_json: bool) -> None:
     show_default=True,
     help="Number of entries.",
 )
+@click.option(
+    "--database",
+    "address",
+    default="",
+    metavar="URL",
+    help="Use this empty PostgreSQL database instead of SQLite.",
+)
 @json_option
-def journal_command(rows: int, as_json: bool) -> None:
+def journal_command(rows: int, address: str, as_json: bool) -> None:
     """Measure how fast the journal takes in entries, and how fast it finds them again."""
     with (
         TemporaryDirectory(prefix="cloudcard-bench-") as name,
         output.progress() as progress,
     ):
         task = progress.add_task("Measuring", total=2 * rows)
-        result = journal.measure(Path(name), rows, lambda done: progress.advance(task, done))
+        result = journal.measure(
+            Path(name), rows, address, lambda done: progress.advance(task, done)
+        )
     if as_json:
         click.echo(json.dumps(asdict(result), indent=2))
         return

@@ -43,18 +43,19 @@ class Result:
     machine: str
 
 
-def measure(folder: Path, count: int, done: Callable[[int], None]) -> Result:
-    """Write entries to a new SQLite database, take them into the tree, and search them. `done` is
-    called with the number of entries that were written or taken in.
+def measure(folder: Path, count: int, address: str, done: Callable[[int], None]) -> Result:
+    """Write entries to a new SQLite database, or to an empty one of PostgreSQL, take them into the
+    tree, and search them. `done` is called with the number of entries that were written or taken
+    in.
     """
     chance = random.Random(SEED)  # noqa: S311 (no secret)
-    database = Database(f"sqlite:///{folder / 'journal.db'}")
+    database = Database(address or f"sqlite:///{folder / 'journal.db'}")
     database.migrate()
     database.authenticate(os.urandom(32))
     try:
         began = time.perf_counter()
         for start in range(0, count, BATCH):
-            with database.write() as connection:
+            with database.write(long=True) as connection:
                 some = min(BATCH, count - start)
                 journal.append(connection, *_entries(chance, start, some))
             done(some)

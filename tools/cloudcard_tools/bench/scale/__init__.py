@@ -1,0 +1,1 @@
+"""How many computers a demand takes, by simulation from measured costs."""

@@ -44,7 +44,7 @@ def smallest(measured: Measured, demand: Demand, terms: Terms, database_cores: i
     """
 
     def held(partitions: int) -> Found | None:
-        return _held(measured, demand, terms, partitions, database_cores)
+        return smallest_of(measured, demand, terms, partitions, database_cores)
 
     enough = 1
     while (found := held(enough)) is None:
@@ -64,10 +64,10 @@ def smallest(measured: Measured, demand: Demand, terms: Terms, database_cores: i
     return found
 
 
-def _held(
+def smallest_of(
     measured: Measured, demand: Demand, terms: Terms, partitions: int, database_cores: int
 ) -> Found | None:
-    """The smallest shape with so many partitions that holds a demand."""
+    """The smallest shape with so many partitions that holds a demand; None if none does."""
     for shape in _shapes(partitions, database_cores):
         costs = measured.costs(shared=shape.is_shared)
         if any(share > LIMITS[name] for name, share in _least(costs, shape, demand, terms).items()):

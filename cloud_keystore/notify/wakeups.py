@@ -25,7 +25,7 @@ class Wakeups:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.listening: dict[str, list[Subscription]] = {}  # by topic
+        self.listening: dict[str, tuple[Subscription, ...]] = {}  # by topic
         self.is_closed = False
         self.tell_others: Wake | None = None  # tells other processes; called in the loop
 
@@ -39,25 +39,27 @@ class Wakeups:
         with suppress(RuntimeError):  # the loop has closed: nobody waits
             self._loop.call_soon_threadsafe(self.wake_here, frozenset(topics))
 
-    def subscribe(self, topic: str) -> Subscription:
-        """Start listening; wake-ups from now on are not missed."""
-        return Subscription(topic, self)
+    def subscribe(self, *topics: str) -> Subscription:
+        """What waits for topics from when it is entered on; wake-ups are not missed then."""
+        return Subscription(topics, self)
 
     def wake_here(self, topics: Iterable[str]) -> None:
         """Wake coroutines of this process only; called in its loop."""
         for topic in self.listening.keys() & frozenset(topics):
             for each in self.listening[topic]:
-                each.wake()
+                each.wake((topic,))
 
     def wake_all(self) -> None:
         """Wake all coroutines of this process, after wake-ups were perhaps missed; called in its
         loop.
 
-        They are woken one after the other: each reads its row, and of thousands at the same time
+        They are woken one after the other: each reads its rows, and of thousands at the same time
         many would be refused.
         """
-        for number, each in enumerate(self._everybody()):
-            self._loop.call_later(number / WOKEN_PER_SECOND, each.wake)
+        number = 0
+        for each in self._everybody():
+            self._loop.call_later(number / WOKEN_PER_SECOND, each.wake, each.topics)
+            number += len(each.topics)
 
     def close(self) -> None:
         """Make all present and future waits raise Stopping; called in the loop."""
@@ -65,8 +67,8 @@ class Wakeups:
         for each in self._everybody():
             each.wake()
 
-    def _everybody(self) -> list[Subscription]:
-        return [each for some in self.listening.values() for each in some]
+    def _everybody(self) -> Iterable[Subscription]:
+        return dict.fromkeys(each for some in self.listening.values() for each in some)
 
     def _wake(self, topics: frozenset[str]) -> None:
         self.wake_here(topics)
@@ -75,30 +77,54 @@ class Wakeups:
 
 
 class Subscription:
-    """One waiter for one topic, as a context manager. There are many, so each has little: a future
-    and a timer while it waits, and no event, whose queue alone has 600 bytes.
+    """One waiter, for one topic or thousands, as a context manager. There are many, so each has
+    little: a future and a timer while it waits, and no event, whose queue alone has 600 bytes. A
+    further topic takes a place in two tables.
     """
 
-    __slots__ = ("_is_woken", "_topic", "_waiter", "_wakeups")
+    __slots__ = ("_alone", "_first", "_is_woken", "_waiter", "_wakeups", "topics", "woken")
 
-    def __init__(self, topic: str, wakeups: Wakeups) -> None:
-        self._topic = topic
+    def __init__(self, first: Iterable[str], wakeups: Wakeups) -> None:
+        self._first = first
         self._wakeups = wakeups
         self._waiter: asyncio.Future[None] | None = None
         self._is_woken = False
+        self._alone: tuple[Subscription, ...] = ()  # one for all topics that have no other waiter
+        self.topics: set[str] = set()
+        self.woken: set[str] = set()  # topics, until somebody takes them out
 
     def __enter__(self) -> Subscription:
-        self._wakeups.listening.setdefault(self._topic, []).append(self)
+        self._alone = (self,)
+        for topic in self._first:
+            self.add(topic)
         return self
 
     def __exit__(self, *_: object) -> None:
-        listening = self._wakeups.listening
-        listening[self._topic].remove(self)
-        if not listening[self._topic]:
-            del listening[self._topic]
+        for topic in tuple(self.topics):
+            self.discard(topic)
+        self._alone = ()
 
-    def wake(self) -> None:
-        """End the present wait, or the next one."""
+    def add(self, topic: str) -> None:
+        """Wait for this topic too; wake-ups from now on are not missed."""
+        if topic not in self.topics:
+            self.topics.add(topic)
+            listening = self._wakeups.listening
+            others = listening.get(topic)
+            listening[topic] = self._alone if others is None else (*others, self)
+
+    def discard(self, topic: str) -> None:
+        """Wait for this topic no longer."""
+        if topic in self.topics:
+            self.topics.remove(topic)
+            self.woken.discard(topic)
+            listening = self._wakeups.listening
+            listening[topic] = tuple(each for each in listening[topic] if each is not self)
+            if not listening[topic]:
+                del listening[topic]
+
+    def wake(self, topics: Iterable[str] = ()) -> None:
+        """End the present wait, or the next one, because of some topics."""
+        self.woken.update(topics)
         self._is_woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -5,18 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import wraps
 from typing import TypeAlias
 
-import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from structlog.testing import capture_logs
 
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest
@@ -26,59 +20,23 @@ from cloud_keystore.model.people import Role, User
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
-from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.connections.connections import Connections
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.streaming import uses
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloudcard.workstation.v1 import workstation_pb2 as pb
+from support import stream_lines
 from support.keystore_world import DIGEST, TERMS, Enrolled, World, verify
+from support.stream_lines import SECONDS, Clock, CutOff, counted, in_a_loop, pem, until
 
-SECONDS = 60.0
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 Run: TypeAlias = "Callable[[Sequence[UseRequest], Callable[[int, Used | Exception], None]], None]"
 
 
-class Aborted(grpc.aio.AbortError):
-    """The call has ended with a status."""
-
-
 @dataclass
-class Line:
-    """A call of one workstation: what it sends, and what it has been sent."""
-
-    pem: bytes
-    sent: asyncio.Queue[Message | Exception | None] = field(default_factory=asyncio.Queue)
-    outcomes: asyncio.Queue[pb.UseSessionsResponse] = field(default_factory=asyncio.Queue)
-    takes: asyncio.Event = field(default_factory=asyncio.Event)  # outcomes
-    read: int = 0  # messages
-    status: status_pb2.Status | None = None
-    call: Call = field(default_factory=lambda: Call(trace_id="f" * 32))
-    serving: asyncio.Task[None] = field(init=False)
-
-    def auth_context(self) -> Mapping[str, tuple[bytes, ...]]:
-        return {"x509_pem_cert": (self.pem,)}
-
-    def peer(self) -> str:
-        return "ipv4:192.0.2.1:1234"
-
-    async def abort_with_status(self, status: grpc.Status) -> None:
-        (raw,) = (raw for key, raw in status.trailing_metadata if key == "grpc-status-details-bin")
-        self.status = status_pb2.Status.FromString(raw)
-        raise Aborted
-
-    async def messages(self) -> AsyncIterator[Message]:
-        while (message := await self.sent.get()) is not None:
-            if isinstance(message, Exception):
-                raise message
-            self.read += 1
-            yield message
-
-    async def write(self, response: pb.UseSessionsResponse) -> None:
-        await self.takes.wait()
-        self.outcomes.put_nowait(response)
+class Line(stream_lines.Line[pb.UseSessionsResponse]):
+    """A stream of uses."""
 
     def ask(
         self,
@@ -97,26 +55,10 @@ class Line:
             pb.UseSessionsRequest(number=number, use=asked, traceparent=traceparent)
         )
 
-    async def outcome(self) -> pb.UseSessionsResponse:
-        async with asyncio.timeout(SECONDS):
-            return await self.outcomes.get()
-
     async def several(self, count: int) -> dict[int, pb.UseSessionsResponse]:
         """So many outcomes by number."""
         found = [await self.outcome() for _ in range(count)]
         return {each.number: each for each in found}
-
-    async def reason(self) -> str:
-        """Why the call has ended; OK if it was not refused."""
-        async with asyncio.timeout(SECONDS):
-            try:
-                await self.serving
-            except Aborted:
-                assert self.status is not None
-                info = error_details_pb2.ErrorInfo()
-                assert self.status.details[0].Unpack(info)
-                return str(info.reason)
-        return "OK"
 
 
 @dataclass
@@ -129,29 +71,12 @@ class Place:
     cut_off: list[str]
 
     def open(self, who: Enrolled) -> Line:
-        certificate = x509.load_der_x509_certificate(who.certificate)
-        line = Line(certificate.public_bytes(Encoding.PEM))
-        line.takes.set()
-
-        async def serve() -> None:
-            CALL.set(line.call)
-            await self.streams.serve(line.messages(), line)
-
-        line.serving = asyncio.create_task(serve())
+        line = Line(pem(who))
+        line.begin(self.streams)
         return line
 
     def counted(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(name, labels) or 0.0
-
-
-@dataclass
-class CutOff(Connections):
-    """Remembers which connections were to end."""
-
-    told: list[str] = field(default_factory=list)
-
-    def cut_off(self, peer: str) -> None:
-        self.told.append(peer)
+        return counted(self.metrics, name, **labels)
 
 
 @asynccontextmanager
@@ -161,7 +86,7 @@ async def served(world: World, run: Run | None = None, **bursts: int) -> AsyncIt
     metrics, wakeups = Metrics(), Wakeups(asyncio.get_running_loop())
     limiter = Limiter(Limits(rates=rates, message_seconds=SECONDS), lambda: 0.0, metrics)
     cut_off: list[str] = []
-    limiter.connections = CutOff(Limits(), lambda: 0.0, told=cut_off)
+    limiter.connections = CutOff(told=cut_off)
     door = Door(world.callers, limiter, Role.WORKSTATION)
     gatherer = Gatherer(run or world.sessions.use_all, world.sessions.write_results)
     yield Place(UseStreams(door, gatherer, wakeups, metrics), wakeups, metrics, cut_off)
@@ -182,34 +107,6 @@ class Held:
         asyncio.run_coroutine_threadsafe(self.go.wait(), self.loop).result(SECONDS)
         for place, each in enumerate(requests):
             done(place, Used((each.request_id,), 1, "workstation"))
-
-
-@dataclass
-class Clock:
-    """That of the event loop, which a test moves."""
-
-    ahead: float = 0.0
-
-    def __post_init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time
-        loop.time = lambda: now() + self.ahead  # type: ignore[method-assign]
-
-
-def in_a_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
-    """Run a test in an event loop of its own."""
-
-    @wraps(test)
-    def run(**fixtures: object) -> None:
-        asyncio.run(test(**fixtures))
-
-    return run
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ TRANSIENT = frozenset(
 CODES: Mapping[int, grpc.StatusCode] = {each.value[0]: each for each in grpc.StatusCode}
 
 
-class UseFailed(grpc.RpcError):
-    """A use over a stream has no result; it tells what the status of a failed call tells."""
+class StreamFailed(grpc.RpcError):
+    """What was asked over a stream has failed; it tells what the status of a failed call tells."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class UseFailed(grpc.RpcError):
         self.retry_seconds = retry_seconds
 
     @classmethod
-    def of(cls, said: pb.Refusal) -> UseFailed:
+    def of(cls, said: pb.Refusal) -> StreamFailed:
         """The keystore's refusal."""
         retry = said.retry_delay.ToTimedelta() if said.HasField("retry_delay") else None
         code = CODES.get(said.code, grpc.StatusCode.UNKNOWN)
@@ -81,7 +81,7 @@ class UseFailed(grpc.RpcError):
 
 def code(error: grpc.RpcError) -> grpc.StatusCode:
     """The status of a failed call."""
-    known = isinstance(error, grpc.Call | UseFailed)
+    known = isinstance(error, grpc.Call | StreamFailed)
     return error.code() if known else grpc.StatusCode.UNKNOWN
 
 
@@ -95,7 +95,7 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
     """After how many seconds the keystore, which did nothing, wants the same call again; None if it
     does not.
     """
-    if isinstance(error, UseFailed):
+    if isinstance(error, StreamFailed):
         return error.retry_seconds
     retry = error_details_pb2.RetryInfo()
     if _unpack(error, retry):
@@ -105,7 +105,7 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
 
 def reason(error: grpc.RpcError) -> str:
     """The keystore's reason for its refusal; empty if the status comes without one."""
-    if isinstance(error, UseFailed):
+    if isinstance(error, StreamFailed):
         return error.reason
     info = error_details_pb2.ErrorInfo()
     return str(info.reason) if _unpack(error, info) else ""

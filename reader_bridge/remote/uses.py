@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from queue import SimpleQueue
 from typing import TypeAlias
 
 import grpc
@@ -21,7 +20,8 @@ import grpc
 from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
-from reader_bridge.remote.refusals import TRANSIENT, UseFailed, code, retry_seconds
+from reader_bridge.remote.refusals import TRANSIENT, StreamFailed, code, retry_seconds
+from reader_bridge.remote.streams import Ended, Kind, Streams, future
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 Used: TypeAlias = "Future[pb.UseSessionResponse]"
@@ -31,18 +31,9 @@ USE_SECONDS = 30.0
 CALL_SECONDS = 10.0
 PAUSE_SECONDS = 0.1  # before a use is repeated, unless the keystore says when
 REPEATERS = 8  # threads, which only uses need that did not get their result at once
-UNSERVED_SECONDS = 600.0  # for which a keystore without streams is asked for none
+MOST_NUMBERS = 1 << 32  # after which they begin again
 TRACEPARENT = "traceparent"  # W3C Trace Context, 3.2
 TIME_BYTES = 6  # of a request_id
-
-
-class Ended(UseFailed):
-    """The stream has ended before it answered. It is not known whether the key was used; asked for
-    again with the same request_id, it is used once.
-    """
-
-    def __init__(self, why: grpc.StatusCode) -> None:
-        super().__init__(why, "the stream has ended")
 
 
 class Uses:
@@ -54,9 +45,8 @@ class Uses:
 
     def __init__(self, channel: grpc.Channel, most_under_way: int = MOST_UNDER_WAY) -> None:
         self._service = workstation_pb2_grpc.WorkstationServiceStub(channel)
-        self._lock = threading.Lock()  # guards `_stream`
-        self._stream: _Stream | None = None
-        self._unserved_until = 0.0
+        self._streams = Streams(Kind("uses", self._service.UseSessions, _outcome))
+        self._numbers = count(1)
         self._places = threading.BoundedSemaphore(most_under_way)
         self._repeaters = ThreadPoolExecutor(REPEATERS, "repeated uses")
         self._closed = threading.Event()
@@ -93,7 +83,7 @@ class Uses:
         except BaseException:  # the channel is closed
             self._places.release()
             raise
-        made: Used = _future()
+        made: Used = future()
         made.add_done_callback(lambda _: self._places.release())
         first.add_done_callback(partial(self._first_ended, made, asked, until))
         return made
@@ -109,8 +99,8 @@ class Uses:
         try:
             return self._ask(asked, dict(metadata or ()).get(TRACEPARENT, "")).result(timeout)
         except TimeoutError:
-            self._end()  # what has not left yet must not be done when nobody waits for it
-            raise UseFailed(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time") from None
+            self._streams.end()  # what has not left yet must not be done when nobody waits for it
+            raise StreamFailed(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time") from None
         except Ended:
             left = max(0.0, until - time.monotonic())
             return self._service.UseSession(asked, timeout=left, metadata=metadata)
@@ -118,32 +108,16 @@ class Uses:
     def close(self) -> None:
         """End the stream; uses under way fail."""
         self._closed.set()
-        self._end()
+        self._streams.end()
         self._repeaters.shutdown(wait=False)
 
-    def _end(self) -> None:
-        """End the present stream; its uses are asked for again where somebody waits for them."""
-        with self._lock:
-            stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
-
     def _ask(self, asked: pb.UseSessionRequest, traceparent: str = "") -> Used:
-        """Ask once. The future raises Ended if there is no stream."""
-        made: Used = _future()
-        with self._lock:
-            if time.monotonic() < self._unserved_until:
-                made.set_exception(Ended(grpc.StatusCode.UNIMPLEMENTED))
-            elif self._stream is None or not self._stream.ask(made, asked, traceparent):
-                self._stream = _Stream(self._service, self._note)
-                if not self._stream.ask(made, asked, traceparent):
-                    made.set_exception(Ended(grpc.StatusCode.UNAVAILABLE))
-        return made
-
-    def _note(self, why: grpc.StatusCode) -> None:
-        """Take note of how a stream has ended."""
-        if why is grpc.StatusCode.UNIMPLEMENTED:
-            self._unserved_until = time.monotonic() + UNSERVED_SECONDS
+        """Ask once. The future raises Ended if there is no stream; then it is not known whether the
+        key was used: asked for again with the same request_id, it is used once.
+        """
+        number = next(self._numbers) % MOST_NUMBERS
+        request = pb.UseSessionsRequest(number=number, use=asked, traceparent=traceparent)
+        return self._streams.ask(number, request)
 
     def _first_ended(
         self, made: Used, asked: pb.UseSessionRequest, until: float, first: Used
@@ -179,62 +153,16 @@ class Uses:
         made.set_exception(error)
 
 
-class _Stream:
-    """One stream, as long as it lasts."""
-
-    def __init__(
-        self,
-        service: workstation_pb2_grpc.WorkstationServiceStub,
-        ended: Callable[[grpc.StatusCode], None],
-    ) -> None:
-        self._ended = ended
-        self._numbers = count(1)
-        self._lock = threading.Lock()  # guards `_waiting`
-        self._waiting: dict[int, Used] | None = {}  # None when it has ended
-        self._requests: SimpleQueue[pb.UseSessionsRequest | None] = SimpleQueue()
-        self._call = service.UseSessions(iter(self._requests.get, None))
-        threading.Thread(target=self._read, name="outcomes of uses", daemon=True).start()
-
-    def ask(self, made: Used, asked: pb.UseSessionRequest, traceparent: str) -> bool:
-        """Ask for a use, whose outcome `made` will get; False if the stream has ended."""
-        with self._lock:
-            if self._waiting is None:
-                return False
-            number = next(self._numbers)
-            self._waiting[number] = made
-        self._requests.put(pb.UseSessionsRequest(number=number, use=asked, traceparent=traceparent))
-        return True
-
-    def close(self) -> None:
-        self._call.cancel()
-
-    def _read(self) -> None:
-        why = grpc.StatusCode.UNAVAILABLE
-        try:
-            for response in self._call:
-                self._take(response)
-        except grpc.RpcError as error:
-            why = code(error)
-        finally:
-            self._ended(why)
-            with self._lock:
-                left, self._waiting = self._waiting or {}, None
-            self._requests.put(None)  # gRPC's thread waits for what to send
-            for made in left.values():
-                made.set_exception(Ended(why))
-
-    def _take(self, response: pb.UseSessionsResponse) -> None:
-        with self._lock:
-            made = (self._waiting or {}).pop(response.number, None)
-        if made is None:
-            return
-        match response.WhichOneof("outcome"):
-            case "used":
-                made.set_result(response.used)
-            case "refusal":
-                made.set_exception(UseFailed.of(response.refusal))
-            case _:  # of a newer keystore
-                made.set_exception(UseFailed(grpc.StatusCode.UNKNOWN, "no known outcome"))
+def _outcome(response: pb.UseSessionsResponse) -> tuple[int, pb.UseSessionResponse | StreamFailed]:
+    """Which use a response is about, and what has become of it."""
+    match response.WhichOneof("outcome"):
+        case "used":
+            return response.number, response.used
+        case "refusal":
+            return response.number, StreamFailed.of(response.refusal)
+        case _:  # of a newer keystore
+            failed = StreamFailed(grpc.StatusCode.UNKNOWN, "no known outcome")
+            return response.number, failed
 
 
 def is_repeatable(error: grpc.RpcError) -> bool:
@@ -247,10 +175,3 @@ def timed(request_id: bytes) -> bytes:
     milliseconds, so that the rows of uses that are made at the same time are beside each other.
     """
     return (time.time_ns() // 1_000_000).to_bytes(TIME_BYTES) + request_id[TIME_BYTES:]
-
-
-def _future() -> Used:
-    """A future that nobody can cancel: what is asked for cannot be taken back."""
-    made: Used = Future()
-    made.set_running_or_notify_cancel()
-    return made

@@ -13,8 +13,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from card_os.keys import Refusal
 from cloudcard.workstation.v1 import workstation_pb2 as pb
-from reader_bridge.remote import uses
-from reader_bridge.remote.refusals import UseFailed, code, reason, refusal, retry_seconds
+from reader_bridge.remote import streams
+from reader_bridge.remote.refusals import StreamFailed, code, reason, refusal, retry_seconds
 from reader_bridge.remote.uses import Uses
 from support.scripted_keystore import SECONDS, Keystore, Script
 
@@ -79,7 +79,7 @@ def test_a_keystore_without_streams_is_asked_by_single_calls(world: World) -> No
 
 
 def test_after_a_while_it_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uses, "UNSERVED_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "UNSERVED_SECONDS", 0.0)
     world.script.streamed = [grpc.StatusCode.UNIMPLEMENTED, pb.UseSessionResponse(uses_left=3)]
     assert (world.call(), world.call()) == (SINGLE, [])
     assert world.script.streams == 2
@@ -122,7 +122,7 @@ def test_a_refusal_is_what_the_status_of_a_call_would_be(world: World) -> None:
     ]
     for said, status, meaning, seconds in expected:
         world.script.streamed = [said]
-        with pytest.raises(UseFailed) as failed:
+        with pytest.raises(StreamFailed) as failed:
             world.call()
         error = failed.value
         assert (code(error), reason(error)) == (status, said.reason)
@@ -135,7 +135,7 @@ def test_an_outcome_of_a_later_keystore_is_no_result(world: World) -> None:
     world.script.UseSessions = later  # type: ignore[assignment,method-assign]
     world.keystore.stop()
     world.keystore.start()
-    with pytest.raises(UseFailed, match="no known outcome"):
+    with pytest.raises(StreamFailed, match="no known outcome"):
         world.call()
 
 
@@ -156,21 +156,21 @@ def test_what_is_refused_for_now_is_asked_for_again(world: World) -> None:
 
 def test_patience_has_an_end(world: World) -> None:
     world.script.streamed = [busy(seconds=100)]
-    with pytest.raises(UseFailed, match="ask again"):
+    with pytest.raises(StreamFailed, match="ask again"):
         world.use().result(SECONDS)
     assert len(world.script.asked) == 1
 
 
 def test_a_refusal_that_lasts_is_not_asked_for_again(world: World) -> None:
     world.script.streamed = [pb.Refusal(code=9, reason="SESSION_CLOSED", text="it has ended")]
-    with pytest.raises(UseFailed, match="it has ended"):
+    with pytest.raises(StreamFailed, match="it has ended"):
         world.use().result(SECONDS)
     assert len(world.script.asked) == 1
 
 
 def test_no_answer_in_time_is_told_as_of_a_call(world: World) -> None:
     world.script.hold.clear()
-    with pytest.raises(UseFailed) as late:
+    with pytest.raises(StreamFailed) as late:
         world.call(timeout=0.05)
     assert code(late.value) is grpc.StatusCode.DEADLINE_EXCEEDED
     world.script.hold.set()

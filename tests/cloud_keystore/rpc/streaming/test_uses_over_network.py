@@ -16,7 +16,7 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
-from reader_bridge.remote.refusals import UseFailed
+from reader_bridge.remote.refusals import StreamFailed
 from reader_bridge.remote.uses import Uses
 from support.exports import audited
 from support.keystore_process import code
@@ -122,7 +122,7 @@ def test_kill_9_while_uses_are_under_way(place: Place) -> None:
         for each in made:
             try:
                 assert len(each.result(PATIENCE_SECONDS).results) == 1
-            except UseFailed as refused:
+            except StreamFailed as refused:
                 assert refused.reason == "NO_RESULT"
                 lost += 1
             except grpc.RpcError as refused:

@@ -65,6 +65,8 @@ class Limits:
     begun_of_one: int = 1_000  # calls of one identity that have not brought it yet
     streams: int = 15_000  # waiting calls of all callers
     streams_of_one: int = 500  # waiting calls of one identity
+    watched: int = 100_000  # operations that wait over streams, of all callers
+    watched_of_one: int = 1_000  # and of one identity
     calls: int = 1_000  # use cases that wait for a thread
     threads: int = 32  # on which use cases run
     connections: int = 15_000  # at each port

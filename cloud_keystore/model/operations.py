@@ -170,3 +170,29 @@ class Operation:
         """Return the state at `now`; an operation has expired even before a sweep records it."""
         waits = self.state in sources(Event.EXPIRE) and self.use_time is None
         return State.EXPIRED if waits and now >= self.expire_time else self.state
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An operation as its workstation shows it."""
+
+    id: str
+    state: State
+    number: str = field(repr=False)  # empty without PUSH
+    qr_text: str = field(repr=False)  # empty without QR
+    qr_expire_time: datetime
+    create_time: datetime
+    expire_time: datetime
+
+    @classmethod
+    def of(cls, operation: Operation, now: datetime, qr_text: str) -> Shown:
+        """An operation at a moment."""
+        return cls(
+            id=operation.id,
+            state=operation.state_at(now),
+            number=operation.number if Channel.PUSH in operation.channels else "",
+            qr_text=qr_text,
+            qr_expire_time=operation.qr_expire_time,
+            create_time=operation.create_time,
+            expire_time=operation.expire_time,
+        )

@@ -55,6 +55,9 @@ class Metrics:
             "cloudcard_use_seconds", "Duration of uses over streams", buckets=SECONDS, registry=at
         )
         self.streams = Gauge("cloudcard_rpc_streams", "Streams now", registry=at)
+        self.watched = Gauge(
+            "cloudcard_operations_watched", "Operations that are watched over streams", registry=at
+        )
         self.refusals = Counter(
             "cloudcard_refusals", "Refusals by reason", ("reason",), registry=at
         )

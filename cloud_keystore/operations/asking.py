@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -39,6 +40,7 @@ from cloud_keystore.model.operations import (
     Channel,
     Operation,
     OperationKind,
+    Shown,
     State,
     back_off,
 )
@@ -162,6 +164,13 @@ class Asking:
         with self.database.read() as connection:
             return operations.asked_at(connection, operation_id, workstation.id)
 
+    def look(self, operation_ids: Collection[str], workstation: Identity) -> list[Shown]:
+        """Those of some operations that are this workstation's, as it shows them now."""
+        now = self.clock()
+        with self.database.read() as connection:
+            found = operations.asked_among(connection, operation_ids, workstation.id)
+        return [Shown.of(each, now, self._qr_text(each)) for each in found]
+
     def cancel(self, operation_id: str, workstation: Identity) -> Operation:
         """Cancel an operation; one that has ended, or whose key is in use, stays as it is."""
         operation = self.find(operation_id, workstation)
@@ -176,10 +185,12 @@ class Asking:
         """The text of the QR code of an operation of this workstation; empty if it has none. Raises
         OperationNotFound.
         """
-        operation = self.find(operation_id, workstation)
+        return self._qr_text(self.find(operation_id, workstation))
+
+    def _qr_text(self, operation: Operation) -> str:
         if Channel.QR not in operation.channels:
             return ""
-        return qr.text(operation_id, qr_secret(self.seal, operation_id))
+        return qr.text(operation.id, qr_secret(self.seal, operation.id))
 
     def _look_up(self, connection: Connection, ask: Ask) -> tuple[Card, Key, User]:
         card = cards.in_use(connection, ask.card_serial)

@@ -128,6 +128,12 @@ class Door:
                 except Overloaded:
                     await asyncio.sleep(BUSY_SECONDS)
 
+    async def look_for(self, fingerprint: bytes, use_case: Callable[[Identity], R]) -> R:
+        """Run a stream's query like `look`, for a caller who is identified anew each time: who was
+        removed meanwhile is told nothing more.
+        """
+        return await self.look(lambda: use_case(self._caller(fingerprint)))
+
     def _admit(self, context: Context) -> bytes:
         fingerprint = certificate_sha256(context)
         PRESENTED.set(Presented(fingerprint, self.role))
@@ -142,10 +148,7 @@ class Door:
 
     def _run(self, use_case: Callable[[Identity], R], fingerprint: bytes) -> R:
         call = calls.current()
-        if self.named is None:
-            caller = self._identify(fingerprint)
-        else:
-            caller = Presented(fingerprint, self.role).stand_in()
+        caller = self._caller(fingerprint)
         if self.role is Role.DEVICE and call.operation_id:
             self._join(call)
         parent = TraceParent(call.trace_id, call.trace_id[:16]) if call.joined else None
@@ -155,6 +158,12 @@ class Door:
         finally:
             if self.named is not None:
                 call.role, call.identity_id = self.named(fingerprint)
+
+    def _caller(self, fingerprint: bytes) -> Identity:
+        """The caller, or its stand-in where use cases find the caller themselves."""
+        if self.named is None:
+            return self._identify(fingerprint)
+        return Presented(fingerprint, self.role).stand_in()
 
     def _join(self, call: calls.Call) -> None:
         """Join the distributed trace of the request about which the device calls."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import ParamSpec, TypeVar
 
+from prometheus_client import Gauge
+
 from cloud_keystore.model.errors import Overloaded, TooManyCalls
 from cloud_keystore.model.limits import Limits
 from cloud_keystore.observability.metrics import Metrics
@@ -53,6 +55,39 @@ class Buckets:
             )
 
 
+@dataclass(slots=True)
+class Places:
+    """Places of what waits: so many for one caller, and for all together. Used from one thread."""
+
+    what: str
+    of_one: int
+    of_all: int
+    metrics: Metrics
+    gauge: Gauge
+    _taken: Counter[Hashable] = field(default_factory=Counter)  # by caller
+    _all: int = 0
+
+    def take(self, caller: Hashable) -> None:
+        """Take a place; raises TooManyCalls or Overloaded if there is none."""
+        if self._taken[caller] >= self.of_one:
+            self.metrics.limited(f"{self.what} of one")
+            raise TooManyCalls(f"too many {self.what} are open: close some", STREAM_SECONDS)
+        if self._all >= self.of_all:
+            self.metrics.limited(self.what)
+            raise Overloaded(f"the keystore holds as many {self.what} as it can", STREAM_SECONDS)
+        self._taken[caller] += 1
+        self._all += 1
+        self.gauge.inc()
+
+    def give_back(self, caller: Hashable) -> None:
+        """Give a place back."""
+        self.gauge.dec()
+        self._all -= 1
+        self._taken[caller] -= 1
+        if not self._taken[caller]:
+            del self._taken[caller]
+
+
 class Limiter:
     """All limits of a process. Used from its event loop."""
 
@@ -64,7 +99,12 @@ class Limiter:
             name: Buckets(rate.per_second, rate.burst, monotonic)
             for name, rate in limits.rates.items()
         }
-        self._streams: Counter[Hashable] = Counter()
+        self._streams = Places(
+            "streams", limits.streams_of_one, limits.streams, metrics, metrics.streams
+        )
+        self.watched = Places(
+            "watched operations", limits.watched_of_one, limits.watched, metrics, metrics.watched
+        )
         self._under_way = 0
         self.looks = asyncio.Semaphore(limits.looks)
         self.connections = Connections(limits, monotonic)
@@ -93,21 +133,11 @@ class Limiter:
     @contextmanager
     def stream(self, caller: Hashable) -> Iterator[None]:
         """Hold a place for a stream; raises TooManyCalls or Overloaded if there is none."""
-        if self._streams[caller] >= self._limits.streams_of_one:
-            self._metrics.limited("streams of one")
-            raise TooManyCalls("too many streams are open: close some", STREAM_SECONDS)
-        if self._streams.total() >= self._limits.streams:
-            self._metrics.limited("streams")
-            raise Overloaded("the keystore holds as many streams as it can", STREAM_SECONDS)
-        self._streams[caller] += 1
-        self._metrics.streams.inc()
+        self._streams.take(caller)
         try:
             yield
         finally:
-            self._metrics.streams.dec()
-            self._streams[caller] -= 1
-            if not self._streams[caller]:
-                del self._streams[caller]
+            self._streams.give_back(caller)
 
 
 class Workers(ThreadPoolExecutor):

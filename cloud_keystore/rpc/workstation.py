@@ -17,7 +17,7 @@ from cloud_keystore.custody.use.activation import Activation, Performed
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.operations import FINAL, Channel, Operation, State
+from cloud_keystore.model.operations import FINAL, Channel, Operation, Shown, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.sessions import Session
@@ -31,7 +31,9 @@ from cloud_keystore.rpc.connections.first_messages import Messages
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.rpc.streaming import messages
 from cloud_keystore.rpc.streaming.uses import UseStreams
+from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
@@ -50,6 +52,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     sessions: UsingSessions
     session_uses: Gatherer[UseRequest, Used]
     use_streams: UseStreams
+    watch_streams: WatchStreams
     secure_messaging: SecureMessaging
     signing_in: SigningIn
     wakeups: Wakeups
@@ -150,7 +153,8 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                     found = await self.door.look(
                         lambda: self.asking.find(request.operation_id, workstation)
                     )
-                    state = found.state_at(self.clock())
+                    now = self.clock()
+                    state = found.state_at(now)
                     if state is sent:
                         await subscription.wait(patience())
                         continue
@@ -161,7 +165,13 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
                             if Channel.QR in found.channels
                             else ""
                         )
-                    yield pb.WatchOperationResponse(operation=_operation(found, state, qr_text))
+                    shown = Shown.of(found, now, qr_text)
+                    yield pb.WatchOperationResponse(operation=messages.operation(shown))
+
+    async def WatchOperations(  # type: ignore[override]  # it writes by the context
+        self, asked: Messages, context: Context
+    ) -> None:
+        await self.watch_streams.serve(asked, context)
 
     async def PerformOperation(
         self, request: pb.PerformOperationRequest, context: Context
@@ -202,9 +212,9 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         return pb.UseSessionResponse(results=used.results, uses_left=used.uses_left)
 
     async def UseSessions(  # type: ignore[override]  # it writes by the context
-        self, messages: Messages, context: Context
+        self, asked: Messages, context: Context
     ) -> None:
-        await self.use_streams.serve(messages, context)
+        await self.use_streams.serve(asked, context)
 
     async def EndSession(
         self, request: pb.EndSessionRequest, context: Context
@@ -274,26 +284,13 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
         return message
 
     def _operation(self, operation: Operation, workstation: Identity) -> pb.Operation:
-        state = operation.state_at(self.clock())
-        return _operation(operation, state, self._qr_text(operation, workstation))
+        qr_text = self._qr_text(operation, workstation)
+        return messages.operation(Shown.of(operation, self.clock(), qr_text))
 
     def _qr_text(self, operation: Operation, workstation: Identity) -> str:
         if Channel.QR not in operation.channels:
             return ""
         return self.asking.qr_text(operation.id, workstation)
-
-
-def _operation(operation: Operation, state: State, qr_text: str) -> pb.Operation:
-    message = pb.Operation(
-        id=operation.id,
-        state=approval_pb2.OperationState.ValueType(state),
-        number=operation.number if Channel.PUSH in operation.channels else "",
-        qr_text=qr_text,
-    )
-    message.qr_expire_time.FromDatetime(operation.qr_expire_time)
-    message.create_time.FromDatetime(operation.create_time)
-    message.expire_time.FromDatetime(operation.expire_time)
-    return message
 
 
 def _ask(request: pb.CreateOperationRequest) -> Ask:

@@ -108,6 +108,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "passcodes.set_first": DEVICE,
         "asking.create": WORKSTATION,
         "asking.find": WORKSTATION,
+        "asking.look": WORKSTATION,
         "asking.cancel": WORKSTATION,
         "asking.qr_text": WORKSTATION,
         "signing_in.begin": WORKSTATION,

@@ -25,6 +25,7 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
+from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
@@ -94,6 +95,7 @@ def add_services(
             sessions=sessions,
             session_uses=session_uses,
             use_streams=UseStreams(workstations, session_uses, wakeups, metrics),
+            watch_streams=WatchStreams(workstations, our.asking, wakeups, metrics),
             secure_messaging=our.secure_messaging,
             signing_in=our.signing_in,
             wakeups=wakeups,

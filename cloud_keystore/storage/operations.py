@@ -130,6 +130,16 @@ def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> 
     return found
 
 
+def asked_among(
+    connection: Connection, operation_ids: Collection[str], workstation_id: str
+) -> list[Operation]:
+    """Those of some operations that this workstation has asked for, without any whose record is
+    not authentic: the others of a stream must not wait for it.
+    """
+    query = select(t.operation).where(o.id.in_(operation_ids), o.workstation_id == workstation_id)
+    return [_to_operation(row) for row in rows.authentic(connection, t.operation, query)]
+
+
 def find_by_request(
     connection: Connection, workstation_id: str, request_id: bytes
 ) -> Operation | None:

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TypeAlias, cast
 
@@ -31,6 +30,7 @@ from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.gathering import Gatherer
 from cloud_keystore.rpc.peer import certificate_sha256
 from cloud_keystore.rpc.refusals import Context, refusal
+from cloud_keystore.rpc.streaming.messages import refused
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 
 Write: TypeAlias = Callable[[pb.UseSessionsResponse], Awaitable[None]]
@@ -223,11 +223,7 @@ class _Stream:
         else:
             told = refusal(outcome)
             call.code, call.reason = told.code.name, told.reason
-            response.refusal.code = told.code.value[0]
-            response.refusal.reason, response.refusal.text = told.reason, told.text
-            if told.retry_seconds is not None:
-                delay = timedelta(seconds=told.retry_seconds)
-                response.refusal.retry_delay.FromTimedelta(delay)
+            response.refusal.CopyFrom(refused(told))
             metrics.refusals.labels(told.reason).inc()
         seconds = time.perf_counter() - use.started
         metrics.uses.labels(call.code).inc()

@@ -914,6 +914,72 @@ class WatchOperationResponse(_message.Message):
 Global___WatchOperationResponse: _TypeAlias = WatchOperationResponse  # noqa: Y015
 
 @_typing.final
+class WatchOperationsRequest(_message.Message):
+    """WatchOperationsRequest says which operations of this workstation the call watches from now on, and which no longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WATCH_FIELD_NUMBER: _builtins.int
+    LEAVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def watch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Identifiers of operations to watch. One that is watched already is told again."""
+
+    @_builtins.property
+    def leave(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Identifiers of operations to leave; those that are not watched are ignored. What is in both lists is watched."""
+
+    def __init__(
+        self,
+        *,
+        watch: _abc.Iterable[_builtins.str] | None = ...,
+        leave: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leave", b"leave", "watch", b"watch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchOperationsRequest: _TypeAlias = WatchOperationsRequest  # noqa: Y015
+
+@_typing.final
+class WatchOperationsResponse(_message.Message):
+    """WatchOperationsResponse tells of one operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """Identifier of the operation."""
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, at first and after every change of state. Unless it is PENDING, it is watched no longer."""
+
+    @_builtins.property
+    def refusal(self) -> Global___Refusal:
+        """Why it is not watched: what the status of WatchOperation would say."""
+
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        operation: Global___Operation | None = ...,
+        refusal: Global___Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "outcome", b"outcome", "refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "operation_id", b"operation_id", "outcome", b"outcome", "refusal", b"refusal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["operation", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___WatchOperationsResponse: _TypeAlias = WatchOperationsResponse  # noqa: Y015
+
+@_typing.final
 class PerformOperationRequest(_message.Message):
     """PerformOperationRequest names an approved operation of this workstation."""
 

@@ -80,6 +80,11 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationResponse.FromString,
                 _registered_method=True)
+        self.WatchOperations = channel.stream_stream(
+                '/cloudcard.workstation.v1.WorkstationService/WatchOperations',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationsResponse.FromString,
+                _registered_method=True)
         self.PerformOperation = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/PerformOperation',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PerformOperationRequest.SerializeToString,
@@ -192,6 +197,14 @@ class WorkstationServiceServicer:
 
     def WatchOperation(self, request, context):
         """WatchOperation sends the operation now and after every change of state; it ends after a final state or APPROVED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchOperations(self, request_iterator, context):
+        """WatchOperations watches many operations over one call, as WatchOperation watches one. A refusal concerns its operation
+        alone: the call goes on. It ends when its caller sends no more and nothing is left to watch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -313,6 +326,11 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.WatchOperation,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationResponse.SerializeToString,
+            ),
+            'WatchOperations': grpc.stream_stream_rpc_method_handler(
+                    servicer.WatchOperations,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationsRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationsResponse.SerializeToString,
             ),
             'PerformOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.PerformOperation,
@@ -604,6 +622,33 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/WatchOperation',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchOperations(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/WatchOperations',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationsRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.WatchOperationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

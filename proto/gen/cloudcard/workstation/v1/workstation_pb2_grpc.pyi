@@ -57,6 +57,10 @@ class WorkstationServiceStub:
     """
     WatchOperation: _grpc.UnaryStreamMultiCallable[_workstation_pb2.WatchOperationRequest, _workstation_pb2.WatchOperationResponse]
     """WatchOperation sends the operation now and after every change of state; it ends after a final state or APPROVED."""
+    WatchOperations: _grpc.StreamStreamMultiCallable[_workstation_pb2.WatchOperationsRequest, _workstation_pb2.WatchOperationsResponse]
+    """WatchOperations watches many operations over one call, as WatchOperation watches one. A refusal concerns its operation
+    alone: the call goes on. It ends when its caller sends no more and nothing is left to watch.
+    """
     PerformOperation: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.PerformOperationRequest, _workstation_pb2.PerformOperationResponse]
     """PerformOperation spends the approval and uses the key once for each input, or opens the session that was asked for.
     Repeated, it returns the results made before.
@@ -115,6 +119,10 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     """
     WatchOperation: _aio.UnaryStreamMultiCallable[_workstation_pb2.WatchOperationRequest, _workstation_pb2.WatchOperationResponse]  # type: ignore[assignment]
     """WatchOperation sends the operation now and after every change of state; it ends after a final state or APPROVED."""
+    WatchOperations: _aio.StreamStreamMultiCallable[_workstation_pb2.WatchOperationsRequest, _workstation_pb2.WatchOperationsResponse]  # type: ignore[assignment]
+    """WatchOperations watches many operations over one call, as WatchOperation watches one. A refusal concerns its operation
+    alone: the call goes on. It ends when its caller sends no more and nothing is left to watch.
+    """
     PerformOperation: _aio.UnaryUnaryMultiCallable[_workstation_pb2.PerformOperationRequest, _workstation_pb2.PerformOperationResponse]  # type: ignore[assignment]
     """PerformOperation spends the approval and uses the key once for each input, or opens the session that was asked for.
     Repeated, it returns the results made before.
@@ -224,6 +232,16 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_workstation_pb2.WatchOperationResponse], _abc.AsyncIterator[_workstation_pb2.WatchOperationResponse]]:
         """WatchOperation sends the operation now and after every change of state; it ends after a final state or APPROVED."""
+
+    @_abc_1.abstractmethod
+    def WatchOperations(
+        self,
+        request_iterator: _MaybeAsyncIterator[_workstation_pb2.WatchOperationsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_workstation_pb2.WatchOperationsResponse], _abc.AsyncIterator[_workstation_pb2.WatchOperationsResponse]]:
+        """WatchOperations watches many operations over one call, as WatchOperation watches one. A refusal concerns its operation
+        alone: the call goes on. It ends when its caller sends no more and nothing is left to watch.
+        """
 
     @_abc_1.abstractmethod
     def PerformOperation(

@@ -39,6 +39,7 @@ from reader_bridge.remote.repeats import Repeats
 from reader_bridge.remote.session import KEY_USES, RemoteSession
 from reader_bridge.remote.stub import CALL_SECONDS, Stub
 from reader_bridge.remote.uses import Uses
+from reader_bridge.remote.watches import Watches
 from reader_bridge.tasks import Cancellation
 
 Channel: TypeAlias = approval_pb2.Channel.ValueType
@@ -58,7 +59,8 @@ class RemoteKeys:
     `channel` should use keepalive, to notice if the keystore vanishes. `channels` are the approval
     channels, `application` is the asking application's name on the phone, and `workstation` this
     computer's. With `sessions`, a session that the keystore offers is asked for when the PIN is
-    verified. Cards that share a channel share their `uses`.
+    verified. Cards that share a channel share their `uses`
+    and `watches`.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RemoteKeys:
         sessions: bool = True,
         workstation: str = "",
         uses: Uses | None = None,
+        watches: Watches | None = None,
     ) -> None:
         self._service = workstation_pb2_grpc.WorkstationServiceStub(channel)
         self._stub = Stub(card_serial)
@@ -85,6 +88,7 @@ class RemoteKeys:
         self._repeats = Repeats(clock)
         self.changes = 0  # that an administrator has made of the card through this reader
         self._sessions = sessions
+        self._watches = watches or Watches(channel)
         self._session = RemoteSession(self._service, uses or Uses(channel), self._new_operation)
 
     def get_card(self) -> CardImage:
@@ -240,6 +244,7 @@ class RemoteKeys:
         log.info("key request", trace_id=traceparent[3:35], card=self._stub.card_serial)
         return RemoteOperation(
             self._service,
+            self._watches,
             self._prompter,
             cancellation,
             self._clock,

@@ -23,15 +23,14 @@ from reader_bridge.prompter import Outcome, Prompt, Prompter
 from reader_bridge.remote import check_code
 from reader_bridge.remote.refusals import TRANSIENT, code, refusal, retry_seconds
 from reader_bridge.remote.stub import CALL_SECONDS
+from reader_bridge.remote.watches import Metadata, State, Watches
 from reader_bridge.tasks import Cancellation
 
 Clock: TypeAlias = Callable[[], float]
-Metadata: TypeAlias = tuple[tuple[str, str], ...]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 Asked = TypeVar("Asked", contravariant=True)
 Answer = TypeVar("Answer", covariant=True)
-State: TypeAlias = approval_pb2.OperationState.ValueType
 
 DEADLINE_SECONDS = 130.0  # the holder has 120
 ASK_SECONDS = 15.0  # shorter, because the holder has not been asked yet
@@ -94,6 +93,7 @@ class RemoteOperation:
     def __init__(
         self,
         stub: workstation_pb2_grpc.WorkstationServiceStub,
+        watches: Watches,
         prompter: Prompter,
         cancellation: Cancellation,
         clock: Clock,
@@ -101,6 +101,7 @@ class RemoteOperation:
         workstation: str = "",
     ) -> None:
         self._stub = stub
+        self._watches = watches
         self._prompter = prompter
         self._cancellation = cancellation
         self._clock = clock
@@ -197,17 +198,14 @@ class RemoteOperation:
         self._prompter.show(prompt, self._cancel)
 
     def _decision(self, operation_id: str) -> State:
-        """The first state that is not PENDING; an interrupted stream is opened again."""
-        request = pb.WatchOperationRequest(operation_id=operation_id)
+        """The first state that is not PENDING; what is interrupted is watched again."""
         for left in self._tries():
             try:
-                stream = self._stub.WatchOperation(request, timeout=left, metadata=self._metadata)
-                with self._cancellation.running(stream.cancel):
-                    for message in stream:
-                        state = message.operation.state
-                        if state != approval_pb2.OPERATION_STATE_PENDING:
-                            stream.cancel()
-                            return state
+                state = self._watches.decision(
+                    operation_id, left, self._cancellation, self._metadata
+                )
+                if state is not None:
+                    return state
             except grpc.RpcError as error:
                 self._pause_or_raise(error, left)
         raise Stopped(Refusal.UNAVAILABLE)

@@ -24,6 +24,7 @@ from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
 from reader_bridge.remote.operation import RemoteOperation
+from reader_bridge.remote.watches import Watches
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import PASSCODE, Workstation
 from support.registry import Registry
@@ -125,7 +126,9 @@ class Ward:
                 passcode_proof=Workstation(stub, self.serial).proof(),
             )
             screen = Screen()
-            operation = RemoteOperation(stub, screen, Cancellation(), time.monotonic)
+            operation = RemoteOperation(
+                stub, Watches(channel), screen, Cancellation(), time.monotonic
+            )
             results: list[KeyResult] = []
             signing = threading.Thread(target=lambda: results.append(operation.run(asked)))
             signing.start()

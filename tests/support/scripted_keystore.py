@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from queue import SimpleQueue
 from typing import TypeVar
 
 import grpc
@@ -46,6 +49,8 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
     passcode: list[Reply] = field(default_factory=list)
     card: list[Reply] = field(default_factory=list)
     read: list[Reply] = field(default_factory=list)
+    together: bool = True
+    """Whether operations are watched over one stream; else the keystore is one of before."""
     states: list[approval_pb2.OperationState.ValueType | grpc.StatusCode | None] = field(
         default_factory=lambda: [APPROVED]
     )
@@ -55,6 +60,8 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
     """What each use over a stream gets; a status or None (a clean end) ends the stream."""
     streams: int = 0
     """How many were begun."""
+    watches: int = 0
+    """How many that watch operations were begun."""
     asked: list[Message] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     """Set: watchers who have seen all states but the last are let go on."""
@@ -113,20 +120,55 @@ class Script(workstation_pb2_grpc.WorkstationServiceServicer):
         self, request: pb.WatchOperationRequest, context: Context
     ) -> Iterator[pb.WatchOperationResponse]:
         self.asked.append(request)
+        for state in self._seen(context, context.is_active):
+            if state is None:
+                return
+            yield pb.WatchOperationResponse(operation=pb.Operation(id=OPERATION_ID, state=state))
+
+    def WatchOperations(
+        self, requests: Iterator[pb.WatchOperationsRequest], context: Context
+    ) -> Iterator[pb.WatchOperationsResponse]:
+        if not self.together:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        self.watches += 1
+        watched: SimpleQueue[str | None] = SimpleQueue()
+        left: set[str] = set()
+
+        def read() -> None:
+            with suppress(grpc.RpcError):
+                for request in requests:
+                    left.update(request.leave)
+                    for each in request.watch:
+                        left.discard(each)
+                        watched.put(each)
+            watched.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        for each in iter(watched.get, None):
+            self.asked.append(pb.WatchOperationRequest(operation_id=each))
+            goes_on = partial(lambda each: context.is_active() and each not in left, each)
+            for state in self._seen(context, goes_on):
+                if state is None:
+                    return
+                seen = pb.Operation(id=each, state=state)
+                yield pb.WatchOperationsResponse(operation_id=each, operation=seen)
+
+    def _seen(
+        self, context: Context, goes_on: Callable[[], bool]
+    ) -> Iterator[approval_pb2.OperationState.ValueType | None]:
+        """What a watcher sees, as long as it watches; None if the stream ends."""
         while self.states:
             if len(self.states) == 1:
                 self.watched.set()
                 deadline = time.monotonic() + SECONDS
-                while not self.hold.wait(0.01) and context.is_active():
+                while not self.hold.wait(0.01) and goes_on():
                     assert time.monotonic() < deadline
-                if not context.is_active():
+                if not goes_on():
                     return
             state = self.states[0] if len(self.states) == 1 else self.states.pop(0)
-            if state is None:
-                return
             if isinstance(state, grpc.StatusCode):
                 context.abort(state, "the script says so")
-            yield pb.WatchOperationResponse(operation=pb.Operation(id=OPERATION_ID, state=state))
+            yield state
             if state != PENDING:
                 return
 

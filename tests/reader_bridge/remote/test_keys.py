@@ -96,11 +96,12 @@ class World:
         return [outcome for _, outcome in self.screen.cleared]
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+@pytest.fixture(params=[True, False], ids=["one stream", "keystore of before"])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(remote_operation, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(remote_operation, "LONGEST_PAUSE", 0.05)
     world = World()
+    world.script.together = request.param
     yield world
     world.script.hold.set()
     world.channel.close()

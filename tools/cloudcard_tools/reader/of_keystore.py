@@ -28,6 +28,7 @@ from cloudcard_tools.shared.reaching import why
 from reader_bridge.remote.keys import PUSH, QR, Channel, RemoteKeys
 from reader_bridge.remote.stub import CALL_SECONDS
 from reader_bridge.remote.uses import Uses
+from reader_bridge.remote.watches import Watches
 
 ROLE = "workstation"
 REJECTED = "IDENTITY_REJECTED"
@@ -56,7 +57,7 @@ def opened(
     own = identity.load(folder_of(folder, ROLE))
     diagnose = partial(why, own.way)
     with living(own) as channel, screen.prompter(prompt) as prompter:
-        uses = Uses(channel)
+        uses, watches = Uses(channel), Watches(channel)
         asked = {
             serial: RemoteKeys(
                 channel,
@@ -67,6 +68,7 @@ def opened(
                 sessions=sessions,
                 workstation=own.display_name,
                 uses=uses,
+                watches=watches,
             )
             for serial in serials
         }

@@ -41,6 +41,7 @@ from reader_bridge.remote.keys import RemoteKeys
 from reader_bridge.remote.sign_in import RemoteSignIns
 from reader_bridge.remote.stub import CALL_SECONDS
 from reader_bridge.remote.uses import Uses
+from reader_bridge.remote.watches import Watches
 from reader_bridge.slot import Slot
 
 BACK, REACHED = "keystore_back", "reached"
@@ -86,7 +87,7 @@ def run(
             hold = Hold()
             stack.callback(hold.release)
         prompter = stack.enter_context(screen.prompter(prompt or settings.prompt or None))
-        uses = Uses(channel)
+        uses, watches = Uses(channel), Watches(channel)
 
         def insert(slot: int, card: Card, keys: Keys, changed: Callable[[SlotState], None]) -> Slot:
             if not isinstance(keys, RemoteKeys):
@@ -103,6 +104,7 @@ def run(
                 settings.program,
                 sessions=settings.sessions,
                 uses=uses,
+                watches=watches,
             )
 
         parts = Parts(

@@ -10,11 +10,13 @@ from cloudcard_tools.bench import journal, waiting
 from support.postgres import Server
 
 
-def test_waiting(tmp_path: Path) -> None:
-    result = waiting.measure(tmp_path, 30, 3, lambda _: None)
-    assert result.waiting == 30
+@pytest.mark.parametrize("together", [True, False], ids=["one call", "a call each"])
+def test_waiting(together: bool, tmp_path: Path) -> None:
+    result = waiting.measure(tmp_path, 30, 3, lambda _: None, together=together)
+    assert (result.waiting, result.together) == (30, together)
     assert result.rss_mib > 10
     assert result.kib_each < 1000
+    assert min(result.p50_ratio, result.p99_ratio) > 0
     assert 0 < result.approve_to_signature_p50_ms <= result.approve_to_signature_p99_ms
 
 

@@ -10,8 +10,9 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TypeAlias
 
 import grpc
 
@@ -24,18 +25,14 @@ from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.authenticator.phone import STATEMENT_DOMAIN
+from cloudcard_tools.bench.watching import Alone, Stub, Together, Watching
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.reaching import DIRECTLY
 
-STREAMS_OF_CONNECTION = 200  # what the keystore allows
-OPENING = 64  # streams that are opened at once
-PATIENCE_SECONDS = 120.0
-AGAIN_SECONDS = 0.2
+CONNECTIONS = 2  # of a workstation whose operations wait by a call each
 DIGEST = bytes(32)
 # Each channel gets a connection of its own.
 OWN = (("grpc.use_local_subchannel_pool", 1), *DIRECTLY)
-
-Stub: TypeAlias = "workstation_pb2_grpc.WorkstationServiceAsyncStub"  # exists for mypy only
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,7 @@ class Task:
     passcode_proof: str  # in hexadecimal
     samples: int
     pause: float  # seconds between samples
+    together: bool  # whether those of a workstation wait over one call
 
 
 def encode(task: Task) -> str:
@@ -57,33 +55,35 @@ def encode(task: Task) -> str:
 
 
 async def run(task: Task) -> dict[str, float]:
-    """Open half of the streams, then the others, then approve one operation after the other."""
-    opening = asyncio.Semaphore(OPENING)
-    places: list[tuple[Stub, str]] = []
-    for folder, operations in task.waiting.items():
-        for start in range(0, len(operations), STREAMS_OF_CONNECTION):
-            stub = workstation_pb2_grpc.WorkstationServiceStub(channel(Path(folder)))
-            places += [(stub, each) for each in operations[start : start + STREAMS_OF_CONNECTION]]
-    watching: list[asyncio.Task[None]] = []
-    for until in (len(places) // 2, len(places)):
-        opened: list[asyncio.Event] = []
-        for stub, operation in places[len(watching) : until]:
-            event = asyncio.Event()
-            opened.append(event)
-            watching.append(asyncio.create_task(_hold(stub, operation, opening, event)))
-        await asyncio.gather(*(event.wait() for event in opened))
+    """Let half of the operations wait, then the others, then approve one after the other."""
+    watching = {folder: _watching(Path(folder), task.together) for folder in task.waiting}
+    places = [(folder, each) for folder, some in task.waiting.items() for each in some]
+    half = len(places) // 2
+    for until, some in ((half, places[:half]), (len(places), places[half:])):
+        for folder, operations in groupby(some, itemgetter(0)):
+            await watching[folder].watch([each for _, each in operations])
         print(json.dumps({"waiting": until}), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
     durations = await _approve(task)
-    still = sum(not each.done() for each in watching)
-    for each in watching:
-        each.cancel()
-    durations.sort()
     return {
-        "still_waiting": still,
-        "p50_ms": 1000 * durations[len(durations) // 2],
-        "p99_ms": 1000 * durations[len(durations) * 99 // 100],
+        "still_waiting": sum(each.waiting() for each in watching.values()),
+        **{
+            f"{name}_{figure}_ms": 1000 * of[len(of) * percent // 100]
+            for name, of in ((name, sorted(of)) for name, of in durations.items())
+            for figure, percent in (("p50", 50), ("p99", 99))
+        },
     }
+
+
+def _watching(folder: Path, together: bool) -> Watching:
+    """What watches the operations of a workstation; its connections are its own."""
+    if together:
+        return Together(_stub(folder))
+    return Alone([_stub(folder) for _ in range(CONNECTIONS)])
+
+
+def _stub(folder: Path) -> Stub:
+    return workstation_pb2_grpc.WorkstationServiceStub(channel(folder))
 
 
 def channel(folder: Path) -> grpc.aio.Channel:
@@ -97,46 +97,27 @@ def channel(folder: Path) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(known.address, credentials, options=OWN)
 
 
-async def _hold(
-    stub: Stub, operation: str, opening: asyncio.Semaphore, opened: asyncio.Event
-) -> None:
-    """Watch an operation as a reader does: a stream that is refused or breaks is opened again."""
-    request = pb.WatchOperationRequest(operation_id=operation)
-    while True:
-        async with opening:
-            stream = stub.WatchOperation(request)
-            try:
-                await stream.read()
-                opened.set()
-            except grpc.aio.AioRpcError:
-                await asyncio.sleep(AGAIN_SECONDS)
-                continue
-        try:
-            while await stream.read() is not grpc.aio.EOF:
-                pass
-        except grpc.aio.AioRpcError:
-            await asyncio.sleep(AGAIN_SECONDS)
-        else:
-            return
-
-
-async def _approve(task: Task) -> list[float]:
-    """The seconds from the phone's decision to the signature at the workstation, for each
-    approval.
+async def _approve(task: Task) -> dict[str, list[float]]:
+    """The seconds from the phone's decision to the signature at the workstation, for each approval,
+    which wait in both ways by turns.
     """
-    stub = workstation_pb2_grpc.WorkstationServiceStub(channel(Path(task.workstation)))
+    folder = Path(task.workstation)
+    stub = _stub(folder)
+    ways: dict[str, Watching] = {"together": Together(stub), "alone": Alone([stub])}
     holder = authenticator_pb2_grpc.AuthenticatorServiceStub(channel(Path(task.phone)))
     approver = Approver(identity.load(Path(task.phone)))
-    durations = []
+    durations: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(task.samples):
-        await asyncio.sleep(task.pause)
-        durations.append(await _one(task, stub, holder, approver))
+        for name, way in ways.items():
+            await asyncio.sleep(task.pause)
+            durations[name].append(await _one(task, stub, way, holder, approver))
     return durations
 
 
 async def _one(
     task: Task,
     stub: Stub,
+    way: Watching,
     holder: authenticator_pb2_grpc.AuthenticatorServiceAsyncStub,
     approver: Approver,
 ) -> float:
@@ -150,8 +131,7 @@ async def _one(
         passcode_proof=bytes.fromhex(task.passcode_proof),
     )
     operation = (await stub.CreateOperation(asked)).operation
-    stream = stub.WatchOperation(pb.WatchOperationRequest(operation_id=operation.id))
-    await stream.read()
+    await way.watch([operation.id])
     ringing = await holder.GetRequest(phone_pb.GetRequestRequest(operation_id=operation.id))
     decision = phone_pb.DecideRequest(
         operation_id=operation.id, decision=phone_pb.DECISION_APPROVE, number=operation.number
@@ -161,12 +141,11 @@ async def _one(
     approver.decide(decision, STATEMENT_DOMAIN + head + digits + ringing.request.payload)
     began = time.perf_counter()
     deciding = asyncio.ensure_future(holder.Decide(decision))
-    await stream.read()
+    await way.decided(operation.id)
     performing = pb.PerformOperationRequest(operation_id=operation.id, inputs=[DIGEST])
     await stub.PerformOperation(performing)
     ended = time.perf_counter()
     await deciding
-    stream.cancel()
     return ended - began
 
 

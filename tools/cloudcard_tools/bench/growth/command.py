@@ -37,7 +37,7 @@ Examples:
 )
 @click.option(
     "--waiting",
-    type=click.IntRange(100, 15_000),
+    type=click.IntRange(100, 100_000),
     default=measuring.WAITING,
     show_default=True,
     help="Number of operations that wait, for the memory of each.",

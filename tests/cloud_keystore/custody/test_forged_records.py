@@ -364,3 +364,14 @@ def test_an_entry_that_no_keystore_wrote_gets_no_place_in_the_tree(world: World)
     with world.database.write() as connection:
         connection.execute(delete(tables.journal).where(tables.journal.c.leaf_index.is_(None)))
     assert world.take_in() == 0
+
+
+@BOTH
+def test_a_changed_operation_keeps_no_other_waiting(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    changed, other = world.ask(serial, pc), world.ask(world.card(ada[0]), pc)
+    record = next(each for each in rows(world, tables.operation) if each["id"] == changed.id)
+    put(world, tables.operation, {**record, "number": "00" if changed.number != "00" else "11"})
+    (seen,) = world.asking.look([changed.id, other.id], pc.identity)
+    assert seen.id == other.id

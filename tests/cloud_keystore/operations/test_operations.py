@@ -127,6 +127,28 @@ def test_a_foreign_workstation_gets_nothing(
             attempt()
 
 
+def test_a_look_at_many_shows_those_of_the_workstation_as_they_are(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    user, phone = ada
+    waiting, approved, late = (world.ask(world.card(user), pc) for _ in range(3))
+    foreign = world.ask(world.card(user), world.workstation("PC2"))
+    asked = (waiting, approved, late, foreign)
+    world.decide(approved, phone)
+    ids = [*(each.id for each in asked), user.id, "", "no such operation"]
+    shown = {each.id: each for each in world.asking.look(ids, pc.identity)}
+    assert {each: shown[each].state for each in shown} == {
+        waiting.id: State.PENDING,
+        approved.id: State.APPROVED,
+        late.id: State.PENDING,
+    }
+    assert (shown[waiting.id].number, shown[waiting.id].qr_text) == (waiting.number, "")
+    world.clock.now = late.expire_time
+    (seen,) = world.asking.look([late.id], pc.identity)
+    assert seen.state is State.EXPIRED
+    assert world.asking.look([], pc.identity) == []
+
+
 def test_a_foreign_device_sees_and_decides_nothing(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:

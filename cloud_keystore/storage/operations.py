@@ -61,6 +61,11 @@ _WAITING = (
 _IN_ORDER = (o.use_time, o.expire_time)  # as in the index of what has not ended
 _UNSPENT = rows.locked(t.operation, _THIS, o.state == State.APPROVED, _UNUSED, _UNEXPIRED)
 
+_AS_THEY_ARE = (  # columns that an operation has as the database does
+    *("id", "request_id", "workstation_id", "card_id", "key_id", "user_id", "payload", "number"),
+    *("create_time", "expire_time", "qr_expire_time", "claimed_by", "use_time", "sealed_result"),
+    "policy",
+)
 SUBJECTS = ("id", "card_id", "user_id", "workstation_id", "key_id")  # of what was swept
 
 
@@ -133,9 +138,7 @@ def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> 
 def asked_among(
     connection: Connection, operation_ids: Collection[str], workstation_id: str
 ) -> list[Operation]:
-    """Those of some operations that this workstation has asked for, without any whose record is
-    not authentic: the others of a stream must not wait for it.
-    """
+    """Those that this workstation has asked for, without any whose record is not authentic."""
     query = select(t.operation).where(o.id.in_(operation_ids), o.workstation_id == workstation_id)
     return [_to_operation(row) for row in rows.authentic(connection, t.operation, query)]
 
@@ -381,26 +384,12 @@ def _to_operation(row: RowMapping) -> Operation:
             assertion=_to_assertion(row),
         )
     return Operation(
-        id=row["id"],
-        request_id=row["request_id"],
-        workstation_id=row["workstation_id"],
-        card_id=row["card_id"],
-        key_id=row["key_id"],
-        user_id=row["user_id"],
+        **{each: row[each] for each in _AS_THEY_ARE},
         key_use=KeyUse(row["key_use"]),
         state=State(row["state"]),
-        payload=row["payload"],
-        number=row["number"],
         channels=frozenset(each for each in Channel if row["channels"] >> (each - 1) & 1),
-        create_time=row["create_time"],
-        expire_time=row["expire_time"],
-        qr_expire_time=row["qr_expire_time"],
-        claimed_by=row["claimed_by"],
         approval=approval,
-        use_time=row["use_time"],
-        sealed_result=row["sealed_result"],
         kind=OperationKind(row["kind"]),
-        policy=row["policy"],
     )
 
 

@@ -119,6 +119,7 @@ class Ward:
             operation = world.ask(self.serial, pc, request_id=request_id, proof=proof)
         world.deciding.waiting(phone.identity)
         world.asking.find(operation.id, pc.identity)
+        world.asking.look([operation.id, "no such operation"], pc.identity)
         world.callers.identify(pc.identity.certificate_sha256 or b"", Role.WORKSTATION)
         self.tend(seconds=1)
         assert world.decide(operation, phone) is State.APPROVED

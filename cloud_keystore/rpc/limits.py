@@ -107,6 +107,8 @@ class Limiter:
         )
         self._under_way = 0
         self.looks = asyncio.Semaphore(limits.looks)
+        # Of these, at which nothing has woken anybody: one at a time, so that no news wait for them
+        self.routine = asyncio.Semaphore(1)
         self.connections = Connections(limits, monotonic)
         self.begun = Begun(limits, metrics)
 

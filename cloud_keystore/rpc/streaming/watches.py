@@ -25,7 +25,7 @@ from cloud_keystore.notify.wakeups import Subscription, Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.rpc.connections.first_messages import Messages
-from cloud_keystore.rpc.door import Door, patience
+from cloud_keystore.rpc.door import BUSY_SECONDS, Door, patience
 from cloud_keystore.rpc.peer import certificate_sha256
 from cloud_keystore.rpc.refusals import Context, refusal
 from cloud_keystore.rpc.streaming import messages as told
@@ -147,24 +147,31 @@ class _Stream:
             while self._refused:
                 await self._send(write, _refused(*self._refused.popleft()))
             if watched.woken:
-                await self._look(_taken(watched.woken), write)
-            elif others:
-                await self._look(others[-LOOKED_AT:], write)
-                del others[-LOOKED_AT:]
+                some = _taken(watched.woken)
+                await self._say(some, await self._look(some), write)
+            elif others and not self._limiter.routine.locked():
+                some, others = others[-LOOKED_AT:], others[:-LOOKED_AT]
+                async with self._limiter.routine:
+                    shown = await self._look(some)
+                await self._say(some, shown, write)
             elif not watched.topics and (reading.done() or loop.time() >= look_at):
                 return
+            elif others:
+                await watched.wait(BUSY_SECONDS)
             elif loop.time() >= look_at:
                 others, look_at = list(watched.topics), loop.time() + patience()
             else:
                 await watched.wait(look_at - loop.time())
             self._room.set()
 
-    async def _look(self, operation_ids: list[str], write: Write) -> None:
+    async def _look(self, operation_ids: list[str]) -> dict[str, Shown]:
         asking = self._at.asking
         found = await self._at.door.look_for(
             self._fingerprint, lambda workstation: asking.look(operation_ids, workstation)
         )
-        shown = {each.id: each for each in found}
+        return {each.id: each for each in found}
+
+    async def _say(self, operation_ids: list[str], shown: dict[str, Shown], write: Write) -> None:
         for each in operation_ids:
             # It can have been left meanwhile.
             if each in self._watched.topics and (said := self._news(each, shown.get(each))):

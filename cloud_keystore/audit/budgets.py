@@ -36,6 +36,7 @@ BEGINNINGS = frozenset(
         Kind.KEY_ATTESTED,
         Kind.SECURE_MESSAGING_AGREED,
         Kind.USER_ADDED,
+        Kind.USER_CHANGED,
         Kind.IDENTITY_INVITED,
         Kind.ORGANISATION_ADDED,
         Kind.POLICY_SET,

@@ -178,9 +178,15 @@ def use_unsettled(use_id: str, session: Asked, now: datetime) -> Entry:
     return about_use(Kind.OPERATION_UNSETTLED, use_id, session, now, KEYSTORE)
 
 
-def about_user(kind: Kind, user: User, now: datetime, actor: Actor) -> Entry:
+def about_user(
+    kind: Kind,
+    user: User,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+) -> Entry:
     """An entry about a user."""
-    return Entry(kind, now, actor, user_id=user.id)
+    return Entry(kind, now, actor, user_id=user.id, details=details)
 
 
 def about_identity(

@@ -68,7 +68,7 @@ class Issuing:
         """Make a card in one transaction, so that a crash leaves no part of it.
 
         A repeated call with the same request id returns the card that was made before. Raises
-        UserNotFound, OrganisationNotFound, RequestIdReused, InvalidInput.
+        UserNotFound, UserClosed, OrganisationNotFound, RequestIdReused, InvalidInput.
         """
         check_request_id(request_id)
         organisation_id = organisation_id or DEFAULT_ORGANISATION
@@ -83,7 +83,7 @@ class Issuing:
                 _check_same(made, user_id, profile.name, organisation_id)
                 return listing_of(connection, made)
             organisations.check(connection, organisation_id)
-            user = people.user(connection, user_id)
+            user = people.present(connection, user_id)
         for _ in range(SERIAL_DRAWS - 1):
             # If another card has the number, the next turn draws another one.
             with suppress(IntegrityError):
@@ -105,6 +105,7 @@ class Issuing:
         with self.database.write() as connection:
             made = cards.find_by_request(connection, request_id)
             if made is None:
+                people.present(connection, user.id)
                 cards.add(connection, card, request_id, keys)
                 self.data_objects.add(connection, card.id, objects)
                 for key_ref, hashed in first.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -88,23 +89,32 @@ class Life:
 
     def _move(self, serial: str, event: CardEvent, reason: str, actor: Actor) -> CardListing:
         now = self.clock()
-        withdrawn: list[str] = []
         with self.database.write() as connection:
             card = cards.named(connection, serial)
-            if not cards.move(connection, card.id, event, reason):
-                raise IllegalCardChange(
-                    f"card {serial} is {card.state}: it cannot {event.name.lower()}"
-                )
-            details = {"reason": reason} if reason else {}
-            moved = entries.about_card(MOVED[event], card, now, actor, details)
-            journal.append(connection, moved)
-            if event in (CardEvent.SUSPEND, CardEvent.REVOKE):
-                withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
-            if event is CardEvent.REVOKE:
-                destroying.destroy_keys(connection, card.id, now, KEYSTORE)
+            withdrawn = move_card(connection, card, event, reason, now, actor)
             listing = listing_of(connection, cards.named(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return listing
+
+
+def move_card(
+    connection: Connection, card: Card, event: CardEvent, reason: str, now: datetime, actor: Actor
+) -> list[str]:
+    """Move a card to another state, and end what is open of a card that is then out of use. Returns
+    the topics to wake; raises IllegalCardChange.
+    """
+    if not cards.move(connection, card.id, event, reason):
+        raise IllegalCardChange(
+            f"card {card.serial} is {card.state}: it cannot {event.name.lower()}"
+        )
+    details = {"reason": reason} if reason else {}
+    journal.append(connection, entries.about_card(MOVED[event], card, now, actor, details))
+    if event is CardEvent.RESUME:
+        return []
+    withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
+    if event is CardEvent.REVOKE:
+        destroying.destroy_keys(connection, card.id, now, KEYSTORE)
+    return withdrawn
 
 
 def listing_of(connection: Connection, card: Card) -> CardListing:

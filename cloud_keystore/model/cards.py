@@ -35,6 +35,9 @@ class CardState(StrEnum):
     REVOKED = "revoked"
 
 
+IN_USE = (CardState.ACTIVE, CardState.SUSPENDED)  # its holder has finished enrolling
+
+
 class CardEvent(Enum):
     """What moves a card to another state."""
 

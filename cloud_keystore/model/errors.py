@@ -27,7 +27,11 @@ class UserNotFound(KeystoreError):
 
 
 class UserExists(KeystoreError):
-    """There is a person with this account, or with this name and e-mail address."""
+    """There is a person with this account, this e-mail address, or this name and no address."""
+
+
+class UserClosed(KeystoreError):
+    """The person has left: nothing is made for them any more."""
 
 
 class CardNotFound(KeystoreError):

@@ -46,10 +46,11 @@ class Findable:
 
 
 def find(text: str, things: Iterable[Findable]) -> list[Findable]:
-    """The things that a text names: by an identifier; or else by a name; or else by the beginning
-    of either, where upper and lower case are the same.
+    """The things that a text names: by an identifier; or else by a name, where upper and lower case
+    are the same; or else by the beginning of an identifier or of a name's word, where accents do
+    not matter either.
     """
-    wanted = folded(text)
+    wanted, begins = folded(text), unaccented(text)
     if not wanted:
         return []
     called: list[Findable] = []
@@ -61,7 +62,7 @@ def find(text: str, things: Iterable[Findable]) -> list[Findable]:
         if wanted in names:
             called.append(thing)
         elif len(wanted) >= SHORTEST_BEGINNING and any(
-            word.startswith(wanted) for word in (*map(folded, thing.ids), *names)
+            f" {begins}" in f" {unaccented(word)}" for word in (*thing.ids, *thing.called)
         ):
             begun.append(thing)
     return called or begun
@@ -70,3 +71,9 @@ def find(text: str, things: Iterable[Findable]) -> list[Findable]:
 def folded(text: str) -> str:
     """The form in which texts are compared: no matter how they were typed."""
     return unicodedata.normalize("NFC", comparable(" ".join(text.split())))
+
+
+def unaccented(text: str) -> str:
+    """The form in which a text is looked for within others: folded, and without accents."""
+    apart = unicodedata.normalize("NFKD", folded(text))
+    return comparable("".join(each for each in apart if not unicodedata.combining(each)))

@@ -73,6 +73,9 @@ class Kind(StrEnum):
     KEY_ATTESTED = "key.attested"
     SECURE_MESSAGING_AGREED = "secure-messaging.agreed"
     USER_ADDED = "user.added"
+    USER_CHANGED = "user.changed"  # name or e-mail address
+    USER_CLOSED = "user.closed"  # has left
+    USERS_NUMBERED = "users.numbered"  # those from before people had a 12-digit UUID
     IDENTITY_INVITED = "identity.invited"
     IDENTITY_ENROLLED = "identity.enrolled"
     IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet

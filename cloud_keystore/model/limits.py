@@ -10,6 +10,8 @@ from types import MappingProxyType
 from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.errors import InvalidInput
 
+MOST_DAYS = 3650  # that a report looks ahead
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum, unique
 
 from cloud_keystore.model.actors import Actor, ActorKind
+from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.texts import text_field
 
@@ -21,6 +22,7 @@ WARNING_TIME = timedelta(days=60)  # before an identity ends, for people to noti
 # MS-DTYP 2.4.2.1: revision, authority, and 1 to 15 sub-authorities of 32 bits
 SID = re.compile(r"S-1-\d{1,15}((?:-\d{1,10}){1,15})", re.ASCII)
 LARGEST_SUB_AUTHORITY = 2**32 - 1
+UUID12_DIGITS = 12
 
 
 @unique
@@ -41,6 +43,14 @@ class IdentityState(StrEnum):
     REMOVED = "removed"
 
 
+@unique
+class UserState(StrEnum):
+    """The state of a user."""
+
+    ACTIVE = "active"
+    CLOSED = "closed"  # has left; what happened is kept. Final.
+
+
 EXPIRED = "expired"  # the state, in lists, of an active identity whose certificate has ended
 
 
@@ -54,6 +64,36 @@ class User:
     create_time: datetime
     upn: str = ""  # user principal name of the account in Windows' directory; empty without one
     sid: str = ""  # the account's security identifier, as text
+    uuid12: str | None = None
+    """The 12-digit UUID that people read out: no check digit, and no 0 in front. None in a database
+    of before there were any, until the keystore opens it."""
+    state: UserState = UserState.ACTIVE
+    reason: str = ""  # why it was closed
+
+
+@unique
+class Stage(StrEnum):
+    """What a user waits for, or that nothing is missing."""
+
+    NO_PHONE = "no phone"
+    INVITATION_EXPIRED = "invitation expired"
+    INVITED = "invited"
+    NO_CARD = "no card"
+    NO_PASSCODE = "no passcode"
+    ENROLLED = "enrolled"
+    CLOSED = "closed"  # the user has left
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A user's stage, since when, and until when an invitation can still be followed. `card` is the
+    serial number of the card that is pending or in use; empty if there is none.
+    """
+
+    stage: Stage
+    since: datetime
+    until: datetime | None = None
+    card: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +140,12 @@ class Identity:
     def actor(self) -> Actor:
         """The actor that the journal names for what this identity does."""
         return Actor(ActorKind[self.role.name], self.id)
+
+
+def new_uuid12(random: Random) -> str:
+    """Draw a 12-digit UUID. It tells nothing about its user, and nobody guesses another one."""
+    least = 10 ** (UUID12_DIGITS - 1)
+    return str(least + int.from_bytes(random(16)) % (9 * least))
 
 
 def principal_name(upn: str) -> str:

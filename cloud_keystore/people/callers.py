@@ -12,6 +12,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.renewing import take_next
 from cloud_keystore.storage import journal, operations, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import rekeying
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Callers:
             with self.database.read() as connection:
                 # Another call can have made the first use meanwhile.
                 identity = people.find_identity_by_certificate(connection, fingerprint)
-                identity = identity or people.find_by_former(connection, fingerprint, now)
+                identity = identity or rekeying.find_by_former(connection, fingerprint, now)
         if identity is None or identity.state is not IdentityState.ACTIVE:
             raise IdentityRejected("this identity is unknown or was removed: enrol again")
         if not identity.is_active(now):
@@ -70,5 +71,5 @@ class Callers:
             kinds = (Kind.IDENTITY_REMOVED,)
             found: frozenset[bytes] = frozenset()
             if since is not None and journal.subjects(connection, since, last, kinds):
-                found = frozenset(people.removed_among(connection, certificates))
+                found = frozenset(rekeying.removed_among(connection, certificates))
         return Removed(last, found)

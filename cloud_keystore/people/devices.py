@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import close_device
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import DeviceNotFound
@@ -40,7 +42,7 @@ class Devices:
         with self.database.read() as connection:
             user = people.user(connection, user_id)
             found = people.list_devices(connection, user.id)
-            return [_listing(connection, device) for device in found]
+            return [listing_of_device(connection, device) for device in found]
 
     def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceListing:
         """Take a device out of use for ever; does nothing if it is removed already.
@@ -54,17 +56,28 @@ class Devices:
             device = people.find_identity(connection, device_id)
             if device is None or device.role is not Role.DEVICE:
                 raise DeviceNotFound("there is no such device: list those of its holder")
-            withdrawn: list[str] = []
-            actor = operator.actor
-            if people.remove_identity(connection, device.id):
-                said = {"reason": reason, "name": device.display_name}
-                removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
-                journal.append(connection, removed)
-                withdrawn = close_device(connection, device, now, actor, "device removed")
-            listing = _listing(connection, people.find_identity(connection, device.id) or device)
+            withdrawn = remove_device(connection, device, reason, now, operator.actor)
+            listing = listing_of_device(
+                connection, people.find_identity(connection, device.id) or device
+            )
         self.wake([device.user_id or device.id, *withdrawn])
         return listing
 
 
-def _listing(connection: Connection, device: Identity) -> DeviceListing:
+def remove_device(
+    connection: Connection, device: Identity, reason: str, now: datetime, actor: Actor
+) -> list[str]:
+    """Take a device out of use for ever, unless it is removed already, and end what depends on it.
+    Returns the topics to wake.
+    """
+    if not people.remove_identity(connection, device.id):
+        return []
+    said = {"reason": reason, "name": device.display_name}
+    removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
+    journal.append(connection, removed)
+    return close_device(connection, device, now, actor, "device removed")
+
+
+def listing_of_device(connection: Connection, device: Identity) -> DeviceListing:
+    """A device as lists show it."""
     return DeviceListing(device, approval_keys.find(connection, device))

@@ -23,6 +23,7 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import tokens
 
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
 
@@ -55,7 +56,7 @@ class Enrolment:
         Raises TokenRejected, and InvalidInput for a token that is not a device's.
         """
         with self.database.read() as connection:
-            invited = people.invited_by(connection, sha256(secret).digest(), self.clock())
+            invited = tokens.invited_by(connection, sha256(secret).digest(), self.clock())
             if invited is None or invited.state is not IdentityState.INVITED:
                 raise TokenRejected(UNKNOWN_TOKEN)
             if invited.user_id is None:
@@ -88,7 +89,7 @@ class Enrolment:
         approval_key = None if registration is None else self._approval_key(registration, signed)
         now = self.clock()
         with self.database.write() as connection:
-            identity_id = people.spend_token(connection, sha256(secret).digest(), now)
+            identity_id = tokens.spend(connection, sha256(secret).digest(), now)
             if identity_id is None:
                 return _again(connection, secret, csr, now)
             invited = people.find_identity(connection, identity_id)
@@ -144,7 +145,7 @@ def _again(
     """The answer to a request that was answered before. It helps only whoever has the key of the
     request. Raises TokenRejected.
     """
-    used = people.used_token(connection, sha256(secret).digest(), now)
+    used = tokens.used(connection, sha256(secret).digest(), now)
     identity = None if used is None else people.find_identity(connection, used.identity_id)
     if used is None or identity is None or identity.state is not IdentityState.ACTIVE:
         raise TokenRejected(UNKNOWN_TOKEN)

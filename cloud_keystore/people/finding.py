@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from cloud_keystore.model import finding
-from cloud_keystore.model.cards import Card, CardState
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, Findable, Sort
-from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.model.people import Identity, IdentityState, Role, User, UserState
 from cloud_keystore.storage import alerts, cards, journal, organisations, people
 from cloud_keystore.storage.engine import Database
 
@@ -31,25 +31,29 @@ class Finding:
             return finding.find(text, FINDABLE[sort](connection, text))
 
 
-def _users(connection: Connection, _text: str) -> Iterable[Findable]:
-    serials: dict[str, list[str]] = {}
-    for card in cards.list_all(connection):
-        serials.setdefault(card.user_id, []).append(card.serial)
-    for user in people.list_users(connection):
-        own = serials.get(user.id, [])
+def _users(connection: Connection, text: str) -> Iterable[Findable]:
+    users = people.with_ids(connection, _holding(connection, text))
+    serials = _serials(connection, users)
+    for user in users:
+        own = serials.get(user.id, ())
         yield Findable(
             user.id,
-            (user.id, *own),
+            (user.id, user.uuid12 or "", *own),
             _called(user),
             user.display_name,
-            (user.email, *(f"card {serial}" for serial in own)),
-            create_time=user.create_time,
+            (*_addresses(user), *(f"card {serial}" for serial in own)),
+            user.state,
+            user.state is UserState.CLOSED,
+            user.create_time,
         )
 
 
-def _cards(connection: Connection, _text: str) -> Iterable[Findable]:
-    holders = _holders(connection)
-    for card in cards.list_all(connection):
+def _cards(connection: Connection, text: str) -> Iterable[Findable]:
+    found = {card.id: card for card in cards.beginning(connection, text)}
+    meant = people.search(connection, text)
+    found |= {card.id: card for card in cards.of_holders(connection, meant)}
+    holders = _holders(connection, {card.user_id for card in found.values()})
+    for _, card in sorted(found.items()):
         holder = holders.get(card.user_id)
         yield Findable(
             card.serial,
@@ -63,18 +67,23 @@ def _cards(connection: Connection, _text: str) -> Iterable[Findable]:
         )
 
 
-def _devices(connection: Connection, _text: str) -> Iterable[Findable]:
-    holders = _holders(connection)
-    for device in people.list_identities(connection, Role.DEVICE):
+def _devices(connection: Connection, text: str) -> Iterable[Findable]:
+    meant = _holding(connection, text)
+    devices = {each.id: each for each in people.devices_of(connection, meant)}
+    devices |= {each.id: each for each in _named(connection, Role.DEVICE, text)}
+    holders = _holders(connection, {each.user_id or "" for each in devices.values()})
+    serials = _serials(connection, holders.values())
+    for _, device in sorted(devices.items()):
         holder = holders.get(device.user_id or "")
-        called = (device.display_name, *_called(holder))
+        own = serials.get(device.user_id or "", ())
+        called = (device.display_name, *_called(holder), *own)
         about = (f"of {_name(holder)}", *_addresses(holder))
         yield _identity(device, called, about)
 
 
 def _identities(role: Role) -> Callable[[Connection, str], Iterable[Findable]]:
-    def of_role(connection: Connection, _text: str) -> Iterable[Findable]:
-        for identity in people.list_identities(connection, role):
+    def of_role(connection: Connection, text: str) -> Iterable[Findable]:
+        for identity in _named(connection, role, text):
             yield _identity(identity, (identity.display_name,), (identity.site,))
 
     return of_role
@@ -86,16 +95,15 @@ def _organisations(connection: Connection, _text: str) -> Iterable[Findable]:
 
 
 def _alerts(connection: Connection, _text: str) -> Iterable[Findable]:
-    holders = _holders(connection)
-    known = {card.id: card for card in cards.list_all(connection)}
-    workstations = {
-        each.id: each.display_name for each in people.list_identities(connection, Role.WORKSTATION)
-    }
-    for alert in alerts.list_all(connection, include_acknowledged=True):
-        card: Card | None = known.get(alert.card_id or "")
-        serials = () if card is None else (card.serial,)
-        at = workstations.get(alert.workstation_id or "")
-        places = () if at is None else (at,)
+    known = alerts.list_all(connection, include_acknowledged=True)
+    holders = _holders(connection, {each.user_id or "" for each in known})
+    named = {each for alert in known for each in (alert.card_id, alert.workstation_id) if each}
+    names = {**cards.serials(connection, named), **people.names(connection, named)}
+    for alert in known:
+        serials, places = (
+            (names[each],) if each in names else ()
+            for each in (alert.card_id, alert.workstation_id)
+        )
         done = alert.acknowledge_time is not None
         yield Findable(
             alert.id,
@@ -140,12 +148,40 @@ def _identity(identity: Identity, called: tuple[str, ...], about: tuple[str, ...
     )
 
 
-def _holders(connection: Connection) -> Mapping[str, User]:
-    return {user.id: user for user in people.list_users(connection)}
+def _holding(connection: Connection, text: str) -> set[str]:
+    """Users whom a text can name, by themselves or by their cards."""
+    return people.search(connection, text) | cards.holders_by_serial(connection, text)
+
+
+def _serials(connection: Connection, users: Iterable[User]) -> Mapping[str, Sequence[str]]:
+    """The serial numbers of the cards of some users, by user."""
+    serials: dict[str, list[str]] = {}
+    for card in cards.of_holders(connection, [user.id for user in users]):
+        serials.setdefault(card.user_id, []).append(card.serial)
+    return serials
+
+
+def _named(connection: Connection, role: Role, text: str) -> list[Identity]:
+    """Those identities of a role that a text can name."""
+    part = finding.unaccented(text)
+    return people.with_identity_ids(
+        connection,
+        [
+            each
+            for each, name in people.identity_names(connection, role)
+            if part in finding.unaccented(name) or each.startswith(part)
+        ],
+    )
+
+
+def _holders(connection: Connection, ids: Collection[str]) -> Mapping[str, User]:
+    return {user.id: user for user in people.with_ids(connection, ids)}
 
 
 def _called(user: User | None) -> tuple[str, ...]:
-    return () if user is None else (user.display_name, user.email, user.upn)
+    if user is None:
+        return ()
+    return (user.display_name, user.email, user.upn, user.uuid12 or "")
 
 
 def _name(user: User | None) -> str:
@@ -153,4 +189,4 @@ def _name(user: User | None) -> str:
 
 
 def _addresses(user: User | None) -> tuple[str, ...]:
-    return () if user is None else (user.email,)
+    return () if user is None else (f"UUID {user.uuid12}", user.email)

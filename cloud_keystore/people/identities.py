@@ -20,6 +20,7 @@ from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Identities:
     def invitations(self, invited: Collection[str]) -> Mapping[str, datetime]:
         """When the invitations of identities expire that are not enrolled yet, by identifier."""
         with self.database.read() as connection:
-            tokens = people.tokens(connection, invited)
-        return {identity: expire_time for identity, (expire_time, _) in tokens.items()}
+            found = tokens.terms(connection, invited)
+        return {identity: expire_time for identity, (expire_time, _) in found.items()}
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
         """Take an identity out of use for ever; does nothing if it is removed already. An identity

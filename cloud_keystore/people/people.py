@@ -1,17 +1,22 @@
-"""Users and invitations: adds and lists users and other identities, and makes enrolment tokens."""
+"""Users and invitations: adds, changes and lists users, adds other identities, and makes enrolment
+tokens.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.actors import KEYSTORE, Actor
+from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, UserExists
 from cloud_keystore.model.fields import emails
@@ -21,21 +26,25 @@ from cloud_keystore.model.fields.texts import (
     comparable,
     text_field,
 )
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.finding import LONGEST_TEXT
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import (
     Identity,
     IdentityState,
     Role,
     User,
+    new_uuid12,
     principal_name,
     security_identifier,
 )
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import tokens
 
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
 TOKEN_PREFIX = "cc1"  # noqa: S105 (a format's name)
+NUMBERED_AT_ONCE = 500  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +62,26 @@ class UserListing:
     user: User
     device_count: int
     card_serials: tuple[str, ...]
+    enrolled: bool  # has a device, and a card in use
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an invited identity will be."""
+
+    role: Role
+    display_name: str
+    site: str = ""
+
+
+_DEVICE = _Wanted(Role.DEVICE, "device")
 
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Adds and lists users, adds workstations, operators and auditors, and invites devices."""
+    """Adds, changes and lists users, adds workstations, operators and auditors, and invites
+    devices.
+    """
 
     database: Database
     clock: Clock
@@ -74,12 +98,13 @@ class People:
         *,
         namesake: bool = False,
         actor: Actor,
-    ) -> tuple[User, Token]:
-        """Add a user and invite the first device.
+    ) -> tuple[User, Token | None]:
+        """Add a user and invite the first device. Who repeats this gets the same user, and no
+        token: an e-mail address belongs to one user who has not left.
 
         `upn` and `sid` are those of the user's account in Active Directory, for logon certificates.
-        A `namesake` is somebody else than the user with the same name and e-mail address. Raises
-        InvalidInput, UserExists.
+        A `namesake` is somebody else than the user with the same name, where neither has an
+        address. Raises InvalidInput, UserExists.
         """
         upn, sid = principal_name(upn), security_identifier(sid)
         if sid and not upn:
@@ -94,30 +119,83 @@ class People:
             sid=sid,
         )
         with self.database.write() as connection:
-            _check_new(connection, user, namesake=namesake)
+            others = people.like(connection, user)
+            for other in others:
+                if user.email and _facts(other) == _facts(user):
+                    return other, None
+            _check_new(user, others, namesake=namesake)
+            user = replace(user, uuid12=self._free_uuid12(connection))
             people.add_user(connection, user)
-            journal.append(connection, entries.about_user(Kind.USER_ADDED, user, now, actor))
-        return user, self.invite_device(user.id, actor=actor)
+            said = {"uuid12": user.uuid12 or ""}
+            journal.append(connection, entries.about_user(Kind.USER_ADDED, user, now, actor, said))
+            _, token = self._put(connection, _DEVICE, user.id, actor)
+        return user, token
+
+    def change_user(
+        self, user_id: str, display_name: str | None, email: str | None, *, actor: Actor
+    ) -> User:
+        """Give a user another name or e-mail address; None keeps what there is. Certificates keep
+        the name under which they were issued. Raises InvalidInput, UserNotFound, UserClosed,
+        UserExists.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            user = changed = people.present(connection, user_id)
+            if display_name is not None:
+                name = text_field("name", display_name, LONGEST_DISPLAY_NAME)
+                changed = replace(changed, display_name=name)
+            if email is not None:
+                changed = replace(changed, email=emails.email(email))
+            if changed == user:
+                return user
+            others = [each for each in people.like(connection, changed) if each.id != user.id]
+            _check_new(changed, others, namesake=True)
+            people.change_user(connection, changed)
+            told = entries.about_user(Kind.USER_CHANGED, user, now, actor, _changes(user, changed))
+            journal.append(connection, told)
+        return changed
 
     def list_users(self) -> list[UserListing]:
-        """All users, oldest first."""
+        """All users, oldest first, those who have left included."""
         with self.database.read() as connection:
             users = people.list_users(connection)
             devices = people.count_devices(connection, self.clock())
-            all_cards = cards.list_all(connection)
-        serials: dict[str, list[str]] = {}
-        for card in all_cards:
-            serials.setdefault(card.user_id, []).append(card.serial)
-        return [
-            UserListing(user, devices.get(user.id, 0), tuple(serials.get(user.id, ())))
-            for user in users
-        ]
+            return _listings(users, devices, cards.list_all(connection))
+
+    def search(self, text: str, most: int) -> list[UserListing]:
+        """Users of whom a text is any part of a name, UUID, address or account, or with which a
+        card's serial number begins, oldest first: at most so many, and one more if there are more.
+        Accents and case do not matter. Raises InvalidInput.
+        """
+        text = text_field("text", text, LONGEST_TEXT)
+        now = self.clock()
+        with self.database.read() as connection:
+            found = people.search(connection, text) | cards.holders_by_serial(connection, text)
+            ids = sorted(found)[: most + 1]
+            users = people.with_ids(connection, ids)
+            phones = people.devices_of(connection, ids)
+            devices = Counter(each.user_id or "" for each in phones if each.is_active(now))
+            return _listings(users, devices, cards.of_holders(connection, ids))
+
+    def number_users(self) -> int:
+        """Give users from before there were 12-digit UUIDs theirs; return how many."""
+        numbered = 0
+        while True:
+            with self.database.write(long=True) as connection:
+                new = partial(self._free_uuid12, connection)
+                some = people.number_users(connection, new, NUMBERED_AT_ONCE)
+                if not some:
+                    return numbered
+                said = {"users": some}
+                told = entries.about_keystore(Kind.USERS_NUMBERED, self.clock(), KEYSTORE, said)
+                journal.append(connection, told)
+            numbered += some
 
     def invite_device(self, user_id: str, *, actor: Actor) -> Token:
-        """A token for one more device of a user; raises UserNotFound."""
-        with self.database.read() as connection:
-            user = people.user(connection, user_id)
-        return self._invite(Role.DEVICE, "device", "", user.id, actor)[1]
+        """A token for one more device of a user; raises UserNotFound, UserClosed."""
+        with self.database.write() as connection:
+            people.present(connection, user_id)
+            return self._put(connection, _DEVICE, user_id, actor)[1]
 
     def add_workstation(
         self, display_name: str, site: str, *, actor: Actor
@@ -125,7 +203,7 @@ class People:
         """Add a workstation, and make a token for it; raises InvalidInput."""
         name = text_field("name", display_name, LONGEST_LABEL)
         place = text_field("site", site, LONGEST_LABEL, required=False)
-        return self._invite(Role.WORKSTATION, name, place, None, actor)
+        return self._invite(_Wanted(Role.WORKSTATION, name, place), actor)
 
     def add_operator(
         self, display_name: str, *, actor: Actor, keep: Callable[[Token], None] | None = None
@@ -134,12 +212,12 @@ class People:
         invited.
         """
         name = text_field("name", display_name, LONGEST_LABEL)
-        return self._invite(Role.OPERATOR, name, "", None, actor, keep)[1]
+        return self._invite(_Wanted(Role.OPERATOR, name), actor, keep)[1]
 
     def add_auditor(self, display_name: str, *, actor: Actor) -> Token:
         """A token for a new auditor; raises InvalidInput."""
         name = text_field("name", display_name, LONGEST_LABEL)
-        return self._invite(Role.AUDITOR, name, "", None, actor)[1]
+        return self._invite(_Wanted(Role.AUDITOR, name), actor)[1]
 
     def has_operators(self) -> bool:
         """Whether there is an active operator."""
@@ -149,24 +227,28 @@ class People:
     def awaits_operator(self) -> bool:
         """Whether there is an operator's enrolment token that can still be used."""
         with self.database.read() as connection:
-            return people.is_invited(connection, Role.OPERATOR, self.clock())
+            return tokens.is_invited(connection, Role.OPERATOR, self.clock())
 
     def _invite(
-        self,
-        role: Role,
-        display_name: str,
-        site: str,
-        user_id: str | None,
-        actor: Actor,
-        keep: Callable[[Token], None] | None = None,
+        self, wanted: _Wanted, actor: Actor, keep: Callable[[Token], None] | None = None
     ) -> tuple[Identity, Token]:
+        with self.database.write() as connection:
+            identity, token = self._put(connection, wanted, None, actor)
+            if keep is not None:
+                keep(token)
+        return identity, token
+
+    def _put(
+        self, connection: Connection, wanted: _Wanted, user_id: str | None, actor: Actor
+    ) -> tuple[Identity, Token]:
+        """Add an identity that is invited, and its token."""
         now = self.clock()
         identity = Identity(
             id=new_id(now, self.random),
-            role=role,
+            role=wanted.role,
             state=IdentityState.INVITED,
-            display_name=display_name,
-            site=site,
+            display_name=wanted.display_name,
+            site=wanted.site,
             user_id=user_id,
             certificate_sha256=None,
             public_key=None,
@@ -174,18 +256,21 @@ class People:
         )
         secret = self.random(SECRET_BYTES)
         token = Token(self._token_text(secret), now + TOKEN_TIME)
-        with self.database.write() as connection:
-            people.add_identity(connection, identity)
-            people.add_token(connection, sha256(secret).digest(), identity.id, token.expire_time)
-            said = {"identity": identity.id, "role": role.name.lower()}
-            evidence = {"token_sha256": sha256(secret).digest()}
-            invited = entries.about_identity(
-                Kind.IDENTITY_INVITED, identity, now, actor, said, evidence
-            )
-            journal.append(connection, invited)
-            if keep is not None:
-                keep(token)
+        people.add_identity(connection, identity)
+        tokens.add(connection, sha256(secret).digest(), identity.id, token.expire_time)
+        said = {"identity": identity.id, "role": wanted.role.name.lower()}
+        evidence = {"token_sha256": sha256(secret).digest()}
+        invited = entries.about_identity(
+            Kind.IDENTITY_INVITED, identity, now, actor, said, evidence
+        )
+        journal.append(connection, invited)
         return identity, token
+
+    def _free_uuid12(self, connection: Connection) -> str:
+        """A 12-digit UUID that nobody has."""
+        while people.has_uuid12(connection, drawn := new_uuid12(self.random)):
+            pass
+        return drawn
 
     def _token_text(self, secret: bytes) -> str:
         """A token: address of the enrolment port, hash of its certificate, and secret
@@ -195,23 +280,58 @@ class People:
         return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"
 
 
-def _check_new(connection: Connection, user: User, *, namesake: bool) -> None:
-    """Raise UserExists if somebody else has the account, or the name and e-mail address."""
-    for other in people.like(connection, user):
+def _check_new(user: User, others: Sequence[User], *, namesake: bool) -> None:
+    """Raise UserExists if one of some others has the user's account or e-mail address, or has the
+    same name and neither has an address.
+    """
+    for other in others:
+        whose = f"{other.display_name}, UUID {other.uuid12}"
         if user.upn and comparable(other.upn) == comparable(user.upn):
+            raise UserExists(f"upn {user.upn} is that of {whose}: an account belongs to one person")
+        if user.email and comparable(other.email) == comparable(user.email):
             raise UserExists(
-                f"upn {user.upn} is that of {other.display_name}, user {other.id}: an account "
-                "belongs to one person"
+                f"{user.email} is the e-mail address of {whose}: an address belongs to one person, "
+                "until that person has left (cloudcard ra user close)"
             )
-        if not namesake and _same_person(other, user):
-            address = f" ({other.email})" if other.email else ""
+        if not (namesake or user.email or other.email) and _same_name(other, user):
             raise UserExists(
-                f"there is {other.display_name}{address} already, user {other.id}: if this is "
-                "somebody else, give an e-mail address of their own, or say so (--namesake)"
+                f"there is {whose} already: if this is somebody else, give an e-mail address, or "
+                "say so (--namesake)"
             )
 
 
-def _same_person(one: User, other: User) -> bool:
-    return comparable(one.display_name) == comparable(other.display_name) and (
-        comparable(one.email) == comparable(other.email)
+def _same_name(one: User, other: User) -> bool:
+    return comparable(one.display_name) == comparable(other.display_name)
+
+
+def _facts(user: User) -> tuple[str, ...]:
+    """What an operator says of a user, in the form in which it is compared."""
+    return tuple(map(comparable, (user.display_name, user.email, user.upn, user.sid)))
+
+
+def _changes(user: User, changed: User) -> Mapping[str, Detail]:
+    """What of a user is changed, as details of an entry: the old and the new values."""
+    details: dict[str, Detail] = {}
+    for word, old, new in (
+        ("name", user.display_name, changed.display_name),
+        ("email", user.email, changed.email),
+    ):
+        if old != new:
+            details |= {f"old_{word}": old, word: new}
+    return details
+
+
+def _listings(
+    users: Sequence[User], devices: Mapping[str, int], of_users: Sequence[Card]
+) -> list[UserListing]:
+    held: dict[str, list[Card]] = {}
+    for card in of_users:
+        held.setdefault(card.user_id, []).append(card)
+    return [_listing(user, devices.get(user.id, 0), held.get(user.id, [])) for user in users]
+
+
+def _listing(user: User, devices: int, held: Sequence[Card]) -> UserListing:
+    in_use = any(card.state in IN_USE for card in held)
+    return UserListing(
+        user, devices, tuple(card.serial for card in held), enrolled=bool(devices) and in_use
     )

@@ -17,6 +17,7 @@ from cloud_keystore.pki import identities
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import rekeying
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Renewing:
                 raise IdentityRejected("this identity was removed: enrol again")
             issued = identities.certify(identity.id, key, self.authorities.transport, now)
             certificate = issued.public_bytes(Encoding.DER)
-            given = people.add_next(
+            given = rekeying.add_next(
                 connection,
                 identity,
                 sha256(certificate).digest(),
@@ -79,12 +80,12 @@ def take_next(database: Database, certificate_sha256: bytes, clock: Clock) -> Id
     """
     now = clock()
     with database.read() as connection:
-        renewed = people.find_renewed(connection, certificate_sha256)
+        renewed = rekeying.find_renewed(connection, certificate_sha256)
     if renewed is None or not renewed.is_active(now):
         return renewed
     with database.write() as connection:
-        renewed = people.find_renewed(connection, certificate_sha256)
-        if renewed is not None and people.take_next(connection, renewed, now, now + OVERLAP):
+        renewed = rekeying.find_renewed(connection, certificate_sha256)
+        if renewed is not None and rekeying.take_next(connection, renewed, now, now + OVERLAP):
             said = {"identity": renewed.id, "role": renewed.role.name.lower()}
             evidence = {"certificate_sha256": certificate_sha256}
             rekeyed = entries.about_identity(

@@ -63,7 +63,9 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     async def ListCards(
         self, request: pb.ListCardsRequest, context: Context
     ) -> AsyncIterator[pb.ListCardsResponse]:
-        async for some in self.door.listed(context, lambda _: map(_card, self.cards.list_all())):
+        async for some in self.door.listed(
+            context, lambda _: map(card_message, self.cards.list_all())
+        ):
             yield pb.ListCardsResponse(cards=some)
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
@@ -77,7 +79,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
             context,
             lambda operator: self.unlocking.ask(request.card_serial, actor=operator.actor),
         )
-        response = pb.UnlockCardResponse(card=_card(asked.listing))
+        response = pb.UnlockCardResponse(card=card_message(asked.listing))
         if asked.expire_time is not None:
             response.expire_time.FromDatetime(asked.expire_time)
         return response
@@ -107,17 +109,17 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         return pb.RevokeCardResponse(card=card)
 
     async def _change(self, context: Context, change: Callable[[Actor], CardListing]) -> pb.Card:
-        return _card(await self.door.call(context, lambda caller: change(caller.actor)))
+        return card_message(await self.door.call(context, lambda caller: change(caller.actor)))
 
     def _whole_card(self, serial: str) -> pb.Card:
-        card = _card(self.cards.find(serial))
+        card = card_message(self.cards.find(serial))
         keys = self.cards.keys(serial)
         card.keys.extend(_key(key) for key in keys)
         card.issuer_certificate = self.announcing.card_issuer(card.profile, _certified(keys))
         return card
 
 
-def _card(entry: CardListing) -> pb.Card:
+def card_message(entry: CardListing) -> pb.Card:
     message = pb.Card(
         serial=entry.card.serial,
         guid=entry.card.guid,

@@ -78,7 +78,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             found = self.devices.list_of(request.user_id)
             expiries = self._expiries([each.device for each in found])
             for each in found:
-                yield _device(each, self._now, expiries.get(each.device.id))
+                yield device_message(each, self._now, expiries.get(each.device.id))
 
         async for some in self.door.listed(context, listed):
             yield pb.ListDevicesResponse(devices=some)
@@ -90,7 +90,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             context,
             lambda operator: self.devices.remove(request.device_id, request.reason, operator),
         )
-        return pb.RemoveDeviceResponse(device=_device(entry, self._now))
+        return pb.RemoveDeviceResponse(device=device_message(entry, self._now))
 
     async def CreateOperator(
         self, request: pb.CreateOperatorRequest, context: Context
@@ -190,7 +190,9 @@ def _workstation(
     return message
 
 
-def _device(entry: DeviceListing, now: datetime, expiry: datetime | None = None) -> pb.Device:
+def device_message(
+    entry: DeviceListing, now: datetime, expiry: datetime | None = None
+) -> pb.Device:
     device, key = entry.device, entry.key
     kind = pb.DEVICE_KIND_UNSPECIFIED
     if key is not None:

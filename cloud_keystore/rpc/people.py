@@ -1,17 +1,28 @@
-"""`PeopleService`: users, whom operators of the registration authority enter and list."""
+"""`PeopleService`: users, whom operators enter, find, change and close."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from cloud_keystore.model.people import Identity, User
-from cloud_keystore.people.people import People
+from cloud_keystore.cards.leaving import Consequences, Leaving
+from cloud_keystore.cards.life import CardListing
+from cloud_keystore.cards.reports import Expiring, Pending, Reports
+from cloud_keystore.cards.showing import Showing, Told, Whole
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.people import Identity, IdentityState, Progress, Stage, User, UserState
+from cloud_keystore.people.devices import DeviceListing
+from cloud_keystore.people.people import People, UserListing
+from cloud_keystore.rpc.cards import card_message
 from cloud_keystore.rpc.door import Door
-from cloud_keystore.rpc.identities import token_message
+from cloud_keystore.rpc.identities import device_message, token_message
 from cloud_keystore.rpc.refusals import Context
+from cloudcard.registry.v1 import cards_pb2, people_pb2_grpc
 from cloudcard.registry.v1 import people_pb2 as pb
-from cloudcard.registry.v1 import people_pb2_grpc
+
+MOST_USERS = 50  # in the response to a search
+PENDING, ENROLLED = "pending", "enrolled"  # states of users who have not left, as lists show them
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,10 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
 
     door: Door
     people: People
+    showing: Showing
+    leaving: Leaving
+    reports: Reports
+    clock: Clock
 
     async def CreateUser(
         self, request: pb.CreateUserRequest, context: Context
@@ -35,28 +50,159 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
                 actor=caller.actor,
             ),
         )
-        return pb.CreateUserResponse(user=_user(user, 0, ()), device_token=token_message(token))
+        if token is None:
+            return pb.CreateUserResponse(user=_user(user))
+        return pb.CreateUserResponse(user=_user(user, PENDING), device_token=token_message(token))
 
     async def ListUsers(
         self, request: pb.ListUsersRequest, context: Context
     ) -> AsyncIterator[pb.ListUsersResponse]:
-        def listed(_: Identity) -> Iterator[pb.User]:
-            for each in self.people.list_users():
-                yield _user(each.user, each.device_count, each.card_serials)
-
-        async for some in self.door.listed(context, listed):
+        async for some in self.door.listed(
+            context, lambda _: map(_listed_user, self.people.list_users())
+        ):
             yield pb.ListUsersResponse(users=some)
 
+    async def SearchUsers(
+        self, request: pb.SearchUsersRequest, context: Context
+    ) -> pb.SearchUsersResponse:
+        found = await self.door.call(
+            context, lambda _: self.people.search(request.text, MOST_USERS)
+        )
+        return pb.SearchUsersResponse(
+            users=map(_listed_user, found[:MOST_USERS]), more=len(found) > MOST_USERS
+        )
 
-def _user(user: User, device_count: int, card_serials: tuple[str, ...]) -> pb.User:
+    async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
+        found = await self.door.call(
+            context, lambda operator: self.showing.show(request.user_id, operator)
+        )
+        return self._whole(found)
+
+    async def UpdateUser(
+        self, request: pb.UpdateUserRequest, context: Context
+    ) -> pb.UpdateUserResponse:
+        def change(caller: Identity) -> User:
+            return self.people.change_user(
+                request.user_id,
+                request.display_name if request.HasField("display_name") else None,
+                request.email if request.HasField("email") else None,
+                actor=caller.actor,
+            )
+
+        return pb.UpdateUserResponse(user=_user(await self.door.call(context, change)))
+
+    async def CloseUser(
+        self, request: pb.CloseUserRequest, context: Context
+    ) -> pb.CloseUserResponse:
+        def close(operator: Identity) -> Consequences:
+            if request.dry_run:
+                return self.leaving.foresee(request.user_id)
+            return self.leaving.close(request.user_id, request.reason, operator)
+
+        return _closed(await self.door.call(context, close))
+
+    async def ListPending(
+        self, request: pb.ListPendingRequest, context: Context
+    ) -> AsyncIterator[pb.ListPendingResponse]:
+        async for some in self.door.listed(
+            context, lambda _: map(_pending, self.reports.pending())
+        ):
+            yield pb.ListPendingResponse(pending=some)
+
+    async def ListExpiring(
+        self, request: pb.ListExpiringRequest, context: Context
+    ) -> AsyncIterator[pb.ListExpiringResponse]:
+        def listed(_: Identity) -> Iterator[pb.Expiring]:
+            return map(_expiring, self.reports.expiring(request.days))
+
+        async for some in self.door.listed(context, listed):
+            yield pb.ListExpiringResponse(expiring=some)
+
+    def _whole(self, found: Whole) -> pb.GetUserResponse:
+        now = self.clock()
+        serials = tuple(each.card.serial for each in found.cards)
+        active = sum(each.device.is_active(now) for each in found.devices)
+        enrolled = found.progress.stage is Stage.ENROLLED
+        listing = UserListing(found.user, active, serials, enrolled=enrolled)
+        return pb.GetUserResponse(
+            user=_listed_user(listing),
+            progress=_progress(found.progress),
+            cards=map(_own_card, found.cards),
+            devices=[device_message(each, now, _end(found, each)) for each in found.devices],
+            events=map(_event, found.events),
+        )
+
+
+def _user(user: User, state: str = "") -> pb.User:
+    """A user without devices and cards, whose state is told of who has left even if not given."""
     message = pb.User(
         id=user.id,
         display_name=user.display_name,
         email=user.email,
-        device_count=device_count,
-        card_serials=card_serials,
         upn=user.upn,
         sid=user.sid,
+        uuid12=user.uuid12 or "",
+        state=user.state if user.state is UserState.CLOSED else state,
     )
     message.create_time.FromDatetime(user.create_time)
+    return message
+
+
+def _listed_user(listing: UserListing) -> pb.User:
+    message = _user(listing.user, ENROLLED if listing.enrolled else PENDING)
+    message.device_count = listing.device_count
+    message.card_serials.extend(listing.card_serials)
+    return message
+
+
+def _end(found: Whole, listing: DeviceListing) -> datetime | None:
+    """When a device's certificate or invitation expires; None for one that is removed."""
+    device = listing.device
+    if device.state is IdentityState.INVITED:
+        return found.invitations.get(device.id)
+    return device.expire_time if device.state is IdentityState.ACTIVE else None
+
+
+def _own_card(listing: CardListing) -> cards_pb2.Card:
+    """A card without its holder's name, which is long and said once."""
+    message = card_message(listing)
+    message.ClearField("user_display_name")
+    return message
+
+
+def _progress(progress: Progress) -> pb.Progress:
+    message = pb.Progress(stage=progress.stage, card_serial=progress.card)
+    message.since.FromDatetime(progress.since)
+    if progress.until is not None:
+        message.until.FromDatetime(progress.until)
+    return message
+
+
+def _event(told: Told) -> pb.UserEvent:
+    message = pb.UserEvent(kind=told.kind, text=told.text)
+    message.time.FromDatetime(told.time)
+    return message
+
+
+def _closed(ended: Consequences) -> pb.CloseUserResponse:
+    return pb.CloseUserResponse(
+        user=_user(ended.user),
+        card_serials=[card.serial for card in ended.cards],
+        phones=[phone.display_name for phone in ended.phones],
+        invitations=len(ended.invitations),
+        operations=ended.operations,
+        sessions=ended.sessions,
+        sign_ins=ended.sign_ins,
+    )
+
+
+def _pending(pending: Pending) -> pb.Pending:
+    return pb.Pending(user=_user(pending.user, PENDING), progress=_progress(pending.progress))
+
+
+def _expiring(expiring: Expiring) -> pb.Expiring:
+    message = pb.Expiring(
+        sort=expiring.sort, name=expiring.name, about=expiring.about, holder=expiring.holder
+    )
+    message.expire_time.FromDatetime(expiring.expire_time)
     return message

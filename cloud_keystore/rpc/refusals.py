@@ -35,6 +35,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.ResultWithheld: (StatusCode.INVALID_ARGUMENT, "RESULT_WITHHELD"),
     errors.UserNotFound: (StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
     errors.UserExists: (StatusCode.ALREADY_EXISTS, "USER_EXISTS"),
+    errors.UserClosed: (StatusCode.FAILED_PRECONDITION, "USER_CLOSED"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.ObjectNotFound: (StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND"),

@@ -97,6 +97,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             enrolment_address=str(Address(settings.public_host, settings.enrol_listen.port)),
             enrolment_sha256=sha256(own.enrolment.der).digest(),
         )
+        if hold.whole:
+            people.number_users()
         has_operators = people.has_operators()
         if not has_operators and not people.awaits_operator():
             _invite_operator(settings, people)

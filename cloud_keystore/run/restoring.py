@@ -15,9 +15,10 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Event, sources
 from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.storage import journal as rows
-from cloud_keystore.storage import operations, passcodes, people, sign_ins
+from cloud_keystore.storage import operations, passcodes, sign_ins
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
+from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.sessions import Which
 
 _MARK = Table(RESTORING, MetaData())
@@ -74,12 +75,12 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             t.administrator_proof,
         ):
             connection.execute(delete(table))
-        tokens = people.void_tokens(connection, now)
+        voided = tokens.void_all(connection, now)
         passcodes.leave_one_try(connection)
         connection.execute(DropTable(_MARK, if_exists=True))
         restored = entries.about_keystore(Kind.KEYSTORE_RESTORED, now, DATA_FOLDER, details)
         journal.append(connection, restored)
-    return Ended(len(withdrawn), len(ended), tokens)
+    return Ended(len(withdrawn), len(ended), voided)
 
 
 def newest_entry(database: Database) -> datetime | None:

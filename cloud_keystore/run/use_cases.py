@@ -13,8 +13,11 @@ from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.reports import Reports
+from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
@@ -71,6 +74,9 @@ class MainUseCases:
     admitting: Admitting
     sessions: Sessions
     people: People
+    showing: Showing
+    leaving: Leaving
+    reports: Reports
     issuing: Issuing
     organisations: Organisations
     devices: Devices
@@ -158,6 +164,13 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "sessions.end": DEVICE,
         "people.add_user": OPERATOR,
         "people.list_users": OPERATOR,
+        "people.search": OPERATOR,
+        "people.change_user": OPERATOR,
+        "showing.show": OPERATOR,
+        "leaving.foresee": OPERATOR,
+        "leaving.close": OPERATOR,
+        "reports.pending": OPERATOR,
+        "reports.expiring": OPERATOR,
         "people.invite_device": OPERATOR,
         "people.add_workstation": OPERATOR,
         "people.add_operator": OPERATOR,
@@ -262,6 +275,9 @@ def main_use_cases(parts: Parts, sessions: UsingSessions, looks: Looks, wake: Wa
         ),
         sessions=Sessions(database=database, clock=clock),
         people=parts.people,
+        showing=Showing(database=database, clock=clock),
+        leaving=Leaving(database=database, clock=clock, wake=wake),
+        reports=Reports(database=database, clock=clock),
         issuing=Issuing(
             database=database,
             seal=seal,

@@ -128,7 +128,15 @@ def add_services(
     )
     operators = door(Role.OPERATOR)
     people_pb2_grpc.add_PeopleServiceServicer_to_server(
-        PeopleServicer(door=operators, people=our.people), server
+        PeopleServicer(
+            door=operators,
+            people=our.people,
+            showing=our.showing,
+            leaving=our.leaving,
+            reports=our.reports,
+            clock=clock,
+        ),
+        server,
     )
     cards_pb2_grpc.add_CardServiceServicer_to_server(
         CardServicer(

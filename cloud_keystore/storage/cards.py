@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
 
 from card_os.piv.names import Algorithm
+from card_os.piv.sizes import GUID_BYTES
 from card_os.uses import PinPolicy
 from cloud_keystore.model.cards import (
     CARD_TRANSITIONS,
@@ -32,6 +34,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.portions import portions
 
 K = TypeVar("K", bound=Key)
 
@@ -93,10 +96,63 @@ def list_all(connection: Connection, user_id: str | None = None) -> list[Card]:
     return [_to_card(row) for row in rows.read(connection, t.card, query)]
 
 
+def of_holders(connection: Connection, user_ids: Iterable[str]) -> list[Card]:
+    """The cards of some users, each user's oldest first."""
+    c = t.card.c
+    return [
+        _to_card(row)
+        for some in portions(user_ids)
+        for row in rows.read(
+            connection, t.card, select(t.card).where(c.user_id.in_(some)).order_by(c.id)
+        )
+    ]
+
+
+def beginning(connection: Connection, text: str) -> list[Card]:
+    """Cards whose serial number, identifier or GUID begins so, oldest first."""
+    c = t.card.c
+    begins = [column.startswith(text, autoescape=True) for column in (c.serial, c.id)]
+    with suppress(ValueError):
+        first, last = (bytes.fromhex(text.ljust(2 * GUID_BYTES, digit)) for digit in "0f")
+        begins.append(c.guid.between(first, last))
+    query = select(t.card).where(or_(*begins)).order_by(c.id)
+    return [_to_card(row) for row in rows.read(connection, t.card, query)]
+
+
+def holders_by_serial(connection: Connection, text: str) -> set[str]:
+    """Identifiers of the holders of cards whose serial number begins so."""
+    begins = t.card.c.serial.startswith(text, autoescape=True)
+    return set(connection.execute(select(t.card.c.user_id).where(begins)).scalars())
+
+
+def ending(connection: Connection, before: datetime) -> list[Card]:
+    """Cards that are not revoked and end before a time, or have ended, the first to end first."""
+    c = t.card.c
+    query = select(t.card).where(c.state != CardState.REVOKED, c.expire_time < before)
+    found = rows.read(connection, t.card, query.order_by(c.expire_time))
+    return [_to_card(row) for row in found]
+
+
+def signing_until(
+    connection: Connection, before: datetime, fractions: Mapping[str, float]
+) -> list[Card]:
+    """Cards that are not revoked and of whose life a fraction is over before a time, by profile."""
+    c = t.card.c
+    over = [
+        (c.profile == profile)
+        & (c.create_time < before - timedelta(days=PROFILES[profile].validity_days) * fraction)
+        for profile, fraction in fractions.items()
+    ]
+    query = select(t.card).where(c.state != CardState.REVOKED, or_(*over)).order_by(c.id)
+    return [_to_card(row) for row in rows.read(connection, t.card, query)]
+
+
 def serials(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
     """Serial numbers of those cards that have one of some identifiers."""
-    query = select(t.card.c.id, t.card.c.serial).where(t.card.c.id.in_(ids))
-    return {row.id: row.serial for row in connection.execute(query)}
+    queries = (
+        select(t.card.c.id, t.card.c.serial).where(t.card.c.id.in_(some)) for some in portions(ids)
+    )
+    return {row.id: row.serial for query in queries for row in connection.execute(query)}
 
 
 def key_names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:

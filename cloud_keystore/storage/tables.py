@@ -27,7 +27,6 @@ IN_ENTRIES = (  # the columns of the journal besides the entry, which holds them
     "id", "leaf_index", "time", "kind", "card_id", "user_id", "workstation_id", "operation_id",
 )  # fmt: skip
 
-
 authority = authentic(
     "authority",
     Column("name", String, primary_key=True),
@@ -44,8 +43,13 @@ user = authentic(
     Column("create_time", Instant, nullable=False),
     Column("upn", String, nullable=False, server_default=""),
     Column("sid", String, nullable=False, server_default=""),
+    Column("uuid12", String),  # None in rows of before, until a keystore opens the database
+    Column("state", String, nullable=False, server_default="active"),
+    Column("reason", String, nullable=False, server_default=""),  # why it was closed
+    Column("search", String, nullable=False, server_default=""),  # what a person is found by
     Index("user_by_upn", text("lower(upn)")),
     Index("user_by_email", text("lower(email)")),
+    Index("user_by_uuid12", "uuid12", unique=True),
 )
 
 identity = authentic(
@@ -74,7 +78,7 @@ identity = authentic(
 token = authentic(
     "token",
     Column("secret_sha256", LargeBinary, primary_key=True),
-    Column("identity_id", ForeignKey("identity.id"), nullable=False),
+    Column("identity_id", ForeignKey("identity.id"), nullable=False, index=True),
     Column("expire_time", Instant, nullable=False),
     Column("use_time", Instant),
 )
@@ -92,6 +96,7 @@ card = authentic(
     Column("create_time", Instant, nullable=False),
     Column("expire_time", Instant, nullable=False),
     Column("organisation_id", String, nullable=False, server_default="default"),
+    Index("card_by_end", "expire_time"),
 )
 
 organisation = Table(
@@ -306,11 +311,7 @@ operation = authentic(
     partial("operation_open_at", "workstation_id", where=OPEN_AT),
     partial("operation_open_for", "user_id", where=OPEN_FOR),
     partial("operation_result", "end_time", where=HAS_RESULT),
-    uncovered=(
-        "sealed_result",
-        "room",
-        "trace_id",
-    ),
+    uncovered=("sealed_result", "room", "trace_id"),
 )
 
 session = authentic(

@@ -30,6 +30,9 @@ ON_BOTH_DATABASES = {
     "test_journal",
     "test_removing",
     "test_prepared",
+    "test_people",
+    "test_leaving",
+    "test_reports",
 }
 
 

@@ -56,6 +56,7 @@ def story(folder: Path) -> Story:
     world = audited_world(folder)
     (ada, phone), pc = world.user(), world.workstation()
     user, token = world.people.add_user("Bo", "", actor=world.actor)
+    assert token is not None
     bo = world.enrol_native(token.text, Ed25519PrivateKey.generate())
     serial, other = world.card(ada), world.card(user)
     world.perform(approved(world, serial, pc, phone), pc)
@@ -77,6 +78,7 @@ def story(folder: Path) -> Story:
     world.take_in()
     world.perform(approved(world, other, pc, bo), pc)
     user, token = world.people.add_user("Cy", "", actor=world.actor)
+    assert token is not None
     cy = world.enrol_passkey(token.text)
     approved(world, world.card(user), pc, cy)
     world.take_in()

@@ -26,6 +26,7 @@ VARYING = re.compile(
     r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
     r"|(?P<digest>\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b)"
     r"|(?P<serial>\b[0-9a-f]{16}\b)"
+    r"|(?P<uuid12>\b[1-9][0-9]{11}\b)"
 )
 
 
@@ -77,8 +78,8 @@ def is_for_a_shell(block: Block) -> bool:
 def shows(written: str, seen: str) -> bool:
     """Whether the lines that a guide shows were seen, one below the other.
 
-    "…" stands for anything in a line, and alone for any lines. Identifiers, serial numbers, digests
-    and times stand for others.
+    "…" stands for anything in a line, and alone for any lines. Identifiers, UUIDs, serial numbers,
+    digests and times stand for others.
     """
     lines = [_alike(line) for line in written.splitlines()]
     pattern = "".join(

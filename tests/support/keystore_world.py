@@ -28,8 +28,11 @@ from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.reports import Reports
+from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -171,6 +174,9 @@ class World:
     alerts: Alerts
     custody: Keys
     reading: Reading
+    showing: Showing
+    leaving: Leaving
+    reports: Reports
     woken: list[str] = field(default_factory=list)
     actor: Actor = OPERATOR  # who invites and issues
 
@@ -243,6 +249,7 @@ class World:
     def user(self, name: str = "Ada Byron", upn: str = "", sid: str = "") -> tuple[User, Enrolled]:
         """A person with a phone."""
         user, token = self.people.add_user(name, "", upn, sid, actor=self.actor)
+        assert token is not None
         return user, self.enrol(token.text)
 
     def phone_of(self, user: User) -> Identity:
@@ -457,6 +464,9 @@ def new_world(
             database, seal, clock, os.urandom, custody, authority, passcodes, data_objects
         ),
         cards=Life(database, clock, woken.extend),
+        showing=Showing(database, clock),
+        leaving=Leaving(database, clock, woken.extend),
+        reports=Reports(database, clock),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,

@@ -128,6 +128,7 @@ def test_passcodes_right_wrong_blocked_set_and_unblocked(world: World) -> None:
 
 def test_no_secret_is_in_any_entry(world: World) -> None:
     user, token = world.people.add_user("Ada", "", actor=OPERATOR)
+    assert token is not None
     card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
     puk = world.passcodes.set_first(card.serial, b"731964", world.phone_of(user))
     pc = world.workstation().identity

@@ -253,6 +253,7 @@ def test_a_device_that_is_given_the_attackers_key(
 def test_a_device_whose_own_key_is_deleted(world: World, pc: Enrolled) -> None:
     """Without its record, a device with a passkey approved by the key of its connections."""
     user, token = world.people.add_user("Cy", "", actor=OPERATOR)
+    assert token is not None
     phone, serial = world.enrol_passkey(token.text), world.card(user)
     operation = world.ask(serial, pc)
     with world.database.write() as connection:

@@ -28,7 +28,11 @@ ALL = (ZOE, ADA, ADAM, SMITH)
         ("zoë 王", [ZOE]),
         ("01a2-", [ZOE, ADA, ADAM]),
         ("ad", []),
-        ("byron", []),
+        ("byron", [ADA]),  # a word of a name
+        ("smi", [SMITH]),
+        ("yron", []),  # within a word
+        ("zoe 王", [ZOE]),  # without the accent
+        ("Zoe\u0308 王小明", [ZOE]),
         ("", []),
     ],
 )

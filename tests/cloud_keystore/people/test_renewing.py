@@ -25,8 +25,8 @@ from cloud_keystore.model.operations import State
 from cloud_keystore.model.people import EXPIRED, IDENTITY_LIFETIME, OVERLAP, Identity, Role
 from cloud_keystore.people import callers
 from cloud_keystore.people.renewing import take_next
-from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import rekeying
 from cloudcard_tools.authenticator.approving import sign
 from support.keystore_world import SESSIONS, Enrolled, World, csr, secret_of
 
@@ -180,10 +180,10 @@ class TestAttacks:
         callers = {*every, sha256(stays.certificate).digest(), bytes(32)}
         operator = world.operator().identity
         with world.database.read() as connection:
-            assert not people.removed_among(connection, callers)
+            assert not rekeying.removed_among(connection, callers)
         world.identities.remove(Role.WORKSTATION, present.identity.id, "stolen", operator)
         with world.database.read() as connection:
-            assert people.removed_among(connection, callers) == every
+            assert rekeying.removed_among(connection, callers) == every
 
     def test_by_an_expired_identity(self, world: World) -> None:
         own = world.workstation()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cloud_keystore.audit import notes
 from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.audit.reading import MOST_ENTRIES, MOST_PROOFS
+from cloud_keystore.cards.showing import MOST_EVENTS
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.fields.emails import LONGEST_EMAIL
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABEL
@@ -23,10 +24,11 @@ from cloud_keystore.model.people import LONGEST_UPN
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.rpc import audit
 from cloud_keystore.rpc.door import CHUNK_BYTES, chunks
+from cloud_keystore.rpc.people import MOST_USERS
 from cloud_keystore.storage.journal import Row
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2
-from cloudcard.registry.v1 import cards_pb2, people_pb2
+from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
 from cloudcard_tools.shared.identity import CHANNEL_OPTIONS
 from support.schema import METHODS
 
@@ -73,6 +75,25 @@ WHOLE: Mapping[str, Message] = {
             ]
             * OF_ONE_PERSON
         )
+    ),
+    "cloudcard.registry.v1.PeopleService.GetUser": people_pb2.GetUserResponse(
+        user=people_pb2.User(id=ID, display_name=NAME, card_serials=[SERIAL] * OF_ONE_PERSON),
+        cards=[cards_pb2.Card(serial=SERIAL, guid=bytes(16), user_id=ID, profile="p256")]
+        * OF_ONE_PERSON,
+        devices=[identities_pb2.Device(id=ID, display_name=LABEL, state="removed")] * OF_ONE_PERSON,
+        events=[people_pb2.UserEvent(kind="operation.approved", text=NAME * 4)] * MOST_EVENTS,
+    ),
+    "cloudcard.registry.v1.PeopleService.SearchUsers": people_pb2.SearchUsersResponse(
+        users=[
+            people_pb2.User(
+                id=ID,
+                display_name=NAME,
+                email="e" * LONGEST_EMAIL,
+                upn="u" * LONGEST_UPN,
+                card_serials=[SERIAL] * (OF_ONE_PERSON // 4),
+            )
+        ]
+        * MOST_USERS
     ),
     "cloudcard.audit.v1.AuditService.ListCheckpoints": audit_pb2.ListCheckpointsResponse(
         checkpoints=[

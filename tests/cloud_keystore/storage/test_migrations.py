@@ -38,6 +38,8 @@ from support.postgres import Server
 
 CREATED = {"create_time": EPOCH}
 
+INSERT_ADA = "INSERT INTO user (id, display_name, email, create_time) VALUES ('1', 'Ada', '', 0)"
+
 
 def open_database(path: Path) -> Database:
     return Database(f"sqlite:///{path}")
@@ -55,7 +57,7 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     database = open_database(tmp_path / "keystore.db")
     database.migrate()
     with database.write() as connection:
-        connection.execute(text("INSERT INTO user VALUES ('1', 'Ada', '', 0, '', '', NULL)"))
+        connection.execute(text(INSERT_ADA))
     database.migrate()
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM user")).scalar() == 1
@@ -87,7 +89,7 @@ def insert_twice(database: Database) -> None:
     with database.write() as connection:
         for name in ("Ada", "Bo"):
             values = {"name": name}
-            user = "INSERT INTO user VALUES ('1', :name, '', 0, '', '', NULL)"
+            user = INSERT_ADA.replace("'Ada'", ":name")
             connection.execute(text(user), values)
 
 

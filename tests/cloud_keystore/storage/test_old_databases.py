@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,7 +28,7 @@ from cloud_keystore.custody.sealing.sealing_keys import FILE, Source, open_seal
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.cards import CardState, Destroyed
 from cloud_keystore.model.operations import State
-from cloud_keystore.model.people import Role
+from cloud_keystore.model.people import Role, UserState
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
 from cloud_keystore.storage import cards, journal, operations, people, sessions
@@ -119,6 +120,11 @@ def test_the_service_opens_it(tmp_path: Path) -> None:
     assert "Authenticated" in done.output
     with closing(own(settings)) as hold, open_keystore(settings, hold) as parts:
         assert parts.has_operators
+        users = [each.user for each in parts.people.list_users()]
+        assert all(re.fullmatch(r"[1-9][0-9]{11}", each.uuid12 or "") for each in users)
+        assert {each.state for each in users} == {UserState.ACTIVE}
+        found = parts.people.search(users[0].display_name.upper(), 5)
+        assert users[0] in [each.user for each in found]
     again = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--json"])
     assert json.loads(again.stdout)["records"] > 100
 

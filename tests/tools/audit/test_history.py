@@ -231,6 +231,7 @@ def test_a_passkey_that_several_devices_keep(tmp_path: Path) -> None:
     world = audited_world(tmp_path)
     world.set_policy(Policy(synced_passkeys=True))
     user, token = world.people.add_user("Cy", "", actor=world.actor)
+    assert token is not None
     cy = world.enrol_passkey(
         token.text, replace(new_passkey(), flags=BACKUP_ELIGIBLE | USER_PRESENT | USER_VERIFIED)
     )

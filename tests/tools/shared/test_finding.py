@@ -6,6 +6,7 @@ import json
 
 import click
 import pytest
+from click.testing import CliRunner
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloud_keystore.model.finding import Sort
@@ -84,3 +85,18 @@ def test_several_things_are_told_to_programs_too(
 def test_a_question_names_what_was_typed_and_what_was_found() -> None:
     assert both("ada@example.org", SERIAL) == f"{SERIAL} (ada@example.org)"
     assert both(SERIAL, SERIAL) == SERIAL
+
+
+@pytest.mark.parametrize(("typed", "chosen"), [("1", "2"), (" 2 ", "1"), ("", None), ("3", None)])
+def test_a_person_chooses_among_several(typed: str, chosen: str | None) -> None:
+    @click.command()
+    def command() -> None:
+        found = find(lambda *_: answer(OLD, NEW, more=7), Sort.WORKSTATION, "ward7", by_hand=True)
+        click.echo(found)
+
+    done = CliRunner().invoke(command, input=f"{typed}\n")
+    assert "  1  2  WARD7-PC3, removed" in done.stderr
+    assert "  2  1  WARD7-PC3, Ward 7, active" in done.stderr
+    assert "and 7 more" in done.stderr
+    assert done.stdout.strip() == (chosen or "")
+    assert done.exit_code == (chosen is None)

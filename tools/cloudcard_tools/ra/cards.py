@@ -88,7 +88,7 @@ def card_issue(user: str, profile: str, organisation: str, caller: Caller) -> No
     organisation_id = find(caller, Sort.ORGANISATION, organisation)
     request = pb.IssueCardRequest(
         request_id=os.urandom(REQUEST_ID_BYTES),
-        user_id=find(caller, Sort.USER, user),
+        user_id=find(caller, Sort.USER, user, in_use=True),
         profile=profile,
         organisation_id=organisation_id,
     )
@@ -103,7 +103,7 @@ def card_list(caller: Caller) -> None:
     """List cards."""
     with caller.service(CardServiceStub) as stub:
         pages = listed(stub.ListCards, pb.ListCardsRequest())
-        cards = [_card(each) for page in pages for each in page.cards]
+        cards = [card_row(each) for page in pages for each in page.cards]
     caller.print_rows(
         cards,
         CARD_COLUMNS,
@@ -145,7 +145,7 @@ def card_unlock(card: str, caller: Caller) -> None:
         asked = stub.UnlockCard(pb.UnlockCardRequest(card_serial=serial))
     waits = when(asked.expire_time) if asked.HasField("expire_time") else None
     labels = CARD_LABELS | ({"agree_until": "Agree until"} if waits else {})
-    caller.print_facts(_card(asked.card) | {"agree_until": waits}, labels)
+    caller.print_facts(card_row(asked.card) | {"agree_until": waits}, labels)
     if waits and not caller.as_json:
         click.echo(f"Not unlocked yet. {AGREE}", err=True)
 
@@ -190,10 +190,10 @@ def card_revoke(card: str, reason: str, yes: bool, caller: Caller) -> None:
 def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:
     with caller.service(CardServiceStub) as stub:
         changed = call(stub)
-    caller.print_facts(_card(changed), CARD_LABELS)
+    caller.print_facts(card_row(changed), CARD_LABELS)
 
 
-def _card(message: pb.Card) -> dict[str, Value]:
+def card_row(message: pb.Card) -> dict[str, Value]:
     unset = message.state == pb.CARD_STATE_PENDING
     passcode = (
         "not set yet"
@@ -218,7 +218,7 @@ def _card(message: pb.Card) -> dict[str, Value]:
 
 
 def _whole_card(message: pb.Card) -> Row:
-    return _card(message) | {"keys": [_key(key) for key in message.keys]}
+    return card_row(message) | {"keys": [_key(key) for key in message.keys]}
 
 
 def _key(message: pb.Key) -> Row:

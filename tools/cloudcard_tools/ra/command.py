@@ -14,6 +14,7 @@ from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE
+from cloudcard_tools.ra.reports import expiring, pending
 from cloudcard_tools.shared import enrolling
 
 
@@ -22,6 +23,10 @@ from cloudcard_tools.shared import enrolling
 Examples:
   cloudcard ra enrol --token-file ~/.local/share/cloudcard/keystore/operator.token
   cloudcard ra user add "Ada Byron" --email ada@example.org
+  cloudcard ra user show ada@example.org
+  cloudcard ra user close ada@example.org --reason "left the trust"
+  cloudcard ra pending
+  cloudcard ra expiring
   cloudcard ra profile list
   cloudcard ra card issue ada@example.org --profile v2
   cloudcard ra card list --json
@@ -46,6 +51,8 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
 
 
 ra.add_command(user)
+ra.add_command(pending)
+ra.add_command(expiring)
 ra.add_command(workstation)
 ra.add_command(operator)
 ra.add_command(auditor)

@@ -49,12 +49,12 @@ def device_list(user: str, caller: Caller) -> None:
     """List the phones of USER, removed ones included. USER is a name, an e-mail address, a card's
     serial number, an identifier, or the beginning of one.
     """
-    user_id = find(caller, Sort.USER, user)
+    user_id = find(caller, Sort.USER, user, in_use=True)
     with caller.service(IdentityServiceStub) as stub:
         pages = listed(stub.ListDevices, pb.ListDevicesRequest(user_id=user_id))
         found = [each for page in pages for each in page.devices]
     caller.print_rows(
-        [_device(each) for each in found],
+        [device_row(each) for each in found],
         DEVICE_LABELS,
         "No phones yet: cloudcard ra user invite USER",
         spare=("id", "attested_model", "backed_up", "kind", "invited"),
@@ -79,10 +79,10 @@ def device_remove(device: str, reason: str, yes: bool, caller: Caller) -> None:
     request = pb.RemoveDeviceRequest(device_id=device_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveDevice(request).device
-    caller.print_facts(_device(removed), DEVICE_LABELS)
+    caller.print_facts(device_row(removed), DEVICE_LABELS)
 
 
-def _device(message: pb.Device) -> Row:
+def device_row(message: pb.Device) -> Row:
     return {
         "id": message.id,
         "name": message.display_name,

@@ -5,14 +5,27 @@ from __future__ import annotations
 import click
 
 from cloud_keystore.model.finding import Sort
-from cloudcard.registry.v1 import identities_pb2
+from cloud_keystore.model.people import UserState
+from cloudcard.registry.v1 import cards_pb2, identities_pb2
 from cloudcard.registry.v1 import people_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard_tools.ra.cards import CARD_COLUMNS, card_row
+from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
+from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
+from cloudcard_tools.ra.progress import called, next_step
 from cloudcard_tools.ra.registry import find, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
-from cloudcard_tools.shared.output import Value
+from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.output import Row, Value, print_rows
+
+FACTS = {"uuid12": "UUID", "name": "Name", "email": "E-mail", "state": "State"}
+COLUMNS = {"id": "User", **FACTS, "devices": "Phones", "cards": "Cards"}
+SPARE = ("id", "devices")
+# Where the person is known
+OWN_CARD_COLUMNS = {key: CARD_COLUMNS[key] for key in CARD_COLUMNS if key != "user_display_name"}
+OWN_DEVICE_COLUMNS = {key: DEVICE_LABELS[key] for key in ("name", "state", "kind", "expires")}
 
 
 @click.group(
@@ -20,7 +33,14 @@ from cloudcard_tools.shared.output import Value
 Examples:
   cloudcard ra user add "Ada Byron" --email ada@example.org
   cloudcard ra user list --json
+  cloudcard ra user find byron
+  cloudcard ra user show ada@example.org
   cloudcard ra user invite ada@example.org
+  cloudcard ra user edit ada@example.org --name "Ada Lovelace"
+  cloudcard ra user close ada@example.org --reason "left the trust"
+
+\b
+WHO is a name, an e-mail address, a 12-digit UUID, a card's serial number, or the beginning of one.
 """
 )
 def user() -> None:
@@ -29,60 +49,142 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("name")
-@click.option("--email", default="", help="E-mail address.")
+@click.option("--email", default="", help="E-mail address; it belongs to one person.")
 @click.option("--upn", default="", help="User principal name of the Windows account.")
 @click.option("--sid", default="", help="Security identifier of the Windows account, S-1-5-21-….")
-@click.option("--namesake", is_flag=True, help="Somebody else with the same name and e-mail.")
+@click.option("--namesake", is_flag=True, help="Somebody else with the same name.")
 @operator_options
 def user_add(  # one argument for each option
     name: str, email: str, upn: str, sid: str, namesake: bool, caller: Caller
 ) -> None:
-    """Add a person called NAME, and print a one-time token for the person's phone."""
+    """Add a person called NAME, and print a one-time token for the person's phone. Repeated with an
+    e-mail address, it adds nobody, and prints no token.
+    """
     request = pb.CreateUserRequest(
         display_name=name, email=email, upn=upn, sid=sid, namesake=namesake
     )
     with caller.service(PeopleServiceStub) as stub:
         made = stub.CreateUser(request)
-    facts = _user(made.user) | token_facts(made.device_token)
-    labels = {
-        "id": "User",
-        "name": "Name",
-        "token": "Phone's token",
-        "token_expires": "Token expires",
-    }
-    caller.print_facts(facts, labels)
+    is_new = made.HasField("device_token")
+    token = token_facts(made.device_token) if is_new else {"token": None, "token_expires": None}
+    labels = {"id": "User", "uuid12": "UUID", "name": "Name"}
+    if is_new:
+        labels |= {"token": "Phone's token", "token_expires": "Token expires"}
+    caller.print_facts(_user(made.user) | token | {"added": is_new}, labels)
+    if not is_new and not caller.as_json:
+        invite = f"cloudcard ra user invite {called(made.user)}"
+        click.echo(f"This person was there before. A token for a phone: {invite}", err=True)
 
 
 @user.command("list")
 @operator_options
 def user_list(caller: Caller) -> None:
-    """List people."""
+    """List people, those who have left included."""
     with caller.service(PeopleServiceStub) as stub:
         pages = listed(stub.ListUsers, pb.ListUsersRequest())
         users = [each for page in pages for each in page.users]
-    columns = {
-        "id": "User",
-        "name": "Name",
-        "email": "E-mail",
-        "devices": "Devices",
-        "cards": "Cards",
+    nobody = "No users yet: cloudcard ra user add NAME"
+    caller.print_rows([_user(each) for each in users], COLUMNS, nobody, SPARE)
+
+
+@user.command("find")
+@click.argument("text")
+@operator_options
+def user_find(text: str, caller: Caller) -> None:
+    """List people of whom TEXT is any part of a name, an e-mail address, an account or a 12-digit
+    UUID, or the beginning of a card's serial number. Upper and lower case and accents do not
+    matter.
+    """
+    with caller.service(PeopleServiceStub) as stub:
+        found = stub.SearchUsers(pb.SearchUsersRequest(text=text))
+    rows = [_user(each) for each in found.users]
+    caller.print_rows(rows, COLUMNS, f'Nobody is called "{text}".', SPARE)
+    if found.more:
+        click.echo("There are more: give more of the name.", err=True)
+
+
+@user.command("show")
+@click.argument("who")
+@operator_options
+def user_show(who: str, caller: Caller) -> None:
+    """Show WHO with cards, phones, and the last twenty events in words."""
+    request = pb.GetUserRequest(user_id=find(caller, Sort.USER, who, in_use=True))
+    with caller.service(PeopleServiceStub) as stub:
+        found = stub.GetUser(request)
+    cards = [_own_card(each) for each in found.cards]
+    devices = [device_row(each) for each in found.devices]
+    events = [
+        {"time": when(each.time), "kind": each.kind, "text": each.text} for each in found.events
+    ]
+    facts = _user(found.user) | {
+        "upn": found.user.upn,
+        "stage": found.progress.stage,
+        "since": when(found.progress.since),
+        "next": next_step(found.user, found.progress),
+        "cards": cards,
+        "devices": devices,
+        "events": events,
     }
-    caller.print_rows(
-        [_user(each) for each in users],
-        columns,
-        "No users yet: cloudcard ra user add NAME",
-        spare=("id", "devices"),
-    )
+    labels = {**FACTS, "stage": "Enrolment", "since": "Since", "next": "Next step"}
+    caller.print_facts(facts, labels)
+    if caller.as_json:
+        return
+    for rows, columns, nothing, spare in (
+        (cards, OWN_CARD_COLUMNS, "No cards.", ("profile", "passcode")),
+        (devices, OWN_DEVICE_COLUMNS, "No phones.", ("kind",)),
+        (events, {"time": "When", "text": "What happened"}, "Nothing has happened.", ()),
+    ):
+        click.echo()
+        print_rows(rows, columns, nothing, as_json=False, spare=spare)
+
+
+@user.command("edit")
+@click.argument("who")
+@click.option("--name", help="The new name.")
+@click.option("--email", help="The new e-mail address; '' for none.")
+@operator_options
+def user_edit(who: str, name: str | None, email: str | None, caller: Caller) -> None:
+    """Change the name or the e-mail address of WHO. The journal keeps the old ones too, and
+    certificates the name under which they were issued.
+    """
+    if name is None and email is None:
+        raise click.UsageError("say what to change: --name, --email or both")
+    user_id = find(caller, Sort.USER, who, in_use=True)
+    request = pb.UpdateUserRequest(user_id=user_id, display_name=name, email=email)
+    with caller.service(PeopleServiceStub) as stub:
+        changed = stub.UpdateUser(request).user
+    labels = {key: FACTS[key] for key in ("uuid12", "name", "email")}
+    caller.print_facts(_person(changed), labels)
+
+
+@user.command("close")
+@click.argument("who")
+@click.option("--reason", default="left", show_default=True, help="Why; kept in the journal.")
+@click.option("--dry-run", is_flag=True, help="Say what would end, and change nothing.")
+@yes_option
+@operator_options
+def user_close(who: str, reason: str, dry_run: bool, yes: bool, caller: Caller) -> None:
+    """WHO leaves: revoke the cards, remove phones and invitations, and end what is open. What
+    happened is kept. Repeated, it ends nothing more.
+    """
+    user_id = find(caller, Sort.USER, who, in_use=True)
+    with caller.service(PeopleServiceStub) as stub:
+        done = stub.CloseUser(pb.CloseUserRequest(user_id=user_id, dry_run=True))
+        if not dry_run:
+            if done.user.state != UserState.CLOSED:
+                confirm(consequence(done), yes=yes)
+            done = stub.CloseUser(pb.CloseUserRequest(user_id=user_id, reason=reason))
+    caller.print_facts(_person(done.user) | ended(done) | {"dry_run": dry_run}, ENDED_LABELS)
+    if dry_run and not caller.as_json:
+        click.echo("Nothing was changed: this is what would end.", err=True)
 
 
 @user.command("invite")
-@click.argument("person", metavar="USER")
+@click.argument("who")
 @operator_options
-def user_invite(person: str, caller: Caller) -> None:
-    """Print a one-time token for one more phone of USER: a name, an e-mail address, a card's serial
-    number, an identifier, or the beginning of one.
-    """
-    user_id = find(caller, Sort.USER, person)
+def user_invite(who: str, caller: Caller) -> None:
+    """Print a one-time token for one more phone of WHO."""
+    user_id = find(caller, Sort.USER, who, in_use=True)
     request = identities_pb2.CreateDeviceTokenRequest(user_id=user_id)
     with caller.service(IdentityServiceStub) as stub:
         made = stub.CreateDeviceToken(request)
@@ -90,14 +192,26 @@ def user_invite(person: str, caller: Caller) -> None:
     caller.print_facts(token_facts(made.device_token), labels)
 
 
+def _own_card(message: cards_pb2.Card) -> Row:
+    """A card of a person who is known."""
+    return {key: value for key, value in card_row(message).items() if not key.startswith("user_")}
+
+
 def _user(message: pb.User) -> dict[str, Value]:
+    return _person(message) | {
+        "state": message.state,
+        "devices": message.device_count,
+        "cards": list(message.card_serials),
+    }
+
+
+def _person(message: pb.User) -> dict[str, Value]:
     return {
         "id": message.id,
+        "uuid12": message.uuid12,
         "name": message.display_name,
         "email": message.email,
         "upn": message.upn,
         "sid": message.sid,
         "created": when(message.create_time),
-        "devices": message.device_count,
-        "cards": list(message.card_serials),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -43,8 +44,8 @@ operator_options = caller_options(ROLE)
 
 
 def find(caller: Caller, sort: Sort, text: str, *, in_use: bool = False) -> str:
-    """What calls take for what a text names; an empty text names nothing, and stays so. Raises
-    Failure unless it names exactly one.
+    """What calls take for what a text names; an empty text names nothing, and stays so. If it names
+    several, the person at the terminal is asked, unless a program reads the output. Raises Failure.
     """
     if not text:
         return ""
@@ -55,7 +56,8 @@ def find(caller: Caller, sort: Sort, text: str, *, in_use: bool = False) -> str:
             found = stub.Find(request)
         return Answer(found.matches, found.more)
 
-    return finding.find(ask, sort, text, in_use=in_use)
+    by_hand = sys.stdin.isatty() and not caller.as_json
+    return finding.find(ask, sort, text, in_use=in_use, by_hand=by_hand)
 
 
 def when(stamp: Timestamp) -> str:

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+import click
+
 from cloud_keystore.model.finding import SHORTEST_BEGINNING, Findable, Sort
 from cloudcard.registry.v1 import finding_pb2 as pb
-from cloudcard_tools.shared.failures import NothingFound, SeveralFound
+from cloudcard_tools.shared.failures import Failure, NothingFound, SeveralFound
 from cloudcard_tools.shared.output import Row, iso_time
 
 Ask: TypeAlias = Callable[[Sort, str], "Answer"]
@@ -48,18 +50,26 @@ class Answer(NamedTuple):
 
 
 def find(
-    ask: Ask, sort: Sort, text: str, *, in_use: bool = False, words: Words | None = None
+    ask: Ask,
+    sort: Sort,
+    text: str,
+    *,
+    in_use: bool = False,
+    words: Words | None = None,
+    by_hand: bool = False,
 ) -> str:
     """The identifier, or of a card the serial number, of what a text names. With `in_use`, what has
     been removed counts only if nothing else is called so. `words` are the operators' own unless
-    given.
+    given. With `by_hand`, the person at the terminal chooses among several.
 
-    Raises NothingFound or SeveralFound. A whole identifier or serial number is not looked up.
+    Raises NothingFound, SeveralFound, and Failure if the person chooses none. A whole identifier or
+    serial number is not looked up.
     """
     whole = SERIAL if sort is Sort.CARD else UUID
     if whole.fullmatch(text):
         return text
-    return choose(words or WORDS[sort], text, ask(sort, text), in_use=in_use)
+    answer = ask(sort, text)
+    return choose(words or WORDS[sort], text, answer, in_use=in_use, by_hand=by_hand)
 
 
 def both(text: str, found: str) -> str:
@@ -67,8 +77,12 @@ def both(text: str, found: str) -> str:
     return found if text == found else f"{found} ({text})"
 
 
-def choose(words: Words, text: str, answer: Answer, *, in_use: bool = False) -> str:
-    """The only match. Raises NothingFound or SeveralFound."""
+def choose(
+    words: Words, text: str, answer: Answer, *, in_use: bool = False, by_hand: bool = False
+) -> str:
+    """The only match, or with `by_hand` the one that is chosen. Raises NothingFound, SeveralFound,
+    Failure.
+    """
     matches, more = answer
     if in_use:
         matches = [each for each in matches if not each.ended] or matches
@@ -82,11 +96,27 @@ def choose(words: Words, text: str, answer: Answer, *, in_use: bool = False) -> 
         raise NothingFound(f'there is no {words.one} "{text}"{short}{listed}')
     if len(matches) == 1:
         return matches[0].id
-    lines = [f'"{text}" can be each of these {words.several}:', *map(_line, matches)]
+    heading = f'"{text}" can be each of these {words.several}:'
+    if by_hand:
+        return _chosen(heading, matches, more)
+    lines = [heading, *map(_line, matches)]
     if more:
         lines.append(f"  and {more} more")
     lines.append("Give more of its name, or the identifier or serial number at the left.")
     raise SeveralFound("\n".join(lines), [_row(each) for each in matches])
+
+
+def _chosen(heading: str, matches: Sequence[pb.Match], more: int) -> str:
+    """The match whose number the person types. Raises Failure for anything else."""
+    lines = [heading, *(f"{number:>3}{_line(each)}" for number, each in enumerate(matches, 1))]
+    if more:
+        lines.append(f"     and {more} more: give more of its name to see them")
+    click.echo("\n".join(lines), err=True)
+    typed: str = click.prompt("Which one? [none]", default="", show_default=False, err=True)
+    numbered = {str(number): each.id for number, each in enumerate(matches, 1)}
+    if typed.strip() not in numbered:
+        raise Failure("none was chosen: nothing was changed")
+    return numbered[typed.strip()]
 
 
 def of_own(found: Sequence[Findable]) -> Answer:

@@ -18,6 +18,7 @@ from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.journal import Entry, Kind
+from cloud_keystore.model.people import new_uuid12
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import sessions
 from cloud_keystore.storage import tables as t
@@ -111,6 +112,7 @@ def _copy(ward: Ward, model: Model, now: datetime) -> dict[Table, dict[str, Valu
     for row in copy.values():
         row.update((name, os.urandom(OWN_BYTES[name])) for name in row.keys() & OWN_BYTES.keys())
     copy[t.card]["serial"] = os.urandom(8).hex()
+    copy[t.user]["uuid12"] = new_uuid12(os.urandom)
     key = copy[t.key]
     key["sealed_private"] = ward.parts.seal.close(model.private, key_context(str(key["id"])))
     return copy

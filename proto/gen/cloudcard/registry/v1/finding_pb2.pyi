@@ -29,7 +29,7 @@ class _SortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sort.ValueType],
     SORT_UNSPECIFIED: _Sort.ValueType  # 0
     """Not set; always refused."""
     SORT_USER: _Sort.ValueType  # 1
-    """People: by identifier, name, e-mail address, user principal name, or a card's serial number."""
+    """People: by identifier, 12-digit UUID, name, e-mail address, user principal name, or a card's serial number."""
     SORT_CARD: _Sort.ValueType  # 2
     """Cards: by serial number, GUID, or what their holder is found by."""
     SORT_DEVICE: _Sort.ValueType  # 3
@@ -53,7 +53,7 @@ class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
 SORT_UNSPECIFIED: Sort.ValueType  # 0
 """Not set; always refused."""
 SORT_USER: Sort.ValueType  # 1
-"""People: by identifier, name, e-mail address, user principal name, or a card's serial number."""
+"""People: by identifier, 12-digit UUID, name, e-mail address, user principal name, or a card's serial number."""
 SORT_CARD: Sort.ValueType  # 2
 """Cards: by serial number, GUID, or what their holder is found by."""
 SORT_DEVICE: Sort.ValueType  # 3

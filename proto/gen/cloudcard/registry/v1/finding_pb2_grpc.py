@@ -47,7 +47,8 @@ class FindingServiceServicer:
     """
 
     def Find(self, request, context):
-        """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one.
+        """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one or of a
+        word of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class FindingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FindingServiceAsyncStub: ...
     Find: _grpc.UnaryUnaryMultiCallable[_finding_pb2.FindRequest, _finding_pb2.FindResponse]
-    """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one."""
+    """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one or of a
+    word of it.
+    """
 
 @_typing.type_check_only
 class FindingServiceAsyncStub(FindingServiceStub):
@@ -42,7 +44,9 @@ class FindingServiceAsyncStub(FindingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Find: _aio.UnaryUnaryMultiCallable[_finding_pb2.FindRequest, _finding_pb2.FindResponse]  # type: ignore[assignment]
-    """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one."""
+    """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one or of a
+    word of it.
+    """
 
 class FindingServiceServicer(metaclass=_abc_1.ABCMeta):
     """FindingService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -53,6 +57,8 @@ class FindingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _finding_pb2.FindRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_finding_pb2.FindResponse, _abc.Awaitable[_finding_pb2.FindResponse]]:
-        """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one."""
+        """Find finds things of one sort by an identifier, serial number, name or address, or by the beginning of one or of a
+        word of it.
+        """
 
 def add_FindingServiceServicer_to_server(servicer: FindingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -45,6 +45,36 @@ class PeopleServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.SearchUsers = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/SearchUsers',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SearchUsersRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SearchUsersResponse.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/GetUser',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.GetUserResponse.FromString,
+                _registered_method=True)
+        self.UpdateUser = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/UpdateUser',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.FromString,
+                _registered_method=True)
+        self.CloseUser = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/CloseUser',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserResponse.FromString,
+                _registered_method=True)
+        self.ListPending = channel.unary_stream(
+                '/cloudcard.registry.v1.PeopleService/ListPending',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingResponse.FromString,
+                _registered_method=True)
+        self.ListExpiring = channel.unary_stream(
+                '/cloudcard.registry.v1.PeopleService/ListExpiring',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListExpiringRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListExpiringResponse.FromString,
+                _registered_method=True)
 
 
 class PeopleServiceServicer:
@@ -52,7 +82,8 @@ class PeopleServiceServicer:
     """
 
     def CreateUser(self, request, context):
-        """CreateUser adds a person and returns a one-time token to enrol the person's device.
+        """CreateUser adds a person and returns a one-time token to enrol the person's device. Repeated with an e-mail address
+        and otherwise equal, it returns the same person and no token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,6 +91,49 @@ class PeopleServiceServicer:
 
     def ListUsers(self, request, context):
         """ListUsers lists people, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchUsers(self, request, context):
+        """SearchUsers finds people by any part of what they are called, whatever the case and accents.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateUser(self, request, context):
+        """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseUser(self, request, context):
+        """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
+        withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPending(self, request, context):
+        """ListPending lists people who have no device or no card in use, those who wait for longest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExpiring(self, request, context):
+        """ListExpiring lists what ends soon or has ended, the first to end first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,6 +151,36 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.ListUsers,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'SearchUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchUsers,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SearchUsersRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SearchUsersResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.GetUserRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.GetUserResponse.SerializeToString,
+            ),
+            'UpdateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateUser,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'CloseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseUser,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserResponse.SerializeToString,
+            ),
+            'ListPending': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListPending,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingResponse.SerializeToString,
+            ),
+            'ListExpiring': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListExpiring,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListExpiringRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListExpiringResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +238,168 @@ class PeopleService:
             '/cloudcard.registry.v1.PeopleService/ListUsers',
             cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_people__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/SearchUsers',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.SearchUsersRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.SearchUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/GetUser',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.GetUserRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.GetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/UpdateUser',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/CloseUser',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/ListPending',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExpiring(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/ListExpiring',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.ListExpiringRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.ListExpiringResponse.FromString,
             options,
             channel_credentials,
             insecure,

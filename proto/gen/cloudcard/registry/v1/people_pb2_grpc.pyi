@@ -34,9 +34,25 @@ class PeopleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PeopleServiceAsyncStub: ...
     CreateUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.CreateUserRequest, _people_pb2.CreateUserResponse]
-    """CreateUser adds a person and returns a one-time token to enrol the person's device."""
+    """CreateUser adds a person and returns a one-time token to enrol the person's device. Repeated with an e-mail address
+    and otherwise equal, it returns the same person and no token.
+    """
     ListUsers: _grpc.UnaryStreamMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]
     """ListUsers lists people, oldest first."""
+    SearchUsers: _grpc.UnaryUnaryMultiCallable[_people_pb2.SearchUsersRequest, _people_pb2.SearchUsersResponse]
+    """SearchUsers finds people by any part of what they are called, whatever the case and accents."""
+    GetUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.GetUserRequest, _people_pb2.GetUserResponse]
+    """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
+    UpdateUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.UpdateUserRequest, _people_pb2.UpdateUserResponse]
+    """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+    CloseUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.CloseUserRequest, _people_pb2.CloseUserResponse]
+    """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
+    withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
+    """
+    ListPending: _grpc.UnaryStreamMultiCallable[_people_pb2.ListPendingRequest, _people_pb2.ListPendingResponse]
+    """ListPending lists people who have no device or no card in use, those who wait for longest first."""
+    ListExpiring: _grpc.UnaryStreamMultiCallable[_people_pb2.ListExpiringRequest, _people_pb2.ListExpiringResponse]
+    """ListExpiring lists what ends soon or has ended, the first to end first."""
 
 @_typing.type_check_only
 class PeopleServiceAsyncStub(PeopleServiceStub):
@@ -44,9 +60,25 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUser: _aio.UnaryUnaryMultiCallable[_people_pb2.CreateUserRequest, _people_pb2.CreateUserResponse]  # type: ignore[assignment]
-    """CreateUser adds a person and returns a one-time token to enrol the person's device."""
+    """CreateUser adds a person and returns a one-time token to enrol the person's device. Repeated with an e-mail address
+    and otherwise equal, it returns the same person and no token.
+    """
     ListUsers: _aio.UnaryStreamMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]  # type: ignore[assignment]
     """ListUsers lists people, oldest first."""
+    SearchUsers: _aio.UnaryUnaryMultiCallable[_people_pb2.SearchUsersRequest, _people_pb2.SearchUsersResponse]  # type: ignore[assignment]
+    """SearchUsers finds people by any part of what they are called, whatever the case and accents."""
+    GetUser: _aio.UnaryUnaryMultiCallable[_people_pb2.GetUserRequest, _people_pb2.GetUserResponse]  # type: ignore[assignment]
+    """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
+    UpdateUser: _aio.UnaryUnaryMultiCallable[_people_pb2.UpdateUserRequest, _people_pb2.UpdateUserResponse]  # type: ignore[assignment]
+    """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+    CloseUser: _aio.UnaryUnaryMultiCallable[_people_pb2.CloseUserRequest, _people_pb2.CloseUserResponse]  # type: ignore[assignment]
+    """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
+    withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
+    """
+    ListPending: _aio.UnaryStreamMultiCallable[_people_pb2.ListPendingRequest, _people_pb2.ListPendingResponse]  # type: ignore[assignment]
+    """ListPending lists people who have no device or no card in use, those who wait for longest first."""
+    ListExpiring: _aio.UnaryStreamMultiCallable[_people_pb2.ListExpiringRequest, _people_pb2.ListExpiringResponse]  # type: ignore[assignment]
+    """ListExpiring lists what ends soon or has ended, the first to end first."""
 
 class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
     """PeopleService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -57,7 +89,9 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _people_pb2.CreateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_people_pb2.CreateUserResponse, _abc.Awaitable[_people_pb2.CreateUserResponse]]:
-        """CreateUser adds a person and returns a one-time token to enrol the person's device."""
+        """CreateUser adds a person and returns a one-time token to enrol the person's device. Repeated with an e-mail address
+        and otherwise equal, it returns the same person and no token.
+        """
 
     @_abc_1.abstractmethod
     def ListUsers(
@@ -66,5 +100,55 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_people_pb2.ListUsersResponse], _abc.AsyncIterator[_people_pb2.ListUsersResponse]]:
         """ListUsers lists people, oldest first."""
+
+    @_abc_1.abstractmethod
+    def SearchUsers(
+        self,
+        request: _people_pb2.SearchUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.SearchUsersResponse, _abc.Awaitable[_people_pb2.SearchUsersResponse]]:
+        """SearchUsers finds people by any part of what they are called, whatever the case and accents."""
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _people_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.GetUserResponse, _abc.Awaitable[_people_pb2.GetUserResponse]]:
+        """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
+
+    @_abc_1.abstractmethod
+    def UpdateUser(
+        self,
+        request: _people_pb2.UpdateUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.UpdateUserResponse, _abc.Awaitable[_people_pb2.UpdateUserResponse]]:
+        """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+
+    @_abc_1.abstractmethod
+    def CloseUser(
+        self,
+        request: _people_pb2.CloseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.CloseUserResponse, _abc.Awaitable[_people_pb2.CloseUserResponse]]:
+        """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
+        withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPending(
+        self,
+        request: _people_pb2.ListPendingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_people_pb2.ListPendingResponse], _abc.AsyncIterator[_people_pb2.ListPendingResponse]]:
+        """ListPending lists people who have no device or no card in use, those who wait for longest first."""
+
+    @_abc_1.abstractmethod
+    def ListExpiring(
+        self,
+        request: _people_pb2.ListExpiringRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_people_pb2.ListExpiringResponse], _abc.AsyncIterator[_people_pb2.ListExpiringResponse]]:
+        """ListExpiring lists what ends soon or has ended, the first to end first."""
 
 def add_PeopleServiceServicer_to_server(servicer: PeopleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,124 @@
+"""Entries of the journal in words, for people who look after users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cloud_keystore.model.actors import NAMELESS, Actor, ActorKind
+from cloud_keystore.model.journal import Entry, Kind
+
+WORD: Mapping[ActorKind, str] = MappingProxyType({ActorKind.DEVICE: "phone", ActorKind.HOLDER: ""})
+
+SENTENCES: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.OPERATION_ASKED: "{who} asked to use key {key} of card {card}",
+        Kind.OPERATION_CLAIMED: "{who} scanned the code of a request at {place}",
+        Kind.OPERATION_APPROVED: "{who} approved a request at {place}",
+        Kind.OPERATION_DENIED: "{who} denied a request at {place}",
+        Kind.OPERATION_REPORTED: "{who} said that a request at {place} was not the holder's",
+        Kind.OPERATION_EXPIRED: "a request at {place} expired",
+        Kind.OPERATION_CANCELLED: "{who} withdrew a request at {place}{because}",
+        Kind.OPERATION_USED: "{who} used key {key} of card {card}",
+        Kind.OPERATION_FAILED: "the use of key {key} of card {card} failed",
+        Kind.OPERATION_UNSETTLED: "nobody knows whether {place} got what key {key} made",
+        Kind.SESSION_OPENED: "{who} opened a session of key {key} of card {card}",
+        Kind.SESSION_USED: "{who} used key {key} of card {card} in a session",
+        Kind.SESSION_ENDED: "a session at {place} ended{because}",
+        Kind.SIGN_IN_ASKED: "{who} asked for a card to sign in",
+        Kind.SIGN_IN_CLAIMED: "{who} scanned the code to sign in at {place}",
+        Kind.SIGN_IN_APPROVED: "{who} approved to sign in at {place} with card {card}",
+        Kind.SIGN_IN_DENIED: "{who} denied to sign in at {place}",
+        Kind.SIGN_IN_REPORTED: "{who} said that signing in at {place} was not the holder's wish",
+        Kind.SIGN_IN_ENDED: "the sign-in at {place} ended{because}",
+        Kind.PASSCODE_RIGHT: "the passcode of card {card} was right at {place}",
+        Kind.PASSCODE_WRONG: "the passcode of card {card} was wrong at {place}",
+        Kind.PASSCODE_BLOCKED: "the passcode of card {card} was locked at {place}",
+        Kind.PASSCODE_SET: "{who} set a passcode of card {card}",
+        Kind.PASSCODE_UNBLOCKED: "{who} unlocked card {card}",
+        Kind.UNLOCK_ASKED: "{who} asked to unlock card {card}",
+        Kind.CARD_ISSUED: "{who} issued card {card}",
+        Kind.CARD_ACTIVATED: "{who} set the first passcode of card {card}, which is in use now",
+        Kind.CARD_SUSPENDED: "{who} suspended card {card}{because}",
+        Kind.CARD_RESUMED: "{who} put card {card} back in use",
+        Kind.CARD_REVOKED: "{who} revoked card {card}{because}",
+        Kind.CARD_WRITTEN: "{who} wrote an object on card {card}",
+        Kind.CARD_READ: "{who} read an object of card {card} that requires the PIN",
+        Kind.CARD_RESET: "{who} reset card {card}",
+        Kind.ADMINISTRATOR_RIGHT: "the management key of card {card} was right at {place}",
+        Kind.ADMINISTRATOR_WRONG: "the management key of card {card} was wrong at {place}",
+        Kind.ADMINISTRATOR_REFUSED: "a management key of card {card} was not looked at",
+        Kind.MANAGEMENT_KEY_SET: "{who} set the management key of card {card}",
+        Kind.KEY_MADE: "{who} made key {key} of card {card}",
+        Kind.KEY_IMPORTED: "{who} imported key {key} of card {card}",
+        Kind.KEY_MOVED: "{who} moved key {key} of card {card}",
+        Kind.KEY_DESTROYED: "key {key} of card {card} was destroyed",
+        Kind.KEY_ATTESTED: "{who} had key {key} of card {card} attested",
+        Kind.SECURE_MESSAGING_AGREED: "{who} protected its commands to card {card}",
+        Kind.USER_ADDED: "{who} added the person",
+        Kind.USER_CHANGED: "{who} changed the person{changes}",
+        Kind.USER_CLOSED: "{who} closed the person{because}",
+        Kind.USERS_NUMBERED: "people got their 12-digit UUIDs",
+        Kind.IDENTITY_INVITED: "{who} invited a {role}",
+        Kind.IDENTITY_ENROLLED: "{who} was enrolled",
+        Kind.IDENTITY_RENEWED: "{who} renewed its certificate",
+        Kind.IDENTITY_REKEYED: "{who} uses its renewed certificate",
+        Kind.IDENTITY_REMOVED: "{who} removed {thing}{because}",
+        Kind.ORGANISATION_ADDED: "{who} added an organisation",
+        Kind.POLICY_SET: "{who} set a policy",
+        Kind.ALERT_RAISED: "an alert was raised: {alert}",
+        Kind.ALERT_ACKNOWLEDGED: "{who} acknowledged an alert: {alert}",
+        Kind.JOURNAL_READ: "{who} read the journal",
+        Kind.SEALING_KEY_ADDED: "{who} added a sealing key",
+        Kind.SEALING_KEY_RETIRED: "{who} retired a sealing key",
+        Kind.AUTHORITY_MADE: "the keystore made a new authority",
+        Kind.KEYSTORE_STARTED: "the keystore was started",
+        Kind.KEYSTORE_RESTORED: "the keystore was restored from a backup",
+        Kind.OBJECTS_SEALED: "objects of cards were sealed",
+        Kind.RECORDS_AUTHENTICATED: "the records of the database got their codes",
+    }
+)
+
+
+def sentence(entry: Entry, names: Mapping[str, str]) -> str:
+    """What happened, with today's names; begins in upper case, and has no full stop."""
+    said = entry.details
+    place = _named(ActorKind.WORKSTATION, entry.workstation_id, names)
+    device = _named(ActorKind.DEVICE, entry.device_id, names)
+    why = said.get("reason") or said.get("why")
+    text = SENTENCES[entry.kind].format(
+        who=_actor(entry.actor, names),
+        place=place or "a workstation",
+        thing=device or place or str(said.get("name", "somebody")),
+        card=names.get(entry.card_id or "", ""),
+        key=names.get(entry.key_id or "", ""),
+        role="phone" if said.get("role") == "device" else said.get("role", ""),
+        alert=said.get("alert", ""),
+        because=f": {why}" if why else "",
+        changes=_changes(said),
+    )
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:]
+
+
+def _actor(actor: Actor, names: Mapping[str, str]) -> str:
+    if actor.kind is ActorKind.HOLDER:
+        return names.get(actor.id, "the holder")
+    return f"the {actor.kind}" if actor.kind in NAMELESS else _named(actor.kind, actor.id, names)
+
+
+def _named(kind: ActorKind, identifier: str | None, names: Mapping[str, str]) -> str:
+    """An identity by its kind and name; empty if there is none."""
+    if identifier is None:
+        return ""
+    return " ".join(filter(None, (WORD.get(kind, kind.value), names.get(identifier, ""))))
+
+
+def _changes(said: Mapping[str, object]) -> str:
+    """What was changed of a user, old and new."""
+    changed = (
+        f"{word} from {said[f'old_{name}'] or 'none'} to {said[name] or 'none'}"
+        for name, word in (("name", "the name"), ("email", "the e-mail address"))
+        if f"old_{name}" in said and name in said
+    )
+    return "".join(f": {each}" for each in [", ".join(changed)] if each)

@@ -1,0 +1,97 @@
+"""A user leaves: cards are revoked, phones and invitations removed, what is open ends, and the user
+is closed. What happened is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.cards.life import move_card
+from cloud_keystore.model.cards import Card, CardEvent, CardState
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import IdentityRejected
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
+from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.people import Identity, IdentityState, User, UserState
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.people.devices import remove_device
+from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What closing a user ends, or would end: nothing if the user was closed before."""
+
+    user: User
+    cards: tuple[Card, ...]
+    phones: tuple[Identity, ...]
+    invitations: tuple[Identity, ...]
+    operations: int
+    sessions: int
+    sign_ins: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Closes users. `wake` wakes callers that wait for an operation or a user."""
+
+    database: Database
+    clock: Clock
+    wake: Wake
+
+    def foresee(self, user_id: str) -> Consequences:
+        """What `close` would end; raises UserNotFound."""
+        with self.database.read() as connection:
+            return _consequences(connection, user_id, self.clock())
+
+    def close(self, user_id: str, reason: str, operator: Identity) -> Consequences:
+        """End all that a user has, in one transaction, and return what was ended. Who repeats this
+        ends nothing more.
+
+        Raises UserNotFound, InvalidInput, and IdentityRejected if the operator was removed
+        meanwhile.
+        """
+        reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
+        now = self.clock()
+        with self.database.write() as connection:
+            if not people.is_active(connection, operator.id, now):
+                raise IdentityRejected("this operator was removed: ask another one")
+            ended = _consequences(connection, user_id, now)
+            topics = [user_id]
+            for card in ended.cards:
+                topics += move_card(connection, card, CardEvent.REVOKE, reason, now, operator.actor)
+            for device in (*ended.phones, *ended.invitations):
+                topics += remove_device(connection, device, reason, now, operator.actor)
+            closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
+            if people.change_user(connection, closed):
+                said: dict[str, Detail] = {
+                    "reason": reason,
+                    "cards": len(ended.cards),
+                    "phones": len(ended.phones),
+                    "invitations": len(ended.invitations),
+                }
+                told = entries.about_user(Kind.USER_CLOSED, closed, now, operator.actor, said)
+                journal.append(connection, told)
+            user = people.user(connection, user_id)
+        self.wake(topics)
+        return replace(ended, user=user)
+
+
+def _consequences(connection: Connection, user_id: str, now: datetime) -> Consequences:
+    user = people.user(connection, user_id)
+    held = cards.list_all(connection, user.id)
+    devices = people.list_devices(connection, user.id)
+    return Consequences(
+        user=user,
+        cards=tuple(card for card in held if card.state is not CardState.REVOKED),
+        phones=tuple(each for each in devices if each.state is IdentityState.ACTIVE),
+        invitations=tuple(each for each in devices if each.state is IdentityState.INVITED),
+        operations=sum(len(operations.open_of(connection, card.id)) for card in held),
+        sessions=len(sessions.list_open(connection, user.id, now)),
+        sign_ins=len(sign_ins.open_of(connection, [user.id])),
+    )

@@ -1,0 +1,164 @@
+"""What the registration authority has to look after: who has not finished enrolling, and what ends
+soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum, unique
+
+from cryptography import x509
+from sqlalchemy import Connection
+
+from card_os.piv.names import KeyRef
+from cloud_keystore.cards.showing import since_removed
+from cloud_keystore.model.cards import Card, Key
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.limits import MOST_DAYS
+from cloud_keystore.model.people import Identity, Progress, User
+from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.people.progress import progress_of
+from cloud_keystore.storage import authorities, cards, people
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.enrolment import tokens
+
+
+@unique
+class Ending(StrEnum):
+    """What ends, besides identities, which are called by their roles."""
+
+    CARD = "card"
+    CERTIFICATE = "certificate"
+    AUTHORITY = "authority"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A user who has not finished enrolling."""
+
+    user: User
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """Something that ends, or has ended. `about` names the card of a certificate; `holder` is empty
+    for what has none.
+    """
+
+    sort: str
+    name: str
+    about: str
+    holder: str
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Makes the reports."""
+
+    database: Database
+    clock: Clock
+
+    def pending(self) -> list[Pending]:
+        """Users who have not left and have no active device or no card in use, those who wait for
+        longest first.
+        """
+        now = self.clock()
+        with self.database.read() as connection:
+            users = people.unfinished(connection, now)
+            ids = [user.id for user in users]
+            devices: dict[str, list[Identity]] = {each: [] for each in ids}
+            for device in people.devices_of(connection, ids):
+                devices[device.user_id or ""].append(device)
+            held: dict[str, list[Card]] = {each: [] for each in ids}
+            for card in cards.of_holders(connection, ids):
+                held[card.user_id].append(card)
+            terms = tokens.terms(
+                connection, [each.id for some in devices.values() for each in some]
+            )
+            found = []
+            for user in users:
+                progress = progress_of(user, devices[user.id], terms, held[user.id], now)
+                found.append(Pending(user, since_removed(connection, user, progress)))
+        return sorted(found, key=lambda each: each.progress.since)
+
+    def expiring(self, days: int) -> list[Expiring]:
+        """Cards that are not revoked, certificates with which they sign no longer before they end,
+        identities that are not removed, and the keystore's own authorities, that end within some
+        days or have ended: the first to end first. Raises InvalidInput.
+        """
+        if not 0 <= days <= MOST_DAYS:
+            raise InvalidInput(f"days is {days}: give 0 to {MOST_DAYS}")
+        before = self.clock() + timedelta(days=days)
+        with self.database.read() as connection:
+            found = [
+                *_cards(connection, before),
+                *_certificates(connection, before),
+                *_identities(connection, before),
+                *_authorities(connection, before),
+            ]
+        return sorted(found, key=lambda each: (each.expire_time, each.sort, each.name))
+
+
+def _cards(connection: Connection, before: datetime) -> Iterator[Expiring]:
+    found = cards.ending(connection, before)
+    names = people.names(connection, {card.user_id for card in found})
+    for card in found:
+        holder = names.get(card.user_id, "")
+        yield Expiring(Ending.CARD, card.serial, card.profile, holder, card.expire_time)
+
+
+def _certificates(connection: Connection, before: datetime) -> Iterator[Expiring]:
+    found = cards.signing_until(connection, before, _fractions())
+    names = people.names(connection, {card.user_id for card in found})
+    for card in found:
+        holder = names.get(card.user_id, "")
+        for key in cards.keys(connection, card.id):
+            end = signs_until(key)
+            if end is not None and end < min(before, card.expire_time):
+                about = f"card {card.serial}"
+                yield Expiring(Ending.CERTIFICATE, f"{key.key_ref:02X}", about, holder, end)
+
+
+def _fractions() -> dict[str, float]:
+    """The smallest part of its life in which a card of a profile signs, by the profile's name."""
+    return {
+        name: fraction
+        for name, profile in PROFILES.items()
+        if (fraction := min(key.certificate.signs_until for key in profile.keys)) < 1
+    }
+
+
+def signs_until(key: Key) -> datetime | None:
+    """The end of a key's private key usage period; None without one (RFC 3280, 4.2.1.4)."""
+    if not key.certificate or key.key_ref == KeyRef.SECURE_MESSAGING:
+        return None
+    try:
+        certificate = x509.load_der_x509_certificate(key.certificate)
+        period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod)
+    except (ValueError, x509.ExtensionNotFound):
+        return None
+    end = period.value.not_after
+    return None if end is None else end.replace(tzinfo=UTC)  # GeneralizedTime, which is UTC
+
+
+def _identities(connection: Connection, before: datetime) -> Iterator[Expiring]:
+    found = people.enrolled_until(connection, before)
+    names = people.names(connection, {each.user_id for each in found if each.user_id is not None})
+    for each in found:
+        if each.expire_time is not None:
+            holder = names.get(each.user_id or "", "")
+            yield Expiring(
+                each.role.name.lower(), each.display_name, each.site, holder, each.expire_time
+            )
+
+
+def _authorities(connection: Connection, before: datetime) -> Iterator[Expiring]:
+    for name, certificate in authorities.certificates(connection).items():
+        end = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        if end < before:
+            yield Expiring(Ending.AUTHORITY, name, "", "", end)

@@ -1,0 +1,58 @@
+"""How far people's enrolment has come: what is missing, and since when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from cloud_keystore.model.cards import IN_USE, Card, CardState
+from cloud_keystore.model.people import (
+    Identity,
+    IdentityState,
+    Progress,
+    Stage,
+    User,
+    UserState,
+)
+from cloud_keystore.storage.enrolment.tokens import Terms
+
+
+def progress_of(
+    user: User,
+    devices: Sequence[Identity],
+    terms: Mapping[str, Terms],
+    cards: Sequence[Card],
+    now: datetime,
+) -> Progress:
+    """How far a user has come, of whom these are all devices and cards, oldest first. `terms` are
+    those of the devices' enrolment tokens, by device.
+    """
+    live = [card for card in cards if card.state is not CardState.REVOKED]
+    best = next((card for card in live if card.state in IN_USE), live[-1] if live else None)
+    serial = "" if best is None else best.serial
+    if user.state is UserState.CLOSED:
+        return Progress(Stage.CLOSED, user.create_time)
+    phone = next((each for each in devices if each.is_active(now)), None)
+    if phone is None:
+        return _without_phone(user, devices, terms, serial, now)
+    _, use_time = terms.get(phone.id, (None, None))
+    enrolled = use_time or phone.create_time
+    if best is None:
+        return Progress(Stage.NO_CARD, enrolled)
+    stage = Stage.ENROLLED if best.state in IN_USE else Stage.NO_PASSCODE
+    return Progress(stage, max(enrolled, best.create_time), card=serial)
+
+
+def _without_phone(
+    user: User, devices: Sequence[Identity], terms: Mapping[str, Terms], card: str, now: datetime
+) -> Progress:
+    invited = [each for each in devices if each.state is IdentityState.INVITED]
+    if invited:
+        last = invited[-1]
+        end, _ = terms.get(last.id, (last.create_time, None))
+        if now < end:
+            return Progress(Stage.INVITED, last.create_time, end, card)
+        return Progress(Stage.INVITATION_EXPIRED, end, card=card)
+    ends = [each.expire_time for each in devices if each.state is IdentityState.ACTIVE]
+    since = max([user.create_time, *(end for end in ends if end is not None)])
+    return Progress(Stage.NO_PHONE, since, card=card)

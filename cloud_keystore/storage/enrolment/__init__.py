@@ -1,0 +1,1 @@
+"""Rows by which identities are enrolled, and get their next certificates."""

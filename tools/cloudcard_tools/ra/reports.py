@@ -1,0 +1,109 @@
+"""`cloudcard ra pending` and `expiring`: what the registration authority has to look after."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from cloud_keystore.model.limits import MOST_DAYS
+from cloudcard.registry.v1 import people_pb2 as pb
+from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard_tools.ra.progress import next_step
+from cloudcard_tools.ra.registry import expiry, operator_options, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
+from cloudcard_tools.shared.output import Row
+
+DAYS = 90
+PENDING_COLUMNS = {
+    "uuid12": "UUID",
+    "name": "Name",
+    "email": "E-mail",
+    "stage": "Waits for",
+    "since": "Since",
+    "next": "Next step",
+}
+EXPIRING_COLUMNS = {
+    "sort": "What",
+    "name": "Name",
+    "about": "About",
+    "holder": "Holder",
+    "expires": "Expires",
+    "days_left": "Days",
+}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cloudcard ra pending
+  cloudcard ra pending --json
+"""
+)
+@operator_options
+def pending(caller: Caller) -> None:
+    """Who has not finished enrolling, since when, and what has to happen next. Those who wait for
+    longest come first.
+    """
+    with caller.service(PeopleServiceStub) as stub:
+        pages = listed(stub.ListPending, pb.ListPendingRequest())
+        found = [each for page in pages for each in page.pending]
+    rows = [_pending(each) for each in found]
+    caller.print_rows(
+        rows, PENDING_COLUMNS, "Everybody has finished enrolling.", ("email", "since")
+    )
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cloudcard ra expiring
+  cloudcard ra expiring --days 30 --json
+"""
+)
+@click.option(
+    "--days",
+    type=click.IntRange(0, MOST_DAYS),
+    default=DAYS,
+    show_default=True,
+    help="How far to look ahead.",
+)
+@operator_options
+def expiring(days: int, caller: Caller) -> None:
+    """Cards, certificates, identities and authorities that end soon or have ended, the first to end
+    first. A certificate ends when its key signs no longer.
+    """
+    with caller.service(PeopleServiceStub) as stub:
+        pages = listed(stub.ListExpiring, pb.ListExpiringRequest(days=days))
+        found = [each for page in pages for each in page.expiring]
+    now = datetime.now(UTC)
+    rows = [_expiring(each, now) for each in found]
+    nothing = f"Nothing ends within {days} days."
+    caller.print_rows(rows, EXPIRING_COLUMNS, nothing, ("about", "days_left"))
+
+
+def _pending(message: pb.Pending) -> Row:
+    user, progress = message.user, message.progress
+    return {
+        "id": user.id,
+        "uuid12": user.uuid12,
+        "name": user.display_name,
+        "email": user.email,
+        "stage": progress.stage,
+        "since": when(progress.since),
+        "until": when(progress.until) if progress.HasField("until") else None,
+        "card": progress.card_serial or None,
+        "next": next_step(user, progress),
+    }
+
+
+def _expiring(message: pb.Expiring, now: datetime) -> Row:
+    return {
+        "sort": message.sort,
+        "name": message.name,
+        "about": message.about,
+        "holder": message.holder,
+        "expires": expiry(message.expire_time, timedelta(0)),
+        "days_left": (message.expire_time.ToDatetime(UTC) - now).days,
+    }

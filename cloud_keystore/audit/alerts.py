@@ -150,6 +150,23 @@ def card_authority(
     return raise_alert(connection, AlertKind.CARD_AUTHORITY, None, text, now, random)
 
 
+def revocation_list(
+    connection: Connection, name: str, now: datetime, random: Random
+) -> Alert | None:
+    """Add an alert that no revocation list of an authority is signed. Return None, and add nothing,
+    if such an alert is not acknowledged yet.
+    """
+    kind = AlertKind.REVOCATION_LIST
+    if alerts.is_open(connection, kind):
+        return None
+    text = (
+        f"No revocation list of the {name} is signed any longer: somebody has changed records of "
+        "the database, which the log names. When the last list ends, whoever checks cards by it "
+        "refuses all of them. Tell the keystore's administrator."
+    )
+    return raise_alert(connection, kind, None, text, now, random)
+
+
 def local_operator(connection: Connection, name: str, now: datetime, random: Random) -> Alert:
     """Add an alert that an operator was invited without another operator."""
     text = (

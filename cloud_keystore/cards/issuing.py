@@ -35,6 +35,7 @@ from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.people import organisations
 from cloud_keystore.pki import certificates, cvc
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 
@@ -107,6 +108,7 @@ class Issuing:
             if made is None:
                 people.present(connection, user.id)
                 cards.add(connection, card, request_id, keys)
+                recording.record(connection, keys)
                 self.data_objects.add(connection, card.id, objects)
                 for key_ref, hashed in first.items():
                     passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)

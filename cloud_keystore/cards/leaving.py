@@ -17,10 +17,13 @@ from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import Identity, IdentityState, User, UserState
+from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.devices import remove_device
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
 from cloud_keystore.storage.engine import Database
+
+LEFT = RevocationReason.AFFILIATION_CHANGED  # of the certificates of who has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ class Leaving:
             ended = _consequences(connection, user_id, now)
             topics = [user_id]
             for card in ended.cards:
-                topics += move_card(connection, card, CardEvent.REVOKE, reason, now, operator.actor)
+                topics += move_card(
+                    connection, card, CardEvent.REVOKE, now, operator.actor, reason, LEFT
+                )
             for device in (*ended.phones, *ended.invitations):
                 topics += remove_device(connection, device, reason, now, operator.actor)
             closed = replace(ended.user, state=UserState.CLOSED, reason=reason)

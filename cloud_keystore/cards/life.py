@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,13 +15,13 @@ from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import Card, CardEvent, Key
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import (
-    IllegalCardChange,
-)
+from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 
@@ -75,46 +76,105 @@ class Life:
             return tuple(cards.keys(connection, cards.named(connection, serial).id))
 
     def suspend(self, serial: str, *, actor: Actor) -> CardListing:
-        """Take a card out of use; its open operations are withdrawn and its sessions end."""
-        return self._move(serial, CardEvent.SUSPEND, "", actor)
+        """Take a card out of use; its open operations are withdrawn, its sessions end, and its
+        certificates are on hold.
+        """
+        return self._move(serial, CardEvent.SUSPEND, actor)
 
     def resume(self, serial: str, *, actor: Actor) -> CardListing:
         """Put a suspended card back in use. A locked passcode stays locked."""
-        return self._move(serial, CardEvent.RESUME, "", actor)
+        return self._move(serial, CardEvent.RESUME, actor)
 
-    def revoke(self, serial: str, reason: str, *, actor: Actor) -> CardListing:
-        """Take a card out of use for ever and erase its keys."""
+    def revoke(
+        self,
+        serial: str,
+        reason: str,
+        code: RevocationReason = RevocationReason.UNSPECIFIED,
+        invalid_time: datetime | None = None,
+        *,
+        actor: Actor,
+    ) -> CardListing:
+        """Take a card out of use for ever, revoke its certificates and erase its keys.
+
+        After the compromise of a key, what it signed after `invalid_time` counts for nothing;
+        without that time, all that it has signed. Raises CardNotFound, IllegalCardChange,
+        InvalidInput.
+        """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
-        return self._move(serial, CardEvent.REVOKE, reason, actor)
+        if code is RevocationReason.CERTIFICATE_HOLD:
+            raise InvalidInput("a card that is to come back is suspended, not revoked")
+        if invalid_time is not None:
+            if code is not RevocationReason.KEY_COMPROMISE:
+                raise InvalidInput(
+                    "only the compromise of a key invalidates the past: give no time, or say that "
+                    "this is the reason"
+                )
+            if invalid_time > self.clock():
+                raise InvalidInput("the keys cannot be known to be in wrong hands in the future")
+        return self._move(serial, CardEvent.REVOKE, actor, reason, code, invalid_time)
 
-    def _move(self, serial: str, event: CardEvent, reason: str, actor: Actor) -> CardListing:
+    def _move(
+        self,
+        serial: str,
+        event: CardEvent,
+        actor: Actor,
+        reason: str = "",
+        code: RevocationReason = RevocationReason.UNSPECIFIED,
+        invalid_time: datetime | None = None,
+    ) -> CardListing:
         now = self.clock()
         with self.database.write() as connection:
             card = cards.named(connection, serial)
-            withdrawn = move_card(connection, card, event, reason, now, actor)
+            withdrawn = move_card(connection, card, event, now, actor, reason, code, invalid_time)
             listing = listing_of(connection, cards.named(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return listing
 
 
 def move_card(
-    connection: Connection, card: Card, event: CardEvent, reason: str, now: datetime, actor: Actor
+    connection: Connection,
+    card: Card,
+    event: CardEvent,
+    now: datetime,
+    actor: Actor,
+    reason: str = "",
+    code: RevocationReason = RevocationReason.UNSPECIFIED,
+    invalid_time: datetime | None = None,
 ) -> list[str]:
-    """Move a card to another state, and end what is open of a card that is then out of use. Returns
-    the topics to wake; raises IllegalCardChange.
+    """Move a card and its certificates to another state, and end what is open of a card that is
+    then out of use. Returns the topics to wake; raises IllegalCardChange.
     """
     if not cards.move(connection, card.id, event, reason):
         raise IllegalCardChange(
             f"card {card.serial} is {card.state}: it cannot {event.name.lower()}"
         )
-    details = {"reason": reason} if reason else {}
-    journal.append(connection, entries.about_card(MOVED[event], card, now, actor, details))
-    if event is CardEvent.RESUME:
-        return []
+    if code is RevocationReason.KEY_COMPROMISE and invalid_time is None:
+        invalid_time = card.create_time
+    revoked = Revoked(code, now, invalid_time)
+    moved = entries.about_card(MOVED[event], card, now, actor, _details(reason, revoked))
+    journal.append(connection, moved)
+    match event:
+        case CardEvent.SUSPEND:
+            recording.hold(connection, card.id, now)
+        case CardEvent.RESUME:
+            recording.release(connection, card.id)
+            return []
+        case CardEvent.REVOKE:
+            recording.revoke(connection, card.id, revoked)
     withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
     if event is CardEvent.REVOKE:
         destroying.destroy_keys(connection, card.id, now, KEYSTORE)
     return withdrawn
+
+
+def _details(reason: str, revoked: Revoked) -> Mapping[str, Detail]:
+    """What the journal tells of a change besides its kind."""
+    said = {"reason": reason}
+    if revoked.reason is not RevocationReason.UNSPECIFIED:
+        said["code"] = revoked.reason
+    if revoked.invalid_time is not None:
+        said["invalid_since"] = revoked.invalid_time.isoformat(timespec="seconds")
+    return {name: value for name, value in said.items() if value}
 
 
 def listing_of(connection: Connection, card: Card) -> CardListing:

@@ -38,6 +38,7 @@ from cloud_keystore.model.errors import KeyNotFound
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, people
 
 
@@ -68,13 +69,13 @@ class Renewal:
 
         The certificate object stays until an administrator writes another, as on every card.
         """
-        destroying.remove_key(connection, card.id, key.key_ref, self.clock(), KEYSTORE)
+        self._remove(connection, card, key.key_ref)
         cards.add_key(connection, key)
         return self._renew(connection, card, {key.key_ref: key})
 
     def remove_key(self, connection: Connection, card: Card, key_ref: int) -> Changes:
         """Take a key off the card and destroy it; raises KeyNotFound if there is none."""
-        if not destroying.remove_key(connection, card.id, key_ref, self.clock(), KEYSTORE):
+        if not self._remove(connection, card, key_ref):
             raise KeyNotFound(f"card {card.serial} has no key {key_ref:02X}")
         return self._renew(connection, card, {key_ref: None})
 
@@ -88,7 +89,7 @@ class Renewal:
         key = cards.key_under(connection, card.id, source)
         if key is None:
             raise KeyNotFound(f"card {card.serial} has no key {source:02X}")
-        destroying.remove_key(connection, card.id, destination, self.clock(), KEYSTORE)
+        self._remove(connection, card, destination)
         # Its policies were settled when it was made, and stay.
         moved = replace(key, key_ref=destination, pin_policy=key.asks_for_pin)
         cards.move_key(connection, key.id, destination, moved.pin_policy)
@@ -113,7 +114,7 @@ class Renewal:
                 keys[key.key_ref] = kept = self._certify(connection, renamed, key, now)
                 cards.set_certificate(connection, key.id, kept.certificate)
             else:
-                destroying.remove_key(connection, card.id, key.key_ref, now, KEYSTORE)
+                self._remove(connection, card, key.key_ref)
                 keys[key.key_ref] = None
         own = [key for key in keys.values() if key is not None]
         user = people.holder(connection, card)
@@ -139,8 +140,19 @@ class Renewal:
         }
         for key in certified.values():
             cards.set_certificate(connection, key.id, key.certificate)
+            recording.supersede(connection, card.id, key.id, now)
+        recording.record(connection, certified.values())
         fresh = self._rebuild(connection, renamed, now, new_guid=True, keys=certified.values())
         return Changes(fresh, {**changed, **certified})
+
+    def _remove(self, connection: Connection, card: Card, key_ref: int) -> bool:
+        """Take a key off the card, and destroy it; its certificate is revoked. False if there is
+        none.
+        """
+        now, key = self.clock(), cards.key_under(connection, card.id, key_ref)
+        if key is not None:
+            recording.supersede(connection, card.id, key.id, now)
+        return destroying.remove_key(connection, card.id, key_ref, now, KEYSTORE)
 
     def _certify(self, connection: Connection, card: Card, key: Key, now: datetime) -> Key:
         profile = PROFILES[card.profile]

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     WRONG_PASSCODES = "wrong-passcodes"  # at one workstation
     IDENTITY_ENDS = "identity-ends"  # and was not renewed
     CARD_AUTHORITY = "card-authority"  # the authority of cards has a successor
+    REVOCATION_LIST = "revocation-list"  # that of an authority cannot be signed
     LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
     JOURNAL_BUDGET = "journal-budget"  # an identity causes very many entries
     NEW_DEVICE = "new-device"

@@ -16,12 +16,39 @@ SIGNING_POLICY = f"{POLICIES}.4"
 KEY_MANAGEMENT_POLICY = f"{POLICIES}.5"
 
 
+# Paths of what the keystore itself publishes, by the issuer's key identifier
+LIST_PATH = "/crl/{}.crl"
+ISSUER_PATH = "/ca/{}.cer"
+ANSWER_PATH = "/ocsp"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where clients find what belongs to certificates of one issuer; empty: nowhere."""
+
+    crl_url: str
+    ca_url: str
+    ocsp_url: str
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Where clients find what belongs to a certificate; empty: nowhere."""
 
     crl_url: str = ""  # the list of revoked certificates
     ca_url: str = ""  # the issuer's certificate
+    status_url: str = ""  # the keystore's own port for both, and for questions about certificates
+
+    def by(self, issuer: bytes) -> Places:
+        """The places for certificates of the authority with a key identifier."""
+        if not self.status_url:
+            return Places(self.crl_url, self.ca_url, "")
+        name = issuer.hex()
+        return Places(
+            self.crl_url or self.status_url + LIST_PATH.format(name),
+            self.ca_url or self.status_url + ISSUER_PATH.format(name),
+            self.status_url + ANSWER_PATH,
+        )
 
 
 NOWHERE = Published()

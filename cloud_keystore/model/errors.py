@@ -66,6 +66,10 @@ class LastOperator(KeystoreError):
     """The operator is the last one: without it nobody could invite another."""
 
 
+class AuthorityNotFound(KeystoreError):
+    """No such authority of cards."""
+
+
 class AlertNotFound(KeystoreError):
     """No such alert."""
 

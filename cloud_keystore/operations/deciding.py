@@ -37,6 +37,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import accepting
 from cloud_keystore.operations.asking import number_salt, qr_secret
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
 
@@ -203,6 +204,7 @@ class Deciding:
         suspended = cards.move(connection, card.id, CardEvent.SUSPEND, REPORTED)
         withdrawn = close_card(connection, card.id, now, device.actor, REPORTED)
         if suspended:
+            recording.hold(connection, card.id, now)
             details = {"reason": REPORTED}
             journal.append(connection, _entry(Kind.CARD_SUSPENDED, operation, device, now, details))
         asked_at = people.find_identity(connection, operation.workstation_id)

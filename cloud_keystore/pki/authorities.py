@@ -23,6 +23,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.pki.building import ca, content_signer, self_signed
 from cloud_keystore.pki.issuers import (
     DEVELOPER,
+    ISSUERS,
     NOTICE,
     PRODUCTION,
     SUCCESSIONS,
@@ -33,6 +34,7 @@ from cloud_keystore.pki.issuers import (
 )
 from cloud_keystore.storage import authorities
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.revocation import lists
 
 RENEWED = timedelta(days=60)  # before it ends, a pinned certificate of before gets another
 
@@ -164,6 +166,8 @@ def _add(connection: Connection, seal: Seal, own: Own, number: int, made: Author
     )
     name = _name(own, number)
     authorities.add(connection, name, made.der, seal.close(pkcs8, _context(name)))
+    if own in ISSUERS:
+        lists.begin(connection, made.key_id)
     return made
 
 

@@ -17,6 +17,7 @@ from cloud_keystore.pki.issuers import TRANSPORT_TOLERANCE, Authority, PrivateKe
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
+RESPONDER_LIFETIME = timedelta(days=3)
 CLOCK_TOLERANCE = timedelta(minutes=5)  # certificates begin earlier, for clocks that are slow
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # ends (RFC 5280, 4.1.2.5)
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"  # the same everywhere: the certificate is pinned
@@ -73,6 +74,22 @@ def content_signer(
             x509.ExtendedKeyUsage([x509.ObjectIdentifier(oids.PIV_CONTENT_SIGNING)]), critical=True
         )
         .sign(cards.private, SHA256())
+    )
+    return Authority(certificate, private)
+
+
+def responder(issuer: Authority, now: datetime) -> Authority:
+    """A key that answers for an authority whether its certificates are good (RFC 6960, 4.2.2.2).
+    It is not asked about itself, so it lasts for days.
+    """
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = named("cloudcard OCSP responder")
+    certificate = (
+        begin(subject, private.public_key(), issuer, now, RESPONDER_LIFETIME)
+        .add_extension(key_usage({"digital_signature"}), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+        .add_extension(x509.OCSPNoCheck(), critical=False)
+        .sign(issuer.private, SHA256())
     )
     return Authority(certificate, private)
 

@@ -17,7 +17,14 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from card_os.piv import oids
 from cloud_keystore.custody.backends.keys import PublicKey
 from cloud_keystore.model.cards import Card
-from cloud_keystore.model.certificates import CARD, CLIENT, LOGON, CertificateProfile, Published
+from cloud_keystore.model.certificates import (
+    CARD,
+    CLIENT,
+    LOGON,
+    CertificateProfile,
+    Places,
+    Published,
+)
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki.building import begin, key_usage
@@ -56,7 +63,8 @@ def issue(
     builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
         key_usage(profile.key_usage), critical=True
     )
-    for extension, critical in _extensions(profile, subject, (start, end), published):
+    places = published.by(issuer.key_id)
+    for extension, critical in _extensions(profile, subject, (start, end), places):
         builder = builder.add_extension(extension, critical)
     return builder.sign(issuer.private, SHA256()).public_bytes(Encoding.DER)
 
@@ -89,7 +97,7 @@ def _extensions(
     profile: CertificateProfile,
     subject: Subject,
     validity: tuple[datetime, datetime],
-    published: Published,
+    places: Places,
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     if profile.extended_key_usage:
         usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usage]
@@ -105,14 +113,20 @@ def _extensions(
         yield x509.SubjectAlternativeName(names), False
     if profile.names_account and subject.user.sid:
         yield _security_identifier(subject.user.sid), False
-    if published.crl_url:
-        place = x509.UniformResourceIdentifier(published.crl_url)
+    if places.crl_url:
+        place = x509.UniformResourceIdentifier(places.crl_url)
         point = x509.DistributionPoint([place], None, None, None)
         yield x509.CRLDistributionPoints([point]), False
-    if published.ca_url:
-        place = x509.UniformResourceIdentifier(published.ca_url)
-        issuer = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
-        yield x509.AuthorityInformationAccess([issuer]), False
+    access = [
+        x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
+        for method, url in (
+            (AuthorityInformationAccessOID.OCSP, places.ocsp_url),
+            (AuthorityInformationAccessOID.CA_ISSUERS, places.ca_url),
+        )
+        if url
+    ]
+    if access:
+        yield x509.AuthorityInformationAccess(access), False
 
 
 def _alternative_names(profile: CertificateProfile, subject: Subject) -> Iterator[x509.GeneralName]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from asn1crypto import algos, core
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from card_os.piv import oids
@@ -45,9 +44,8 @@ def issue(
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise TypeError("secure messaging has keys on P-256 and P-384")
     issuer = signer(algorithm, authorities)
-    identifier = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     covered = encode_keys.verifiable_covered(
-        identifier.value.digest[: encode_keys.ISSUER_BYTES],
+        issuer.key_id[: encode_keys.ISSUER_BYTES],
         guid,
         oids.CURVE[algorithm],
         public_keys.point(key),

@@ -66,6 +66,12 @@ class Authority:
         """When the certificate ends."""
         return self.certificate.not_valid_after_utc
 
+    @property
+    def key_id(self) -> bytes:
+        """The key identifier, which the certificates that it issues name too."""
+        found = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        return found.value.digest
+
 
 @dataclass(frozen=True, slots=True)
 class Succession:
@@ -100,6 +106,7 @@ class CardAuthorities:
 # The keys of each kind, in the order of the fields above.
 PRODUCTION = (Own.CARDS, Own.CONTENT, Own.CONTENT_P384)
 DEVELOPER = (Own.DEVELOPER_CARDS, Own.DEVELOPER_CONTENT, Own.DEVELOPER_CONTENT_P384)
+ISSUERS = (PRODUCTION[0], DEVELOPER[0])
 Generations: TypeAlias = Mapping[Own, tuple[Authority, ...]]  # the oldest first
 
 
@@ -143,6 +150,18 @@ class Authorities:
         return CardAuthorities(*(self.generations[name][place] for name in kind))
 
     @property
+    def that_issue_cards(self) -> list[Authority]:
+        """All generations that have issued cards and have not ended, the oldest of each kind
+        first.
+        """
+        now = self._clock()
+        return [each for name in ISSUERS for each in self.generations[name] if now < each.end]
+
+    def issues_cards(self, authority: Authority) -> bool:
+        """Whether it is one of those that certify new cards."""
+        return any(self._issuing(name) is authority for name in ISSUERS)
+
+    @property
     def attestation(self) -> Authority:
         return self._issuing(Own.ATTESTATION)
 
@@ -161,7 +180,7 @@ class Authorities:
         if certificate is not None:
             issuer = x509.load_der_x509_certificate(certificate).issuer
             # Developers' cards of before are certified like others.
-            for name in (Own.CARDS, Own.DEVELOPER_CARDS):
+            for name in ISSUERS:
                 for each in self.generations[name]:
                     if each.certificate.subject == issuer:
                         return each

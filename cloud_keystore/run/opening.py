@@ -25,6 +25,7 @@ from cloud_keystore.observability.traces import Traces, from_environment
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.revocation import recording
 from cloud_keystore.run.owning import Hold
 from cloud_keystore.run.timekeeping import check_clock, start_clock
 from cloud_keystore.storage.engine import Database
@@ -87,6 +88,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             opened.callback(token.pool.close)
         own = authorities.load_or_make(database, seal, clock)
         authorities.succeed(database, seal, own, clock(), os.urandom)
+        if hold.whole:
+            recording.begin_all(database, own, clock())
         log = journal_key.load_or_make(database, seal)
         traces = from_environment(os.environ)
         opened.callback(traces.close)

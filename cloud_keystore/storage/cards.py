@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
 
@@ -37,6 +37,16 @@ from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.portions import portions
 
 K = TypeVar("K", bound=Key)
+
+
+@dataclass(frozen=True, slots=True)
+class PastKey:
+    """A key, which can have left its card or be destroyed, and the state of the card now."""
+
+    key: Key
+    card_state: CardState
+    remove_time: datetime | None
+    destroy_time: datetime | None
 
 
 def add(connection: Connection, card: Card, request_id: bytes, keys: list[HeldKey]) -> None:
@@ -197,6 +207,23 @@ def keys(connection: Connection, card_id: str) -> list[Key]:
         .order_by(t.key.c.key_ref)
     )
     return [_to_key(row) for row in rows.read(connection, t.key, query)]
+
+
+def keys_after(connection: Connection, key_id: str, most: int) -> list[PastKey]:
+    """The next keys of all that there ever were, in the order of their identifiers, so many at
+    most; records that are not authentic are passed over.
+    """
+    query = select(t.key).where(t.key.c.id > key_id).order_by(t.key.c.id).limit(most)
+    found = rows.authentic(connection, t.key, query)
+    of = select(t.card).where(t.card.c.id.in_({row["card_id"] for row in found}))
+    states = {row["id"]: row["state"] for row in rows.authentic(connection, t.card, of)}
+    return [
+        PastKey(
+            _to_key(row), CardState(states[row["card_id"]]), row["remove_time"], row["destroy_time"]
+        )
+        for row in found
+        if row["card_id"] in states
+    ]
 
 
 def key_under(connection: Connection, card_id: str, key_ref: int) -> Key | None:

@@ -33,6 +33,8 @@ ON_BOTH_DATABASES = {
     "test_people",
     "test_leaving",
     "test_reports",
+    "test_states",
+    "test_forged_certificates",
 }
 
 

@@ -7,6 +7,7 @@ from alembic import context
 from cloud_keystore.storage import sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
+from cloud_keystore.storage.revocation import certificates, lists
 from cloud_keystore.storage.sealing import key_holders
 
 # All tables are declared in the same one, by these modules.
@@ -14,6 +15,8 @@ METADATA = tables.metadata
 assert key_holders.key_holder.metadata is METADATA  # noqa: S101
 assert bundles.bundle.metadata is METADATA  # noqa: S101
 assert finding.bundle_index.metadata is METADATA  # noqa: S101
+assert certificates.certificate.metadata is METADATA  # noqa: S101
+assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)

@@ -14,7 +14,7 @@ from asn1crypto import core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -135,6 +135,26 @@ def windows_user(world: World, sid: str = SID) -> str:
     """A card of a holder with an account in Windows' directory."""
     user, _ = world.user("Ada Byron", UPN, sid)
     return world.card(user, "v2")
+
+
+@pytest.mark.parametrize("crl_url", ["", "http://crl.example/cards.crl"])
+def test_where_the_keystore_itself_can_be_asked(world: World, tmp_path: Path, crl_url: str) -> None:
+    """By the key identifier of the authority; a list that is published elsewhere is there."""
+    published = Published(crl_url, status_url="http://pki.example")
+    world.issuing = replace(world.issuing, published=published)
+    serial = world.card(world.user()[0])
+    said = openssl_text(certificate_of(world, serial, 0x9A), tmp_path)
+    name = world.authorities().cards.key_id.hex()
+    assert f"URI:{crl_url or f'http://pki.example/crl/{name}.crl'} " in said
+    assert "OCSP - URI:http://pki.example/ocsp " in said
+    assert f"CA Issuers - URI:http://pki.example/ca/{name}.cer " in said
+
+
+def test_a_certificate_that_can_be_checked_nowhere(world: World) -> None:
+    certificate = certificate_of(world, world.card(world.user()[0]), 0x9A)
+    named = {each.oid for each in certificate.extensions}
+    assert ExtensionOID.CRL_DISTRIBUTION_POINTS not in named
+    assert ExtensionOID.AUTHORITY_INFORMATION_ACCESS not in named
 
 
 def test_logon_to_windows(world: World, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Values about certificates of cards, once they were issued. Pure."""

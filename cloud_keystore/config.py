@@ -19,6 +19,7 @@ from cloud_keystore.model.limits import Limits
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"({LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
+STATUS_URL = re.compile(r"http://[^/?#\s]+(/[^/?#\s]+)*", re.ASCII)
 ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(:[1-9]\d{0,4})?", re.ASCII)
 
 
@@ -102,6 +103,8 @@ class Settings:
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
     attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
 
+    # Plain HTTP, for whoever checks cards: lists, answers and certificates of authorities
+    status_listen: Address | None = None
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
     limits: Limits = field(default_factory=Limits)
@@ -112,16 +115,23 @@ class Settings:
                 raise InvalidInput(f"{host!r} is no host as clients take it: {public_host(host)}")
         if self.key_backend != SOFTWARE and self.token is None:
             raise InvalidInput("new keys are to be made in a token, but no token is named: name it")
-        for url, what in (
-            (self.published.crl_url, "a revocation list"),
-            (self.published.ca_url, "an authority's certificate"),
+        for url, what, schemes in (
+            (self.published.crl_url, "a revocation list", ("http", "ldap")),
+            (self.published.ca_url, "an authority's certificate", ("http", "ldap")),
+            (self.published.status_url, "a port where certificates are asked about", ("http",)),
         ):
             scheme, separator, rest = url.partition("://")
-            if url and not (scheme in ("http", "ldap") and separator and rest.isascii()):
+            if url and not (scheme in schemes and separator and rest.isascii()):
                 raise InvalidInput(
                     f"{url!r} is not the address of {what}: give one that begins with http:// "
                     "(clients do not fetch it by https)"
                 )
+        status_url = self.published.status_url
+        if status_url and STATUS_URL.fullmatch(status_url) is None:
+            raise InvalidInput(
+                f"{status_url!r} is longer than an address that others are put behind: give host "
+                "and port, and a path at most, such as http://pki.example.org"
+            )
         if len(self.public_addresses) > 1:
             for each in self.public_addresses:
                 _check_number(each)

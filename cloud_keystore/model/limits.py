@@ -31,6 +31,8 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "card": Rate(50, 500),  # calls of one identity that name the card
         "passcode": Rate(5, 50),  # passcodes that it tries on one card, before any is compared
         "enrolment": Rate(1, 30),  # tokens tried, per address
+        "status": Rate(20, 200),  # questions about certificates, per address
+        "status-all": Rate(100, 500),  # those of all addresses together
         "renewal": Rate(0.01, 10),  # new certificates for an identity
         # Entries of the journal that an identity causes, by all processes together; they are
         # counted in the database.

@@ -22,6 +22,7 @@ class Gauges:
     waiting: int | None  # operations that wait for a holder
     identities_ending: Mapping[str, float]  # by role
     authority_seconds: Mapping[str, float]  # by authority
+    list_seconds: Mapping[str, float]  # by authority
     budgets_full: Mapping[str, float]  # by role
     disk_has_room: bool
 
@@ -80,6 +81,12 @@ class Metrics:
             ("authority",),
             registry=at,
         )
+        self.list_seconds = Gauge(
+            "cloudcard_revocation_list_seconds",
+            "Time until the newest revocation list of an authority ends",
+            ("authority",),
+            registry=at,
+        )
 
         self.budgets_full = Gauge(
             "cloudcard_journal_budgets_full",
@@ -99,6 +106,8 @@ class Metrics:
             self.identities_ending.labels(role).set(count)
         for authority, seconds in gauges.authority_seconds.items():
             self.authority_seconds.labels(authority).set(seconds)
+        for authority, seconds in gauges.list_seconds.items():
+            self.list_seconds.labels(authority).set(seconds)
         for role, count in gauges.budgets_full.items():
             self.budgets_full.labels(role).set(count)
         self.disk_has_room.set(gauges.disk_has_room)

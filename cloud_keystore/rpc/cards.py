@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.cards.issuing import Issuing
@@ -11,7 +13,9 @@ from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.card_image import features
@@ -27,6 +31,17 @@ CARD_STATE = {
     CardState.SUSPENDED: pb.CARD_STATE_SUSPENDED,
     CardState.REVOKED: pb.CARD_STATE_REVOKED,
 }
+
+REVOCATION_REASON: Mapping[int, RevocationReason] = MappingProxyType(
+    {
+        pb.REVOCATION_REASON_UNSPECIFIED: RevocationReason.UNSPECIFIED,
+        pb.REVOCATION_REASON_KEY_COMPROMISE: RevocationReason.KEY_COMPROMISE,
+        pb.REVOCATION_REASON_AFFILIATION_CHANGED: RevocationReason.AFFILIATION_CHANGED,
+        pb.REVOCATION_REASON_SUPERSEDED: RevocationReason.SUPERSEDED,
+        pb.REVOCATION_REASON_CESSATION_OF_OPERATION: RevocationReason.CESSATION_OF_OPERATION,
+        pb.REVOCATION_REASON_PRIVILEGE_WITHDRAWN: RevocationReason.PRIVILEGE_WITHDRAWN,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +118,16 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     async def RevokeCard(
         self, request: pb.RevokeCardRequest, context: Context
     ) -> pb.RevokeCardResponse:
-        card = await self._change(
-            context, lambda who: self.cards.revoke(request.card_serial, request.reason, actor=who)
-        )
-        return pb.RevokeCardResponse(card=card)
+        def revoke(who: Actor) -> CardListing:
+            return self.cards.revoke(
+                request.card_serial,
+                request.reason,
+                _code(request.code),
+                _time(request),
+                actor=who,
+            )
+
+        return pb.RevokeCardResponse(card=await self._change(context, revoke))
 
     async def _change(self, context: Context, change: Callable[[Actor], CardListing]) -> pb.Card:
         return card_message(await self.door.call(context, lambda caller: change(caller.actor)))
@@ -141,6 +162,23 @@ def _key(key: Key) -> pb.Key:
         algorithm=approval_pb2.Algorithm.ValueType(key.algorithm),
         certificate=b"" if key.key_ref == KeyRef.SECURE_MESSAGING else key.certificate,
     )
+
+
+def _code(code: pb.RevocationReason.ValueType) -> RevocationReason:
+    """The reason that a request names; raises InvalidInput if it is none."""
+    if code not in REVOCATION_REASON:
+        raise InvalidInput("code is none of the reasons for which a card is revoked")
+    return REVOCATION_REASON[code]
+
+
+def _time(request: pb.RevokeCardRequest) -> datetime | None:
+    """The time that a request names; raises InvalidInput if it is none."""
+    if not request.HasField("invalid_time"):
+        return None
+    try:
+        return request.invalid_time.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput("invalid_time is no time") from None
 
 
 def _certified(keys: Collection[Key]) -> bytes | None:

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import select
 
 from cloud_keystore.observability.metrics import Gauges
+from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.storage import operations
@@ -27,6 +28,7 @@ class Looks:
     database: Database
     ends: Ends
     budgets: Budgets
+    publishing: Publishing
 
     def answers(self) -> bool:
         """Whether the database answers now and takes changes; can block."""
@@ -38,6 +40,7 @@ class Looks:
             _measured(self._waiting, None),
             _measured(self.ends.identities_ending, {}),
             _measured(self.ends.authority_seconds, {}),
+            _measured(self.publishing.seconds, {}),
             _measured(self.budgets.full, {}),
             self.database.has_room,
         )

@@ -21,8 +21,9 @@ from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
+from cloud_keystore.run.status import listen
 from cloud_keystore.run.tending import Tending
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
+from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
 from cloud_keystore.run.wiring import SERVICES
 from cloud_keystore.web.probe import CannotProbe, Probe
 
@@ -33,13 +34,14 @@ GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What a process that faces the network has: one port or both."""
+    """What a process that faces the network has: one port or all."""
 
     settings: Settings
     clock: Clock
     traces: Traces
     main: MainUseCases | None
     enrolment: EnrolmentUseCases | None
+    status: StatusUseCases | None
     named: Named | None = None  # see Door
 
     async def serve(
@@ -63,11 +65,13 @@ class Network:
             shared=siblings is not None,
         )
         servers: list[grpc.aio.Server] = []
-        looked_after = None
+        looked_after = listener = None
+        if self.status is not None:
+            listener = await listen(self.settings.status_listen, self.status, limiter, self.clock)
         if self.enrolment is not None:
             servers.append(ports.enrolment(self.enrolment))
-            if self.main is None:
-                looked_after = _LookedAfter(*self._shown(metrics, siblings))
+        if self.main is None:
+            looked_after = _LookedAfter(*self._shown(metrics, siblings))
         if self.main is not None:
             pages = Pages(self.main.looks, metrics)
             health = Health(SERVICES, pages.is_ready, limiter.connections.heard, self.clock)
@@ -91,6 +95,8 @@ class Network:
             looked_after.end()
         # Streams end now, while calls under way can finish: clients continue at other processes.
         wakeups.close()
+        if listener is not None:
+            listener.close()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if looked_after is not None:
             looked_after.close()
@@ -98,14 +104,14 @@ class Network:
     def _shown(
         self, metrics: Metrics, siblings: Siblings | None
     ) -> tuple[Pages, None, Probe | None]:
-        """The pages of a process that serves the enrolment port alone. It goes on without them,
+        """The pages of a process that does not serve the main port. It goes on without them,
         because nobody has named the address.
         """
         pages = Pages(None, metrics)
         try:
             return pages, None, _start_probe(self.settings.http_listen, pages, siblings)
         except CannotProbe as error:
-            log.warning("the metrics of the enrolment port are not shown", reason=str(error))
+            log.warning("the metrics of this process are not shown", reason=str(error))
             return pages, None, None
 
 

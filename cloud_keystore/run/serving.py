@@ -29,6 +29,7 @@ from cloud_keystore.notify.telling import Telling
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.traces import from_environment
 from cloud_keystore.operations.watching import Watching
+from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.limits import Workers
 from cloud_keystore.run import use_cases
@@ -40,12 +41,14 @@ from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.timekeeping import start_clock
 from cloud_keystore.run.upkeep import Upkeep
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
+from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
 
 log = structlog.get_logger()
 
 UPKEEP_SECONDS = 1.0
 SECRET_BYTES = 32
+SOCKETS = ("custody", "enrolment", "status")
+STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +67,34 @@ class Socket:
         self.listening.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where custody is asked: one for each port."""
+
+    main: Socket
+    enrolment: Socket
+    status: Socket
+
+    def only(self, own: Socket) -> Socket:
+        """Keep one, in a process that is to ask there alone, and give up the others."""
+        for each in (self.main, self.enrolment, self.status):
+            if each is not own:
+                each.forget()
+        own.listening.close()
+        return own
+
+
 @contextmanager
-def listening(data: Path) -> Iterator[tuple[Socket, Socket]]:
-    """The sockets for what the main port asks and for what the enrolment port asks, in the data
-    folder, in place of what a killed keystore has left; removed after the block.
+def listening(data: Path) -> Iterator[Sockets]:
+    """The sockets of custody, in the data folder, in place of what a killed keystore has left;
+    removed after the block.
     """
     # The names of sockets are short, and that of the folder can be long.
     folder = os.open(data, os.O_PATH | os.O_DIRECTORY)
     with ExitStack() as stack:
         stack.callback(os.close, folder)
-        main, enrolment = (
-            stack.enter_context(_listening(f"/proc/self/fd/{folder}/{name}.sock"))
-            for name in ("custody", "enrolment")
-        )
-        yield main, enrolment
+        named = (f"/proc/self/fd/{folder}/{name}.sock" for name in SOCKETS)
+        yield Sockets(*(stack.enter_context(_listening(each)) for each in named))
 
 
 def make_ready(parts: Parts) -> None:
@@ -100,6 +117,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
         traces=parts.traces,
         main=keeping.use_cases(wakeups.wake),
         enrolment=use_cases.enrolment_use_cases(parts),
+        status=keeping.status_use_cases(),
     )
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
@@ -110,7 +128,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     keeping.upkeep.finish()
 
 
-async def keep_custody(parts: Parts, main: Socket, enrolment: Socket, siblings: Siblings) -> None:
+async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> None:
     """Answer over the border, as a process that holds keys and hears no network."""
     loop, stop = asyncio.get_running_loop(), _told_to_stop()
     telling = Telling(loop, siblings)
@@ -123,23 +141,33 @@ async def keep_custody(parts: Parts, main: Socket, enrolment: Socket, siblings: 
     places = BoundedSemaphore(parts.settings.limits.threads)
     answering = (
         (
-            main,
+            sockets.main,
             Answering(
                 cases,
                 methods(MainUseCases, use_cases.MAIN),
                 cases.callers.identify,
-                bytes(main.secret),
+                bytes(sockets.main.secret),
                 places,
             ),
         ),
         (
-            enrolment,
+            sockets.enrolment,
             Answering(
                 use_cases.enrolment_use_cases(parts),
                 methods(EnrolmentUseCases, use_cases.ENROLMENT),
                 None,
-                bytes(enrolment.secret),
+                bytes(sockets.enrolment.secret),
                 places,
+            ),
+        ),
+        (
+            sockets.status,
+            Answering(
+                keeping.status_use_cases(),
+                methods(StatusUseCases, use_cases.STATUS),
+                None,
+                bytes(sockets.status.secret),
+                BoundedSemaphore(STATUS_CALLS),
             ),
         ),
     )
@@ -170,7 +198,7 @@ async def face_clients(settings: Settings, custody: Socket, siblings: Siblings) 
     """
     line = Line(custody.path, bytes(custody.secret))
     asked = remote(MainUseCases, methods(MainUseCases, use_cases.MAIN, use_cases.BRIEF), line)
-    await _face(settings, siblings, asked, None, line.named)
+    await _face(settings, siblings, main=asked, named=line.named)
 
 
 async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings) -> None:
@@ -179,15 +207,26 @@ async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings
     """
     table = methods(EnrolmentUseCases, use_cases.ENROLMENT, use_cases.BRIEF)
     cases = remote(EnrolmentUseCases, table, Line(custody.path, bytes(custody.secret)))
-    await _face(settings, siblings, None, cases, None)
+    await _face(settings, siblings, enrolment=cases)
+
+
+async def face_strangers(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Serve the port for whoever checks cards, as a process without a key of the keystore. Raises
+    CannotListen.
+    """
+    table = methods(StatusUseCases, use_cases.STATUS)
+    cases = remote(StatusUseCases, table, Line(custody.path, bytes(custody.secret)))
+    await _face(settings, siblings, status=cases)
 
 
 async def _face(
     settings: Settings,
     siblings: Siblings,
-    main: MainUseCases | None,
-    enrolment: EnrolmentUseCases | None,
-    named: Named | None,
+    *,
+    main: MainUseCases | None = None,
+    enrolment: EnrolmentUseCases | None = None,
+    status: StatusUseCases | None = None,
+    named: Named | None = None,
 ) -> None:
     readable = hardening.program_files()
     if not hardening.confine(readable):
@@ -203,7 +242,7 @@ async def _face(
     with ExitStack() as closing:
         traces = from_environment(os.environ)
         closing.callback(traces.close)
-        network = Network(settings, start_clock(), traces, main, enrolment, named)
+        network = Network(settings, start_clock(), traces, main, enrolment, status, named)
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()
@@ -216,6 +255,7 @@ class Keeping:
     parts: Parts
     sessions: UsingSessions
     presence: Presence
+    publishing: Publishing
     upkeep: Upkeep
 
     @classmethod
@@ -230,6 +270,13 @@ class Keeping:
             process=process,
         )
         presence = Presence(parts.database, process)
+        publishing = Publishing(
+            database=parts.database,
+            clock=parts.clock,
+            authorities=parts.authorities,
+            random=os.urandom,
+            monotonic=time.monotonic,
+        )
         upkeep = Upkeep(
             database=parts.database,
             clock=parts.clock,
@@ -247,15 +294,21 @@ class Keeping:
                 monotonic=time.monotonic,
             ),
             budgets=Budgets(parts.database, parts.clock),
+            publishing=publishing,
             presence=presence,
             keep_time=timedelta(days=parts.settings.limits.keep_days),
         )
-        return cls(parts, sessions, presence, upkeep)
+        return cls(parts, sessions, presence, publishing, upkeep)
 
     def use_cases(self, wake: Callable[[Iterable[str]], None]) -> MainUseCases:
         """The use cases of the main port, which wake those who wait."""
-        looks = Looks(self.parts.database, self.upkeep.ends, self.upkeep.budgets)
-        return use_cases.main_use_cases(self.parts, self.sessions, looks, wake)
+        upkeep = self.upkeep
+        looks = Looks(self.parts.database, upkeep.ends, upkeep.budgets, self.publishing)
+        return use_cases.main_use_cases(self.parts, self.sessions, self.publishing, looks, wake)
+
+    def status_use_cases(self) -> StatusUseCases:
+        """The use cases of the port for whoever checks cards."""
+        return use_cases.status_use_cases(self.parts, self.publishing)
 
 
 def _private(settings: Settings) -> list[Path]:

@@ -27,6 +27,7 @@ from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
+from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.presence import Presence
@@ -53,6 +54,7 @@ class Upkeep:
     watching: Watching
     ends: Ends
     budgets: Budgets
+    publishing: Publishing
     presence: Presence
     keep_time: timedelta  # for rows of what is over
 
@@ -65,6 +67,7 @@ class Upkeep:
             lambda: self.holder.see(self.seal),
             self._destroy,
             self.sessions.write_results,
+            self.publishing.look,
             lambda: wake(self.sweep()),
             lambda: wake_here(self.watching.topics()),
             self.remove_old,
@@ -82,6 +85,7 @@ class Upkeep:
         with self.database.write() as connection:
             evidence.append(connection, started)
         self._destroy()
+        self.publishing.look()
         self.sweep(STALLED_TIME if self.database.is_shared else None)
 
     def sweep(

@@ -44,6 +44,8 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.pki.announcing import Announcing
+from cloud_keystore.pki.revocation.publishing import Publishing
+from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.opening import Parts
 
@@ -56,6 +58,7 @@ class MainUseCases:
 
     callers: Callers
     announcing: Announcing
+    publishing: Publishing
     looks: Looks
     images: Images
     data_objects: DataObjects
@@ -94,6 +97,14 @@ class EnrolmentUseCases:
     announcing: Announcing
 
 
+@dataclass(frozen=True, slots=True)
+class StatusUseCases:
+    """Those of the port for whoever checks cards, who says nothing of itself."""
+
+    publishing: Publishing
+    responding: Responding
+
+
 BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
 MAIN: Mapping[str, Access] = MappingProxyType(
     {
@@ -103,6 +114,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "announcing.terms": NOBODY,
         "announcing.certify": NOBODY,
         "announcing.card_issuer": OPERATOR,
+        "publishing.authorities_of_cards": OPERATOR,
+        "publishing.document": OPERATOR,
         "looks.answers": NOBODY,
         "looks.gauges": NOBODY,
         "images.read": WORKSTATION,
@@ -207,9 +220,18 @@ ENROLMENT: Mapping[str, Access] = MappingProxyType(
         "announcing.enrolment_port": NOBODY,
     }
 )
+STATUS: Mapping[str, Access] = MappingProxyType(
+    {
+        "publishing.certificate": NOBODY,
+        "publishing.document": NOBODY,
+        "responding.respond": NOBODY,
+    }
+)
 
 
-def main_use_cases(parts: Parts, sessions: UsingSessions, looks: Looks, wake: Wake) -> MainUseCases:
+def main_use_cases(
+    parts: Parts, sessions: UsingSessions, publishing: Publishing, looks: Looks, wake: Wake
+) -> MainUseCases:
     """Make the use cases of the main port from an open keystore."""
     database, seal, clock = parts.database, parts.seal, parts.clock
     passcodes = Passcodes(
@@ -221,6 +243,7 @@ def main_use_cases(parts: Parts, sessions: UsingSessions, looks: Looks, wake: Wa
     return MainUseCases(
         callers=Callers(database, clock),
         announcing=_announcing(parts),
+        publishing=publishing,
         looks=looks,
         images=Images(database, management_keys),
         data_objects=data_objects,
@@ -311,6 +334,11 @@ def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:
         ),
         announcing=_announcing(parts),
     )
+
+
+def status_use_cases(parts: Parts, publishing: Publishing) -> StatusUseCases:
+    """Make the use cases of the port for whoever checks cards from an open keystore."""
+    return StatusUseCases(publishing, Responding(parts.database, parts.clock, parts.authorities))
 
 
 def _announcing(parts: Parts) -> Announcing:

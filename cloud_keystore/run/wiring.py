@@ -24,6 +24,7 @@ from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
+from cloud_keystore.rpc.registry.authorities import AuthorityServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
@@ -35,6 +36,8 @@ from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_
 from cloudcard.registry.v1 import (
     alerts_pb2,
     alerts_pb2_grpc,
+    authorities_pb2,
+    authorities_pb2_grpc,
     cards_pb2,
     cards_pb2_grpc,
     finding_pb2,
@@ -57,6 +60,7 @@ FILES = (
     organisations_pb2,
     identities_pb2,
     alerts_pb2,
+    authorities_pb2,
     finding_pb2,
     audit_pb2,
     renewal_pb2,
@@ -163,6 +167,9 @@ def add_services(
     )
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(
         AlertServicer(door=operators, alerts=our.alerts), server
+    )
+    authorities_pb2_grpc.add_AuthorityServiceServicer_to_server(
+        AuthorityServicer(door=operators, publishing=our.publishing), server
     )
     renewal_pb2_grpc.add_RenewalServiceServicer_to_server(
         RenewalServicer(door=door(None), renewing=our.renewing, announcing=our.announcing),

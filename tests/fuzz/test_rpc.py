@@ -29,6 +29,7 @@ def test_every_method_is_called() -> None:
         "IdentityService",
         "AlertService",
         "AuditService",
+        "AuthorityService",
         "EnrolmentService",
         "FindingService",
         "RenewalService",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
+from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
@@ -19,4 +20,5 @@ class Registry:
         self.cards = CardServiceStub(channel)
         self.organisations = OrganisationServiceStub(channel)
         self.identities = IdentityServiceStub(channel)
+        self.authorities = AuthorityServiceStub(channel)
         self.alerts = AlertServiceStub(channel)

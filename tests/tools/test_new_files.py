@@ -62,6 +62,8 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("doctor", "--support-bundle"): (),
     ("fixture card", "--output"): (),
     ("keys authorities", "--export"): (),
+    ("ra ca crl", "--export"): ("1",),
+    ("ra ca show", "--export"): ("1",),
     ("ra card show", "--export"): ("1",),
     ("reader", "--record"): ("--local",),
     ("trace export", "--output"): (TRACE, "--to", "hex"),

@@ -28,6 +28,7 @@ RUNNERS = (
     "tests/tools/test_ci_guide.py",
     "tests/tools/test_journal_guide.py",
     "tests/tools/test_operations_guide.py",
+    "tests/tools/test_pki_guide.py",
     "tests/tools/test_ra_guide.py",
     "tests/tools/test_signing_guide.py",
 )

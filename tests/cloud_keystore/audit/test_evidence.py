@@ -122,6 +122,7 @@ UNTOLD: dict[str, str] = {
     },
     "PeopleService.ListUsers": "reads",
     "FindingService.Find": "reads",
+    **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
     **{f"CardService.{name}": "reads" for name in ("ListProfiles", "ListCards", "GetCard")},
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},

@@ -21,11 +21,12 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.run import use_cases
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
+from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
 
 METHODS = {
     **methods(MainUseCases, use_cases.MAIN),
     **methods(EnrolmentUseCases, use_cases.ENROLMENT),
+    **methods(StatusUseCases, use_cases.STATUS),
 }
 FEW = settings(max_examples=5, suppress_health_check=list(HealthCheck))
 OURS = replace(Presented(b"c" * 32, Role.OPERATOR).stand_in(), id="operator 1")

@@ -26,6 +26,8 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.registry.v1 import (
+    authorities_pb2,
+    authorities_pb2_grpc,
     cards_pb2,
     finding_pb2,
     finding_pb2_grpc,
@@ -114,6 +116,11 @@ def test_every_service_is_for_one_role(town: Town, role: str) -> None:
             ),
             "operator, to find": lambda: finding_pb2_grpc.FindingServiceStub(channel).Find(
                 finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=60
+            ),
+            "operator, about authorities": lambda: list(
+                authorities_pb2_grpc.AuthorityServiceStub(channel).ListAuthorities(
+                    authorities_pb2.ListAuthoritiesRequest(), timeout=60
+                )
             ),
             "auditor, to find": lambda: audit_pb2_grpc.AuditServiceStub(channel).FindSubjects(
                 audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_USER, text="Ada"), timeout=60

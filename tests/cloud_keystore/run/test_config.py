@@ -8,6 +8,7 @@ import pytest
 
 from cloud_keystore.config import Address, Settings, attestation_roots, public_host
 from cloud_keystore.model.approval_keys import RelyingParty
+from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import InvalidInput
 from support.attesting import new_maker
 
@@ -34,6 +35,24 @@ def test_whom_passkeys_are_made_for(
         Path(), public_host=public_host, webauthn_rp_id=rp_id, webauthn_origin=origin
     )
     assert settings.relying_party == RelyingParty(*expected)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://pki.example.org", "ldap://pki.example.org", "pki.example.org", "http://"),
+        *("http://pki.example.org/", "http://pki.example.org?a", "http://pki.example.org/a b"),
+    ],
+)
+def test_an_address_at_which_no_certificates_are_asked_about(url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"such as http://pki|begins with http://"):
+        Settings(Path(), published=Published(status_url=url))
+
+
+@pytest.mark.parametrize("url", ["http://pki.example.org", "http://[2001:db8::1]:7446/cards"])
+def test_an_address_at_which_certificates_are_asked_about(url: str) -> None:
+    settings = Settings(Path(), published=Published(status_url=url))
+    assert settings.published.by(b"\x01").ocsp_url == f"{url}/ocsp"
 
 
 @pytest.mark.parametrize("rp_id", ["10.0.0.1", "Example.org", "https://a.b", "a..b", "-a.b", "a b"])

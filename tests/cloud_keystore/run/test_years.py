@@ -4,6 +4,7 @@ renewed in time, and nothing outlives its issuer.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ from cloud_keystore.pki.issuers import (
     CardAuthorities,
     Own,
 )
+from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.certifying import Certifying
 from cloud_keystore.run.ends import LOOK_SECONDS, Ends
@@ -96,8 +98,14 @@ class Town:
         self.ends = Ends(
             self.world.database, self.world.seal, self.world.clock, self.own, self._monotonic
         )
+        self.publishing = Publishing(
+            self.world.database, self.world.clock, self.own, os.urandom, self._monotonic
+        )
         self.looks = Looks(
-            self.world.database, self.ends, Budgets(self.world.database, self.world.clock)
+            self.world.database,
+            self.ends,
+            Budgets(self.world.database, self.world.clock),
+            self.publishing,
         )
 
     def _monotonic(self) -> float:

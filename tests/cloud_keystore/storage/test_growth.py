@@ -26,6 +26,7 @@ from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sign_ins import MOST_PENDING
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.watching import LOOK_SECONDS, Watching
+from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.looks import Looks
@@ -75,6 +76,8 @@ class Ward:
         self.pc, self.serial = world.workstation(), world.card(user)
         self.operator = world.enrol(world.people.add_operator("Olga", actor=world.actor).text)
         clock = lambda: self.monotonic  # noqa: E731
+        own = world.issuing.authorities
+        self.publishing = Publishing(world.database, world.clock, own, os.urandom, clock)
         self.upkeep = Upkeep(
             database=world.database,
             clock=world.clock,
@@ -84,8 +87,9 @@ class Ward:
             journal=world.reading.log,
             sessions=world.sessions,
             watching=Watching(world.database, clock),
-            ends=Ends(world.database, world.seal, world.clock, world.issuing.authorities, clock),
+            ends=Ends(world.database, world.seal, world.clock, own, clock),
             budgets=Budgets(world.database, world.clock),
+            publishing=self.publishing,
             presence=Presence(world.database, 0, clock),
             keep_time=KEEP_TIME,
         )
@@ -109,7 +113,8 @@ class Ward:
         self.monotonic += 2 * LOOK_SECONDS + 60
         for task in self.upkeep.tasks(self.world.woken.extend, self.world.woken.extend):
             task()
-        Looks(self.world.database, self.upkeep.ends, self.upkeep.budgets).gauges()
+        upkeep = self.upkeep
+        Looks(self.world.database, upkeep.ends, upkeep.budgets, self.publishing).gauges()
 
     def ask(self) -> None:
         """Operations: used, repeated, denied, cancelled, claimed, left to expire, stalled."""

@@ -33,6 +33,14 @@ CARD_STATE = {
     pb.CARD_STATE_SUSPENDED: "suspended",
     pb.CARD_STATE_REVOKED: "revoked",
 }
+COMPROMISE = "key-compromise"
+CODES = {
+    COMPROMISE: pb.REVOCATION_REASON_KEY_COMPROMISE,
+    "affiliation-changed": pb.REVOCATION_REASON_AFFILIATION_CHANGED,
+    "superseded": pb.REVOCATION_REASON_SUPERSEDED,
+    "cessation-of-operation": pb.REVOCATION_REASON_CESSATION_OF_OPERATION,
+    "privilege-withdrawn": pb.REVOCATION_REASON_PRIVILEGE_WITHDRAWN,
+}
 SUBJECT_NAMES = {NameOID.SERIAL_NUMBER: "serialNumber"}
 CARD_LABELS = {
     "serial": "Card",
@@ -171,20 +179,39 @@ def card_resume(card: str, caller: Caller) -> None:
 @card.command("revoke")
 @card_argument
 @click.option("--reason", required=True, help="Why; kept as evidence.")
+@click.option(
+    "--code",
+    type=click.Choice(list(CODES)),
+    help="Why, for whoever checks certificates; by default nothing is told.",
+)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]),
+    help="With key-compromise: since when (UTC) the keys may be in wrong hands; by default since "
+    "the card was issued.",
+)
 @yes_option
 @operator_options
-def card_revoke(card: str, reason: str, yes: bool, caller: Caller) -> None:
-    """Take CARD out of use for ever and destroy its keys."""
+def card_revoke(
+    card: str, reason: str, code: str | None, since: datetime | None, yes: bool, caller: Caller
+) -> None:
+    """Take CARD out of use for ever, revoke its certificates and destroy its keys."""
     serial = find(caller, Sort.CARD, card, in_use=True)
+    past = ""
+    if code == COMPROMISE:
+        moment = f"{since:%Y-%m-%d %H:%M} UTC" if since else "it was issued"
+        past = f" Whatever it has signed since {moment} counts for nothing any longer."
     confirm(
         f"The card {both(card, serial)} is taken out of use for ever, and its keys are destroyed: "
-        "what was encrypted for them can never be read again.",
+        f"what was encrypted for them can never be read again.{past}",
         yes=yes,
     )
-    _change(
-        caller,
-        lambda stub: stub.RevokeCard(pb.RevokeCardRequest(card_serial=serial, reason=reason)).card,
-    )
+    request = pb.RevokeCardRequest(card_serial=serial, reason=reason)
+    if code is not None:
+        request.code = CODES[code]
+    if since is not None:
+        request.invalid_time.FromDatetime(since)
+    _change(caller, lambda stub: stub.RevokeCard(request).card)
 
 
 def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cloudcard_tools.ra.alerts import alerts
+from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.identities import auditor, operator, workstation
@@ -58,6 +59,7 @@ ra.add_command(operator)
 ra.add_command(auditor)
 ra.add_command(profile)
 ra.add_command(card)
+ra.add_command(ca)
 ra.add_command(device)
 ra.add_command(alerts)
 ra.add_command(organisation)

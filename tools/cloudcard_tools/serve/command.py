@@ -91,6 +91,18 @@ Examples:
     "of new cards.",
 )
 @click.option(
+    "--status-listen",
+    default="",
+    help="Address where anybody can ask whether cards' certificates are good (CRL and OCSP, plain "
+    "HTTP), such as 0.0.0.0:7446. Default: none.",
+)
+@click.option(
+    "--status-url",
+    default="",
+    help="Where others reach --status-listen, such as http://pki.example.org; goes into the "
+    "certificates of new cards.",
+)
+@click.option(
     "--webauthn-rp-id",
     default="",
     help="Domain that passkeys are made for; by default --public-host, if it is a name. "
@@ -162,6 +174,8 @@ def serve(  # one argument for each option
     public_addresses: tuple[str, ...],
     crl_url: str,
     ca_url: str,
+    status_listen: str,
+    status_url: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
     attestation_files: tuple[Path, ...],
@@ -190,7 +204,8 @@ def serve(  # one argument for each option
             enrol_listen=Address.parse(enrol_listen),
             public_host=config.public_host(public_host),
             public_addresses=tuple(map(Address.parse_public, public_addresses)),
-            published=Published(crl_url, ca_url),
+            published=Published(crl_url, ca_url, status_url.removesuffix("/")),
+            status_listen=Address.parse(status_listen) if status_listen else None,
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
             attestation_roots=tuple(
@@ -271,28 +286,32 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
         with whole_or_nothing(settings, hold) as keep:
             held.enter_context(holding((settings.listen, settings.enrol_listen)))
             has_operators = _prepare(settings, hold, form)
-            main, enrolment = held.enter_context(serving.listening(settings.data))
+            sockets = held.enter_context(serving.listening(settings.data))
             keep()
 
         def custody(siblings: Siblings) -> None:
             with closing(share(settings)) as shared, open_keystore(settings, shared) as parts:
-                asyncio.run(serving.keep_custody(parts, main, enrolment, siblings))
+                asyncio.run(serving.keep_custody(parts, sockets, siblings))
 
         def worker(siblings: Siblings) -> None:
-            enrolment.forget()
-            main.listening.close()
-            asyncio.run(serving.face_clients(settings, main, siblings))
+            asked = sockets.only(sockets.main)
+            asyncio.run(serving.face_clients(settings, asked, siblings))
 
         def newcomers(siblings: Siblings) -> None:
-            main.forget()
-            enrolment.listening.close()
-            asyncio.run(serving.face_newcomers(settings, enrolment, siblings))
+            asked = sockets.only(sockets.enrolment)
+            asyncio.run(serving.face_newcomers(settings, asked, siblings))
+
+        def strangers(siblings: Siblings) -> None:
+            asked = sockets.only(sockets.status)
+            asyncio.run(serving.face_strangers(settings, asked, siblings))
 
         parts = [
             *(_part("custody", number, custody, form) for number in range(workers)),
             *(_part("worker", number, worker, form) for number in range(workers)),
             _part("enrolment", workers, newcomers, form),  # its number is that of its metrics
         ]
+        if settings.status_listen is not None:
+            parts.append(_part("status", workers + 1, strangers, form))
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 

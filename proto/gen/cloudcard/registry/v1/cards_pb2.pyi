@@ -54,6 +54,42 @@ CARD_STATE_REVOKED: CardState.ValueType  # 4
 """Permanently out of use. Final."""
 Global___CardState: _TypeAlias = CardState  # noqa: Y015
 
+class _RevocationReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RevocationReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RevocationReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVOCATION_REASON_UNSPECIFIED: _RevocationReason.ValueType  # 0
+    """None is told."""
+    REVOCATION_REASON_KEY_COMPROMISE: _RevocationReason.ValueType  # 1
+    """The keys are, or may be, in wrong hands. What they have signed since then counts for nothing."""
+    REVOCATION_REASON_AFFILIATION_CHANGED: _RevocationReason.ValueType  # 2
+    """The holder's name or organisation has changed."""
+    REVOCATION_REASON_SUPERSEDED: _RevocationReason.ValueType  # 3
+    """Another card has taken its place."""
+    REVOCATION_REASON_CESSATION_OF_OPERATION: _RevocationReason.ValueType  # 4
+    """The card is no longer needed."""
+    REVOCATION_REASON_PRIVILEGE_WITHDRAWN: _RevocationReason.ValueType  # 5
+    """The holder has lost the right to it."""
+
+class RevocationReason(_RevocationReason, metaclass=_RevocationReasonEnumTypeWrapper):
+    """RevocationReason says to whoever checks certificates why they are revoked (RFC 5280, 5.3.1)."""
+
+REVOCATION_REASON_UNSPECIFIED: RevocationReason.ValueType  # 0
+"""None is told."""
+REVOCATION_REASON_KEY_COMPROMISE: RevocationReason.ValueType  # 1
+"""The keys are, or may be, in wrong hands. What they have signed since then counts for nothing."""
+REVOCATION_REASON_AFFILIATION_CHANGED: RevocationReason.ValueType  # 2
+"""The holder's name or organisation has changed."""
+REVOCATION_REASON_SUPERSEDED: RevocationReason.ValueType  # 3
+"""Another card has taken its place."""
+REVOCATION_REASON_CESSATION_OF_OPERATION: RevocationReason.ValueType  # 4
+"""The card is no longer needed."""
+REVOCATION_REASON_PRIVILEGE_WITHDRAWN: RevocationReason.ValueType  # 5
+"""The holder has lost the right to it."""
+Global___RevocationReason: _TypeAlias = RevocationReason  # noqa: Y015
+
 @_typing.final
 class ProfileKey(_message.Message):
     """ProfileKey is a key that a new card has."""
@@ -586,19 +622,29 @@ class RevokeCardRequest(_message.Message):
 
     CARD_SERIAL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    INVALID_TIME_FIELD_NUMBER: _builtins.int
     card_serial: _builtins.str
     """Serial number."""
     reason: _builtins.str
     """Why, in the operator's words; kept as evidence."""
+    code: Global___RevocationReason.ValueType
+    """Why, for whoever checks certificates."""
+    @_builtins.property
+    def invalid_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the keys may have been in wrong hands; only with KEY_COMPROMISE. Absent: since the card was issued."""
+
     def __init__(
         self,
         *,
         card_serial: _builtins.str = ...,
         reason: _builtins.str = ...,
+        code: Global___RevocationReason.ValueType = ...,
+        invalid_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invalid_time", b"invalid_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "code", b"code", "invalid_time", b"invalid_time", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Servicers for operators of the registration authority, about what the keystore itself has."""

@@ -1,0 +1,82 @@
+"""Requests of HTTP as strangers write them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_keystore.web.messages import Refused, Request, Response, parse
+
+
+def test_a_request_is_read() -> None:
+    head = b'GET /crl/ab.crl HTTP/1.1\r\nHost: pki.example.org\r\nIf-None-Match:\t"1" \r\n\r\n'
+    fields = {"host": "pki.example.org", "if-none-match": '"1"'}
+    assert parse(head) == Request("GET", "/crl/ab.crl", fields)
+
+
+def test_a_request_by_way_of_a_proxy_is_read() -> None:
+    assert parse(b"GET http://pki.example.org/ocsp HTTP/1.0\r\n\r\n") == Request("GET", "/ocsp")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/2\r\n\r\n",
+        b"get / HTTP/1.1\r\n\r\n",
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET ocsp HTTP/1.1\r\n\r\n",
+        b"GET https://x/ HTTP/1.1\r\n\r\n",
+        b"GET /\xc3\xa4 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno field\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: 1\r\n 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_request(head: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        parse(head)
+    assert refused.value.status is HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"content-length": "4097"}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        ({"content-length": "-1"}, HTTPStatus.BAD_REQUEST),
+        ({"content-length": "1 "}, HTTPStatus.BAD_REQUEST),
+        ({"content-length": "9" * 5000}, HTTPStatus.BAD_REQUEST),
+        ({"transfer-encoding": "chunked"}, HTTPStatus.LENGTH_REQUIRED),
+    ],
+)
+def test_a_body_of_another_length(fields: dict[str, str], status: HTTPStatus) -> None:
+    with pytest.raises(Refused) as refused:
+        Request("POST", "/ocsp", fields).length(4096)
+    assert refused.value.status is status
+
+
+def test_the_length_of_a_body() -> None:
+    assert Request("POST", "/", {"content-length": "4096"}).length(4096) == 4096
+    assert Request("GET", "/").length(4096) == 0
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(head: bytes) -> None:
+    try:
+        assert parse(head).path.startswith("/")
+    except Refused as refused:
+        assert refused.status is HTTPStatus.BAD_REQUEST
+
+
+def test_a_response_is_written() -> None:
+    head = Response(HTTPStatus.OK, b"abc", "application/pkix-crl", {"ETag": '"1"'}).head()
+    first, *fields = head.decode().removesuffix("\r\n\r\n").split("\r\n")
+    assert first == "HTTP/1.1 200 OK"
+    assert {"Content-Length: 3", "Content-Type: application/pkix-crl", 'ETag: "1"'} <= set(fields)

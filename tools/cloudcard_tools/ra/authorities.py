@@ -1,0 +1,128 @@
+"""`cloudcard ra ca`: authorities of cards, and their revocation lists."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from cloud_keystore.model.finding import SHORTEST_BEGINNING, folded
+from cloudcard.registry.v1 import authorities_pb2 as pb
+from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
+from cloudcard_tools import new_files
+from cloudcard_tools.new_files import NEW_FILE
+from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.shared import output
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
+from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.output import Row
+
+COLUMNS = {
+    "name": "CA",
+    "key_id": "Key identifier",
+    "issues": "Issues cards",
+    "expires": "Expires",
+    "revoked": "Revoked",
+    "list_expires": "List expires",
+}
+LABELS = {**COLUMNS, "list_number": "List number", "list_signed": "List signed"}
+WRITTEN = {"written": "Written"}
+
+ca_argument = click.argument("ca")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra ca list
+  cloudcard ra ca show "cloudcard card CA" --export card-ca.pem
+  cloudcard ra ca crl "cloudcard card CA" --export cards.crl
+
+\b
+CA is a name, a key identifier, or the beginning of one.
+"""
+)
+def ca() -> None:
+    """Authorities of cards, and what they have revoked."""
+
+
+@ca.command("list")
+@operator_options
+def ca_list(caller: Caller) -> None:
+    """List the authorities that have issued cards, and when their revocation lists end."""
+    rows = [_authority(each) for each in _all(caller)]
+    caller.print_rows(rows, COLUMNS, "No authorities.", spare=("key_id", "expires"))
+
+
+@ca.command("show")
+@ca_argument
+@click.option("--export", "path", type=NEW_FILE, help="Write its certificate (PEM) to this file.")
+@operator_options
+def ca_show(ca: str, path: Path | None, caller: Caller) -> None:
+    """Show an authority, and its newest revocation list."""
+    found = _find(caller, ca)
+    if path is not None:
+        new_files.write(path, ssl.DER_cert_to_PEM_cert(found.certificate).encode())
+    _print(caller, found, path)
+
+
+@ca.command("crl")
+@ca_argument
+@click.option(
+    "--export", "path", type=NEW_FILE, required=True, help="Write the list (DER) to this file."
+)
+@operator_options
+def ca_crl(ca: str, path: Path, caller: Caller) -> None:
+    """Export the newest revocation list of an authority, such as to publish it elsewhere."""
+    found = _find(caller, ca)
+    request = pb.ExportRevocationListRequest(key_id=found.key_id)
+    with caller.service(AuthorityServiceStub) as stub:
+        document = b"".join(each.part for each in stub.ExportRevocationList(request))
+    new_files.write(path, document)
+    _print(caller, found, path)
+
+
+def _print(caller: Caller, found: pb.Authority, path: Path | None) -> None:
+    written = {} if path is None else {"written": str(path)}
+    caller.print_facts({**_authority(found), **written}, LABELS | (WRITTEN if written else {}))
+
+
+def _all(caller: Caller) -> list[pb.Authority]:
+    with caller.service(AuthorityServiceStub) as stub:
+        pages = listed(stub.ListAuthorities, pb.ListAuthoritiesRequest())
+        return [each for page in pages for each in page.authorities]
+
+
+def _find(caller: Caller, text: str) -> pb.Authority:
+    """The authority that a text names; raises Failure unless it is exactly one."""
+    known, wanted = _all(caller), folded(text)
+    found = [each for each in known if wanted in (folded(each.name), each.key_id.hex())]
+    if not found and len(wanted) >= SHORTEST_BEGINNING:
+        found = [
+            each
+            for each in known
+            if folded(each.name).startswith(wanted) or each.key_id.hex().startswith(wanted)
+        ]
+    if len(found) != 1:
+        what = "no authority is" if not found else f"{len(found)} authorities are"
+        raise Failure(f"{what} called {text!r}: name one of `cloudcard ra ca list`")
+    return found[0]
+
+
+def _authority(message: pb.Authority) -> Row:
+    certificate = x509.load_der_x509_certificate(message.certificate)
+    is_signed = message.HasField("list_end_time")
+    return {
+        "name": message.name,
+        "key_id": message.key_id.hex(),
+        "issues": message.issues,
+        "expires": output.expiry(certificate.not_valid_after_utc, datetime.now(UTC)),
+        "revoked": message.listed,
+        "list_number": message.list_number,
+        "list_signed": when(message.list_time) if is_signed else None,
+        "list_expires": when(message.list_end_time) if is_signed else None,
+    }

@@ -20,6 +20,7 @@ from threading import BoundedSemaphore
 import structlog
 
 from cloud_keystore.border import frames, refusals
+from cloud_keystore.border.answers import FAILED, OUTCOMES, REFUSED, RESULT
 from cloud_keystore.border.encoding import CALLER, Codec, Plain, Unreadable, pack, unpack
 from cloud_keystore.border.table import Method
 from cloud_keystore.model.errors import KeystoreError
@@ -33,8 +34,6 @@ MOST_SAID = 64  # characters of a name that the log repeats
 TRACE_FORM = re.compile(r"[0-9a-f]{32}")
 HELD_SECONDS = 0.002  # for which an outcome can wait for others
 PEER = struct.Struct("3i")  # struct ucred of Linux: process, user, group
-
-RESULT, OUTCOMES, REFUSED, FAILED = "result", "outcomes", "refused", "failed"
 
 
 @dataclass(slots=True)
@@ -89,8 +88,8 @@ class Answering:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            self._greet(connection)
-            while (frame := frames.receive(connection, frames.MOST_ASKED)) is not None:
+            incoming = self._greeted(connection)
+            while (frame := incoming.receive(connection)) is not None:
                 # An empty context, so that nothing of one caller is left for the next.
                 Context().run(self._answer, connection, frame)
         except Unreadable as error:
@@ -102,10 +101,14 @@ class Answering:
                 self._open.discard(connection)
             connection.close()
 
-    def _greet(self, connection: socket.socket) -> None:
-        said = frames.receive(connection, len(self.secret)) or b""
+    def _greeted(self, connection: socket.socket) -> frames.Incoming:
+        """What comes after the secret; raises Unreadable if that does not come."""
+        incoming = frames.Incoming(len(self.secret))
+        said = incoming.receive(connection) or b""
         if not compare_digest(said, self.secret):
             raise Unreadable("it does not know the secret of this socket")
+        incoming.most = frames.MOST_ASKED
+        return incoming
 
     def _answer(self, connection: socket.socket, frame: bytes) -> None:
         match unpack(frame):
@@ -159,13 +162,12 @@ class Answering:
             return self._results.plain(call(**arguments), asked.result)
         outcomes = _Outcomes(connection, self._results, asked.outcome)
         call(**arguments, done=outcomes.take)
-        outcomes.send()
-        return None
+        return outcomes.rest()
 
 
 @dataclass(slots=True)
 class _Outcomes:
-    """Sends outcomes, several together."""
+    """Sends outcomes, several together. The last ones go with the end of the call."""
 
     connection: socket.socket
     codec: Codec
@@ -177,13 +179,12 @@ class _Outcomes:
         """Keep an outcome for the request at this place, and send if it is time."""
         self._full.append([place, *self._plain(outcome)])
         if time.monotonic() >= self._due:
-            self.send()
+            frames.send(self.connection, pack([OUTCOMES, "", "", self.rest()]))
 
-    def send(self) -> None:
-        """Send all outcomes that are kept."""
-        if self._full:
-            frames.send(self.connection, pack([OUTCOMES, "", "", self._full]))
-        self._full, self._due = [], time.monotonic() + HELD_SECONDS
+    def rest(self) -> list[Plain]:
+        """The outcomes that are kept, and no longer are."""
+        full, self._full, self._due = self._full, [], time.monotonic() + HELD_SECONDS
+        return full
 
     def _plain(self, outcome: object) -> tuple[str, Plain]:
         if isinstance(outcome, KeystoreError):

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from queue import Empty, LifoQueue
 from typing import TypeVar, cast
 
-from cloud_keystore.border import frames, refusals
-from cloud_keystore.border.answering import FAILED, OUTCOMES, REFUSED, RESULT, is_own
-from cloud_keystore.border.encoding import Codec, Plain, Unreadable, pack, unpack
+from cloud_keystore.border import frames
+from cloud_keystore.border.answering import is_own
+from cloud_keystore.border.answers import LOST, Answers, Done, Ended
+from cloud_keystore.border.encoding import Codec, Unreadable, pack
 from cloud_keystore.border.presented import PRESENTED
 from cloud_keystore.border.table import Method
 from cloud_keystore.model.errors import Failed, StorageUnavailable
@@ -22,8 +23,18 @@ from cloud_keystore.model.tracing import TRACE_ID
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
+NOT_REACHED = "the keystore's custody is not reached: ask again"
 MOST_NAMES = 10_000  # callers that are remembered by name, for the log
-LOST = "the keystore's custody has just ended, and it is not known whether it did this: ask again"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection, and what comes over it."""
+
+    socket: socket.socket
+    incoming: frames.Incoming = field(
+        default_factory=lambda: frames.Incoming(frames.MOST_ANSWERED), repr=False
+    )
 
 
 @dataclass(slots=True)
@@ -32,7 +43,7 @@ class Line:
 
     path: str
     secret: bytes = field(repr=False)
-    _idle: LifoQueue[socket.socket] = field(default_factory=LifoQueue)
+    _idle: LifoQueue[Connected] = field(default_factory=LifoQueue)
     _arguments: Codec = field(default_factory=lambda: Codec(callers=True))
     _results: Codec = field(default_factory=lambda: Codec(callers=False))
     _names: OrderedDict[bytes, tuple[str, str]] = field(default_factory=OrderedDict)
@@ -54,93 +65,50 @@ class Line:
         presented = PRESENTED.get()
         fingerprint = presented.fingerprint if asked.needs_caller and presented else None
         call = pack([asked.name, fingerprint, TRACE_ID.get(), given])
-        done = cast("Callable[[int, object], None] | None", bound.get("done"))
+        done = cast("Done | None", bound.get("done"))
+        answers = Answers(asked, self._results)
         connection = self._connection()
-        connection.settimeout(asked.seconds)
+        connection.socket.settimeout(asked.seconds)
         try:
-            frames.send(connection, call)
-            kind, role, caller, said = self._answer(connection, asked, done)
+            frames.send(connection.socket, call)
+            ended = _ended(connection, answers, done)
         # Also an exception of `done`: what else would come is not for the next call.
         except BaseException as error:
-            connection.close()
+            connection.socket.close()
             if isinstance(error, OSError):
                 raise StorageUnavailable(LOST) from None
             if isinstance(error, Unreadable):
                 raise Failed("custody's answer was none") from error
             raise
         self._idle.put(connection)
-        if fingerprint is not None and caller:
-            self._note(fingerprint, role, caller)
-        return self._value(kind, said, asked.result)
+        if fingerprint is not None and ended.caller:
+            self._note(fingerprint, ended.role, ended.caller)
+        return answers.value(ended)
 
     def close(self) -> None:
         """Close the connections that are idle."""
         with suppress(Empty):
             while True:
-                self._idle.get_nowait().close()
+                self._idle.get_nowait().socket.close()
 
-    def _answer(
-        self,
-        connection: socket.socket,
-        asked: Method,
-        done: Callable[[int, object], None] | None,
-    ) -> tuple[str, str, str, Plain]:
-        while True:
-            frame = frames.receive(connection, frames.MOST_ANSWERED)
-            if frame is None:
-                raise ConnectionResetError
-            match unpack(frame):
-                case ["outcomes", _, _, list(outcomes)] if done is not None:
-                    self._hand_over(outcomes, asked, done)
-                case [str(kind), str(role), str(caller), said] if kind != OUTCOMES:
-                    return kind, role, caller, said
-                case _:
-                    raise Unreadable("no answer")
-
-    def _hand_over(
-        self, outcomes: list[Plain], asked: Method, done: Callable[[int, object], None]
-    ) -> None:
-        for each in outcomes:
-            match each:
-                case [int(place), str(kind), said]:
-                    done(place, self._outcome(kind, said, asked.outcome))
-                case _:
-                    raise Unreadable("no outcome")
-
-    def _outcome(self, kind: str, said: Plain, wanted: type | None) -> object:
-        try:
-            return self._value(kind, said, wanted)
-        except Exception as error:
-            return error
-
-    def _value(self, kind: str, said: Plain, wanted: type | None) -> object:
-        if kind == RESULT and wanted is not None:
-            return self._results.value(said, wanted)
-        if kind == REFUSED:
-            raise refusals.refusal(said)
-        if kind == FAILED:
-            raise Failed(str(said))
-        raise Unreadable(f"no answer is a {kind}")
-
-    def _connection(self) -> socket.socket:
+    def _connection(self) -> Connected:
         """An idle connection that custody has not closed, or a new one."""
         with suppress(Empty):
             while True:
                 idle = self._idle.get_nowait()
-                if _is_quiet(idle):
+                if idle.incoming.is_empty and is_quiet(idle.socket):
                     return idle
-                idle.close()
+                idle.socket.close()
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(CONNECT_SECONDS)
             connection.connect(self.path)
-            if not is_own(connection):
-                raise PermissionError
+            check_own(connection)
             frames.send(connection, self.secret)
         except OSError as error:
             connection.close()
-            raise StorageUnavailable("the keystore's custody is not reached: ask again") from error
-        return connection
+            raise StorageUnavailable(NOT_REACHED) from error
+        return Connected(connection)
 
     def _note(self, fingerprint: bytes, role: str, caller: str) -> None:
         self._names[fingerprint] = role, caller
@@ -159,6 +127,14 @@ class _Remote:
                 setattr(self, method, _asking(line, asked))
 
 
+def _ended(connection: Connected, answers: Answers, done: Done | None) -> Ended:
+    """How a call has ended; raises OSError, Unreadable, and what `done` raises."""
+    while (frame := connection.incoming.receive(connection.socket)) is not None:
+        if (ended := answers.take(frame, done)) is not None:
+            return ended
+    raise ConnectionResetError
+
+
 def _asking(line: Line, asked: Method) -> Callable[..., object]:
     def ask(*args: object, **kwargs: object) -> object:
         return line.ask(asked, *args, **kwargs)
@@ -173,7 +149,15 @@ def remote(use_cases: type[T], methods: Mapping[str, Method], line: Line) -> T:
     return cast("Callable[..., T]", use_cases)(**parts)
 
 
-def _is_quiet(connection: socket.socket) -> bool:
+def check_own(connection: socket.socket) -> None:
+    """Raises PermissionError if the process at the other end is of another user: the secret is not
+    for it.
+    """
+    if not is_own(connection):
+        raise PermissionError
+
+
+def is_quiet(connection: socket.socket) -> bool:
     """Whether nothing has come over a connection that nobody waits at, not even its end."""
     connection.setblocking(False)
     try:

@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass, field
 
 from cloud_keystore.border.encoding import Unreadable
 
 LENGTH = 4
 MOST_ASKED = 1 << 25  # bytes: a group of batches of the largest blocks
 MOST_ANSWERED = 1 << 28  # a list of all cards of a large keystore
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # of most frames all
+
+
+def framed(frame: bytes) -> bytes:
+    """A frame as it is sent."""
+    return len(frame).to_bytes(LENGTH) + frame
 
 
 def send(connection: socket.socket, frame: bytes) -> None:
     """Send a frame; raises OSError."""
-    connection.sendall(len(frame).to_bytes(LENGTH) + frame)
+    connection.sendall(framed(frame))
 
 
-def receive(connection: socket.socket, most: int) -> bytes | None:
-    """The next frame, of so many bytes at most; None if the other side has closed. Raises OSError,
-    Unreadable.
-    """
-    head = _exactly(connection, LENGTH)
-    if head is None:
-        return None
-    length = int.from_bytes(head)
-    if length > most:
-        raise Unreadable(f"a frame of {length} bytes is too large")
-    return _exactly(connection, length)
+@dataclass(slots=True)
+class Incoming:
+    """The frames that come over a stream, in whatever parts."""
 
+    most: int  # bytes of a frame
+    _kept: bytearray = field(default_factory=bytearray)
 
-def _exactly(connection: socket.socket, count: int) -> bytes | None:
-    """So many bytes, or None if they end before."""
-    parts: list[bytes] = []
-    while count:
-        part = connection.recv(min(count, CHUNK))
-        if not part:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has come but whole frames that were taken."""
+        return not self._kept
+
+    def feed(self, part: bytes) -> None:
+        """Take what has come."""
+        self._kept += part
+
+    def next(self) -> bytes | None:
+        """The next frame; None if it has not come as a whole. Raises Unreadable for one that is too
+        large, as soon as its length has come.
+        """
+        if len(self._kept) < LENGTH:
             return None
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+        length = int.from_bytes(self._kept[:LENGTH])
+        if length > self.most:
+            raise Unreadable(f"a frame of {length} bytes is too large")
+        end = LENGTH + length
+        if len(self._kept) < end:
+            return None
+        with memoryview(self._kept) as kept:
+            frame = bytes(kept[LENGTH:end])
+        del self._kept[:end]
+        return frame
+
+    def receive(self, connection: socket.socket) -> bytes | None:
+        """The next frame that comes over a socket, which these are the frames of; None if the other
+        side has closed. Raises OSError, Unreadable.
+        """
+        while (frame := self.next()) is None:
+            part = connection.recv(CHUNK)
+            if not part:
+                return None
+            self.feed(part)
+        return frame

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_keystore.border import answering, frames
+from cloud_keystore.border import answering, answers, frames
 from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.encoding import pack, unpack
@@ -221,8 +221,8 @@ class TestAttacks:
     ) -> None:
         with border.raw() as connection:
             frames.send(connection, pack(call))
-            answer = frames.receive(connection, MOST)
-        assert answer is None or unpack(answer)[0] == answering.REFUSED  # type: ignore[index]
+            answer = frames.Incoming(MOST).receive(connection)
+        assert answer is None or unpack(answer)[0] == answers.REFUSED  # type: ignore[index]
         assert border.things.add(1) == 3
 
     @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -243,18 +243,18 @@ class TestAttacks:
         """It is of the same user, and finds the socket."""
         with suppress(OSError), border.raw(secret) as connection:
             frames.send(connection, pack(["things.add", None, "", {"one": 1}]))
-            assert frames.receive(connection, MOST) is None
+            assert frames.Incoming(MOST).receive(connection) is None
 
     @pytest.mark.parametrize("trace_id", ["x" * 32, "ab" * 17, "AB" * 16, "ab\n" * 8])
     def test_no_text_of_its_own_gets_into_the_log(self, border: Border, trace_id: str) -> None:
         with border.raw() as connection:
             frames.send(connection, pack(["things.add", None, trace_id, {"one": 1}]))
-            assert frames.receive(connection, MOST) is None
+            assert frames.Incoming(MOST).receive(connection) is None
 
     def test_no_length_takes_memory(self, border: Border) -> None:
         with border.raw() as connection:
             connection.sendall((frames.MOST_ASKED + 1).to_bytes(4))
-            assert frames.receive(connection, MOST) is None
+            assert frames.Incoming(MOST).receive(connection) is None
 
     def test_one_process_cannot_take_all_connections(
         self, border: Border, monkeypatch: pytest.MonkeyPatch
@@ -308,13 +308,14 @@ def ending(tmp_path: Path) -> Iterator[tuple[str, threading.Semaphore]]:
     path, closed = str(tmp_path / "e"), threading.Semaphore(0)
 
     def serve(listening: socket.socket) -> None:
-        for answers in (False, True, True):
+        for does in (False, True, True):
             connection, _ = listening.accept()
             with connection:
-                assert frames.receive(connection, MOST) == SECRET
-                frames.receive(connection, MOST)
-                if answers:
-                    frames.send(connection, pack([answering.RESULT, "", "", 3]))
+                incoming = frames.Incoming(MOST)
+                assert incoming.receive(connection) == SECRET
+                incoming.receive(connection)
+                if does:
+                    frames.send(connection, pack([answers.RESULT, "", "", 3]))
             closed.release()
 
     with socket.socket(socket.AF_UNIX) as listening:

@@ -16,7 +16,9 @@ from cloud_keystore.model.errors import KeystoreError, Overloaded
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-Done: TypeAlias = Callable[[int, "Response | Exception"], None]
+Done: TypeAlias = Callable[[int, Response | Exception], None]
+# Asks another process for a group; the future ends when that has served it.
+Ask: TypeAlias = Callable[[Sequence[Request], Done[Response]], "asyncio.Future[None]"]
 
 log = structlog.get_logger()
 
@@ -58,11 +60,14 @@ class Gatherer(Generic[Request, Response]):
         self,
         run: Callable[[Sequence[Request], Done[Response]], None],
         tidy: Callable[[], None],
+        ask: Ask[Request, Response] | None = None,
     ) -> None:
         """`run` serves a group on a thread, and calls its second argument with the place and the
-        outcome of each request. `tidy` is called on a thread after a moment without calls.
+        outcome of each request; if there is `ask`, this does so instead, in the event loop. `tidy`
+        is called on a thread after a moment without calls.
         """
         self._run = run
+        self._ask = ask
         self._tidy = tidy
         self._idle: asyncio.TimerHandle | None = None
         self._waiting: deque[tuple[Request, asyncio.Future[Response]]] = deque()
@@ -90,18 +95,38 @@ class Gatherer(Generic[Request, Response]):
             count = min(len(self._waiting), MOST_TOGETHER)
             group = [self._waiting.popleft() for _ in range(count)]
             self._groups += 1
-            running = asyncio.get_running_loop().run_in_executor(None, self._serve, group)
+            if self._ask is None:
+                running = asyncio.get_running_loop().run_in_executor(None, self._serve, group)
+            else:
+                running = self._asked(self._ask, group)
             running.add_done_callback(self._ended)
+
+    def _asked(
+        self,
+        ask: Ask[Request, Response],
+        group: Sequence[tuple[Request, asyncio.Future[Response]]],
+    ) -> asyncio.Future[None]:
+        requests, futures = zip(*group, strict=True)
+
+        def take(place: int, outcome: Response | Exception) -> None:
+            _settle([(futures[place], outcome)])
+
+        def fail(asking: asyncio.Future[None]) -> None:
+            if (error := asking.exception()) is not None:
+                _settle([(future, _told(error)) for future in futures])
+
+        asking = ask(requests, take)
+        asking.add_done_callback(fail)
+        return asking
 
     def _serve(self, group: Sequence[tuple[Request, asyncio.Future[Response]]]) -> None:
         hand = _Hand([future for _, future in group])
         try:
             self._run([request for request, _ in group], hand.take)
         except BaseException as error:
-            failed = RuntimeError(f"a group of calls failed: {type(error).__name__}")
             # Those that were answered before are not affected.
             for place in range(len(group)):
-                hand.take(place, error if isinstance(error, KeystoreError) else failed)
+                hand.take(place, _told(error))
             if not isinstance(error, KeystoreError):
                 raise
         finally:
@@ -118,6 +143,13 @@ class Gatherer(Generic[Request, Response]):
     def _run_tidy(self) -> None:
         tidying = asyncio.get_running_loop().run_in_executor(None, self._tidy)
         tidying.add_done_callback(_note)
+
+
+def _told(error: BaseException) -> Exception:
+    """What those are told whose group an error has ended."""
+    if isinstance(error, KeystoreError):
+        return error
+    return RuntimeError(f"a group of calls failed: {type(error).__name__}")
 
 
 def _note(tidying: asyncio.Future[None]) -> None:

@@ -11,12 +11,14 @@ import grpc
 import structlog
 
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody.use.using_sessions import Used, UseRequest
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.door import Named
+from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.pages import Pages
@@ -43,6 +45,7 @@ class Network:
     enrolment: EnrolmentUseCases | None
     status: StatusUseCases | None
     named: Named | None = None  # see Door
+    ask_uses: Ask[UseRequest, Used] | None = None  # see Gatherer
 
     async def serve(
         self,
@@ -75,7 +78,7 @@ class Network:
         if self.main is not None:
             pages = Pages(self.main.looks, metrics)
             health = Health(SERVICES, pages.is_ready, limiter.connections.heard, self.clock)
-            servers.append(ports.main(self.main, wakeups, health, self.named))
+            servers.append(ports.main(self.main, wakeups, health, self.named, self.ask_uses))
             probe = _start_probe(self.settings.http_listen, pages, siblings)
             looked_after = _LookedAfter(pages, health, probe)
             await health.look()

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import grpc
 
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.custody.use.using_sessions import Used, UseRequest
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.rpc.door import Named
+from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.watch import Watch
@@ -75,7 +77,12 @@ class Ports:
     shared: bool  # whether other workers of this keystore use the same ports
 
     def main(
-        self, use_cases: MainUseCases, wakeups: Wakeups, health: Health, named: Named | None
+        self,
+        use_cases: MainUseCases,
+        wakeups: Wakeups,
+        health: Health,
+        named: Named | None,
+        ask_uses: Ask[UseRequest, Used] | None,
     ) -> grpc.aio.Server:
         """The server for enrolled clients, with mutual TLS."""
         certifying = Certifying(use_cases.announcing, self.clock)
@@ -89,6 +96,7 @@ class Ports:
             self.traces,
             self.metrics,
             named,
+            ask_uses,
         )
         health.add_to(server)
         if self.settings.reflection:

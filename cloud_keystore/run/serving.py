@@ -18,11 +18,12 @@ import structlog
 
 from cloud_keystore import hardening
 from cloud_keystore.border.answering import Answering
+from cloud_keystore.border.awaiting import Groups
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.table import methods
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
-from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.telling import Telling
@@ -31,6 +32,7 @@ from cloud_keystore.observability.traces import from_environment
 from cloud_keystore.operations.watching import Watching
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.rpc.door import Named
+from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.limits import Workers
 from cloud_keystore.run import use_cases
 from cloud_keystore.run.budgets import Budgets
@@ -196,9 +198,11 @@ async def face_clients(settings: Settings, custody: Socket, siblings: Siblings) 
     """Serve the main port, as a process without a key of the keystore. Raises CannotListen,
     CannotProbe.
     """
-    line = Line(custody.path, bytes(custody.secret))
-    asked = remote(MainUseCases, methods(MainUseCases, use_cases.MAIN, use_cases.BRIEF), line)
-    await _face(settings, siblings, main=asked, named=line.named)
+    table = methods(MainUseCases, use_cases.MAIN, use_cases.BRIEF)
+    at = custody.path, bytes(custody.secret)
+    line, uses = Line(*at), Groups[UseRequest, Used](*at, table["using_sessions.use_all"])
+    main = remote(MainUseCases, table, line)
+    await _face(settings, siblings, main=main, named=line.named, ask_uses=uses.ask)
 
 
 async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings) -> None:
@@ -227,6 +231,7 @@ async def _face(
     enrolment: EnrolmentUseCases | None = None,
     status: StatusUseCases | None = None,
     named: Named | None = None,
+    ask_uses: Ask[UseRequest, Used] | None = None,
 ) -> None:
     readable = hardening.program_files()
     if not hardening.confine(readable):
@@ -242,7 +247,9 @@ async def _face(
     with ExitStack() as closing:
         traces = from_environment(os.environ)
         closing.callback(traces.close)
-        network = Network(settings, start_clock(), traces, main, enrolment, status, named)
+        network = Network(
+            settings, start_clock(), traces, main, enrolment, status, named, ask_uses
+        )
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()

@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
+from cloud_keystore.custody.use.using_sessions import Used, UseRequest
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wakeups
@@ -19,7 +20,7 @@ from cloud_keystore.rpc.cards import CardServicer
 from cloud_keystore.rpc.door import Door, Named
 from cloud_keystore.rpc.enrolment import EnrolmentServicer, RenewalServicer
 from cloud_keystore.rpc.finding import FindingServicer
-from cloud_keystore.rpc.gathering import Gatherer
+from cloud_keystore.rpc.gathering import Ask, Gatherer
 from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
@@ -79,10 +80,11 @@ def add_services(
     traces: Traces,
     metrics: Metrics,
     named: Named | None,
+    ask_uses: Ask[UseRequest, Used] | None,
 ) -> None:
     """Add the services of the main port, for enrolled clients."""
     our, sessions = use_cases, use_cases.using_sessions
-    session_uses = Gatherer(run=sessions.use_all, tidy=sessions.write_results)
+    session_uses = Gatherer(sessions.use_all, sessions.write_results, ask_uses)
 
     def door(role: Role | None) -> Door:
         return Door(callers=our.callers, limiter=limiter, role=role, traces=traces, named=named)

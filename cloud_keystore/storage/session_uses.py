@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
+from typing import cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,9 +33,17 @@ from cloud_keystore.model.sessions import Session, Use
 from cloud_keystore.storage import cards, policies, sessions
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.authentic.codes import MAC, Values, changes_of
 from cloud_keystore.storage.databases.indexes import is_open, number
-from cloud_keystore.storage.databases.prepared import Changing, ForEach, adding, given_together
+from cloud_keystore.storage.databases.prepared import (
+    Changing,
+    ForEach,
+    Given,
+    Raw,
+    Reading,
+    adding,
+    given_together,
+)
 
 u = t.session_use.c
 # The statements are made once: making them for each use takes longer than the database does.
@@ -62,6 +71,8 @@ _SUBJECTS = (
     .order_by(t.session.c.id)
     .with_for_update(of=t.session)
 )
+_ANY_SUBJECT = Reading(_SUBJECTS)
+_ID, _USES_LEFT, _MAC = map(_ANY_SUBJECT.names.index, ("id", "uses_left", MAC))
 _ADD = adding(
     t.session_use,
     ("id", "session_id", "request_id", "input_sha256", "create_time", "used_by"),
@@ -88,6 +99,7 @@ _MOST_ERASED = 5000  # results in one transaction, for which other writers wait
 class Subject:
     """A session, and the records on which its uses depend."""
 
+    raw: Raw
     row: RowMapping  # of the session
     session: Session
     key: HeldKey
@@ -122,8 +134,14 @@ def find(
     Other writers wait to use these sessions until the transaction has ended.
     """
     try:
-        found = rows.fetch(connection, *_subjects(sorted(session_ids)))
-        return {row["id"]: _to_subject(connection, row) for row in found}
+        reading, given = _subjects(sorted(session_ids))
+        return {
+            subject.session.id: subject
+            for subject in (
+                rows.made(connection, str(raw[_ID]), raw, partial(_to_subject, connection, raw))
+                for raw in reading.run(connection, given)
+            )
+        }
     except RecordDamaged as damaged:
         # Each session is read alone, which shows the damaged one.
         if len(session_ids) == 1:
@@ -132,28 +150,57 @@ def find(
         return {name: subject for each in alone for name, subject in each.items()}
 
 
-def _subjects(session_ids: Sequence[str]) -> tuple[rows.Query, rows.Given]:
+def _subjects(session_ids: Sequence[str]) -> tuple[Reading, Given]:
     """The query for so many sessions, and what it is given."""
     names = [f"id_{place}" for place in range(len(session_ids))]
     return _subjects_of(tuple(names)), dict(zip(names, session_ids, strict=True))
 
 
 @cache
-def _subjects_of(names: tuple[str, ...]) -> rows.Query:
-    # One parameter for a list of values would make SQLAlchemy write the statement anew each time.
-    return _SUBJECTS.where(t.session.c.id.in_([bindparam(name, type_=String) for name in names]))
+def _subjects_of(names: tuple[str, ...]) -> Reading:
+    some = t.session.c.id.in_([bindparam(name, type_=String) for name in names])
+    return Reading(_SUBJECTS.where(some))
 
 
-def leave(connection: Connection, subject: Subject, uses: int, now: datetime) -> None:
-    """Leave so many uses to a session, which this transaction has found. With its last use its time
-    ends, so that sweeps need not look for sessions without uses.
+def leave(connection: Connection, left: Sequence[tuple[Subject, int]], now: datetime) -> None:
+    """Leave so many uses to each session, which this transaction has found. With its last use its
+    time ends, so that sweeps need not look for sessions without uses.
     """
-    left: Values = {"uses_left": uses} if uses else {"uses_left": 0, "expire_time": now}
-    rows.rewrite(connection, t.session, subject.row, left)
+    some = [(subject, uses) for subject, uses in left if uses]
+    last = [subject for subject, uses in left if not uses]
+    if last:
+        nothing: Values = {"uses_left": 0, "expire_time": now}
+        rows.rewrite_all(connection, t.session, [(each.row, nothing) for each in last])
+    if some:
+        changed: list[Values] = [{"uses_left": uses} for _, uses in some]
+        of = [subject.row for subject, _ in some]
+        codes = rows.rewrite_all(connection, t.session, list(zip(of, changed, strict=True)))
+        for (subject, uses), code in zip(some, codes, strict=True):
+            _keep_left(connection, subject, uses, code)
 
 
-def _to_subject(connection: Connection, row: RowMapping) -> Subject:
+def _keep_left(connection: Connection, subject: Subject, uses: int, code: bytes) -> None:
+    """Know the session as it is from now on, if this transaction is committed."""
+    name = subject.session.id
+    before = rows.kept(connection, name)
+    if before is None or before.made is not subject:
+        return  # another transaction was faster
+    raw = list(subject.raw)
+    raw[_USES_LEFT], raw[_MAC] = uses, code
+    after = replace(
+        subject,
+        raw=tuple(raw),
+        row=cast(RowMapping, {**subject.row, "uses_left": uses, MAC: code}),
+        session=replace(subject.session, uses_left=uses),
+    )
+    own = (t.session.name, name)
+    checked = [(each, changes_of(code) if each == own else n) for each, n in before.checked]
+    rows.keep(connection, name, rows.Kept(after.raw, after, tuple(checked)))
+
+
+def _to_subject(connection: Connection, raw: Raw) -> Subject:
     """A row as a Subject; raises RecordDamaged if a record is damaged or not authentic."""
+    row = rows.typed(connection, _ANY_SUBJECT, raw)
     session = sessions.to_session(rows.checked(connection, t.session, row))
 
     def rests_on(table: Table, code: str, record_id: str) -> RowMapping:
@@ -172,6 +219,7 @@ def _to_subject(connection: Connection, row: RowMapping) -> Subject:
         named = policies.key_of(row["policy_name"])
         policy = policies.to_policy(rows.known(connection, t.policy, row["policy_code"], named))
     return Subject(
+        raw=raw,
         row=row,
         session=session,
         key=cards.to_held_key(key, row["sealed_private"]),

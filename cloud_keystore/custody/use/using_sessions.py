@@ -347,9 +347,9 @@ def _write(connection: Connection, answers: Answers) -> None:
     taken = [answer for answer in answers.values() if isinstance(answer, _Taken)]
     # What is left after the last use of a session is what is left of the session.
     last = {each.use.session_id: each for each in taken}
-    for each in last.values():
-        session_uses.leave(connection, each.subject, each.uses_left, each.use.create_time)
     if taken:
+        left = [(each.subject, each.uses_left) for each in last.values()]
+        session_uses.leave(connection, left, taken[-1].use.create_time)
         session_uses.add(connection, [each.use for each in taken])
         journal.append(connection, *map(_used, taken))
 

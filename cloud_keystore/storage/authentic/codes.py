@@ -13,7 +13,7 @@ when a column is added. Columns that a table calls uncovered are left out too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,10 +108,12 @@ def not_authentic(name: str, why: str) -> RowNotAuthentic:
 
 def named(table: Table, row: Values) -> str:
     """What a row is called in messages: its table and primary key."""
-    names = (row[column.name] for column in table.primary_key)
-    return " ".join(
-        [table.name, *(each.hex() if isinstance(each, bytes) else str(each) for each in names)]
-    )
+    return spelled((table.name, *(row[column.name] for column in table.primary_key)))
+
+
+def spelled(name: Sequence[Value]) -> str:
+    """The same, of a table's name and a primary key."""
+    return " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in name)
 
 
 @cache

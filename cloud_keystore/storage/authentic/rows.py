@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import structlog
 from sqlalchemy import (
@@ -34,14 +34,23 @@ from cloud_keystore.storage.authentic.codes import (
     changes_of,
     named,
     not_authentic,
+    spelled,
 )
 from cloud_keystore.storage.authentic.newest import GONE, Name, Newest
-from cloud_keystore.storage.databases.prepared import Changing, ForEach, adding
+from cloud_keystore.storage.databases.prepared import (
+    Changing,
+    ForEach,
+    Raw,
+    Reading,
+    adding,
+    given_together,
+)
 
 TURN = "turn"  # the name under which a connection keeps what its transaction has seen
 NOTHING: Mapping[str, Value | list[str]] = MappingProxyType({})
 MOST_BELIEVED = 1 << 14  # rows that a process keeps
 MOST_RECENT = 1 << 11  # rows whose codes need not be computed again while they stay the same
+MOST_KEPT = 1 << 12  # things that were made of rows
 MOST_SWEPT = 2000  # rows in one transaction, for which other writers wait
 PUT_BACK = "an earlier version was put back"
 
@@ -49,7 +58,18 @@ Query: TypeAlias = Select[tuple[Value, ...]]
 Given: TypeAlias = "Mapping[str, Value | list[str]]"
 Changes: TypeAlias = "Values | Callable[[RowMapping], Values]"
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was made of something that was read, and on which rows it rests."""
+
+    raw: Raw
+    made: object
+    checked: tuple[tuple[Name, int], ...]  # with the changes of each
 
 
 @dataclass(slots=True)
@@ -60,7 +80,9 @@ class Turn:
     newest: Newest
     believed: dict[bytes, RowMapping]
     recent: dict[tuple[str, bytes], RowMapping]
+    kept: dict[str, Kept]
     began: int
+    checked: list[tuple[Name, int]] | None = None  # with the changes of each; None: not noted
     seen: dict[Name, int] = field(default_factory=dict)
 
 
@@ -72,13 +94,16 @@ class Rows:
         self._newest = Newest()
         self._believed: dict[bytes, RowMapping] = {}  # by code
         self._recent: dict[tuple[str, bytes], RowMapping] = {}  # by table and code
+        self._kept: dict[str, Kept] = {}  # by what it is about
 
     @contextmanager
     def turn(self, connection: Connection) -> Iterator[None]:
         """Let a transaction, which the block begins and ends, use authenticated rows. What it has
         seen counts only if the block ends without an exception.
         """
-        this = Turn(self.codes, self._newest, self._believed, self._recent, self._newest.now)
+        this = Turn(
+            self.codes, self._newest, self._believed, self._recent, self._kept, self._newest.now
+        )
         connection.info[TURN] = this
         yield
         self._newest.learn(this.seen)
@@ -150,6 +175,12 @@ def fetch(
         return connection.execute(query, {**given}).mappings().all()
 
 
+def typed(connection: Connection, reading: Reading, raw: Raw) -> RowMapping:
+    """A row of a prepared query, before its code is checked; raises as `fetch` does."""
+    with _of_its_kind():
+        return reading.row(connection, raw)
+
+
 @contextmanager
 def _of_its_kind() -> Iterator[None]:
     try:
@@ -207,6 +238,40 @@ def known(connection: Connection, table: Table, code: bytes | None, key: Values)
     return row
 
 
+def made(connection: Connection, about: str, raw: Raw, make: Callable[[], T]) -> T:
+    """What `make` makes of what was read about something. While the same is read, it is not made
+    again; that no row on which it rests was put back is checked each time. Raises what `make` does,
+    and RowNotAuthentic.
+    """
+    this = _turn(connection)
+    before = this.kept.get(about)
+    if before is not None and before.raw == raw:
+        for name, changes in before.checked:
+            _check_name(this, name, changes)
+        return cast(T, before.made)
+    noted: list[tuple[Name, int]] = []
+    this.checked = noted
+    try:
+        found = make()
+    finally:
+        this.checked = None
+    keep(connection, about, Kept(raw, found, tuple(noted)))
+    return found
+
+
+def kept(connection: Connection, about: str) -> Kept | None:
+    """What `made` has made last."""
+    return _turn(connection).kept.get(about)
+
+
+def keep(connection: Connection, about: str, this: Kept) -> None:
+    """Let `made` find something: what this transaction has read, or what it leaves."""
+    everything = _turn(connection).kept
+    if len(everything) >= MOST_KEPT:
+        everything.clear()
+    everything[about] = this
+
+
 def change(
     connection: Connection, table: Table, where: Sequence[ColumnElement[bool]], changes: Changes
 ) -> list[RowMapping]:
@@ -247,15 +312,27 @@ def sweep(
 
 def rewrite(connection: Connection, table: Table, row: RowMapping, changes: Values) -> None:
     """Change a row that this transaction has checked and locked."""
-    this = _turn(connection)
-    values = {**row, **changes}
-    count = changes_of(values[MAC]) + 1
-    code = this.codes.make(table, values, count)
-    given = {f"of_{name}": row[name] for name in _key(table)}
-    given |= {f"to_{name}": value for name, value in changes.items()} | {f"to_{MAC}": code}
-    _changing(table, tuple(changes)).run(connection, given)
-    if (name := _name(table, values)) is not None:
-        this.seen[name] = count
+    rewrite_all(connection, table, [(row, changes)])
+
+
+def rewrite_all(
+    connection: Connection, table: Table, changed: Sequence[tuple[RowMapping, Values]]
+) -> list[bytes]:
+    """Change the same columns of rows that this transaction has checked and locked; returns the
+    codes that they have then.
+    """
+    this, codes, given = _turn(connection), list[bytes](), list[Values]()
+    for row, changes in changed:
+        values = {**row, **changes}
+        count = changes_of(values[MAC]) + 1
+        codes.append(this.codes.make(table, values, count))
+        names = {f"of_{name}": row[name] for name in _key(table)}
+        to = {f"to_{name}": value for name, value in changes.items()}
+        given.append({**names, **to, f"to_{MAC}": codes[-1]})
+        if (name := _name(table, values)) is not None:
+            this.seen[name] = count
+    _changing(table, tuple(changed[0][1])).run(connection, *given)
+    return codes
 
 
 def drop(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> None:
@@ -268,12 +345,17 @@ def drop(connection: Connection, table: Table, *conditions: ColumnElement[bool])
 
 def _check_newest(this: Turn, table: Table, row: Values | RowMapping, changes: int) -> None:
     name = _name(table, row)
-    if name is None:
-        return
+    if name is not None:
+        _check_name(this, name, changes)
+
+
+def _check_name(this: Turn, name: Name, changes: int) -> None:
     if this.newest.is_older(name, changes, this.began):
-        raise not_authentic(named(table, {**row}), PUT_BACK)
+        raise not_authentic(spelled(name), PUT_BACK)
     if changes:
         this.seen[name] = changes
+    if this.checked is not None:
+        this.checked.append((name, changes))
 
 
 def _turn(connection: Connection) -> Turn:
@@ -330,10 +412,19 @@ def _adding(table: Table, names: tuple[str, ...]) -> ForEach:
 
 
 @cache
-def _changing(table: Table, names: tuple[str, ...]) -> Changing:
-    columns = (*names, MAC)
-    return Changing(
-        update(table)
-        .where(*(column == bindparam(f"of_{column.name}") for column in table.primary_key))
-        .values({name: bindparam(f"to_{name}") for name in columns})
+def _changing(table: Table, names: tuple[str, ...]) -> ForEach:
+    columns, key = (*names, MAC), table.primary_key.columns
+    types = {f"of_{column.name}": column.type for column in key}
+    rows = given_together(types | {f"to_{name}": table.c[name].type for name in columns})
+    return ForEach(
+        Changing(
+            update(table)
+            .where(*(column == bindparam(f"of_{column.name}") for column in key))
+            .values({name: bindparam(f"to_{name}") for name in columns})
+        ),
+        Changing(
+            update(table)
+            .where(*(column == rows.c[f"of_{column.name}"] for column in key))
+            .values({name: rows.c[f"to_{name}"] for name in columns})
+        ),
     )

@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.storage.databases.modes import MODE, Mode
+from cloud_keystore.storage.databases.prepared import execute
 
 BUSY_MILLISECONDS = 10_000
 # Of a new database. A commit writes each page as a whole of which it changes a row.
@@ -145,4 +146,4 @@ def _begin(connection: Connection) -> None:
         # Straight to the driver, which is quicker: this takes no lock yet, so it does not fail.
         connection.connection.cursor().execute("BEGIN")
     else:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        execute(connection, "BEGIN IMMEDIATE")

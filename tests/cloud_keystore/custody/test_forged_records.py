@@ -86,6 +86,37 @@ def test_a_session_that_is_given_more_uses_or_time(
 
 
 @BOTH
+def test_a_session_that_is_changed_after_a_use(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    """What a use leaves is known for the next one, and counts only if it is what is read then."""
+    session = world.session(serial, pc, ada[1])
+    world.use(session, pc)
+    (record,) = rows(world, tables.session)
+    for change in ({"uses_left": 1000}, {"policy": "*/*/9"}, {"mac": b""}, {"mac": None}):
+        put(world, tables.session, {**record, **change})
+        with pytest.raises(RowNotAuthentic):
+            world.use(session, pc)
+    put(world, tables.session, record)
+    assert world.use(session, pc)
+
+
+@BOTH
+def test_all_that_a_use_has_read_is_put_back(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    """It is what the last use has left, of which the keystore keeps what it has made of it."""
+    session = world.session(serial, pc, ada[1])
+    world.use(session, pc)
+    (card,), (record,) = rows(world, tables.card), rows(world, tables.session)
+    world.cards.suspend(serial, actor=OPERATOR)
+    put(world, tables.card, card)
+    put(world, tables.session, record)
+    with pytest.raises(RowNotAuthentic, match="put back"):
+        world.use(session, pc)
+
+
+@BOTH
 def test_the_records_on_which_a_session_rests(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
 ) -> None:

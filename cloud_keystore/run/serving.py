@@ -247,9 +247,7 @@ async def _face(
     with ExitStack() as closing:
         traces = from_environment(os.environ)
         closing.callback(traces.close)
-        network = Network(
-            settings, start_clock(), traces, main, enrolment, status, named, ask_uses
-        )
+        network = Network(settings, start_clock(), traces, main, enrolment, status, named, ask_uses)
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()

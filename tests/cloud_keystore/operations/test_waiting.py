@@ -33,6 +33,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.operation import RemoteOperation
+from reader_bridge.remote.watches import Watches
 from reader_bridge.tasks import Cancellation
 from support.keystore_process import KeystoreProcess, Workstation
 from support.keystore_world import Enrolled, World
@@ -298,7 +299,7 @@ def test_an_approval_during_a_restart_reaches_who_waits(keystore: KeystoreProces
             passcode_proof=Workstation(stub, serial).proof(),
         )
         screen = Screen()
-        operation = RemoteOperation(stub, screen, Cancellation(), time.monotonic)
+        operation = RemoteOperation(stub, Watches(channel), screen, Cancellation(), time.monotonic)
         reader = threading.Thread(target=lambda: results.append(operation.run(asked)))
         reader.start()
         prompt = screen.read()

@@ -37,6 +37,7 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery, ProcessFailed
 from reader_bridge.remote.operation import RemoteOperation
+from reader_bridge.remote.watches import Watches
 from reader_bridge.tasks import Cancellation
 from support.endings import gone
 from support.keystore_process import KeystoreProcess, Workstation, code
@@ -162,7 +163,7 @@ def sign(ward: Ward, serial: str, numbers: dict[str, str]) -> KeyResult:
         stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
         asked = create(stub, serial)
         screen = Screen()
-        operation = RemoteOperation(stub, screen, Cancellation(), time.monotonic)
+        operation = RemoteOperation(stub, Watches(channel), screen, Cancellation(), time.monotonic)
         results: list[KeyResult] = []
         signing = threading.Thread(target=lambda: results.append(operation.run(asked)))
         signing.start()

@@ -136,11 +136,12 @@ def asked_at(connection: Connection, operation_id: str, workstation_id: str) -> 
 
 
 def asked_among(
-    connection: Connection, operation_ids: Collection[str], workstation_id: str
+    connection: Connection, ids: Collection[str], workstation_id: str
 ) -> list[Operation]:
     """Those that this workstation has asked for, without any whose record is not authentic."""
-    query = select(t.operation).where(o.id.in_(operation_ids), o.workstation_id == workstation_id)
-    return [_to_operation(row) for row in rows.authentic(connection, t.operation, query)]
+    found = rows.authentic(connection, t.operation, select(t.operation).where(o.id.in_(ids)))
+    # Not by the query: PostgreSQL can take the index of all that the workstation has asked for.
+    return [_to_operation(row) for row in found if row["workstation_id"] == workstation_id]
 
 
 def find_by_request(

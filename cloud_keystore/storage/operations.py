@@ -41,6 +41,7 @@ from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value, Values
+from cloud_keystore.storage.authentic.statements import Query, locked
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import OPEN_AT, OPEN_FOR, is_open, number
 
@@ -59,8 +60,7 @@ _WAITING = (
     .order_by(o.id)
 )
 _IN_ORDER = (o.use_time, o.expire_time)  # as in the index of what has not ended
-_UNSPENT = rows.locked(t.operation, _THIS, o.state == State.APPROVED, _UNUSED, _UNEXPIRED)
-
+_UNSPENT = locked(t.operation, _THIS, o.state == State.APPROVED, _UNUSED, _UNEXPIRED)
 _AS_THEY_ARE = (  # columns that an operation has as the database does
     *("id", "request_id", "workstation_id", "card_id", "key_id", "user_id", "payload", "number"),
     *("create_time", "expire_time", "qr_expire_time", "claimed_by", "use_time", "sealed_result"),
@@ -355,8 +355,8 @@ def _advance(
 
 
 @cache
-def _moving(event: Event, conditions: tuple[ColumnElement[bool], ...]) -> rows.Query:
-    return rows.locked(t.operation, *_from(event, [_THIS, *conditions]))
+def _moving(event: Event, conditions: tuple[ColumnElement[bool], ...]) -> Query:
+    return locked(t.operation, *_from(event, [_THIS, *conditions]))
 
 
 def _from(event: Event, conditions: Iterable[ColumnElement[bool]]) -> list[ColumnElement[bool]]:

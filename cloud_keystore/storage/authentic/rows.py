@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar, cast
 
@@ -16,12 +15,8 @@ from sqlalchemy import (
     Connection,
     Executable,
     RowMapping,
-    Select,
     Table,
-    bindparam,
     delete,
-    select,
-    update,
 )
 
 from cloud_keystore.model.errors import RecordDamaged
@@ -37,13 +32,18 @@ from cloud_keystore.storage.authentic.codes import (
     spelled,
 )
 from cloud_keystore.storage.authentic.newest import GONE, Name, Newest
+from cloud_keystore.storage.authentic.statements import (
+    adding_to,
+    any_one,
+    changing,
+    every,
+    holding,
+    key_of,
+    locked,
+)
 from cloud_keystore.storage.databases.prepared import (
-    Changing,
-    ForEach,
     Raw,
     Reading,
-    adding,
-    given_together,
 )
 
 TURN = "turn"  # the name under which a connection keeps what its transaction has seen
@@ -54,7 +54,6 @@ MOST_KEPT = 1 << 12  # things that were made of rows
 MOST_SWEPT = 2000  # rows in one transaction, for which other writers wait
 PUT_BACK = "an earlier version was put back"
 
-Query: TypeAlias = Select[tuple[Value, ...]]
 Given: TypeAlias = "Mapping[str, Value | list[str]]"
 Changes: TypeAlias = "Values | Callable[[RowMapping], Values]"
 
@@ -112,14 +111,14 @@ class Rows:
 def add(connection: Connection, table: Table, *rows: Values) -> None:
     """Add rows, each with its code. Raises IntegrityError for one that exists."""
     coded = [{**row, MAC: code(connection, table, row)} for row in rows]
-    _adding(table, tuple(coded[0])).run(connection, *coded)
+    adding_to(table, tuple(coded[0])).run(connection, *coded)
 
 
 def find(
     connection: Connection, table: Table, *conditions: ColumnElement[bool]
 ) -> RowMapping | None:
     """The row that matches, or any of several; None if there is none. Raises RowNotAuthentic."""
-    found = read(connection, table, _any(table).where(*conditions))
+    found = read(connection, table, any_one(table).where(*conditions))
     return found[0] if found else None
 
 
@@ -127,7 +126,7 @@ def one(connection: Connection, table: Table, **holds: Value) -> RowMapping | No
     """The row whose columns of these names hold these values, or any of several; None if there is
     none. Raises RowNotAuthentic.
     """
-    found = fetch(connection, _holding(table, tuple(holds)), holds)
+    found = fetch(connection, holding(table, tuple(holds)), holds)
     if not found:
         return None
     this = _turn(connection)
@@ -303,7 +302,7 @@ def sweep(
     """Change at most so many of the rows that match, but pass over those that are not authentic.
     The order is that of the index that finds them.
     """
-    query = _all(table).where(*where).order_by(*order).limit(most).with_for_update()
+    query = every(table).where(*where).order_by(*order).limit(most).with_for_update()
     found = authentic(connection, table, query)
     for row in found:
         rewrite(connection, table, row, changes)
@@ -326,12 +325,12 @@ def rewrite_all(
         values = {**row, **changes}
         count = changes_of(values[MAC]) + 1
         codes.append(this.codes.make(table, values, count))
-        names = {f"of_{name}": row[name] for name in _key(table)}
+        names = {f"of_{name}": row[name] for name in key_of(table)}
         to = {f"to_{name}": value for name, value in changes.items()}
         given.append({**names, **to, f"to_{MAC}": codes[-1]})
         if (name := _name(table, values)) is not None:
             this.seen[name] = count
-    _changing(table, tuple(changed[0][1])).run(connection, *given)
+    changing(table, tuple(changed[0][1])).run(connection, *given)
     return codes
 
 
@@ -367,64 +366,7 @@ def _turn(connection: Connection) -> Turn:
 
 def _name(table: Table, row: Values | RowMapping) -> Name | None:
     """What a row is called for ever; None for one with a number, which another row gets later."""
-    key = _key(table)
+    key = key_of(table)
     if key[0] in table.info[UNCOVERED]:
         return None
     return (table.name, *[row[name] for name in key])
-
-
-@cache
-def _key(table: Table) -> tuple[str, ...]:
-    """The names of the columns of a primary key."""
-    return tuple(column.name for column in table.primary_key)
-
-
-def locked(table: Table, *conditions: ColumnElement[bool]) -> Query:
-    """A query for the rows that match, which keeps other writers from them."""
-    return _locked(table).where(*conditions)
-
-
-# The statements are made once: making them for each row takes longer than the database does. Also
-# SQLAlchemy takes three times as long for a statement that is equal to one of before, but another.
-@cache
-def _all(table: Table) -> Query:
-    return select(table)
-
-
-@cache
-def _any(table: Table) -> Query:
-    return select(table).limit(1)
-
-
-@cache
-def _holding(table: Table, names: tuple[str, ...]) -> Query:
-    return _any(table).where(*(table.c[name] == bindparam(name) for name in names))
-
-
-@cache
-def _locked(table: Table) -> Query:
-    return select(table).order_by(*table.primary_key.columns).with_for_update()
-
-
-@cache
-def _adding(table: Table, names: tuple[str, ...]) -> ForEach:
-    return adding(table, names)
-
-
-@cache
-def _changing(table: Table, names: tuple[str, ...]) -> ForEach:
-    columns, key = (*names, MAC), table.primary_key.columns
-    types = {f"of_{column.name}": column.type for column in key}
-    rows = given_together(types | {f"to_{name}": table.c[name].type for name in columns})
-    return ForEach(
-        Changing(
-            update(table)
-            .where(*(column == bindparam(f"of_{column.name}") for column in key))
-            .values({name: bindparam(f"to_{name}") for name in columns})
-        ),
-        Changing(
-            update(table)
-            .where(*(column == rows.c[f"of_{column.name}"] for column in key))
-            .values({name: rows.c[f"to_{name}"] for name in columns})
-        ),
-    )

@@ -53,12 +53,12 @@ def test_both_sizes_are_measured(
     postgresql: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, less in {"KEPT_USES": 64, "GROUPS": 2, "ALONE": 2, "OPENED": 2, "TICKS": 2}.items():
+    for name, less in {"KEPT_USES": 640, "GROUPS": 2, "ALONE": 2, "OPENED": 2, "TICKS": 2}.items():
         monkeypatch.setattr(measuring, name, less)
     address = "" if engine == "sqlite" else postgresql.new_database()
     parts: list[int] = []
     result = measuring.measure(tmp_path, 60, address, parts.append, waiters=20)
-    assert sum(parts) == 60 + 64 + 20
+    assert sum(parts) == 60 + 640 + 20
     assert (result.few.cards, result.many.cards) == (30, 60)
     facts = result.facts()
     assert list(facts)[: len(measuring.GOALS)] == list(measuring.GOALS)

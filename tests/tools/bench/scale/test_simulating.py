@@ -32,7 +32,7 @@ MUCH = Demand(per_day=2e7)  # 926 a second
 
 
 def test_a_use_alone_takes_what_its_parts_take() -> None:
-    trips = (keystore.GROUP_TRIPS + keystore.USE_TRIPS) * Terms().trip_ms
+    trips = keystore.GROUP_TRIPS * Terms().trip_ms
     streamed = (30 + 15 + 200 + 40 + 100) / 1e3 + 1
     for costs, shape, demand, took_ms in [
         (replace(CHEAP, database_us=0), ALONE, RARE, streamed),

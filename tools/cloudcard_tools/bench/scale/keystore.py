@@ -24,9 +24,9 @@ from cloudcard_tools.bench.scale.queues import Clock, Cores, Disk, Lock, Thread
 # Of a session that is opened: transactions that hold the writers' lock alone (a try is spent, the
 # passcode is right, it is asked for, approved and opened), and entries of the journal
 TRANSACTIONS, ENTRIES = 5, 4
-# Round trips to PostgreSQL while the lock is held: of a group, and of each use in it, whose session
-# has a row of its own; of a transaction of an opening; of the sequencer
-GROUP_TRIPS, USE_TRIPS, OPENING_TRIPS, SEQUENCER_TRIPS = 5, 1, 11, 17
+# Round trips to PostgreSQL while the lock is held: of a group, however many uses it has; of a
+# transaction of an opening; of the sequencer
+GROUP_TRIPS, OPENING_TRIPS, SEQUENCER_TRIPS = 6, 11, 17
 SLICE_US = 1000.0  # of a processor, after which the system gives others their turns
 FRONT, BORDER, CUSTODY, KEYS = "front", "border", "custody", "keys"  # whose work it is
 DATABASE, PASSCODES = "database", "passcodes"
@@ -125,12 +125,9 @@ class Worker:
         self.cores.work(CUSTODY, us / 1e6, partial(self._store, group))
 
     def _store(self, group: deque[Use]) -> None:
-        us, trips = (
-            self.partition.costs.database_us * len(group),
-            GROUP_TRIPS + USE_TRIPS * len(group),
-        )
+        us = self.partition.costs.database_us * len(group)
         commit = partial(self.partition.commit, partial(self._recorded, group))
-        self.partition.work(self.cores, us, trips, commit)
+        self.partition.work(self.cores, us, GROUP_TRIPS, commit)
 
     def _recorded(self, group: deque[Use]) -> None:
         self.partition.unplaced += len(group)

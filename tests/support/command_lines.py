@@ -25,6 +25,7 @@ GIVEN = {
     ("audit", "cosign"): ("new", "--witness", "http://127.0.0.1:1", WITNESS.verifier_key),
     ("authenticator", "passcode"): ("some", "--passcode-stdin"),
     ("authenticator", "approve"): ("some", "--number", "11"),
+    ("ra", "user", "edit"): ("some", "--name", "Ada King"),
 }
 
 

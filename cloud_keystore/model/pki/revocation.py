@@ -58,7 +58,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Listed:
     """One certificate on a list."""
 
     serial: bytes

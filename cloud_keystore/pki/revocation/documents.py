@@ -14,7 +14,7 @@ from cloud_keystore.model.pki.revocation import (
     ANSWER_LIFETIME,
     LIST_LIFETIME,
     SLOW_CLOCKS,
-    Entry,
+    Listed,
     RevocationReason,
     Revoked,
 )
@@ -24,7 +24,7 @@ REASONS = {each: x509.ReasonFlags(each.value) for each in RevocationReason}
 
 
 def revocation_list(
-    issuer: Authority, entries: Iterable[Entry], number: int, now: datetime
+    issuer: Authority, entries: Iterable[Listed], number: int, now: datetime
 ) -> bytes:
     """The list of an authority, DER."""
     revoked = [_entry(each) for each in entries]
@@ -44,7 +44,7 @@ def revocation_list(
     )
 
 
-def _entry(entry: Entry) -> x509.RevokedCertificate:
+def _entry(entry: Listed) -> x509.RevokedCertificate:
     revoked = entry.revoked
     builder = (
         x509.RevokedCertificateBuilder()

@@ -15,7 +15,7 @@ from sqlalchemy import (
     select,
 )
 
-from cloud_keystore.model.pki.revocation import Entry, Issued, RevocationReason, Revoked
+from cloud_keystore.model.pki.revocation import Issued, Listed, RevocationReason, Revoked
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
@@ -84,13 +84,13 @@ def release(connection: Connection, card_id: str) -> None:
     _note(connection, [(row["issuer"], -1) for row in released])
 
 
-def entries(connection: Connection, issuer: bytes) -> list[Entry]:
+def entries(connection: Connection, issuer: bytes) -> list[Listed]:
     """What the list of an authority has to have. Raises RowNotAuthentic."""
     # In this order, so that no database reads all that the authority has ever issued.
     listed = select(certificate).where(c.issuer == issuer, c.list_time.is_not(None))
     query = listed.order_by(c.end_time)
     found = [_to_issued(row) for row in rows.read(connection, certificate, query)]
-    return [Entry(each.serial, each.revoked) for each in found if each.revoked is not None]
+    return [Listed(each.serial, each.revoked) for each in found if each.revoked is not None]
 
 
 def unlist(connection: Connection, issuer: bytes, before: datetime) -> int:

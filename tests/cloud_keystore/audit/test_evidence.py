@@ -33,6 +33,7 @@ from cloudcard.registry.v1 import (
     finding_pb2,
     identities_pb2,
     organisations_pb2,
+    people_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.approving import sign
@@ -83,6 +84,9 @@ TOLD: dict[str, Kind] = {
     "AdministrationService.ResetCard": Kind.CARD_RESET,
     "AdministrationService.AttestKey": Kind.KEY_ATTESTED,
     "PeopleService.CreateUser": Kind.USER_ADDED,
+    "PeopleService.GetUser": Kind.JOURNAL_READ,
+    "PeopleService.UpdateUser": Kind.USER_CHANGED,
+    "PeopleService.CloseUser": Kind.USER_CLOSED,
     "IdentityService.CreateDeviceToken": Kind.IDENTITY_INVITED,
     "IdentityService.CreateWorkstation": Kind.IDENTITY_INVITED,
     "IdentityService.RemoveWorkstation": Kind.IDENTITY_REMOVED,
@@ -114,13 +118,19 @@ UNTOLD: dict[str, str] = {
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
     **{
         f"WorkstationService.{name}": "reads"
-        for name in ("GetCard", "GetPasscodeStatus", "WatchOperation", "WatchSignIn", "Ping")
+        for name in (
+            *("GetCard", "GetPasscodeStatus", "WatchOperation", "WatchOperations", "WatchSignIn"),
+            "Ping",
+        )
     },
     **{
         f"AuthenticatorService.{name}": "reads"
         for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions", "ListSignIns")
     },
-    "PeopleService.ListUsers": "reads",
+    **{
+        f"PeopleService.{name}": "reads"
+        for name in ("ListUsers", "SearchUsers", "ListPending", "ListExpiring")
+    },
     "FindingService.Find": "reads",
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
@@ -259,6 +269,10 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     registry.identities.RemoveDevice(gone)
     gone_too = identities_pb2.RemoveWorkstationRequest(workstation_id=own_pc.id, reason="stolen")
     registry.identities.RemoveWorkstation(gone_too)
+    registry.people.GetUser(people_pb2.GetUserRequest(user_id=user_id))
+    renamed = people_pb2.UpdateUserRequest(user_id=user_id, display_name="Ada King")
+    registry.people.UpdateUser(renamed)
+    registry.people.CloseUser(people_pb2.CloseUserRequest(user_id=user_id, reason="left"))
 
     missing = {
         name: kind for name, kind in TOLD.items() if kind not in place.journal.found.get(name, ())

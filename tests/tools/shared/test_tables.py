@@ -117,6 +117,7 @@ def printed(command: click.Command, name: str, identities: Mapping[str, Path]) -
             if module is not tables and getattr(module, "print_table", None) is tables.print_table:
                 patch.setattr(module, "print_table", note, raising=False)
         command.main(arguments, standalone_mode=False)
+    assert found, name
     return found
 
 

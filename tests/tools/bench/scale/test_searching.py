@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from cloudcard_tools.bench.scale import costs, searching
+from cloudcard_tools.bench.scale.costs import Costs
 from cloudcard_tools.bench.scale.shapes import Demand, Shape
-from cloudcard_tools.bench.scale.simulating import Terms, simulate
+from cloudcard_tools.bench.scale.simulating import Forecast, Terms, simulate
 
 MEASURED = costs.read()
 TERMS = Terms()
@@ -47,13 +48,20 @@ def test_nothing_is_faster_than_a_commit(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("shape", [Shape(1, 1, 2), Shape(1, 2, 4, DATABASE_CORES)])
-def test_the_greatest_demand_is_on_the_edge(shape: Shape) -> None:
-    demand = Demand(per_day=1)
-    found = searching.most(MEASURED, demand, shape, TERMS)
+def test_the_greatest_demand_is_on_the_edge(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: dict[float, bool] = {}
+
+    def noted(costs: Costs, shape: Shape, demand: Demand, terms: Terms) -> Forecast:
+        forecast = simulate(costs, shape, demand, terms)
+        tried[demand.per_day] = forecast.holds(terms)
+        return forecast
+
+    monkeypatch.setattr(searching, "simulate", noted)
+    found = searching.most(MEASURED, Demand(per_day=1), shape, TERMS)
     assert found.forecast.holds(TERMS)
-    more = demand.of_day(found.demand.per_day * searching.STEP**8)  # chance moves the edge a little
-    beyond = simulate(MEASURED.costs(shared=shape.is_shared), shape, more, TERMS)
-    assert not beyond.holds(TERMS)
+    assert found.demand.per_day == max(rate for rate, holds in tried.items() if holds)
+    beyond = min(rate for rate, holds in tried.items() if not holds)
+    assert 1 < beyond / found.demand.per_day <= searching.STEP
 
 
 def test_a_shape_that_holds_nothing() -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
+from cloud_keystore.storage.bundles import contents
 from cloudcard_tools.bench import waiting
 from cloudcard_tools.bench.growth.filling import Model, fill
 from cloudcard_tools.bench.growth.keystore import Place, Ward, opened
@@ -26,7 +27,8 @@ GROUPS = 64
 ALONE = 640  # enough that pages of which each use changes something are not all written for one
 OPENED = 32
 TICKS = 16
-KEPT_USES = 20_000
+# Whole bundles of entries: others stay rows for a time, which are larger.
+KEPT_USES = 80 * contents.SIZE
 LONG_AFTER = timedelta(days=9)  # when nothing is left of a use but its entry
 WAITING, SAMPLES = 5000, 5
 SEED = 11

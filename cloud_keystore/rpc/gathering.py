@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
 import structlog
@@ -94,11 +95,16 @@ class Gatherer(Generic[Request, Response]):
         while self._waiting and self._groups < GROUPS:
             count = min(len(self._waiting), MOST_TOGETHER)
             group = [self._waiting.popleft() for _ in range(count)]
+            try:
+                if self._ask is None:
+                    running = asyncio.get_running_loop().run_in_executor(None, self._serve, group)
+                else:
+                    running = self._asked(self._ask, group)
+            # No thread is free, or the group cannot be written down. The next one can.
+            except Exception as error:
+                _settle([(future, _told(error)) for _, future in group])
+                continue
             self._groups += 1
-            if self._ask is None:
-                running = asyncio.get_running_loop().run_in_executor(None, self._serve, group)
-            else:
-                running = self._asked(self._ask, group)
             running.add_done_callback(self._ended)
 
     def _asked(
@@ -141,8 +147,9 @@ class Gatherer(Generic[Request, Response]):
             self._idle = loop.call_later(IDLE_SECONDS, self._run_tidy)
 
     def _run_tidy(self) -> None:
-        tidying = asyncio.get_running_loop().run_in_executor(None, self._tidy)
-        tidying.add_done_callback(_note)
+        with suppress(Overloaded):  # no thread is free: there are calls, after which comes a moment
+            tidying = asyncio.get_running_loop().run_in_executor(None, self._tidy)
+            tidying.add_done_callback(_note)
 
 
 def _told(error: BaseException) -> Exception:

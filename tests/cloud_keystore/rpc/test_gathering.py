@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import pytest
 
-from cloud_keystore.model.errors import StorageUnavailable
+from cloud_keystore.model.errors import Overloaded, StorageUnavailable
 from cloud_keystore.rpc.gathering import Gatherer
+
+Asking: TypeAlias = "asyncio.Future[None]"
 
 
 def together(error: Exception) -> list[str | BaseException]:
@@ -39,3 +42,34 @@ def test_a_fault_of_ours_tells_only_its_kind() -> None:
     assert (first, second) == ("a", "b")
     assert isinstance(third, RuntimeError)
     assert "135790" not in str(third)
+
+
+def unbegun(count: int) -> list[str | BaseException]:
+    """What calls get, one after the other, of which only the last one's group can begin."""
+    left = [Overloaded("no thread is free")] * (count - 1)
+
+    def ask(group: Sequence[str], done: Callable[[int, str | Exception], None]) -> Asking:
+        if left:
+            raise left.pop()
+        done(0, group[0])
+        asking = asyncio.get_running_loop().create_future()
+        asking.set_result(None)
+        return asking
+
+    async def call() -> list[str | BaseException]:
+        calls = Gatherer[str, str](lambda *_: None, lambda: None, ask)
+        async with asyncio.timeout(10):
+            return [
+                (await asyncio.gather(calls.call(str(each)), return_exceptions=True))[0]
+                for each in range(count)
+            ]
+
+    return asyncio.run(call())
+
+
+def test_a_group_that_cannot_begin_keeps_no_other_from_it() -> None:
+    """They waited for ever: its place was not given back."""
+    first, second, third = unbegun(3)
+    assert isinstance(first, Overloaded)
+    assert isinstance(second, Overloaded)
+    assert third == "2"

@@ -152,6 +152,7 @@ class Database:
         config.set_main_option(
             "script_location", str(files("cloud_keystore.storage") / "migrations")
         )
+        config.set_main_option("recursive_version_locations", "true")
         config.attributes["connection"] = connection
         if self.is_shared:
             postgresql.check_durable(connection)

@@ -107,6 +107,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def upgrade(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(files("cloud_keystore.storage") / "migrations"))
+    config.set_main_option("recursive_version_locations", "true")
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

@@ -1,0 +1,1 @@
+"""Steps of the schema for the registry: people, their roles, cards and certificates."""

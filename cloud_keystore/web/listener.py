@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import structlog
@@ -77,7 +78,8 @@ class Listener:
         except Exception:
             log.exception("a request was not answered")
         finally:
-            writer.close()
+            # What is still open then: closed, it would wait for a client who takes nothing.
+            writer.transport.abort()
 
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Hashable
@@ -85,12 +87,13 @@ class Listener:
         async with asyncio.timeout(REQUEST_SECONDS):
             response, with_body = await self._response(reader, place)
         async with asyncio.timeout(SENDING_SECONDS):
-            writer.write(response.head())
+            writer.write(response.head(datetime.now(UTC)))
             # In parts, so that those who take it slowly do not each have a copy of the whole.
             for start in range(0, len(response.body) if with_body else 0, CHUNK):
                 writer.write(response.body[start : start + CHUNK])
                 await writer.drain()
-            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
 
     async def _response(
         self, reader: asyncio.StreamReader, place: Hashable

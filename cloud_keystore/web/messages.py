@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -12,6 +14,8 @@ LARGEST_HEAD = 8192
 HEAD_END = b"\r\n\r\n"
 LINE = re.compile(r"([A-Z]{1,16}) (?:http://[^/?# ]+)?(/[!-~]*) HTTP/1\.[01]", re.ASCII)
 FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([ -~\t]*?)[ \t]*", re.ASCII)
+# Of which a request has one. Others are lists, to which each proxy can add a field (RFC 9110, 5.3).
+SINGLE = frozenset(("content-length", "content-type", "host", "transfer-encoding"))
 NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -55,15 +59,15 @@ class Response:
     media_type: str = "text/plain"
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
-    def head(self) -> bytes:
+    def head(self, now: datetime) -> bytes:
         """Status line and header fields."""
-        fields = {
-            "Content-Type": self.media_type,
-            "Content-Length": str(len(self.body)),
-            "Connection": "close",
-            "X-Content-Type-Options": "nosniff",
-            **self.fields,
-        }
+        fields = {"Date": date(now), "Connection": "close", **self.fields}
+        if (
+            self.status is not HTTPStatus.NOT_MODIFIED
+        ):  # it would say this of the body that is not sent
+            fields["Content-Type"] = self.media_type
+            fields["Content-Length"] = str(len(self.body))
+            fields["X-Content-Type-Options"] = "nosniff"
         lines = [f"HTTP/1.1 {self.status.value} {self.status.phrase}"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return "\r\n".join(lines).encode("ascii") + HEAD_END
@@ -76,12 +80,22 @@ def parse(head: bytes) -> Request:
     except UnicodeDecodeError:
         raise Refused(HTTPStatus.BAD_REQUEST) from None
     line = LINE.fullmatch(first)
-    found = [FIELD.fullmatch(each) for each in lines]
-    fields = {each[1].lower(): each[2] for each in found if each is not None}
-    # A field that is there twice, or is none, can mean one thing here and another at a proxy.
-    if line is None or len(fields) != len(lines):
+    if line is None:
         raise Refused(HTTPStatus.BAD_REQUEST)
+    fields: dict[str, str] = {}
+    for each in lines:
+        found = FIELD.fullmatch(each)
+        # What is no field, or is there twice, can mean one thing here and another at a proxy.
+        if found is None or (found[1].lower() in fields and found[1].lower() in SINGLE):
+            raise Refused(HTTPStatus.BAD_REQUEST)
+        name, value = found[1].lower(), found[2]
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return Request(line[1], line[2], fields)
+
+
+def date(time: datetime) -> str:
+    """A time as header fields have it."""
+    return format_datetime(time.astimezone(UTC), usegmt=True)
 
 
 def refusal(status: HTTPStatus, fields: Mapping[str, str] = MappingProxyType({})) -> Response:

@@ -9,8 +9,7 @@ import binascii
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -25,7 +24,7 @@ from cloud_keystore.model.pki.revocation import ANSWER_LIFETIME, Document
 from cloud_keystore.pki.revocation.documents import refusal as no_answer
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
-from cloud_keystore.web.messages import Request, Response, refusal
+from cloud_keystore.web.messages import Request, Response, date, refusal
 
 log = structlog.get_logger()
 
@@ -130,8 +129,8 @@ def _kept(tag: str, since: datetime, until: datetime, age: timedelta) -> Mapping
     """Header fields for caches (RFC 5019, 5)."""
     return {
         "ETag": tag,
-        "Last-Modified": _date(since),
-        "Expires": _date(until),
+        "Last-Modified": date(since),
+        "Expires": date(until),
         "Cache-Control": f"public, max-age={_seconds(age)}, no-transform, must-revalidate",
     }
 
@@ -148,10 +147,6 @@ def _unless_known(request: Request, response: Response) -> Response:
 
 def _tag(document: bytes) -> str:
     return f'"{sha256(document).hexdigest()[:32]}"'
-
-
-def _date(time: datetime) -> str:
-    return format_datetime(time.astimezone(UTC), usegmt=True)
 
 
 def _seconds(age: timedelta) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from http import HTTPStatus
 
 import pytest
@@ -132,5 +134,27 @@ def test_a_crowd_from_one_place_is_cut_off() -> None:
         while not answer:
             answer = await said(port, b"GET / HTTP/1.1\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200")
+
+    serve(talk)
+
+
+def test_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place was given back, and the connection stayed."""
+    monkeypatch.setattr(listening, "SENDING_SECONDS", 0.2)
+
+    async def talk(port: int) -> None:
+        greedy = socket.socket()
+        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        greedy.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with greedy:
+            await loop.sock_connect(greedy, ("127.0.0.1", port))
+            await loop.sock_sendall(greedy, b"GET /large HTTP/1.1\r\n\r\n")
+            await asyncio.sleep(1)
+            taken = 0
+            with suppress(ConnectionResetError):
+                while part := await loop.sock_recv(greedy, 1 << 20):
+                    taken += len(part)
+        assert taken < len(LARGE)
 
     serve(talk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import pytest
@@ -15,6 +16,11 @@ def test_a_request_is_read() -> None:
     head = b'GET /crl/ab.crl HTTP/1.1\r\nHost: pki.example.org\r\nIf-None-Match:\t"1" \r\n\r\n'
     fields = {"host": "pki.example.org", "if-none-match": '"1"'}
     assert parse(head) == Request("GET", "/crl/ab.crl", fields)
+
+
+def test_fields_that_proxies_have_added_are_one_list() -> None:
+    head = b"GET / HTTP/1.1\r\nVia: 1.1 a\r\nHost: x\r\nvia: 1.1 b\r\n\r\n"
+    assert parse(head).fields == {"via": "1.1 a, 1.1 b", "host": "x"}
 
 
 def test_a_request_by_way_of_a_proxy_is_read() -> None:
@@ -37,6 +43,7 @@ def test_a_request_by_way_of_a_proxy_is_read() -> None:
         b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
         b"GET / HTTP/1.1\r\nA: 1\r\n 2\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
         b"GET / HTTP/1.1\nHost: x\r\n\r\n",
     ],
 )
@@ -75,8 +82,23 @@ def test_any_bytes_are_read_or_refused(head: bytes) -> None:
         assert refused.status is HTTPStatus.BAD_REQUEST
 
 
+NOW = datetime(2026, 11, 29, 8, 49, 37, tzinfo=UTC)
+
+
+def lines(response: Response) -> list[str]:
+    return response.head(NOW).decode().removesuffix("\r\n\r\n").split("\r\n")
+
+
 def test_a_response_is_written() -> None:
-    head = Response(HTTPStatus.OK, b"abc", "application/pkix-crl", {"ETag": '"1"'}).head()
-    first, *fields = head.decode().removesuffix("\r\n\r\n").split("\r\n")
+    written = Response(HTTPStatus.OK, b"abc", "application/pkix-crl", {"ETag": '"1"'})
+    first, *fields = lines(written)
     assert first == "HTTP/1.1 200 OK"
     assert {"Content-Length: 3", "Content-Type: application/pkix-crl", 'ETag: "1"'} <= set(fields)
+    assert "Date: Sun, 29 Nov 2026 08:49:37 GMT" in fields
+
+
+def test_what_the_client_has_already_is_not_said_to_be_empty() -> None:
+    """RFC 9110, 8.6: the length would be that of the body that is not sent."""
+    _, *fields = lines(Response(HTTPStatus.NOT_MODIFIED, fields={"ETag": '"1"'}))
+    assert 'ETag: "1"' in fields
+    assert not any(each.startswith("Content-") for each in fields)

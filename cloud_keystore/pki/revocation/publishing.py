@@ -24,6 +24,7 @@ from cloud_keystore.storage.revocation import certificates, lists
 
 log = structlog.get_logger()
 
+DAMAGED_SECONDS = 60.0  # before another look at records that are damaged
 SHARE = 0.05  # of the time in which one process signs lists: those of many entries take a while
 
 
@@ -54,6 +55,7 @@ class Publishing:
         began = self.monotonic()
         if began < self._next_look:
             return
+        pause = 0.0
         for authority in self.authorities.that_issue_cards:
             try:
                 self._sign_if_due(authority)
@@ -61,8 +63,9 @@ class Publishing:
             except RecordDamaged as error:
                 log.critical("a revocation list cannot be signed", reason=str(error))
                 self._warn(authority)
+                pause = DAMAGED_SECONDS
         ended = self.monotonic()
-        self._next_look = ended + (ended - began) / SHARE
+        self._next_look = ended + max(pause, (ended - began) / SHARE)
 
     def authorities_of_cards(self) -> list[AuthorityListing]:
         """The authorities that have issued cards and have not ended."""
@@ -96,7 +99,7 @@ class Publishing:
         return found
 
     def seconds(self) -> Mapping[str, float]:
-        """How long the list of each authority that issues now is still good."""
+        """How long the list of each authority is still good; 0 if there is none."""
         now = self.clock()
         with self.database.read() as connection:
             found = {
@@ -104,9 +107,10 @@ class Publishing:
                 for each in self.authorities.that_issue_cards
             }
         return {
-            name: (each.next_time - now).total_seconds()
+            name: 0.0
+            if each is None or each.next_time is None
+            else (each.next_time - now).total_seconds()
             for name, each in found.items()
-            if each is not None and each.next_time is not None
         }
 
     def _named(self, issuer: bytes) -> Authority:
@@ -119,8 +123,10 @@ class Publishing:
         issuer, now = authority.key_id, self.clock()
         with self.database.read() as connection:
             before = lists.find(connection, issuer)
-            if before is None or not before.is_due(now):
-                return
+        if before is None:
+            raise RecordDamaged(f"revocation list {issuer.hex()}: somebody has deleted its record")
+        if not before.is_due(now):
+            return
         self._unlist(issuer, now)
         with self.database.read() as connection:
             # What changes after this view was taken makes the next list due.

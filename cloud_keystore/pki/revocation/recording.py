@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 
+import structlog
 from cryptography import x509
 from sqlalchemy import Connection
 
@@ -20,7 +22,10 @@ from cloud_keystore.storage.cards import PastKey
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.revocation import certificates, lists
 
+log = structlog.get_logger()
+
 PAGE = 250  # keys in one transaction, for which other writers wait
+TOLD = 100  # pages, after which the log says how far it is
 
 
 def record(connection: Connection, keys: Iterable[Key]) -> None:
@@ -43,10 +48,11 @@ def revoke(connection: Connection, card_id: str, revoked: Revoked) -> None:
     Raises RowNotAuthentic.
     """
     certificates.revoke(connection, card_id, revoked)
+    known = certificates.recorded(connection, [card_id])
     lost = [
         replace(each, revoked=revoked)
         for each in _issued(cards.keys(connection, card_id))
-        if certificates.find(connection, each.issuer, each.serial) is None
+        if (each.issuer, each.serial) not in known
     ]
     certificates.add(connection, lost)
 
@@ -68,18 +74,23 @@ def begin_all(database: Database, authorities: Authorities, now: datetime) -> No
         waiting = _without_list(connection, authorities)
     if not waiting:
         return
-    last: str | None = ""
-    while last is not None:
+    last = ""
+    for number in count(1):
         with database.write(long=True) as connection:
             page = cards.keys_after(connection, last, PAGE)
+            known = certificates.recorded(connection, {each.key.card_id for each in page})
             before = [
                 replace(each, revoked=_revoked_before(key, now))
                 for key in page
                 for each in _issued([key.key])
-                if certificates.find(connection, each.issuer, each.serial) is None
+                if (each.issuer, each.serial) not in known
             ]
             certificates.add(connection, before)
-        last = page[-1].key.id if page else None
+        if not page:
+            break
+        last = page[-1].key.id
+        if number % TOLD == 0:
+            log.info("certificates of cards of before are being recorded", keys=number * PAGE)
     with database.write(long=True) as connection:
         for issuer in _without_list(connection, authorities):
             lists.begin(connection, issuer, len(certificates.entries(connection, issuer)))

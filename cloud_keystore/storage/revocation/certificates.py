@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import (
@@ -22,6 +22,7 @@ from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import partial
 from cloud_keystore.storage.databases.instants import Instant
+from cloud_keystore.storage.databases.portions import portions
 from cloud_keystore.storage.revocation import lists
 
 LISTED = "list_time IS NOT NULL"
@@ -49,6 +50,17 @@ def add(connection: Connection, issued: Collection[Issued]) -> None:
     if issued:
         rows.add(connection, certificate, *(_from_issued(each) for each in issued))
     _note(connection, [(each.issuer, 1) for each in issued if each.revoked is not None])
+
+
+def recorded(connection: Connection, card_ids: Iterable[str]) -> set[tuple[bytes, bytes]]:
+    """Issuers and serial numbers of what some cards have records of. Raises RowNotAuthentic."""
+    return {
+        (row["issuer"], row["serial"])
+        for some in portions(sorted(card_ids))
+        for row in rows.read(
+            connection, certificate, select(certificate).where(c.card_id.in_(some))
+        )
+    }
 
 
 def find(connection: Connection, issuer: bytes, serial: bytes) -> Issued | None:
@@ -81,7 +93,8 @@ def release(connection: Connection, card_id: str) -> None:
     good: Values = {"reason": None, "revoke_time": None, "invalid_time": None, "list_time": None}
     where = [c.card_id == card_id, c.reason == RevocationReason.CERTIFICATE_HOLD]
     released = rows.change(connection, certificate, where, good)
-    _note(connection, [(row["issuer"], -1) for row in released])
+    # Those that have ended meanwhile were taken off before.
+    _note(connection, [(row["issuer"], -int(row["list_time"] is not None)) for row in released])
 
 
 def entries(connection: Connection, issuer: bytes) -> list[Listed]:

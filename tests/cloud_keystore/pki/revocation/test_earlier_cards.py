@@ -38,7 +38,6 @@ def test_they_are_recorded_as_they_are(
     world.clock.forward(days=3)
     again = as_before(world, tmp_path)
     checker, own = Checker(again), again.issuing.authorities
-    checker.publishing.look()
     assert checker.told(again.cards.keys(active)[0]) == UNKNOWN
     begin_all(again.database, own, again.clock())
     expected = {active: GOOD, suspended: "certificateHold", revoked: UNSPECIFIED}

@@ -142,3 +142,14 @@ def test_a_list_that_is_said_to_be_new_enough(world: World, checker: Checker) ->
 def test_another_authority_has_no_list(checker: Checker) -> None:
     with pytest.raises(AuthorityNotFound):
         checker.publishing.document(bytes(20))
+
+
+def test_a_list_whose_record_is_deleted(world: World, checker: Checker) -> None:
+    """It was never signed again, and nobody was told."""
+    checker.list()
+    forge(world, lambda it: it.execute(delete(revocation_document)))
+    forge(world, lambda it: it.execute(delete(revocation_list)))
+    checker.publishing.look()
+    told = [each.alert.kind for each in world.alerts.list_all(include_acknowledged=False)]
+    assert told == [AlertKind.REVOCATION_LIST]
+    assert set(checker.publishing.seconds().values()) == {0.0}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from random import Random
 
 import pytest
 from cryptography import x509
@@ -42,6 +45,43 @@ def test_both_say_the_same_at_each_step(world: World, checker: Checker, serial: 
     for step, expected in steps:
         step()
         assert [checker.says(key) for key in keys] == [{expected}] * len(keys)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lists_are_signed_whatever_becomes_of_cards(
+    world: World, checker: Checker, ada: tuple[User, Enrolled], seed: int
+) -> None:
+    """Cards that had ended on hold and were resumed were counted down twice, and no other list was
+    signed.
+    """
+    serials = [world.card(ada[0]), world.card(ada[0])]
+    changes: list[Callable[[str], object]] = [
+        lambda serial: world.cards.suspend(serial, actor=OPERATOR),
+        lambda serial: world.cards.resume(serial, actor=OPERATOR),
+        lambda _: world.clock.forward(days=150),
+        lambda _: checker.list(),
+    ]
+    chance = Random(seed)
+    for change in chance.choices(changes, k=24):
+        with suppress(IllegalCardChange):
+            change(chance.choice(serials))
+    world.cards.revoke(serials[0], "left", actor=OPERATOR)
+    assert checker.list().last_update_utc == world.clock() - SLOW_CLOCKS
+    assert world.alerts.list_all(include_acknowledged=False) == []
+
+
+def test_a_card_that_has_ended_on_hold_can_be_resumed(
+    world: World, checker: Checker, serial: str
+) -> None:
+    world.cards.suspend(serial, actor=OPERATOR)
+    assert len(checker.list()) == 4
+    end = certificate(world.cards.keys(serial)[0]).not_valid_after_utc
+    world.clock.forward(
+        seconds=(end + LISTED_LONGER + LIST_RENEWED - world.clock()).total_seconds()
+    )
+    assert len(checker.list()) == 0
+    world.cards.resume(serial, actor=OPERATOR)
+    assert checker.list().last_update_utc == world.clock() - SLOW_CLOCKS
 
 
 def test_a_card_of_its_own_authority(

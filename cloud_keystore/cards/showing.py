@@ -85,7 +85,11 @@ def since_removed(connection: Connection, user: User, progress: Progress) -> Pro
     """The progress of a user, who is without a phone since the last one was removed, and closed
     since the journal says so.
     """
-    kinds = {Stage.NO_PHONE: Kind.IDENTITY_REMOVED, Stage.CLOSED: Kind.USER_CLOSED}
+    kinds = {
+        Stage.NO_PHONE: Kind.IDENTITY_REMOVED,
+        Stage.INVITATION_EXPIRED: Kind.IDENTITY_REMOVED,
+        Stage.CLOSED: Kind.USER_CLOSED,
+    }
     if progress.stage not in kinds:
         return progress
     query = Query(user_id=user.id, kinds=(kinds[progress.stage],))

@@ -51,7 +51,7 @@ def find(text: str, things: Iterable[Findable]) -> list[Findable]:
     not matter either.
     """
     wanted, begins = folded(text), unaccented(text)
-    if not wanted:
+    if not begins:
         return []
     called: list[Findable] = []
     begun: list[Findable] = []
@@ -65,7 +65,16 @@ def find(text: str, things: Iterable[Findable]) -> list[Findable]:
             f" {begins}" in f" {unaccented(word)}" for word in (*thing.ids, *thing.called)
         ):
             begun.append(thing)
-    return called or begun
+    # What has ended comes last, so that it is the first to be left off.
+    return sorted(called or begun, key=lambda each: each.ended)
+
+
+def as_written(text: str) -> str:
+    """A text that is looked for, without the blanks between the digits of a number that was read
+    out in groups.
+    """
+    together = "".join(text.split())
+    return together if together.isdigit() else text
 
 
 def folded(text: str) -> str:

@@ -25,8 +25,10 @@ class Finding:
     database: Database
 
     def find(self, sort: Sort, text: str) -> list[Findable]:
-        """What a text names, oldest first; raises InvalidInput for a text that names nothing."""
-        text = text_field("text", text, LONGEST_TEXT)
+        """What a text names, oldest first, and last what has ended. Raises InvalidInput for a text
+        that names nothing.
+        """
+        text = finding.as_written(text_field("text", text, LONGEST_TEXT))
         with self.database.read() as connection:
             return finding.find(text, FINDABLE[sort](connection, text))
 

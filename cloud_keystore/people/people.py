@@ -26,7 +26,7 @@ from cloud_keystore.model.fields.texts import (
     comparable,
     text_field,
 )
-from cloud_keystore.model.finding import LONGEST_TEXT
+from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import (
     Identity,
@@ -148,8 +148,9 @@ class People:
                 changed = replace(changed, email=emails.email(email))
             if changed == user:
                 return user
-            others = [each for each in people.like(connection, changed) if each.id != user.id]
-            _check_new(changed, others, namesake=True)
+            if changed.email != user.email:  # who has shared one since before can have another name
+                others = [each for each in people.like(connection, changed) if each.id != user.id]
+                _check_new(replace(changed, upn=""), others, namesake=True)
             people.change_user(connection, changed)
             told = entries.about_user(Kind.USER_CHANGED, user, now, actor, _changes(user, changed))
             journal.append(connection, told)
@@ -167,7 +168,7 @@ class People:
         card's serial number begins, oldest first: at most so many, and one more if there are more.
         Accents and case do not matter. Raises InvalidInput.
         """
-        text = text_field("text", text, LONGEST_TEXT)
+        text = as_written(text_field("text", text, LONGEST_TEXT))
         now = self.clock()
         with self.database.read() as connection:
             found = people.search(connection, text) | cards.holders_by_serial(connection, text)
@@ -180,16 +181,17 @@ class People:
     def number_users(self) -> int:
         """Give users from before there were 12-digit UUIDs theirs; return how many."""
         numbered = 0
-        while True:
+        last: str | None = ""
+        while last is not None:
             with self.database.write(long=True) as connection:
                 new = partial(self._free_uuid12, connection)
-                some = people.number_users(connection, new, NUMBERED_AT_ONCE)
-                if not some:
-                    return numbered
-                said = {"users": some}
-                told = entries.about_keystore(Kind.USERS_NUMBERED, self.clock(), KEYSTORE, said)
-                journal.append(connection, told)
+                some, last = people.number_users(connection, new, last, NUMBERED_AT_ONCE)
+                if some:
+                    said = {"users": some}
+                    told = entries.about_keystore(Kind.USERS_NUMBERED, self.clock(), KEYSTORE, said)
+                    journal.append(connection, told)
             numbered += some
+        return numbered
 
     def invite_device(self, user_id: str, *, actor: Actor) -> Token:
         """A token for one more device of a user; raises UserNotFound, UserClosed."""

@@ -95,7 +95,10 @@ def search(connection: Connection, text: str) -> set[str]:
     account.
     """
     u = t.user.c
-    part = u.search.contains(unaccented(text), autoescape=True)
+    wanted = unaccented(text)
+    if not wanted:
+        return set()
+    part = u.search.contains(wanted, autoescape=True)
     begins = u.id.startswith(text.lower(), autoescape=True)
     return set(connection.execute(select(u.id).where(or_(part, begins))).scalars())
 
@@ -132,18 +135,24 @@ def has_uuid12(connection: Connection, uuid12: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def number_users(connection: Connection, new: Callable[[], str], most: int) -> int:
-    """Give users who have no 12-digit UUID a new one, at most so many; return how many. Records
-    that are not authentic are passed over.
+def number_users(
+    connection: Connection, new: Callable[[], str], after: str, most: int
+) -> tuple[int, str | None]:
+    """Give users after an identifier who have no 12-digit UUID a new one, at most so many. Returns
+    how many, and the last one that was looked at, None if there was none. Records that are not
+    authentic are passed over.
     """
-    query = select(t.user).where(t.user.c.uuid12.is_(None)).limit(most).with_for_update()
+    u = t.user.c
+    waiting = select(u.id).where(u.uuid12.is_(None), u.id > after).order_by(u.id).limit(most)
+    ids = connection.execute(waiting).scalars().all()
+    query = select(t.user).where(u.id.in_(ids)).order_by(u.id).with_for_update()
     found = rows.authentic(connection, t.user, query)
     for row in found:
         uuid12 = new()
         numbered = replace(_to_user(row), uuid12=uuid12)
         values: Values = {"uuid12": uuid12, "search": _searchable(numbered)}
         rows.rewrite(connection, t.user, row, values)
-    return len(found)
+    return len(found), ids[-1] if ids else None
 
 
 def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:

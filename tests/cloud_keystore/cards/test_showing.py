@@ -29,6 +29,18 @@ def test_a_person_with_everything(world: World, ada: tuple[User, Enrolled], seri
     assert shown.progress.since == world.journal(Kind.IDENTITY_REMOVED)[0].time
 
 
+def test_who_lost_the_last_phone_after_an_invitation_ended_waits_since_then(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    operator = world.operator()
+    world.people.invite_device(ada[0].id, actor=OPERATOR)
+    world.clock.forward(days=30)
+    world.devices.remove(ada[1].identity.id, "lost", operator.identity)
+    progress = world.showing.show(ada[0].id, operator.identity).progress
+    assert progress.stage is Stage.INVITATION_EXPIRED
+    assert progress.since == world.journal(Kind.IDENTITY_REMOVED)[0].time
+
+
 def test_the_last_events_of_this_person_alone(
     world: World, ada: tuple[User, Enrolled], serial: str
 ) -> None:

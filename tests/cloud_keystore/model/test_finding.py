@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from cloud_keystore.model.finding import Findable, find
+from cloud_keystore.model.finding import Findable, as_written, find
 
 ADA = Findable("01a2-ada", ("01a2-ada", "1500000000000017"), ("Ada Byron", "ada@x.org"), "Ada")
 ADAM = Findable("01a2-adam", ("01a2-adam",), ("Adam", ""), "Adam")
@@ -34,7 +36,26 @@ ALL = (ZOE, ADA, ADAM, SMITH)
         ("zoe 王", [ZOE]),  # without the accent
         ("Zoe\u0308 王小明", [ZOE]),
         ("", []),
+        ("\u0301", []),  # an accent alone, without which every text begins with nothing
     ],
 )
 def test_finding(text: str, found: list[Findable]) -> None:
     assert find(text, ALL) == found
+
+
+def test_what_has_ended_comes_last() -> None:
+    ended = replace(ADA, ended=True)
+    assert find("ada", [ended, ADAM, SMITH]) == [ADAM, SMITH, ended]
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("1500 0000 0000 0017", "1500000000000017"),
+        (" 1234\u00a05678 9012", "123456789012"),
+        ("12 Ada", "12 Ada"),
+        ("", ""),
+    ],
+)
+def test_digits_in_groups(said: str, written: str) -> None:
+    assert as_written(said) == written

@@ -10,12 +10,14 @@ from unicodedata import normalize
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select, update
 
 from card_os.piv.names import ObjectTag
 from cloud_keystore.model.errors import UserExists
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import Findable, find, folded, unaccented
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.people import people as people_module
 from cloud_keystore.storage import people, tables
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
@@ -106,6 +108,24 @@ def test_people_from_before_there_were_uuids_get_theirs(world: World) -> None:
     assert re.fullmatch(r"[1-9][0-9]{11}", zoe.user.uuid12 or "")
 
 
+def test_forged_people_do_not_keep_others_from_getting_theirs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of nothing but forged records came again and again."""
+    monkeypatch.setattr(people_module, "NUMBERED_AT_ONCE", 2)
+    ids = [world.people.add_user(name, "", actor=OPERATOR)[0].id for name in "abcdef"]
+    u = tables.user.c
+    with world.database.write() as connection:
+        nothing: Values = {"uuid12": None, "search": ""}
+        rows.change(connection, tables.user, [], nothing)
+        forged = update(tables.user).where(u.id.in_(ids[:3])).values(display_name="Eve")
+        connection.execute(forged)
+    assert world.people.number_users() == 3
+    with world.database.read() as connection:
+        without = select(u.id).where(u.uuid12.is_(None))
+        assert set(connection.execute(without).scalars()) == set(ids[:3])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -191,6 +211,33 @@ def test_a_name_and_an_address_are_changed_twice_in_a_row(world: World) -> None:
     # What is there already is no change.
     world.people.change_user(user.id, "Ada Lovelace", None, actor=OPERATOR)
     assert len(world.journal(Kind.USER_CHANGED)) == 2
+
+
+def test_people_who_have_shared_an_address_can_have_another_name(world: World) -> None:
+    """From before an address belonged to one person."""
+    one, other = (add(world, name, f"{name}@example.org") for name in ("ada", "bo"))
+    with world.database.write() as connection:
+        shared: Values = {"email": "ada@example.org"}
+        rows.change(connection, tables.user, [tables.user.c.id == other], shared)
+    for user in (one, other):
+        named = world.people.change_user(user, "Kim", None, actor=OPERATOR)
+        assert (named.display_name, named.email) == ("Kim", "ada@example.org")
+    with pytest.raises(UserExists, match="address of Kim"):
+        world.people.change_user(add(world, "Cy", ""), None, "ada@example.org", actor=OPERATOR)
+
+
+def test_a_uuid_is_found_as_it_was_read_out(world: World) -> None:
+    user, _ = world.people.add_user("Ada", "", actor=OPERATOR)
+    uuid12 = user.uuid12 or ""
+    (found,) = world.people.search(f"{uuid12[:4]} {uuid12[4:8]} {uuid12[8:]}", 5)
+    assert found.user == user
+
+
+@pytest.mark.parametrize("text", ["\u0301", "\u0301\u0301"])
+def test_nothing_but_accents_finds_nobody(world: World, text: str) -> None:
+    """It found everybody."""
+    add(world, "Ada", "")
+    assert world.people.search(text, 5) == []
 
 
 def test_another_persons_address_is_not_taken(world: World) -> None:

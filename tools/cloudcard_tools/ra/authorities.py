@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from cryptography import x509
 
-from cloud_keystore.model.finding import SHORTEST_BEGINNING, folded
+from cloud_keystore.model.finding import Findable, find
 from cloudcard.registry.v1 import authorities_pb2 as pb
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard_tools import new_files
@@ -18,7 +18,7 @@ from cloudcard_tools.ra.registry import operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
-from cloudcard_tools.shared.failures import Failure
+from cloudcard_tools.shared.finding import Words, choose, of_own
 from cloudcard_tools.shared.output import Row
 
 COLUMNS = {
@@ -31,6 +31,7 @@ COLUMNS = {
 }
 LABELS = {**COLUMNS, "list_number": "List number", "list_signed": "List signed"}
 WRITTEN = {"written": "Written"}
+AUTHORITIES = Words("authority", "authorities", "cloudcard ra ca list")
 
 ca_argument = click.argument("ca")
 
@@ -98,19 +99,11 @@ def _all(caller: Caller) -> list[pb.Authority]:
 
 
 def _find(caller: Caller, text: str) -> pb.Authority:
-    """The authority that a text names; raises Failure unless it is exactly one."""
-    known, wanted = _all(caller), folded(text)
-    found = [each for each in known if wanted in (folded(each.name), each.key_id.hex())]
-    if not found and len(wanted) >= SHORTEST_BEGINNING:
-        found = [
-            each
-            for each in known
-            if folded(each.name).startswith(wanted) or each.key_id.hex().startswith(wanted)
-        ]
-    if len(found) != 1:
-        what = "no authority is" if not found else f"{len(found)} authorities are"
-        raise Failure(f"{what} called {text!r}: name one of `cloudcard ra ca list`")
-    return found[0]
+    """The authority that a text names. Raises NothingFound, SeveralFound."""
+    known = {each.key_id.hex(): each for each in _all(caller)}
+    things = [Findable(key, (key,), (each.name,), each.name) for key, each in known.items()]
+    found = choose(AUTHORITIES, text, of_own(find(text, things)), by_hand=caller.by_hand)
+    return known[found]
 
 
 def _authority(message: pb.Authority) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -56,8 +55,7 @@ def find(caller: Caller, sort: Sort, text: str, *, in_use: bool = False) -> str:
             found = stub.Find(request)
         return Answer(found.matches, found.more)
 
-    by_hand = sys.stdin.isatty() and not caller.as_json
-    return finding.find(ask, sort, text, in_use=in_use, by_hand=by_hand)
+    return finding.find(ask, sort, text, in_use=in_use, by_hand=caller.by_hand)
 
 
 def when(stamp: Timestamp) -> str:

@@ -4,6 +4,7 @@ commands.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class Caller:
 
     folder: Path
     as_json: bool
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person at a terminal can be asked, because no program reads the output."""
+        return sys.stdin.isatty() and not self.as_json
 
     def service(self, stub: Callable[[grpc.Channel], Service]) -> AbstractContextManager[Service]:
         """A stub that calls a service under the identity. Raises Failure if the identity cannot be

@@ -11,11 +11,12 @@ from typing import TypeAlias
 from cloud_keystore.approval import qr
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
-from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.finding import SHORTEST_BEGINNING
 from cloud_keystore.model.operations import Assertion, Decision, Operation, State
+from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.sign_ins import SignIn
 from cloud_keystore.notify.wakeups import Wakeups
@@ -143,6 +144,28 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
         return pb.SetPasscodeResponse(puk=puk)
 
+    async def ChangePasscode(
+        self, request: pb.ChangePasscodeRequest, context: Context
+    ) -> pb.ChangePasscodeResponse:
+        outcome = await self.door.call(
+            context,
+            lambda device: self.passcodes.change_own(
+                request.card_serial, request.old_passcode, request.new_passcode, device
+            ),
+        )
+        return pb.ChangePasscodeResponse(result=_new_passcode(outcome))
+
+    async def ResetPasscode(
+        self, request: pb.ResetPasscodeRequest, context: Context
+    ) -> pb.ResetPasscodeResponse:
+        outcome = await self.door.call(
+            context,
+            lambda device: self.passcodes.reset_own(
+                request.card_serial, request.puk, request.new_passcode, device
+            ),
+        )
+        return pb.ResetPasscodeResponse(result=_new_passcode(outcome))
+
     async def AgreeToUnlock(
         self, request: pb.AgreeToUnlockRequest, context: Context
     ) -> pb.AgreeToUnlockResponse:
@@ -197,6 +220,16 @@ def _holder_card(entry: CardListing) -> pb.HolderCard:
     )
     message.expire_time.FromDatetime(entry.card.expire_time)
     return message
+
+
+def _new_passcode(outcome: Outcome) -> pb.NewPasscodeResult:
+    match outcome:
+        case Verified():
+            return pb.NewPasscodeResult(is_set=True)
+        case Mismatch(tries):
+            return pb.NewPasscodeResult(tries_left=tries)
+        case PolicyViolation(rule):
+            return pb.NewPasscodeResult(policy_violation=rule)
 
 
 def _alert(entry: AlertListing) -> pb.HolderAlert:

@@ -34,8 +34,12 @@ MOST_JOINED = 10_000  # operations whose traces are remembered: a device calls a
 PATIENCE_SECONDS = (45.0, 75.0)  # random, so that streams opened together do not look together
 
 PASSCODE_METHODS = frozenset(
-    f"/cloudcard.workstation.v1.WorkstationService/{verb}Passcode"
-    for verb in ("Verify", "Change", "Reset")
+    f"/cloudcard.{service}/{verb}Passcode"
+    for service, verbs in (
+        ("workstation.v1.WorkstationService", ("Verify", "Change", "Reset")),
+        ("authenticator.v1.AuthenticatorService", ("Set", "Change", "Reset")),
+    )
+    for verb in verbs
 )
 
 

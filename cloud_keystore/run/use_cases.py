@@ -125,6 +125,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "passcodes.change": WORKSTATION,
         "passcodes.reset": WORKSTATION,
         "passcodes.set_first": DEVICE,
+        "passcodes.change_own": DEVICE,
+        "passcodes.reset_own": DEVICE,
         "asking.create": WORKSTATION,
         "asking.find": WORKSTATION,
         "asking.look": WORKSTATION,

@@ -22,7 +22,7 @@ from support.guides import Block, run_by, shows
 from support.terminal import Terminal, show
 
 [READER] = run_by("reader.md", __file__)
-BEGIN, CHANGE, UNBLOCK, SESSIONS = run_by("holder.md", __file__)
+BEGIN, CHANGE, ON_PHONE, UNBLOCK, BY_PUK, SESSIONS = run_by("holder.md", __file__)
 PASSCODE, CHANGED, CHOSEN = "135790", "246801", "975310"
 WRONG = "000000"
 BLOCKED = bytes.fromhex("6983")
@@ -36,8 +36,8 @@ class Holder:
     environment: Mapping[str, str]
     words: Mapping[str, str]
 
-    def type(self, line: str) -> str:
-        """What a command for the phone shows."""
+    def type(self, line: str, known: str = "") -> str:
+        """What a command for the phone shows. `known` is what it asks for before a new passcode."""
         for word, meant in self.words.items():
             line = re.sub(rf"\b{word}\b", meant, line)
         _, *arguments = shlex.split(line, comments=True)
@@ -45,6 +45,7 @@ class Holder:
             "6 to 8 digits: ": PASSCODE,
             "The same again: ": PASSCODE,
             "^Token: ": self.words["PC'S TOKEN"],
+            "^(Passcode in force|PUK): ": known,
         }
         status, seen = show(
             *arguments, folder=self.folder, environment=self.environment, answers=answers
@@ -108,6 +109,13 @@ def test_a_holder_follows_the_guide(
     assert [verify(virtual_readers, WRONG) for _ in range(3)][-1] == BLOCKED
     holder.passcode(UNBLOCK, r"PUK \[PIV PUK\]: ", puk, CHOSEN)
     assert verify(virtual_readers, CHOSEN) == b"\x90\x00"
+    seen = holder.type(ON_PHONE.commands[0], CHOSEN)
+    assert shows(ON_PHONE.shown, seen), seen
+    assert verify(virtual_readers, PASSCODE) == b"\x90\x00"
+    assert [verify(virtual_readers, WRONG) for _ in range(3)][-1] == BLOCKED
+    seen = holder.type(BY_PUK.commands[0], puk)
+    assert shows(BY_PUK.shown, seen), seen
+    assert verify(virtual_readers, PASSCODE) == b"\x90\x00"
 
 
 def with_a_card(stage: Stage) -> Holder:

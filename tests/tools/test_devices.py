@@ -23,7 +23,7 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.calling import explain
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.processes import Nursery
-from support.keystore_process import KeystoreProcess, Workstation, code
+from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, code
 
 
 @dataclass
@@ -219,3 +219,26 @@ def test_a_watch_ends_when_its_phone_is_removed(town: Town, tmp_path: Path) -> N
     assert town.ra("device", "remove", device, "--reason", "lost", "--yes").exit_code == 0
     child.wait_for_json(event="failure")
     assert child.wait() == 0
+
+
+def test_a_holder_chooses_another_passcode(town: Town) -> None:
+    serial = town.keystore.card(town.user_id, town.ada)
+
+    def choose(known: str, new: str, *options: str) -> Result:
+        own = ("--identity", str(town.ada.folder), "--passcode-stdin", "--json")
+        return CliRunner().invoke(
+            authenticator, ["passcode", serial, *options, *own], input=f"{known}\n{new}\n"
+        )
+
+    changed = choose(PASSCODE, "246802", "--change")
+    assert json.loads(changed.output) == {"serial": serial, "passcode": "set"}
+    for known, new, said in (
+        (PASSCODE, "975310", "the passcode is wrong: 2 tries are left"),
+        ("246802", "12", "a passcode must be 6 to 8 digits: nothing was changed"),
+        (PASSCODE, "975310", "the passcode is wrong: 1 try is left"),
+        (PASSCODE, "975310", "the passcode is locked: choose another one with the PUK (--puk)"),
+    ):
+        failed = choose(known, new, "--change")
+        assert (failed.exit_code, said in failed.output) == (1, True), failed.output
+    failed = choose("0000 0000", "975310", "--puk")
+    assert "the PUK is wrong: 2 tries are left" in failed.output

@@ -14,7 +14,7 @@ from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import TooManyGuesses
 from cloud_keystore.model.passcodes import GUESS_TIME, Status
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import guesses
 
@@ -23,19 +23,20 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A passcode that somebody gave at a workstation, right or wrong."""
+    """A passcode that somebody gave at a workstation, or a holder on a device, right or wrong."""
 
     card: Card
     key_ref: int
     passcode: bytes = field(repr=False)
-    workstation: Identity
+    given: Identity  # the workstation or device
 
     @property
     def counts(self) -> bool:
-        """Whether a wrong one counts for its workstation. Not for cards whose passcodes everybody
+        """Whether a wrong one counts for a workstation. Not for cards whose passcodes everybody
         knows: Yubico's tools block them on purpose.
         """
-        return not PROFILES[self.card.profile].factory_passcodes
+        public = PROFILES[self.card.profile].factory_passcodes
+        return self.given.role is Role.WORKSTATION and not public
 
 
 def refusal(
@@ -63,7 +64,7 @@ def told(connection: Connection, guess: Guess, now: datetime, random: Random) ->
     """Whether a guess's workstation has used up its guesses; the registration authority is then
     told, once.
     """
-    at = guess.workstation
+    at = guess.given
     if not guess.counts or not guesses.are_used_up(connection, at.id, now):
         return False
     alerts.wrong_passcodes(connection, at, now, random)

@@ -20,10 +20,11 @@ from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
-from cloud_keystore.model.cards import Card, CardEvent
+from cloud_keystore.model.cards import IN_USE, Card, CardEvent
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     CardNotFound,
+    CardNotInUse,
     InvalidInput,
     KeyNotFound,
     PasscodeAlreadySet,
@@ -40,7 +41,7 @@ from cloud_keystore.model.passcodes import (
     Verified,
     violated_rule,
 )
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import cards, guesses, passcodes
 from cloud_keystore.storage.engine import Database
@@ -54,6 +55,27 @@ Outcome: TypeAlias = Verified | Mismatch | PolicyViolation
 def new_hasher() -> PasswordHasher:
     """Make a hasher: argon2id with 19 MiB and two passes, as OWASP recommends; about 25 ms."""
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def _held(connection: Connection, serial: str, device: Identity) -> Card:
+    """The card of a device's holder; raises CardNotFound for anybody else's."""
+    card = cards.find_by_serial(connection, serial)
+    if card is None or card.user_id != device.user_id:
+        raise CardNotFound(f"you have no card {serial}")
+    return card
+
+
+def _usable(connection: Connection, card: Card, by: Identity) -> Card:
+    """A card as it is now, with which a workstation or its holder's device may try passcodes;
+    raises CardNotInUse. The holder of a suspended card can still be the only one who knows its
+    passcode.
+    """
+    if by.role is not Role.DEVICE:
+        return cards.in_use(connection, card.serial)
+    now = cards.named(connection, card.serial)
+    if now.state not in IN_USE:
+        raise CardNotInUse(f"card {card.serial} is {now.state}")
+    return now
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +147,20 @@ class Passcodes:
         change = Change(KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED)
         return self._check(Guess(card, KeyRef.PUK, puk, workstation), change)
 
+    def change_own(self, serial: str, old: bytes, new: bytes, device: Identity) -> Outcome:
+        """Replace the PIN of the holder's own card, which may be suspended, if the old one is
+        right. It earns no proof. Raises CardNotFound, CardNotInUse, TooManyGuesses.
+        """
+        change = Change(KeyRef.PIN, new, Kind.PASSCODE_SET)
+        return self._check(Guess(self._own(serial, device), KeyRef.PIN, old, device), change)
+
+    def reset_own(self, serial: str, puk: bytes, new: bytes, device: Identity) -> Outcome:
+        """Set a new PIN of the holder's own card, which may be suspended, and restore its tries, if
+        the PUK is right. Raises what `change_own` raises.
+        """
+        change = Change(KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED)
+        return self._check(Guess(self._own(serial, device), KeyRef.PUK, puk, device), change)
+
     def set_first(self, serial: str, passcode: bytes, device: Identity) -> str:
         """Set the first PIN of the holder's own card, make its PUK, and activate the card; return
         the PUK. A global PIN starts with the same value as the PIN.
@@ -135,9 +171,7 @@ class Passcodes:
             raise InvalidInput(f"the passcode must be {rule}")
         puk = self._new_puk()
         with self.database.read() as connection:
-            card = cards.find_by_serial(connection, serial)
-        if card is None or card.user_id != device.user_id:
-            raise CardNotFound(f"you have no card {serial}")
+            card = _held(connection, serial, device)
         first: dict[int, bytes] = {KeyRef.PIN: passcode, KeyRef.PUK: puk.encode()}
         if PROFILES[card.profile].global_pin:
             first[KeyRef.GLOBAL_PIN] = passcode
@@ -180,6 +214,10 @@ class Passcodes:
             raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card
 
+    def _own(self, serial: str, device: Identity) -> Card:
+        with self.database.read() as connection:
+            return _usable(connection, _held(connection, serial, device), device)
+
     def _check(self, guess: Guess, change: Change | None = None) -> Outcome:
         """Wait for a turn, then compare. A caller that gets no turn has spent no try."""
         with self.hashing.turn():
@@ -200,7 +238,7 @@ class Passcodes:
         """
         now, which = self.clock(), (guess.card.id, guess.key_ref)
         with self.database.write() as connection:
-            budgets.check(connection, guess.workstation.actor, now)
+            budgets.check(connection, guess.given.actor, now)
             status = passcodes.find(connection, *which) or Status()
             refused = (
                 guessing.refusal(connection, guess, status, now, self.random)
@@ -212,7 +250,7 @@ class Passcodes:
                 if spent is None:
                     journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
                     return None
-                at = guess.workstation.id
+                at = guess.given.id
                 guess_id = guesses.begin(connection, at, now) if guess.counts else None
                 return Spent(*spent, guess_id)
         # The alert is written first.
@@ -248,7 +286,7 @@ class Passcodes:
         Return None, with nothing done, if the passcode is another one by now; raises CardNotInUse
         if the card is out of use by now.
         """
-        card, key_ref, at = guess.card, guess.key_ref, guess.workstation
+        card, key_ref, by = guess.card, guess.key_ref, guess.given
         rule = None if change is None else violated_rule(change.key_ref, change.passcode)
         if rule is GUESSABLE_RULE and PROFILES[card.profile].factory_passcodes:
             rule = None
@@ -261,17 +299,17 @@ class Passcodes:
                 return None
             if spent.guess_id is not None:
                 guesses.forgive(connection, spent.guess_id)
-            cards.in_use(connection, card.serial)
+            _usable(connection, card, by)
             journal.append(connection, self._tried(Kind.PASSCODE_RIGHT, guess, tries))
             if rule is not None:
                 return PolicyViolation(rule)
             if change is not None and new_hash is not None:
                 self._replace(connection, guess, change, new_hash)
-            if key_ref == KeyRef.PUK:
+            if key_ref == KeyRef.PUK or by.role is Role.DEVICE:
                 return Verified(b"")
             proof, expire_time = self.random(PROOF_BYTES), self.clock() + PROOF_TIME
             passcodes.add_proof(
-                connection, sha256(proof).digest(), card.id, key_ref, at.id, expire_time
+                connection, sha256(proof).digest(), card.id, key_ref, by.id, expire_time
             )
         return Verified(proof)
 
@@ -284,7 +322,7 @@ class Passcodes:
         tries = passcodes.replace(connection, card.id, key_ref, new_hash, factory=factory)
         if key_ref != KeyRef.PUK:
             self._end(connection, card, None, "passcode changed")
-        told = Guess(card, key_ref, change.passcode, guess.workstation)
+        told = Guess(card, key_ref, change.passcode, guess.given)
         journal.append(connection, self._tried(change.kind, told, tries))
 
     def _end(self, connection: Connection, card: Card, key_ref: int | None, why: str) -> None:
@@ -302,7 +340,7 @@ class Passcodes:
             "tries_left": tries_left,
             **more,
         }
-        actor = guess.workstation.actor
+        actor = guess.given.actor
         return entries.about_card(kind, guess.card, self.clock(), actor, said)
 
     def _hashes(self, card_id: str, passcodes: Mapping[int, bytes]) -> Mapping[int, str]:

@@ -73,6 +73,8 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.Decide": Kind.OPERATION_APPROVED,
     "AuthenticatorService.EndSession": Kind.SESSION_ENDED,
     "AuthenticatorService.SetPasscode": Kind.CARD_ACTIVATED,
+    "AuthenticatorService.ChangePasscode": Kind.PASSCODE_SET,
+    "AuthenticatorService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
     "AuthenticatorService.AgreeToUnlock": Kind.PASSCODE_UNBLOCKED,
     "AdministrationService.AnswerChallenge": Kind.ADMINISTRATOR_RIGHT,
     "AdministrationService.WriteObject": Kind.CARD_WRITTEN,
@@ -245,6 +247,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
 
     serial, puk = _issued(place, user_id, phone, "sm-cs2")
     _use_passcodes(pc, serial, puk)
+    _use_passcodes_on_the_phone(phone, serial, puk.decode())
     point = ec.generate_private_key(ec.SECP256R1()).public_key()
     pc.EstablishSessionKeys(
         workstation_pb2.EstablishSessionKeysRequest(
@@ -315,6 +318,11 @@ def _use_passcodes(
     pc.ResetPasscode(
         workstation_pb2.ResetPasscodeRequest(card_serial=serial, puk=puk, new_passcode=own)
     )
+
+
+def _use_passcodes_on_the_phone(phone: Phone, serial: str, puk: str) -> None:
+    assert phone.change_passcode(serial, PASSCODE, "864209").is_set
+    assert phone.reset_passcode(serial, puk, PASSCODE).is_set
 
 
 def _use_keys(

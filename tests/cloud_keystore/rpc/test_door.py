@@ -25,6 +25,7 @@ from cloud_keystore.rpc.door import CHUNK_BYTES, PASSCODE_METHODS, Door, patienc
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.storage import operations, people
 from cloudcard.audit.v1 import audit_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
 
@@ -136,10 +137,14 @@ def test_passcodes_of_a_card_have_a_narrower_limit(world: World, pc: Enrolled, v
     assert ask(door, pc, GET_CARD, "1000") == OK
 
 
-def test_every_passcode_method_is_one_of_the_service() -> None:
-    service = workstation_pb2.DESCRIPTOR.services_by_name["WorkstationService"]
+def test_every_passcode_method_is_one_of_a_service() -> None:
+    services = (
+        workstation_pb2.DESCRIPTOR.services_by_name["WorkstationService"],
+        authenticator_pb2.DESCRIPTOR.services_by_name["AuthenticatorService"],
+    )
     of_passcodes = {
         f"/{service.full_name}/{each.name}"
+        for service in services
         for each in service.methods
         if each.name.endswith("Passcode")
     }

@@ -14,7 +14,9 @@ import click
 from cloud_keystore.model import finding
 from cloud_keystore.model.finding import Findable, Sort
 from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
+from cloudcard_tools.authenticator import choosing
 from cloudcard_tools.authenticator.approving import Choice, register
+from cloudcard_tools.authenticator.choosing import Given
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import facts, reported, show
@@ -23,7 +25,6 @@ from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.authenticator.watching import Watch
 from cloudcard_tools.shared import enrolling, identity
 from cloudcard_tools.shared.caller import Caller, caller_options, service
-from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.finding import Answer, Words, find, of_own
 from cloudcard_tools.shared.output import Row, expiry, print_json
@@ -34,6 +35,8 @@ CARD_COLUMNS = {
     "passcode_state": "Passcode",
     "expires": "Expires",
 }
+
+NEW_PASSCODE = {"serial": "Card", "passcode": "Passcode"}
 
 OWN_CARDS = Words("card", "cards", "cloudcard authenticator cards")
 
@@ -52,6 +55,8 @@ Examples:
   cloudcard authenticator enrol TOKEN --name "Ada's phone"
   cloudcard authenticator enrol TOKEN --approval-key passkey
   cloudcard authenticator passcode 1500000000000017
+  cloudcard authenticator passcode 1500000000000017 --change
+  cloudcard authenticator passcode 1500000000000017 --puk
   cloudcard authenticator cards
   cloudcard authenticator unlock 1500000000000017
   cloudcard authenticator watch
@@ -96,16 +101,38 @@ def cards(caller: Caller) -> None:
 
 @authenticator.command()
 @click.argument("card")
-@click.option("--passcode-stdin", is_flag=True, help="Read the passcode from standard input.")
+@click.option(
+    "--change",
+    "given",
+    flag_value=Given.PASSCODE.value,
+    help="Choose another one. You give the one in force.",
+)
+@click.option(
+    "--puk",
+    "given",
+    flag_value=Given.PUK.value,
+    help="Choose another one, if it is forgotten or locked. You give the PUK.",
+)
+@click.option(
+    "--passcode-stdin",
+    is_flag=True,
+    help="Read from standard input: the passcode in force or the PUK, if it is asked for, in a "
+    "line, and the new passcode in the next one.",
+)
 @caller_options(ROLE)
-def passcode(card: str, passcode_stdin: bool, caller: Caller) -> None:
-    """Choose the first passcode of CARD, a serial number or its beginning. Prints the PUK that
-    unblocks the card, once.
+def passcode(card: str, given: str | None, passcode_stdin: bool, caller: Caller) -> None:
+    """Choose the passcode of CARD, a serial number or its beginning. The first one brings the PUK
+    that unblocks the card, which is printed once.
     """
-    chosen = checked_passcode(sys.stdin.readline().strip()) if passcode_stdin else new_passcode()
+    against = None if given is None else Given(given)
+    secret, new = choosing.typed(against, from_stdin=passcode_stdin)
     with phone(caller) as own:
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
-        puk = own.set_passcode(serial, chosen)
+        if against is not None:
+            choosing.replace(own, serial, against, secret, new)
+            caller.print_facts({"serial": serial, "passcode": "set"}, NEW_PASSCODE)
+            return
+        puk = own.set_passcode(serial, new)
     if caller.as_json:
         print_json({"serial": serial, "puk": puk})
     else:

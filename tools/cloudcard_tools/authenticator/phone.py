@@ -142,6 +142,20 @@ class Phone:
         puk: str = response.puk
         return puk
 
+    def change_passcode(self, serial: str, old: str, new: str) -> pb.NewPasscodeResult:
+        """Replace the passcode of a card, if the old one is right."""
+        request = pb.ChangePasscodeRequest(
+            card_serial=serial, old_passcode=old.encode(), new_passcode=new.encode()
+        )
+        return self._stub.ChangePasscode(request, timeout=TIMEOUT_SECONDS).result
+
+    def reset_passcode(self, serial: str, puk: str, new: str) -> pb.NewPasscodeResult:
+        """Give a card a new passcode, if the PUK is right."""
+        request = pb.ResetPasscodeRequest(
+            card_serial=serial, puk=puk.encode(), new_passcode=new.encode()
+        )
+        return self._stub.ResetPasscode(request, timeout=TIMEOUT_SECONDS).result
+
     def unlock(self, serial: str) -> pb.HolderCard:
         """Agree to the unlock of a card. Returns the card."""
         request = pb.AgreeToUnlockRequest(card_serial=serial)

@@ -26,17 +26,17 @@ from cloudcard.approval.v1 import approval_pb2 as cloudcard_dot_approval_dot_v1_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.cloudcard/authenticator/v1/authenticator.proto\x12\x1a\x63loudcard.authenticator.v1\x1a$cloudcard/approval/v1/approval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x07Request\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x1a\n\x12keystore_signature\x18\x03 \x01(\x0c\"T\n\x14WatchRequestsRequest\x12<\n\x0c\x63\x61pabilities\x18\x01 \x03(\x0e\x32&.cloudcard.authenticator.v1.Capability\"\xcf\x01\n\x15WatchRequestsResponse\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.RequestH\x00\x12;\n\x06\x63losed\x18\x02 \x01(\x0b\x32).cloudcard.authenticator.v1.ClosedRequestH\x00\x12\x38\n\x05\x61lert\x18\x03 \x01(\x0b\x32\'.cloudcard.authenticator.v1.HolderAlertH\x00\x42\x07\n\x05\x65vent\"m\n\x0bHolderAlert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\rClosedRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\")\n\x11GetRequestRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"J\n\x12GetRequestResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\":\n\x12\x43laimQrCodeRequest\x12\x0f\n\x07qr_text\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\"K\n\x13\x43laimQrCodeResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\"r\n\x10PasskeyAssertion\x12\x15\n\rcredential_id\x18\x01 \x01(\x0c\x12\x1a\n\x12\x61uthenticator_data\x18\x02 \x01(\x0c\x12\x18\n\x10\x63lient_data_json\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\xf1\x01\n\rDecideRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32$.cloudcard.authenticator.v1.Decision\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x1a\n\x10\x64\x65vice_signature\x18\x04 \x01(\x0cH\x00\x12I\n\x11passkey_assertion\x18\x05 \x01(\x0b\x32,.cloudcard.authenticator.v1.PasskeyAssertionH\x00\x12\x0f\n\x07sign_in\x18\x06 \x01(\x08\x42\n\n\x08\x65vidence\"F\n\x0e\x44\x65\x63ideResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\"\x12\n\x10ListCardsRequest\"t\n\nHolderCard\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x16\n\x0epasscode_state\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11ListCardsResponse\x12\x35\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32&.cloudcard.authenticator.v1.HolderCard\";\n\x12SetPasscodeRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x10\n\x08passcode\x18\x02 \x01(\x0c\"\"\n\x13SetPasscodeResponse\x12\x0b\n\x03puk\x18\x01 \x01(\t\"+\n\x14\x41greeToUnlockRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"M\n\x15\x41greeToUnlockResponse\x12\x34\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32&.cloudcard.authenticator.v1.HolderCard\"\x15\n\x13ListSessionsRequest\"\xd2\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0f\n\x07key_ref\x18\x03 \x01(\r\x12.\n\x07key_use\x18\x04 \x01(\x0e\x32\x1d.cloudcard.approval.v1.KeyUse\x12\x13\n\x0bworkstation\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x11\n\tuses_left\x18\x07 \x01(\r\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x14ListSessionsResponse\x12\x35\n\x08sessions\x18\x01 \x03(\x0b\x32#.cloudcard.authenticator.v1.Session\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\x14\n\x12ListSignInsRequest\"\xaf\x01\n\x06SignIn\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x13\n\x0bworkstation\x18\x03 \x01(\t\x12\x0c\n\x04site\x18\x04 \x01(\t\x12\x30\n\x0c\x61pprove_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x13ListSignInsResponse\x12\x34\n\x08sign_ins\x18\x01 \x03(\x0b\x32\".cloudcard.authenticator.v1.SignIn\"&\n\x10\x45ndSignInRequest\x12\x12\n\nsign_in_id\x18\x01 \x01(\t\"\x13\n\x11\x45ndSignInResponse*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x43ISION_APPROVE\x10\x01\x12\x11\n\rDECISION_DENY\x10\x02\x12\x13\n\x0f\x44\x45\x43ISION_NOT_ME\x10\x03*@\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41PABILITY_SIGN_IN\x10\x01\x32\xd6\t\n\x14\x41uthenticatorService\x12v\n\rWatchRequests\x12\x30.cloudcard.authenticator.v1.WatchRequestsRequest\x1a\x31.cloudcard.authenticator.v1.WatchRequestsResponse0\x01\x12k\n\nGetRequest\x12-.cloudcard.authenticator.v1.GetRequestRequest\x1a..cloudcard.authenticator.v1.GetRequestResponse\x12n\n\x0b\x43laimQrCode\x12..cloudcard.authenticator.v1.ClaimQrCodeRequest\x1a/.cloudcard.authenticator.v1.ClaimQrCodeResponse\x12_\n\x06\x44\x65\x63ide\x12).cloudcard.authenticator.v1.DecideRequest\x1a*.cloudcard.authenticator.v1.DecideResponse\x12h\n\tListCards\x12,.cloudcard.authenticator.v1.ListCardsRequest\x1a-.cloudcard.authenticator.v1.ListCardsResponse\x12q\n\x0cListSessions\x12/.cloudcard.authenticator.v1.ListSessionsRequest\x1a\x30.cloudcard.authenticator.v1.ListSessionsResponse\x12k\n\nEndSession\x12-.cloudcard.authenticator.v1.EndSessionRequest\x1a..cloudcard.authenticator.v1.EndSessionResponse\x12n\n\x0bListSignIns\x12..cloudcard.authenticator.v1.ListSignInsRequest\x1a/.cloudcard.authenticator.v1.ListSignInsResponse\x12h\n\tEndSignIn\x12,.cloudcard.authenticator.v1.EndSignInRequest\x1a-.cloudcard.authenticator.v1.EndSignInResponse\x12n\n\x0bSetPasscode\x12..cloudcard.authenticator.v1.SetPasscodeRequest\x1a/.cloudcard.authenticator.v1.SetPasscodeResponse\x12t\n\rAgreeToUnlock\x12\x30.cloudcard.authenticator.v1.AgreeToUnlockRequest\x1a\x31.cloudcard.authenticator.v1.AgreeToUnlockResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.cloudcard/authenticator/v1/authenticator.proto\x12\x1a\x63loudcard.authenticator.v1\x1a$cloudcard/approval/v1/approval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x07Request\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x1a\n\x12keystore_signature\x18\x03 \x01(\x0c\"T\n\x14WatchRequestsRequest\x12<\n\x0c\x63\x61pabilities\x18\x01 \x03(\x0e\x32&.cloudcard.authenticator.v1.Capability\"\xcf\x01\n\x15WatchRequestsResponse\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.RequestH\x00\x12;\n\x06\x63losed\x18\x02 \x01(\x0b\x32).cloudcard.authenticator.v1.ClosedRequestH\x00\x12\x38\n\x05\x61lert\x18\x03 \x01(\x0b\x32\'.cloudcard.authenticator.v1.HolderAlertH\x00\x42\x07\n\x05\x65vent\"m\n\x0bHolderAlert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\rClosedRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\")\n\x11GetRequestRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"J\n\x12GetRequestResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\":\n\x12\x43laimQrCodeRequest\x12\x0f\n\x07qr_text\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\"K\n\x13\x43laimQrCodeResponse\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.cloudcard.authenticator.v1.Request\"r\n\x10PasskeyAssertion\x12\x15\n\rcredential_id\x18\x01 \x01(\x0c\x12\x1a\n\x12\x61uthenticator_data\x18\x02 \x01(\x0c\x12\x18\n\x10\x63lient_data_json\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\xf1\x01\n\rDecideRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32$.cloudcard.authenticator.v1.Decision\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x1a\n\x10\x64\x65vice_signature\x18\x04 \x01(\x0cH\x00\x12I\n\x11passkey_assertion\x18\x05 \x01(\x0b\x32,.cloudcard.authenticator.v1.PasskeyAssertionH\x00\x12\x0f\n\x07sign_in\x18\x06 \x01(\x08\x42\n\n\x08\x65vidence\"F\n\x0e\x44\x65\x63ideResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.cloudcard.approval.v1.OperationState\"\x12\n\x10ListCardsRequest\"t\n\nHolderCard\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x16\n\x0epasscode_state\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11ListCardsResponse\x12\x35\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32&.cloudcard.authenticator.v1.HolderCard\";\n\x12SetPasscodeRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x10\n\x08passcode\x18\x02 \x01(\x0c\"\"\n\x13SetPasscodeResponse\x12\x0b\n\x03puk\x18\x01 \x01(\t\"b\n\x11NewPasscodeResult\x12\x10\n\x06is_set\x18\x01 \x01(\x08H\x00\x12\x14\n\ntries_left\x18\x02 \x01(\rH\x00\x12\x1a\n\x10policy_violation\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"X\n\x15\x43hangePasscodeRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x14\n\x0cold_passcode\x18\x02 \x01(\x0c\x12\x14\n\x0cnew_passcode\x18\x03 \x01(\x0c\"W\n\x16\x43hangePasscodeResponse\x12=\n\x06result\x18\x01 \x01(\x0b\x32-.cloudcard.authenticator.v1.NewPasscodeResult\"N\n\x14ResetPasscodeRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0b\n\x03puk\x18\x02 \x01(\x0c\x12\x14\n\x0cnew_passcode\x18\x03 \x01(\x0c\"V\n\x15ResetPasscodeResponse\x12=\n\x06result\x18\x01 \x01(\x0b\x32-.cloudcard.authenticator.v1.NewPasscodeResult\"+\n\x14\x41greeToUnlockRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"M\n\x15\x41greeToUnlockResponse\x12\x34\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32&.cloudcard.authenticator.v1.HolderCard\"\x15\n\x13ListSessionsRequest\"\xd2\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0f\n\x07key_ref\x18\x03 \x01(\r\x12.\n\x07key_use\x18\x04 \x01(\x0e\x32\x1d.cloudcard.approval.v1.KeyUse\x12\x13\n\x0bworkstation\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x11\n\tuses_left\x18\x07 \x01(\r\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x14ListSessionsResponse\x12\x35\n\x08sessions\x18\x01 \x03(\x0b\x32#.cloudcard.authenticator.v1.Session\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\x14\n\x12ListSignInsRequest\"\xaf\x01\n\x06SignIn\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x13\n\x0bworkstation\x18\x03 \x01(\t\x12\x0c\n\x04site\x18\x04 \x01(\t\x12\x30\n\x0c\x61pprove_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x13ListSignInsResponse\x12\x34\n\x08sign_ins\x18\x01 \x03(\x0b\x32\".cloudcard.authenticator.v1.SignIn\"&\n\x10\x45ndSignInRequest\x12\x12\n\nsign_in_id\x18\x01 \x01(\t\"\x13\n\x11\x45ndSignInResponse*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x43ISION_APPROVE\x10\x01\x12\x11\n\rDECISION_DENY\x10\x02\x12\x13\n\x0f\x44\x45\x43ISION_NOT_ME\x10\x03*@\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41PABILITY_SIGN_IN\x10\x01\x32\xc5\x0b\n\x14\x41uthenticatorService\x12v\n\rWatchRequests\x12\x30.cloudcard.authenticator.v1.WatchRequestsRequest\x1a\x31.cloudcard.authenticator.v1.WatchRequestsResponse0\x01\x12k\n\nGetRequest\x12-.cloudcard.authenticator.v1.GetRequestRequest\x1a..cloudcard.authenticator.v1.GetRequestResponse\x12n\n\x0b\x43laimQrCode\x12..cloudcard.authenticator.v1.ClaimQrCodeRequest\x1a/.cloudcard.authenticator.v1.ClaimQrCodeResponse\x12_\n\x06\x44\x65\x63ide\x12).cloudcard.authenticator.v1.DecideRequest\x1a*.cloudcard.authenticator.v1.DecideResponse\x12h\n\tListCards\x12,.cloudcard.authenticator.v1.ListCardsRequest\x1a-.cloudcard.authenticator.v1.ListCardsResponse\x12q\n\x0cListSessions\x12/.cloudcard.authenticator.v1.ListSessionsRequest\x1a\x30.cloudcard.authenticator.v1.ListSessionsResponse\x12k\n\nEndSession\x12-.cloudcard.authenticator.v1.EndSessionRequest\x1a..cloudcard.authenticator.v1.EndSessionResponse\x12n\n\x0bListSignIns\x12..cloudcard.authenticator.v1.ListSignInsRequest\x1a/.cloudcard.authenticator.v1.ListSignInsResponse\x12h\n\tEndSignIn\x12,.cloudcard.authenticator.v1.EndSignInRequest\x1a-.cloudcard.authenticator.v1.EndSignInResponse\x12n\n\x0bSetPasscode\x12..cloudcard.authenticator.v1.SetPasscodeRequest\x1a/.cloudcard.authenticator.v1.SetPasscodeResponse\x12w\n\x0e\x43hangePasscode\x12\x31.cloudcard.authenticator.v1.ChangePasscodeRequest\x1a\x32.cloudcard.authenticator.v1.ChangePasscodeResponse\x12t\n\rResetPasscode\x12\x30.cloudcard.authenticator.v1.ResetPasscodeRequest\x1a\x31.cloudcard.authenticator.v1.ResetPasscodeResponse\x12t\n\rAgreeToUnlock\x12\x30.cloudcard.authenticator.v1.AgreeToUnlockRequest\x1a\x31.cloudcard.authenticator.v1.AgreeToUnlockResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.authenticator.v1.authenticator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISION']._serialized_start=2566
-  _globals['_DECISION']._serialized_end=2664
-  _globals['_CAPABILITY']._serialized_start=2666
-  _globals['_CAPABILITY']._serialized_end=2730
+  _globals['_DECISION']._serialized_start=3013
+  _globals['_DECISION']._serialized_end=3111
+  _globals['_CAPABILITY']._serialized_start=3113
+  _globals['_CAPABILITY']._serialized_end=3177
   _globals['_REQUEST']._serialized_start=149
   _globals['_REQUEST']._serialized_end=225
   _globals['_WATCHREQUESTSREQUEST']._serialized_start=227
@@ -71,30 +71,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETPASSCODEREQUEST']._serialized_end=1688
   _globals['_SETPASSCODERESPONSE']._serialized_start=1690
   _globals['_SETPASSCODERESPONSE']._serialized_end=1724
-  _globals['_AGREETOUNLOCKREQUEST']._serialized_start=1726
-  _globals['_AGREETOUNLOCKREQUEST']._serialized_end=1769
-  _globals['_AGREETOUNLOCKRESPONSE']._serialized_start=1771
-  _globals['_AGREETOUNLOCKRESPONSE']._serialized_end=1848
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1850
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1871
-  _globals['_SESSION']._serialized_start=1874
-  _globals['_SESSION']._serialized_end=2084
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=2086
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=2163
-  _globals['_ENDSESSIONREQUEST']._serialized_start=2165
-  _globals['_ENDSESSIONREQUEST']._serialized_end=2204
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=2206
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=2226
-  _globals['_LISTSIGNINSREQUEST']._serialized_start=2228
-  _globals['_LISTSIGNINSREQUEST']._serialized_end=2248
-  _globals['_SIGNIN']._serialized_start=2251
-  _globals['_SIGNIN']._serialized_end=2426
-  _globals['_LISTSIGNINSRESPONSE']._serialized_start=2428
-  _globals['_LISTSIGNINSRESPONSE']._serialized_end=2503
-  _globals['_ENDSIGNINREQUEST']._serialized_start=2505
-  _globals['_ENDSIGNINREQUEST']._serialized_end=2543
-  _globals['_ENDSIGNINRESPONSE']._serialized_start=2545
-  _globals['_ENDSIGNINRESPONSE']._serialized_end=2564
-  _globals['_AUTHENTICATORSERVICE']._serialized_start=2733
-  _globals['_AUTHENTICATORSERVICE']._serialized_end=3971
+  _globals['_NEWPASSCODERESULT']._serialized_start=1726
+  _globals['_NEWPASSCODERESULT']._serialized_end=1824
+  _globals['_CHANGEPASSCODEREQUEST']._serialized_start=1826
+  _globals['_CHANGEPASSCODEREQUEST']._serialized_end=1914
+  _globals['_CHANGEPASSCODERESPONSE']._serialized_start=1916
+  _globals['_CHANGEPASSCODERESPONSE']._serialized_end=2003
+  _globals['_RESETPASSCODEREQUEST']._serialized_start=2005
+  _globals['_RESETPASSCODEREQUEST']._serialized_end=2083
+  _globals['_RESETPASSCODERESPONSE']._serialized_start=2085
+  _globals['_RESETPASSCODERESPONSE']._serialized_end=2171
+  _globals['_AGREETOUNLOCKREQUEST']._serialized_start=2173
+  _globals['_AGREETOUNLOCKREQUEST']._serialized_end=2216
+  _globals['_AGREETOUNLOCKRESPONSE']._serialized_start=2218
+  _globals['_AGREETOUNLOCKRESPONSE']._serialized_end=2295
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=2297
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=2318
+  _globals['_SESSION']._serialized_start=2321
+  _globals['_SESSION']._serialized_end=2531
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=2533
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=2610
+  _globals['_ENDSESSIONREQUEST']._serialized_start=2612
+  _globals['_ENDSESSIONREQUEST']._serialized_end=2651
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=2653
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=2673
+  _globals['_LISTSIGNINSREQUEST']._serialized_start=2675
+  _globals['_LISTSIGNINSREQUEST']._serialized_end=2695
+  _globals['_SIGNIN']._serialized_start=2698
+  _globals['_SIGNIN']._serialized_end=2873
+  _globals['_LISTSIGNINSRESPONSE']._serialized_start=2875
+  _globals['_LISTSIGNINSRESPONSE']._serialized_end=2950
+  _globals['_ENDSIGNINREQUEST']._serialized_start=2952
+  _globals['_ENDSIGNINREQUEST']._serialized_end=2990
+  _globals['_ENDSIGNINRESPONSE']._serialized_start=2992
+  _globals['_ENDSIGNINRESPONSE']._serialized_end=3011
+  _globals['_AUTHENTICATORSERVICE']._serialized_start=3180
+  _globals['_AUTHENTICATORSERVICE']._serialized_end=4657
 # @@protoc_insertion_point(module_scope)

@@ -553,6 +553,146 @@ class SetPasscodeResponse(_message.Message):
 Global___SetPasscodeResponse: _TypeAlias = SetPasscodeResponse  # noqa: Y015
 
 @_typing.final
+class NewPasscodeResult(_message.Message):
+    """NewPasscodeResult is the outcome of the check before a passcode is replaced."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_SET_FIELD_NUMBER: _builtins.int
+    TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    POLICY_VIOLATION_FIELD_NUMBER: _builtins.int
+    is_set: _builtins.bool
+    """What was given was right, and the new passcode holds."""
+    tries_left: _builtins.int
+    """What was given was wrong: the number of tries left. 0 means that it is blocked."""
+    policy_violation: _builtins.str
+    """What was given was right, but the new passcode does not follow the rules; the text says what the rules are."""
+    def __init__(
+        self,
+        *,
+        is_set: _builtins.bool = ...,
+        tries_left: _builtins.int = ...,
+        policy_violation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["is_set", b"is_set", "outcome", b"outcome", "policy_violation", b"policy_violation", "tries_left", b"tries_left"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_set", b"is_set", "outcome", b"outcome", "policy_violation", b"policy_violation", "tries_left", b"tries_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["is_set", "tries_left", "policy_violation"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___NewPasscodeResult: _TypeAlias = NewPasscodeResult  # noqa: Y015
+
+@_typing.final
+class ChangePasscodeRequest(_message.Message):
+    """ChangePasscodeRequest holds the old and the new passcode."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    OLD_PASSCODE_FIELD_NUMBER: _builtins.int
+    NEW_PASSCODE_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    old_passcode: _builtins.bytes
+    """The passcode in force."""
+    new_passcode: _builtins.bytes
+    """The new passcode: 6 to 8 digits."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        old_passcode: _builtins.bytes = ...,
+        new_passcode: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "new_passcode", b"new_passcode", "old_passcode", b"old_passcode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePasscodeRequest: _TypeAlias = ChangePasscodeRequest  # noqa: Y015
+
+@_typing.final
+class ChangePasscodeResponse(_message.Message):
+    """ChangePasscodeResponse tells the outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___NewPasscodeResult:
+        """The outcome."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___NewPasscodeResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePasscodeResponse: _TypeAlias = ChangePasscodeResponse  # noqa: Y015
+
+@_typing.final
+class ResetPasscodeRequest(_message.Message):
+    """ResetPasscodeRequest holds the PUK and the new passcode."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    PUK_FIELD_NUMBER: _builtins.int
+    NEW_PASSCODE_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    puk: _builtins.bytes
+    """The PUK."""
+    new_passcode: _builtins.bytes
+    """The new passcode: 6 to 8 digits."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        puk: _builtins.bytes = ...,
+        new_passcode: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "new_passcode", b"new_passcode", "puk", b"puk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetPasscodeRequest: _TypeAlias = ResetPasscodeRequest  # noqa: Y015
+
+@_typing.final
+class ResetPasscodeResponse(_message.Message):
+    """ResetPasscodeResponse tells the outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___NewPasscodeResult:
+        """The outcome."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___NewPasscodeResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetPasscodeResponse: _TypeAlias = ResetPasscodeResponse  # noqa: Y015
+
+@_typing.final
 class AgreeToUnlockRequest(_message.Message):
     """AgreeToUnlockRequest names a card."""
 

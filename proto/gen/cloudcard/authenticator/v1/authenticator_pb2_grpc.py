@@ -85,6 +85,16 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeResponse.FromString,
                 _registered_method=True)
+        self.ChangePasscode = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/ChangePasscode',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ChangePasscodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ChangePasscodeResponse.FromString,
+                _registered_method=True)
+        self.ResetPasscode = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/ResetPasscode',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeResponse.FromString,
+                _registered_method=True)
         self.AgreeToUnlock = channel.unary_unary(
                 '/cloudcard.authenticator.v1.AuthenticatorService/AgreeToUnlock',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockRequest.SerializeToString,
@@ -167,6 +177,21 @@ class AuthenticatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangePasscode(self, request, context):
+        """ChangePasscode replaces the passcode of a card of the holder, who gives the one in force. The card may be suspended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPasscode(self, request, context):
+        """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
+        be suspended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AgreeToUnlock(self, request, context):
         """AgreeToUnlock agrees to the unlock of a card for which an operator has asked.
         """
@@ -226,6 +251,16 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.SetPasscode,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeResponse.SerializeToString,
+            ),
+            'ChangePasscode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePasscode,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ChangePasscodeRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ChangePasscodeResponse.SerializeToString,
+            ),
+            'ResetPasscode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPasscode,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeResponse.SerializeToString,
             ),
             'AgreeToUnlock': grpc.unary_unary_rpc_method_handler(
                     servicer.AgreeToUnlock,
@@ -504,6 +539,60 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/SetPasscode',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SetPasscodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePasscode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/ChangePasscode',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ChangePasscodeRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ChangePasscodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPasscode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/ResetPasscode',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

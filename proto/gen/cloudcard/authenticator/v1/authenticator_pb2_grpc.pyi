@@ -55,6 +55,12 @@ class AuthenticatorServiceStub:
     """EndSignIn takes one of the holder's cards out of a reader. It does nothing if the sign-in has ended."""
     SetPasscode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
+    ChangePasscode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ChangePasscodeRequest, _authenticator_pb2.ChangePasscodeResponse]
+    """ChangePasscode replaces the passcode of a card of the holder, who gives the one in force. The card may be suspended."""
+    ResetPasscode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.ResetPasscodeRequest, _authenticator_pb2.ResetPasscodeResponse]
+    """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
+    be suspended.
+    """
     AgreeToUnlock: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]
     """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
@@ -85,6 +91,12 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """EndSignIn takes one of the holder's cards out of a reader. It does nothing if the sign-in has ended."""
     SetPasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.SetPasscodeRequest, _authenticator_pb2.SetPasscodeResponse]  # type: ignore[assignment]
     """SetPasscode sets the first passcode of a card and makes its PUK."""
+    ChangePasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ChangePasscodeRequest, _authenticator_pb2.ChangePasscodeResponse]  # type: ignore[assignment]
+    """ChangePasscode replaces the passcode of a card of the holder, who gives the one in force. The card may be suspended."""
+    ResetPasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ResetPasscodeRequest, _authenticator_pb2.ResetPasscodeResponse]  # type: ignore[assignment]
+    """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
+    be suspended.
+    """
     AgreeToUnlock: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]  # type: ignore[assignment]
     """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
@@ -172,6 +184,24 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.SetPasscodeResponse, _abc.Awaitable[_authenticator_pb2.SetPasscodeResponse]]:
         """SetPasscode sets the first passcode of a card and makes its PUK."""
+
+    @_abc_1.abstractmethod
+    def ChangePasscode(
+        self,
+        request: _authenticator_pb2.ChangePasscodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.ChangePasscodeResponse, _abc.Awaitable[_authenticator_pb2.ChangePasscodeResponse]]:
+        """ChangePasscode replaces the passcode of a card of the holder, who gives the one in force. The card may be suspended."""
+
+    @_abc_1.abstractmethod
+    def ResetPasscode(
+        self,
+        request: _authenticator_pb2.ResetPasscodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.ResetPasscodeResponse, _abc.Awaitable[_authenticator_pb2.ResetPasscodeResponse]]:
+        """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
+        be suspended.
+        """
 
     @_abc_1.abstractmethod
     def AgreeToUnlock(

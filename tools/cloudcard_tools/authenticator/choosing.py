@@ -1,0 +1,73 @@
+"""The holder chooses a passcode: the first one, or another one with that in force or the PUK."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import TypeAlias
+
+import click
+
+from cloudcard.authenticator.v1 import authenticator_pb2 as pb
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
+from cloudcard_tools.shared.failures import Failure
+
+Replace: TypeAlias = Callable[[Phone, str, str, str], pb.NewPasscodeResult]
+
+
+class Given(Enum):
+    """What a holder gives for another passcode."""
+
+    PASSCODE = "passcode"
+    PUK = "PUK"
+
+
+CALLS: Mapping[Given, Replace] = MappingProxyType(
+    {Given.PASSCODE: Phone.change_passcode, Given.PUK: Phone.reset_passcode}
+)
+PROMPTS: Mapping[Given, str] = MappingProxyType(
+    {Given.PASSCODE: "Passcode in force", Given.PUK: "PUK"}
+)
+LOCKED: Mapping[Given, str] = MappingProxyType(
+    {
+        Given.PASSCODE: "choose another one with the PUK (--puk), or ask your registration "
+        "authority to unlock the card",
+        Given.PUK: "ask your registration authority to unlock the card",
+    }
+)
+
+
+def typed(given: Given | None, *, from_stdin: bool) -> tuple[str, str]:
+    """What is given, empty for a first passcode, and the new passcode. Raises click.UsageError
+    without a terminal, and Failure for a new one from standard input that no card takes.
+    """
+    secret = ""
+    if given is not None and from_stdin:
+        secret = _line()
+    elif given is not None and sys.stdin.isatty():
+        secret = click.prompt(PROMPTS[given], hide_input=True, err=True)
+    new = checked_passcode(_line()) if from_stdin else new_passcode()
+    return "".join(secret.split()), new
+
+
+def replace(own: Phone, serial: str, given: Given, secret: str, new: str) -> None:
+    """Give a card another passcode. Raises Failure if what was given is wrong."""
+    result = CALLS[given](own, serial, secret, new)
+    match result.WhichOneof("outcome"):
+        case "tries_left" if result.tries_left:
+            raise Failure(f"the {given.value} is wrong: {_tries(result.tries_left)} left")
+        case "tries_left":
+            raise Failure(f"the {given.value} is locked: {LOCKED[given]}")
+        case "policy_violation":
+            raise Failure(f"a passcode must be {result.policy_violation}: nothing was changed")
+
+
+def _line() -> str:
+    return sys.stdin.readline().strip()
+
+
+def _tries(number: int) -> str:
+    return "1 try is" if number == 1 else f"{number} tries are"

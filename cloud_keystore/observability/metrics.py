@@ -25,6 +25,7 @@ class Gauges:
     list_seconds: Mapping[str, float]  # by authority
     budgets_full: Mapping[str, float]  # by role
     disk_has_room: bool
+    keys_usable: bool
 
 
 class Metrics:
@@ -97,6 +98,11 @@ class Metrics:
         self.disk_has_room = Gauge(
             "cloudcard_disk_has_room", "1 while the disk of SQLite has room", registry=at
         )
+        self.keys_usable = Gauge(
+            "cloudcard_keys_usable",
+            "1 while a key that belongs to no card can be made and used",
+            registry=at,
+        )
 
     def take(self, gauges: Gauges) -> None:
         """Take what custody has measured; what could not be measured stays as it was."""
@@ -111,6 +117,7 @@ class Metrics:
         for role, count in gauges.budgets_full.items():
             self.budgets_full.labels(role).set(count)
         self.disk_has_room.set(gauges.disk_has_room)
+        self.keys_usable.set(gauges.keys_usable)
 
     def limited(self, limit: str) -> None:
         """Count a call that a limit has refused."""

@@ -1,4 +1,4 @@
-"""Looks at the database and what it holds, for health and metrics."""
+"""Looks at the database and what it holds, and whether keys can be used, for health and metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import select
 
+from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.observability.metrics import Gauges
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
@@ -29,10 +30,11 @@ class Looks:
     ends: Ends
     budgets: Budgets
     publishing: Publishing
+    probe: Probe
 
     def answers(self) -> bool:
-        """Whether the database answers now and takes changes; can block."""
-        return answers(self.database)
+        """Whether the database answers now and takes changes, and keys can be used; can block."""
+        return answers(self.database) and self.probe.works()
 
     def gauges(self) -> Gauges:
         """What is measured for the metrics."""
@@ -43,6 +45,7 @@ class Looks:
             _measured(self.publishing.seconds, {}),
             _measured(self.budgets.full, {}),
             self.database.has_room,
+            self.probe.works(),
         )
 
     def _waiting(self) -> int | None:

@@ -22,6 +22,7 @@ from cloud_keystore.border.awaiting import Groups
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.table import methods
 from cloud_keystore.config import Settings
+from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.notify.listening import Relay
@@ -307,9 +308,10 @@ class Keeping:
 
     def use_cases(self, wake: Callable[[Iterable[str]], None]) -> MainUseCases:
         """The use cases of the main port, which wake those who wait."""
-        upkeep = self.upkeep
-        looks = Looks(self.parts.database, upkeep.ends, upkeep.budgets, self.publishing)
-        return use_cases.main_use_cases(self.parts, self.sessions, self.publishing, looks, wake)
+        parts, upkeep = self.parts, self.upkeep
+        probe = Probe(parts.custody, parts.clock, os.urandom, time.monotonic)
+        looks = Looks(parts.database, upkeep.ends, upkeep.budgets, self.publishing, probe)
+        return use_cases.main_use_cases(parts, self.sessions, self.publishing, looks, wake)
 
     def status_use_cases(self) -> StatusUseCases:
         """The use cases of the port for whoever checks cards."""

@@ -66,11 +66,18 @@ class Keys:
 
     def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
         """Use a key in its backend; raises what that raises, or KeyNotFound if it is destroyed."""
+        return self._of(key).use(key, key_use, inputs)
+
+    def destroy(self, key: HeldKey) -> None:
+        """Destroy a key that is in no row; raises what `use` raises."""
+        self._of(key).destroy(key)
+
+    def _of(self, key: HeldKey) -> Backend:
         match key.private:
             case Sealed():
-                return self._backend(SOFTWARE).use(key, key_use, inputs)
+                return self._backend(SOFTWARE)
             case OnToken():
-                return self._backend(PKCS11).use(key, key_use, inputs)
+                return self._backend(PKCS11)
             case Destroyed():
                 raise KeyNotFound("the key has been destroyed")
         assert_never(key.private)

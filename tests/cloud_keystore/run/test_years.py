@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import insert, select, update
 
 from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef
+from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.errors import (
     IdentityRejected,
@@ -106,6 +107,7 @@ class Town:
             self.ends,
             Budgets(self.world.database, self.world.clock),
             self.publishing,
+            Probe(self.world.issuing.custody, self.world.clock, os.urandom, self._monotonic),
         )
 
     def _monotonic(self) -> float:

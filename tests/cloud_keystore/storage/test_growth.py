@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 
 from cloud_keystore.audit import alerts
+from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import SessionClosed
@@ -114,7 +115,10 @@ class Ward:
         for task in self.upkeep.tasks(self.world.woken.extend, self.world.woken.extend):
             task()
         upkeep = self.upkeep
-        Looks(self.world.database, upkeep.ends, upkeep.budgets, self.publishing).gauges()
+        probe = Probe(
+            self.world.issuing.custody, self.world.clock, os.urandom, lambda: self.monotonic
+        )
+        Looks(self.world.database, upkeep.ends, upkeep.budgets, self.publishing, probe).gauges()
 
     def ask(self) -> None:
         """Operations: used, repeated, denied, cancelled, claimed, left to expire, stalled."""

@@ -30,8 +30,10 @@ from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
 from cloud_keystore.config import Token
 from cloud_keystore.custody.backends import destroying, pkcs11
+from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.backends.pkcs11 import Pool, TokenKeys, realm
 from cloud_keystore.custody.backends.pkcs11_worker import TokenAddress
+from cloud_keystore.custody.backends.probing import TOKEN_SECONDS, Probe
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError, make_key_file
 from cloud_keystore.custody.sealing.sealing_keys import Source, open_seal
 from cloud_keystore.custody.use import padding
@@ -253,9 +255,15 @@ def test_a_token_that_is_gone(world: World, token: TokenKeys, token_folder: Path
     token_folder.mkdir()
     with pytest.raises(KeyBackendUnavailable, match="not there"):
         token.use(key, KeyUse.SIGN, [DIGEST])
+    seconds = iter((0.0, TOKEN_SECONDS))
+    probe = Probe(Keys({PKCS11: token}, PKCS11), world.clock, os.urandom, lambda: next(seconds))
+    assert not probe.works()
     token_folder.rmdir()
     away.rename(token_folder)
     assert len(token.use(key, KeyUse.SIGN, [DIGEST])) == 1
+    before = token.handles()
+    assert probe.works()
+    assert token.handles() == before
 
 
 def test_a_wrong_pin_is_tried_once(token_folder: Path) -> None:

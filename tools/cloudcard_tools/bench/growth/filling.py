@@ -9,16 +9,17 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count, islice
 
 import psycopg
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 
 from cloud_keystore.audit import entries, journal, sequencing
 from cloud_keystore.custody.backends.keys import key_context
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.journal import Entry, Kind
-from cloud_keystore.model.people import new_uuid12
+from cloud_keystore.model.people import UUID12_DIGITS
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import sessions
 from cloud_keystore.storage import tables as t
@@ -29,6 +30,7 @@ from cloudcard_tools.bench.growth.keystore import Place, Ward, of_kind
 
 CARDS_OF_WORKSTATION = 10
 PORTION = 2000  # cards in one transaction
+LEAST_UUID12 = 10 ** (UUID12_DIGITS - 1)
 # What no two rows of a table share, besides the identifiers
 OWN_BYTES = {"certificate_sha256": 32, "guid": 16, "request_id": 16}
 TABLES = (t.user, t.identity, t.card, t.key, t.operation, t.session, t.session_use)
@@ -74,9 +76,14 @@ def fill(ward: Ward, model: Model, cards: int, done: Callable[[int], None]) -> l
     """
     places: list[Place] = []
     database, log = ward.parts.database, ward.parts.log
+    # Of a million random ones two would be the same.
+    with database.read() as connection:
+        known = connection.execute(select(func.count()).select_from(t.user)).scalar_one()
+    uuids = count(LEAST_UUID12 + known)
     for start in range(0, cards, PORTION):
         now = ward.clock()
-        copies = [_copy(ward, model, now) for _ in range(min(PORTION, cards - start))]
+        portion = islice(uuids, min(PORTION, cards - start))
+        copies = [_copy(ward, model, now, str(uuid12)) for uuid12 in portion]
         at = [copy[t.identity] for copy in copies[::CARDS_OF_WORKSTATION]]
         for number, copy in enumerate(copies):
             workstation = at[number // CARDS_OF_WORKSTATION]
@@ -95,7 +102,7 @@ def fill(ward: Ward, model: Model, cards: int, done: Callable[[int], None]) -> l
     return places
 
 
-def _copy(ward: Ward, model: Model, now: datetime) -> dict[Table, dict[str, Value]]:
+def _copy(ward: Ward, model: Model, now: datetime, uuid12: str) -> dict[Table, dict[str, Value]]:
     """The rows of one more card."""
     new = {
         row[column.name]: new_id(now, os.urandom)
@@ -112,7 +119,7 @@ def _copy(ward: Ward, model: Model, now: datetime) -> dict[Table, dict[str, Valu
     for row in copy.values():
         row.update((name, os.urandom(OWN_BYTES[name])) for name in row.keys() & OWN_BYTES.keys())
     copy[t.card]["serial"] = os.urandom(8).hex()
-    copy[t.user]["uuid12"] = new_uuid12(os.urandom)
+    copy[t.user]["uuid12"] = uuid12
     key = copy[t.key]
     key["sealed_private"] = ward.parts.seal.close(model.private, key_context(str(key["id"])))
     return copy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum, unique
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.fields import hosts
+from cloud_keystore.model.fields import emails, hosts
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.limits import Limits
+from cloud_keystore.model.outbox.notifications import REMIND_DAYS
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"({LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
 STATUS_URL = re.compile(r"http://[^/?#\s]+(/[^/?#\s]+)*", re.ASCII)
+PAGE_URL = re.compile(r"https://[a-z0-9.-]+(:[1-9]\d{0,4})?(/[A-Za-z0-9._~/-]*)?", re.ASCII)
+LAST_DAY = 13  # after an invitation, which ends on the next one
 ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(:[1-9]\d{0,4})?", re.ASCII)
 
 
@@ -85,6 +90,54 @@ class Token:
     workers: int = 2  # processes that talk to it
 
 
+@unique
+class Security(StrEnum):
+    """How the way to a mail server is protected."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"  # from the first byte (RFC 8314, 3.3)
+    NONE = "none"  # only within this computer
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """How e-mail is sent, and what is the same in all of it."""
+
+    server: Address
+    sender: str  # an e-mail address
+    public_url: str  # of the page for holders, on which every link is
+    help: str = "your registration authority"  # whom to ask
+    security: Security = Security.STARTTLS
+    user: str = ""  # by which the keystore signs in; empty: it does not
+    password_file: Path | None = None
+    roots: Path | None = None  # PEM, of the server's authorities; None: those of this computer
+    remind_days: tuple[int, ...] = REMIND_DAYS  # after an invitation
+
+    def __post_init__(self) -> None:
+        if not emails.email(self.sender) or not self.sender.isascii():
+            raise InvalidInput("e-mail needs a sender: give an address in ASCII")
+        if not PAGE_URL.fullmatch(self.public_url):
+            raise InvalidInput(
+                f"{self.public_url!r} is not the address of the page for holders: give one such as "
+                "https://cards.example.org"
+            )
+        text_field("help", self.help, LONGEST_DISPLAY_NAME)
+        if bool(self.user) != (self.password_file is not None):
+            raise InvalidInput("a mail server's user and the file with the password go together")
+        if self.security is Security.NONE and (self.user or not _is_here(self.server.host)):
+            raise InvalidInput(
+                "e-mail holds tokens: it goes without TLS to this computer alone, such as "
+                "127.0.0.1:25, and without a password"
+            )
+        if any(not 1 <= each <= LAST_DAY for each in self.remind_days):
+            raise InvalidInput(f"people are reminded on day 1 to {LAST_DAY} after an invitation")
+
+
+def _is_here(host: str) -> bool:
+    numeric = hosts.number(host)
+    return host == "localhost" if numeric is None else numeric.is_loopback
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of `cloudcard serve`. Paths inside the data folder are derived."""
@@ -108,6 +161,7 @@ class Settings:
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
     limits: Limits = field(default_factory=Limits)
+    mail: Mail | None = None  # None: nobody is told anything by e-mail
 
     def __post_init__(self) -> None:
         for host in (self.public_host, *(each.host for each in self.public_addresses)):

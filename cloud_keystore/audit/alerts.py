@@ -174,3 +174,17 @@ def local_operator(connection: Connection, name: str, now: datetime, random: Ran
         "sealing key. Remove the operator if nobody knows of it."
     )
     return raise_alert(connection, AlertKind.LOCAL_OPERATOR, None, text, now, random)
+
+
+def undelivered(connection: Connection, now: datetime, random: Random) -> Alert | None:
+    """Add an alert that somebody could not be told something by e-mail. Return None, and add
+    nothing, if such an alert is not acknowledged yet.
+    """
+    kind = AlertKind.UNDELIVERED
+    if alerts.is_open(connection, kind):
+        return None
+    text = (
+        "E-mail to people was not delivered: `cloudcard ra notify list --failed` says to whom, "
+        "what and why. Put right the address or the mail server, then `cloudcard ra notify retry`."
+    )
+    return raise_alert(connection, kind, None, text, now, random)

@@ -68,6 +68,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.POLICY_SET: "{who} set a policy",
         Kind.ALERT_RAISED: "an alert was raised: {alert}",
         Kind.ALERT_ACKNOWLEDGED: "{who} acknowledged an alert: {alert}",
+        Kind.NOTIFICATIONS_RETRIED: "{who} let e-mail be tried again that had failed",
+        Kind.NOTIFICATION_TESTED: "{who} sent an e-mail as a test",
         Kind.JOURNAL_READ: "{who} read the journal",
         Kind.SEALING_KEY_ADDED: "{who} added a sealing key",
         Kind.SEALING_KEY_RETIRED: "{who} retired a sealing key",

@@ -29,6 +29,7 @@ from cloud_keystore.model.errors import InvalidInput, RequestIdReused
 from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.management_keys import factory_key
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
@@ -38,6 +39,7 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 
 SERIAL_DIGITS = 16
 SERIAL_DRAWS = 3
@@ -116,6 +118,9 @@ class Issuing:
                     key = factory_key(profile.management)
                     put_key(connection, card, profile.management, key, self.seal)
                 journal.append(connection, _issued(card, keys, actor))
+                if card.state is CardState.PENDING:
+                    at = card.create_time
+                    outbox.about_card(connection, Template.CARD_ISSUED, card, at, card.id)
                 made = card
             _check_same(made, user.id, profile.name, organisation_id)
             return listing_of(connection, made)

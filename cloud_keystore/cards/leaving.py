@@ -16,12 +16,14 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, User, UserState
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.devices import remove_device
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 
 LEFT = RevocationReason.AFFILIATION_CHANGED  # of the certificates of who has left
 
@@ -82,6 +84,7 @@ class Leaving:
                 }
                 told = entries.about_user(Kind.USER_CLOSED, closed, now, operator.actor, said)
                 journal.append(connection, told)
+                outbox.put(connection, Template.LEFT, user_id, now, user_id)
             user = people.user(connection, user_id)
         self.wake(topics)
         return replace(ended, user=user)

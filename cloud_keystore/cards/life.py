@@ -18,17 +18,24 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 
 MOVED = {
     CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
     CardEvent.RESUME: Kind.CARD_RESUMED,
     CardEvent.REVOKE: Kind.CARD_REVOKED,
+}
+TOLD = {
+    CardEvent.SUSPEND: Template.SUSPENDED,
+    CardEvent.RESUME: Template.RESUMED,
+    CardEvent.REVOKE: Template.REVOKED,
 }
 
 
@@ -126,6 +133,9 @@ class Life:
         with self.database.write() as connection:
             card = cards.named(connection, serial)
             withdrawn = move_card(connection, card, event, now, actor, reason, code, invalid_time)
+            outbox.about_card(
+                connection, TOLD[event], card, now, reason=reason, who="your registration authority"
+            )
             listing = listing_of(connection, cards.named(connection, serial))
         self.wake([card.user_id, *withdrawn])
         return listing

@@ -17,11 +17,13 @@ from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import CardNotFound, IllegalCardChange
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.passcodes import UNLOCK_TIME, UNLOCKS_TOLD, Status, Unlock
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, passcodes, unlocks
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Unlocking:
                 unlocks.put(connection, waiting)
                 asked = entries.about_card(Kind.UNLOCK_ASKED, card, now, actor)
                 journal.append(connection, asked)
+                outbox.about_card(connection, Template.UNLOCK_ASKED, card, now)
             agrees = waiting.asked_by != actor.id
             if agrees:
                 self._unlock(connection, card, waiting, now, actor)
@@ -98,6 +101,7 @@ class Unlocking:
         said = {"asked_by": waiting.asked_by}
         unlocked = entries.about_card(Kind.PASSCODE_UNBLOCKED, card, now, actor, said)
         journal.append(connection, unlocked)
+        outbox.about_card(connection, Template.UNLOCKED, card, now)
         status = passcodes.find(connection, card.id, KeyRef.PIN) or Status()
         if status.unlocks >= UNLOCKS_TOLD:
             alerts.repeated_unlocks(connection, card, status.unlocks, now, self.random)

@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
     JOURNAL_BUDGET = "journal-budget"  # an identity causes very many entries
     NEW_DEVICE = "new-device"
+    UNDELIVERED = "undelivered"  # somebody was not told by e-mail
 
 
 TOLD_TO_HOLDERS = frozenset({AlertKind.REPEATED_UNLOCKS})

@@ -85,6 +85,8 @@ class Kind(StrEnum):
     POLICY_SET = "policy.set"
     ALERT_RAISED = "alert.raised"
     ALERT_ACKNOWLEDGED = "alert.acknowledged"
+    NOTIFICATIONS_RETRIED = "notifications.retried"
+    NOTIFICATION_TESTED = "notification.tested"
     JOURNAL_READ = "journal.read"
     SEALING_KEY_ADDED = "sealing-key.added"
     SEALING_KEY_RETIRED = "sealing-key.retired"

@@ -24,6 +24,7 @@ class Gauges:
     authority_seconds: Mapping[str, float]  # by authority
     list_seconds: Mapping[str, float]  # by authority
     budgets_full: Mapping[str, float]  # by role
+    notifications: Mapping[str, float]  # by what became of them
     disk_has_room: bool
     keys_usable: bool
 
@@ -95,6 +96,12 @@ class Metrics:
             ("role",),
             registry=at,
         )
+        self.notifications = Gauge(
+            "cloudcard_notifications",
+            "E-mails to people that are tried again, and that have failed",
+            ("state",),
+            registry=at,
+        )
         self.disk_has_room = Gauge(
             "cloudcard_disk_has_room", "1 while the disk of SQLite has room", registry=at
         )
@@ -116,6 +123,8 @@ class Metrics:
             self.list_seconds.labels(authority).set(seconds)
         for role, count in gauges.budgets_full.items():
             self.budgets_full.labels(role).set(count)
+        for state, count in gauges.notifications.items():
+            self.notifications.labels(state).set(count)
         self.disk_has_room.set(gauges.disk_has_room)
         self.keys_usable.set(gauges.keys_usable)
 

@@ -32,6 +32,7 @@ from cloud_keystore.model.operations import (
     Operation,
     State,
 )
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import accepting
@@ -40,9 +41,11 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, operations, people, policies
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 
 NOT_YOURS = "there is no such operation for you"
 REPORTED = "its holder reported a request of somebody else"
+BY_YOU = "you, who did not make a request that came up on your phone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ class Deciding:
             recording.hold(connection, card.id, now)
             details = {"reason": REPORTED}
             journal.append(connection, _entry(Kind.CARD_SUSPENDED, operation, device, now, details))
+            outbox.about_card(connection, Template.SUSPENDED, card, now, who=BY_YOU)
         asked_at = people.find_identity(connection, operation.workstation_id)
         place = "" if asked_at is None else f" at workstation {asked_at.display_name}"
         alerts.raise_alert(

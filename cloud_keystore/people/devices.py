@@ -15,10 +15,12 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import DeviceNotFound
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.outbox.notifications import Template
+from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Devices:
             if device is None or device.role is not Role.DEVICE:
                 raise DeviceNotFound("there is no such device: list those of its holder")
             withdrawn = remove_device(connection, device, reason, now, operator.actor)
+            if device.state is IdentityState.ACTIVE:
+                outbox.about_device(connection, Template.DEVICE_REMOVED, device, now, reason=reason)
             listing = listing_of_device(
                 connection, people.find_identity(connection, device.id) or device
             )

@@ -17,6 +17,7 @@ from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind, decode
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.pki import identities
 from cloud_keystore.pki.issuers import Authorities
@@ -24,6 +25,7 @@ from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.outbox import notifications as outbox
 
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
 
@@ -124,6 +126,7 @@ class Enrolment:
             )
             if identity.role is Role.DEVICE:
                 alerts.new_device(connection, identity, now, self.random)
+                outbox.about_device(connection, Template.DEVICE_ADDED, identity, now)
         return identity, certificate
 
     def _approval_key(self, registration: Registration, signed: bytes) -> ApprovalKey:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -15,6 +15,7 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.clock import Clock, Random, new_id
@@ -40,6 +41,7 @@ from cloud_keystore.model.people import (
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.outbox import notifications as outbox
 
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
@@ -88,6 +90,7 @@ class People:
     random: Random
     enrolment_address: str  # host:port of the enrolment port
     enrolment_sha256: bytes  # of its certificate
+    seal: Seal = field(repr=False)
 
     def add_user(
         self,
@@ -154,6 +157,7 @@ class People:
             people.change_user(connection, changed)
             told = entries.about_user(Kind.USER_CHANGED, user, now, actor, _changes(user, changed))
             journal.append(connection, told)
+            outbox.changed(connection, user, changed, now)
         return changed
 
     def list_users(self) -> list[UserListing]:
@@ -256,7 +260,7 @@ class People:
             public_key=None,
             create_time=now,
         )
-        secret = self.random(SECRET_BYTES)
+        secret = self._secret(identity.id)
         token = Token(self._token_text(secret), now + TOKEN_TIME)
         people.add_identity(connection, identity)
         tokens.add(connection, sha256(secret).digest(), identity.id, token.expire_time)
@@ -266,7 +270,25 @@ class People:
             Kind.IDENTITY_INVITED, identity, now, actor, said, evidence
         )
         journal.append(connection, invited)
+        outbox.invite(connection, identity, now)
         return identity, token
+
+    def token_of(self, connection: Connection, identity_id: str) -> Token | None:
+        """The token of an identity that is invited, once more; None if it was used or has expired.
+        None too if it was drawn at random, as earlier versions did.
+        """
+        secret = self._secret(identity_id)
+        invited = tokens.invited_by(connection, sha256(secret).digest(), self.clock())
+        if invited is None or invited.state is not IdentityState.INVITED:
+            return None
+        (terms,) = tokens.terms(connection, [identity_id]).values()
+        return Token(self._token_text(secret), terms.expire_time)
+
+    def _secret(self, identity_id: str) -> bytes:
+        """The secret of an identity's token. It is derived, so that it need not be kept until it is
+        mailed, and again for a reminder.
+        """
+        return self.seal.derive("enrolment token", identity_id.encode())[:SECRET_BYTES]
 
     def _free_uuid12(self, connection: Connection) -> str:
         """A 12-digit UUID that nobody has."""

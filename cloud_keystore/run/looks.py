@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Looks:
             _measured(self.ends.authority_seconds, {}),
             _measured(self.publishing.seconds, {}),
             _measured(self.budgets.full, {}),
+            _measured(self._notifications, {}),
             self.database.has_room,
             self.probe.works(),
         )
@@ -51,6 +53,10 @@ class Looks:
     def _waiting(self) -> int | None:
         with self.database.read() as connection:
             return operations.count_waiting(connection)
+
+    def _notifications(self) -> Mapping[str, float]:
+        with self.database.read() as connection:
+            return notifications.count(connection)
 
 
 def answers(database: Database) -> bool:

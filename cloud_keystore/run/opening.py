@@ -29,6 +29,7 @@ from cloud_keystore.pki.revocation import recording
 from cloud_keystore.run.owning import Hold
 from cloud_keystore.run.timekeeping import check_clock, start_clock
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox.notifications import Terms
 from private_files import writing
 
 
@@ -76,6 +77,8 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         seal = open_seal(database, sources, clock(), os.urandom, holder.id)
         limits = settings.limits
         database.limit_growth(budgets(limits.rates), int(limits.free_mebibytes * 2**20))
+        if settings.mail is not None:
+            database.tell_people(Terms(settings.mail.remind_days))
         if authenticating.is_due(database):
             raise authenticating.NotBelieved(
                 "this database is from before its records had authentication codes: look at what "
@@ -99,6 +102,7 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             random=os.urandom,
             enrolment_address=str(Address(settings.public_host, settings.enrol_listen.port)),
             enrolment_sha256=sha256(own.enrolment.der).digest(),
+            seal=seal,
         )
         if hold.whole:
             people.number_users()

@@ -19,6 +19,7 @@ from cloud_keystore.storage import operations, passcodes, sign_ins
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.sessions import Which
 
 _MARK = Table(RESTORING, MetaData())
@@ -50,7 +51,8 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
     Sessions and sign-ins end; proofs, challenges and unlocks that somebody asked for are dropped.
-    Unused tokens expire, because they can have been used after the backup. Each passcode keeps at
+    Unused tokens expire, because they can have been used after the backup, and e-mail that waits is
+    not sent, because it can have been. Each passcode keeps at
     most one try, because it is not known how many were spent after the backup; a correct passcode
     restores all tries.
     """
@@ -76,6 +78,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
         ):
             connection.execute(delete(table))
         voided = tokens.void_all(connection, now)
+        notifications.cancel_all(connection, WHY, now)
         passcodes.leave_one_try(connection)
         connection.execute(DropTable(_MARK, if_exists=True))
         restored = entries.about_keystore(Kind.KEYSTORE_RESTORED, now, DATA_FOLDER, details)

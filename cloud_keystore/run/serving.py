@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from threading import BoundedSemaphore
 
 import structlog
 
-from cloud_keystore import hardening
 from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.awaiting import Groups
 from cloud_keystore.border.calling import Line, remote
+from cloud_keystore.border.sockets import Socket, Sockets
 from cloud_keystore.border.table import methods
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.backends.probing import Probe
-from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
+from cloud_keystore.mail.delivering import Delivering
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.telling import Telling
@@ -37,67 +35,28 @@ from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.limits import Workers
 from cloud_keystore.run import use_cases
 from cloud_keystore.run.budgets import Budgets
+from cloud_keystore.run.confining import confine
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.looks import Looks
+from cloud_keystore.run.mailing import sending
 from cloud_keystore.run.network import Network
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.timekeeping import start_clock
 from cloud_keystore.run.upkeep import Upkeep
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
+from cloud_keystore.run.use_cases import (
+    EnrolmentUseCases,
+    MailUseCases,
+    MainUseCases,
+    StatusUseCases,
+)
 
 log = structlog.get_logger()
 
 UPKEEP_SECONDS = 1.0
-SECRET_BYTES = 32
-SOCKETS = ("custody", "enrolment", "status")
 STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
-
-
-@dataclass(frozen=True, slots=True)
-class Socket:
-    """Where custody is asked for one port. It is made before the processes, so that calls wait
-    while custody starts again; a secret keeps the processes of other ports from it.
-    """
-
-    path: str  # in this process and those that it forks
-    listening: socket.socket
-    secret: bytearray = field(repr=False)
-
-    def forget(self) -> None:
-        """Give it up, in a process that is not to ask here."""
-        self.secret[:] = bytes(len(self.secret))
-        self.listening.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Sockets:
-    """Where custody is asked: one for each port."""
-
-    main: Socket
-    enrolment: Socket
-    status: Socket
-
-    def only(self, own: Socket) -> Socket:
-        """Keep one, in a process that is to ask there alone, and give up the others."""
-        for each in (self.main, self.enrolment, self.status):
-            if each is not own:
-                each.forget()
-        own.listening.close()
-        return own
-
-
-@contextmanager
-def listening(data: Path) -> Iterator[Sockets]:
-    """The sockets of custody, in the data folder, in place of what a killed keystore has left;
-    removed after the block.
-    """
-    # The names of sockets are short, and that of the folder can be long.
-    folder = os.open(data, os.O_PATH | os.O_DIRECTORY)
-    with ExitStack() as stack:
-        stack.callback(os.close, folder)
-        named = (f"/proc/self/fd/{folder}/{name}.sock" for name in SOCKETS)
-        yield Sockets(*(stack.enter_context(_listening(each)) for each in named))
+MAIL_CALLS = 1  # the process that sends e-mail makes one after another
+LETTER_SECONDS = 5.0  # for the letter that is on its way when the process is told to stop
 
 
 def make_ready(parts: Parts) -> None:
@@ -124,9 +83,14 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     )
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
-        upkeep = asyncio.create_task(_keep_up(keeping.upkeep, wakeups.wake, wakeups.wake_own))
+        tasks = [asyncio.create_task(_keep_up(keeping.upkeep, wakeups.wake, wakeups.wake_own))]
+        if (mail := parts.settings.mail) is not None:
+            posting = use_cases.mail_use_cases(parts, mail).posting
+            delivering = Delivering(posting, sending(mail))
+            tasks.append(asyncio.create_task(delivering.keep_delivering(stop)))
         await network.serve(wakeups, stop, ready, None)
-        upkeep.cancel()
+        for task in tasks:
+            task.cancel()
     relaying.cancel()
     keeping.upkeep.finish()
 
@@ -142,7 +106,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     left = keeping.upkeep.sweep(ended=() if parts.database.is_shared else [process])
     cases = keeping.use_cases(telling.wake)
     places = BoundedSemaphore(parts.settings.limits.threads)
-    answering = (
+    answering = [
         (
             sockets.main,
             Answering(
@@ -173,7 +137,16 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
                 BoundedSemaphore(STATUS_CALLS),
             ),
         ),
-    )
+    ]
+    if (mail := parts.settings.mail) is not None:
+        letters = Answering(
+            use_cases.mail_use_cases(parts, mail),
+            methods(MailUseCases, use_cases.MAIL),
+            None,
+            bytes(sockets.mail.secret),
+            BoundedSemaphore(MAIL_CALLS),
+        )
+        answering.append((sockets.mail, letters))
     relaying = asyncio.create_task(_keep_relaying(parts, telling))
     with keeping.presence.told():
         for place, each in answering:
@@ -224,6 +197,28 @@ async def face_strangers(settings: Settings, custody: Socket, siblings: Siblings
     await _face(settings, siblings, status=cases)
 
 
+async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Send e-mail, as a process without a key of the keystore, which nobody can call."""
+    if settings.mail is None:
+        return
+    sender = sending(settings.mail)
+    confine(settings)
+    stop = _told_to_stop()
+    siblings.listen(None)
+    line = Line(custody.path, bytes(custody.secret))
+    table = methods(MailUseCases, use_cases.MAIL)
+    delivering = Delivering(remote(MailUseCases, table, line).posting, sender)
+    telling = asyncio.create_task(siblings.keep_telling())
+    siblings.tell_ready()
+    working = asyncio.create_task(delivering.keep_delivering(stop))
+    await stop.wait()
+    log.info("stopping")
+    await asyncio.wait([working], timeout=LETTER_SECONDS)
+    working.cancel()
+    telling.cancel()
+    siblings.tell_end()
+
+
 async def _face(
     settings: Settings,
     siblings: Siblings,
@@ -234,12 +229,7 @@ async def _face(
     named: Named | None = None,
     ask_uses: Ask[UseRequest, Used] | None = None,
 ) -> None:
-    readable = hardening.program_files()
-    if not hardening.confine(readable):
-        log.warning("this system does not keep the process from the keystore's files")
-    for each in _private(settings):
-        if any(each.is_relative_to(place) for place in readable):
-            log.warning("this is among what processes of the network may read", path=str(each))
+    confine(settings)
     loop, stop = asyncio.get_running_loop(), _told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
     wakeups = Wakeups(loop)
@@ -318,17 +308,6 @@ class Keeping:
         return use_cases.status_use_cases(self.parts, self.publishing)
 
 
-def _private(settings: Settings) -> list[Path]:
-    """What only custody is to read."""
-    named = [Source.parse(each, settings.token) for each in settings.sealing_keys]
-    files = [settings.data, *(Path(each.where) for each in named if each.kind != TOKEN)]
-    if settings.token is not None:
-        files.append(settings.token.pin_file)
-    if passwords := os.environ.get("PGPASSFILE"):
-        files.append(Path(passwords))
-    return [each.resolve() for each in files]
-
-
 def _told_to_stop() -> asyncio.Event:
     """An event that is set by SIGINT and SIGTERM."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -367,17 +346,3 @@ async def _keep_up(
             # The next run can succeed; no decision depends on the upkeep.
             except Exception:
                 log.exception("the upkeep failed")
-
-
-@contextmanager
-def _listening(path: str) -> Iterator[Socket]:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(path)  # for this user alone, as all that is in the data folder
-        listening.listen(socket.SOMAXCONN)
-        try:
-            yield Socket(path, listening, bytearray(os.urandom(SECRET_BYTES)))
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(path)

@@ -19,13 +19,15 @@ from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
-from cloud_keystore.config import Settings
+from cloud_keystore.config import Mail, Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import Used, UsingSessions
+from cloud_keystore.mail.notifications import Notifications
+from cloud_keystore.mail.posting import Posting
 from cloud_keystore.model.fields import hosts
 from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wake
@@ -85,6 +87,7 @@ class MainUseCases:
     devices: Devices
     identities: Identities
     renewing: Renewing
+    notifications: Notifications
     finding: Finding
     reading: Reading
 
@@ -103,6 +106,13 @@ class StatusUseCases:
 
     publishing: Publishing
     responding: Responding
+
+
+@dataclass(frozen=True, slots=True)
+class MailUseCases:
+    """Those of the process that sends e-mail."""
+
+    posting: Posting
 
 
 BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
@@ -201,6 +211,9 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "identities.invitations": OPERATOR,
         "identities.remove": OPERATOR,
         "renewing.renew": ANY,
+        "notifications.list_all": OPERATOR,
+        "notifications.retry": OPERATOR,
+        "notifications.test": OPERATOR,
         "finding.find": OPERATOR,
         "reading.key": AUDITOR,
         "reading.head": AUDITOR,
@@ -229,6 +242,7 @@ STATUS: Mapping[str, Access] = MappingProxyType(
         "responding.respond": NOBODY,
     }
 )
+MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})
 
 
 def main_use_cases(
@@ -318,6 +332,9 @@ def main_use_cases(
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
+        notifications=Notifications(
+            database=database, clock=clock, sends=parts.settings.mail is not None
+        ),
         finding=finding,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
@@ -341,6 +358,11 @@ def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:
 def status_use_cases(parts: Parts, publishing: Publishing) -> StatusUseCases:
     """Make the use cases of the port for whoever checks cards from an open keystore."""
     return StatusUseCases(publishing, Responding(parts.database, parts.clock, parts.authorities))
+
+
+def mail_use_cases(parts: Parts, mail: Mail) -> MailUseCases:
+    """Make the use cases of the process that sends e-mail from an open keystore."""
+    return MailUseCases(Posting(parts.database, parts.clock, os.urandom, parts.people, mail))
 
 
 def _announcing(parts: Parts) -> Announcing:

@@ -26,6 +26,7 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
+from cloud_keystore.rpc.registry.notifications import NotificationServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
@@ -45,6 +46,8 @@ from cloudcard.registry.v1 import (
     finding_pb2_grpc,
     identities_pb2,
     identities_pb2_grpc,
+    notifications_pb2,
+    notifications_pb2_grpc,
     organisations_pb2,
     organisations_pb2_grpc,
     people_pb2,
@@ -62,6 +65,7 @@ FILES = (
     identities_pb2,
     alerts_pb2,
     authorities_pb2,
+    notifications_pb2,
     finding_pb2,
     audit_pb2,
     renewal_pb2,
@@ -172,6 +176,9 @@ def add_services(
     )
     authorities_pb2_grpc.add_AuthorityServiceServicer_to_server(
         AuthorityServicer(door=operators, publishing=our.publishing), server
+    )
+    notifications_pb2_grpc.add_NotificationServiceServicer_to_server(
+        NotificationServicer(door=operators, notifications=our.notifications), server
     )
     renewal_pb2_grpc.add_RenewalServiceServicer_to_server(
         RenewalServicer(door=door(None), renewing=our.renewing, announcing=our.announcing),

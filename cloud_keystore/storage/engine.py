@@ -23,6 +23,7 @@ from cloud_keystore.storage.budgets import GROWTH, Growth
 from cloud_keystore.storage.databases import addresses, postgresql, sqlite
 from cloud_keystore.storage.databases.failures import advice, translated
 from cloud_keystore.storage.databases.modes import MODE, Mode
+from cloud_keystore.storage.outbox.notifications import OUTBOX, Terms
 
 RESTORING = "restoring"  # a table that exists while a backup is restored into a shared database
 
@@ -54,6 +55,7 @@ class Database:
             self._engine, self._name = _sqlite(url)
         self._rows = Rows()
         self._growth: Growth | None = None
+        self._outbox: Terms | None = None
         self._free_bytes = 0
 
     def authenticate(self, key: bytes) -> None:
@@ -66,6 +68,10 @@ class Database:
         """
         self._free_bytes = free_bytes
         self._growth = Growth(budgets, lambda: self.has_room)
+
+    def tell_people(self, terms: Terms) -> None:
+        """Keep an outbox from now on: what people are to be told by e-mail is written down."""
+        self._outbox = terms
 
     @property
     def has_room(self) -> bool:
@@ -117,6 +123,7 @@ class Database:
         with translated(), turn, self._engine.connect() as connection:
             connection.info[MODE] = mode
             connection.info[GROWTH] = self._growth
+            connection.info[OUTBOX] = self._outbox
             try:
                 with self._rows.turn(connection), connection.begin():
                     yield connection

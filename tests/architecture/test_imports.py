@@ -99,7 +99,7 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
     ("custody",),
     ("pki",),
     ("operations", "people"),
-    ("cards",),
+    ("cards", "mail"),
     ("rpc", "web"),
     ("run",),
     ("__main__",),

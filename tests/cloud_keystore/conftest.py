@@ -32,6 +32,7 @@ ON_BOTH_DATABASES = {
     "test_prepared",
     "test_people",
     "test_leaving",
+    "test_posting",
     "test_reports",
     "test_states",
     "test_forged_certificates",

@@ -458,7 +458,7 @@ def new_world(
         database=database,
         clock=clock,
         seal=seal,
-        people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256),
+        people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256, seal),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=Issuing(
             database, seal, clock, os.urandom, custody, authority, passcodes, data_objects

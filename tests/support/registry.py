@@ -8,6 +8,7 @@ from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 
@@ -22,3 +23,4 @@ class Registry:
         self.identities = IdentityServiceStub(channel)
         self.authorities = AuthorityServiceStub(channel)
         self.alerts = AlertServiceStub(channel)
+        self.notifications = NotificationServiceStub(channel)

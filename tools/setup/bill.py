@@ -26,6 +26,7 @@ VIA = re.compile(r"#(?: via)?\s+(?P<name>[a-z0-9][\w.-]*)( \(pyproject\.toml\))?
 
 # Of packages that do not state their licence as an expression (PEP 639): what their texts say.
 STATED = {
+    "aiosmtplib": "MIT",
     "anyascii": "ISC",
     "asn1crypto": "MIT",
     "cattrs": "MIT",

@@ -31,6 +31,7 @@ from cloud_keystore.model.errors import (
     RecordDamaged,
 )
 from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.passcodes import (
     FACTORY_PASSCODES,
     GUESSABLE_RULE,
@@ -45,9 +46,15 @@ from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import cards, guesses, passcodes
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.sessions import Which
 
 PROOF_BYTES = 32
+NAMES: Mapping[int, str] = {  # for people
+    KeyRef.PIN: "PIN",
+    KeyRef.PUK: "PUK",
+    KeyRef.GLOBAL_PIN: "global PIN",
+}
 
 Outcome: TypeAlias = Verified | Mismatch | PolicyViolation
 
@@ -192,6 +199,7 @@ class Passcodes:
             ]
             told.append(entries.about_card(Kind.CARD_ACTIVATED, card, now, actor))
             journal.append(connection, *told)
+            outbox.about_card(connection, Template.CARD_ACTIVE, card, now, card.id)
         return puk
 
     def _new_puk(self) -> str:
@@ -248,7 +256,7 @@ class Passcodes:
             if refused is None:
                 spent = passcodes.spend_try(connection, *which, now)
                 if spent is None:
-                    journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
+                    self._blocked(connection, guess)
                     return None
                 at = guess.given.id
                 guess_id = guesses.begin(connection, at, now) if guess.counts else None
@@ -275,10 +283,20 @@ class Passcodes:
             wrong = self._tried(Kind.PASSCODE_WRONG, guess, tries, failures=spent.failures)
             journal.append(connection, wrong)
             if not tries:
-                journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
+                self._blocked(connection, guess)
                 self._end(connection, guess.card, guess.key_ref, "passcode blocked")
             guessing.told(connection, guess, self.clock(), self.random)
         return Mismatch(tries)
+
+    def _blocked(self, connection: Connection, guess: Guess) -> None:
+        """Write down that a passcode is blocked. The holder is told once for each time, also where
+        whoever took the last try has ended before that was written.
+        """
+        journal.append(connection, self._tried(Kind.PASSCODE_BLOCKED, guess))
+        card, key_ref = guess.card, guess.key_ref
+        status = passcodes.find(connection, card.id, key_ref) or Status()
+        once, what = f"{card.id} {key_ref:02X} {status.fail_time}", NAMES[key_ref]
+        outbox.about_card(connection, Template.LOCKED, card, self.clock(), once, passcode=what)
 
     def _right(self, guess: Guess, spent: Spent, change: Change | None) -> Outcome | None:
         """Restore the tries, make the change, and give a proof for a PIN, in one transaction.
@@ -324,6 +342,8 @@ class Passcodes:
             self._end(connection, card, None, "passcode changed")
         told = Guess(card, key_ref, change.passcode, guess.given)
         journal.append(connection, self._tried(change.kind, told, tries))
+        what = NAMES[key_ref]
+        outbox.about_card(connection, Template.PASSCODE_CHANGED, card, self.clock(), passcode=what)
 
     def _end(self, connection: Connection, card: Card, key_ref: int | None, why: str) -> None:
         """End what rests on a passcode that was given: proofs and sessions. Nothing rests on a

@@ -7,6 +7,7 @@ from alembic import context
 from cloud_keystore.storage import sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
+from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.revocation import certificates, lists
 from cloud_keystore.storage.sealing import key_holders
 
@@ -18,6 +19,7 @@ assert finding.bundle_index.metadata is METADATA  # noqa: S101
 assert certificates.certificate.metadata is METADATA  # noqa: S101
 assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
+assert notifications.notification.metadata is METADATA  # noqa: S101
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 with context.begin_transaction():

@@ -1,5 +1,5 @@
-"""Removes the rows of operations, sessions, their uses and sign-ins that were over long ago. The
-journal keeps what happened.
+"""Removes the rows of operations, sessions, their uses, sign-ins and notifications that were over
+long ago. The journal keeps what happened.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.policies import LONGEST_SESSION
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.outbox.notifications import notification
 from cloud_keystore.storage.sign_ins import sign_in
 
 PORTION = 500  # rows in one transaction, for which other writers wait
@@ -51,6 +52,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     condition is that of another index.
     """
     u, s, o, i = t.session_use.c, t.session.c, t.operation.c, sign_in.c
+    n = notification.c
     first, later = earliest_id(before), earliest_id(before - LATER)
     yield t.session_use, _oldest(t.session_use, u.id < first, u.end_time.is_not(None))
     # A session this old has no later uses. One of before is left if no sweep has ended it yet.
@@ -63,6 +65,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
         _oldest(t.operation, o.id < later, o.end_time.is_not(None), opened.is_(None)),
     )
     yield sign_in, _oldest(sign_in, i.id < later, i.why.is_not(None))
+    yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))
 
 
 def _oldest(table: Table, *conditions: ColumnElement[bool]) -> Select[tuple[str]]:

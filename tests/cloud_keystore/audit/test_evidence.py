@@ -32,6 +32,7 @@ from cloudcard.registry.v1 import (
     cards_pb2,
     finding_pb2,
     identities_pb2,
+    notifications_pb2,
     organisations_pb2,
     people_pb2,
 )
@@ -44,6 +45,7 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.exports import checked, export_of
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
+from support.mail_server import MailServer, options_to, serving
 from support.registry import Registry
 from support.schema import METHODS
 
@@ -104,6 +106,8 @@ TOLD: dict[str, Kind] = {
     "CardService.ResumeCard": Kind.CARD_RESUMED,
     "CardService.RevokeCard": Kind.CARD_REVOKED,
     "AlertService.AcknowledgeAlert": Kind.ALERT_ACKNOWLEDGED,
+    "NotificationService.RetryNotifications": Kind.NOTIFICATIONS_RETRIED,
+    "NotificationService.TestNotification": Kind.NOTIFICATION_TESTED,
     "OrganisationService.CreateOrganisation": Kind.ORGANISATION_ADDED,
     "OrganisationService.SetPolicy": Kind.POLICY_SET,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
@@ -136,6 +140,7 @@ UNTOLD: dict[str, str] = {
     "FindingService.Find": "reads",
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
+    "NotificationService.ListNotifications": "reads",
     **{f"CardService.{name}": "reads" for name in ("ListProfiles", "ListCards", "GetCard")},
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
     **{
@@ -220,8 +225,12 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    with Nursery(tmp_path / "logs") as nursery, ExitStack() as open_:
-        keystore = KeystoreProcess(tmp_path, nursery)
+    with (
+        serving(MailServer(to_recipients=["550 Unknown"])) as mail,
+        Nursery(tmp_path / "logs") as nursery,
+        ExitStack() as open_,
+    ):
+        keystore = KeystoreProcess(tmp_path, nursery, options_to(mail))
         place = Place(keystore, Journal(tmp_path / "keystore" / "keystore.db"), open_)
         keystore.registry = Registry(place.channel(keystore.operator))
         yield place
@@ -268,6 +277,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     journal = _audit(place)
     phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
     _operate(registry, phone, user_id, serial)
+    _notify(registry)
     gone = identities_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
     registry.identities.RemoveDevice(gone)
     gone_too = identities_pb2.RemoveWorkstationRequest(workstation_id=own_pc.id, reason="stolen")
@@ -287,6 +297,17 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         result = checked(export_of(database, journal.origin, journal.public_key))
     assert result.findings == []
     assert result.unshown == {}
+
+
+def _notify(registry: Registry) -> None:
+    """Send an e-mail that the server refuses, and let it be tried again."""
+    test = notifications_pb2.TestNotificationRequest(address="ada@example.org")
+    registry.notifications.TestNotification(test)
+    failed = notifications_pb2.ListNotificationsRequest(failed=True)
+    while not list(registry.notifications.ListNotifications(failed)):
+        time.sleep(0.1)
+    again = notifications_pb2.RetryNotificationsRequest()
+    assert registry.notifications.RetryNotifications(again).retried == 1
 
 
 def _renew(channel: grpc.Channel, own: identity.Identity) -> None:

@@ -60,6 +60,7 @@ def operator(
             random=os.urandom,
             enrolment_address=str(Address(config.public_host(public_host), port)),
             enrolment_sha256=sha256(own.enrolment.der).digest(),
+            seal=seal,
         )
         made = people.add_operator(name, actor=DATA_FOLDER)
         with database.write() as connection:

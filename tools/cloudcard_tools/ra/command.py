@@ -11,6 +11,7 @@ from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.identities import auditor, operator, workstation
+from cloudcard_tools.ra.notifications import notify
 from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
@@ -35,6 +36,7 @@ Examples:
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra alerts list
+  cloudcard ra notify list --failed
   cloudcard ra policy set --session-uses 500 --session-minutes 480
 """
 )
@@ -62,5 +64,6 @@ ra.add_command(card)
 ra.add_command(ca)
 ra.add_command(device)
 ra.add_command(alerts)
+ra.add_command(notify)
 ra.add_command(organisation)
 ra.add_command(policy)

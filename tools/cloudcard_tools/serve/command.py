@@ -18,7 +18,8 @@ import click
 import structlog
 
 from cloud_keystore import config
-from cloud_keystore.config import Address, Settings
+from cloud_keystore.border.sockets import listening
+from cloud_keystore.config import Address, Mail, Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
@@ -30,6 +31,7 @@ from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import Hold, own, share, whole_or_nothing
 from cloudcard_tools import ending
 from cloudcard_tools.serve.holding import holding
+from cloudcard_tools.serve.mail_options import mail_options
 from cloudcard_tools.serve.supervisor import Part, Supervisor, run_once
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
@@ -159,6 +161,7 @@ Examples:
     help="How fast one caller can call each process: workstation=100/1000 (per second, at once); "
     "or another limit: message=10. Repeatable.",
 )
+@mail_options
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
@@ -185,6 +188,7 @@ def serve(  # one argument for each option
     reflection: bool,
     workers: int,
     limits: tuple[str, ...],
+    mail: Mail | None,
     log_format: logs.Form,
 ) -> None:
     """Run the keystore.
@@ -217,6 +221,7 @@ def serve(  # one argument for each option
             http_listen=Address.parse(http_listen) if http_listen else None,
             reflection=reflection,
             limits=with_limits(Limits(), limits),
+            mail=mail,
         )
         if sys.platform == "linux":
             _supervise(settings, workers, log_format)
@@ -286,7 +291,7 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
         with whole_or_nothing(settings, hold) as keep:
             held.enter_context(holding((settings.listen, settings.enrol_listen)))
             has_operators = _prepare(settings, hold, form)
-            sockets = held.enter_context(serving.listening(settings.data))
+            sockets = held.enter_context(listening(settings.data))
             keep()
 
         def custody(siblings: Siblings) -> None:
@@ -305,6 +310,10 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             asked = sockets.only(sockets.status)
             asyncio.run(serving.face_strangers(settings, asked, siblings))
 
+        def mailer(siblings: Siblings) -> None:
+            asked = sockets.only(sockets.mail)
+            asyncio.run(serving.send_mail(settings, asked, siblings))
+
         parts = [
             *(_part("custody", number, custody, form) for number in range(workers)),
             *(_part("worker", number, worker, form) for number in range(workers)),
@@ -312,6 +321,8 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
         ]
         if settings.status_listen is not None:
             parts.append(_part("status", workers + 1, strangers, form))
+        if settings.mail is not None:
+            parts.append(_part("mail", workers + 2, mailer, form))
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 

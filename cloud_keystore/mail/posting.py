@@ -1,0 +1,117 @@
+"""Gives out what is to be sent, and takes what became of it. Whoever sends has no key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import alerts
+from cloud_keystore.config import Mail
+from cloud_keystore.mail.letters import Letter, time_in_words, write
+from cloud_keystore.mail.texts import TEXTS
+from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.outbox.notifications import (
+    INVITATIONS,
+    MOST_TRIES,
+    Notification,
+    Outcome,
+    State,
+    Template,
+    pause,
+)
+from cloud_keystore.model.people import User, UserState
+from cloud_keystore.people.people import People
+from cloud_keystore.storage import people
+from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.outbox import notifications
+
+PORTION = 10  # letters under one lease
+LONGEST_WHY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """The outbox, as it is emptied."""
+
+    database: Database
+    clock: Clock
+    random: Random
+    people: People
+    mail: Mail
+
+    def take(self) -> Sequence[Letter]:
+        """Letters that are due, for the caller alone to send; some of them, if there are many. What
+        has come to be of no use is cancelled instead.
+        """
+        now = self.clock()
+        with self.database.read() as connection:
+            if not notifications.is_due(connection, now):
+                return []
+        letters: list[Letter] = []
+        with self.database.write() as connection:
+            for leased in notifications.lease(connection, now, PORTION):
+                letter = self._letter(connection, leased)
+                if isinstance(letter, Letter):
+                    letters.append(letter)
+                    if not leased.is_fixed:
+                        to: Values = {"address": letter.address}
+                        notifications.move(connection, leased, to)
+                else:
+                    gone: Values = {"state": State.CANCELLED, "why": letter, "end_time": now}
+                    notifications.move(connection, leased, gone)
+        return letters
+
+    def tell(self, notification_id: str, tries: int, outcome: Outcome, why: str) -> None:
+        """Write down what became of a try; nothing is done if somebody else tries by now."""
+        now, why = self.clock(), why[:LONGEST_WHY]
+        with self.database.write() as connection:
+            known = notifications.find(connection, notification_id)
+            if known is None:
+                return
+            leased = replace(known, tries=tries)
+            changes: Values
+            match outcome:
+                case Outcome.TAKEN:
+                    changes = {"state": State.SENT, "why": "", "end_time": now}
+                case Outcome.UNTRIED:
+                    changes = {"state": State.WAITING, "tries": tries - 1, "next_time": now}
+                case Outcome.LATER if tries < MOST_TRIES:
+                    next_time = now + pause(tries)
+                    changes = {"state": State.WAITING, "why": why, "next_time": next_time}
+                case _:
+                    changes = {"state": State.FAILED, "why": why, "end_time": now}
+            moved = notifications.move(connection, leased, changes)
+            if moved and changes["state"] is State.FAILED:
+                alerts.undelivered(connection, now, self.random)
+
+    def _letter(self, connection: Connection, leased: Notification) -> Letter | str:
+        """The letter, or why it is of no use any more."""
+        user = None if leased.user_id is None else people.find_user(connection, leased.user_id)
+        address = leased.address if leased.is_fixed else "" if user is None else user.email
+        if not address:
+            return "there is no e-mail address any more"
+        facts: dict[str, str] = json.loads(leased.facts)
+        facts["time"] = time_in_words(leased.create_time)
+        if user is not None:
+            facts["name"] = user.display_name
+        if leased.template in INVITATIONS:
+            if user is None or not self._waits(connection, leased, user):
+                return "nobody waits for it any more"
+            token = self.people.token_of(connection, leased.about)
+            if token is None:
+                return "the invitation has ended"
+            facts |= {"token": token.text, "until": time_in_words(token.expire_time)}
+        body = write(TEXTS[leased.template], facts, self.mail)
+        return Letter(leased.id, leased.tries, address, body.subject, body.text, body.html)
+
+    def _waits(self, connection: Connection, leased: Notification, user: User) -> bool:
+        """Whether a user can still be invited, and reminded only while no phone is enrolled."""
+        if user.state is not UserState.ACTIVE:
+            return False
+        devices = people.list_devices(connection, user.id)
+        enrolled = any(each.is_active(self.clock()) for each in devices)
+        return leased.template is not Template.REMINDER or not enrolled

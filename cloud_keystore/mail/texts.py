@@ -1,0 +1,184 @@
+"""What e-mails say: one text for each template, of which letters are made in both forms.
+
+Words in braces are facts. A line is a paragraph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cloud_keystore.model.outbox.notifications import Template
+
+NOT_YOURS = "If you did not expect this, tell your registration authority at once."
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What one kind of e-mail says. `action` is what its only link is called."""
+
+    subject: str
+    lines: tuple[str, ...]
+    action: str
+
+
+_OPEN = (
+    "Open the page below on the phone that will be yours to approve with. If your authenticator "
+    "asks for a token, it is:"
+)
+_ONCE = "The token is good once, until {until}. Give it to nobody: whoever has it can enrol."
+
+TEXTS: Mapping[Template, Text] = MappingProxyType(
+    {
+        Template.INVITED: Text(
+            "Enrol your phone",
+            (
+                "You are invited to use a smartcard whose keys are kept in a keystore. You approve "
+                "each use of it on your phone, which has to be enrolled first.",
+                _OPEN,
+                "{token}",
+                _ONCE,
+            ),
+            "Enrol your phone",
+        ),
+        Template.REMINDER: Text(
+            "Reminder: enrol your phone",
+            (
+                "You were invited to enrol your phone, and have not done so yet.",
+                _OPEN,
+                "{token}",
+                _ONCE,
+            ),
+            "Enrol your phone",
+        ),
+        Template.DEVICE_ADDED: Text(
+            "Your phone is enrolled",
+            (
+                'The phone "{device}" was enrolled for you at {time}, and can approve in your '
+                "name.",
+                NOT_YOURS,
+            ),
+            "What to do next",
+        ),
+        Template.DEVICE_REMOVED: Text(
+            "Your phone was removed",
+            (
+                'The phone "{device}" was removed by your registration authority at {time}, and '
+                "can no longer approve in your name. The reason given: {reason}.",
+                NOT_YOURS,
+            ),
+            "How to enrol another phone",
+        ),
+        Template.CARD_ISSUED: Text(
+            "Your card is ready: choose a passcode",
+            (
+                "The {profile} card {card} was issued to you. Choose its passcode on your enrolled "
+                "phone; until then it cannot be used. Nobody else ever learns the passcode.",
+                NOT_YOURS,
+            ),
+            "How to choose a passcode",
+        ),
+        Template.CARD_ACTIVE: Text(
+            "Your card is set up",
+            (
+                "The first passcode of the {profile} card {card} was chosen on your phone at "
+                "{time}. The card is in use now.",
+                NOT_YOURS,
+            ),
+            "How to use your card",
+        ),
+        Template.LOCKED: Text(
+            "Your card is locked: get a new passcode",
+            (
+                "A wrong {passcode} of the {profile} card {card} was given too often, last at "
+                "{time}, and the card takes none any more.",
+                "If it was you, ask your registration authority to unlock the card. A forgotten "
+                "PIN can be chosen anew with the PUK.",
+                "If it was not you, somebody has tried to guess your passcode: tell your "
+                "registration authority at once.",
+            ),
+            "How to unlock your card",
+        ),
+        Template.UNLOCK_ASKED: Text(
+            "Agree to unlock your card",
+            (
+                "Your registration authority wants to unlock the {profile} card {card}, as of "
+                "{time}. Agree on your phone; if you do not, a second operator can.",
+                "If you have not asked for this, do not agree, and tell your registration "
+                "authority at once.",
+            ),
+            "How to agree",
+        ),
+        Template.UNLOCKED: Text(
+            "Your card is unlocked",
+            (
+                "The {profile} card {card} was unlocked at {time}. Its passcode is the same as "
+                "before.",
+                NOT_YOURS,
+            ),
+            "How to use your card",
+        ),
+        Template.PASSCODE_CHANGED: Text(
+            "A passcode of your card was changed",
+            ("The {passcode} of the {profile} card {card} was changed at {time}.", NOT_YOURS),
+            "What to do if it was not you",
+        ),
+        Template.SUSPENDED: Text(
+            "Your card is suspended",
+            (
+                "The {profile} card {card} was suspended at {time} by {who}, and cannot be used "
+                "until it is put back in use.",
+                NOT_YOURS,
+            ),
+            "What to do next",
+        ),
+        Template.RESUMED: Text(
+            "Your card is back in use",
+            ("The {profile} card {card} was put back in use at {time}.", NOT_YOURS),
+            "How to use your card",
+        ),
+        Template.REVOKED: Text(
+            "Your card is revoked",
+            (
+                "The {profile} card {card} was revoked by your registration authority at {time}. "
+                "It can never be used again, and its keys are destroyed. The reason given: "
+                "{reason}.",
+                NOT_YOURS,
+            ),
+            "How to get another card",
+        ),
+        Template.NAME_CHANGED: Text(
+            "Your name was changed",
+            (
+                "Your registration authority changed your name from {old} to {new} at {time}. "
+                "Certificates keep the name under which they were issued.",
+                NOT_YOURS,
+            ),
+            "What to do if this is wrong",
+        ),
+        Template.EMAIL_CHANGED: Text(
+            "Your e-mail address was changed",
+            (
+                "Your registration authority changed your e-mail address at {time}. What concerns "
+                "your cards is sent to the new address from now on.",
+                NOT_YOURS,
+            ),
+            "What to do if this is wrong",
+        ),
+        Template.LEFT: Text(
+            "Your cards and phones are taken out of use",
+            (
+                "Your registration authority has noted at {time} that you have left. Your cards "
+                "are revoked, their keys are destroyed, and your phones can no longer approve.",
+                NOT_YOURS,
+            ),
+            "What to do if this is wrong",
+        ),
+        Template.TEST: Text(
+            "Test",
+            ("An operator has asked at {time} for this e-mail, to see whether it arrives.",),
+            "The page for holders",
+        ),
+    }
+)

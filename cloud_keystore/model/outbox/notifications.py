@@ -1,0 +1,84 @@
+"""Notifications: what a user is told by e-mail, and how often that is tried. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+
+LEASE_TIME = timedelta(minutes=15)  # of whoever sends a portion: nobody else sends it meanwhile
+FIRST_PAUSE = timedelta(minutes=1)  # before the second try; doubled up to the longest pause
+LONGEST_PAUSE = timedelta(hours=2)
+MOST_TRIES = 19  # the last of them a day after the first
+REMIND_DAYS = (3, 7, 12)  # after an invitation, which is good for 14
+
+
+@unique
+class Template(StrEnum):
+    """What a notification tells. A name that was once written keeps its meaning for ever."""
+
+    INVITED = "invited"
+    REMINDER = "reminder"  # of an invitation
+    DEVICE_ADDED = "device-added"
+    DEVICE_REMOVED = "device-removed"
+    CARD_ISSUED = "card-issued"  # and waits for its first passcode
+    CARD_ACTIVE = "card-active"
+    LOCKED = "locked"
+    UNLOCK_ASKED = "unlock-asked"
+    UNLOCKED = "unlocked"
+    PASSCODE_CHANGED = "passcode-changed"
+    SUSPENDED = "suspended"
+    RESUMED = "resumed"
+    REVOKED = "revoked"
+    NAME_CHANGED = "name-changed"
+    EMAIL_CHANGED = "email-changed"
+    LEFT = "left"
+    TEST = "test"  # that an operator has asked for
+
+
+INVITATIONS = frozenset({Template.INVITED, Template.REMINDER})
+
+
+@unique
+class State(StrEnum):
+    """The state of a notification."""
+
+    WAITING = "waiting"
+    SENDING = "sending"  # by whoever has the lease
+    SENT = "sent"  # a mail server has taken it
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # it came to be of no use
+
+
+@unique
+class Outcome(StrEnum):
+    """What became of one try."""
+
+    TAKEN = "taken"  # by the mail server
+    LATER = "later"  # it can be taken another time
+    REFUSED = "refused"  # for ever
+    UNTRIED = "untried"  # the sender ends
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What somebody is told."""
+
+    id: str
+    template: Template
+    user_id: str | None  # None: nobody who is known, in a test
+    about: str  # the identity that is invited; empty where it does not matter
+    facts: str  # JSON: what the text names. Nothing of it is secret.
+    address: str  # to which it goes; empty until then if it is the user's, who can get another one
+    is_fixed: bool  # whether it goes to this address, whatever the user's is
+    state: State
+    why: str  # it has failed or waits again, or was cancelled
+    tries: int
+    create_time: datetime
+    next_time: datetime  # of the next try, or when the lease ends
+    end_time: datetime | None = None
+
+
+def pause(tries: int) -> timedelta:
+    """How long to wait after so many tries."""
+    return min(FIRST_PAUSE * (1 << (tries - 1)), LONGEST_PAUSE)

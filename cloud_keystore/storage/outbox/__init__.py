@@ -1,0 +1,1 @@
+"""Rows of what people are told by e-mail."""

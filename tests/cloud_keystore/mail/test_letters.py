@@ -1,0 +1,156 @@
+"""Each letter as it is sent, compared with files, and what holds for all of them (COM-01, COM-02).
+
+CLOUDCARD_WRITE_LETTERS=1 writes the files again; read them before they are committed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from cloud_keystore.config import Address, Mail, Security
+from cloud_keystore.mail.letters import Body, write
+from cloud_keystore.mail.texts import TEXTS
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.outbox.notifications import INVITATIONS, Template
+from support.outbox import MAIL
+
+FILES = Path(__file__).parent / "letters"
+FACTS = {
+    "name": "Ada O'Brien",
+    "time": "29 November 2026, 14:05 UTC",
+    "card": "1500480134552610",
+    "profile": "v2",
+    "passcode": "PIN",
+    "device": "Ada's <phone>",
+    "reason": "lost & found",
+    "who": "your registration authority",
+    "old": "Ada O'Brien",
+    "new": "Ada Lovelace",
+}
+TOKEN = {"token": "cc1.AbC_-9@keystore.example.org:7444", "until": "13 December 2026, 14:05 UTC"}
+LINK = re.compile(r"[a-z]+://[^\s\"<]+")
+ADDRESS = Address("mail.example.org", 587)
+SENDER = "keystore@example.org"
+URL = "https://cards.example.org"
+
+
+def facts_of(template: Template) -> Mapping[str, str]:
+    if template is Template.TEST:
+        return {"time": FACTS["time"]}
+    return {**FACTS, **(TOKEN if template in INVITATIONS else {})}
+
+
+def body(template: Template) -> Body:
+    return write(TEXTS[template], facts_of(template), MAIL)
+
+
+@pytest.mark.parametrize("form", ["txt", "html"])
+@pytest.mark.parametrize("template", Template)
+def test_a_letter_is_as_it_was(template: Template, form: str) -> None:
+    """COM-01: a snapshot of each, in both forms."""
+    made = body(template)
+    said = made.html if form == "html" else f"Subject: {made.subject}\n\n{made.text}"
+    file = FILES / f"{template}.{form}"
+    if os.environ.get("CLOUDCARD_WRITE_LETTERS"):
+        file.write_text(said)
+    assert file.read_text() == said
+
+
+def test_every_file_is_that_of_a_letter() -> None:
+    assert {file.stem for file in FILES.iterdir()} == {each.value for each in Template}
+
+
+@pytest.mark.parametrize("template", Template)
+def test_a_letter_has_one_action_by_https(template: Template) -> None:
+    """COM-01: one main action, an https link. BUG-06: on the configured page, whatever the rest."""
+    made = body(template)
+    for links in (re.findall(r'href="([^"]*)"', made.html), LINK.findall(made.text)):
+        (link,) = links
+        assert unescape(link).partition("#")[0] == URL
+
+
+@pytest.mark.parametrize("template", Template)
+def test_a_letter_says_who_helps(template: Template) -> None:
+    """COM-02: the help contact is in every mail."""
+    made = body(template)
+    assert MAIL.help in made.html
+    assert MAIL.help in " ".join(made.text.split())
+
+
+@pytest.mark.parametrize("template", Template)
+def test_both_forms_say_the_same(template: Template) -> None:
+    made = body(template)
+    shown = unescape(re.sub(r"<[^>]+>", " ", made.html.partition("<body")[2].partition(">")[2]))
+    (link,) = LINK.findall(made.text)
+    assert shown.split() == made.text.replace(f":\n{link}", "").split()
+
+
+@pytest.mark.parametrize(
+    "template", [each for each in Template if "{card}" in "".join(TEXTS[each].lines)]
+)
+def test_a_letter_about_a_card_names_its_type(template: Template) -> None:
+    """COM-01: the right type of card."""
+    assert "v2 card 1500480134552610" in " ".join(body(template).text.split())
+
+
+def test_a_token_is_in_the_link_where_no_server_sees_it() -> None:
+    made = body(Template.INVITED)
+    assert f"{URL}#{TOKEN['token']}" in made.text
+    assert TOKEN["token"] not in repr(made)
+
+
+@pytest.mark.parametrize("name", ["{token}", "{0}", "{", "<b>Ada</b>", '"><a href="https://evil">'])
+def test_a_name_is_only_a_name(name: str) -> None:
+    made = write(TEXTS[Template.INVITED], {**FACTS, **TOKEN, "name": name}, MAIL)
+    assert made.text.startswith(f"Hello {name},\n")
+    assert len(re.findall("<a ", made.html)) == 1
+    assert "<b>" not in made.html
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://cards.example.org",
+        "https://",
+        "https://cards.example.org/?a",
+        "https://cards.example.org/#a",
+        "https://ada@cards.example.org",
+        "cards.example.org",
+        "",
+    ],
+)
+def test_links_are_https_and_on_a_page(url: str) -> None:
+    """BUG-06"""
+    with pytest.raises(InvalidInput, match="is not the address of the page"):
+        Mail(ADDRESS, SENDER, url)
+
+
+def test_mail_goes_without_tls_within_this_computer_alone() -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        Mail(Address(host, 25), SENDER, URL, security=Security.NONE)
+    with pytest.raises(InvalidInput, match="without TLS"):
+        Mail(ADDRESS, SENDER, URL, security=Security.NONE)
+
+
+@pytest.mark.parametrize("days", [(0,), (14,), (3, -1)])
+def test_reminders_are_before_the_invitation_ends(days: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match="day 1 to 13"):
+        Mail(ADDRESS, SENDER, URL, remind_days=days)
+
+
+@pytest.mark.parametrize("sender", ["", "nobody", "ä@example.org"])
+def test_a_sender_is_an_address(sender: str) -> None:
+    with pytest.raises(InvalidInput):
+        Mail(ADDRESS, sender, URL)
+
+
+def test_user_and_password_go_together(tmp_path: Path) -> None:
+    for more in ({"user": "a"}, {"password_file": tmp_path / "p"}):
+        with pytest.raises(InvalidInput, match="go together"):
+            Mail(ADDRESS, SENDER, URL, **more)

@@ -39,6 +39,8 @@ BEGINNINGS = frozenset(
         Kind.USER_CHANGED,
         Kind.IDENTITY_INVITED,
         Kind.ORGANISATION_ADDED,
+        Kind.EMAIL_DOMAIN_ADDED,
+        Kind.EMAIL_DOMAIN_REMOVED,
         Kind.POLICY_SET,
         Kind.JOURNAL_READ,
     }

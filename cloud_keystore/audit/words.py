@@ -10,6 +10,15 @@ from cloud_keystore.model.journal import Entry, Kind
 
 WORD: Mapping[ActorKind, str] = MappingProxyType({ActorKind.DEVICE: "phone", ActorKind.HOLDER: ""})
 
+CHANGED: Mapping[str, str] = MappingProxyType(
+    {
+        "name": "the name",
+        "email": "the e-mail address",
+        "phone": "the phone number",
+        "organisation": "the organisation",
+        "profile": "the card profile",
+    }
+)
 SENTENCES: Mapping[Kind, str] = MappingProxyType(
     {
         Kind.OPERATION_ASKED: "{who} asked to use key {key} of card {card}",
@@ -65,6 +74,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.IDENTITY_REKEYED: "{who} uses its renewed certificate",
         Kind.IDENTITY_REMOVED: "{who} removed {thing}{because}",
         Kind.ORGANISATION_ADDED: "{who} added an organisation",
+        Kind.EMAIL_DOMAIN_ADDED: "{who} allowed a domain of e-mail addresses",
+        Kind.EMAIL_DOMAIN_REMOVED: "{who} took a domain of e-mail addresses from those allowed",
         Kind.POLICY_SET: "{who} set a policy",
         Kind.ALERT_RAISED: "an alert was raised: {alert}",
         Kind.ALERT_ACKNOWLEDGED: "{who} acknowledged an alert: {alert}",
@@ -120,7 +131,7 @@ def _changes(said: Mapping[str, object]) -> str:
     """What was changed of a user, old and new."""
     changed = (
         f"{word} from {said[f'old_{name}'] or 'none'} to {said[name] or 'none'}"
-        for name, word in (("name", "the name"), ("email", "the e-mail address"))
+        for name, word in CHANGED.items()
         if f"old_{name}" in said and name in said
     )
     return "".join(f": {each}" for each in [", ".join(changed)] if each)

@@ -25,14 +25,13 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card, CardState, HeldKey, Key
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput, RequestIdReused
+from cloud_keystore.model.errors import RequestIdReused
 from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
-from cloud_keystore.model.policies import DEFAULT_ORGANISATION
-from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile, KeyTemplate
+from cloud_keystore.model.profiles import PROFILES, CardProfile, KeyTemplate, profile_named
 from cloud_keystore.people import organisations
 from cloud_keystore.pki import certificates, cvc
 from cloud_keystore.pki.issuers import Authorities
@@ -70,17 +69,15 @@ class Issuing:
     ) -> CardListing:
         """Make a card in one transaction, so that a crash leaves no part of it.
 
-        A repeated call with the same request id returns the card that was made before. Raises
+        Where no profile or organisation is named, it is the user's own. A repeated call with the
+        same request id returns the card that was made before. Raises
         UserNotFound, UserClosed, OrganisationNotFound, RequestIdReused, InvalidInput.
         """
         check_request_id(request_id)
-        organisation_id = organisation_id or DEFAULT_ORGANISATION
-        profile = PROFILES.get(profile_name or DEFAULT_PROFILE)
-        if profile is None:
-            raise InvalidInput(
-                f"there is no profile {profile_name!r}: use one of {', '.join(PROFILES)}"
-            )
         with self.database.read() as connection:
+            wanted = people.user(connection, user_id)
+            organisation_id = organisation_id or wanted.organisation_id
+            profile = profile_named(profile_name or wanted.profile)
             made = cards.find_by_request(connection, request_id)
             if made is not None:
                 _check_same(made, user_id, profile.name, organisation_id)

@@ -16,6 +16,7 @@ from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import Card, CardEvent, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
@@ -61,10 +62,11 @@ class Life:
     clock: Clock
     wake: Wake
 
-    def list_all(self) -> list[CardListing]:
-        """All cards, oldest first."""
+    def list_all(self, page: Page | None = None) -> list[CardListing]:
+        """All cards, oldest first; or a page of them, by serial number."""
         with self.database.read() as connection:
-            return [listing_of(connection, card) for card in cards.list_all(connection)]
+            found = cards.list_all(connection, page=page)
+            return [listing_of(connection, card) for card in found]
 
     def list_of(self, device: Identity) -> list[CardListing]:
         """The cards of a device's holder, oldest first."""

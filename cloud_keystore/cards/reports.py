@@ -4,7 +4,7 @@ soon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
@@ -17,9 +17,10 @@ from cloud_keystore.cards.showing import since_removed
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.limits import MOST_DAYS
 from cloud_keystore.model.people import Identity, Progress, User
-from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.profiles import PROFILES, profile_named
 from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import authorities, cards, people
 from cloud_keystore.storage.engine import Database
@@ -41,6 +42,7 @@ class Pending:
 
     user: User
     progress: Progress
+    card_profile: str  # of the card that is pending or in use, or of the one that will be issued
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,13 @@ class Reports:
     database: Database
     clock: Clock
 
-    def pending(self) -> list[Pending]:
+    def pending(self, page: Page | None = None) -> list[Pending]:
         """Users who have not left and have no active device or no card in use, those who wait for
-        longest first.
+        longest first; or a page of them, oldest first.
         """
         now = self.clock()
         with self.database.read() as connection:
-            users = people.unfinished(connection, now)
+            users = people.unfinished(connection, now, page)
             ids = [user.id for user in users]
             devices: dict[str, list[Identity]] = {each: [] for each in ids}
             for device in people.devices_of(connection, ids):
@@ -83,8 +85,9 @@ class Reports:
             found = []
             for user in users:
                 progress = progress_of(user, devices[user.id], terms, held[user.id], now)
-                found.append(Pending(user, since_removed(connection, user, progress)))
-        return sorted(found, key=lambda each: each.progress.since)
+                progress = since_removed(connection, user, progress)
+                found.append(Pending(user, progress, _profile(user, progress, held[user.id])))
+        return found if page else sorted(found, key=lambda each: each.progress.since)
 
     def expiring(self, days: int) -> list[Expiring]:
         """Cards that are not revoked, certificates with which they sign no longer before they end,
@@ -102,6 +105,12 @@ class Reports:
                 *_authorities(connection, before),
             ]
         return sorted(found, key=lambda each: (each.expire_time, each.sort, each.name))
+
+
+def _profile(user: User, progress: Progress, held: Sequence[Card]) -> str:
+    """The profile of the card that a user has come to, or of the one that will be issued."""
+    has = next((card.profile for card in held if card.serial == progress.card), None)
+    return has or profile_named(user.profile).name
 
 
 def _cards(connection: Connection, before: datetime) -> Iterator[Expiring]:

@@ -73,7 +73,7 @@ class Kind(StrEnum):
     KEY_ATTESTED = "key.attested"
     SECURE_MESSAGING_AGREED = "secure-messaging.agreed"
     USER_ADDED = "user.added"
-    USER_CHANGED = "user.changed"  # name or e-mail address
+    USER_CHANGED = "user.changed"  # name, address, phone, or what cards are for
     USER_CLOSED = "user.closed"  # has left
     USERS_NUMBERED = "users.numbered"  # those from before people had a 12-digit UUID
     IDENTITY_INVITED = "identity.invited"
@@ -82,6 +82,8 @@ class Kind(StrEnum):
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
     ORGANISATION_ADDED = "organisation.added"
+    EMAIL_DOMAIN_ADDED = "email-domain.added"  # addresses can have it
+    EMAIL_DOMAIN_REMOVED = "email-domain.removed"
     POLICY_SET = "policy.set"
     ALERT_RAISED = "alert.raised"
     ALERT_ACKNOWLEDGED = "alert.acknowledged"

@@ -11,6 +11,7 @@ from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.texts import text_field
+from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 
 LONGEST_UPN = 254
 IDENTITY_LIFETIME = timedelta(days=730)  # of an identity's certificate
@@ -69,6 +70,9 @@ class User:
     of before there were any, until the keystore opens it."""
     state: UserState = UserState.ACTIVE
     reason: str = ""  # why it was closed
+    phone: str = ""  # E.164; several people can have the same one
+    organisation_id: str = DEFAULT_ORGANISATION  # for which cards are issued, unless one says more
+    profile: str = ""  # of which cards are issued then; empty for the default one
 
 
 @unique

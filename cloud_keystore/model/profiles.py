@@ -14,6 +14,7 @@ from card_os.piv.names import Algorithm, Cipher, CipherSuite, KeyRef
 from card_os.uses import KeyUse
 from cloud_keystore.model import certificates
 from cloud_keystore.model.certificates import CertificateProfile
+from cloud_keystore.model.errors import InvalidInput
 
 TWO_YEARS = 730
 
@@ -166,3 +167,13 @@ PROFILES: Mapping[str, CardProfile] = {
     )
 }
 DEFAULT_PROFILE = "v2"
+
+
+def profile_named(name: str) -> CardProfile:
+    """The profile of a name, in whatever case; the default one for an empty name. Raises
+    InvalidInput.
+    """
+    found = PROFILES.get(name.strip().lower() or DEFAULT_PROFILE)
+    if found is None:
+        raise InvalidInput(f"there is no profile {name!r}: use one of {', '.join(PROFILES)}")
+    return found

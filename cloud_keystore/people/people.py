@@ -19,16 +19,16 @@ from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput, UserExists
-from cloud_keystore.model.fields import emails
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields import emails, phones
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.fields.texts import (
     LONGEST_DISPLAY_NAME,
     LONGEST_LABEL,
-    comparable,
     text_field,
 )
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
-from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import (
     Identity,
     IdentityState,
@@ -38,6 +38,10 @@ from cloud_keystore.model.people import (
     principal_name,
     security_identifier,
 )
+from cloud_keystore.model.policies import DEFAULT_ORGANISATION
+from cloud_keystore.model.profiles import profile_named
+from cloud_keystore.people import domains, organisations
+from cloud_keystore.people.likeness import changes, check_new, facts
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
@@ -46,7 +50,7 @@ from cloud_keystore.storage.outbox import notifications as outbox
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
 TOKEN_PREFIX = "cc1"  # noqa: S105 (a format's name)
-NUMBERED_AT_ONCE = 500  # in one transaction
+COMPLETED_AT_ONCE = 500  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +128,49 @@ class People:
         with self.database.write() as connection:
             others = people.like(connection, user)
             for other in others:
-                if user.email and _facts(other) == _facts(user):
+                if user.email and facts(other) == facts(user):
                     return other, None
-            _check_new(user, others, namesake=namesake)
-            user = replace(user, uuid12=self._free_uuid12(connection))
-            people.add_user(connection, user)
-            said = {"uuid12": user.uuid12 or ""}
-            journal.append(connection, entries.about_user(Kind.USER_ADDED, user, now, actor, said))
-            _, token = self._put(connection, _DEVICE, user.id, actor)
+            check_new(user, others, namesake=namesake)
+            domains.check(connection, user.email)
+            [(user, token)] = self.add_all(connection, [user], actor)
         return user, token
 
+    def add_all(
+        self, connection: Connection, users: Sequence[User], actor: Actor
+    ) -> list[tuple[User, Token]]:
+        """Add users who have been checked, and invite the first device of each."""
+        drawn: dict[str, None] = {}
+        while missing := len(users) - len(drawn):
+            some = [new_uuid12(self.random) for _ in range(missing)]
+            free = set(some) - people.taken(connection, some)
+            drawn |= dict.fromkeys(each for each in some if each in free)
+        numbered = [replace(user, uuid12=uuid12) for user, uuid12 in zip(users, drawn, strict=True)]
+        people.add_users(connection, *numbered)
+        told = [
+            entries.about_user(
+                Kind.USER_ADDED, user, user.create_time, actor, {"uuid12": user.uuid12 or ""}
+            )
+            for user in numbered
+        ]
+        journal.append(connection, *told)
+        invited = self._put(connection, _DEVICE, [user.id for user in numbered], actor)
+        return [(user, token) for user, (_, token) in zip(numbered, invited, strict=True)]
+
     def change_user(
-        self, user_id: str, display_name: str | None, email: str | None, *, actor: Actor
+        self,
+        user_id: str,
+        display_name: str | None,
+        email: str | None,
+        phone: str | None = None,
+        organisation_id: str | None = None,
+        profile: str | None = None,
+        *,
+        actor: Actor,
     ) -> User:
-        """Give a user another name or e-mail address; None keeps what there is. Certificates keep
-        the name under which they were issued. Raises InvalidInput, UserNotFound, UserClosed,
-        UserExists.
+        """Give a user another name, e-mail address or phone number, or say for which organisation
+        and of which profile the next cards are; None keeps what there is. Certificates keep the
+        name under which they were issued. Raises InvalidInput, UserNotFound, UserClosed,
+        UserExists, OrganisationNotFound.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -149,59 +180,73 @@ class People:
                 changed = replace(changed, display_name=name)
             if email is not None:
                 changed = replace(changed, email=emails.email(email))
+            if phone is not None:
+                changed = replace(changed, phone=phones.phone(phone))
+            if organisation_id is not None:
+                organisations.check(connection, organisation_id or DEFAULT_ORGANISATION)
+                changed = replace(changed, organisation_id=organisation_id or DEFAULT_ORGANISATION)
+            if profile is not None:
+                changed = replace(changed, profile=profile and profile_named(profile).name)
             if changed == user:
                 return user
             if changed.email != user.email:  # who has shared one since before can have another name
+                domains.check(connection, changed.email)
                 others = [each for each in people.like(connection, changed) if each.id != user.id]
-                _check_new(replace(changed, upn=""), others, namesake=True)
+                check_new(replace(changed, upn=""), others, namesake=True)
             people.change_user(connection, changed)
-            told = entries.about_user(Kind.USER_CHANGED, user, now, actor, _changes(user, changed))
+            told = entries.about_user(Kind.USER_CHANGED, user, now, actor, changes(user, changed))
             journal.append(connection, told)
             outbox.changed(connection, user, changed, now)
         return changed
 
-    def list_users(self) -> list[UserListing]:
-        """All users, oldest first, those who have left included."""
+    def list_users(self, page: Page | None = None, text: str = "") -> list[UserListing]:
+        """All users, oldest first, those who have left included; or a page of them. With a text,
+        those whom `search` finds by it. Raises InvalidInput.
+        """
         with self.database.read() as connection:
-            users = people.list_users(connection)
-            devices = people.count_devices(connection, self.clock())
-            return _listings(users, devices, cards.list_all(connection))
+            if page is None and not text:
+                users = people.list_users(connection)
+                devices = people.count_devices(connection, self.clock())
+                return _listings(users, devices, cards.list_all(connection))
+            if not text:
+                return self._of(connection, people.list_users(connection, page))
+            ids = sorted(self._found(connection, text))
+            if page is not None:
+                ids = [each for each in ids if each > page.after][: page.size]
+            return self._of(connection, people.with_ids(connection, ids))
 
     def search(self, text: str, most: int) -> list[UserListing]:
         """Users of whom a text is any part of a name, UUID, address or account, or with which a
         card's serial number begins, oldest first: at most so many, and one more if there are more.
         Accents and case do not matter. Raises InvalidInput.
         """
-        text = as_written(text_field("text", text, LONGEST_TEXT))
-        now = self.clock()
         with self.database.read() as connection:
-            found = people.search(connection, text) | cards.holders_by_serial(connection, text)
-            ids = sorted(found)[: most + 1]
-            users = people.with_ids(connection, ids)
-            phones = people.devices_of(connection, ids)
-            devices = Counter(each.user_id or "" for each in phones if each.is_active(now))
-            return _listings(users, devices, cards.of_holders(connection, ids))
+            ids = sorted(self._found(connection, text))[: most + 1]
+            return self._of(connection, people.with_ids(connection, ids))
 
-    def number_users(self) -> int:
-        """Give users from before there were 12-digit UUIDs theirs; return how many."""
+    def complete_users(self) -> int:
+        """Give users from before there were 12-digit UUIDs theirs, and the forms in which addresses
+        and accounts are compared; return how many had no UUID.
+        """
         numbered = 0
         last: str | None = ""
         while last is not None:
             with self.database.write(long=True) as connection:
                 new = partial(self._free_uuid12, connection)
-                some, last = people.number_users(connection, new, last, NUMBERED_AT_ONCE)
-                if some:
-                    said = {"users": some}
+                new_ones, last = people.complete_users(connection, new, last, COMPLETED_AT_ONCE)
+                if new_ones:
+                    said = {"users": new_ones}
                     told = entries.about_keystore(Kind.USERS_NUMBERED, self.clock(), KEYSTORE, said)
                     journal.append(connection, told)
-            numbered += some
+            numbered += new_ones
         return numbered
 
     def invite_device(self, user_id: str, *, actor: Actor) -> Token:
         """A token for one more device of a user; raises UserNotFound, UserClosed."""
         with self.database.write() as connection:
             people.present(connection, user_id)
-            return self._put(connection, _DEVICE, user_id, actor)[1]
+            [(_, token)] = self._put(connection, _DEVICE, [user_id], actor)
+        return token
 
     def add_workstation(
         self, display_name: str, site: str, *, actor: Actor
@@ -235,43 +280,70 @@ class People:
         with self.database.read() as connection:
             return tokens.is_invited(connection, Role.OPERATOR, self.clock())
 
+    def _found(self, connection: Connection, text: str) -> set[str]:
+        """Identifiers of those whom `search` finds."""
+        text = as_written(text_field("text", text, LONGEST_TEXT))
+        return people.search(connection, text) | cards.holders_by_serial(connection, text)
+
+    def _of(self, connection: Connection, users: Sequence[User]) -> list[UserListing]:
+        """Some users with their devices and cards."""
+        now, ids = self.clock(), [user.id for user in users]
+        phones = people.devices_of(connection, ids)
+        devices = Counter(each.user_id or "" for each in phones if each.is_active(now))
+        return _listings(users, devices, cards.of_holders(connection, ids))
+
     def _invite(
         self, wanted: _Wanted, actor: Actor, keep: Callable[[Token], None] | None = None
     ) -> tuple[Identity, Token]:
         with self.database.write() as connection:
-            identity, token = self._put(connection, wanted, None, actor)
+            [(identity, token)] = self._put(connection, wanted, [None], actor)
             if keep is not None:
                 keep(token)
         return identity, token
 
     def _put(
-        self, connection: Connection, wanted: _Wanted, user_id: str | None, actor: Actor
-    ) -> tuple[Identity, Token]:
-        """Add an identity that is invited, and its token."""
+        self,
+        connection: Connection,
+        wanted: _Wanted,
+        user_ids: Sequence[str | None],
+        actor: Actor,
+    ) -> list[tuple[Identity, Token]]:
+        """Add identities that are invited, one for each user, with their tokens."""
         now = self.clock()
-        identity = Identity(
-            id=new_id(now, self.random),
-            role=wanted.role,
-            state=IdentityState.INVITED,
-            display_name=wanted.display_name,
-            site=wanted.site,
-            user_id=user_id,
-            certificate_sha256=None,
-            public_key=None,
-            create_time=now,
-        )
-        secret = self._secret(identity.id)
-        token = Token(self._token_text(secret), now + TOKEN_TIME)
-        people.add_identity(connection, identity)
-        tokens.add(connection, sha256(secret).digest(), identity.id, token.expire_time)
-        said = {"identity": identity.id, "role": wanted.role.name.lower()}
-        evidence = {"token_sha256": sha256(secret).digest()}
-        invited = entries.about_identity(
-            Kind.IDENTITY_INVITED, identity, now, actor, said, evidence
-        )
-        journal.append(connection, invited)
-        outbox.invite(connection, identity, now)
-        return identity, token
+        made: list[tuple[Identity, Token]] = []
+        hashes: dict[str, bytes] = {}
+        for user_id in user_ids:
+            identity = Identity(
+                id=new_id(now, self.random),
+                role=wanted.role,
+                state=IdentityState.INVITED,
+                display_name=wanted.display_name,
+                site=wanted.site,
+                user_id=user_id,
+                certificate_sha256=None,
+                public_key=None,
+                create_time=now,
+            )
+            secret = self._secret(identity.id)
+            hashes[identity.id] = sha256(secret).digest()
+            made.append((identity, Token(self._token_text(secret), now + TOKEN_TIME)))
+        people.add_identities(connection, *(identity for identity, _ in made))
+        tokens.add(connection, hashes, now + TOKEN_TIME)
+        told = [
+            entries.about_identity(
+                Kind.IDENTITY_INVITED,
+                identity,
+                now,
+                actor,
+                {"identity": identity.id, "role": wanted.role.name.lower()},
+                {"token_sha256": hashes[identity.id]},
+            )
+            for identity, _ in made
+        ]
+        journal.append(connection, *told)
+        for identity, _ in made:
+            outbox.invite(connection, identity, now)
+        return made
 
     def token_of(self, connection: Connection, identity_id: str) -> Token | None:
         """The token of an identity that is invited, once more; None if it was used or has expired.
@@ -292,7 +364,7 @@ class People:
 
     def _free_uuid12(self, connection: Connection) -> str:
         """A 12-digit UUID that nobody has."""
-        while people.has_uuid12(connection, drawn := new_uuid12(self.random)):
+        while people.taken(connection, [drawn := new_uuid12(self.random)]):
             pass
         return drawn
 
@@ -302,47 +374,6 @@ class People:
         """
         body = base64.urlsafe_b64encode(self.enrolment_sha256 + secret).decode().rstrip("=")
         return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"
-
-
-def _check_new(user: User, others: Sequence[User], *, namesake: bool) -> None:
-    """Raise UserExists if one of some others has the user's account or e-mail address, or has the
-    same name and neither has an address.
-    """
-    for other in others:
-        whose = f"{other.display_name}, UUID {other.uuid12}"
-        if user.upn and comparable(other.upn) == comparable(user.upn):
-            raise UserExists(f"upn {user.upn} is that of {whose}: an account belongs to one person")
-        if user.email and comparable(other.email) == comparable(user.email):
-            raise UserExists(
-                f"{user.email} is the e-mail address of {whose}: an address belongs to one person, "
-                "until that person has left (cloudcard ra user close)"
-            )
-        if not (namesake or user.email or other.email) and _same_name(other, user):
-            raise UserExists(
-                f"there is {whose} already: if this is somebody else, give an e-mail address, or "
-                "say so (--namesake)"
-            )
-
-
-def _same_name(one: User, other: User) -> bool:
-    return comparable(one.display_name) == comparable(other.display_name)
-
-
-def _facts(user: User) -> tuple[str, ...]:
-    """What an operator says of a user, in the form in which it is compared."""
-    return tuple(map(comparable, (user.display_name, user.email, user.upn, user.sid)))
-
-
-def _changes(user: User, changed: User) -> Mapping[str, Detail]:
-    """What of a user is changed, as details of an entry: the old and the new values."""
-    details: dict[str, Detail] = {}
-    for word, old, new in (
-        ("name", user.display_name, changed.display_name),
-        ("email", user.email, changed.email),
-    ):
-        if old != new:
-            details |= {f"old_{word}": old, word: new}
-    return details
 
 
 def _listings(

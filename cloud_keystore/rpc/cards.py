@@ -14,6 +14,7 @@ from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
@@ -79,7 +80,10 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         self, request: pb.ListCardsRequest, context: Context
     ) -> AsyncIterator[pb.ListCardsResponse]:
         async for some in self.door.listed(
-            context, lambda _: map(card_message, self.cards.list_all())
+            context,
+            lambda _: map(
+                card_message, self.cards.list_all(page(request.page_size, request.after))
+            ),
         ):
             yield pb.ListCardsResponse(cards=some)
 

@@ -11,6 +11,7 @@ from cloud_keystore.cards.life import CardListing
 from cloud_keystore.cards.reports import Expiring, Pending, Reports
 from cloud_keystore.cards.showing import Showing, Told, Whole
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity, IdentityState, Progress, Stage, User, UserState
 from cloud_keystore.people.devices import DeviceListing
 from cloud_keystore.people.people import People, UserListing
@@ -58,7 +59,11 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
         self, request: pb.ListUsersRequest, context: Context
     ) -> AsyncIterator[pb.ListUsersResponse]:
         async for some in self.door.listed(
-            context, lambda _: map(_listed_user, self.people.list_users())
+            context,
+            lambda _: map(
+                _listed_user,
+                self.people.list_users(page(request.page_size, request.after), request.text),
+            ),
         ):
             yield pb.ListUsersResponse(users=some)
 
@@ -82,12 +87,11 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
         self, request: pb.UpdateUserRequest, context: Context
     ) -> pb.UpdateUserResponse:
         def change(caller: Identity) -> User:
-            return self.people.change_user(
-                request.user_id,
-                request.display_name if request.HasField("display_name") else None,
-                request.email if request.HasField("email") else None,
-                actor=caller.actor,
+            given = (
+                getattr(request, name) if request.HasField(name) else None
+                for name in ("display_name", "email", "phone", "organisation_id", "profile")
             )
+            return self.people.change_user(request.user_id, *given, actor=caller.actor)
 
         return pb.UpdateUserResponse(user=_user(await self.door.call(context, change)))
 
@@ -105,7 +109,8 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
         self, request: pb.ListPendingRequest, context: Context
     ) -> AsyncIterator[pb.ListPendingResponse]:
         async for some in self.door.listed(
-            context, lambda _: map(_pending, self.reports.pending())
+            context,
+            lambda _: map(_pending, self.reports.pending(page(request.page_size, request.after))),
         ):
             yield pb.ListPendingResponse(pending=some)
 
@@ -143,6 +148,9 @@ def _user(user: User, state: str = "") -> pb.User:
         sid=user.sid,
         uuid12=user.uuid12 or "",
         state=user.state if user.state is UserState.CLOSED else state,
+        phone=user.phone,
+        organisation_id=user.organisation_id,
+        profile=user.profile,
     )
     message.create_time.FromDatetime(user.create_time)
     return message
@@ -197,7 +205,11 @@ def _closed(ended: Consequences) -> pb.CloseUserResponse:
 
 
 def _pending(pending: Pending) -> pb.Pending:
-    return pb.Pending(user=_user(pending.user, PENDING), progress=_progress(pending.progress))
+    return pb.Pending(
+        user=_user(pending.user, PENDING),
+        progress=_progress(pending.progress),
+        card_profile=pending.card_profile,
+    )
 
 
 def _expiring(expiring: Expiring) -> pb.Expiring:

@@ -105,7 +105,7 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
             seal=seal,
         )
         if hold.whole:
-            people.number_users()
+            people.complete_users()
         has_operators = people.has_operators()
         if not has_operators and not people.awaits_operator():
             _invite_operator(settings, people)

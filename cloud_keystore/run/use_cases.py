@@ -39,9 +39,11 @@ from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing
@@ -84,6 +86,8 @@ class MainUseCases:
     reports: Reports
     issuing: Issuing
     organisations: Organisations
+    domains: Domains
+    importing: Importing
     devices: Devices
     identities: Identities
     renewing: Renewing
@@ -205,6 +209,10 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "organisations.list_all": OPERATOR,
         "organisations.set_policy": OPERATOR,
         "organisations.list_policies": OPERATOR,
+        "domains.add": OPERATOR,
+        "domains.remove": OPERATOR,
+        "domains.list_all": OPERATOR,
+        "importing.import_users": OPERATOR,
         "devices.list_of": OPERATOR,
         "devices.remove": OPERATOR,
         "identities.list_of": OPERATOR,
@@ -329,6 +337,8 @@ def main_use_cases(
             published=parts.settings.published,
         ),
         organisations=Organisations(database=database, clock=clock, random=os.urandom),
+        domains=Domains(database=database, clock=clock, random=os.urandom),
+        importing=Importing(parts.people),
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),

@@ -26,6 +26,8 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
+from cloud_keystore.rpc.registry.domains import DomainServicer
+from cloud_keystore.rpc.registry.importing import ImportServicer
 from cloud_keystore.rpc.registry.notifications import NotificationServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
@@ -42,10 +44,14 @@ from cloudcard.registry.v1 import (
     authorities_pb2_grpc,
     cards_pb2,
     cards_pb2_grpc,
+    domains_pb2,
+    domains_pb2_grpc,
     finding_pb2,
     finding_pb2_grpc,
     identities_pb2,
     identities_pb2_grpc,
+    importing_pb2,
+    importing_pb2_grpc,
     notifications_pb2,
     notifications_pb2_grpc,
     organisations_pb2,
@@ -67,6 +73,8 @@ FILES = (
     authorities_pb2,
     notifications_pb2,
     finding_pb2,
+    domains_pb2,
+    importing_pb2,
     audit_pb2,
     renewal_pb2,
 )
@@ -170,6 +178,12 @@ def add_services(
             clock=clock,
         ),
         server,
+    )
+    domains_pb2_grpc.add_DomainServiceServicer_to_server(
+        DomainServicer(door=operators, domains=our.domains), server
+    )
+    importing_pb2_grpc.add_ImportServiceServicer_to_server(
+        ImportServicer(door=operators, importing=our.importing), server
     )
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(
         AlertServicer(door=operators, alerts=our.alerts), server

@@ -29,12 +29,13 @@ from cloud_keystore.model.cards import (
     StoredObject,
 )
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
-from cloud_keystore.storage.databases.portions import portions
+from cloud_keystore.storage.databases.portions import paged, portions
 
 K = TypeVar("K", bound=Key)
 
@@ -98,9 +99,12 @@ def find_by_request(connection: Connection, request_id: bytes) -> Card | None:
     return _one(rows.one(connection, t.card, request_id=request_id))
 
 
-def list_all(connection: Connection, user_id: str | None = None) -> list[Card]:
-    """All cards, or those of one holder, oldest first."""
-    query = select(t.card).order_by(t.card.c.id)
+def list_all(
+    connection: Connection, user_id: str | None = None, page: Page | None = None
+) -> list[Card]:
+    """All cards, or those of one holder, oldest first; or a page of them, by serial number."""
+    c = t.card.c
+    query = paged(select(t.card), c.id if page is None else c.serial, page)
     if user_id is not None:
         query = query.where(t.card.c.user_id == user_id)
     return [_to_card(row) for row in rows.read(connection, t.card, query)]

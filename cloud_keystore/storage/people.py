@@ -6,51 +6,54 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, not_, or_, select
 
 from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.errors import CardNotFound, UserClosed, UserNotFound
-from cloud_keystore.model.finding import unaccented
+from cloud_keystore.model.fields import emails
+from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.finding import folded, unaccented
 from cloud_keystore.model.people import Identity, IdentityState, Role, User, UserState
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import number
-from cloud_keystore.storage.databases.portions import portions
+from cloud_keystore.storage.databases.portions import paged, portions
 
 _PRESENT = t.user.c.state == UserState.ACTIVE
+_FIELDS = tuple(User.__dataclass_fields__)
 
 
-def add_user(connection: Connection, user: User) -> None:
-    rows.add(connection, t.user, {**asdict(user), "search": _searchable(user)})
+def add_users(connection: Connection, *users: User) -> None:
+    rows.add(connection, t.user, *map(_values, users))
 
 
-def like(connection: Connection, user: User) -> list[User]:
-    """Users who have not left and have the same account or address, or the same name where neither
-    has an address, written in whatever case of Latin letters.
+def like(connection: Connection, *users: User) -> list[User]:
+    """Users who have not left and have the account or address of one of some users, or the name of
+    one, in whatever case of Latin letters, where neither has an address.
     """
-    u = t.user.c
-
-    def written(column: Column[str], value: str) -> ColumnElement[bool]:
-        return or_(column == value, func.lower(column) == value.lower())
-
-    same = [written(u.upn, user.upn)] if user.upn else []
-    if user.email:
-        same.append(written(u.email, user.email))
-    else:
-        same.append((func.lower(u.email) == "") & written(u.display_name, user.display_name))
+    u, same = t.user.c, list[ColumnElement[bool]]()
+    if upns := {folded(each.upn) for each in users if each.upn}:
+        same.append(u.upn_key.in_(upns))
+    if addresses := {emails.key(each.email) for each in users if each.email}:
+        same.append(u.email_key.in_(addresses))
+    if names := {each.display_name for each in users if not each.email}:
+        lower = func.lower(u.display_name).in_({name.lower() for name in names})
+        same.append((u.email_key == "") & or_(u.display_name.in_(names), lower))
+    if not same:
+        return []
     query = select(t.user).where(_PRESENT, or_(*same)).order_by(u.id)
     return [_to_user(row) for row in rows.read(connection, t.user, query)]
 
 
 def named(connection: Connection, text: str) -> User | None:
-    """The only user who has not left with this account name or e-mail address, in whatever case of
-    Latin letters; None if there is none, or several.
+    """The only user who has not left with this account name or e-mail address, in whatever case;
+    None if there is none, or several.
     """
     u = t.user.c
-    same = (func.lower(column) == text.lower() for column in (u.upn, u.email))
-    query = select(t.user).where(_PRESENT, or_(*same)).limit(2)
+    same = or_(u.upn_key == folded(text), u.email_key == emails.key(text))
+    query = select(t.user).where(_PRESENT, same).limit(2)
     found = rows.read(connection, t.user, query)
     return _to_user(found[0]) if len(found) == 1 else None
 
@@ -84,9 +87,9 @@ def holder(connection: Connection, card: Card) -> User:
     return found
 
 
-def list_users(connection: Connection) -> list[User]:
-    """All users, oldest first."""
-    query = select(t.user).order_by(t.user.c.id)
+def list_users(connection: Connection, page: Page | None = None) -> list[User]:
+    """All users, oldest first, or a page of them."""
+    query = paged(select(t.user), t.user.c.id, page)
     return [_to_user(row) for row in rows.read(connection, t.user, query)]
 
 
@@ -114,45 +117,49 @@ def with_ids(connection: Connection, ids: Iterable[str]) -> list[User]:
     ]
 
 
-def unfinished(connection: Connection, now: datetime) -> list[User]:
-    """Users who have not left, and have no active device or no card in use, oldest first."""
+def unfinished(connection: Connection, now: datetime, page: Page | None) -> list[User]:
+    """Users who have not left, and have no active device or no card in use, oldest first: all, or a
+    page of them.
+    """
     u, i, c = t.user.c, t.identity.c, t.card.c
     device = select(i.id).where(i.user_id == u.id, i.role == Role.DEVICE, *are_active(now))
     card = select(c.id).where(c.user_id == u.id, c.state.in_(IN_USE))
     query = select(t.user).where(_PRESENT, not_(and_(device.exists(), card.exists())))
-    found = rows.read(connection, t.user, query.order_by(u.id))
-    return [_to_user(row) for row in found]
+    return [_to_user(row) for row in rows.read(connection, t.user, paged(query, u.id, page))]
 
 
 def change_user(connection: Connection, changed: User) -> bool:
     """Give a user another name, address or state; False for one who has left."""
-    values: Values = {**asdict(changed), "search": _searchable(changed)}
-    return bool(rows.change(connection, t.user, [t.user.c.id == changed.id, _PRESENT], values))
+    present = [t.user.c.id == changed.id, _PRESENT]
+    return bool(rows.change(connection, t.user, present, _values(changed)))
 
 
-def has_uuid12(connection: Connection, uuid12: str) -> bool:
-    query = select(t.user.c.id).where(t.user.c.uuid12 == uuid12)
-    return connection.execute(query).first() is not None
+def taken(connection: Connection, uuid12s: Collection[str]) -> set[str]:
+    """Those of some 12-digit UUIDs that somebody has."""
+    query = select(t.user.c.uuid12).where(t.user.c.uuid12.in_(uuid12s))
+    return set(connection.execute(query).scalars())
 
 
-def number_users(
+def complete_users(
     connection: Connection, new: Callable[[], str], after: str, most: int
 ) -> tuple[int, str | None]:
-    """Give users after an identifier who have no 12-digit UUID a new one, at most so many. Returns
-    how many, and the last one that was looked at, None if there was none. Records that are not
-    authentic are passed over.
+    """Give users from before, after an identifier, what they lack, at most so many: a 12-digit
+    UUID, and the forms in which they are found and compared. Returns how many had no UUID, and the
+    last one that was looked at, None if there was none. Records that are not authentic are passed
+    over.
     """
     u = t.user.c
-    waiting = select(u.id).where(u.uuid12.is_(None), u.id > after).order_by(u.id).limit(most)
+    lacking = or_(u.uuid12.is_(None), u.email_key.is_(None))
+    waiting = select(u.id).where(lacking, u.id > after).order_by(u.id).limit(most)
     ids = connection.execute(waiting).scalars().all()
     query = select(t.user).where(u.id.in_(ids)).order_by(u.id).with_for_update()
     found = rows.authentic(connection, t.user, query)
     for row in found:
-        uuid12 = new()
-        numbered = replace(_to_user(row), uuid12=uuid12)
-        values: Values = {"uuid12": uuid12, "search": _searchable(numbered)}
+        known = _to_user(row)
+        whole = replace(known, uuid12=known.uuid12 or new())
+        values: Values = {"uuid12": whole.uuid12, **_forms(whole)}
         rows.rewrite(connection, t.user, row, values)
-    return len(found), ids[-1] if ids else None
+    return sum(row["uuid12"] is None for row in found), ids[-1] if ids else None
 
 
 def names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]:
@@ -175,8 +182,8 @@ def count_devices(connection: Connection, now: datetime) -> Mapping[str, int]:
     return {row.user_id: row.devices for row in connection.execute(query)}
 
 
-def add_identity(connection: Connection, identity: Identity) -> None:
-    rows.add(connection, t.identity, asdict(identity))
+def add_identities(connection: Connection, *identities: Identity) -> None:
+    rows.add(connection, t.identity, *map(asdict, identities))
 
 
 def find_identity(connection: Connection, identity_id: str) -> Identity | None:
@@ -312,10 +319,18 @@ def _to_user(row: RowMapping) -> User:
     return User(**known | {"state": UserState(row["state"])})
 
 
-def _searchable(user: User) -> str:
-    """The text in which `search` looks, a line for each name."""
+def _values(user: User) -> Values:
+    return {**{name: getattr(user, name) for name in _FIELDS}, **_forms(user)}
+
+
+def _forms(user: User) -> Values:
+    """The text in which `search` looks, a line for each name, and what `like` compares."""
     called = (f"{user.display_name} ({user.uuid12})", user.email, user.upn)
-    return "\n".join(map(unaccented, called))
+    return {
+        "search": "\n".join(map(unaccented, called)),
+        "email_key": emails.key(user.email),
+        "upn_key": folded(user.upn),
+    }
 
 
 @record("identity")

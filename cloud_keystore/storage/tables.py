@@ -47,8 +47,13 @@ user = authentic(
     Column("state", String, nullable=False, server_default="active"),
     Column("reason", String, nullable=False, server_default=""),  # why it was closed
     Column("search", String, nullable=False, server_default=""),  # what a person is found by
-    Index("user_by_upn", text("lower(upn)")),
-    Index("user_by_email", text("lower(email)")),
+    Column("phone", String, nullable=False, server_default=""),
+    Column("organisation_id", String, nullable=False, server_default="default"),
+    Column("profile", String, nullable=False, server_default=""),
+    Column("email_key", String),  # as addresses are compared; None as uuid12 is
+    Column("upn_key", String),
+    Index("user_by_email_key", "email_key"),
+    Index("user_by_upn_key", "upn_key"),
     Index("user_by_uuid12", "uuid12", unique=True),
 )
 
@@ -197,15 +202,6 @@ passcode = authentic(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("fail_time", Instant),
     Column("unlocks", Integer, nullable=False, server_default=text("0")),
-)
-
-guess = Table(  # passcodes that are being compared, or were wrong, and count for their workstation
-    "guess",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("workstation_id", ForeignKey("identity.id"), nullable=False),
-    Column("create_time", Instant, nullable=False, index=True),
-    Index("guess_by_workstation", "workstation_id", "create_time"),
 )
 
 budget = Table(  # what an identity has used up of its share of the journal

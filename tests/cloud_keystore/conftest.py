@@ -31,6 +31,8 @@ ON_BOTH_DATABASES = {
     "test_removing",
     "test_prepared",
     "test_people",
+    "test_importing",
+    "test_domains",
     "test_leaving",
     "test_posting",
     "test_reports",

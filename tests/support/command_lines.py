@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -11,6 +12,8 @@ import pytest
 
 from cloud_keystore.audit.cosignatures import Witness
 from cloudcard_tools.new_files import Output
+from cloudcard_tools.ra import sheets
+from cloudcard_tools.ra.sheets import importing
 from support.commands import LEAVES
 
 WITH_IDENTITY = {
@@ -25,6 +28,7 @@ GIVEN = {
     ("audit", "cosign"): ("new", "--witness", "http://127.0.0.1:1", WITNESS.verifier_key),
     ("authenticator", "passcode"): ("some", "--passcode-stdin"),
     ("authenticator", "approve"): ("some", "--number", "11"),
+    ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "user", "edit"): ("some", "--name", "Ada King"),
 }
 

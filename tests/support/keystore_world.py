@@ -70,9 +70,11 @@ from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
 from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
@@ -155,6 +157,8 @@ class World:
     cards: Life
     unlocking: Unlocking
     organisations: Organisations
+    domains: Domains
+    importing: Importing
     passcodes: Passcodes
     data_objects: DataObjects
     asking: Asking
@@ -454,11 +458,14 @@ def new_world(
     data_objects = DataObjects(database, seal, clock, os.urandom)
     renewal = Renewal(clock, os.urandom, authority, data_objects)
     management_keys = ManagementKeys(database, seal, clock, os.urandom)
+    people_ = People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256, seal)
     return World(
         database=database,
         clock=clock,
         seal=seal,
-        people=People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256, seal),
+        people=people_,
+        domains=Domains(database, clock, os.urandom),
+        importing=Importing(people_),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=Issuing(
             database, seal, clock, os.urandom, custody, authority, passcodes, data_objects

@@ -7,7 +7,9 @@ import grpc
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
@@ -20,6 +22,8 @@ class Registry:
         self.people = PeopleServiceStub(channel)
         self.cards = CardServiceStub(channel)
         self.organisations = OrganisationServiceStub(channel)
+        self.domains = DomainServiceStub(channel)
+        self.importing = ImportServiceStub(channel)
         self.identities = IdentityServiceStub(channel)
         self.authorities = AuthorityServiceStub(channel)
         self.alerts = AlertServiceStub(channel)

@@ -49,6 +49,11 @@ IRREVERSIBLE = ("remove", "revoke", "close")
 SAYS = {
     "user add": r"^Phone's token +cc1\.",
     "user invite": r"^Phone's token +cc1\.",
+    "import people.csv": r"^Rows +3\nAdded +3$",
+    "export users": r"^File +all\.csv\nRows +\d+$",
+    "export pending": r"^File +pending\.csv\nRows +\d+$",
+    "export cards": r"^File +cards\.csv\nRows +\d+$",
+    "domain list": r"^All domains are allowed\.$",
     "user list": r"  Ada Byron .*  1  \d{16}",
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
     "user show": r"^UUID +[1-9]\d{11}\nName +Ada Byron\nE-mail +ada@example\.",
@@ -84,6 +89,11 @@ SAYS = {
     "card resume": r"^State +active$",
     "card revoke": r"^State +revoked$",
 }
+DOCTORS = """name,email
+Florence Cole,florence@example.org
+Bo Nightingale,bo.example.org
+Mary Cole,mary@example.org
+"""
 FOR_A_TOKEN = timedelta(days=14)
 # Ada's report has suspended her card; her new address is not what is typed for her elsewhere.
 LAST = ("edit", "resume", "suspend", "remove", "close", "revoke")
@@ -126,6 +136,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             stub = workstation_pb2_grpc.WorkstationServiceStub(theirs)
             operation = Workstation(stub, serial).create(os.urandom(16))
             holder.not_me(holder.find(operation.id))
+        (folder / "people.csv").write_text(play(folder, "cloudcard ra import --sample"))
+        (folder / "doctors.csv").write_text(DOCTORS)
         [alert] = json.loads(play(folder, "cloudcard ra alerts list --json"))
         yield Town(folder, {**WORDS, "CARD": serial, "ALERT": alert["id"]})
 

@@ -21,6 +21,7 @@ from cloudcard_tools.shared.failures import FileExists
 from cloudcard_tools.streams import OutputLost
 from private_files import writing
 
+ANYBODY = 0o666  # as far as the system's mask allows
 ANOTHER = "name another file, or remove it first"
 
 
@@ -65,21 +66,21 @@ def require_report(beginning: bytes, path: Path) -> None:
 
 
 @contextmanager
-def draft(path: Path, advice: str = ANOTHER) -> Iterator[Path]:
+def draft(path: Path, advice: str = ANOTHER, mode: int = ANYBODY) -> Iterator[Path]:
     """An empty file to write. It gets its name at the end of the block, durably; if the block
     fails, nothing stays. Raises FileExists if the name is taken, then as now, and OSError.
     """
     require_new(path, advice)
-    with _unnamed(path) as made:
+    with _unnamed(path, mode) as made:
         yield made
         _sync(made)
         published(made, path, advice)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[TextIOWrapper]:
+def opened(path: Path, mode: int = ANYBODY) -> Iterator[TextIOWrapper]:
     """Open a new text file. For the rest as `draft`."""
-    with draft(path) as made, made.open("w", encoding="utf-8", newline="\n") as file:
+    with draft(path, mode=mode) as made, made.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
@@ -90,12 +91,13 @@ def write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def growing(path: Path) -> Iterator[TextIOWrapper]:
+def growing(path: Path, mode: int = ANYBODY) -> Iterator[TextIOWrapper]:
     """Open a new text file that others can read while it is written, and that stays as far as it
     was written. Raises FileExists if there is something already, and OSError.
     """
     try:
-        file = path.open("x", encoding="utf-8", newline="\n")
+        path.touch(mode, exist_ok=False)
+        file = path.open("w", encoding="utf-8", newline="\n")
     except FileExistsError:
         raise FileExists(f"{path} exists: {ANOTHER}") from None
     with file:
@@ -123,13 +125,13 @@ def published(made: Path, path: Path, advice: str = ANOTHER) -> None:
 
 
 @contextmanager
-def _unnamed(path: Path) -> Iterator[Path]:
+def _unnamed(path: Path, mode: int = ANYBODY) -> Iterator[Path]:
     """An empty file beside the path, which is gone after the block unless it was renamed. What
     fails there is told of the path.
     """
     made = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
-        made.touch(exist_ok=False)
+        made.touch(mode, exist_ok=False)
         yield made
     except (OutputLost, ConnectionError):  # of something else
         raise

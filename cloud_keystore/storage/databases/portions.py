@@ -1,9 +1,16 @@
-"""Values in portions, because databases bound the parameters of a statement."""
+"""Values in portions, because databases bound the parameters of a statement, and rows in pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import Column, Select
+
+from cloud_keystore.model.fields.pages import Page
+
+T = TypeVar("T", bound=tuple[object, ...])
 
 MOST = 5_000  # parameters of one statement; SQLite takes 32,766, PostgreSQL 65,535
 
@@ -13,3 +20,9 @@ def portions(values: Iterable[str]) -> Iterator[list[str]]:
     waiting = iter(values)
     while some := list(islice(waiting, MOST)):
         yield some
+
+
+def paged(query: Select[T], key: Column[str], page: Page | None) -> Select[T]:
+    """A query for all rows in the order of a key, or for a page of them."""
+    query = query.order_by(key)
+    return query if page is None else query.where(key > page.after).limit(page.size)

@@ -24,15 +24,13 @@ class Terms(NamedTuple):
     use_time: datetime | None
 
 
-def add(
-    connection: Connection, secret_sha256: bytes, identity_id: str, expire_time: datetime
-) -> None:
-    token: Values = {
-        "secret_sha256": secret_sha256,
-        "identity_id": identity_id,
-        "expire_time": expire_time,
-    }
-    rows.add(connection, t.token, token)
+def add(connection: Connection, hashes: Mapping[str, bytes], expire_time: datetime) -> None:
+    """Add the hashes (SHA-256) of tokens, by identity."""
+    added: list[Values] = [
+        {"secret_sha256": secret_sha256, "identity_id": each, "expire_time": expire_time}
+        for each, secret_sha256 in hashes.items()
+    ]
+    rows.add(connection, t.token, *added)
 
 
 def terms(connection: Connection, ids: Iterable[str]) -> Mapping[str, Terms]:

@@ -30,8 +30,10 @@ from cloudcard.enrolment.v1 import renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
+    domains_pb2,
     finding_pb2,
     identities_pb2,
+    importing_pb2,
     notifications_pb2,
     organisations_pb2,
     people_pb2,
@@ -110,6 +112,9 @@ TOLD: dict[str, Kind] = {
     "NotificationService.TestNotification": Kind.NOTIFICATION_TESTED,
     "OrganisationService.CreateOrganisation": Kind.ORGANISATION_ADDED,
     "OrganisationService.SetPolicy": Kind.POLICY_SET,
+    "ImportService.ImportUsers": Kind.USER_ADDED,
+    "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
+    "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
     "AuditService.SearchEntries": Kind.JOURNAL_READ,
     "AuditService.FindSubjects": Kind.JOURNAL_READ,
@@ -138,6 +143,7 @@ UNTOLD: dict[str, str] = {
         for name in ("ListUsers", "SearchUsers", "ListPending", "ListExpiring")
     },
     "FindingService.Find": "reads",
+    "DomainService.ListDomains": "reads",
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
     "NotificationService.ListNotifications": "reads",
@@ -253,6 +259,10 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     )
     organisation = organisations_pb2.CreateOrganisationRequest(name="St Elsewhere")
     registry.organisations.CreateOrganisation(organisation)
+    registry.domains.AddDomain(domains_pb2.AddDomainRequest(name="example.org"))
+    registry.domains.RemoveDomain(domains_pb2.RemoveDomainRequest(name="example.org"))
+    candidate = importing_pb2.Candidate(name="Bo", email="bo@example.org")
+    registry.importing.ImportUsers(importing_pb2.ImportUsersRequest(candidates=[candidate]))
 
     serial, puk = _issued(place, user_id, phone, "sm-cs2")
     _use_passcodes(pc, serial, puk)

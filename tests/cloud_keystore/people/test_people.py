@@ -99,8 +99,8 @@ def test_people_from_before_there_were_uuids_get_theirs(world: World) -> None:
         nothing: Values = {"uuid12": None, "search": ""}
         rows.change(connection, tables.user, [], nothing)
     assert world.people.search("zoe", 5) == []
-    assert world.people.number_users() == 2
-    assert world.people.number_users() == 0
+    assert world.people.complete_users() == 2
+    assert world.people.complete_users() == 0
     (told,) = world.journal(Kind.USERS_NUMBERED)
     assert told.details == {"users": 2}
     (zoe,) = world.people.search("zoe", 5)
@@ -112,7 +112,7 @@ def test_forged_people_do_not_keep_others_from_getting_theirs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages of nothing but forged records came again and again."""
-    monkeypatch.setattr(people_module, "NUMBERED_AT_ONCE", 2)
+    monkeypatch.setattr(people_module, "COMPLETED_AT_ONCE", 2)
     ids = [world.people.add_user(name, "", actor=OPERATOR)[0].id for name in "abcdef"]
     u = tables.user.c
     with world.database.write() as connection:
@@ -120,10 +120,26 @@ def test_forged_people_do_not_keep_others_from_getting_theirs(
         rows.change(connection, tables.user, [], nothing)
         forged = update(tables.user).where(u.id.in_(ids[:3])).values(display_name="Eve")
         connection.execute(forged)
-    assert world.people.number_users() == 3
+    assert world.people.complete_users() == 3
     with world.database.read() as connection:
         without = select(u.id).where(u.uuid12.is_(None))
         assert set(connection.execute(without).scalars()) == set(ids[:3])
+
+
+def test_addresses_from_before_get_the_form_in_which_they_are_compared(world: World) -> None:
+    """Whose UUID is there keeps it, and nothing is told."""
+    user, _ = world.people.add_user("Élise", "É@example.org", "É@corp.example", actor=OPERATOR)
+    with world.database.write() as connection:
+        nothing: Values = {"email_key": None, "upn_key": None}
+        rows.change(connection, tables.user, [], nothing)
+        assert people.named(connection, "é@example.org") is None
+    assert world.people.complete_users() == 0
+    assert world.journal(Kind.USERS_NUMBERED) == []
+    for text in ("é@EXAMPLE.org", "é@CORP.example"):
+        with world.database.read() as connection:
+            assert people.named(connection, text) == user
+    with pytest.raises(UserExists, match="address of Élise"):
+        add(world, "Bo", "é@example.org")
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,13 @@ WIDTHS = (60, 80, 120, None)  # None: a pipe
 LEFT_OUT = re.compile(r"^Left out: ([^.]*)\.", re.MULTILINE)
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
+FAULTS = Path(__file__).parents[2] / "samples" / "people" / "faults.csv"
 # What a command that prints a table needs besides options for who calls.
 ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra device list": (WIDE[:5],),
     "ra user find": (WIDE[:5],),
     "ra user show": (WIDE[:5],),
+    "ra import": (str(FAULTS),),
     "ra expiring": ("--days", "1000"),
     "bench card": ("--count", "1", "--cards", "1"),
 }

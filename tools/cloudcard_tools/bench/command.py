@@ -13,6 +13,7 @@ from rich.text import Text
 from cloudcard_tools.bench import apdu, card, journal, reader, waiting
 from cloudcard_tools.bench import trace as traces
 from cloudcard_tools.bench.growth.command import growth_command
+from cloudcard_tools.bench.registry.command import registry_command
 from cloudcard_tools.bench.scale.command import scale_command
 from cloudcard_tools.bench.signing.command import sign_command
 from cloudcard_tools.shared import output, pcscd
@@ -34,6 +35,7 @@ Examples:
   cloudcard bench growth --rows 100000
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
   cloudcard bench scale
+  cloudcard bench registry --users 100000 --json
   cloudcard bench trace --json
 """
 
@@ -45,6 +47,7 @@ def bench() -> None:
 
 bench.add_command(sign_command)
 bench.add_command(scale_command)
+bench.add_command(registry_command)
 
 
 @bench.command("apdu", epilog=EXAMPLES)

@@ -55,15 +55,15 @@ class Town:
         for number, address in enumerate(self.addresses):
             self._start(number, address, ports[self.replicas + number])
         token = (self._data(0) / "operator.token").read_text()
-        self._operator = spending.enrol(token, self.folder / "operator", "operator")
-        with service(self._operator, PeopleServiceStub) as people:
+        self.operator = spending.enrol(token, self.folder / "operator", "operator")
+        with service(self.operator, PeopleServiceStub) as people:
             user = people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada Byron"))
         self._user_id = user.user.id
         self.phone = spending.enrol(
             user.device_token.text, self.folder / "phone", "authenticator", "phone"
         )
         policy = organisations_pb2.Policy(session=_terms(), largest_batch=250)
-        with service(self._operator, OrganisationServiceStub) as organisations:
+        with service(self.operator, OrganisationServiceStub) as organisations:
             organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=policy))
         self.workstation = self.enrol_workstation("workstation")
         return self
@@ -71,7 +71,7 @@ class Town:
     def enrol_workstation(self, name: str) -> identity.Identity:
         """Enrol one more workstation."""
         asked = identities_pb2.CreateWorkstationRequest(display_name=name, site="")
-        with service(self._operator, IdentityServiceStub) as identities:
+        with service(self.operator, IdentityServiceStub) as identities:
             token = identities.CreateWorkstation(asked).token.text
         return spending.enrol(token, self.folder / name, "workstation")
 
@@ -80,7 +80,7 @@ class Town:
         request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(REQUEST_ID_BYTES), user_id=self._user_id, profile=profile
         )
-        with service(self._operator, CardServiceStub) as cards:
+        with service(self.operator, CardServiceStub) as cards:
             serial: str = cards.IssueCard(request, timeout=MAKING_SECONDS).card.serial
         with service(self.phone, partial(Phone, self.phone)) as holder:
             holder.set_passcode(serial, PASSCODE)

@@ -24,7 +24,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.bench import waiter
-from cloudcard_tools.bench.families import family
+from cloudcard_tools.bench.families import family, resident_mib
 from cloudcard_tools.bench.timing import machine
 from cloudcard_tools.bench.town import READY_SECONDS, Town
 from cloudcard_tools.bench.waiter import Task
@@ -156,12 +156,4 @@ def _copy(path: Path, template: str, workstation_id: str, count: int) -> list[st
 
 def _all_mib(pid: int) -> float:
     """The memory of a process and of those that it has started, in MiB."""
-    return sum(map(_rss_mib, family(pid)))
-
-
-def _rss_mib(pid: int) -> float:
-    """The memory of a process in MiB (Linux: proc(5), VmRSS)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise click.ClickException("this system does not report the memory of a process")
+    return sum(map(resident_mib, family(pid)))

@@ -10,6 +10,7 @@ from cloudcard_tools.ra.alerts import alerts
 from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import device
+from cloudcard_tools.ra.domains import domain
 from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.notifications import notify
 from cloudcard_tools.ra.people import user
@@ -17,6 +18,8 @@ from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.ra.reports import expiring, pending
+from cloudcard_tools.ra.sheets.exporting import export
+from cloudcard_tools.ra.sheets.importing import import_people
 from cloudcard_tools.shared import enrolling
 
 
@@ -27,6 +30,9 @@ Examples:
   cloudcard ra user add "Ada Byron" --email ada@example.org
   cloudcard ra user show ada@example.org
   cloudcard ra user close ada@example.org --reason "left the trust"
+  cloudcard ra import people.csv
+  cloudcard ra export users -o people.csv
+  cloudcard ra domain add example.org
   cloudcard ra pending
   cloudcard ra expiring
   cloudcard ra profile list
@@ -54,6 +60,9 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
 
 
 ra.add_command(user)
+ra.add_command(import_people)
+ra.add_command(export)
+ra.add_command(domain)
 ra.add_command(pending)
 ra.add_command(expiring)
 ra.add_command(workstation)

@@ -142,18 +142,35 @@ def user_show(who: str, caller: Caller) -> None:
 @click.argument("who")
 @click.option("--name", help="The new name.")
 @click.option("--email", help="The new e-mail address; '' for none.")
+@click.option("--phone", help="The new phone number; '' for none.")
+@click.option("--organisation", help="For which the next cards are, by name or ID.")
+@click.option("--profile", help="Of which the next cards are; '' for the default one.")
 @operator_options
-def user_edit(who: str, name: str | None, email: str | None, caller: Caller) -> None:
-    """Change the name or the e-mail address of WHO. The journal keeps the old ones too, and
-    certificates the name under which they were issued.
+def user_edit(  # one argument for each option
+    who: str,
+    name: str | None,
+    email: str | None,
+    phone: str | None,
+    organisation: str | None,
+    profile: str | None,
+    caller: Caller,
+) -> None:
+    """Change the name, the e-mail address or the phone number of WHO, or what the next cards are.
+    The journal keeps the old values too, and certificates the name under which they were issued.
     """
-    if name is None and email is None:
-        raise click.UsageError("say what to change: --name, --email or both")
-    user_id = find(caller, Sort.USER, who, in_use=True)
-    request = pb.UpdateUserRequest(user_id=user_id, display_name=name, email=email)
+    if all(each is None for each in (name, email, phone, organisation, profile)):
+        raise click.UsageError("say what to change, for example --name or --email")
+    request = pb.UpdateUserRequest(
+        user_id=find(caller, Sort.USER, who, in_use=True),
+        display_name=name,
+        email=email,
+        phone=phone,
+        organisation_id=organisation and find(caller, Sort.ORGANISATION, organisation),
+        profile=profile,
+    )
     with caller.service(PeopleServiceStub) as stub:
         changed = stub.UpdateUser(request).user
-    labels = {key: FACTS[key] for key in ("uuid12", "name", "email")}
+    labels = {key: FACTS[key] for key in ("uuid12", "name", "email")} | {"phone": "Phone number"}
     caller.print_facts(_person(changed), labels)
 
 
@@ -213,5 +230,8 @@ def _person(message: pb.User) -> dict[str, Value]:
         "email": message.email,
         "upn": message.upn,
         "sid": message.sid,
+        "phone": message.phone,
+        "organisation_id": message.organisation_id,
+        "profile": message.profile,
         "created": when(message.create_time),
     }

@@ -94,6 +94,7 @@ def _pending(message: pb.Pending) -> Row:
         "since": when(progress.since),
         "until": when(progress.until) if progress.HasField("until") else None,
         "card": progress.card_serial or None,
+        "card_profile": message.card_profile,
         "next": next_step(user, progress),
     }
 

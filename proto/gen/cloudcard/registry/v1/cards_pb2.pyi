@@ -340,9 +340,9 @@ class IssueCardRequest(_message.Message):
     user_id: _builtins.str
     """Identifier of the holder."""
     profile: _builtins.str
-    """Name of the profile; empty means the keystore's default."""
+    """Name of the profile; empty means the holder's, or the keystore's default."""
     organisation_id: _builtins.str
-    """Identifier of the organisation; empty means "default"."""
+    """Identifier of the organisation; empty means the holder's."""
     def __init__(
         self,
         *,
@@ -385,16 +385,25 @@ Global___IssueCardResponse: _TypeAlias = IssueCardResponse  # noqa: Y015
 
 @_typing.final
 class ListCardsRequest(_message.Message):
-    """ListCardsRequest asks for all cards."""
+    """ListCardsRequest asks for all cards, or for a page of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many, up to 1000; 0 for all."""
+    after: _builtins.str
+    """Serial number of the last card of the page before; empty for the first page. Pages are in the order of these."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

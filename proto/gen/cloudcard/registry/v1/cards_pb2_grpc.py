@@ -96,7 +96,7 @@ class CardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCards(self, request, context):
-        """ListCards lists cards, oldest first.
+        """ListCards lists cards, oldest first: all, or a page of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

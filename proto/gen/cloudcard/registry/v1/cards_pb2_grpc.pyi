@@ -38,7 +38,7 @@ class CardServiceStub:
     IssueCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.IssueCardRequest, _cards_pb2.IssueCardResponse]
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
     ListCards: _grpc.UnaryStreamMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]
-    """ListCards lists cards, oldest first."""
+    """ListCards lists cards, oldest first: all, or a page of them."""
     GetCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]
     """GetCard returns one card."""
     UnlockCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]
@@ -62,7 +62,7 @@ class CardServiceAsyncStub(CardServiceStub):
     IssueCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.IssueCardRequest, _cards_pb2.IssueCardResponse]  # type: ignore[assignment]
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
     ListCards: _aio.UnaryStreamMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]  # type: ignore[assignment]
-    """ListCards lists cards, oldest first."""
+    """ListCards lists cards, oldest first: all, or a page of them."""
     GetCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]  # type: ignore[assignment]
     """GetCard returns one card."""
     UnlockCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]  # type: ignore[assignment]
@@ -101,7 +101,7 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cards_pb2.ListCardsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_cards_pb2.ListCardsResponse], _abc.AsyncIterator[_cards_pb2.ListCardsResponse]]:
-        """ListCards lists cards, oldest first."""
+        """ListCards lists cards, oldest first: all, or a page of them."""
 
     @_abc_1.abstractmethod
     def GetCard(

@@ -37,6 +37,9 @@ class User(_message.Message):
     SID_FIELD_NUMBER: _builtins.int
     UUID12_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -55,6 +58,12 @@ class User(_message.Message):
     """"pending" without a device or a card in use, else "enrolled"; "closed" for who has left. Empty for others in
     responses that say nothing of devices and cards.
     """
+    phone: _builtins.str
+    """Phone number (E.164); may be empty."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation for which cards are issued."""
+    profile: _builtins.str
+    """Name of the profile of which cards are issued; empty for the default one."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the person was added."""
@@ -76,10 +85,13 @@ class User(_message.Message):
         sid: _builtins.str = ...,
         uuid12: _builtins.str = ...,
         state: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+        profile: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id", "sid", b"sid", "state", b"state", "upn", b"upn", "uuid12", b"uuid12"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "profile", b"profile", "sid", b"sid", "state", b"state", "upn", b"upn", "uuid12", b"uuid12"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,16 +237,29 @@ Global___CreateUserResponse: _TypeAlias = CreateUserResponse  # noqa: Y015
 
 @_typing.final
 class ListUsersRequest(_message.Message):
-    """ListUsersRequest asks for all people."""
+    """ListUsersRequest asks for all people, or for a page of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many, up to 1000; 0 for all."""
+    after: _builtins.str
+    """Identifier of the last person of the page before; empty for the first page."""
+    text: _builtins.str
+    """Only those of whom this is any part of what they are called, as SearchUsers finds them; empty for all."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        after: _builtins.str = ...,
+        text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -393,31 +418,55 @@ class UpdateUserRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Identifier."""
     display_name: _builtins.str
     """New name, 1 to 256 characters; absent: unchanged."""
     email: _builtins.str
     """New e-mail address; absent: unchanged."""
+    phone: _builtins.str
+    """New phone number; empty for none, absent: unchanged."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation for which the next cards are issued; absent: unchanged."""
+    profile: _builtins.str
+    """Name of the profile of which the next cards are issued; empty for the default one, absent: unchanged."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         display_name: _builtins.str | None = ...,
         email: _builtins.str | None = ...,
+        phone: _builtins.str | None = ...,
+        organisation_id: _builtins.str | None = ...,
+        profile: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "display_name", b"display_name", "email", b"email"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "_organisation_id", b"_organisation_id", "_phone", b"_phone", "_profile", b"_profile", "display_name", b"display_name", "email", b"email", "organisation_id", b"organisation_id", "phone", b"phone", "profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "display_name", b"display_name", "email", b"email", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "_organisation_id", b"_organisation_id", "_phone", b"_phone", "_profile", b"_profile", "display_name", b"display_name", "email", b"email", "organisation_id", b"organisation_id", "phone", b"phone", "profile", b"profile", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
     _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
     _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
+    _WhichOneofReturnType__organisation_id: _TypeAlias = _typing.Literal["organisation_id"]  # noqa: Y015
+    _WhichOneofArgType__organisation_id: _TypeAlias = _typing.Literal["_organisation_id", b"_organisation_id"]  # noqa: Y015
+    _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
+    _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
+    _WhichOneofReturnType__profile: _TypeAlias = _typing.Literal["profile"]  # noqa: Y015
+    _WhichOneofArgType__profile: _TypeAlias = _typing.Literal["_profile", b"_profile"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__email) -> _WhichOneofReturnType__email | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__organisation_id) -> _WhichOneofReturnType__organisation_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__profile) -> _WhichOneofReturnType__profile | None: ...
 
 Global___UpdateUserRequest: _TypeAlias = UpdateUserRequest  # noqa: Y015
 
@@ -529,16 +578,25 @@ Global___CloseUserResponse: _TypeAlias = CloseUserResponse  # noqa: Y015
 
 @_typing.final
 class ListPendingRequest(_message.Message):
-    """ListPendingRequest asks for all who have not finished enrolling."""
+    """ListPendingRequest asks for all who have not finished enrolling, or for a page of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many, up to 1000; 0 for all."""
+    after: _builtins.str
+    """Identifier of the last person of the page before; empty for the first page."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -552,6 +610,9 @@ class Pending(_message.Message):
 
     USER_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    CARD_PROFILE_FIELD_NUMBER: _builtins.int
+    card_profile: _builtins.str
+    """Name of the profile of the card that is pending or in use, or else of the one that will be issued."""
     @_builtins.property
     def user(self) -> Global___User:
         """The person, without devices and cards."""
@@ -565,10 +626,11 @@ class Pending(_message.Message):
         *,
         user: Global___User | None = ...,
         progress: Global___Progress | None = ...,
+        card_profile: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_profile", b"card_profile", "progress", b"progress", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

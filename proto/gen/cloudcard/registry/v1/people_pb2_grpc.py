@@ -90,7 +90,7 @@ class PeopleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """ListUsers lists people, oldest first.
+        """ListUsers lists people, oldest first: all, or a page of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,8 @@ class PeopleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPending(self, request, context):
-        """ListPending lists people who have no device or no card in use, those who wait for longest first.
+        """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
+        in the order of identifiers, which is that of their age.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

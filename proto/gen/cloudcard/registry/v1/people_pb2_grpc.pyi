@@ -38,7 +38,7 @@ class PeopleServiceStub:
     and otherwise equal, it returns the same person and no token.
     """
     ListUsers: _grpc.UnaryStreamMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]
-    """ListUsers lists people, oldest first."""
+    """ListUsers lists people, oldest first: all, or a page of them."""
     SearchUsers: _grpc.UnaryUnaryMultiCallable[_people_pb2.SearchUsersRequest, _people_pb2.SearchUsersResponse]
     """SearchUsers finds people by any part of what they are called, whatever the case and accents."""
     GetUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.GetUserRequest, _people_pb2.GetUserResponse]
@@ -50,7 +50,9 @@ class PeopleServiceStub:
     withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
     """
     ListPending: _grpc.UnaryStreamMultiCallable[_people_pb2.ListPendingRequest, _people_pb2.ListPendingResponse]
-    """ListPending lists people who have no device or no card in use, those who wait for longest first."""
+    """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
+    in the order of identifiers, which is that of their age.
+    """
     ListExpiring: _grpc.UnaryStreamMultiCallable[_people_pb2.ListExpiringRequest, _people_pb2.ListExpiringResponse]
     """ListExpiring lists what ends soon or has ended, the first to end first."""
 
@@ -64,7 +66,7 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     and otherwise equal, it returns the same person and no token.
     """
     ListUsers: _aio.UnaryStreamMultiCallable[_people_pb2.ListUsersRequest, _people_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """ListUsers lists people, oldest first."""
+    """ListUsers lists people, oldest first: all, or a page of them."""
     SearchUsers: _aio.UnaryUnaryMultiCallable[_people_pb2.SearchUsersRequest, _people_pb2.SearchUsersResponse]  # type: ignore[assignment]
     """SearchUsers finds people by any part of what they are called, whatever the case and accents."""
     GetUser: _aio.UnaryUnaryMultiCallable[_people_pb2.GetUserRequest, _people_pb2.GetUserResponse]  # type: ignore[assignment]
@@ -76,7 +78,9 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
     """
     ListPending: _aio.UnaryStreamMultiCallable[_people_pb2.ListPendingRequest, _people_pb2.ListPendingResponse]  # type: ignore[assignment]
-    """ListPending lists people who have no device or no card in use, those who wait for longest first."""
+    """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
+    in the order of identifiers, which is that of their age.
+    """
     ListExpiring: _aio.UnaryStreamMultiCallable[_people_pb2.ListExpiringRequest, _people_pb2.ListExpiringResponse]  # type: ignore[assignment]
     """ListExpiring lists what ends soon or has ended, the first to end first."""
 
@@ -99,7 +103,7 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _people_pb2.ListUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_people_pb2.ListUsersResponse], _abc.AsyncIterator[_people_pb2.ListUsersResponse]]:
-        """ListUsers lists people, oldest first."""
+        """ListUsers lists people, oldest first: all, or a page of them."""
 
     @_abc_1.abstractmethod
     def SearchUsers(
@@ -141,7 +145,9 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _people_pb2.ListPendingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_people_pb2.ListPendingResponse], _abc.AsyncIterator[_people_pb2.ListPendingResponse]]:
-        """ListPending lists people who have no device or no card in use, those who wait for longest first."""
+        """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
+        in the order of identifiers, which is that of their age.
+        """
 
     @_abc_1.abstractmethod
     def ListExpiring(

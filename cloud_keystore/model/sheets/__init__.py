@@ -1,0 +1,1 @@
+"""Tables of people as CSV files: their form, their columns, and what a row says."""

@@ -1,0 +1,220 @@
+"""Adds many people at once, who have all been checked before any is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from types import MappingProxyType
+
+from sqlalchemy import Connection
+
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.clock import new_id
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields import emails, phones
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, comparable, text_field
+from cloud_keystore.model.people import User, principal_name, security_identifier
+from cloud_keystore.model.policies import DEFAULT_ORGANISATION
+from cloud_keystore.model.profiles import PROFILES, profile_named
+from cloud_keystore.model.sheets.candidates import Candidate, Fault, Outcome
+from cloud_keystore.people.people import People, Token
+from cloud_keystore.storage import organisations, people
+from cloud_keystore.storage.contacts import domains
+
+# In one call, which is one transaction: nobody else writes meanwhile, and uses of keys wait.
+MOST_CANDIDATES = 100
+FIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "name": f"give 1 to {LONGEST_DISPLAY_NAME} characters that can be shown",
+        "email": "give an address as name@example.org",
+        "organisation": "name one of cloudcard ra organisation list, or leave the cell empty",
+        "phone": "write it with its country, as +44 7700 900123, or leave the cell empty",
+        "upn": "give the account's name as ada@corp.example, or leave the cell empty",
+        "sid": "copy the account's objectSid, S-1-5-21-…, or leave the cell empty",
+        "profile": f"name one of {', '.join(PROFILES)}, or leave the cell empty",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What has become of a candidate. The UUID is of who was added or there before, and who was
+    added has a token for the first device.
+    """
+
+    outcome: Outcome
+    uuid12: str = ""
+    token: Token | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(slots=True)
+class _Known:
+    """Who is there, by address and by account, those among the candidates included."""
+
+    by_email: dict[str, User] = field(default_factory=dict)
+    by_upn: dict[str, User] = field(default_factory=dict)
+
+    def learn(self, user: User) -> None:
+        self.by_email[emails.key(user.email)] = user
+        if user.upn:
+            self.by_upn[comparable(user.upn)] = user
+
+
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """Checks and adds people by portions."""
+
+    people: People
+
+    def import_users(
+        self, candidates: Sequence[Candidate], *, dry_run: bool, actor: Actor
+    ) -> list[Imported]:
+        """Add those of some candidates who are not there yet, as `People.add_user` does, or none if
+        one of them is refused. With `dry_run`, say only what would become of each.
+
+        A person is known by the e-mail address, and is there if whatever the candidate says is so.
+        Raises InvalidInput for too many candidates.
+        """
+        if len(candidates) > MOST_CANDIDATES:
+            raise InvalidInput(f"candidates are {len(candidates)}: give at most {MOST_CANDIDATES}")
+        if dry_run:
+            with self.people.database.read() as connection:
+                return [outcome for _, outcome in self._checked(connection, candidates)]
+        with self.people.database.write() as connection:
+            checked = self._checked(connection, candidates)
+            if any(each.outcome is Outcome.REFUSED for _, each in checked):
+                return [each for _, each in checked]
+            wanted = [user for user, each in checked if user and each.outcome is Outcome.ADDED]
+            made = iter(self.people.add_all(connection, wanted, actor) if wanted else ())
+            return [
+                _added(*next(made)) if each.outcome is Outcome.ADDED else each
+                for _, each in checked
+            ]
+
+    def _checked(
+        self, connection: Connection, candidates: Sequence[Candidate]
+    ) -> list[tuple[User | None, Imported]]:
+        now = self.people.clock()
+        read = _Reader(domains.names(connection), _organisations(connection))
+        users = [read.user(new_id(now, self.people.random), each, now) for each in candidates]
+        known = _Known()
+        for each in people.like(connection, *(user for user, faults in users if not faults)):
+            known.learn(each)
+        return [(user, _judged(user, faults, known)) for user, faults in users]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Makes users of what candidates say."""
+
+    allowed: Collection[str]  # domains
+    organisations: Mapping[str, str]  # identifiers, by what can be said
+
+    def user(self, user_id: str, said: Candidate, now: datetime) -> tuple[User, list[Fault]]:
+        """The user, and what is wrong with it."""
+        found: dict[str, str] = {}
+        faults: list[Fault] = []
+        for column, read in self._columns().items():
+            value: str = getattr(said, column)
+            try:
+                found[column] = read(value)
+            except InvalidInput as error:
+                faults.append(Fault(column, str(error), FIXES[column]))
+                found[column] = ""
+        if found["sid"] and not found["upn"]:
+            faults.append(Fault("upn", "upn is empty, and sid needs it", FIXES["upn"]))
+        user = User(
+            id=user_id,
+            display_name=found["name"],
+            email=found["email"],
+            create_time=now,
+            upn=found["upn"],
+            sid=found["sid"],
+            phone=found["phone"],
+            organisation_id=found["organisation"] or DEFAULT_ORGANISATION,
+            profile=found["profile"],
+        )
+        return user, faults
+
+    def _columns(self) -> Mapping[str, Callable[[str], str]]:
+        return {
+            "name": partial(text_field, "name", longest=LONGEST_DISPLAY_NAME),
+            "email": self._email,
+            "organisation": self._organisation,
+            "phone": phones.phone,
+            "upn": principal_name,
+            "sid": security_identifier,
+            "profile": lambda text: text.strip() and profile_named(text).name,
+        }
+
+    def _email(self, text: str) -> str:
+        address = emails.email(text)
+        if not address:
+            raise InvalidInput("email is empty: by it a person is known")
+        emails.check_domain(address, self.allowed)
+        return address
+
+    def _organisation(self, text: str) -> str:
+        if not text.strip():
+            return ""
+        found = self.organisations.get(comparable(text.strip()))
+        if found is None:
+            raise InvalidInput("organisation is none that is there")
+        return found
+
+
+def _judged(user: User, faults: list[Fault], known: _Known) -> Imported:
+    """What becomes of a user who is like nobody but those who are known; `known` learns of a new
+    one.
+    """
+    if faults:
+        return Imported(Outcome.REFUSED, faults=tuple(faults))
+    before = known.by_email.get(emails.key(user.email))
+    holder = known.by_upn.get(comparable(user.upn)) if user.upn else None
+    if holder is not None and holder is not before:
+        reason = f"the account is that of {_called(holder)}"
+        return Imported(Outcome.REFUSED, faults=(Fault("upn", reason, FIXES["upn"]),))
+    if before is None:
+        known.learn(user)
+        return Imported(Outcome.ADDED)
+    different = tuple(_differing(user, before))
+    if different:
+        return Imported(Outcome.REFUSED, before.uuid12 or "", faults=different)
+    return Imported(Outcome.THERE, before.uuid12 or "")
+
+
+def _differing(user: User, before: User) -> list[Fault]:
+    """What a row says that is otherwise of the person who has the address."""
+    pairs = (
+        ("name", user.display_name, before.display_name),
+        ("phone", user.phone, before.phone),
+        ("upn", user.upn, before.upn),
+        ("sid", user.sid, before.sid),
+        ("profile", user.profile, before.profile),
+    )
+    told = [
+        (column, f"{_called(before)} has this address, and the {column} {is_ or 'is empty'}")
+        for column, said, is_ in pairs
+        if said and comparable(said) != comparable(is_)
+    ]
+    if user.organisation_id not in (DEFAULT_ORGANISATION, before.organisation_id):
+        told.append(("organisation", f"{_called(before)} is of another organisation"))
+    fix = f"correct the row, or change the person: cloudcard ra user edit {before.email}"
+    return [Fault(column, reason, fix) for column, reason in told]
+
+
+def _called(user: User) -> str:
+    return f"{user.display_name}, UUID {user.uuid12}" if user.uuid12 else user.display_name
+
+
+def _added(user: User, token: Token) -> Imported:
+    return Imported(Outcome.ADDED, user.uuid12 or "", token)
+
+
+def _organisations(connection: Connection) -> dict[str, str]:
+    """Identifiers of organisations, by these and by their names."""
+    found = organisations.list_all(connection)
+    return {comparable(word): each.id for each in found for word in (each.name, each.id)}

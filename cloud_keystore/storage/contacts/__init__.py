@@ -1,0 +1,1 @@
+"""How people are reached: the domains of their e-mail addresses."""

@@ -1,0 +1,1 @@
+"""What a registration authority of many people waits for."""

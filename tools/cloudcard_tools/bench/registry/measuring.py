@@ -1,0 +1,198 @@
+"""Measures a real keystore of many people over the network: import, search, pages, reports, the
+journal, and the memory of an export.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from cloudcard.audit.v1 import audit_pb2
+from cloudcard.audit.v1.audit_pb2_grpc import AuditServiceStub
+from cloudcard.registry.v1 import identities_pb2, importing_pb2
+from cloudcard.registry.v1 import people_pb2 as pb
+from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
+from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard_tools.bench import timing
+from cloudcard_tools.bench.families import family, resident_mib
+from cloudcard_tools.bench.town import Town
+from cloudcard_tools.enrolment import spending
+from cloudcard_tools.ra.sheets.importing import PORTION, SECONDS
+from cloudcard_tools.shared.caller import service
+from cloudcard_tools.shared.identity import Identity
+from cloudcard_tools.shared.processes import Nursery
+
+TIMED_ROWS = 10_000
+PAGE = 50
+DAYS = 90
+SEED = 7
+LOOK_SECONDS = 0.05  # between two looks at the memory
+FORENAMES = ("Ada", "Zoë", "Seán", "Łucja", "Ольга", "Grace", "Mary", "Bo")
+SURNAMES = ("Byron", "O'Brien", "Żółć", "Hopper", "Cole", "Nightingale", "王", "Hernández")
+# Two entries of the journal for each person
+LIMIT = ("--limit", "journal-operator=1000/1000000000")
+GOALS: Mapping[str, float] = {
+    "import_10000_s": 30,
+    "search_p95_ms": 100,
+    "page_p95_ms": 100,
+    "expiring_p95_ms": 100,
+    "log_p95_ms": 100,
+    "export_rss_mib": 200,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured: figures by the names of their goals, and of how many people and cards."""
+
+    users: int
+    cards: int
+    measured: Mapping[str, float]
+    machine: str
+
+    def facts(self) -> dict[str, int | float | str]:
+        """All of it, for programs."""
+        return {**self.measured, "users": self.users, "cards": self.cards, "machine": self.machine}
+
+
+def measure(
+    folder: Path, users: int, address: str, calls: int, done: Callable[[int], None]
+) -> Figures:
+    """Add so many people to a new keystore, and measure; `done` is told how many were added."""
+    options = (*LIMIT, *(("--database", address) if address else ()))
+    with Nursery(folder / "logs") as nursery:
+        town = Town(folder, nursery, options).open()
+        timed = min(TIMED_ROWS, users)
+        with service(town.operator, ImportServiceStub) as stub:
+            for start in range(0, users - timed, PORTION):
+                some = range(start, min(start + PORTION, users - timed))
+                _import(stub, some, dry_run=False)
+                done(len(some))
+            begun = time.perf_counter()
+            for dry_run in (True, False):  # as the command does
+                for start in range(users - timed, users, PORTION):
+                    some = range(start, min(start + PORTION, users))
+                    _import(stub, some, dry_run=dry_run)
+                    done(0 if dry_run else len(some))
+            seconds = (time.perf_counter() - begun) * TIMED_ROWS / timed
+        measured = {"import_10000_s": round(seconds, 2), **_times(town, users, calls)}
+        measured["export_rss_mib"] = round(_memory(town, folder), 1)
+    return Figures(users, 0, measured, timing.machine())
+
+
+def _person(number: int) -> importing_pb2.Candidate:
+    name = f"{FORENAMES[number % 8]} {SURNAMES[number // 8 % 8]}-{number:06}"
+    return importing_pb2.Candidate(
+        name=name,
+        email=f"person.{number}+ward@example.org",
+        phone=f"07{number % 10**9:09}",
+    )
+
+
+def _import(stub: ImportServiceStub, numbers: range, *, dry_run: bool) -> None:
+    request = importing_pb2.ImportUsersRequest(candidates=map(_person, numbers), dry_run=dry_run)
+    made = stub.ImportUsers(request, timeout=SECONDS)
+    if any(each.outcome != importing_pb2.IMPORT_OUTCOME_ADDED for each in made.users):
+        raise RuntimeError(f"somebody was not added: {made}")
+
+
+def _times(town: Town, users: int, calls: int) -> dict[str, float]:
+    """How long 95 of 100 calls take at most, in ms."""
+    chosen = random.Random(SEED)  # noqa: S311 (no secret)
+    auditor = _auditor(town)
+    with (
+        service(town.operator, PeopleServiceStub) as stub,
+        service(auditor, AuditServiceStub) as log,
+    ):
+        ids = [
+            each.id
+            for page in stub.ListUsers(pb.ListUsersRequest(page_size=1000))
+            for each in page.users
+        ]
+
+        def search() -> None:
+            text = chosen.choice((f"{chosen.randrange(users):05}", "o'brien-0", "żółć", "zoe"))
+            stub.SearchUsers(pb.SearchUsersRequest(text=text), timeout=SECONDS)
+
+        def page() -> None:
+            request = pb.ListUsersRequest(page_size=PAGE, after=chosen.choice(ids))
+            list(stub.ListUsers(request, timeout=SECONDS))
+
+        def expiring() -> None:
+            list(stub.ListExpiring(pb.ListExpiringRequest(days=DAYS), timeout=SECONDS))
+
+        def entries() -> None:
+            request = audit_pb2.SearchEntriesRequest(
+                page_size=PAGE, user_id=chosen.choice(("", chosen.choice(ids)))
+            )
+            log.SearchEntries(request, timeout=SECONDS)
+
+        return {
+            f"{name}_p95_ms": _p95(timing.sample(call, calls))
+            for name, call in (
+                ("search", search),
+                ("page", page),
+                ("expiring", expiring),
+                ("log", entries),
+            )
+        }
+
+
+def _p95(durations: list[int]) -> float:
+    return round(sorted(durations)[ceil(0.95 * len(durations)) - 1] / 1e6, 2)
+
+
+def _auditor(town: Town) -> Identity:
+    asked = identities_pb2.CreateAuditorRequest(display_name="auditor")
+    with service(town.operator, IdentityServiceStub) as stub:
+        token = stub.CreateAuditor(asked).token.text
+    return spending.enrol(token, town.folder / "auditor", "auditor")
+
+
+def _memory(town: Town, folder: Path) -> float:
+    """By how many MiB the memory of the keystore grows while all people are exported, and the whole
+    memory of the command that does so.
+    """
+    pid = town.keystores[0].pid
+    before = _all_mib(pid)
+    command = (
+        *(sys.executable, "-m", "cloudcard_tools", "ra", "export", "users"),
+        *("-o", str(folder / "users.csv"), "--identity", str(town.operator.folder)),
+    )
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 (our own command)
+    with _watched(pid, child) as most:
+        if child.wait() != 0:
+            raise RuntimeError("the export has failed")
+    return max(most) - before
+
+
+@contextmanager
+def _watched(pid: int, child: subprocess.Popen[bytes]) -> Iterator[list[float]]:
+    """What the keystore and a command have together, look by look, in MiB."""
+    looks: list[float] = [_all_mib(pid)]
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            looks.append(_all_mib(pid) + resident_mib(child.pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield looks
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _all_mib(pid: int) -> float:
+    return sum(map(resident_mib, family(pid)))

@@ -1,0 +1,1 @@
+"""`cloudcard ra import` and `ra export`: people and cards in CSV files."""

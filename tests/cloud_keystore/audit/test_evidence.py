@@ -476,7 +476,7 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     cards.UnlockCard(cards_pb2.UnlockCardRequest(card_serial=serial))
     phone.unlock(serial)
     (found,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest())
-    (alert,) = found.alerts  # has suspended the card
+    (alert,) = (each for each in found.alerts if each.kind == "not-me")  # has suspended the card
     alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(alert_id=alert.id))
     cards.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=serial))
     cards.SuspendCard(cards_pb2.SuspendCardRequest(card_serial=serial))

@@ -39,7 +39,7 @@ from cloud_keystore.storage.databases.instants import Instant
 
 OUTBOX = "outbox"  # the name under which a connection keeps the terms; without them it has none
 FAILED = "state = 'failed'"
-NOBODY_ELSE: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 notification = authentic(
     "notification",
@@ -80,38 +80,17 @@ def put(
     once: str = "",
     *,
     address: str = "",
-    about: str = "",
-    after: timedelta = timedelta(0),
-    facts: Mapping[str, str] = NOBODY_ELSE,
+    facts: Mapping[str, str] = NOTHING,
 ) -> None:
     """Let a user be told something, unless that was put here before. `once` names what is told once
     and for ever; by default it is told each time. It goes to the address that the user has by then,
     or to another one; a user without an address is not told.
     """
-    if not isinstance(connection.info.get(OUTBOX), Terms):
+    if _terms(connection) is None or not (address or _has_address(connection, user_id)):
         return
-    user = None if user_id is None else people.find_user(connection, user_id)
-    if not address and (user is None or not user.email):
-        return
-    once = f"{template} {once or f'{user_id} {now.isoformat()}'}"
-    if rows.one(connection, notification, once=once) is not None:
-        return
-    digest = sha256(once.encode()).digest()
-    told = Notification(
-        id=new_id(now, lambda size: digest[:size]),
-        template=template,
-        user_id=user_id,
-        about=about,
-        facts=json.dumps(dict(facts), sort_keys=True),
-        address=address,
-        is_fixed=bool(address),
-        state=State.WAITING,
-        why="",
-        tries=0,
-        create_time=now,
-        next_time=now + after,
-    )
-    rows.add(connection, notification, {**asdict(told), "once": once})
+    row = _row(template, user_id, now, once, address=address, facts=facts)
+    if rows.one(connection, notification, once=row["once"]) is None:
+        rows.add(connection, notification, row)
 
 
 def about_card(
@@ -128,15 +107,19 @@ def about_card(
 
 
 def invite(connection: Connection, invited: Identity, now: datetime) -> None:
-    """Let a user be invited to enrol a device, and be reminded of it."""
-    terms = connection.info.get(OUTBOX)
-    if invited.role is not Role.DEVICE or not isinstance(terms, Terms):
+    """Let a user be invited to enrol a device that was just added, and be reminded of it."""
+    terms, to, about = _terms(connection), invited.user_id, invited.id
+    if terms is None or invited.role is not Role.DEVICE or not _has_address(connection, to):
         return
-    to, about = invited.user_id, invited.id
-    put(connection, Template.INVITED, to, now, about, about=about)
-    for days in terms.remind_days:
-        once, after = f"{about} {days}", timedelta(days=days)
-        put(connection, Template.REMINDER, to, now, once, about=about, after=after)
+    rows.add(
+        connection,
+        notification,
+        _row(Template.INVITED, to, now, about, about=about),
+        *(
+            _row(Template.REMINDER, to, now, f"{about} {days}", about=about, days=days)
+            for days in terms.remind_days
+        ),
+    )
 
 
 def about_device(
@@ -228,6 +211,47 @@ def count(connection: Connection) -> Mapping[str, int]:
         "retrying": connection.execute(retrying).scalar_one(),
         "failed": connection.execute(failed).scalar_one(),
     }
+
+
+def _terms(connection: Connection) -> Terms | None:
+    terms = connection.info.get(OUTBOX)
+    return terms if isinstance(terms, Terms) else None
+
+
+def _has_address(connection: Connection, user_id: str | None) -> bool:
+    user = None if user_id is None else people.find_user(connection, user_id)
+    return user is not None and user.email != ""
+
+
+def _row(
+    template: Template,
+    user_id: str | None,
+    now: datetime,
+    once: str,
+    *,
+    address: str = "",
+    about: str = "",
+    days: int = 0,
+    facts: Mapping[str, str] = NOTHING,
+) -> Values:
+    """The row of something that is told, after so many days."""
+    once = f"{template} {once or f'{user_id} {now.isoformat()}'}"
+    digest = sha256(once.encode()).digest()
+    told = Notification(
+        id=new_id(now, lambda size: digest[:size]),
+        template=template,
+        user_id=user_id,
+        about=about,
+        facts=json.dumps(dict(facts), sort_keys=True),
+        address=address,
+        is_fixed=bool(address),
+        state=State.WAITING,
+        why="",
+        tries=0,
+        create_time=now,
+        next_time=now + timedelta(days=days),
+    )
+    return {**asdict(told), "once": once}
 
 
 @record("notification")

@@ -23,6 +23,7 @@ from cloudcard_tools.shared.tables import Column, print_table
 from support.commands import calls, leaves
 from support.keystore_process import KeystoreProcess
 from support.long_values import WIDE, keystore_of_long_values
+from support.mail_server import MailServer, options_to
 
 PRINTERS = {"print_rows", "print_table"}
 WIDTHS = (60, 80, 120, None)  # None: a pipe
@@ -43,6 +44,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
 MEASURING = {"bench apdu", "bench sign"}
 # It shows tables only of a database from before there were codes (test_operations_guide.py).
 ONCE = {"keys authenticate"}
+NOBODY_TAKES_MAIL = options_to(MailServer(port=9))
 
 Printed = tuple[Sequence[Column], Sequence[Sequence[str | Text]]]
 
@@ -94,7 +96,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Prin
     """What each command that prints a table prints, by its name."""
     folder = tmp_path_factory.mktemp("tables")
     with Nursery(folder / "logs") as nursery:
-        identities = keystore_of_long_values(KeystoreProcess(folder, nursery))
+        identities = keystore_of_long_values(KeystoreProcess(folder, nursery, NOBODY_TAKES_MAIL))
         yield {
             f"{name}, table {number}": table
             for name, command in leaves(cloudcard)

@@ -74,6 +74,13 @@ def notify_test(address: str, caller: Caller) -> None:
     caller.print_facts({"address": address}, {"address": "On its way to"})
 
 
+def undelivered(caller: Caller, user_id: str) -> int:
+    """How many e-mails to a user have failed."""
+    request = pb.ListNotificationsRequest(user_id=user_id, failed=True)
+    with caller.service(NotificationServiceStub) as stub:
+        return sum(len(page.notifications) for page in listed(stub.ListNotifications, request))
+
+
 def _row(message: pb.Notification) -> Row:
     waits = message.HasField("next_time")
     return {

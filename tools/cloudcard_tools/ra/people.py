@@ -13,6 +13,7 @@ from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.ra.cards import CARD_COLUMNS, card_row
 from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
 from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
+from cloudcard_tools.ra.notifications import undelivered
 from cloudcard_tools.ra.progress import called, next_step
 from cloudcard_tools.ra.registry import find, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
@@ -111,6 +112,7 @@ def user_show(who: str, caller: Caller) -> None:
     request = pb.GetUserRequest(user_id=find(caller, Sort.USER, who, in_use=True))
     with caller.service(PeopleServiceStub) as stub:
         found = stub.GetUser(request)
+    failed = undelivered(caller, request.user_id)
     cards = [_own_card(each) for each in found.cards]
     devices = [device_row(each) for each in found.devices]
     events = [
@@ -121,11 +123,14 @@ def user_show(who: str, caller: Caller) -> None:
         "stage": found.progress.stage,
         "since": when(found.progress.since),
         "next": next_step(found.user, found.progress),
+        "undelivered": failed,
         "cards": cards,
         "devices": devices,
         "events": events,
     }
     labels = {**FACTS, "stage": "Enrolment", "since": "Since", "next": "Next step"}
+    if failed:
+        labels["undelivered"] = "Undelivered"
     caller.print_facts(facts, labels)
     if caller.as_json:
         return

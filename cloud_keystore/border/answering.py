@@ -179,7 +179,10 @@ class _Outcomes:
         """Keep an outcome for the request at this place, and send if it is time."""
         self._full.append([place, *self._plain(outcome)])
         if time.monotonic() >= self._due:
-            frames.send(self.connection, pack([OUTCOMES, "", "", self.rest()]))
+            # Whoever has asked can have been killed. The other requests are done all the same: they
+            # are asked for again, and then get their results.
+            with suppress(OSError):
+                frames.send(self.connection, pack([OUTCOMES, "", "", self.rest()]))
 
     def rest(self) -> list[Plain]:
         """The outcomes that are kept, and no longer are."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import structlog
 
 from cloud_keystore.border import refusals
 from cloud_keystore.border.encoding import Codec, Plain, Unreadable, unpack
 from cloud_keystore.border.table import Method
 from cloud_keystore.model.errors import Failed
+
+log = structlog.get_logger()
 
 RESULT, OUTCOMES, REFUSED, FAILED = "result", "outcomes", "refused", "failed"
 LOST = "the keystore's custody has just ended, and it is not known whether it did this: ask again"
@@ -80,3 +85,10 @@ class Answers:
         if kind == FAILED:
             raise Failed(str(said))
         raise Unreadable(f"no answer is a {kind}")
+
+
+def unread(error: Unreadable) -> Failed:
+    """What is told of an answer that cannot be read; the log tells why."""
+    incident = uuid.uuid4().hex
+    log.error("custody's answer was none", incident=incident, reason=str(error))
+    return Failed(incident)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
 from cloud_keystore.border import frames
-from cloud_keystore.border.answers import LOST, Answers, Done
+from cloud_keystore.border.answers import LOST, Answers, Done, unread
 from cloud_keystore.border.calling import CONNECT_SECONDS, NOT_REACHED, check_own, is_quiet
 from cloud_keystore.border.encoding import Codec, Unreadable, pack
 from cloud_keystore.border.table import Method
-from cloud_keystore.model.errors import Failed, StorageUnavailable
+from cloud_keystore.model.errors import StorageUnavailable
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -78,8 +78,7 @@ class _Talk(asyncio.Protocol):
                 self._take(frame)
         # Also one of `done`: what else would come is not for the next call.
         except Exception as error:
-            failed = Failed("custody's answer was none") if isinstance(error, Unreadable) else error
-            self._fail(failed)
+            self._fail(unread(error) if isinstance(error, Unreadable) else error)
             self.close()
 
     def _take(self, frame: bytes) -> None:

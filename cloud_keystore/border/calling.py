@@ -13,11 +13,11 @@ from typing import TypeVar, cast
 
 from cloud_keystore.border import frames
 from cloud_keystore.border.answering import is_own
-from cloud_keystore.border.answers import LOST, Answers, Done, Ended
+from cloud_keystore.border.answers import LOST, Answers, Done, Ended, unread
 from cloud_keystore.border.encoding import Codec, Unreadable, pack
 from cloud_keystore.border.presented import PRESENTED
 from cloud_keystore.border.table import Method
-from cloud_keystore.model.errors import Failed, StorageUnavailable
+from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.model.tracing import TRACE_ID
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Line:
             if isinstance(error, OSError):
                 raise StorageUnavailable(LOST) from None
             if isinstance(error, Unreadable):
-                raise Failed("custody's answer was none") from error
+                raise unread(error) from None
             raise
         self._idle.put(connection)
         if fingerprint is not None and ended.caller:

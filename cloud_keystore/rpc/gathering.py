@@ -93,8 +93,9 @@ class Gatherer(Generic[Request, Response]):
 
     def _begin(self) -> None:
         while self._waiting and self._groups < GROUPS:
-            count = min(len(self._waiting), MOST_TOGETHER)
-            group = [self._waiting.popleft() for _ in range(count)]
+            group = self._next()
+            if not group:
+                return
             try:
                 if self._ask is None:
                     running = asyncio.get_running_loop().run_in_executor(None, self._serve, group)
@@ -106,6 +107,15 @@ class Gatherer(Generic[Request, Response]):
                 continue
             self._groups += 1
             running.add_done_callback(self._ended)
+
+    def _next(self) -> list[tuple[Request, asyncio.Future[Response]]]:
+        """The next group, without those whose callers have gone away: nothing was done for them."""
+        group: list[tuple[Request, asyncio.Future[Response]]] = []
+        while self._waiting and len(group) < MOST_TOGETHER:
+            request, future = self._waiting.popleft()
+            if not future.done():
+                group.append((request, future))
+        return group
 
     def _asked(
         self,

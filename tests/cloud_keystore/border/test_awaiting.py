@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from cloud_keystore.border import answers, frames
 from cloud_keystore.border.answering import Answering
@@ -213,8 +214,11 @@ def test_a_custody_that_ends_or_answers_something_else(
                 assert await outcomes(groups, "a") == ({}, None)
                 return first
 
-        met, error = asyncio.run(ask())
+        with capture_logs() as logged:
+            met, error = asyncio.run(ask())
         serving.join(SECONDS)
     assert not serving.is_alive()
     assert len(met) == count
     assert (error is None) if kind is None else isinstance(error, kind)
+    # Callers are told a number, under which the log has the reason.
+    assert [each["incident"] for each in logged] == ([str(error)] if kind is Failed else [])

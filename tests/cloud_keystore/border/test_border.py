@@ -44,6 +44,9 @@ MOST = frames.MOST_ANSWERED
 class Things:
     """Use cases that show what crosses."""
 
+    def __init__(self) -> None:
+        self.hung_up, self.over = threading.Event(), threading.Event()
+
     def add(self, one: int, two: int = 2) -> int:
         return one + two
 
@@ -69,6 +72,12 @@ class Things:
         for place, text in enumerate(texts):
             done(place, CardNotFound(text) if text == "none" else text)
 
+    def late(self, texts: Sequence[str], done: Callable[[int, object], None]) -> None:
+        assert self.hung_up.wait(SECONDS)
+        for place, text in enumerate(texts):
+            done(place, text)
+        self.over.set()
+
     def hidden(self) -> str:
         return "not in the table"
 
@@ -87,6 +96,7 @@ TABLE = {
     "things.lose": NOBODY,
     "things.break_": NOBODY,
     "things.each": Each(NOBODY, str),
+    "things.late": Each(NOBODY, str),
 }
 METHODS = methods(Cases, TABLE)
 
@@ -98,7 +108,8 @@ class Border:
     path: str
     answering: Answering
     line: Line
-    things: Things
+    things: Things  # those that ask
+    own: Things  # those in custody
 
     def raw(self, secret: bytes = SECRET) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -124,7 +135,7 @@ def border(world: World, tmp_path: Path) -> Iterator[Border]:
         )
         own.listen(listening)
         line = Line(path, SECRET)
-        yield Border(path, own, line, remote(Cases, METHODS, line).things)
+        yield Border(path, own, line, remote(Cases, METHODS, line).things, things)
         line.close()
         own.close()
         listening.shutdown(socket.SHUT_RDWR)
@@ -180,6 +191,18 @@ def test_outcomes_come_one_by_one(border: Border) -> None:
     assert met[0] == "a"
     assert isinstance(met[1], CardNotFound)
     assert met[2] == "b"
+
+
+def test_who_hangs_up_ends_no_group(border: Border, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group whose process was killed, the keys of the later requests were not used any more,
+    although the uses were spent: who asked again got no result.
+    """
+    monkeypatch.setattr(answering, "HELD_SECONDS", 0.0)
+    with border.raw() as connection:
+        frames.send(connection, pack(["things.late", None, "", {"texts": ["a", "b", "c"]}]))
+    border.own.hung_up.set()
+    assert border.own.over.wait(SECONDS)
+    assert border.things.add(1) == 3
 
 
 def test_the_role_is_looked_at_in_custody(border: Border, world: World) -> None:

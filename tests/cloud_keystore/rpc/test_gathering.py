@@ -73,3 +73,40 @@ def test_a_group_that_cannot_begin_keeps_no_other_from_it() -> None:
     assert isinstance(first, Overloaded)
     assert isinstance(second, Overloaded)
     assert third == "2"
+
+
+def served_beside_gone() -> tuple[list[Sequence[str]], str]:
+    """The groups that are served when the callers of the second one have gone away, all but one;
+    and what the third one gets.
+    """
+    groups: list[Sequence[str]] = []
+
+    async def call() -> str:
+        endings = [asyncio.get_running_loop().create_future() for _ in range(2)]
+
+        def ask(group: Sequence[str], done: Callable[[int, str | Exception], None]) -> Asking:
+            done(0, group[0])
+            groups.append(group)
+            return endings[len(groups) - 1]
+
+        calls = Gatherer[str, str](lambda *_: None, lambda: None, ask)
+        async with asyncio.timeout(10):
+            await calls.call("a")
+            waiting = [asyncio.create_task(calls.call(each)) for each in "bcd"]
+            await asyncio.sleep(0)
+            for each in waiting[:2]:
+                each.cancel()
+            await asyncio.sleep(0)
+            for each in endings:
+                each.set_result(None)
+            return await waiting[2]
+
+    last = asyncio.run(call())
+    return groups, last
+
+
+def test_nothing_is_done_for_who_has_gone_away() -> None:
+    """Their uses were spent when it was their turn, as if somebody waited."""
+    groups, last = served_beside_gone()
+    assert last == "d"
+    assert groups == [("a",), ("d",)]

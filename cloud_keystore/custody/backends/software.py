@@ -4,11 +4,9 @@ open in memory for a short time.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -25,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from card_os.piv.names import Algorithm
 from card_os.uses import KeyUse
 from cloud_keystore.custody.backends.keys import MadeKey, key_context, public_der
+from cloud_keystore.custody.backends.sharing import Sharing
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken
 from cloud_keystore.model.cards import HeldKey, Sealed
 from cloud_keystore.model.errors import KeyNotFound, MalformedKeyInput
@@ -55,8 +54,7 @@ class SoftwareKeys:
         self._monotonic = monotonic
         self._open: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = Lock()
-        self._processors = os.cpu_count() or 1
-        self._threads = ThreadPoolExecutor(self._processors, thread_name_prefix="keys")
+        self._sharing = Sharing()
 
     def make(self, key_id: str, algorithm: Algorithm) -> MadeKey:
         """Make a key pair, sealed under its identifier."""
@@ -68,13 +66,14 @@ class SoftwareKeys:
         if len(inputs) == 1:
             return [use_open(opened, key_use, inputs[0])]
         # One part for each processor: handing over single inputs would cost as much as signatures.
-        parts = [inputs[start :: self._processors] for start in range(self._processors)]
-        made = list(
-            self._threads.map(
-                lambda part: [use_open(opened, key_use, each) for each in part], parts
+        count = self._sharing.processors
+        parts = [inputs[start::count] for start in range(count)]
+        made = dict(
+            self._sharing.each(
+                parts, lambda part: [use_open(opened, key_use, each) for each in part]
             )
         )
-        return [made[at % self._processors][at // self._processors] for at in range(len(inputs))]
+        return [made[at % count][at // count] for at in range(len(inputs))]
 
     def destroy(self, key: HeldKey) -> None:
         """Close the key if it is open; its sealed bytes are erased in the database."""

@@ -1,7 +1,7 @@
 """Uses of private keys in a session that the holder has approved.
 
 Uses that are requested at the same time are handled together: one transaction records them, then
-the keys are used.
+the keys are used, on several processors at once if they compute for long.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.backends.sharing import BRIEF, Sharing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use import padding, releasing, results
 from cloud_keystore.custody.use.closing import end_sessions
@@ -109,6 +110,7 @@ class UsingSessions:
     custody: Keys
     process: int = 0  # the number of this process among those of the service
     _unwritten: Unwritten = field(default_factory=Unwritten)
+    _sharing: Sharing = field(default_factory=Sharing)
 
     def use(
         self, session_id: str, request_id: bytes, inputs: Sequence[bytes], workstation: Identity
@@ -141,8 +143,13 @@ class UsingSessions:
             answers = self._take_or_repeat(requests)
         except Exception as error:
             answers = dict.fromkeys(range(len(requests)), error)
+        long = [(place, each) for place, each in answers.items() if _is_long(each)]
+        for at, outcome in self._sharing.each(long, lambda one: self._outcome(one[1])):
+            done(long[at][0], outcome)
+        # After them, because there can be repetitions of them
         for place, answer in answers.items():
-            done(place, self._outcome(answer))
+            if not _is_long(answer):
+                done(place, self._outcome(answer))
 
     def write_results(self) -> None:
         """Store the results that are still waiting, for repeated requests."""
@@ -299,6 +306,11 @@ class UsingSessions:
             )
         kept = results.open_(self.seal, use.id, use.sealed_result)
         return Used(tuple(kept), session.uses_left, session.workstation_id)
+
+
+def _is_long(answer: _Taken | _Repeated | Exception) -> bool:
+    """Whether a key computes for so long that others should compute meanwhile."""
+    return isinstance(answer, _Taken) and answer.subject.key.algorithm not in BRIEF
 
 
 def _called(subject: Subject | RecordDamaged | None, request: UseRequest, now: datetime) -> Subject:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import func, select
 
+from card_os.uses import KeyUse
+from cloud_keystore.custody.backends.keys import Backend, Keys
+from cloud_keystore.custody.backends.sharing import Sharing
 from cloud_keystore.custody.sealing import rotation
 from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use import using_sessions
 from cloud_keystore.custody.use.unwritten import LONGEST
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.cards import SOFTWARE, HeldKey
 from cloud_keystore.model.errors import (
     ApprovalRejected,
     CardNotInUse,
@@ -494,6 +501,46 @@ def test_racers_with_one_request_make_one_use(world: World, pc: Enrolled, sessio
         made = {result for result in racers.map(race, range(8)) if result}
     assert len(made) == 1
     assert kinds(world).count(Kind.SESSION_USED) == 1
+
+
+def test_a_group_uses_its_keys_at_once(
+    world: World, pc: Enrolled, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group was as slow as its keys one after the other, whatever processors there were."""
+    monkeypatch.setattr(using_sessions, "BRIEF", frozenset())
+    met, old = threading.Barrier(2), world.sessions
+
+    class Meeting:
+        """Keys of which each use waits for another one."""
+
+        def use(self, key: HeldKey, key_use: KeyUse, inputs: Sequence[bytes]) -> list[bytes]:
+            met.wait(60)
+            return old.custody.use(key, key_use, inputs)
+
+    sharing = UsingSessions(
+        old.database,
+        old.seal,
+        old.clock,
+        old.random,
+        Keys({SOFTWARE: cast(Backend, Meeting())}),
+        _sharing=Sharing(2),
+    )
+    certificate, same = pc.identity.certificate_sha256, os.urandom(16)
+    requests = [
+        UseRequest(session.id, same, (DIGEST,), certificate),
+        UseRequest(session.id, same, (DIGEST,), certificate),
+        UseRequest(session.id, os.urandom(16), (b"",), certificate),
+        UseRequest(session.id, os.urandom(16), (OTHER,), certificate),
+    ]
+    outcomes: dict[int, object] = {}
+    sharing.use_all(requests, outcomes.__setitem__)
+    first, repeated, refused, last = (outcomes[each] for each in range(4))
+    assert isinstance(first, Used)
+    assert isinstance(repeated, Used)
+    assert isinstance(last, Used)
+    assert repeated.results == first.results != last.results
+    assert isinstance(refused, MalformedKeyInput)
+    assert len(world.journal(Kind.SESSION_USED)) == 2
 
 
 def test_the_operation_of_a_session_has_succeeded(

@@ -202,7 +202,8 @@ def test_a_batch_is_shared_among_all_processors(monkeypatch: pytest.MonkeyPatch)
     threads = meeting(monkeypatch, 3, SECONDS)
     inputs = [bytes([number]) for number in range(6)]
     assert SoftwareKeys(SEAL).use(new_key("k"), KeyUse.SIGN, inputs) == inputs
-    assert {name.partition("_")[0] for name in threads} == {"keys"}
+    assert {name.partition("_")[0] for name in threads} == {"MainThread", "keys"}
+    assert len(threads) == 3
 
 
 def test_an_unknown_number_of_processors_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
